@@ -1,0 +1,52 @@
+# What a newcomer types. Every target may be repeated: what is done is not done again.
+#
+#   make demo      set up, then see a network learn the tutorial's pattern and continue it
+#   make test      set up, then run every test
+#   make lint      every check that is not a test
+#   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
+#   make bench     every figure that the README quotes, each with its peer
+#   make clean     take away what the other targets made
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+SOURCES := $(shell find src -name '*.py' -o -name '*.pyi') $(shell find kernels -type f)
+KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
+
+.PHONY: demo test lint sanitize bench clean
+
+demo: $(VENV)/.installed
+	$(RUN)/ricorda demo
+
+test: $(VENV)/.tools
+	$(RUN)/python -m pytest
+
+lint: $(VENV)/.tools
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/clang-format --dry-run --Werror $(KERNEL_FILES)
+
+# python3 -m venv needs Debian's python3-venv; its absence is told in one line.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ricorda needs Python 3.11 or newer: make PYTHON=/path/to/python3.12 demo"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
+
+# pip rather than uv or poetry: it also takes a CPU wheel of PyTorch that lies at hand.
+$(VENV)/.dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
+	  torch scikit-build-core nanobind cmake ninja click numpy pydantic rich safetensors
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.dependencies CMakeLists.txt $(SOURCES)
+	$(RUN)/python -m pip install --quiet --no-build-isolation --no-deps .
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed constraints.txt
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist

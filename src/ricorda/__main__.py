@@ -1,0 +1,7 @@
+"""`python -m ricorda` is `ricorda`."""
+
+import sys
+
+from ricorda.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,66 @@
+"""`ricorda info`: what a model is."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ricorda.cli.models import model_path
+from ricorda.models import ModelFile, read_model_file
+from ricorda.runs import RunFolder
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(model: Path | None, as_json: bool) -> None:
+    """Say what MODEL is and where it came from; by default the newest run's."""
+    path = model_path(model)
+    place = RunFolder(path).model if path.is_dir() else path
+    file = read_model_file(place)
+    if as_json:
+        click.echo(json.dumps(_as_json(place, file), ensure_ascii=False))
+        return
+    for name, value in _lines(place, file):
+        click.echo(f"{name:<12} {value}")
+
+
+def _as_json(place: Path, file: ModelFile) -> dict[str, Any]:
+    """Everything but the weights."""
+    return {
+        "model": str(place),
+        "parameters": file.configuration.parameters,
+        "configuration": asdict(file.configuration),
+        "vocabulary": file.vocabulary.to_json(),
+        "training": file.training,
+    }
+
+
+def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
+    """What a person wants to know, a line each."""
+    configuration, training = file.configuration, file.training
+    embedding = configuration.embedding_size
+    lines = [
+        ("model", f"{place} ({place.stat().st_size / 1e6:.1f} MB)"),
+        (
+            "network",
+            f"{configuration.cell}, {configuration.num_layers} x {configuration.hidden_size} "
+            "units, " + ("one-hot input" if embedding == "onehot" else f"embedding {embedding}"),
+        ),
+        ("parameters", f"{configuration.parameters:,}"),
+        ("vocabulary", f"{file.vocabulary.size:,} {file.vocabulary.kind}"),
+    ]
+    if texts := training.get("texts"):
+        more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+        lines.append(("learned", f"{', '.join(map(str, texts[:3]))}{more}"))
+    if figures := training.get("validation"):
+        lines.append(
+            (
+                "validation",
+                f"{figures['nats_per_character']:.4f} nats per character, "
+                f"{figures['bits_per_byte']:.4f} bits per byte ({figures['protocol']})",
+            )
+        )
+    return lines

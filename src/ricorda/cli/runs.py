@@ -1,0 +1,68 @@
+"""`ricorda runs`: all runs with their figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ricorda.runs import RUNS, RunFolder, list_runs, read_rows
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=RUNS)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(folder: Path, as_json: bool) -> None:
+    """List the runs under FOLDER (runs/ unless said otherwise), the newest first."""
+    rows = [summary(run) for run in list_runs(folder)]
+    if as_json:
+        click.echo(json.dumps({"runs": rows}, ensure_ascii=False))
+    elif not rows:
+        click.echo(f"no runs under {folder}/: train one with `ricorda train my.txt`", err=True)
+    else:
+        Console().print(_table(rows))
+
+
+def summary(run: RunFolder) -> dict[str, Any]:
+    """A run's figures as they stand now, ended or not."""
+    row: dict[str, Any] = {"run": str(run.path), "state": "not ended"}
+    for metrics in read_rows(run.metrics):
+        if metrics["event"] == "ended":
+            row |= {**metrics, "state": metrics["stopped_because"]}
+        elif metrics["event"] == "evaluation":
+            row |= {
+                "state": "not ended",
+                "steps": metrics["step"],
+                "characters_seen": metrics["characters_seen"],
+                "train_seconds": metrics["seconds"],
+                "validation": {"nats_per_character": metrics["nats_per_character"]},
+            }
+    return {name: value for name, value in row.items() if name not in ("event", "step")}
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    """The figures a person compares."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("run", overflow="fold")
+    for name in ("nats", "bits/byte", "steps", "seconds", "parameters"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    for row in rows:
+        validation = row.get("validation") or {}
+        table.add_row(
+            row["run"],
+            _number(validation.get("nats_per_character"), ".4f"),
+            _number(validation.get("bits_per_byte"), ".3f"),
+            _number(row.get("steps"), ",d"),
+            _number(row.get("train_seconds"), ",.0f"),
+            _number(row.get("parameters"), ",d"),
+            row["state"],
+        )
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    """A number, or a dash where there is none."""
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,92 @@
+"""`ricorda sample`: continue a prompt."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from ricorda.cli.models import load_model
+from ricorda.cli.options import options_from
+from ricorda.engine.generation import GenerationSettings
+
+if TYPE_CHECKING:
+    from ricorda.engine import Generation, Model
+
+SETTINGS = [
+    "length", "temperature", "top_k", "top_p", "min_p", "greedy", "stop", "seed",
+    "repetition_penalty", "repetition_window", "allowed", "banned", "on_unknown",
+]  # fmt: skip
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option("--prompt", default="", help="The text to continue; without one, a fresh line.")
+@options_from(GenerationSettings, SETTINGS)
+@click.option("--count", type=click.IntRange(min=1), default=1, help="How many texts to write.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16", "int8"]),
+    default="auto",
+    help="Arithmetic of the engine.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the text.")
+def command(
+    model: Path | None,
+    prompt: str,
+    count: int,
+    precision: Literal["auto", "float32", "bfloat16", "int8"],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Continue a prompt with MODEL, a model file or a run's folder; by default the newest run.
+
+    The text appears as it is written: the prompt, then its continuation.
+
+    \b
+    ricorda sample --prompt "Once upon a time" --length 500
+    ricorda sample runs/poems --temperature 0.5 --stop Amen
+    """
+    trained = load_model(model, precision=precision)
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    first = _begin(trained, prompt, 0, given)
+    _tell_what_was_left_out(first, prompt, trained)
+    if not prompt:
+        start = trained.vocabulary.label(trained.vocabulary.start)
+        click.echo(f"no prompt: starts after {start!r}", err=True)
+    given["seed"] = first.seed
+    texts = [first, *(_begin(trained, prompt, index, given) for index in range(1, count))]
+    if as_json:
+        click.echo(json.dumps(_as_json(prompt, first.seed, texts), ensure_ascii=False))
+        return
+    for index, generation in enumerate(texts):
+        if count > 1:
+            click.echo(f"--- {index + 1} of {count} ---", err=True)
+        _print_as_written(prompt, generation)
+
+
+def _begin(model: "Model", prompt: str, index: int, options: dict[str, Any]) -> "Generation":
+    """The seed's text number index."""
+    return model.begin(prompt, stream_index=index, **options)
+
+
+def _print_as_written(prompt: str, generation: "Generation") -> None:
+    """Write each piece as soon as there is one."""
+    sys.stdout.write(prompt)
+    for piece in generation:
+        sys.stdout.write(piece.text)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+def _as_json(prompt: str, seed: int, texts: "list[Generation]") -> dict[str, Any]:
+    """What was written, and what writes it again."""
+    samples = [{"text": each.text(), "ended": each.ended} for each in texts]
+    return {"prompt": prompt, "seed": seed, "samples": samples}
+
+
+def _tell_what_was_left_out(generation: "Generation", prompt: str, model: "Model") -> None:
+    """Name the characters of the prompt that the model never saw."""
+    if unknown := model.vocabulary.unknown(prompt):
+        click.echo(f"left out of the prompt, never seen in training: {unknown!r}", err=True)

@@ -1,0 +1,66 @@
+"""Running a trained model: write, score, trace. Without torch.
+
+Model            a trained model; `load` reads one from its file
+Generation       one text being written: pieces, seed, why it ended
+Backend          the arithmetic behind it, from explicit states
+ReferenceBackend the same in NumPy, written for reading
+"""
+
+from ricorda.engine.backend import Backend, Precision, State, Surprisals, zero_state
+from ricorda.engine.generation import (
+    Ending,
+    Generation,
+    GenerationSettings,
+    Piece,
+    Writer,
+    WrittenSymbol,
+)
+from ricorda.engine.model import (
+    BackendName,
+    Distribution,
+    Model,
+    kernels_are_built,
+    load,
+    make_backend,
+)
+from ricorda.engine.reference import ReferenceBackend
+from ricorda.engine.sampling import (
+    SamplingSettings,
+    choose,
+    distribution,
+    permitted_symbols,
+    uniforms,
+)
+from ricorda.engine.scoring import Figures, Scores, evaluate, score
+from ricorda.engine.trace import Trace
+
+__all__ = [
+    "Backend",
+    "BackendName",
+    "Distribution",
+    "Ending",
+    "Figures",
+    "Generation",
+    "GenerationSettings",
+    "Model",
+    "Piece",
+    "Precision",
+    "ReferenceBackend",
+    "SamplingSettings",
+    "Scores",
+    "State",
+    "Surprisals",
+    "Trace",
+    "Writer",
+    "WrittenSymbol",
+    "choose",
+    "distribution",
+    "evaluate",
+    "kernels_are_built",
+    "load",
+    "make_backend",
+    "permitted_symbols",
+    "score",
+    "uniforms",
+    "zero_state",
+]

@@ -1,0 +1,83 @@
+"""What every engine can do: advance a trained network from an explicit state.
+
+Dimensions: B streams side by side, T time, V vocabulary, H hidden, L layers, S parts of the
+state (1 for rnn and gru; 2 for lstm: hidden, then cell).
+"""
+
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ricorda.models.configuration import ModelConfiguration
+
+Array: TypeAlias = NDArray[np.floating[Any]]
+Ids: TypeAlias = NDArray[np.integer[Any]]
+"""Numbers of symbols, of any integer type, each at least 0 and below V."""
+
+State: TypeAlias = Array
+"""What is carried from step to step, (S, L, B, H): passed in, a new one handed back."""
+
+
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
+"""How weights are kept: `auto` is the fastest that loses almost nothing."""
+
+
+class Surprisals(NamedTuple):
+    """How well the symbols that followed were expected: B streams, T time, N alternatives."""
+
+    nats: Array
+    """Minus the natural logarithm of each one's probability, (B, T)."""
+
+    alternative_ids: Ids
+    """The most likely symbols, the most likely first, (B, T, N)."""
+
+    alternative_nats: Array
+    """Their surprisals, (B, T, N)."""
+
+
+class Backend(Protocol):
+    """The arithmetic of one trained network.
+
+    A state is made by `zero_state`, passed in and never changed: each call hands back a new one,
+    so one state may be gone on from many times.
+    """
+
+    @property
+    def configuration(self) -> ModelConfiguration:
+        """The shape of the network."""
+
+    def zero_state(self, streams: int) -> State:
+        """Make the state before the first symbol, (S, L, B, H), for B streams."""
+
+    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Read one symbol in each stream: ids (B,) -> logits of the next (B, V), new state."""
+
+    def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state."""
+
+    def score(
+        self, ids: Ids, targets: Ids, state: State, alternatives: int = 0
+    ) -> tuple[Surprisals, State]:
+        """Read T symbols in each stream and say how surprising the ones that followed were.
+
+        ids and targets (B, T) -> surprisals, with N alternatives (V at most), and the new state.
+        Where a logit is not finite, a surprisal is not.
+        """
+
+    def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
+        """Read one stream and keep what every unit did.
+
+        ids (T,), state (S, L, 1, H) -> arrays (T, L, H) by name, new state. The names: `hidden`;
+        for the gru also `reset_gate`, `update_gate`, `candidate`; for the lstm also `cell`,
+        `input_gate`, `forget_gate`, `candidate`, `output_gate`. Gates are after their sigmoid,
+        candidates after their tanh.
+        """
+
+
+def zero_state(
+    configuration: ModelConfiguration, streams: int, dtype: DTypeLike = np.float32
+) -> State:
+    """Make a state of zeros, (S, L, B, H)."""
+    parts, layers = configuration.state_parts, configuration.num_layers
+    return np.zeros((parts, layers, streams, configuration.hidden_size), dtype)

@@ -1,0 +1,255 @@
+"""A trained model with everything it can do, and how it is loaded."""
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ricorda.engine.backend import Array, Backend, Ids, Precision
+from ricorda.engine.generation import Generation, GenerationSettings, read
+from ricorda.engine.reference import ReferenceBackend
+from ricorda.engine.sampling import SamplingSettings, distribution, permitted_symbols
+from ricorda.engine.scoring import Figures, Scores, evaluate, score
+from ricorda.engine.softmax import Probabilities, most_likely_first
+from ricorda.engine.trace import Trace
+from ricorda.errors import ConfigurationError, TextError
+from ricorda.models.configuration import ModelConfiguration
+from ricorda.models.model_file import read_model_file
+from ricorda.text.decoding import StrictDecoder
+from ricorda.text.vocabulary import ByteVocabulary, OnUnknown, Vocabulary
+from ricorda.validation import validated
+
+BackendName = Literal["auto", "native", "numpy"]
+
+MODEL_FILE_NAME = "model.safetensors"
+
+CHARACTERS_AT_ONCE = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """How likely each symbol is to come next."""
+
+    symbols: tuple[str, ...]
+    """The V symbols as a person may read them, line ends and odd bytes spelled out."""
+
+    probabilities: Probabilities
+    """Their probabilities, (V,), with a sum of 1."""
+
+    def most_likely(self, count: int = 10) -> list[tuple[str, float]]:
+        """List the most likely symbols and their probabilities, the most likely first."""
+        order = most_likely_first(self.probabilities)[:count].tolist()
+        return [(self.symbols[symbol], float(self.probabilities[symbol])) for symbol in order]
+
+
+class Model:
+    """A trained model: writes, scores and shows its inside.
+
+    >>> model = ricorda.load("runs/my")
+    >>> model.generate("Nel mezzo", length=200, temperature=0.8, seed=1)
+    """
+
+    def __init__(
+        self,
+        configuration: ModelConfiguration,
+        vocabulary: Vocabulary,
+        backend: Backend,
+        training: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put together the network's shape, its symbols, its arithmetic and where it came from."""
+        self.configuration = configuration
+        self.vocabulary = vocabulary
+        self.backend = backend
+        self.training = dict(training or {})
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it learned."""
+        return self.configuration.parameters
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 200,
+        seed: int | None = None,
+        stop: str | Iterable[str] = (),
+        on_unknown: OnUnknown = "skip",
+        **sampling: Any,
+    ) -> str:
+        """Continue a prompt; the result is the continuation alone.
+
+        Without a prompt it starts from the vocabulary's start, usually a line end. `sampling` are
+        the fields of SamplingSettings. Raises ConfigurationError for an option that is unknown or
+        out of range, VocabularyError for an unknown character if `on_unknown` is "error".
+        """
+        return self.begin(
+            prompt, length=length, seed=seed, stop=stop, on_unknown=on_unknown, **sampling
+        ).text()
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 200,
+        seed: int | None = None,
+        stop: str | Iterable[str] = (),
+        on_unknown: OnUnknown = "skip",
+        **sampling: Any,
+    ) -> Iterator[str]:
+        """Continue a prompt piece by piece, as it is written; otherwise as `generate`."""
+        generation = self.begin(
+            prompt, length=length, seed=seed, stop=stop, on_unknown=on_unknown, **sampling
+        )
+        return (piece.text for piece in generation)
+
+    def begin(self, prompt: str = "", **options: Any) -> Generation:
+        """Check the options, fields of GenerationSettings, and begin to continue a prompt.
+
+        The object yields pieces with their symbols, and tells the seed that was drawn, which
+        characters of the prompt were left out, and why the text ended.
+        """
+        settings = validated(GenerationSettings, **options)
+        return Generation(self.backend, self.vocabulary, prompt, settings)
+
+    def distribution(
+        self, prompt: str = "", *, on_unknown: OnUnknown = "skip", **sampling: Any
+    ) -> Distribution:
+        """Say what `generate`, with the same options, draws the next symbol from.
+
+        The model's own probabilities are those at `temperature=1`.
+        """
+        settings = validated(SamplingSettings, **sampling)
+        permitted = permitted_symbols(settings, self.vocabulary)
+        ids: Ids = self.vocabulary.encode(prompt, on_unknown=on_unknown)
+        if len(ids) == 0:
+            ids = np.array([self.vocabulary.start])
+        logits, _ = read(self.backend, ids)
+        recent = ids[-settings.repetition_window :].tolist()
+        probabilities = distribution(logits, settings, recent, permitted)
+        return Distribution(self._labels(range(self.vocabulary.size)), probabilities)
+
+    def score(
+        self,
+        text: str | bytes | Ids | Iterable[str | bytes | Ids],
+        alternatives: int = 0,
+        *,
+        on_unknown: OnUnknown = "error",
+    ) -> Scores:
+        """Say how surprising each symbol of a text is, and which ones were likelier.
+
+        Raises TextError for an empty text, VocabularyError for an unknown character unless it is
+        to be skipped.
+        """
+        pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
+        known = list(_encode_pieces(self.vocabulary, pieces, on_unknown))
+        ids = np.concatenate(known) if known else self.vocabulary.encode("")
+        return score(self.backend, self.vocabulary, ids, alternatives)
+
+    def evaluate(
+        self,
+        text: str | bytes | Ids | Iterable[str | bytes | Ids],
+        window: int | None = None,
+        *,
+        on_unknown: OnUnknown = "error",
+    ) -> Figures:
+        """Say how well a text is predicted: nats and bits per character, bits per byte.
+
+        The text, or the pieces of a text that need not fit in memory, are characters, UTF-8 or
+        ids. See `evaluate` in ricorda.engine.scoring for the two protocols. Raises TextError for a
+        text of less than two symbols or invalid UTF-8, VocabularyError for an unknown character
+        unless it is to be skipped.
+        """
+        pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
+        ids = _encode_pieces(self.vocabulary, pieces, on_unknown)
+        return evaluate(self.backend, self.vocabulary, ids, window)
+
+    def trace(self, text: str, *, on_unknown: OnUnknown = "error") -> Trace:
+        """Show every state and gate, (T, L, H), after each symbol of a text.
+
+        Raises TextError for an empty text, VocabularyError for an unknown character unless it is
+        to be skipped.
+        """
+        ids = self.vocabulary.encode(text, on_unknown=on_unknown)
+        if len(ids) == 0:
+            raise TextError("expected a text of at least one symbol that the model knows, got none")
+        arrays, _ = self.backend.trace(ids, self.backend.zero_state(1))
+        return Trace(self._labels(ids.tolist()), arrays)
+
+    def _labels(self, ids: Iterable[int]) -> tuple[str, ...]:
+        return tuple(self.vocabulary.label(symbol) for symbol in ids)
+
+
+def load(path: str | Path, precision: Precision = "auto", backend: BackendName = "auto") -> Model:
+    """Load a trained model from its file or its run's folder; needs no PyTorch.
+
+    Raises ModelFileError if the file is missing or damaged, ConfigurationError if the precision or
+    the backend is not to be had.
+    """
+    place = Path(path)
+    file = read_model_file(place / MODEL_FILE_NAME if place.is_dir() else place)
+    engine = make_backend(file.configuration, file.tensors, precision, backend)
+    return Model(file.configuration, file.vocabulary, engine, file.training)
+
+
+def make_backend(
+    configuration: ModelConfiguration,
+    tensors: Mapping[str, Array],
+    precision: Precision = "auto",
+    backend: BackendName = "auto",
+) -> Backend:
+    """Choose the engine for a network: the C++ kernels where they were built, else NumPy.
+
+    Raises ConfigurationError if the precision or the backend is not to be had.
+    """
+    if backend not in ("auto", "native", "numpy"):
+        raise ConfigurationError(f"backend must be auto, native or numpy, got {backend!r}")
+    if precision not in ("auto", "float32", "bfloat16", "int8"):
+        raise ConfigurationError(
+            f"precision must be auto, float32, bfloat16 or int8, got {precision!r}"
+        )
+    if backend != "numpy" and kernels_are_built():
+        from ricorda.engine.native import NativeBackend
+
+        return NativeBackend(configuration, tensors, precision)
+    if backend == "native":
+        raise ConfigurationError(
+            "backend native needs the compiled kernels, which this installation lacks: "
+            "reinstall ricorda where there is a C++ compiler, or give backend numpy"
+        )
+    if precision in ("bfloat16", "int8"):
+        raise ConfigurationError(
+            f"precision {precision} needs the compiled kernels, got the NumPy engine: "
+            "give precision float32 or auto"
+        )
+    return ReferenceBackend(configuration, tensors)
+
+
+def kernels_are_built() -> bool:
+    """Say whether this installation has the C++ kernels."""
+    try:
+        importlib.import_module("ricorda._kernels")
+    except ImportError:
+        return False
+    return True
+
+
+def _encode_pieces(
+    vocabulary: Vocabulary, pieces: Iterable[str | bytes | Ids], on_unknown: OnUnknown
+) -> Iterator[Ids]:
+    """Turn the pieces of a text into ids as they come."""
+    utf8 = StrictDecoder("the text", "utf-8")
+    for piece in pieces:
+        if isinstance(piece, np.ndarray):
+            yield piece
+        elif isinstance(piece, str):
+            for begin in range(0, len(piece), CHARACTERS_AT_ONCE):
+                yield vocabulary.encode(piece[begin : begin + CHARACTERS_AT_ONCE], on_unknown)
+        elif isinstance(vocabulary, ByteVocabulary):
+            yield np.frombuffer(piece, np.uint8)
+        else:
+            yield vocabulary.encode(utf8.decode(piece), on_unknown)
+    yield vocabulary.encode(utf8.decode(b"", final=True), on_unknown)

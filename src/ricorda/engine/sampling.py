@@ -1,0 +1,152 @@
+"""How the next symbol is chosen from logits: options, probabilities, random numbers."""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from ricorda.engine.backend import Array
+from ricorda.engine.softmax import Probabilities, finite, most_likely_first
+from ricorda.errors import ConfigurationError
+from ricorda.text.vocabulary import Vocabulary
+
+Mask = NDArray[np.bool_]
+
+LARGEST_SCORE = 1e300  # keeps an extreme penalty from making infinities, which have no softmax
+
+
+@dataclass(
+    frozen=True,
+    kw_only=True,
+    config=ConfigDict(extra="forbid", use_attribute_docstrings=True),
+)
+class SamplingSettings:
+    """How a symbol is chosen; the options apply in the order in which they are listed here."""
+
+    repetition_penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Makes the symbols of the last `repetition_window` less likely if above 1: their logits are
+    divided by it where positive, multiplied where negative."""
+
+    repetition_window: Annotated[int, Field(ge=1)] = 64
+    """How many of the last symbols, those of the prompt included, the penalty looks at."""
+
+    banned: str = ""
+    """Characters that are never written."""
+
+    allowed: Annotated[str, Field(min_length=1)] | None = None
+    """The only characters that may be written; all if not given."""
+
+    greedy: bool = False
+    """Always choose the most likely symbol, the first in the vocabulary among equals."""
+
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.8
+    """Divides the logits: below 1 safer, above 1 more daring, 0 the same as greedy."""
+
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    """Choose among the k most likely symbols alone."""
+
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    """Choose among the fewest symbols, most likely first, whose probabilities reach p together."""
+
+    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    """Leave out symbols less likely than this fraction of the most likely one's probability."""
+
+    @property
+    def chooses_the_best(self) -> bool:
+        """Whether nothing is left to chance."""
+        return self.greedy or self.temperature == 0
+
+
+def permitted_symbols(settings: SamplingSettings, vocabulary: Vocabulary) -> Mask | None:
+    """Say which symbols may be written, (V,); None if all.
+
+    In a vocabulary of bytes, to allow or ban a character is to allow or ban each of its bytes.
+    Characters that the vocabulary lacks are never written and make no difference. Raises
+    ConfigurationError if no symbol is left.
+    """
+    if settings.allowed is None and not settings.banned:
+        return None
+    permitted = np.full(vocabulary.size, settings.allowed is None)
+    if settings.allowed is not None:
+        permitted[vocabulary.encode(settings.allowed, on_unknown="skip")] = True
+    permitted[vocabulary.encode(settings.banned, on_unknown="skip")] = False
+    if not permitted.any():
+        raise ConfigurationError(
+            f"allowed and banned must leave a symbol that the model knows, got allowed "
+            f"{settings.allowed!r} and banned {settings.banned!r}"
+        )
+    return permitted
+
+
+def distribution(
+    logits: Array,
+    settings: SamplingSettings,
+    recent: Iterable[int] = (),
+    permitted: Mask | None = None,
+) -> Probabilities:
+    """Turn the logits of the next symbol, (V,), into the probabilities it is drawn with, (V,).
+
+    `recent` are the last symbols read, which the repetition penalty looks at; `permitted` comes
+    from `permitted_symbols`. Raises ModelFileError if a logit is not finite.
+    """
+    scores = finite(logits)
+    penalise(scores, recent, settings.repetition_penalty)
+    if permitted is not None:
+        scores[~permitted] = -np.inf
+    if settings.chooses_the_best:
+        certain = np.zeros_like(scores)
+        certain[scores.argmax()] = 1
+        return certain
+    scores -= scores.max()  # first, so that a tiny temperature cannot make two infinities
+    with np.errstate(over="ignore"):
+        scores /= settings.temperature
+    if settings.top_k is not None:
+        scores[most_likely_first(scores)[settings.top_k :]] = -np.inf
+    probabilities: Probabilities = np.exp(scores)
+    probabilities /= probabilities.sum()
+    if settings.top_p is not None and settings.top_p < 1:
+        keep_nucleus(probabilities, settings.top_p)
+    if settings.min_p is not None:
+        probabilities[probabilities < settings.min_p * probabilities.max()] = 0
+    probabilities /= probabilities.sum()
+    return probabilities
+
+
+def penalise(scores: Probabilities, recent: Iterable[int], penalty: float) -> None:
+    """Lower, in place, the scores of the symbols seen lately (Keskar et al., 2019)."""
+    if penalty == 1:
+        return
+    seen = np.array(sorted(set(recent)), np.intp)
+    with np.errstate(over="ignore"):
+        lowered = np.where(scores[seen] > 0, scores[seen] / penalty, scores[seen] * penalty)
+    scores[seen] = np.clip(lowered, -LARGEST_SCORE, LARGEST_SCORE)
+
+
+def keep_nucleus(probabilities: Probabilities, top_p: float) -> None:
+    """Zero, in place, all but the likeliest symbols that reach `top_p` (Holtzman et al., 2020)."""
+    order = most_likely_first(probabilities)
+    reached = int(np.searchsorted(np.cumsum(probabilities[order]), top_p))
+    probabilities[order[reached + 1 :]] = 0
+
+
+def choose(probabilities: Probabilities, uniform: float) -> int:
+    """Take the first symbol whose cumulative probability exceeds `uniform`, in [0, 1)."""
+    cumulative = np.cumsum(probabilities)
+    chosen = int(np.searchsorted(cumulative, uniform, side="right"))
+    if chosen < len(probabilities):
+        return chosen
+    return int(np.flatnonzero(probabilities)[-1])  # the sum was rounded to a little below 1
+
+
+def uniforms(seed: int, stream_index: int = 0) -> Iterator[float]:
+    """Yield the random numbers of one stream, in [0, 1), one for each symbol it writes.
+
+    From the counter-based generator Philox 4x64-10 (Salmon et al., 2011) with the key (seed, stream
+    index), so that a stream's numbers depend on nothing else; the upper 53 bits of each output.
+    """
+    generator = np.random.Philox(key=np.array([seed, stream_index], np.uint64))
+    while True:
+        yield (int(generator.random_raw()) >> 11) * 2.0**-53

@@ -1,0 +1,55 @@
+"""Every error that ricorda raises on purpose.
+
+    RicordaError
+    ├── InputError              what came in is wrong; nothing was done or lost (exit code 2)
+    │   ├── TextError           a text cannot be found, decoded or used
+    │   ├── VocabularyError     a symbol that the model has never seen
+    │   ├── ConfigurationError  an option out of range, or two that contradict
+    │   ├── ModelFileError      not a model file, or a damaged or a newer one
+    │   └── RunError            a run's folder that is missing, taken or incomplete
+    ├── TrainingError           learning cannot go on (exit code 1)
+    │   └── NonFiniteLoss       the loss or its gradient is no longer a number
+    └── MissingExtra            an optional dependency is not installed (exit code 1)
+
+A message is one line: what was expected, what came, what to do.
+"""
+
+
+class RicordaError(Exception):
+    """The root of the tree: catch this to catch everything ricorda raises on purpose."""
+
+
+class InputError(RicordaError):
+    """What came in is wrong; nothing was done or lost."""
+
+
+class TextError(InputError):
+    """A text cannot be found, decoded or used."""
+
+
+class VocabularyError(InputError):
+    """A symbol that the model has never seen."""
+
+
+class ConfigurationError(InputError):
+    """An option is out of range, or two contradict each other."""
+
+
+class ModelFileError(InputError):
+    """Not a model file, or a damaged or a newer one."""
+
+
+class RunError(InputError):
+    """A run's folder is missing, taken or incomplete."""
+
+
+class TrainingError(RicordaError):
+    """Learning cannot go on."""
+
+
+class NonFiniteLoss(TrainingError):
+    """The loss or its gradient is no longer a number."""
+
+
+class MissingExtra(RicordaError):
+    """An optional dependency is not installed."""

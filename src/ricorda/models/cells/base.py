@@ -1,0 +1,72 @@
+"""What every recurrent cell has: four tensors, one step, and the same step over a whole window."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+State: TypeAlias = tuple[Tensor, ...]
+"""What a layer carries from step to step: tensors of (B, H), hidden first."""
+
+
+class RecurrentCell(nn.Module, ABC):
+    """A cell with the parameters of torch.nn's: same names, same layout, same gate order.
+
+    Its weights go in and out of `torch.nn.LSTMCell` (GRUCell, RNNCell) with `load_state_dict`, and
+    of a layer K of `torch.nn.LSTM` by adding `_lK` to each name.
+
+    `forward` is one step, written as its equation. `over_window` is the same over T symbols by
+    PyTorch's fused kernel. The tests hold each to the other.
+    """
+
+    gates: ClassVar[int]
+    """G, how many blocks of H rows the stacked weights have."""
+
+    state_names: ClassVar[tuple[str, ...]]
+    """What the state's parts are called, hidden first."""
+
+    def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
+        super().__init__()
+        rows = self.gates * hidden_size
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.nonlinearity = nonlinearity
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias_ih = nn.Parameter(torch.empty(rows))
+        self.bias_hh = nn.Parameter(torch.empty(rows))
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The four tensors, in the order in which PyTorch's kernels take them."""
+        return [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+
+    def initial_state(self, batch_size: int) -> State:
+        """The zero state of a stream's beginning: tensors of (B, H)."""
+        zero = self.weight_hh.new_zeros(batch_size, self.hidden_size)
+        return tuple(zero.clone() for _ in self.state_names)
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> Self:
+        """Draw the weights: uniform from the input, orthogonal from gate to gate, biases zero.
+
+        The input weights are uniform in +-1/sqrt(fan-in), H at most for one-hot input. Each gate's
+        recurrent block is orthogonal (Saxe et al., 2014), so that at first the state neither
+        vanishes nor explodes.
+        """
+        bound = min(self.input_size, self.hidden_size) ** -0.5
+        self.weight_ih.uniform_(-bound, bound, generator=generator)
+        for block in self.weight_hh.split(self.hidden_size):
+            nn.init.orthogonal_(block, generator=generator)
+        self.bias_ih.zero_()
+        self.bias_hh.zero_()
+        return self
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, state: State) -> State:
+        """Advance one symbol: inputs (B, I), state of (B, H) -> new state."""
+
+    @abstractmethod
+    def over_window(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance T symbols: inputs (B, T, I), state -> hidden of each step (B, T, H), state."""

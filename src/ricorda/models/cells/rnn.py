@@ -1,0 +1,37 @@
+"""The plain recurrent network."""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ricorda.models.cells.base import RecurrentCell, State
+
+
+class RNNState(NamedTuple):
+    """The plain network carries its output alone."""
+
+    hidden: Tensor  # (B, H)
+
+
+class RNNCell(RecurrentCell):
+    """One step of the simple recurrent network (Elman, 1990): h' = tanh(W x + b + U h + c)."""
+
+    gates: ClassVar[int] = 1
+    state_names: ClassVar[tuple[str, ...]] = RNNState._fields
+
+    def forward(self, inputs: Tensor, state: State) -> RNNState:
+        """Advance one symbol: inputs (B, I) -> new state."""
+        (hidden,) = state
+        total = F.linear(inputs, self.weight_ih, self.bias_ih)
+        total = total + F.linear(hidden, self.weight_hh, self.bias_hh)  # (B, H)
+        return RNNState(total.tanh() if self.nonlinearity == "tanh" else total.relu())
+
+    def over_window(self, inputs: Tensor, state: State) -> tuple[Tensor, RNNState]:
+        """Advance T symbols: inputs (B, T, I) -> hidden of each step (B, T, H), state."""
+        fused = torch.rnn_tanh if self.nonlinearity == "tanh" else torch.rnn_relu
+        outputs, hidden = fused(
+            inputs, state[0][None], self.weights, True, 1, 0.0, self.training, False, True
+        )
+        return outputs, RNNState(hidden[0])

@@ -1,0 +1,75 @@
+"""The shape of a network: what is saved beside its weights."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+CellName = Literal["rnn", "gru", "lstm"]
+
+GATES: dict[CellName, int] = {"rnn": 1, "gru": 3, "lstm": 4}
+STATE_PARTS: dict[CellName, int] = {"rnn": 1, "gru": 1, "lstm": 2}
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class ModelConfiguration:
+    """What must be known to build a network and to check the tensors of a model file."""
+
+    cell: CellName
+    """The recurrent cell: `rnn`, `gru` or `lstm`."""
+
+    vocabulary_size: Annotated[int, Field(ge=1, le=0x110000)]
+    """V, how many symbols there are."""
+
+    hidden_size: Annotated[int, Field(ge=1, le=65536)]
+    """H, the units of each layer."""
+
+    num_layers: Annotated[int, Field(ge=1, le=64)] = 1
+    """L, how many layers stand on each other."""
+
+    embedding_size: Annotated[int, Field(ge=1, le=65536)] | Literal["onehot"] = "onehot"
+    """E, the length of each symbol's vector; `onehot` feeds the symbol itself, V numbers."""
+
+    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    """The activation of the `rnn` cell; `gru` and `lstm` always use tanh."""
+
+    @property
+    def input_size(self) -> int:
+        """I, the length of the first layer's input: V for one-hot, else E."""
+        return self.vocabulary_size if self.embedding_size == "onehot" else self.embedding_size
+
+    @property
+    def gates(self) -> int:
+        """G, the rows of H in a cell's stacked weights."""
+        return GATES[self.cell]
+
+    @property
+    def state_parts(self) -> int:
+        """S, the vectors of H that a layer carries: hidden, and for the LSTM the cell."""
+        return STATE_PARTS[self.cell]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learned."""
+        total = 0
+        for shape in self.tensor_shapes().values():
+            size = 1
+            for length in shape:
+                size *= length
+            total += size
+        return total
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The name and shape of every tensor of the model file, in order."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        rows, hidden = self.gates * self.hidden_size, self.hidden_size
+        if self.embedding_size != "onehot":
+            shapes["embedding.weight"] = (self.vocabulary_size, self.embedding_size)
+        for layer in range(self.num_layers):
+            shapes[f"layers.{layer}.weight_ih"] = (rows, hidden if layer else self.input_size)
+            shapes[f"layers.{layer}.weight_hh"] = (rows, hidden)
+            shapes[f"layers.{layer}.bias_ih"] = (rows,)
+            shapes[f"layers.{layer}.bias_hh"] = (rows,)
+        shapes["output.weight"] = (self.vocabulary_size, hidden)
+        shapes["output.bias"] = (self.vocabulary_size,)
+        return shapes

@@ -1,0 +1,132 @@
+"""The language model: symbols in, a score for each possible next symbol out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import skip_init
+
+from ricorda.models.cells import CELLS, RecurrentCell
+from ricorda.models.cells.base import State
+from ricorda.models.configuration import ModelConfiguration
+
+
+class RecurrentLanguageModel(nn.Module):
+    """Embedding or one-hot input, recurrent layers, and a linear layer to V logits.
+
+    The state is explicit: `initial_state` makes it, `forward` takes it and hands back the next.
+    It is a list with one entry a layer, each a tuple of tensors (B, H).
+
+    dropout: the probability with which a number is dropped in training, on each layer's input
+    (but for one-hot) and on the last layer's output (Zaremba et al., 2014).
+    generator: the source of initial weights and dropout masks; None is torch's global one.
+    """
+
+    def __init__(
+        self,
+        configuration: ModelConfiguration,
+        *,
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.configuration = configuration
+        self.dropout = dropout
+        self.generator = generator
+        vocabulary_size, hidden_size = configuration.vocabulary_size, configuration.hidden_size
+        self.embedding: nn.Embedding | None = None
+        if configuration.embedding_size != "onehot":
+            self.embedding = skip_init(nn.Embedding, vocabulary_size, configuration.embedding_size)
+        cell = CELLS[configuration.cell]
+        self.layers = nn.ModuleList(
+            cell(
+                hidden_size if layer else configuration.input_size,
+                hidden_size,
+                configuration.nonlinearity,
+            )
+            for layer in range(configuration.num_layers)
+        )
+        self.output = skip_init(nn.Linear, hidden_size, vocabulary_size)
+        self.reset_parameters()
+
+    @property
+    def cells(self) -> list[RecurrentCell]:
+        """The layers, typed."""
+        return [layer for layer in self.layers if isinstance(layer, RecurrentCell)]
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw every weight anew; the first predictions are near uniform."""
+        if self.embedding is not None:
+            self.embedding.weight.normal_(0.0, 1.0, generator=self.generator)
+        for cell in self.cells:
+            cell.reset_parameters(self.generator)
+        bound = self.configuration.hidden_size**-0.5
+        self.output.weight.uniform_(-bound, bound, generator=self.generator)
+        self.output.bias.zero_()
+
+    def initial_state(self, batch_size: int) -> list[State]:
+        """The zero state of B streams' beginnings."""
+        return [cell.initial_state(batch_size) for cell in self.cells]
+
+    def forward(
+        self, ids: Tensor, state: Sequence[State] | None = None
+    ) -> tuple[Tensor, list[State]]:
+        """Read T symbols of B streams: ids (B, T) -> logits (B, T, V), the state after them."""
+        if state is None:
+            state = self.initial_state(ids.shape[0])
+        hidden = self._input(ids)  # (B, T, I)
+        new_state: list[State] = []
+        for cell, layer_state in zip(self.cells, state, strict=True):
+            hidden, layer_after = cell.over_window(hidden, layer_state)  # (B, T, H)
+            hidden = self._drop(hidden)
+            new_state.append(layer_after)
+        return self.output(hidden), new_state
+
+    def step(self, ids: Tensor, state: Sequence[State]) -> tuple[Tensor, list[State]]:
+        """Read one symbol of B streams by the cells' equations: ids (B,) -> logits (B, V), state.
+
+        It computes what `forward` computes on windows of one symbol, without dropout.
+        """
+        hidden = self._embed(ids)  # (B, I)
+        new_state: list[State] = []
+        for cell, layer_state in zip(self.cells, state, strict=True):
+            layer_after = cell(hidden, layer_state)
+            hidden = layer_after[0]  # (B, H)
+            new_state.append(layer_after)
+        return self.output(hidden), new_state
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """A copy of every weight under its name in the model file."""
+        return {
+            name: tensor.detach().to("cpu", torch.float32, copy=True).numpy()
+            for name, tensor in self.state_dict().items()
+        }
+
+    def load_tensors(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take the weights of a model file."""
+        self.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        """The vectors of ids: (...) -> (..., I)."""
+        if self.embedding is not None:
+            vectors: Tensor = self.embedding(ids)
+            return vectors
+        one_hot = F.one_hot(ids, self.configuration.vocabulary_size)
+        return one_hot.to(self.output.weight.dtype)
+
+    def _input(self, ids: Tensor) -> Tensor:
+        """The first layer's input, dropped out unless one-hot."""
+        vectors = self._embed(ids)
+        return vectors if self.embedding is None else self._drop(vectors)
+
+    def _drop(self, values: Tensor) -> Tensor:
+        """Inverted dropout by the model's own generator."""
+        if not self.training or self.dropout == 0.0:
+            return values
+        keep = 1.0 - self.dropout
+        mask = torch.empty_like(values).bernoulli_(keep, generator=self.generator)
+        return values * mask.div_(keep)

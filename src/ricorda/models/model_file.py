@@ -1,0 +1,203 @@
+"""The model file: weights, configuration and vocabulary in one safetensors file, no pickle.
+
+The header's metadata holds four strings: `ricorda.format` (an integer), `ricorda.model` (the
+configuration, JSON), `ricorda.vocabulary` (JSON) and `ricorda.training` (where it came from,
+JSON). The tensors are those of `ModelConfiguration.tensor_shapes`, float32, none missing, none
+more. What does not fit is an error that names it.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ricorda.errors import ModelFileError, VocabularyError
+from ricorda.models.configuration import ModelConfiguration
+from ricorda.text.vocabulary import Vocabulary
+
+FORMAT = 1
+LARGEST_METADATA = 64 * 1024 * 1024  # bytes of JSON; a vocabulary of every code point fits
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Everything a model file holds."""
+
+    configuration: ModelConfiguration
+    vocabulary: Vocabulary
+    tensors: dict[str, NDArray[np.float32]]
+    training: dict[str, Any] = field(default_factory=dict)
+    """Where the model came from; told, never needed."""
+
+
+def write_model_file(path: Path, model: ModelFile) -> None:
+    """Write a model file whole or not at all: beside its place, flushed, then renamed.
+
+    Raises ModelFileError if the tensors do not fit the configuration, OSError if the disk refuses.
+    """
+    _check_tensors(model.configuration, model.tensors, where="the model to be written")
+    metadata = {
+        "ricorda.format": str(FORMAT),
+        "ricorda.model": json.dumps(asdict(model.configuration)),
+        "ricorda.vocabulary": json.dumps(model.vocabulary.to_json(), ensure_ascii=False),
+        "ricorda.training": json.dumps(model.training, ensure_ascii=False),
+    }
+    tensors = {name: np.ascontiguousarray(model.tensors[name]) for name in sorted(model.tensors)}
+    write_atomically(path, _canonical(save(tensors, metadata)))
+
+
+def _canonical(content: bytes) -> bytes:
+    """The same file with its header's keys sorted, so that the same model is the same bytes."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content whole or not at all, whenever the process or machine stops."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read a model file, trusting nothing in it.
+
+    Raises ModelFileError, naming what is wrong, for a file that is missing, no model file,
+    truncated, of a newer format, inconsistent or with weights that are not finite numbers.
+    """
+    if not path.exists():
+        raise ModelFileError(f"no model file at {path}: give a model.safetensors or a run's folder")
+    if not path.is_file():
+        raise ModelFileError(f"expected a model file, found something else at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            configuration, vocabulary, training = _read_metadata(path, metadata)
+            _check_names(path, configuration, set(file.keys()))
+            tensors = {name: _read_tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ModelFileError(
+            f"{path} is not a ricorda model file, or it is truncated or damaged ({error})"
+        ) from error
+    except OSError as error:
+        raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
+    _check_tensors(configuration, tensors, where=str(path))
+    return ModelFile(configuration, vocabulary, tensors, training)
+
+
+def _read_metadata(
+    path: Path, metadata: dict[str, str]
+) -> tuple[ModelConfiguration, Vocabulary, dict[str, Any]]:
+    """Check and parse the four strings of the header."""
+    format_text = metadata.get("ricorda.format")
+    if format_text is None:
+        raise ModelFileError(
+            f"{path} is a safetensors file but not a ricorda model: "
+            "its header has no 'ricorda.format'"
+        )
+    if not format_text.isascii() or not format_text.isdigit() or len(format_text) > 9:
+        raise ModelFileError(f"{path}: 'ricorda.format' should be an integer, is {format_text!r}")
+    if int(format_text) > FORMAT:
+        raise ModelFileError(
+            f"{path} has format {int(format_text)}, newer than this ricorda reads ({FORMAT}): "
+            "upgrade ricorda"
+        )
+    if int(format_text) < 1:
+        raise ModelFileError(f"{path}: there is no format {format_text}; the first is 1")
+    expected = {"ricorda.format", "ricorda.model", "ricorda.vocabulary", "ricorda.training"}
+    if unknown := sorted(set(metadata) - expected):
+        raise ModelFileError(f"{path}: unknown metadata key {unknown[0]!r}")
+    _read_json(path, metadata, "ricorda.model")
+    try:
+        configuration = TypeAdapter(ModelConfiguration).validate_json(
+            metadata["ricorda.model"], strict=True
+        )
+        vocabulary = Vocabulary.from_json(_read_json(path, metadata, "ricorda.vocabulary"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:1]) or "it"
+        raise ModelFileError(
+            f"{path}: 'ricorda.model' is wrong at {name}: {first['msg']}"
+        ) from error
+    except VocabularyError as error:
+        raise ModelFileError(f"{path}: 'ricorda.vocabulary' is wrong: {error}") from error
+    if vocabulary.size != configuration.vocabulary_size:
+        raise ModelFileError(
+            f"{path}: the vocabulary has {vocabulary.size} symbols, "
+            f"the configuration {configuration.vocabulary_size}"
+        )
+    return configuration, vocabulary, _read_json(path, metadata, "ricorda.training")
+
+
+def _read_json(path: Path, metadata: dict[str, str], key: str) -> dict[str, Any]:
+    """Parse one of the header's JSON objects."""
+    text = metadata.get(key)
+    if text is None:
+        raise ModelFileError(f"{path}: its header has no {key!r}")
+    if len(text) > LARGEST_METADATA:
+        raise ModelFileError(f"{path}: {key!r} is {len(text)} long, more than {LARGEST_METADATA}")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path}: {key!r} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelFileError(f"{path}: {key!r} should be a JSON object")
+    return value
+
+
+def _check_names(path: Path, configuration: ModelConfiguration, names: set[str]) -> None:
+    """Every tensor that the configuration asks for, and no other."""
+    layers = {name.split(".")[1] for name in names if name.startswith("layers.")}
+    if len(layers) != configuration.num_layers:
+        raise ModelFileError(
+            f"{path}: the configuration has {configuration.num_layers} layers, "
+            f"the tensors {len(layers)}"
+        )
+    expected = set(configuration.tensor_shapes())
+    if missing := sorted(expected - names):
+        raise ModelFileError(f"{path}: the tensor {missing[0]!r} is missing")
+    if extra := sorted(names - expected):
+        raise ModelFileError(f"{path}: the tensor {extra[0]!r} does not belong to this model")
+
+
+def _read_tensor(path: Path, file: Any, name: str) -> NDArray[np.float32]:
+    """One tensor, which must be float32."""
+    kind = file.get_slice(name).get_dtype()
+    if kind != "F32":
+        raise ModelFileError(f"{path}: the tensor {name!r} should be float32 (F32), is {kind}")
+    tensor: NDArray[np.float32] = file.get_tensor(name)
+    return tensor
+
+
+def _check_tensors(
+    configuration: ModelConfiguration, tensors: dict[str, NDArray[np.float32]], where: str
+) -> None:
+    """Every tensor of the right shape and finite."""
+    for name, shape in configuration.tensor_shapes().items():
+        if name not in tensors:
+            raise ModelFileError(f"{where}: the tensor {name!r} is missing")
+        if tensors[name].shape != shape:
+            raise ModelFileError(
+                f"{where}: the tensor {name!r} should have shape {shape}, has {tensors[name].shape}"
+            )
+        if not np.isfinite(tensors[name]).all():
+            raise ModelFileError(f"{where}: the tensor {name!r} holds numbers that are not finite")

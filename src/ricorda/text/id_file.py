@@ -1,0 +1,112 @@
+"""Ids on disk: appended piece by piece, then mapped into memory."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.errors import TextError
+from ricorda.text.vocabulary import Ids, id_type
+
+_BLOCK = 1 << 20  # ids rewritten at a time
+
+
+class IdFile:
+    """A file of ids in the smallest type that holds them; use it in a `with` block.
+
+    The file has no name (on Windows, it goes when it is closed), so that nothing is left behind
+    even by a process that is killed; a memory map of it lives on after the block.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open a file on the disk of `folder`. Raises TextError if that cannot be."""
+        self._folder = folder
+        self._type = id_type(1)
+        try:
+            self._file = self._new_file()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def append(self, ids: NDArray[np.integer[Any]], size: int) -> None:
+        """Write further ids (T,), all below `size`. Raises TextError if the disk is full."""
+        try:
+            self._make_room(size)
+            self._file.write(ids.astype(self._type, copy=False).data)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def translate(self, table: NDArray[np.integer[Any]]) -> None:
+        """Replace each id by its entry in `table` (V,), in place."""
+        try:
+            for place, ids in self._blocks():
+                self._file.seek(place)
+                self._file.write(table.take(ids).astype(self._type, copy=False).data)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def map(self, size: int) -> Ids:
+        """Return all ids (N,), read-only, as a memory map; N must not be 0.
+
+        Their type is the smallest for `size` symbols, even where the ids seen would fit a smaller.
+        """
+        try:
+            self._make_room(size)
+            self._file.flush()
+            ids: Ids = np.memmap(self._file, self._type, mode="r")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return ids
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):  # a full disk, which was reported before
+            self._file.close()
+
+    def _new_file(self) -> IO[bytes]:
+        return tempfile.TemporaryFile(dir=self._folder)
+
+    def _make_room(self, size: int) -> None:
+        """Rewrite the file in a wider type if `size` symbols need it (twice at most)."""
+        wider = id_type(size)
+        if wider.itemsize <= self._type.itemsize:
+            return
+        file = self._new_file()
+        try:
+            for _, ids in self._blocks():
+                file.write(ids.astype(wider).data)
+        except BaseException:
+            with suppress(OSError):
+                file.close()
+            raise
+        self._file.close()
+        self._file, self._type = file, wider
+
+    def _blocks(self) -> Iterator[tuple[int, Ids]]:
+        """Yield (place in the file, ids) for all ids so far."""
+        size = _BLOCK * self._type.itemsize
+        place = 0
+        while True:
+            self._file.seek(place)
+            data = self._file.read(size)
+            if not data:
+                return
+            yield place, np.frombuffer(data, self._type)
+            place += len(data)
+
+    def _unwritable(self, error: OSError) -> TextError:
+        return TextError(
+            f"the encoded text cannot be written to {self._folder}: {error.strerror or error}; "
+            "make room there or choose another folder"
+        )

@@ -1,0 +1,327 @@
+"""Vocabularies: symbols (characters or bytes) to ids, and back."""
+
+import codecs
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ricorda.errors import VocabularyError
+
+Ids = NDArray[np.unsignedinteger[Any]]
+"""Ids in the smallest unsigned type that holds the vocabulary."""
+
+OnUnknown = Literal["error", "skip"]
+
+_NO_ID = -1
+_BLOCK = 1 << 20  # symbols looked at together where a whole text may come
+_LINE_END = "\n"
+
+
+def id_type(size: int) -> np.dtype[np.unsignedinteger[Any]]:
+    """Return the smallest unsigned type for the ids 0 to size - 1."""
+    if size <= 1 << 8:
+        return np.dtype(np.uint8)
+    return np.dtype(np.uint16) if size <= 1 << 16 else np.dtype(np.uint32)
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Return the code points of a text, lone surrogates included."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+
+
+def start_symbol(symbols: str, first: str) -> str:
+    """Return what generation starts from: a line end, else how the text (its only line) begins."""
+    return _LINE_END if _LINE_END in symbols else first
+
+
+def unknown_symbols_error(characters: Sequence[str], count: int) -> VocabularyError:
+    """Name distinct characters that a vocabulary lacks, and how often they occur in all."""
+    shown = " ".join(repr(character) for character in characters[:10])
+    more = f" and {len(characters) - 10} more" if len(characters) > 10 else ""
+    occurrences = "once" if count == 1 else f"{count} times in all"
+    return VocabularyError(
+        f"the text has characters that the model never saw: {shown}{more}, {occurrences}; "
+        "leave them out of the text or with --on-unknown skip"
+    )
+
+
+class Decoder(ABC):
+    """Turns ids into text as they come; the pieces together are the decoding of all ids."""
+
+    @abstractmethod
+    def decode(self, ids: ArrayLike) -> str:
+        """Return the text that these further ids complete."""
+
+    @abstractmethod
+    def finish(self) -> str:
+        """Return what is left: a character that was never completed, as U+FFFD."""
+
+
+class Vocabulary(ABC):
+    """The symbols that a model knows, numbered from 0: its ids."""
+
+    kind: ClassVar[str]
+    """"characters" or "bytes"."""
+
+    size: int
+    """V, how many symbols there are."""
+
+    start: int
+    """The id that generation without a prompt starts from: the line end, where there is one."""
+
+    @abstractmethod
+    def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
+        """Return the ids (T,) of a text; characters without an id are an error or left out.
+
+        Raises VocabularyError, with "error", naming the characters that have no id.
+        """
+
+    @abstractmethod
+    def unknown(self, text: str) -> str:
+        """Return the distinct characters of a text that have no id, in order of appearance."""
+
+    @abstractmethod
+    def decode(self, ids: ArrayLike) -> str:
+        """Return the text of ids (T,). Raises VocabularyError if one is not below `size`."""
+
+    @abstractmethod
+    def decoder(self) -> Decoder:
+        """Return a decoder for ids that come one after another."""
+
+    @abstractmethod
+    def label(self, id: int) -> str:
+        r"""Return a symbol as a person may read it: `e`, but `\n` and `\xe9` spelled out."""
+
+    @abstractmethod
+    def count(self, ids: ArrayLike) -> tuple[int, int]:
+        """Return how many (characters, UTF-8 bytes) ids (T,) stand for."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` needs to build the same vocabulary."""
+
+    @staticmethod
+    def from_json(description: object) -> "Vocabulary":
+        """Build the vocabulary that `to_json` described. Raises VocabularyError if it did not."""
+        kind = description.get("kind") if isinstance(description, dict) else None
+        if not isinstance(description, dict) or not isinstance(kind, str) or kind not in _KEYS:
+            raise VocabularyError(
+                f"expected a vocabulary of kind {' or '.join(_KEYS)}, "
+                f"but it is {kind!r}; the model file is damaged"
+            )
+        if description.keys() != _KEYS[kind]:
+            raise VocabularyError(
+                f"expected a {kind} vocabulary with {', '.join(sorted(_KEYS[kind]))}, but it has "
+                f"{', '.join(sorted(map(str, description)))}; the model file is damaged"
+            )
+        if kind == "bytes":
+            return ByteVocabulary(description["start"])
+        return CharacterVocabulary(description["symbols"], description["start"])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.to_json().items()))
+
+    def __repr__(self) -> str:
+        start = self.label(self.start)
+        return f"{type(self).__name__}(size={self.size}, start={start!r})"
+
+    def _checked(self, ids: ArrayLike) -> NDArray[np.integer[Any]]:
+        array = np.asarray(ids)
+        if array.size == 0:
+            return array.astype(np.uint8)
+        if array.dtype.kind not in "iu":
+            raise VocabularyError(f"expected integer ids, but they are {array.dtype}")
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= self.size:
+            wrong = low if low < 0 else high
+            raise VocabularyError(f"expected ids from 0 to {self.size - 1}, but one is {wrong}")
+        return array
+
+
+_KEYS = {"characters": {"kind", "symbols", "start"}, "bytes": {"kind", "start"}}
+
+
+class CharacterVocabulary(Vocabulary):
+    """Characters (Unicode code points) in ascending order; an id is a place in that order."""
+
+    kind = "characters"
+
+    def __init__(self, symbols: str, start: str) -> None:
+        """Number `symbols`; `start` is one of them.
+
+        Raises VocabularyError unless they are characters in ascending order, each once.
+        """
+        _check_symbols(symbols, start)
+        self.symbols = symbols
+        self.size = len(symbols)
+        self.start = symbols.index(start)
+        self._codes = code_points(symbols)  # (V,), by id
+        # By code point. What lies beyond the last symbol is clipped to the extra entry, no id.
+        self._ids = np.full(int(self._codes[-1]) + 2, _NO_ID, np.int32)
+        self._ids[self._codes] = np.arange(self.size)
+        self._bytes = np.array([len(symbol.encode()) for symbol in symbols], np.uint8)  # (V,)
+
+    @classmethod
+    def from_text(cls, text: str) -> "CharacterVocabulary":
+        """Collect the characters of a text; it starts from a line end or the first character."""
+        symbols = "".join(sorted(set(text)))
+        return cls(symbols, start_symbol(symbols, text[:1]))
+
+    def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
+        """Return the ids (T,) of a text; characters without an id are an error or left out."""
+        ids = self._look_up(text)
+        known = ids != _NO_ID
+        if not known.all():
+            if on_unknown == "error":
+                unknown = self.unknown(text)
+                raise unknown_symbols_error(unknown, int(np.count_nonzero(~known)))
+            ids = ids[known]
+        return ids.astype(id_type(self.size))
+
+    def unknown(self, text: str) -> str:
+        """Return the distinct characters of a text that have no id, in order of appearance."""
+        codes = code_points(text)[self._look_up(text) == _NO_ID]
+        distinct, first = np.unique(codes, return_index=True)
+        return "".join(map(chr, distinct[np.argsort(first)].tolist()))
+
+    def decode(self, ids: ArrayLike) -> str:
+        """Return the text of ids (T,). Raises VocabularyError if one is not below `size`."""
+        return self._codes.take(self._checked(ids)).astype("<u4").tobytes().decode("utf-32-le")
+
+    def decoder(self) -> Decoder:
+        """Return a decoder for ids that come one after another."""
+        return _CharacterDecoder(self)
+
+    def label(self, id: int) -> str:
+        r"""Return a symbol as a person may read it: `e`, but `\n` and `\u200b` spelled out."""
+        return _readable(self.decode([id]))
+
+    def count(self, ids: ArrayLike) -> tuple[int, int]:
+        """Return how many (characters, UTF-8 bytes) ids (T,) stand for."""
+        array = self._checked(ids)
+        return array.size, sum(
+            int(self._bytes.take(block).sum(dtype=np.int64)) for block in _blocks(array)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` needs to build the same vocabulary."""
+        return {"kind": self.kind, "symbols": self.symbols, "start": self.symbols[self.start]}
+
+    def _look_up(self, text: str) -> NDArray[np.int32]:
+        return self._ids.take(code_points(text), mode="clip")
+
+
+class ByteVocabulary(Vocabulary):
+    """The 256 bytes of UTF-8 text, or of anything; an id is the byte's value."""
+
+    kind = "bytes"
+
+    def __init__(self, start: int) -> None:
+        """Start generation from the byte `start`. Raises VocabularyError if it is no byte."""
+        if not isinstance(start, int) or isinstance(start, bool) or not 0 <= start < 256:
+            raise VocabularyError(f"expected a start byte from 0 to 255, but it is {start!r}")
+        self.size = 256
+        self.start = start
+
+    def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
+        """Return the UTF-8 bytes (T,) of a text.
+
+        Bytes of a command line that were not UTF-8 come back as they were (PEP 383). Other lone
+        surrogates cannot be written in UTF-8: they are an error or left out.
+        """
+        unwritable = _UNWRITABLE.findall(text)
+        if unwritable and on_unknown == "error":
+            raise unknown_symbols_error(self.unknown(text), len(unwritable))
+        writable = _UNWRITABLE.sub("", text) if unwritable else text
+        return np.frombuffer(writable.encode("utf-8", "surrogateescape"), np.uint8)
+
+    def unknown(self, text: str) -> str:
+        """Return the lone surrogates of a text: every character has its bytes."""
+        return "".join(dict.fromkeys(_UNWRITABLE.findall(text)))
+
+    def decode(self, ids: ArrayLike) -> str:
+        """Return the text of bytes (T,), with U+FFFD for what is not UTF-8."""
+        return self._checked(ids).astype(np.uint8).tobytes().decode("utf-8", "replace")
+
+    def decoder(self) -> Decoder:
+        """Return a decoder for bytes that come one after another."""
+        return _ByteDecoder(self)
+
+    def label(self, id: int) -> str:
+        r"""Return a byte as a person may read it: `e`, but `\n` and `\xe9` spelled out."""
+        value = int(self._checked([id])[0])
+        return _readable(chr(value)) if value < 128 else f"\\x{value:02x}"
+
+    def count(self, ids: ArrayLike) -> tuple[int, int]:
+        """Return how many (characters, bytes) there are: a character at each byte but 10xxxxxx."""
+        array = self._checked(ids)
+        return sum(map(count_characters, _blocks(array))), array.size
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` needs to build the same vocabulary."""
+        return {"kind": self.kind, "start": self.start}
+
+
+_UNWRITABLE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+class _CharacterDecoder(Decoder):
+    def __init__(self, vocabulary: CharacterVocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    def decode(self, ids: ArrayLike) -> str:
+        return self._vocabulary.decode(ids)
+
+    def finish(self) -> str:
+        return ""
+
+
+class _ByteDecoder(Decoder):
+    def __init__(self, vocabulary: ByteVocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def decode(self, ids: ArrayLike) -> str:
+        return self._utf8.decode(self._vocabulary._checked(ids).astype(np.uint8).tobytes())
+
+    def finish(self) -> str:
+        return self._utf8.decode(b"", final=True)
+
+
+def count_characters(data: NDArray[np.integer[Any]]) -> int:
+    """Count the characters that begin in UTF-8 bytes (T,): all but continuation bytes."""
+    return int(np.count_nonzero((data & 0xC0) != 0x80))
+
+
+def _check_symbols(symbols: object, start: object) -> None:
+    if not isinstance(symbols, str) or not symbols:
+        raise VocabularyError("expected one character or more in a vocabulary, but it has none")
+    for before, after in pairwise(symbols):
+        if before >= after:
+            what = "twice" if before == after else f"before {after!r}"
+            raise VocabularyError(
+                f"expected a vocabulary in ascending order, but {before!r} comes {what}"
+            )
+    if any("\ud800" <= symbol <= "\udfff" for symbol in symbols):
+        raise VocabularyError("expected characters in a vocabulary, but one is a lone surrogate")
+    if not isinstance(start, str) or len(start) != 1 or start not in symbols:
+        raise VocabularyError(
+            f"expected a vocabulary to start from one of its characters, but it is {start!r}"
+        )
+
+
+def _readable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def _blocks(array: NDArray[np.integer[Any]]) -> Iterable[NDArray[np.integer[Any]]]:
+    flat = array.reshape(-1)
+    return (flat[first : first + _BLOCK] for first in range(0, flat.size, _BLOCK))

@@ -1,0 +1,96 @@
+"""Everything that decides a run's steps, settled: what config.json saves and a resume reads."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from ricorda.models.configuration import ModelConfiguration
+
+
+@dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
+)
+class Budget:
+    """How long to learn: exactly one of the three."""
+
+    minutes: float | None = None
+    """Wall-clock time from the first step to the last."""
+
+    epochs: float | None = None
+    """Readings of the training text."""
+
+    steps: int | None = None
+    """Optimizer steps."""
+
+    def __str__(self) -> str:
+        for name in ("minutes", "epochs", "steps"):
+            if (amount := getattr(self, name)) is not None:
+                return f"{amount:g} {name if amount != 1 else name[:-1]}"
+        raise AssertionError("a budget holds one amount")
+
+    @property
+    def kind(self) -> Literal["minutes", "epochs", "steps"]:
+        """Which of the three it is."""
+        if self.minutes is not None:
+            return "minutes"
+        return "epochs" if self.epochs is not None else "steps"
+
+
+@dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
+)
+class TrainingConfiguration:
+    """One run's settings, none of them left open."""
+
+    model: ModelConfiguration
+    """The network's shape."""
+
+    budget: Budget
+    """How long to learn."""
+
+    batch_size: Annotated[int, Field(ge=1)]
+    """B, the streams read side by side."""
+
+    window: Annotated[int, Field(ge=1)]
+    """T, the symbols of one step of truncated backpropagation through time."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    """The schedule's peak."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability with which a number on a layer's input or the last output is dropped."""
+
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW's decay of matrices; biases and embeddings are left alone."""
+
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    """The gradient's largest norm."""
+
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    """Steps in which the learning rate rises from zero to its peak."""
+
+    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Where the cosine ends, as a share of the peak."""
+
+    reset_probability: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Probability with which a stream's state is zeroed before a window, so that a model also
+    learns to start cold."""
+
+    evaluations: Annotated[int, Field(ge=1)] = 20
+    """How many times, evenly, the model is evaluated, sampled and saved."""
+
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Evaluations without a better one after which learning stops; None never does."""
+
+    seed: Annotated[int, Field(ge=0)] = 1
+    """The seed of initial weights, dropout and the places where windows begin."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where it is computed."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the matrix products; weights and states stay float32."""
+
+    threads: Annotated[int, Field(ge=1)] = 1
+    """PyTorch's threads on the processor."""

@@ -1,0 +1,63 @@
+"""Judging the model while it learns: quickly, on a fixed part of the validation text.
+
+The figure that a run ends with is read by the engine on the whole validation text, one character
+after the other. Here the text is cut into segments that are read side by side. Each begins with
+characters that only warm the state up, so that the figure is close to the carried one.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.training.configuration import TrainingConfiguration
+
+SEGMENTS = 32
+LARGEST = 32 * 1024  # predictions; reading more would cost a short run too much of its time
+WARM_UP = 128  # symbols read before the first that counts
+CHUNK = 128  # symbols of each segment read at once
+
+
+class QuickEvaluation:
+    """The mean nats per symbol of a model on a fixed part of a text."""
+
+    def __init__(self, ids: NDArray[np.unsignedinteger], device: str) -> None:
+        predictions = len(ids) - 1
+        counted = min(predictions, LARGEST)
+        segments = max(1, min(SEGMENTS, counted // WARM_UP))
+        length = counted // segments
+        warm_up = WARM_UP if segments > 1 else 0
+        first = np.linspace(0, predictions - length, segments).astype(np.int64)
+        start = np.maximum(first - warm_up, 0)  # the text's first segment has nothing before it
+        places = start[:, None] + np.arange(warm_up + length + 1)
+        places = np.minimum(places, len(ids) - 1)
+        targets = places[:, 1:]
+        self._counts = torch.from_numpy(
+            (targets > first[:, None]) & (targets <= first[:, None] + length)
+        ).to(device)  # (segments, warm_up + length)
+        self._ids = torch.from_numpy(ids[places].astype(np.int64)).to(device)
+
+    @torch.inference_mode()
+    def nats_per_symbol(
+        self, model: RecurrentLanguageModel, configuration: TrainingConfiguration
+    ) -> float:
+        """Read the text with the model as it is."""
+        model.eval()
+        total = torch.zeros((), dtype=torch.float64, device=self._ids.device)
+        state = model.initial_state(self._ids.shape[0])
+        autocast = torch.autocast(
+            configuration.device, torch.bfloat16, enabled=configuration.precision == "bfloat16"
+        )
+        for begin in range(0, self._counts.shape[1], CHUNK):
+            here = slice(begin, min(begin + CHUNK, self._counts.shape[1]))
+            inputs = self._ids[:, :-1][:, here]
+            targets = self._ids[:, 1:][:, here]
+            with autocast:
+                logits, state = model(inputs, state)
+            nats = F.cross_entropy(
+                logits.float().flatten(0, 1), targets.flatten(), reduction="none"
+            )
+            total += nats.double()[self._counts[:, here].flatten()].sum()
+        model.train()
+        return float(total) / int(self._counts.sum())

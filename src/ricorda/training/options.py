@@ -1,0 +1,113 @@
+"""What a person may say about a training: the command line's options and `ricorda.train`'s."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from ricorda.errors import ConfigurationError
+from ricorda.models.configuration import CellName
+
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveInteger = Annotated[int, Field(ge=1)]
+
+
+@dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
+)
+class TrainingOptions:
+    """Everything that may be given; None means: choose it from the text and the budget."""
+
+    out: Path | None = None
+    """The run's folder; by default runs/ and the text's name."""
+
+    cell: CellName | None = None
+    """The recurrent cell: the plain network, the gated unit, or the long short-term memory."""
+
+    nonlinearity: Literal["tanh", "relu"] | None = None
+    """The activation of the rnn cell."""
+
+    hidden_size: Annotated[int, Field(ge=1, le=65536)] | None = None
+    """Units of each layer."""
+
+    num_layers: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Layers, each reading the one below."""
+
+    embedding_size: Annotated[int, Field(ge=1, le=65536)] | Literal["onehot"] | None = None
+    """Length of each symbol's learned vector, or onehot for none."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the numbers between layers that is dropped at random while learning."""
+
+    batch_size: Annotated[int, Field(ge=1, le=65536)] | None = None
+    """Places of the text read side by side."""
+
+    window: Annotated[int, Field(ge=1, le=1048576)] | None = None
+    """Symbols that gradients flow back through."""
+
+    learning_rate: PositiveFloat | None = None
+    """Peak step size of AdamW; it warms up to it and falls along a cosine."""
+
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Pull of AdamW towards small weights."""
+
+    clip_norm: PositiveFloat | None = None
+    """Longest gradient that is followed; longer ones are shortened to it."""
+
+    minutes: PositiveFloat | None = None
+    """Budget: learn for this long."""
+
+    epochs: PositiveFloat | None = None
+    """Budget: read the training text this many times."""
+
+    steps: PositiveInteger | None = None
+    """Budget: take this many steps."""
+
+    vocabulary: Literal["characters", "bytes"] = "characters"
+    """What a symbol is: a Unicode character or a byte."""
+
+    encoding: str | None = None
+    """The text's encoding where it is not UTF-8."""
+
+    newlines: Literal["auto", "normalise", "keep"] = "auto"
+    """Line ends: normalise makes each a \\n, keep leaves them; auto keeps them in bytes alone."""
+
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the text, at its end, that is kept back to judge by; 0.1 unless it is tiny."""
+
+    validation: Path | None = None
+    """A file to judge by instead."""
+
+    patience: PositiveInteger | None = None
+    """Stop after this many evaluations without a better one."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Where all randomness comes from; the same seed gives the same run."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the matrix products; auto takes bfloat16 where it is faster."""
+
+    threads: PositiveInteger | None = None
+    """Processor threads to compute with."""
+
+    def __post_init__(self) -> None:
+        budgets = [name for name in ("minutes", "epochs", "steps") if getattr(self, name)]
+        if len(budgets) > 1:
+            raise ConfigurationError(
+                f"expected one budget, got {' and '.join('--' + name for name in budgets)}: "
+                "give only one of --minutes, --epochs and --steps"
+            )
+        if self.validation is not None and self.validation_fraction:
+            raise ConfigurationError(
+                "expected one source of validation, got --validation and --validation-fraction: "
+                "give only one"
+            )
+        if self.nonlinearity is not None and self.cell != "rnn":
+            raise ConfigurationError(
+                f"--nonlinearity {self.nonlinearity} is for --cell rnn; "
+                "gru and lstm always use tanh"
+            )

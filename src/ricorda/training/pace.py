@@ -1,0 +1,117 @@
+"""Turning a budget into a number of steps, and keeping to it."""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+from ricorda.training.configuration import Budget
+
+USED = 0.98  # the share of the minutes that is planned for; the rest absorbs a slower moment
+CALIBRATION_SHARE = 0.05  # of the minutes, at most, until the number of steps is settled
+
+
+@dataclass
+class Pace:
+    """The clock of one run: how many steps its budget buys, and whether it is spent.
+
+    Epochs and steps are known at once. Minutes become a number of steps after a short calibration
+    on the run's own first steps, so that all that follows is repeatable; afterwards the number is
+    only lowered, where the machine has become so slow that the budget would be passed.
+    """
+
+    budget: Budget
+    windows_per_epoch: int
+    evaluations: int
+    warmup_steps: int
+    total_steps: int | None = None
+    seconds_before: float = 0.0
+    """Seconds that earlier sittings of a resumed run took."""
+
+    evaluation_seconds: float = 0.0
+    """What the last evaluation, sample and save took together."""
+
+    step_seconds: float = 0.0
+    """What a step takes, a mean that forgets steps of long ago."""
+
+    _steps_timed: int = 0
+    _started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.budget.steps is not None:
+            self.total_steps = self.budget.steps
+        elif self.budget.epochs is not None:
+            self.total_steps = max(1, math.ceil(self.budget.epochs * self.windows_per_epoch))
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds since the first step, earlier sittings included."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    def begin(self) -> None:
+        """Start the clock: the first step comes next."""
+        self._started = time.monotonic()
+
+    def stepped(self, seconds: float) -> None:
+        """Learn what a step takes; the first one, which also sets PyTorch up, does not count."""
+        if self._steps_timed:
+            weight = max(0.02, 1 / self._steps_timed)
+            self.step_seconds += weight * (seconds - self.step_seconds)
+        self._steps_timed += 1
+
+    def must_calibrate(self, steps: int) -> bool:
+        """Whether, after so many steps, the number of all steps must be settled now."""
+        if self.total_steps is not None or self.budget.minutes is None or steps < 2:
+            return False
+        used = self.seconds / (self.budget.minutes * 60)
+        return steps >= max(2, self.warmup_steps) or used >= CALIBRATION_SHARE
+
+    def calibrate(self, steps: int) -> int:
+        """Settle the number of steps from what steps and one evaluation have cost so far."""
+        assert self.budget.minutes is not None
+        left = USED * self.budget.minutes * 60 - self.seconds
+        left -= self.evaluations * self.evaluation_seconds
+        self.total_steps = steps + max(1, int(left / max(self.step_seconds, 1e-9)))
+        return self.total_steps
+
+    def slower(self, steps: int) -> int | None:
+        """A lower number of steps if the planned ones no longer fit, else None."""
+        if self.budget.minutes is None or self.total_steps is None:
+            return None
+        evaluations_left = self.evaluations * (1 - steps / self.total_steps)
+        left = self.budget.minutes * 60 - self.seconds - evaluations_left * self.evaluation_seconds
+        affordable = steps + max(1, int(left * USED / max(self.step_seconds, 1e-9)))
+        too_long = (self.total_steps - affordable) * self.step_seconds
+        if too_long < 0.01 * self.budget.minutes * 60:
+            return None
+        self.total_steps = affordable
+        return affordable
+
+    @property
+    def spent(self) -> bool:
+        """Whether the minutes are over; a budget in steps or epochs ends with its last step."""
+        return self.budget.minutes is not None and self.seconds >= self.budget.minutes * 60
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether the model is evaluated after this step, counted from 1: evenly and at the end."""
+        if self.total_steps is None:
+            return False
+        if step == self.total_steps:
+            return True
+        each = self.evaluations / self.total_steps
+        return math.floor(step * each) > math.floor((step - 1) * each)
+
+    def seconds_left(self, steps: int) -> float | None:
+        """An estimate for the person who waits; None before there is one."""
+        if self.total_steps is None:
+            return None if self.budget.minutes is None else self.budget.minutes * 60 - self.seconds
+        evaluations_left = self.evaluations * (1 - steps / self.total_steps)
+        return (
+            self.total_steps - steps
+        ) * self.step_seconds + evaluations_left * self.evaluation_seconds
+
+    def share(self, steps: int) -> float:
+        """How much of the budget is used, from 0 to 1."""
+        if self.total_steps is not None:
+            return min(1.0, steps / self.total_steps)
+        assert self.budget.minutes is not None
+        return min(1.0, self.seconds / (self.budget.minutes * 60))

@@ -1,0 +1,191 @@
+"""What a person sees while a model learns, on standard error.
+
+A terminal gets a bar and, as they come, the evaluations and a line of what the model writes.
+Anything else gets a line now and then. Quiet gets nothing.
+"""
+
+import contextlib
+import math
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+LINE_EVERY = 10.0  # seconds between lines where there is no terminal
+
+
+class Reporter(Protocol):
+    """Is told what happens in a run, in this order."""
+
+    def say(self, message: str) -> None:
+        """A message that stays."""
+
+    def stepped(
+        self,
+        step: int,
+        total_steps: int | None,
+        share: float,
+        nats_per_character: float,
+        characters_a_second: float,
+        seconds_left: float | None,
+    ) -> None:
+        """A step was taken; share is how much of the budget is used, from 0 to 1."""
+
+    def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
+        """The model was judged, if there is text to judge by, and wrote something."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def say(self, message: str) -> None:
+        """Keep a message to itself."""
+
+    def stepped(
+        self,
+        step: int,
+        total_steps: int | None,
+        share: float,
+        nats_per_character: float,
+        characters_a_second: float,
+        seconds_left: float | None,
+    ) -> None:
+        """Let a step pass."""
+
+    def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
+        """Let an evaluation pass."""
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+class Lines(Silent):
+    """For a log or a pipe: one plain line for each evaluation, and one now and then."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+        self._last = time.monotonic()
+
+    def say(self, message: str) -> None:
+        """Print the message."""
+        self._print(message)
+
+    def stepped(
+        self,
+        step: int,
+        total_steps: int | None,
+        share: float,
+        nats_per_character: float,
+        characters_a_second: float,
+        seconds_left: float | None,
+    ) -> None:
+        """Print a line if the last one is some time ago."""
+        if time.monotonic() - self._last < LINE_EVERY:
+            return
+        of_all = f" of {total_steps}" if total_steps else ""
+        self._print(
+            f"step {step}{of_all}: {in_nats_and_bits(nats_per_character)} in training, "
+            f"{characters_a_second:,.0f} characters/s"
+        )
+
+    def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
+        """Print the figure and the sample's beginning."""
+        if nats_per_character is not None:
+            self._print(f"step {step}: {in_nats_and_bits(nats_per_character)} in validation")
+
+    def _print(self, message: str) -> None:
+        self._last = time.monotonic()
+        with contextlib.suppress(OSError):  # a closed pipe ends the printing, not the run
+            self._console.print(message)
+
+
+class Bar(Silent):
+    """For a terminal: a bar that moves, and above it what the model writes as it improves."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, markup=False, highlight=False)
+        self._progress = Progress(
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:3.0f}%"),
+            _Figures(),
+            console=self._console,
+            expand=True,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=1.0, figures="", short="")
+
+    def say(self, message: str) -> None:
+        """Print the message above the bar."""
+        self._console.print(message)
+
+    def stepped(
+        self,
+        step: int,
+        total_steps: int | None,
+        share: float,
+        nats_per_character: float,
+        characters_a_second: float,
+        seconds_left: float | None,
+    ) -> None:
+        """Move the bar."""
+        if not self._progress.live.is_started:
+            self._progress.start()
+        left = "" if seconds_left is None else f", {clock(seconds_left)} left"
+        self._progress.update(
+            self._task,
+            completed=min(share, 1.0),
+            figures=f"{in_nats_and_bits(nats_per_character)}, "
+            f"{characters_a_second:,.0f} characters/s{left}",
+            short=f"{nats_per_character:.2f} nats{left}",
+        )
+
+    def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
+        """Show the figure and one line of the sample above the bar."""
+        figure = "" if nats_per_character is None else f"{nats_per_character:.3f} nats  "
+        line = Text(f"{figure}{' '.join(sample.split())}", no_wrap=True, overflow="ellipsis")
+        line.stylize("dim", len(figure))
+        self._console.print(line)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress.live.is_started:
+            self._progress.stop()
+
+
+class _Figures(ProgressColumn):
+    """The step's figures, the short form on a narrow terminal."""
+
+    def render(self, task: Task) -> Text:
+        """The longest form that leaves room for the bar."""
+        width = Console(stderr=True).width
+        name = "figures" if width >= 80 else "short"
+        return Text(str(task.fields[name]), no_wrap=True, overflow="ellipsis")
+
+
+def reporter_for(*, quiet: bool) -> Reporter:
+    """The reporter that suits where standard error goes."""
+    if quiet:
+        return Silent()
+    return Bar() if Console(stderr=True).is_terminal else Lines()
+
+
+def in_nats_and_bits(nats_per_character: float) -> str:
+    """Both units: "1.540 nats (2.22 bits)"."""
+    return f"{nats_per_character:.3f} nats ({nats_per_character / math.log(2):.2f} bits)"
+
+
+def clock(seconds: float) -> str:
+    """A duration as a person reads it: "45 s", "3:20", "2:05:00"."""
+    whole = math.ceil(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, seconds_part = divmod(whole, 60)
+    hours, minutes_part = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes_part:02}:{seconds_part:02}"
+    return f"{minutes}:{seconds_part:02}"

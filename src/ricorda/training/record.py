@@ -1,0 +1,92 @@
+"""config.json: which text a run learns and how, all that repeats it."""
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from typing import Any, Literal
+
+import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+import ricorda
+from ricorda.errors import RunError
+from ricorda.models.model_file import write_atomically
+from ricorda.runs import RunFolder
+from ricorda.training.configuration import TrainingConfiguration
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class TextRecord:
+    """Which text a run learns, and how it was read."""
+
+    texts: list[str]
+    """Files, folders and patterns, as absolute paths."""
+
+    validation: str | None
+    """The file that validates, if it is one of its own."""
+
+    validation_fraction: float | None
+    """The share of the text that validates, if it was given."""
+
+    vocabulary: Literal["characters", "bytes"]
+    """What a symbol is."""
+
+    encoding: str | None
+    """The text's encoding, if it was given."""
+
+    newlines: Literal["auto", "normalise", "keep"]
+    """What was done with line ends."""
+
+    digest: str
+    """SHA-256 of the text as it was encoded, to know it again."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class RunRecord:
+    """The whole of config.json."""
+
+    format: int
+    text: TextRecord
+    training: TrainingConfiguration
+    made_with: dict[str, Any]
+    """Versions and processor, told and never needed."""
+
+
+def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
+    """The record of a run that begins now."""
+    made_with = {
+        "ricorda": ricorda.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": str(torch.cpu.get_capabilities().get("cpu_name", platform.machine())),
+        "cores": os.cpu_count(),
+    }
+    return RunRecord(format=FORMAT, text=text, training=training, made_with=made_with)
+
+
+def write_record(folder: RunFolder, record: RunRecord) -> None:
+    """Write config.json; from here on the folder is a run."""
+    write_atomically(folder.config, (json.dumps(asdict(record), indent=2) + "\n").encode())
+
+
+def read_record(folder: RunFolder) -> RunRecord:
+    """Read config.json, strictly. Raises RunError, naming what is wrong."""
+    try:
+        record = TypeAdapter(RunRecord).validate_json(folder.config.read_bytes())
+    except OSError as error:
+        raise RunError(f"cannot read {folder.config}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "its start"
+        raise RunError(f"{folder.config} is wrong at {where}: {first['msg']}") from error
+    if record.format > FORMAT:
+        raise RunError(
+            f"{folder.config} has format {record.format}, newer than this ricorda reads "
+            f"({FORMAT}): upgrade ricorda"
+        )
+    return record

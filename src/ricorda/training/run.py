@@ -1,0 +1,303 @@
+"""A run from its text to its figures: `train` begins one, `resume` goes on with one."""
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ricorda.engine import Figures, Model, load
+from ricorda.errors import RunError, TextError
+from ricorda.models import ModelFile, RecurrentLanguageModel, read_model_file, write_model_file
+from ricorda.runs import (
+    RunFolder,
+    append_row,
+    find_run,
+    keep_rows_until,
+    new_run_folder,
+    read_rows,
+)
+from ricorda.text import WindowStream
+from ricorda.training.checkpoint import Learner, Progress, load_checkpoint
+from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.device import this_machine
+from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.loop import Loop, StoppedBecause
+from ricorda.training.material import (
+    Material,
+    keep_passing,
+    locate,
+    read_material,
+    read_material_again,
+)
+from ricorda.training.options import TrainingOptions
+from ricorda.training.pace import Pace
+from ricorda.training.planner import choose
+from ricorda.training.progress import Reporter, clock, in_nats_and_bits, reporter_for
+from ricorda.training.record import RunRecord, TextRecord, new_record, read_record, write_record
+from ricorda.training.report import write_report
+from ricorda.training.step import make_optimizer
+from ricorda.validation import validated
+
+EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that has ended: its folder, its figures, its model."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    """What `ricorda train --json` prints."""
+
+    signal_number: int | None = None
+    """The signal that interrupted it, if one did."""
+
+    @cached_property
+    def model(self) -> Model:
+        """The best model, loaded."""
+        return load(self.folder)
+
+
+def train(
+    *texts: str | Path, reporter: Reporter | None = None, quiet: bool = False, **options: Any
+) -> Run:
+    """Learn texts: files, folders, patterns or "-". Options are those of `ricorda train`.
+
+    Progress goes to standard error unless quiet. Raises InputError (bad options, unreadable text,
+    a folder that is taken) before anything is written, TrainingError if learning breaks.
+    """
+    given = validated(TrainingOptions, **options)
+    if not texts:
+        raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
+    machine = this_machine(given)
+    report = reporter or reporter_for(quiet=quiet)
+    sources = locate([str(text) for text in texts], given, report.say)
+    folder = new_run_folder(given.out, str(texts[0]))
+    with _removed_on_error(folder):
+        sources = keep_passing(sources, folder.path)
+        material = read_material(sources, folder.path, given, report.say)
+        configuration = choose(
+            given,
+            training_size=len(material.training),
+            vocabulary_size=material.text.vocabulary.size,
+            machine=machine,
+        )
+        record = new_record(_text_record(material, given), configuration)
+        write_record(folder, record)
+    report.say(describe(folder, material, configuration))
+    return _learn(folder, record, material, report, resumed=False)
+
+
+def resume(
+    folder: Path | str | None = None, *, reporter: Reporter | None = None, quiet: bool = False
+) -> Run:
+    """Go on with a run from its last checkpoint; without a folder, with the newest run.
+
+    Raises RunError if the run has ended, has no checkpoint, or its text has changed.
+    """
+    place = find_run(None if folder is None else Path(folder))
+    ended = [row["stopped_because"] for row in read_rows(place.metrics) if row["event"] == "ended"]
+    if ended and ended[-1] != "interrupted":
+        raise RunError(
+            f"the run {place.path} has ended ({ended[-1]}): begin a new one with `ricorda train`"
+        )
+    record = read_record(place)
+    report = reporter or reporter_for(quiet=quiet)
+    material = read_material_again(record.text, place.path)
+    return _learn(place, record, material, report, resumed=True)
+
+
+def describe(folder: RunFolder, material: Material, configuration: TrainingConfiguration) -> str:
+    """Say what will be learned, and every setting, chosen or given."""
+    model, vocabulary = configuration.model, material.text.vocabulary
+    validation = 0 if material.validation is None else len(material.validation)
+    embedding = model.embedding_size
+    return (
+        f"{len(material.training):,} {vocabulary.kind} to learn, {validation:,} to judge by, "
+        f"{vocabulary.size:,} different\n"
+        f"{model.cell}, {model.num_layers} x {model.hidden_size} units, "
+        f"{'one-hot input' if embedding == 'onehot' else f'embedding {embedding}'}, "
+        f"{model.parameters:,} parameters; {configuration.budget}\n"
+        f"batch size {configuration.batch_size}, window {configuration.window}, "
+        f"learning rate {configuration.learning_rate:g}, dropout {configuration.dropout:g}, "
+        f"weight decay {configuration.weight_decay:g}, clip norm {configuration.clip_norm:g}, "
+        f"{configuration.precision} on {configuration.device}, "
+        f"{configuration.threads} threads, seed {configuration.seed}\n"
+        f"run: {folder.path}"
+    )
+
+
+@contextlib.contextmanager
+def _removed_on_error(folder: RunFolder) -> Any:
+    """If a run cannot begin, its new folder goes again."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
+def _text_record(material: Material, options: TrainingOptions) -> TextRecord:
+    """What config.json says of the text."""
+    validation = options.validation
+    return TextRecord(
+        texts=[str(Path(name).absolute()) for name in material.text.sources],
+        validation=None if validation is None else str(validation.absolute()),
+        validation_fraction=options.validation_fraction,
+        vocabulary=options.vocabulary,
+        encoding=options.encoding,
+        newlines=options.newlines,
+        digest=material.text.digest,
+    )
+
+
+def _learn(
+    folder: RunFolder, record: RunRecord, material: Material, report: Reporter, *, resumed: bool
+) -> Run:
+    """Set up, fit, judge, and write down."""
+    configuration = record.training
+    with _threads(configuration.threads):
+        loop = _set_up(folder, record, material, report, resumed=resumed)
+        try:
+            reason, signal_number = loop.fit()
+        finally:
+            report.close()
+    metrics = _conclude(loop, material, reason)
+    append_row(folder.metrics, {"step": loop.progress.step, "event": "ended", **metrics})
+    write_report(folder, record, metrics)
+    _say_result(report, metrics)
+    return Run(folder.path, metrics, signal_number)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Any:
+    """Compute with so many threads, then with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _set_up(
+    folder: RunFolder, record: RunRecord, material: Material, report: Reporter, *, resumed: bool
+) -> Loop:
+    """Make the network, its optimizer and streams; bring them back to the last checkpoint."""
+    configuration = record.training
+    device = torch.device(configuration.device)
+    initial = torch.Generator().manual_seed(configuration.seed)
+    model = RecurrentLanguageModel(
+        configuration.model, dropout=configuration.dropout, generator=initial
+    ).to(device)
+    model.generator = torch.Generator(device).manual_seed(configuration.seed + 1)
+    stream = WindowStream(
+        material.training,
+        batch_size=configuration.batch_size,
+        window=configuration.window,
+        seed=configuration.seed,
+        reset_probability=configuration.reset_probability,
+    )
+    state = model.initial_state(configuration.batch_size)
+    learner = Learner(model, make_optimizer(model, configuration), state)
+    progress = Progress()
+    if resumed:
+        progress = load_checkpoint(folder.checkpoints, learner)
+        keep_rows_until(folder.metrics, progress.step)
+        keep_rows_until(folder.samples, progress.step)
+        report.say(f"goes on after step {progress.step:,}: {folder.path}")
+    pace = Pace(
+        configuration.budget,
+        windows_per_epoch=stream.windows_per_epoch,
+        evaluations=configuration.evaluations,
+        warmup_steps=configuration.warmup_steps,
+        total_steps=progress.total_steps,
+        seconds_before=progress.seconds,
+    )
+    validation = material.validation
+    evaluation = None if validation is None else QuickEvaluation(validation, configuration.device)
+    return Loop(
+        folder=folder,
+        configuration=configuration,
+        vocabulary=material.text.vocabulary,
+        provenance=_provenance(record, material),
+        symbols_per_character=material.symbols_per_character,
+        stream=stream,
+        evaluation=evaluation,
+        learner=learner,
+        pace=pace,
+        progress=progress,
+        reporter=report,
+    )
+
+
+def _provenance(record: RunRecord, material: Material) -> dict[str, Any]:
+    """What the model file tells of where it came from."""
+    return {
+        "texts": [Path(name).name for name in record.text.texts],
+        "digest": record.text.digest,
+        "training_characters": len(material.training),
+        "validation_characters": 0 if material.validation is None else len(material.validation),
+        "seed": record.training.seed,
+        "made_with": record.made_with,
+    }
+
+
+def _conclude(loop: Loop, material: Material, reason: StoppedBecause) -> dict[str, Any]:
+    """Read the best model's figure on the validation text and put the run's figures together."""
+    figures = None
+    if reason != "interrupted" and material.validation is not None:
+        model = load(loop.folder.path)
+        figures = model.evaluate(material.validation[:EXACT_LIMIT])
+        _write_into_model(loop.folder, figures)
+    progress, configuration = loop.progress, loop.configuration
+    return {
+        "run": str(loop.folder.path),
+        "model": str(loop.folder.model),
+        "parameters": configuration.model.parameters,
+        "vocabulary_size": configuration.model.vocabulary_size,
+        "training_characters": len(material.training),
+        "validation_characters": 0 if material.validation is None else len(material.validation),
+        "steps": progress.step,
+        "characters_seen": loop.characters_seen,
+        "train_seconds": round(progress.seconds, 3),
+        "validation": None if figures is None else _validation(figures),
+        "best_step": progress.best_step,
+        "stopped_because": reason,
+    }
+
+
+def _validation(figures: Figures) -> dict[str, Any]:
+    """The four figures that the command line promises."""
+    json = figures.as_json()
+    names = ("nats_per_character", "bits_per_character", "bits_per_byte", "perplexity")
+    return {name: json[name] for name in names}
+
+
+def _write_into_model(folder: RunFolder, figures: Figures) -> None:
+    """Let the model file tell how good it is."""
+    file = read_model_file(folder.model)
+    training = {**file.training, "validation": figures.as_json()}
+    write_model_file(
+        folder.model, ModelFile(file.configuration, file.vocabulary, file.tensors, training)
+    )
+
+
+def _say_result(report: Reporter, metrics: dict[str, Any]) -> None:
+    """The last lines that a person reads."""
+    spent = f"{metrics['steps']:,} steps in {clock(metrics['train_seconds'])}"
+    if metrics["stopped_because"] == "interrupted":
+        report.say(f"interrupted after {spent}; go on with: ricorda resume {metrics['run']}")
+        return
+    validation = metrics["validation"]
+    if validation is not None:
+        report.say(
+            f"validation: {in_nats_and_bits(validation['nats_per_character'])} a character, "
+            f"{validation['bits_per_byte']:.2f} bits a byte, "
+            f"perplexity {validation['perplexity']:.2f}"
+        )
+    report.say(f"{spent}; continue a text with: ricorda sample {metrics['run']}")

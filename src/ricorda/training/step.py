@@ -1,0 +1,89 @@
+"""One step of learning."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ricorda.errors import NonFiniteLoss
+from ricorda.models.cells.base import State
+from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.training.configuration import TrainingConfiguration
+
+
+class Batch(NamedTuple):
+    """One window of every stream, on the device."""
+
+    inputs: Tensor  # (B, T)
+    targets: Tensor  # (B, T)
+    restart: Tensor | None  # (B,) 1.0 where the state starts from zero; None where none does
+
+
+class StepMetrics(NamedTuple):
+    """What one step tells."""
+
+    nats_per_symbol: float
+    gradient_norm: float
+
+
+def make_optimizer(
+    model: RecurrentLanguageModel, configuration: TrainingConfiguration
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter, 2019) with betas .9 and .99; matrices of layers decay."""
+    decaying = [p for name, p in model.named_parameters() if _decays(name, p)]
+    others = [p for name, p in model.named_parameters() if not _decays(name, p)]
+    groups = [
+        {"params": decaying, "weight_decay": configuration.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=configuration.learning_rate, betas=(0.9, 0.99), fused=True)
+
+
+def train_step(
+    model: RecurrentLanguageModel,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    state: Sequence[State],
+    configuration: TrainingConfiguration,
+) -> tuple[StepMetrics, list[State]]:
+    """Take one optimizer step on one truncated-BPTT window.
+
+    The state's values flow into the next window; its gradients stop here.
+    Raises NonFiniteLoss, before any weight changes, if the gradient is not finite.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autocast(
+        configuration.device, torch.bfloat16, enabled=configuration.precision == "bfloat16"
+    ):
+        logits, state = model(batch.inputs, restarted(state, batch.restart))  # (B, T, V)
+    loss = F.cross_entropy(logits.float().flatten(0, 1), batch.targets.flatten())
+    loss.backward()
+    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), configuration.clip_norm))
+    if not math.isfinite(norm):
+        raise NonFiniteLoss(
+            f"the loss is {loss.item():g} and its gradient has norm {norm:g}: "
+            "try a lower --learning-rate or --precision float32"
+        )
+    optimizer.step()
+    return StepMetrics(loss.item(), norm), detached(state)
+
+
+def restarted(state: Sequence[State], restart: Tensor | None) -> Sequence[State]:
+    """The state with zeros in the rows that start anew."""
+    if restart is None:
+        return state
+    keep = (1.0 - restart)[:, None]  # (B, 1)
+    return [tuple(part * keep for part in layer) for layer in state]
+
+
+def detached(state: Sequence[State]) -> list[State]:
+    """The state's values without their history."""
+    return [tuple(part.detach() for part in layer) for layer in state]
+
+
+def _decays(name: str, parameter: Tensor) -> bool:
+    """Weight decay is for matrices; an embedding's rows are not mixed, so it is left out."""
+    return parameter.dim() > 1 and not name.startswith("embedding")

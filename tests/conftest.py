@@ -1,0 +1,22 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# No test may depend on the machine's speed.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real texts; a test that needs it is skipped where it is missing."""
+    folder = Path(os.environ.get("RICORDA_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real texts not found in {folder}: set RICORDA_DATA to their folder")
+    return folder

@@ -1,0 +1,81 @@
+"""One clear line for each way in which an option can be wrong."""
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import ConfigDict, Field, field_validator
+from pydantic.dataclasses import dataclass
+
+from ricorda.errors import ConfigurationError
+from ricorda.validation import validated
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Options:
+    dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+    hidden_size: Annotated[int, Field(ge=1, le=65536)] = 128
+    scale: Annotated[float, Field(gt=0.5)] = 1.0
+    embedding_size: Annotated[int, Field(ge=1)] | Literal["onehot"] = "onehot"
+    cell: Literal["rnn", "gru", "lstm"] = "rnn"
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    greedy: bool = False
+    name: str = "run"
+    even: int = 2
+
+    @field_validator("even")
+    @classmethod
+    def _even(cls, even: int) -> int:
+        if even % 2:
+            raise ValueError(f"even must be divisible by two, got {even}")
+        return even
+
+
+def test_good_values_pass() -> None:
+    assert validated(Options, dropout=0.5, hidden_size=64).hidden_size == 64
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"dropout": 1.5}, "dropout must be less than 1, got 1.5"),
+        ({"dropout": -1}, "dropout must be at least 0, got -1"),
+        ({"dropout": float("nan")}, "dropout must be a finite number, got nan"),
+        ({"dropout": "x"}, "dropout must be a number, got 'x'"),
+        ({"dropout": None}, "dropout must be a number, got None"),
+        ({}, "dropout must be given"),
+        ({"hidden_size": 0}, "hidden_size must be at least 1, got 0"),
+        ({"hidden_size": 70000}, "hidden_size must be at most 65536, got 70000"),
+        ({"hidden_size": 1.5}, "hidden_size must be a whole number, got 1.5"),
+        ({"scale": 0.5}, "scale must be greater than 0.5, got 0.5"),
+        ({"embedding_size": 0}, "embedding_size must be at least 1 or 'onehot', got 0"),
+        ({"embedding_size": "x"}, "embedding_size must be a whole number or 'onehot', got 'x'"),
+        ({"cell": "elman"}, "cell must be 'rnn', 'gru' or 'lstm', got 'elman'"),
+        ({"stop": ("a", "")}, "stop[1] must be at least 1 long, got ''"),
+        ({"stop": 5}, "stop must be a list, got 5"),
+        ({"greedy": "maybe"}, "greedy must be true or false, got 'maybe'"),
+        ({"name": 5}, "name must be text, got 5"),
+        ({"even": 3}, "even must be divisible by two, got 3"),
+        ({"hiden_size": 3}, "unknown option hiden_size: did you mean hidden_size?"),
+        (
+            {"zzz": 3},
+            "unknown option zzz: the options are dropout, hidden_size, scale, embedding_size, "
+            "cell, stop, greedy, name, even",
+        ),
+        (
+            {"hidden_size": 0, "cell": "x"},
+            "hidden_size must be at least 1, got 0; cell must be 'rnn', 'gru' or 'lstm', got 'x'",
+        ),
+    ],
+)
+def test_each_fault_is_one_line(values: dict[str, Any], message: str) -> None:
+    given = values if not values or "dropout" in values else {"dropout": 0.1} | values
+    with pytest.raises(ConfigurationError) as caught:
+        validated(Options, **given)
+    assert str(caught.value) == message
+
+
+def test_long_values_are_shortened() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        validated(Options, dropout="x\n" * 1000)
+    assert len(str(caught.value)) < 100
+    assert "\n" not in str(caught.value)
