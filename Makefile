@@ -46,6 +46,7 @@ $(VENV)/.installed: $(VENV)/.dependencies CMakeLists.txt $(SOURCES)
 
 $(VENV)/.tools: $(VENV)/.installed constraints.txt
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
+	  clang-format hypothesis mypy onnx pytest ruff
 	@touch $@
 
 clean:

@@ -23,7 +23,7 @@ VOCABULARY = CharacterVocabulary("".join(sorted(set(SEQUENCE))), start="a")
 NETWORK = ModelConfiguration(cell="rnn", vocabulary_size=VOCABULARY.size, hidden_size=128)
 
 EPOCHS = 1000
-STEPS = 300
+STEPS = 400
 LENGTH = 210  # ten periods
 
 
@@ -56,13 +56,14 @@ def learn_as_the_tutorial(seed: int, epochs: int = EPOCHS) -> Iterator[Moment]:
 
 
 def learn_as_ricorda(seed: int, steps: int = STEPS) -> Iterator[Moment]:
-    """Read the endless pattern in windows of two periods that begin, cold, anywhere."""
+    """Read the endless pattern in windows that begin, cold, anywhere, and end in the next period."""
     configuration = TrainingConfiguration(
         model=NETWORK,
         budget=Budget(steps=steps),
-        batch_size=16,
-        window=2 * len(PERIOD),
-        learning_rate=3e-3,
+        batch_size=64,
+        window=len(PERIOD) + 3,
+        learning_rate=5e-3,
+        weight_decay=0.0,
         warmup_steps=20,
         seed=seed,
     )

@@ -1,7 +1,5 @@
 """What this machine offers to training."""
 
-import os
-
 import torch
 
 from ricorda.errors import ConfigurationError
@@ -25,14 +23,7 @@ def this_machine(options: TrainingOptions) -> Machine:
             f"--precision bfloat16: PyTorch computes {options.cell} in float32 alone on a CPU; "
             "leave --precision out, or take --cell lstm"
         )
-    return Machine(device=device, threads=available_cores(), bfloat16=_fast_bfloat16(device))
-
-
-def available_cores() -> int:
-    """The processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return Machine(device=device, threads=torch.get_num_threads(), bfloat16=_fast_bfloat16(device))
 
 
 def _fast_bfloat16(device: str) -> bool:

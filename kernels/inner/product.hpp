@@ -1,0 +1,135 @@
+// The product of packed weights with the inputs of any number of streams.
+//
+// A tile is what stays in registers while k runs over the depth: some vectors of rows for some
+// streams. Every sum has one accumulator and adds its products in ascending k, whatever the tile,
+// so a stream's result has the same bits alone and in any batch.
+//
+// `Arithmetic` is one precision, see product_*.cpp:
+//   Weight, Input, Sum     types of a weight, of a prepared input, and of `width` sums
+//   group                  how many k lie side by side
+//   prepare(...)           inputs in this precision, into Multiplication::prepared
+//   begin, add, finish     a sum before the first product, with one more group, and as floats
+#pragma once
+
+#include "../routines.hpp"
+#include "vector.hpp"
+
+namespace ricorda::RICORDA_SET {
+
+template <class Input>
+struct PreparedInputs {
+  const Input* values;  // (streams, stride)
+  std::ptrdiff_t stride;
+  const float* scales;  // (streams,) int8 only
+};
+
+template <class Arithmetic>
+struct Tile {
+  const MatrixView& matrix;
+  const Multiplication& task;
+  PreparedInputs<typename Arithmetic::Input> inputs;
+  const typename Arithmetic::Weight* weights;  // of the panel, from `first_row` on
+  int panel_width;                             // rows from one group of k to the next
+  int first_row;
+  int first_stream;
+};
+
+template <class Arithmetic, int vectors, int streams>
+void run_tile(const Tile<Arithmetic>& tile) {
+  constexpr int group = Arithmetic::group;
+  const MatrixView& matrix = tile.matrix;
+  typename Arithmetic::Sum sums[streams][vectors];
+  const typename Arithmetic::Input* inputs[streams];
+  for (int s = 0; s < streams; ++s) {
+    const float* start = tile.task.starts[tile.first_stream + s] + tile.first_row;
+    inputs[s] = tile.inputs.values + (tile.first_stream + s) * tile.inputs.stride;
+    for (int v = 0; v < vectors; ++v)
+      sums[s][v] = Arithmetic::begin(matrix, tile.first_row + v * width, start + v * width);
+  }
+  const typename Arithmetic::Weight* weights = tile.weights;
+  for (int k = 0; k < matrix.depth; k += group) {
+    for (int s = 0; s < streams; ++s) {
+      const auto input = Arithmetic::spread(inputs[s] + k);
+      for (int v = 0; v < vectors; ++v)
+        sums[s][v] = Arithmetic::add(sums[s][v], weights + v * width * group, input);
+    }
+    weights += tile.panel_width * group;
+  }
+  for (int s = 0; s < streams; ++s) {
+    const int stream = tile.first_stream + s;
+    const float* start = tile.task.starts[stream] + tile.first_row;
+    const float scale = Arithmetic::scaled ? tile.inputs.scales[stream] : 1.0f;
+    float* output = tile.task.outputs + stream * tile.task.output_stride + tile.first_row;
+    for (int v = 0; v < vectors; ++v)
+      store(output + v * width, Arithmetic::finish(matrix, tile.first_row + v * width, sums[s][v],
+                                                   start + v * width, scale));
+  }
+}
+
+// The tile of a size known only now. Sizes that would not fit the registers are not compiled.
+template <class Arithmetic, int vectors, int streams>
+RICORDA_INLINE void run_known(const Tile<Arithmetic>& tile) {
+  constexpr bool alone = streams == 1 && vectors <= tile_alone;
+  if constexpr (alone || (vectors <= tile_vectors && streams <= tile_streams))
+    run_tile<Arithmetic, vectors, streams>(tile);
+}
+
+template <class Arithmetic, int vectors>
+RICORDA_INLINE void run_streams(const Tile<Arithmetic>& tile, int streams) {
+  static_assert(tile_streams <= 6);
+  switch (streams) {
+    case 1: return run_known<Arithmetic, vectors, 1>(tile);
+    case 2: return run_known<Arithmetic, vectors, 2>(tile);
+    case 3: return run_known<Arithmetic, vectors, 3>(tile);
+    case 4: return run_known<Arithmetic, vectors, 4>(tile);
+    case 5: return run_known<Arithmetic, vectors, 5>(tile);
+    case 6: return run_known<Arithmetic, vectors, 6>(tile);
+  }
+}
+
+template <class Arithmetic>
+void run(const Tile<Arithmetic>& tile, int vectors, int streams) {
+  static_assert(tile_alone <= 8 && tile_vectors <= 8);
+  switch (vectors) {
+    case 1: return run_streams<Arithmetic, 1>(tile, streams);
+    case 2: return run_streams<Arithmetic, 2>(tile, streams);
+    case 3: return run_streams<Arithmetic, 3>(tile, streams);
+    case 4: return run_streams<Arithmetic, 4>(tile, streams);
+    case 5: return run_streams<Arithmetic, 5>(tile, streams);
+    case 6: return run_streams<Arithmetic, 6>(tile, streams);
+    case 7: return run_streams<Arithmetic, 7>(tile, streams);
+    case 8: return run_streams<Arithmetic, 8>(tile, streams);
+  }
+}
+
+// The next share of `left` in portions of nearly equal size, none above `most`.
+constexpr int next_share(int left, int most) {
+  const int portions = (left + most - 1) / most;
+  return (left + portions - 1) / portions;
+}
+
+template <class Arithmetic>
+void multiply(const MatrixView& matrix, const Multiplication& task) {
+  using Weight = typename Arithmetic::Weight;
+  const auto inputs = Arithmetic::prepare(matrix, task);
+  const Weight* panel = static_cast<const Weight*>(matrix.weights);
+  const int most_vectors = task.streams == 1 ? tile_alone : tile_vectors;
+  for (int first = 0; first < matrix.rows;) {
+    const int rows = panel_rows(matrix.rows, first);
+    for (int row = 0; row < rows;) {
+      const int vectors = next_share((rows - row) / width, most_vectors);
+      for (int stream = 0; stream < task.streams;) {
+        const int streams = next_share(task.streams - stream, tile_streams);
+        const Weight* weights = panel + row * Arithmetic::group;
+        run(Tile<Arithmetic>{matrix, task, inputs, weights, rows, first + row, stream}, vectors,
+            streams);
+        stream += streams;
+      }
+      row += vectors * width;
+    }
+    panel += static_cast<std::ptrdiff_t>(rows) * matrix.depth;
+    first += rows;
+  }
+}
+
+}  // namespace ricorda::RICORDA_SET

@@ -1,0 +1,51 @@
+// Products of bfloat16 weights with float32 sums.
+//
+// With AVX512_BF16 the inputs are rounded to bfloat16 as well; elsewhere the weights are widened
+// and the inputs stay float32.
+#include "product.hpp"
+
+namespace ricorda::RICORDA_SET {
+namespace {
+
+struct BFloat16 {
+  using Weight = std::uint16_t;
+  using Sum = Float;
+  static constexpr int group = 2;
+  static constexpr bool scaled = false;
+
+#if defined(RICORDA_BF16)
+  using Input = std::uint16_t;
+  static PreparedInputs<Input> prepare(const MatrixView& matrix, const Multiplication& task) {
+    const int depth = padded(matrix.depth);
+    auto* values = static_cast<Input*>(task.prepared);
+    for (int s = 0; s < task.streams; ++s)
+      for (int k = 0; k < depth; k += width)
+        store_bfloat16(values + s * std::ptrdiff_t{depth} + k,
+                       load(task.inputs + s * task.input_stride + k));
+    return {values, depth, nullptr};
+  }
+#else
+  using Input = float;
+  static PreparedInputs<Input> prepare(const MatrixView&, const Multiplication& task) {
+    return {task.inputs, task.input_stride, nullptr};
+  }
+#endif
+  static RICORDA_INLINE PairOfInputs spread(const Input* input) { return broadcast_pair(input); }
+  static RICORDA_INLINE Float begin(const MatrixView&, int, const float* start) {
+    return load(start);
+  }
+  static RICORDA_INLINE Float add(Float sums, const Weight* weights, PairOfInputs input) {
+    return dot_bfloat16(sums, weights, input);
+  }
+  static RICORDA_INLINE Float finish(const MatrixView&, int, Float sums, const float*, float) {
+    return sums;
+  }
+};
+
+}  // namespace
+
+void multiply_bfloat16(const MatrixView& matrix, const Multiplication& task) {
+  multiply<BFloat16>(matrix, task);
+}
+
+}  // namespace ricorda::RICORDA_SET

@@ -1,0 +1,31 @@
+// What is done to a row of numbers: the parts of a softmax, and the activations by themselves.
+#include "../routines.hpp"
+#include "activations.hpp"
+
+namespace ricorda::RICORDA_SET {
+
+float largest_of(const float* values, int count) {
+  Float most = load(values);
+  for (int i = width; i < count; i += width) most = maximum(most, load(values + i));
+  return largest(most);
+}
+
+float exponentials(const float* values, int count, float shift, float* results) {
+  Float total = broadcast(0.0f);
+  for (int i = 0; i < count; i += width) {
+    const Float power = exp(load(values + i) - broadcast(shift));
+    store(results + i, power);
+    total = total + power;
+  }
+  return sum(total);
+}
+
+void tanh_of(const float* values, int count, float* results) {
+  for (int i = 0; i < count; i += width) store(results + i, tanh(load(values + i)));
+}
+
+void sigmoid_of(const float* values, int count, float* results) {
+  for (int i = 0; i < count; i += width) store(results + i, sigmoid(load(values + i)));
+}
+
+}  // namespace ricorda::RICORDA_SET

@@ -1,0 +1,141 @@
+#include "instruction_set.hpp"
+
+#include <cstdlib>
+#include <stdexcept>
+
+#if defined(RICORDA_X86) && defined(_MSC_VER)
+#include <intrin.h>
+#endif
+
+// The functions of inner/, compiled once in each of these namespaces.
+#define RICORDA_DECLARE_PRODUCT(set, precision) \
+  namespace ricorda::set {                      \
+  void multiply_##precision(const MatrixView&, const Multiplication&); \
+  }
+#define RICORDA_DECLARE(set)                                        \
+  RICORDA_DECLARE_PRODUCT(set, float32)                             \
+  RICORDA_DECLARE_PRODUCT(set, bfloat16)                            \
+  RICORDA_DECLARE_PRODUCT(set, int8)                                \
+  namespace ricorda::set {                                          \
+  void rnn_tanh(const CellStep&);                                   \
+  void rnn_relu(const CellStep&);                                   \
+  void gru(const CellStep&);                                        \
+  void lstm(const CellStep&);                                       \
+  float largest_of(const float*, int);                              \
+  float exponentials(const float*, int, float, float*);             \
+  void tanh_of(const float*, int, float*);                          \
+  void sigmoid_of(const float*, int, float*);                       \
+  constexpr Routines routines{                                      \
+      {multiply_float32, multiply_bfloat16, multiply_int8},         \
+      rnn_tanh, rnn_relu, gru, lstm,                                \
+      largest_of, exponentials, tanh_of, sigmoid_of};               \
+  }
+
+RICORDA_DECLARE(portable)
+#if defined(RICORDA_X86)
+RICORDA_DECLARE(avx2)
+RICORDA_DECLARE(avx512)
+RICORDA_DECLARE_PRODUCT(avx512_vnni, int8)
+#if defined(RICORDA_COMPILES_BF16)
+RICORDA_DECLARE_PRODUCT(avx512_bf16, bfloat16)
+#endif
+#endif
+
+namespace ricorda {
+namespace {
+
+#if defined(RICORDA_X86)
+
+struct Processor {
+  bool avx2 = false, avx512 = false, bf16 = false, vnni = false;
+};
+
+#if defined(_MSC_VER)
+Processor this_processor() {
+  int leaf0[4], leaf1[4], leaf7[4], leaf7_1[4];
+  __cpuid(leaf0, 0);
+  if (leaf0[0] < 7) return {};
+  __cpuid(leaf1, 1);
+  const bool saves_vectors = (leaf1[2] >> 27) & 1;
+  const unsigned long long saved = saves_vectors ? _xgetbv(0) : 0;  // registers the system keeps
+  __cpuidex(leaf7, 7, 0);
+  __cpuidex(leaf7_1, 7, 1);
+  const auto bit = [](int word, int position) { return ((word >> position) & 1) != 0; };
+  Processor has;
+  has.avx2 = (saved & 0x6) == 0x6 && bit(leaf1[2], 12) && bit(leaf7[1], 5);
+  has.avx512 = has.avx2 && (saved & 0xe6) == 0xe6 && bit(leaf7[1], 16) && bit(leaf7[1], 17) &&
+               bit(leaf7[1], 30) && bit(leaf7[1], 31);
+  has.vnni = has.avx512 && bit(leaf7[2], 11);
+  has.bf16 = has.avx512 && leaf7[0] >= 1 && bit(leaf7_1[0], 5);
+  return has;
+}
+#else
+Processor this_processor() {
+  Processor has;
+  has.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  has.avx512 = has.avx2 && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
+  has.bf16 = has.avx512 && __builtin_cpu_supports("avx512bf16");
+  has.vnni = has.avx512 && __builtin_cpu_supports("avx512vnni");
+  return has;
+}
+#endif
+
+void add_x86_sets(std::vector<InstructionSet>& sets) {
+  Processor has = this_processor();
+  Routines routines = avx512::routines;
+#if defined(RICORDA_COMPILES_BF16)
+  if (has.bf16) routines.multiply[int(Precision::bfloat16)] = avx512_bf16::multiply_bfloat16;
+#else
+  has.bf16 = false;
+#endif
+  if (has.bf16 || has.vnni) {
+    if (has.vnni) routines.multiply[int(Precision::int8)] = avx512_vnni::multiply_int8;
+    const char* extensions = !has.vnni ? "BF16" : has.bf16 ? "BF16 and VNNI" : "VNNI";
+    sets.push_back({"avx512", std::string("AVX-512 with ") + extensions, routines});
+  }
+  if (has.avx512) {
+    // on a processor with extensions, a second name runs the code of those without
+    const char* name = sets.empty() ? "avx512" : "avx512-base";
+    sets.push_back({name, "AVX-512", avx512::routines});
+  }
+  if (has.avx2) sets.push_back({"avx2", "AVX2 with FMA", avx2::routines});
+}
+
+#endif
+
+std::vector<InstructionSet> find_instruction_sets() {
+  std::vector<InstructionSet> sets;
+#if defined(RICORDA_X86)
+  add_x86_sets(sets);
+#endif
+  sets.push_back({"portable", "portable C++", portable::routines});
+  return sets;
+}
+
+}  // namespace
+
+const std::vector<InstructionSet>& instruction_sets() {
+  static const std::vector<InstructionSet> sets = find_instruction_sets();
+  return sets;
+}
+
+const InstructionSet& choose_instruction_set(std::string_view name) {
+  const char* source = "kernels";
+  if (name.empty()) {
+    const char* wanted = std::getenv("RICORDA_KERNELS");
+    if (wanted != nullptr) name = wanted;
+    source = "RICORDA_KERNELS";
+  }
+  if (name.empty()) return instruction_sets().front();
+  std::string known;
+  for (const InstructionSet& set : instruction_sets()) {
+    if (set.name == name) return set;
+    known += (known.empty() ? "" : ", ") + set.name;
+  }
+  throw std::invalid_argument(std::string(source) + " must be one of what this processor has (" +
+                              known + "), not '" + std::string(name) + "'");
+}
+
+}  // namespace ricorda

@@ -1,0 +1,137 @@
+#include "sampling.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+namespace ricorda {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double largest_score = 1e300;      // keeps an extreme penalty from making infinities
+constexpr double least_temperature = 1e-30;  // its inverse is still a float32
+constexpr float least_exponent = -87.0f;     // exp of less counts as 0
+
+void expect(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+}  // namespace
+
+void SamplingSettings::check(int vocabulary_size) const {
+  expect(repetition_penalty > 0 && repetition_penalty < infinity,
+         "repetition_penalty must be a number above 0");
+  expect(repetition_window >= 1, "repetition_window must be at least 1");
+  expect(permitted.empty() || permitted.size() == static_cast<std::size_t>(vocabulary_size),
+         "permitted must say yes or no to each symbol of the vocabulary");
+  expect(permitted.empty() || std::count(permitted.begin(), permitted.end(), 0) < vocabulary_size,
+         "permitted must leave at least one symbol");
+  expect(temperature >= 0 && temperature < infinity, "temperature must be a number, at least 0");
+  expect(top_k >= 0, "top_k must be at least 0");
+  expect(top_p > 0 && top_p <= 1, "top_p must be above 0 and at most 1");
+  expect(min_p >= 0 && min_p <= 1, "min_p must be from 0 to 1");
+}
+
+Sampler::Sampler(const Routines& routines, int vocabulary_size)
+    : routines_(routines),
+      vocabulary_size_(vocabulary_size),
+      scores_(vocabulary_size),
+      weights_(padded(vocabulary_size)) {}
+
+std::uint32_t Sampler::choose(const float* logits, const SamplingSettings& settings,
+                              const std::deque<std::uint32_t>& recent, double uniform) {
+  std::copy_n(logits, vocabulary_size_, scores_.begin());
+  if (settings.repetition_penalty != 1.0) penalise(settings.repetition_penalty, recent);
+  if (!settings.permitted.empty()) forbid(settings.permitted);
+  const auto best = std::max_element(scores_.begin(), scores_.end());  // the first among equals
+  if (settings.chooses_the_best()) return static_cast<std::uint32_t>(best - scores_.begin());
+  weigh(*best, settings.temperature);
+  if (settings.top_k > 0 || settings.top_p < 1.0) gather_candidates();
+  if (settings.top_k > 0) keep_top_k(settings.top_k);
+  if (settings.top_p < 1.0) keep_nucleus(settings.top_p);
+  if (settings.min_p > 0.0)  // the largest weight is 1
+    for (int id = 0; id < vocabulary_size_; ++id)
+      if (weights_[id] < settings.min_p) weights_[id] = 0.0f;
+  return pick(uniform);
+}
+
+// Lowers the scores of the symbols seen lately, each once (Keskar et al., 2019).
+void Sampler::penalise(double penalty, const std::deque<std::uint32_t>& recent) {
+  seen_.assign(recent.begin(), recent.end());
+  std::sort(seen_.begin(), seen_.end());
+  seen_.erase(std::unique(seen_.begin(), seen_.end()), seen_.end());
+  for (const std::uint32_t id : seen_) {
+    double& score = scores_[id];
+    score = std::clamp(score > 0 ? score / penalty : score * penalty, -largest_score,
+                       largest_score);
+  }
+}
+
+void Sampler::forbid(const std::vector<unsigned char>& permitted) {
+  for (int id = 0; id < vocabulary_size_; ++id)
+    if (permitted[id] == 0) scores_[id] = -infinity;
+}
+
+// weights = exp((scores - largest) / temperature), exactly 0 below exp(least_exponent).
+void Sampler::weigh(double largest, double temperature) {
+  const double inverse = 1.0 / std::max(temperature, least_temperature);
+  float* weights = weights_.data();
+  for (int id = 0; id < vocabulary_size_; ++id)
+    weights[id] = static_cast<float>((scores_[id] - largest) * inverse);
+  std::fill(weights + vocabulary_size_, weights + weights_.size(), least_exponent);
+  routines_.exponentials(weights, static_cast<int>(weights_.size()), 0.0f, weights);
+  const float least = 2.0f * std::exp(least_exponent);
+  for (int id = 0; id < vocabulary_size_; ++id) weights[id] = weights[id] < least ? 0.0f : weights[id];
+}
+
+void Sampler::gather_candidates() {
+  candidates_.clear();
+  for (std::uint32_t id = 0; id < scores_.size(); ++id)
+    if (weights_[id] > 0.0f) candidates_.push_back({scores_[id], id, weights_[id]});
+}
+
+void Sampler::keep_top_k(int top_k) {
+  const std::size_t kept = top_k;
+  if (kept >= candidates_.size()) return;
+  std::nth_element(candidates_.begin(), candidates_.begin() + kept, candidates_.end());
+  for (std::size_t i = kept; i < candidates_.size(); ++i) weights_[candidates_[i].id] = 0.0f;
+  candidates_.resize(kept);
+}
+
+// Keeps the fewest symbols, likeliest first, that reach top_p together (Holtzman et al., 2020).
+void Sampler::keep_nucleus(double top_p) {
+  double total = 0.0;
+  for (const Candidate& candidate : candidates_) total += candidate.weight;
+  // All that weigh less than this come to at most half of what may be left out: no need to sort
+  // them, and they are nearly all of a large vocabulary.
+  const double least = 0.5 * (1.0 - top_p) * total / static_cast<double>(candidates_.size());
+  const auto middle = std::partition(candidates_.begin(), candidates_.end(),
+                                     [&](const Candidate& c) { return c.weight >= least; });
+  std::sort(candidates_.begin(), middle);
+  double reached = 0.0;
+  for (const Candidate& candidate : candidates_) {
+    if (reached >= top_p * total) weights_[candidate.id] = 0.0f;
+    reached += candidate.weight;
+  }
+}
+
+// The first symbol whose cumulative probability exceeds `uniform`.
+std::uint32_t Sampler::pick(double uniform) const {
+  const float* weights = weights_.data();
+  const double total = std::accumulate(weights, weights + vocabulary_size_, 0.0);
+  const double wanted = uniform * total;
+  double cumulative = 0.0;
+  std::uint32_t last = 0;
+  for (int id = 0; id < vocabulary_size_; ++id) {
+    if (weights[id] == 0.0f) continue;
+    last = static_cast<std::uint32_t>(id);
+    cumulative += weights[id];
+    if (cumulative > wanted) return last;
+  }
+  return last;  // the product was rounded up to the total
+}
+
+}  // namespace ricorda

@@ -1,0 +1,69 @@
+// How the next symbol is chosen from logits.
+//
+// The options and their order are those of src/ricorda/engine/sampling.py, which this is tested
+// against. Scores are compared in float64; the exponentials are float32 (error 2e-7), so that the
+// two choose differently only where a random number lies that close to a boundary.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "aligned_buffer.hpp"
+#include "routines.hpp"
+
+namespace ricorda {
+
+struct SamplingSettings {
+  double repetition_penalty = 1.0;  // 1: none
+  int repetition_window = 64;
+  std::vector<unsigned char> permitted;  // (V) 0 or 1; empty: every symbol
+  bool greedy = false;
+  double temperature = 1.0;  // 0: greedy
+  int top_k = 0;             // 0: all
+  double top_p = 1.0;        // 1: all
+  double min_p = 0.0;        // 0: all
+
+  bool chooses_the_best() const { return greedy || temperature == 0.0; }
+  // Throws std::invalid_argument for an option out of range.
+  void check(int vocabulary_size) const;
+};
+
+class Sampler {
+ public:
+  // The lower id counts as the likelier of two equals.
+  struct Candidate {
+    double score;
+    std::uint32_t id;
+    float weight;
+
+    bool operator<(const Candidate& other) const {
+      return score > other.score || (score == other.score && id < other.id);
+    }
+  };
+
+  Sampler(const Routines& routines, int vocabulary_size);
+
+  // Chooses from logits (V), all finite, by a uniform number in [0, 1). `recent` are the last
+  // symbols read, no more than the repetition window.
+  std::uint32_t choose(const float* logits, const SamplingSettings& settings,
+                       const std::deque<std::uint32_t>& recent, double uniform);
+
+ private:
+  void penalise(double penalty, const std::deque<std::uint32_t>& recent);
+  void forbid(const std::vector<unsigned char>& permitted);
+  void weigh(double largest, double temperature);
+  void gather_candidates();
+  void keep_top_k(int top_k);
+  void keep_nucleus(double top_p);
+  std::uint32_t pick(double uniform) const;
+
+  const Routines& routines_;
+  int vocabulary_size_;
+  std::vector<double> scores_;         // (V)
+  AlignedBuffer<float> weights_;       // (Vp) in proportion to the probabilities
+  std::vector<Candidate> candidates_;  // those with a weight above 0
+  std::vector<std::uint32_t> seen_;
+};
+
+}  // namespace ricorda

@@ -1,0 +1,234 @@
+#include "session.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "denormals.hpp"
+#include "ranking.hpp"
+#include "thread_pool.hpp"
+
+namespace ricorda {
+namespace {
+
+constexpr int most_streams_together = 32;  // as in sequences.cpp
+
+template <class Element>
+void move_first(std::vector<Element>& from, std::size_t count, std::vector<Element>& to) {
+  count = std::min(count, from.size());
+  to.insert(to.end(), from.begin(), from.begin() + count);
+  from.erase(from.begin(), from.begin() + count);
+}
+
+}  // namespace
+
+struct Session::Stream {
+  std::int64_t number;
+  StreamSettings settings;
+  std::vector<float> state;             // (S, L, Hp)
+  std::vector<std::uint32_t> unread;    // at least one: the last one chosen, if nothing else
+  std::size_t next_unread = 0;
+  std::deque<std::uint32_t> recent;     // the last symbols, for the repetition penalty
+  Philox random;
+  StopSequences stops;
+  Written held;                         // chosen, but perhaps part of a stop sequence
+  Written released;                     // certain, not handed out yet
+  std::int64_t chosen = 0;
+  Ending ending = Ending::none;
+
+  bool reads_its_last() const { return next_unread + 1 == unread.size(); }
+  std::size_t alternatives() const {
+    return settings.alternatives > 0 ? static_cast<std::size_t>(settings.alternatives) : 0;
+  }
+  void remember(std::uint32_t id) {
+    recent.push_back(id);
+    if (recent.size() > static_cast<std::size_t>(settings.sampling.repetition_window))
+      recent.pop_front();
+  }
+};
+
+// What one group of streams needs while it advances.
+struct Session::Room {
+  Room(const Network& network, int streams)
+      : workspace(network.shape(), streams),
+        states(network.shape().state_size() * streams),
+        sampler(network.instruction_set().routines, network.shape().vocabulary_size),
+        probabilities(network.shape().padded_vocabulary()),
+        ids(streams) {}
+
+  Workspace workspace;
+  AlignedBuffer<float> states;         // (S, L, B, Hp)
+  Sampler sampler;
+  AlignedBuffer<float> probabilities;  // (Vp)
+  std::vector<std::uint32_t> ids;      // (B)
+};
+
+void Written::release(std::size_t n, int alternatives, Written& other) {
+  const std::size_t width = alternatives > 0 ? alternatives : 0;
+  move_first(ids, n, other.ids);
+  move_first(log_probabilities, n, other.log_probabilities);
+  move_first(alternative_ids, n * width, other.alternative_ids);
+  move_first(alternative_log_probabilities, n * width, other.alternative_log_probabilities);
+}
+
+Session::Session(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
+
+Session::~Session() = default;
+
+std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& settings,
+                          const float* state, const std::vector<std::uint32_t>& before) {
+  const NetworkShape& shape = network_->shape();
+  settings.sampling.check(shape.vocabulary_size);
+  if (ids.empty()) throw std::invalid_argument("a stream must begin with at least one symbol");
+  for (const auto& stop : settings.stops)
+    if (stop.empty()) throw std::invalid_argument("a stop sequence must have at least one symbol");
+
+  auto stream = std::make_unique<Stream>(
+      Stream{0, settings, {}, std::move(ids), 0, {}, Philox(settings.seed, settings.stream_index),
+             StopSequences(settings.stops), {}, {}});
+  stream->settings.alternatives = std::min(settings.alternatives, shape.vocabulary_size);
+  stream->state.assign(shape.state_size(), 0.0f);
+  if (state != nullptr)
+    for (int part = 0; part < shape.state_parts() * shape.num_layers; ++part)
+      std::copy_n(state + std::size_t(part) * shape.hidden_size, shape.hidden_size,
+                  stream->state.data() + std::size_t(part) * shape.padded_hidden());
+  for (const std::uint32_t id : before) stream->remember(id);
+  for (const std::uint32_t id : stream->unread) stream->remember(id);
+  if (settings.length <= 0) stream->ending = Ending::length;
+
+  const std::lock_guard lock(mutex_);
+  stream->number = next_number_++;
+  return streams_.emplace(stream->number, std::move(stream)).first->first;
+}
+
+void Session::remove(std::int64_t stream) {
+  const std::lock_guard lock(mutex_);
+  if (streams_.erase(stream) == 0)
+    throw std::out_of_range("no stream has the number " + std::to_string(stream));
+}
+
+std::size_t Session::size() const {
+  const std::lock_guard lock(mutex_);
+  return streams_.size();
+}
+
+std::vector<std::uint32_t> Session::save(std::int64_t stream, float* state) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = streams_.find(stream);
+  if (found == streams_.end())
+    throw std::out_of_range("no stream has the number " + std::to_string(stream));
+  const Stream& saved = *found->second;
+  const NetworkShape& shape = network_->shape();
+  for (int part = 0; part < shape.state_parts() * shape.num_layers; ++part)
+    std::copy_n(saved.state.data() + std::size_t(part) * shape.padded_hidden(), shape.hidden_size,
+                state + std::size_t(part) * shape.hidden_size);
+  return {saved.unread.begin() + saved.next_unread, saved.unread.end()};
+}
+
+std::vector<Progress> Session::advance(int steps, int threads) {
+  const std::lock_guard lock(mutex_);
+  Streams active;
+  for (const auto& [number, stream] : streams_)
+    if (stream->ending == Ending::none) active.push_back(stream.get());
+  const int count = static_cast<int>(active.size());
+  const int share = (count + threads - 1) / threads;
+  const int together = std::clamp(share, 1, most_streams_together);
+  const int groups = (count + together - 1) / together;
+  if (rooms_.size() < static_cast<std::size_t>(groups)) rooms_.resize(groups);
+  parallel_for(groups, threads, [&](int group) {
+    const auto first = active.begin() + std::ptrdiff_t{group} * together;
+    const auto last = active.begin() + std::min(count, (group + 1) * together);
+    std::unique_ptr<Room>& room = rooms_[group];
+    if (!room || room->workspace.most_rows < together)
+      room = std::make_unique<Room>(*network_, together);
+    advance_group(Streams(first, last), steps, *room);
+  });
+  std::vector<Progress> progress;
+  for (Stream* stream : active)
+    progress.push_back({stream->number, std::exchange(stream->released, {}), stream->chosen,
+                        stream->ending});
+  return progress;
+}
+
+// Gathers the streams' states into one block (S, L, B, Hp), steps, and puts them back; begins anew
+// with fewer streams whenever some have ended.
+void Session::advance_group(Streams streams, int steps, Room& room) {
+  const DenormalsAsZero flush;
+  const NetworkShape& shape = network_->shape();
+  const std::size_t padded_hidden = shape.padded_hidden();
+  const int parts = shape.state_parts() * shape.num_layers;
+  while (steps > 0 && !streams.empty()) {
+    const auto each_state = [&](const auto& use) {
+      for (int part = 0; part < parts; ++part)
+        for (std::size_t s = 0; s < streams.size(); ++s)
+          use(streams[s]->state.data() + part * padded_hidden,
+              room.states.data() + (part * streams.size() + s) * padded_hidden);
+    };
+    const auto ended = [](const Stream* stream) { return stream->ending != Ending::none; };
+    each_state([&](float* own, float* shared) { std::copy_n(own, padded_hidden, shared); });
+    do {
+      step(streams, room.states.data(), room);
+    } while (--steps > 0 && std::none_of(streams.begin(), streams.end(), ended));
+    each_state([&](float* own, float* shared) { std::copy_n(shared, padded_hidden, own); });
+    std::erase_if(streams, ended);
+  }
+}
+
+void Session::step(const Streams& streams, float* states, Room& room) {
+  const int count = static_cast<int>(streams.size());
+  for (int s = 0; s < count; ++s) room.ids[s] = streams[s]->unread[streams[s]->next_unread];
+  network_->advance(room.ids.data(), 1, count, states, room.workspace);
+  const auto chooses = [](const Stream* stream) { return stream->reads_its_last(); };
+  if (std::any_of(streams.begin(), streams.end(), chooses))
+    network_->compute_logits(room.workspace.hidden.data(), count, room.workspace);
+  const std::size_t stride = network_->shape().padded_vocabulary();
+  for (int s = 0; s < count; ++s) {
+    if (streams[s]->reads_its_last())
+      choose(*streams[s], room.workspace.logits.data() + s * stride, room);
+    else
+      ++streams[s]->next_unread;
+  }
+}
+
+void Session::choose(Stream& stream, const float* logits, Room& room) {
+  if (!all_finite(logits, network_->shape().vocabulary_size)) {
+    stream.ending = Ending::not_finite;
+    return;
+  }
+  const double uniform = stream.random.next_uniform();
+  const std::uint32_t chosen =
+      room.sampler.choose(logits, stream.settings.sampling, stream.recent, uniform);
+  stream.unread.assign(1, chosen);
+  stream.next_unread = 0;
+  stream.remember(chosen);
+  ++stream.chosen;
+  stream.held.ids.push_back(chosen);
+  if (stream.settings.alternatives >= 0) describe(stream, logits, chosen, room);
+
+  const StopState stop = stream.stops.feed(chosen);
+  if (stop.stopped)
+    stream.ending = Ending::stop;
+  else if (stream.chosen == stream.settings.length)
+    stream.ending = Ending::length;
+  const std::size_t kept = stream.ending == Ending::length ? 0 : stop.held;
+  stream.held.release(stream.held.ids.size() - kept, stream.settings.alternatives,
+                      stream.released);
+}
+
+// Log-probabilities are the model's own, before any sampling option.
+void Session::describe(Stream& stream, const float* logits, std::uint32_t chosen, Room& room) {
+  const NetworkShape& shape = network_->shape();
+  const LogSoftmax log_softmax(network_->instruction_set().routines, logits,
+                               shape.padded_vocabulary(), room.probabilities.data());
+  Written& held = stream.held;
+  held.log_probabilities.push_back(log_softmax(logits[chosen]));
+  const std::size_t first = held.alternative_ids.size(), count = stream.alternatives();
+  held.alternative_ids.resize(first + count);
+  find_best(logits, shape.vocabulary_size, static_cast<int>(count),
+            held.alternative_ids.data() + first);
+  for (std::size_t i = first; i < first + count; ++i)
+    held.alternative_log_probabilities.push_back(log_softmax(logits[held.alternative_ids[i]]));
+}
+
+}  // namespace ricorda

@@ -1,0 +1,155 @@
+"""The arithmetic of trained recurrent networks, in C++.
+
+Everything here takes contiguous arrays of exactly the types named and lets go of the GIL while it
+works. Raises ValueError for a wrong shape or option, IndexError for an id that is not below V,
+TypeError for an array of another type. ricorda.engine.native wraps it.
+
+Dimensions: B streams side by side, T time, V vocabulary, H hidden, L layers, S parts of the state.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+def instruction_sets() -> list[tuple[str, str]]:
+    """Name and describe the instruction sets that this processor has, the fastest first."""
+
+def choose_instruction_set(kernels: str = "") -> str:
+    """Name the instruction set that is used for `kernels`; raises ValueError if it is not had.
+
+    For the empty string, what the environment variable RICORDA_KERNELS says, else the fastest.
+    """
+
+def usable_cores() -> int:
+    """Say how many cores this process may use."""
+
+def activation(name: str, values: NDArray[np.float32], kernels: str = "") -> NDArray[np.float32]:
+    """Compute `exp`, `tanh` or `sigmoid` of values (n,) as the kernels do."""
+
+Progress = tuple[
+    int,
+    NDArray[np.uint32],
+    NDArray[np.float32],
+    NDArray[np.uint32],
+    NDArray[np.float32],
+    int,
+    str | None,
+]
+"""What a stream wrote in one call: its number; ids (n,); their log-probabilities (n,), or (0,) if
+not asked for; the most likely ids (n, N) and theirs (n, N); how many symbols it chose so far; and
+why it ended: "length", "stop", "not finite" (its logits), None if it has not."""
+
+def philox(seed: int, stream_index: int, count: int) -> NDArray[np.uint64]:
+    """Draw the first numbers of a stream, (count,), as numpy.random.Philox does."""
+
+def choose(
+    logits: NDArray[np.float32],
+    settings: SamplingSettings,
+    recent: NDArray[np.uint32],
+    uniforms: NDArray[np.float64],
+    kernels: str = "",
+) -> NDArray[np.uint32]:
+    """Say what is chosen from logits (V,) after the symbols `recent` by each uniform number."""
+
+class SamplingSettings:
+    """How the next symbol is chosen; see ricorda.engine.sampling. 0 means no limit for top_k."""
+
+    def __init__(
+        self,
+        *,
+        repetition_penalty: float = 1.0,
+        repetition_window: int = 64,
+        permitted: NDArray[np.bool_] | None = None,
+        greedy: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+    ) -> None: ...
+
+class Session:
+    """Many texts being written at once; may be used by several threads."""
+
+    def __init__(self, network: Network) -> None: ...
+    def add(
+        self,
+        ids: NDArray[np.uint32],
+        sampling: SamplingSettings,
+        length: int,
+        seed: int,
+        stream_index: int = 0,
+        stops: Sequence[Sequence[int]] = (),
+        alternatives: int = -1,
+        state: NDArray[np.float32] | None = None,
+        before: NDArray[np.uint32] | None = None,
+    ) -> int:
+        """Begin to continue ids (n,) from a state (S, L, 1, H); returns the stream's number.
+
+        `before` are earlier symbols, for the repetition penalty; `alternatives` how many of the
+        most likely symbols to tell with each one, -1 for no log-probabilities at all.
+        """
+
+    def remove(self, stream: int) -> None:
+        """Forget a stream; raises IndexError if there is none of this number."""
+
+    def advance(self, steps: int, threads: int = 1) -> list[Progress]:
+        """Take up to `steps` steps in every stream that has not ended."""
+
+    def save(self, stream: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Hand back the symbols yet to read (n,) and the state (S, L, 1, H) to read them from."""
+
+    def __len__(self) -> int: ...
+
+class Network:
+    """A trained network with its weights packed; not changed by any call."""
+
+    def __init__(
+        self,
+        cell: str,
+        nonlinearity: str,
+        vocabulary_size: int,
+        hidden_size: int,
+        num_layers: int,
+        embedding_size: int,
+        tensors: Mapping[str, NDArray[np.float32]],
+        precision: str = "float32",
+        kernels: str = "",
+    ) -> None:
+        """Take the tensors of a model file; an embedding size of 0 means one-hot."""
+
+    def forward(
+        self, ids: NDArray[np.uint32], state: NDArray[np.float32], threads: int = 1
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Read ids (B, T) from a state (S, L, B, H): logits (B, T, V), new state."""
+
+    def score(
+        self,
+        ids: NDArray[np.uint32],
+        targets: NDArray[np.uint32],
+        state: NDArray[np.float32],
+        top: int = 0,
+        threads: int = 1,
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
+        """Read ids (B, T): nats of the targets (B, T), best ids and nats (B, T, N), new state."""
+
+    def trace(
+        self, ids: NDArray[np.uint32], state: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Read ids (1, T): activations (parts, T, L, H), new state."""
+
+    @property
+    def instruction_set(self) -> str:
+        """The name of the instruction set in use."""
+
+    @property
+    def precision(self) -> str:
+        """float32, bfloat16 or int8."""
+
+    @property
+    def step_bytes(self) -> int:
+        """How many bytes of weights one step of one stream reads."""
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes all the weights occupy."""

@@ -1,0 +1,146 @@
+"""The engine in C++ (`ricorda._kernels`), which runs at the speed of the processor's caches."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda import _kernels
+from ricorda.engine.backend import Array, Ids, Precision, State, Surprisals, zero_state
+from ricorda.engine.kernel_errors import kernel_errors
+from ricorda.engine.session import NativeSession
+from ricorda.errors import ConfigurationError, VocabularyError
+from ricorda.models.configuration import CellName, ModelConfiguration
+from ricorda.text.vocabulary import Vocabulary
+
+TRACED: dict[CellName, tuple[str, ...]] = {
+    "rnn": ("hidden",),
+    "gru": ("hidden", "reset_gate", "update_gate", "candidate"),
+    "lstm": ("hidden", "cell", "input_gate", "forget_gate", "candidate", "output_gate"),
+}
+"""The activations that the kernels hand back, in their order."""
+
+
+class NativeBackend:
+    """A trained network run by the C++ kernels; a Backend.
+
+    The result of a stream has the same bits alone and beside any others, with any number of
+    threads. `kernels` forces an instruction set of `instruction_sets()`; if not given, the
+    environment variable RICORDA_KERNELS may name one, else the best is used.
+    """
+
+    def __init__(
+        self,
+        configuration: ModelConfiguration,
+        tensors: Mapping[str, Array],
+        precision: Precision = "auto",
+        *,
+        threads: int | None = None,
+        kernels: str | None = None,
+    ) -> None:
+        """Pack the tensors of a model file, by name.
+
+        Raises ConfigurationError if a tensor's shape, the precision, the number of threads or the
+        instruction set is wrong.
+        """
+        self.configuration = configuration
+        self.threads = _kernels.usable_cores() if threads is None else threads
+        if self.threads < 1:
+            raise ConfigurationError(f"threads must be at least 1, got {threads}")
+        embedding_size = configuration.embedding_size
+        packed = {name: _floats(tensor) for name, tensor in tensors.items()}
+        with kernel_errors():
+            self.network = _kernels.Network(
+                configuration.cell,
+                configuration.nonlinearity,
+                configuration.vocabulary_size,
+                configuration.hidden_size,
+                configuration.num_layers,
+                0 if embedding_size == "onehot" else embedding_size,
+                packed,
+                "float32" if precision == "auto" else precision,
+                kernels or "",
+            )
+
+    @property
+    def precision(self) -> str:
+        """The precision of the weights: float32, bfloat16 or int8."""
+        return self.network.precision
+
+    @property
+    def instruction_set(self) -> str:
+        """The instruction set in use, one of those that `instruction_sets` lists."""
+        return self.network.instruction_set
+
+    def zero_state(self, streams: int) -> State:
+        """Make the state before the first symbol, (S, L, B, H)."""
+        return zero_state(self.configuration, streams)
+
+    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Read one symbol in each stream: ids (B,) -> logits (B, V), new state."""
+        logits, state = self.forward(np.asarray(ids)[:, np.newaxis], state)
+        return logits[:, 0], state
+
+    def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state.
+
+        Raises VocabularyError for an id that is not below V, ConfigurationError for a wrong shape.
+        """
+        ids = self._checked(ids, 2)
+        with kernel_errors():
+            return self.network.forward(ids, _floats(state), self.threads)
+
+    def score(
+        self, ids: Ids, targets: Ids, state: State, alternatives: int = 0
+    ) -> tuple[Surprisals, State]:
+        """Read T symbols in each stream and say how well the ones that followed were expected.
+
+        ids and targets (B, T) -> surprisals in nats, the N most likely symbols and theirs, and the
+        new state. Where a logit is not finite, a surprisal is NaN. Raises as `forward` does.
+        """
+        ids, targets = self._checked(ids, 2), self._checked(targets, 2)
+        with kernel_errors():
+            nats, best, best_nats, state = self.network.score(
+                ids, targets, _floats(state), alternatives, self.threads
+            )
+        return Surprisals(nats, best, best_nats), state
+
+    def session(self, vocabulary: Vocabulary) -> NativeSession:
+        """Begin to write texts, any number side by side."""
+        return NativeSession(self.network, vocabulary, self.threads)
+
+    def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
+        """Read one stream, ids (T,), and keep every activation: arrays (T, L, H), new state."""
+        ids = self._checked(ids, 1)[np.newaxis]
+        with kernel_errors():
+            arrays, state = self.network.trace(ids, _floats(state))
+        return dict(zip(TRACED[self.configuration.cell], arrays, strict=True)), state
+
+    def _checked(self, ids: Ids, dimensions: int) -> NDArray[np.uint32]:
+        """Turn ids of any integer type into those that the kernels take."""
+        array = np.asarray(ids)
+        if array.dtype.kind not in "iu" or array.ndim != dimensions:
+            raise ConfigurationError(
+                f"expected ids as integers in {dimensions} dimensions, "
+                f"got {array.dtype} of the shape {array.shape}"
+            )
+        if array.dtype.itemsize > 4 or array.dtype.kind == "i":
+            _check_range(array, self.configuration.vocabulary_size)
+        return np.ascontiguousarray(array, np.uint32)
+
+
+def instruction_sets() -> dict[str, str]:
+    """Name the instruction sets that this processor has, the fastest first, and describe them."""
+    return dict(_kernels.instruction_sets())
+
+
+def _floats(array: Array) -> NDArray[np.float32]:
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _check_range(ids: NDArray[np.integer[Any]], vocabulary_size: int) -> None:
+    """Raise VocabularyError where a conversion to unsigned integers would hide a wrong id."""
+    if ids.size and (ids.min() < 0 or ids.max() >= vocabulary_size):
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise VocabularyError(f"ids must be at least 0 and below {vocabulary_size}, got {wrong}")

@@ -1,0 +1,186 @@
+"""Texts being written by the C++ kernels, any number side by side.
+
+A text depends on its own prompt, settings and seed alone: not on the others, on when they come and
+go, or on the number of threads. What it consists of is what `Generation` writes.
+"""
+
+import secrets
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda import _kernels
+from ricorda.engine.backend import Ids, State
+from ricorda.engine.generation import (
+    Ending,
+    GenerationSettings,
+    Piece,
+    WrittenSymbol,
+)
+from ricorda.engine.kernel_errors import kernel_errors
+from ricorda.engine.sampling import SamplingSettings, permitted_symbols
+from ricorda.engine.softmax import finite
+from ricorda.text.vocabulary import Vocabulary
+
+LARGEST_INTEGER = 2**31 - 1  # settings beyond it mean the same
+
+
+class NativeStream:
+    """One text of a session."""
+
+    def __init__(self, number: int, seed: int, vocabulary: Vocabulary) -> None:
+        self.number = number
+        """Its number in the session, never used again."""
+        self.seed = seed
+        """The seed of its random numbers, which writes the same text again."""
+        self.ended: Ending | None = None
+        """Why it ended; None while it has not."""
+        self.written = 0
+        """How many symbols were chosen so far, those of a stop string included."""
+        self._one_by_one = vocabulary.kind == "bytes"
+        self._decoder = vocabulary.decoder()
+        self._waiting: list[WrittenSymbol] = []
+
+    def take(self, progress: "_kernels.Progress") -> Piece | None:
+        """Turn what the kernels wrote into a piece of text; None if no character is complete.
+
+        Raises ModelFileError if the network's logits were not finite.
+        """
+        _, ids, log_probabilities, best, best_log_probabilities, self.written, ending = progress
+        if ending == "not finite":
+            finite(np.array([np.nan]))  # raises
+        self.ended = "length" if ending == "length" else "stop" if ending == "stop" else None
+        symbols = written_symbols(ids, log_probabilities, best, best_log_probabilities)
+        if not self._one_by_one:
+            return Piece(self._decoder.decode(ids), symbols) if symbols else None
+        return self._whole_characters(symbols)
+
+    def _whole_characters(self, symbols: Sequence[WrittenSymbol]) -> Piece | None:
+        """Decode bytes; those that complete no character go out with the next that does."""
+        text = ""
+        complete: list[WrittenSymbol] = []
+        for symbol in symbols:
+            self._waiting.append(symbol)
+            if characters := self._decoder.decode([symbol.id]):
+                text += characters
+                complete += self._waiting
+                self._waiting.clear()
+        if self.ended:
+            text += self._decoder.finish()
+            complete += self._waiting
+        return Piece(text, tuple(complete)) if text else None
+
+
+class NativeSession:
+    """Many texts written at once: streams join and leave between calls of `advance`.
+
+    Several threads may use one session; their calls follow each other.
+    """
+
+    def __init__(self, network: _kernels.Network, vocabulary: Vocabulary, threads: int = 1) -> None:
+        self._threads = threads
+        self._vocabulary = vocabulary
+        self._session = _kernels.Session(network)
+        self._streams: dict[int, NativeStream] = {}
+
+    def add(
+        self,
+        ids: Ids,
+        settings: GenerationSettings,
+        *,
+        state: State | None = None,
+        before: Ids | None = None,
+    ) -> NativeStream:
+        """Begin to continue the symbols `ids` (n,), at least one, from a state (S, L, 1, H).
+
+        Without a state, from zeros. `before` are symbols read earlier, which the repetition
+        penalty looks at. Raises ConfigurationError if the settings leave no symbol.
+        """
+        seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        with kernel_errors():
+            number = self._session.add(
+                np.ascontiguousarray(ids, np.uint32),
+                kernel_settings(settings, self._vocabulary),
+                min(settings.length, LARGEST_INTEGER),
+                seed,
+                settings.stream_index,
+                stop_sequences(settings.stop, self._vocabulary),
+                min(
+                    -1 if settings.alternatives is None else settings.alternatives, LARGEST_INTEGER
+                ),
+                None if state is None else np.ascontiguousarray(state, np.float32),
+                None if before is None else np.ascontiguousarray(before, np.uint32),
+            )
+        stream = NativeStream(number, seed, self._vocabulary)
+        stream.ended = None if settings.length else "length"
+        self._streams[number] = stream
+        return stream
+
+    def advance(self, steps: int = 1) -> list[tuple[NativeStream, Piece | None]]:
+        """Take up to `steps` steps in every stream that has not ended.
+
+        In a step a stream reads a symbol of its prompt or, after that, chooses a new one. Returns
+        each of these streams with its new text. One that has ended stays until `remove`.
+        """
+        return [
+            (self._streams[progress[0]], self._streams[progress[0]].take(progress))
+            for progress in self._session.advance(steps, self._threads)
+        ]
+
+    def remove(self, stream: NativeStream) -> None:
+        """Forget a stream, whether it has ended or not."""
+        self._session.remove(stream.number)
+        del self._streams[stream.number]
+
+    def save(self, stream: NativeStream) -> tuple[NDArray[np.uint32], State]:
+        """Hand back where a stream is: symbols that it has yet to read (n,), state (S, L, 1, H).
+
+        `add` goes on from there, as often as wanted.
+        """
+        return self._session.save(stream.number)
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+
+def kernel_settings(
+    settings: SamplingSettings, vocabulary: Vocabulary
+) -> _kernels.SamplingSettings:
+    """Say the same to the kernels; raises ConfigurationError if no symbol may be written."""
+    return _kernels.SamplingSettings(
+        repetition_penalty=settings.repetition_penalty,
+        repetition_window=min(settings.repetition_window, LARGEST_INTEGER),
+        permitted=permitted_symbols(settings, vocabulary),
+        greedy=settings.greedy,
+        temperature=settings.temperature,
+        top_k=min(settings.top_k or 0, LARGEST_INTEGER),
+        top_p=1.0 if settings.top_p is None else settings.top_p,
+        min_p=settings.min_p or 0.0,
+    )
+
+
+def stop_sequences(stops: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
+    """Turn stop strings into ids; one with a character that is never written is left out."""
+    return [vocabulary.encode(stop).tolist() for stop in stops if not vocabulary.unknown(stop)]
+
+
+def written_symbols(
+    ids: NDArray[np.uint32],
+    log_probabilities: NDArray[np.float32],
+    best: NDArray[np.uint32],
+    best_log_probabilities: NDArray[np.float32],
+) -> tuple[WrittenSymbol, ...]:
+    """Put together what belongs to each symbol; log-probabilities (0,) if not asked for."""
+    if len(log_probabilities) == 0:
+        return tuple(map(WrittenSymbol, ids.tolist()))
+    return tuple(
+        WrittenSymbol(symbol, nats, tuple(zip(others, other_nats, strict=True)))
+        for symbol, nats, others, other_nats in zip(
+            ids.tolist(),
+            log_probabilities.tolist(),
+            best.tolist(),
+            best_log_probabilities.tolist(),
+            strict=True,
+        )
+    )

@@ -1,0 +1,254 @@
+"""A page that colours each character of a text by how surprising it was to a model.
+
+One element a character, as light as can be; the figures behind it lie in one block of data that
+surprisal_page.js reads where the pointer or the keyboard asks.
+"""
+
+import base64
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine.scoring import Scores
+from ricorda.engine.softmax import Probabilities
+from ricorda.errors import TextError
+from ricorda.insight.clusters import Cluster, clusters
+from ricorda.pages import (
+    Axis,
+    Chart,
+    Reading,
+    Series,
+    data_block,
+    document,
+    escape,
+    fixed,
+    line_chart,
+    percent,
+    resource,
+    short,
+)
+
+LEVELS = "abcdefghij"  # the classes of 1, 2 ... 10 bits and more; less than 1 has none
+UNDERLINED_FROM = 8  # bits; the second sign beside the colour
+PLACES = 12  # most surprising ones that are listed
+APART = 10  # characters between two of them: a strange word is listed once
+ALTERNATIVES = 5
+SECTION = 2_000  # characters, or more until the line ends
+LONG = 10_000  # characters, from which on a browser lays out only the sections that it shows
+STRETCHES = 150  # points of the curve along the text
+SHORTEST_CURVE = 400  # characters
+
+_BEFORE, _AFTER = 24, 12  # characters shown around a surprising place
+_UNKNOWN = 65_535  # hundredths of a bit: the first symbol, which nothing comes before
+
+
+def surprisal_page(scores: Scores, title: str) -> str:
+    """Make the page of a scored text; `title` says which text it is.
+
+    What the model would have written instead is shown as far as scores have alternatives.
+    """
+    found = list(clusters(scores.ids, scores.vocabulary))
+    begins = np.fromiter((cluster.begin for cluster in found), np.int64, len(found))
+    bits = np.add.reduceat(scores.nats, begins) / np.log(2)  # NaN where the first symbol is
+    places = _most_surprising(bits)
+    body = (
+        f"<main>{_heading(scores, title)}{_curve(bits)}"
+        f'<div class="columns"><section class="text-part"><h2>The text</h2>{_legend()}'
+        f'<div id="text" class="card{" long" if len(found) > LONG else ""}">'
+        f"{''.join(_text(found, bits, set(places)))}</div></section>"
+        f'<div class="side">{_inspector()}{_places(scores, found, bits, places)}</div></div></main>'
+        f"{data_block('figures', _data(scores))}"
+    )
+    return document(
+        f"Surprisal of {title}",
+        body,
+        style=resource(__package__, "surprisal_page.css"),
+        script=resource("ricorda.pages", "chart.js") + resource(__package__, "surprisal_page.js"),
+    )
+
+
+def _heading(scores: Scores, title: str) -> str:
+    """The figures of the whole text."""
+    symbol = "byte" if scores.vocabulary.kind == "bytes" else "character"
+    header = (
+        f'<header><p class="eyebrow">How surprising a text is</p><h1>{escape(title)}</h1>'
+        '<p class="muted">A model read this text from its beginning and said of each '
+        f"{symbol}, before it saw it, how likely it was. The less likely, the more bits of "
+        "surprise.</p>"
+    )
+    try:
+        figures = scores.figures
+    except TextError:
+        return f'{header}<p class="muted">A single symbol: nothing was predicted.</p></header>'
+    tiles = (
+        ("bits per character", fixed(figures.bits_per_character, 3)),
+        ("bits per byte", fixed(figures.bits_per_byte, 3)),
+        ("perplexity", fixed(figures.perplexity, 2)),
+        ("characters", f"{figures.characters:,}"),
+    )
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles)
+    return f'{header}<dl class="figures">{items}</dl></header>'
+
+
+def _curve(bits: Probabilities) -> str:
+    """The mean surprisal along a longer text."""
+    if len(bits) < SHORTEST_CURVE:
+        return ""
+    edges = np.linspace(0, len(bits), min(STRETCHES, len(bits) // 20) + 1).astype(np.int64)
+    means = [
+        (float(begin + end) / 2, float(np.nanmean(bits[begin:end])))
+        for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    ]
+    chart = Chart(
+        unit="bits per character, the mean of short stretches",
+        series=[Series("surprisal", means)],
+        axes=[Axis("place", lambda place: f"{place:,.0f}" if place < 100_000 else short(place))],
+        readings=[
+            Reading(place, f"around character {place:,.0f}: {mean:.2f} bits")
+            for place, mean in means
+        ],
+        last_x=float(len(bits)),
+        from_zero=True,
+        size="low",
+    )
+    return f'<section class="card"><h2>Along the text</h2>{line_chart(chart)}</section>'
+
+
+def _legend() -> str:
+    """What the colours mean, in numbers."""
+    steps = "".join(
+        f'<li class="{level}">{bits}{"+" if bits == len(LEVELS) else ""}</li>'
+        for bits, level in enumerate(LEVELS, start=1)
+    )
+    return (
+        '<div class="legend"><span id="scale">bits of surprise, at least</span>'
+        f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
+        '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
+        f"10 bits: 1 in 1,024. From {UNDERLINED_FROM} bits on it is underlined.</p>"
+    )
+
+
+def _text(found: Sequence[Cluster], bits: Probabilities, listed: set[int]) -> Iterator[str]:
+    """Every character in an element of its own, in sections that end with a line."""
+    levels = np.minimum(np.nan_to_num(bits), len(LEVELS)).astype(np.int64).tolist()
+    pieces: list[str] = []
+    for place, (cluster, level) in enumerate(zip(found, levels, strict=True)):
+        pieces.append(_element(cluster, level, place if place in listed else None))
+        if len(pieces) >= SECTION and cluster.text == "\n":
+            yield f"<div>{''.join(pieces)}</div>"
+            pieces = []
+    if pieces:
+        yield f"<div>{''.join(pieces)}</div>"
+
+
+def _element(cluster: Cluster, level: int, place: int | None) -> str:
+    """One character: `<i class=c>e</i>`."""
+    classes = [LEVELS[level - 1]] if level else []
+    if cluster.text == "\n":
+        classes.append("end")
+    elif cluster.spelled_out:
+        classes.append("spelled")
+    elif unicodedata.category(cluster.text[0]).startswith("M"):
+        classes.append("alone")
+    name = (
+        f' class="{" ".join(classes)}"'
+        if len(classes) > 1
+        else f" class={classes[0]}"
+        if classes
+        else ""
+    )
+    symbols = cluster.end - cluster.begin
+    size = f" data-n={symbols}" if symbols > 1 else ""
+    anchor = "" if place is None else f" id=at{place}"
+    return f"<i{name}{size}{anchor}>{escape(cluster.text)}</i>"
+
+
+def _inspector() -> str:
+    """Where surprisal_page.js shows one character's figures."""
+    return (
+        '<aside id="inspector" class="card" aria-label="One character" hidden>'
+        '<div class="content"><p class="muted">Point at a character, tap it, or go through the '
+        "text with the arrow keys.</p></div>"
+        '<p id="told" class="unseen" role="status"></p></aside>'
+    )
+
+
+def _most_surprising(bits: Probabilities) -> list[int]:
+    """The places with the most bits, the most surprising first, no two of them close together."""
+    found: list[int] = []
+    for place in np.argsort(-np.nan_to_num(bits, nan=-1.0), kind="stable").tolist():
+        if len(found) == PLACES or np.isnan(bits[place]):
+            break
+        if all(abs(place - other) >= APART for other in found):
+            found.append(place)
+    return found
+
+
+def _places(
+    scores: Scores, found: Sequence[Cluster], bits: Probabilities, places: Sequence[int]
+) -> str:
+    """List the most surprising places, each with what stands around it and what was likelier."""
+    items = []
+    for place in places:
+        before = "".join(map(_in_a_line, found[max(0, place - _BEFORE) : place])).lstrip()
+        after = "".join(map(_in_a_line, found[place + 1 : place + 1 + _AFTER]))
+        items.append(
+            f'<li><a href="#at{place}" dir="auto">{escape(before)}'
+            f"<mark>{escape(_in_a_line(found[place]))}</mark>{escape(after)}</a>"
+            f'<span class="muted">{float(bits[place]):.1f} bits{_expected(scores, found[place])}'
+            "</span></li>"
+        )
+    if not items:
+        return ""
+    return f'<section class="places"><h2>Most surprising</h2><ol>{"".join(items)}</ol></section>'
+
+
+def _expected(scores: Scores, cluster: Cluster) -> str:
+    """What the model thought likeliest instead."""
+    place = cluster.begin + int(np.argmax(scores.nats[cluster.begin : cluster.end]))
+    alternatives = scores.alternatives(place)
+    if not alternatives:
+        return ""
+    label, probability = alternatives[0]
+    return f"; likeliest <bdi>{escape(_shown(label))}</bdi> {percent(probability)}"
+
+
+def _in_a_line(cluster: Cluster) -> str:
+    """A character where a line must not break."""
+    return {"\n": "↵", "\t": "⇥"}.get(cluster.text, cluster.text)
+
+
+def _shown(label: str) -> str:
+    """A symbol's label where it stands alone."""
+    if unicodedata.category(label[0]).startswith("M"):
+        return "◌" + label
+    return {" ": "␣", "\\n": "↵", "\\t": "⇥"}.get(label, label)
+
+
+def _data(scores: Scores) -> dict[str, Any]:
+    """Give what the inspector shows, by symbol, in compact arrays.
+
+    `symbols` (n, 1 + N): the symbol and its N alternatives, numbers into `labels`; `chances` (n, N)
+    in 65,535ths; `bits` (n,) in hundredths. Little-endian, in base64.
+    """
+    count = min(ALTERNATIVES, scores.alternative_ids.shape[1])
+    shown = np.column_stack([scores.ids, scores.alternative_ids[:, :count]])
+    used, numbers = np.unique(shown, return_inverse=True)
+    width = 1 if len(used) <= 2**8 else 2 if len(used) <= 2**16 else 4
+    chances = np.nan_to_num(scores.alternative_probabilities[:, :count]) * 65_535
+    hundredths = np.minimum(np.round(scores.nats / np.log(2) * 100), _UNKNOWN - 1)
+    return {
+        "labels": [_shown(scores.vocabulary.label(symbol)) for symbol in used.tolist()],
+        "alternatives": count,
+        "width": width,
+        "symbols": _base64(numbers.reshape(-1), f"<u{width}"),
+        "chances": _base64(np.round(chances).reshape(-1), "<u2"),
+        "bits": _base64(np.nan_to_num(hundredths, nan=_UNKNOWN), "<u2"),
+    }
+
+
+def _base64(numbers: NDArray[Any], kind: str) -> str:
+    return base64.b64encode(numbers.astype(kind).tobytes()).decode()

@@ -1,0 +1,212 @@
+"""The kernels behind the Backend protocol, and texts by way of sessions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ricorda.engine import Model, Piece, ReferenceBackend
+from ricorda.engine.generation import GenerationSettings
+from ricorda.engine.native import NativeBackend
+from ricorda.engine.session import NativeSession, NativeStream
+from ricorda.errors import ConfigurationError, ModelFileError, VocabularyError
+from ricorda.models.configuration import CellName, ModelConfiguration
+from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+
+MakeCase = Callable[..., Any]
+
+
+def native(case: Any, **options: Any) -> NativeBackend:
+    return NativeBackend(case.configuration, case.tensors, **{"precision": "float32"} | options)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_it_is_a_backend(make_case: MakeCase, kernels: str, cell: str) -> None:
+    case = make_case(cell=cell, hidden_size=20, num_layers=2, embedding_size=6)
+    backend, reference = native(case, kernels=kernels), case.reference
+    assert backend.instruction_set == kernels
+    ids, state = case.ids(3, 7), backend.zero_state(3)
+    assert state.shape == (case.configuration.state_parts, 2, 3, 20)
+    logits, last = backend.forward(ids, state)
+    step_logits, step_state = backend.step(ids[:, 0], state)
+    np.testing.assert_allclose(logits, reference.forward(ids, state)[0], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(step_logits, logits[:, 0])
+    np.testing.assert_array_equal(backend.forward(ids[:, 1:], step_state)[1], last)
+    scores, _ = backend.score(ids[:, :-1], ids[:, 1:], state, 2)
+    expected, _ = reference.score(ids[:, :-1], ids[:, 1:], state, 2)
+    np.testing.assert_allclose(scores.nats, expected.nats, rtol=0, atol=1e-5)
+    arrays, _ = backend.trace(ids[0], backend.zero_state(1))
+    expected_arrays, _ = reference.trace(ids[0], backend.zero_state(1))
+    assert arrays.keys() == expected_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, expected_arrays[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int8, np.int32, np.int64, np.uint64])
+def test_ids_may_be_any_integers(make_case: MakeCase, dtype: type) -> None:
+    case = make_case(cell="rnn", hidden_size=5)
+    backend, ids = native(case), case.ids(2, 6)
+    expected, _ = backend.forward(ids, backend.zero_state(2))
+    logits, _ = backend.forward(ids.astype(dtype)[:, ::2], backend.zero_state(2))
+    np.testing.assert_array_equal(logits[:, 0], expected[:, 0])
+
+
+@pytest.mark.parametrize("wrong", [-1, 65, 2**32, 2**40])
+def test_ids_out_of_range_are_refused(make_case: MakeCase, wrong: int) -> None:
+    case = make_case(cell="rnn", hidden_size=5)
+    backend = native(case)
+    with pytest.raises(VocabularyError, match=f"65, got {wrong}"):
+        backend.step(np.array([wrong]), backend.zero_state(1))
+    with pytest.raises(VocabularyError):
+        backend.step(np.array([65], np.uint8), backend.zero_state(1))
+
+
+def test_wrong_shapes_and_options_are_refused(make_case: MakeCase) -> None:
+    case = make_case(cell="rnn", hidden_size=5)
+    backend = native(case)
+    with pytest.raises(ConfigurationError, match="integers in 2 dimensions"):
+        backend.forward(np.zeros(3, np.uint32), backend.zero_state(1))
+    with pytest.raises(ConfigurationError, match="integers in 1 dimensions"):
+        backend.trace(np.zeros(3), backend.zero_state(1))  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="state must have the shape"):
+        backend.step(case.ids(2), backend.zero_state(1))
+    with pytest.raises(ConfigurationError, match="threads must be at least 1, got 0"):
+        native(case, threads=0)
+    with pytest.raises(ConfigurationError, match="kernels must be one of"):
+        native(case, kernels="mmx")
+    del case.tensors["output.bias"]
+    with pytest.raises(ConfigurationError, match=r"output\.bias is missing"):
+        native(case)
+
+
+CHARACTERS = CharacterVocabulary("\nabcdeé世", "\n")
+
+
+def writing_models(
+    vocabulary: Vocabulary, cell: CellName, seed: int
+) -> tuple[Model, NativeSession]:
+    """The same network by the reference in float64 and by the kernels."""
+    configuration = ModelConfiguration(
+        cell=cell,
+        vocabulary_size=vocabulary.size,
+        hidden_size=16,
+    )
+    random = np.random.default_rng(seed)
+    tensors = {
+        name: random.normal(0, 0.25, shape).astype(np.float32)
+        for name, shape in configuration.tensor_shapes().items()
+    }
+    tensors["output.weight"] *= 4
+    if vocabulary.kind == "bytes":  # mostly the bytes of some characters of one to four
+        tensors["output.bias"] -= 30
+        tensors["output.bias"][list("aé€😀".encode())] += 30
+    reference = ReferenceBackend(configuration, tensors, np.float64)
+    backend = NativeBackend(configuration, tensors, "float32", threads=2)
+    return Model(configuration, vocabulary, reference), backend.session(vocabulary)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize(
+    "vocabulary", [CHARACTERS, ByteVocabulary(10)], ids=["characters", "bytes"]
+)
+def test_a_session_writes_what_the_reference_writes(vocabulary: Vocabulary, cell: CellName) -> None:
+    """Fixed seeds: float32 and float64 then always agree on every choice."""
+    model, session = writing_models(vocabulary, cell, seed=7)
+    random = np.random.default_rng(8)
+    expected: dict[NativeStream, tuple[str, Any]] = {}
+    pieces: dict[NativeStream, list[Piece]] = {}
+    for number in range(24):
+        options: dict[str, Any] = {"seed": number, "length": int(random.integers(0, 60))}
+        options["temperature"] = float(random.choice([0, 0.7, 1.2]))
+        options["alternatives"] = [None, 0, 3][number % 3]
+        if number % 2:
+            options["stop"] = ("ab", "€", "aé")
+        if number % 5 == 0:
+            options |= {"repetition_penalty": 1.5, "repetition_window": 6, "banned": "d"}
+        prompt = "aé"[: 1 + number % 2]
+        generation = model.begin(prompt, **options)
+        stream = session.add(vocabulary.encode(prompt), generation.settings)
+        expected[stream] = (generation.text(), generation)
+        pieces[stream] = []
+        collect(session, pieces, steps=1 + number % 4)
+    while collect(session, pieces, steps=5):
+        pass
+    for stream, (text, generation) in expected.items():
+        assert "".join(piece.text for piece in pieces[stream]) == text
+        assert (stream.ended, stream.written) == (generation.ended, generation.written)
+
+
+def collect(session: NativeSession, pieces: dict[NativeStream, list[Piece]], steps: int) -> bool:
+    progress = session.advance(steps)
+    for stream, piece in progress:
+        if piece:
+            pieces[stream].append(piece)
+    return bool(progress)
+
+
+def test_pieces_tell_their_symbols() -> None:
+    model, session = writing_models(ByteVocabulary(10), "gru", seed=3)
+    settings = GenerationSettings(seed=5, length=200, alternatives=2)
+    stream = session.add(np.array([97]), settings)
+    pieces: dict[NativeStream, list[Piece]] = {stream: []}
+    while collect(session, pieces, steps=1):
+        pass
+    ids = [symbol.id for piece in pieces[stream] for symbol in piece.symbols]
+    assert len(ids) == 200
+    assert model.vocabulary.decode(ids) == "".join(piece.text for piece in pieces[stream])
+    for piece in pieces[stream]:
+        for symbol in piece.symbols:
+            assert symbol.log_probability is not None
+            assert symbol.log_probability <= symbol.alternatives[0][1] <= 0
+            assert len(symbol.alternatives) == 2
+
+
+def test_a_fresh_seed_is_drawn_and_told() -> None:
+    _, session = writing_models(CHARACTERS, "gru", seed=3)
+    first = session.add(np.array([1]), GenerationSettings())
+    second = session.add(np.array([1]), GenerationSettings())
+    assert first.seed != second.seed
+
+
+def test_streams_leave_and_may_be_saved() -> None:
+    _, session = writing_models(CHARACTERS, "gru", seed=3)
+    stream = session.add(np.array([1, 2]), GenerationSettings(seed=1))
+    session.advance(3)
+    unread, state = session.save(stream)
+    assert unread.shape == (1,)
+    assert state.shape == (1, 1, 1, 16)
+    session.remove(stream)
+    assert len(session) == 0
+    assert session.advance() == []
+
+
+def test_a_session_refuses_what_cannot_be_written() -> None:
+    _, session = writing_models(CHARACTERS, "gru", seed=3)
+    with pytest.raises(VocabularyError):
+        session.add(np.array([8]), GenerationSettings())
+    with pytest.raises(ConfigurationError, match="at least one symbol"):
+        session.add(np.array([], np.uint8), GenerationSettings())
+    with pytest.raises(ConfigurationError, match="allowed and banned must leave a symbol"):
+        session.add(np.array([1]), GenerationSettings(allowed="z"))
+    with pytest.raises(ConfigurationError, match="state must have the shape"):
+        session.add(np.array([1]), GenerationSettings(), state=np.zeros((1, 1, 2, 16)))
+
+
+def test_a_stop_string_that_is_never_written_is_no_obstacle() -> None:
+    _, session = writing_models(CHARACTERS, "gru", seed=3)
+    stream = session.add(np.array([1]), GenerationSettings(seed=1, length=9, stop=("aZ", "Z")))
+    ((_, piece),) = session.advance(9)
+    assert piece is not None
+    assert len(piece.text) == 9
+    assert stream.ended == "length"
+
+
+def test_a_network_that_overflows_is_an_error(make_case: MakeCase) -> None:
+    case = make_case(cell="rnn", nonlinearity="relu", hidden_size=16, vocabulary_size=8)
+    session = native(case).session(CHARACTERS)
+    session.add(
+        np.array([1]), GenerationSettings(), state=np.full((1, 1, 1, 16), np.inf, np.float32)
+    )
+    with pytest.raises(ModelFileError, match="finite"):
+        session.advance()

@@ -1,0 +1,131 @@
+"""What the kernels choose, against the reference and against exact probabilities."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ricorda import _kernels
+from ricorda.engine.sampling import SamplingSettings, choose, distribution
+
+NOTHING_READ = np.zeros(0, np.uint32)
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "temperature": {"temperature": 0.7},
+    "hot": {"temperature": 3.0},
+    "greedy": {"greedy": True},
+    "top k": {"temperature": 1.0, "top_k": 4},
+    "top p": {"temperature": 1.0, "top_p": 0.8},
+    "min p": {"temperature": 1.0, "min_p": 0.1},
+    "all": {
+        "temperature": 1.3,
+        "top_k": 9,
+        "top_p": 0.95,
+        "min_p": 0.05,
+        "repetition_penalty": 1.4,
+    },
+}
+
+
+@pytest.mark.parametrize("options", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("vocabulary_size", [2, 17, 65, 300])
+def test_choices_are_those_of_the_reference(
+    random: np.random.Generator, kernels: str, options: dict[str, Any], vocabulary_size: int
+) -> None:
+    for trial in range(10):
+        logits = random.normal(0, 3, vocabulary_size).astype(np.float32)
+        if trial % 3 == 0:
+            logits = np.round(logits)  # many equals
+        recent = random.integers(0, vocabulary_size, 20, np.uint32)
+        permitted = random.random(vocabulary_size) < 0.6 if trial % 2 else None
+        if permitted is not None:
+            permitted[random.integers(vocabulary_size)] = True
+        expected = distribution(logits, SamplingSettings(**options), recent.tolist(), permitted)
+        uniforms = away_from_boundaries(random.random(300), expected)
+        settings = _kernels.SamplingSettings(permitted=permitted, **options)
+        chosen = _kernels.choose(logits, settings, recent, uniforms, kernels)
+        assert chosen.tolist() == [choose(expected, uniform) for uniform in uniforms]
+
+
+def away_from_boundaries(
+    uniforms: NDArray[np.float64], probabilities: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Leave out the numbers so close to a boundary that float32 may fall on its other side."""
+    distances = np.abs(np.cumsum(probabilities)[:, np.newaxis] - uniforms)
+    kept: NDArray[np.float64] = uniforms[distances.min(axis=0) > 1e-5]
+    return kept
+
+
+@pytest.mark.parametrize("options", SETTINGS.values(), ids=SETTINGS)
+def test_frequencies_pass_a_chi_square_test(kernels: str, options: dict[str, Any]) -> None:
+    """Fixed seeds: the statistic is the same in every run."""
+    logits = np.random.default_rng(5).normal(0, 1.5, 40).astype(np.float32)
+    recent = np.arange(10, dtype=np.uint32)
+    count = 200_000
+    uniforms = np.asarray(_kernels.philox(9, 3, count) >> np.uint64(11), np.float64) * 2.0**-53
+    settings = _kernels.SamplingSettings(**options)
+    chosen = _kernels.choose(logits, settings, recent, uniforms, kernels)
+    observed = np.bincount(chosen, minlength=40)
+    expected = count * distribution(logits, SamplingSettings(**options), recent.tolist())
+    possible = expected > 0
+    assert (observed[~possible] == 0).all()
+    statistic = ((observed - expected)[possible] ** 2 / expected[possible]).sum()
+    freedom = max(1, int(possible.sum()) - 1)
+    assert statistic < freedom + 4 * np.sqrt(2 * freedom)
+
+
+def test_the_ends_of_the_unit_interval(kernels: str) -> None:
+    logits = np.array([-200, 0, -200, 0, -200], np.float32)
+    uniforms = np.array([0.0, 0.4999999, 0.5000001, 1 - 2.0**-53])
+    settings = _kernels.SamplingSettings(temperature=1.0)
+    chosen = _kernels.choose(logits, settings, NOTHING_READ, uniforms, kernels)
+    assert chosen.tolist() == [1, 1, 3, 3]
+
+
+def test_extreme_options(kernels: str) -> None:
+    logits = np.array([1, 3, 3, 2], np.float32)
+    uniforms = np.linspace(0, 0.999, 50)
+
+    def chosen(**options: Any) -> set[int]:
+        settings = _kernels.SamplingSettings(**options)
+        return set(_kernels.choose(logits, settings, NOTHING_READ, uniforms, kernels).tolist())
+
+    assert chosen(temperature=0.0) == {1}
+    assert chosen(temperature=1e-300) == {1, 2}
+    assert chosen(temperature=1e300) == {0, 1, 2, 3}
+    assert chosen(top_k=1) == {1}
+    assert chosen(top_p=1e-12) == {1}
+    assert chosen(min_p=1.0) == {1, 2}
+    assert chosen(permitted=np.array([True, False, False, False])) == {0}
+
+
+def test_an_extreme_penalty_keeps_numbers_finite(kernels: str) -> None:
+    logits = np.array([5, -5, 1], np.float32)
+    recent = np.array([0, 0, 1], np.uint32)
+    for penalty, expected in ((1e308, 2), (1e-308, 0)):
+        settings = _kernels.SamplingSettings(repetition_penalty=penalty)
+        chosen = _kernels.choose(logits, settings, recent, np.array([0.3]), kernels)
+        assert chosen.tolist() == [expected]
+
+
+@pytest.mark.parametrize("options", [
+    {"temperature": -1.0},
+    {"temperature": np.nan},
+    {"temperature": np.inf},
+    {"top_k": -1},
+    {"top_p": 0.0},
+    {"top_p": 1.1},
+    {"top_p": np.nan},
+    {"min_p": -0.1},
+    {"min_p": 1.1},
+    {"repetition_penalty": 0.0},
+    {"repetition_penalty": np.inf},
+    {"repetition_window": 0},
+    {"permitted": np.zeros(3, bool)},
+    {"permitted": np.ones(4, bool)},
+])  # fmt: skip
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    settings = _kernels.SamplingSettings(**options)
+    with pytest.raises(ValueError, match=next(iter(options))):
+        _kernels.choose(np.zeros(3, np.float32), settings, NOTHING_READ, np.array([0.5]))

@@ -1,0 +1,106 @@
+"""What is given is kept; what is not is chosen within sensible bounds."""
+
+from typing import Any
+
+import pytest
+
+from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
+from ricorda.training.planner import Machine
+
+MACHINE = Machine(device="cpu", threads=2, bfloat16=True)
+
+
+def plan(
+    size: int = 1_000_000, vocabulary: int = 65, machine: Machine = MACHINE, **options: Any
+) -> TrainingConfiguration:
+    return choose(
+        TrainingOptions(**options),
+        training_size=size,
+        vocabulary_size=vocabulary,
+        machine=machine,
+    )
+
+
+def test_what_is_given_is_kept() -> None:
+    given: dict[str, Any] = {
+        "hidden_size": 7,
+        "num_layers": 3,
+        "embedding_size": "onehot",
+        "batch_size": 5,
+        "window": 11,
+        "learning_rate": 0.5,
+        "dropout": 0.0,
+        "weight_decay": 0.0,
+        "clip_norm": 2.0,
+        "steps": 9,
+        "patience": 4,
+        "seed": 8,
+        "threads": 3,
+        "cell": "rnn",
+        "nonlinearity": "relu",
+        "precision": "float32",
+    }
+    chosen = plan(**given)
+    settled = {**vars(chosen), **vars(chosen.model), **vars(chosen.budget)}
+    assert {name: settled[name] for name in given} == given
+
+
+def test_without_a_budget_it_is_three_minutes() -> None:
+    assert plan().budget == Budget(minutes=3)
+    assert str(plan().budget) == "3 minutes"
+    assert str(plan(minutes=1).budget) == "1 minute"
+
+
+def test_more_time_buys_a_larger_network_and_more_dropout() -> None:
+    plans = [plan(minutes=minutes) for minutes in (0.2, 1, 3, 10, 60)]
+    sizes = [each.model.hidden_size for each in plans]
+    assert sizes == sorted(sizes)
+    assert sizes[1:4] == [256, 384, 512]
+    dropouts = [each.dropout for each in plans]
+    assert dropouts == sorted(dropouts)
+    assert dropouts[0] < 0.1 < 0.2 < dropouts[3] <= 0.5
+
+
+def test_a_small_text_gets_a_small_network() -> None:
+    sizes = [plan(size, minutes=10).model.hidden_size for size in (2_000, 20_000, 200_000, 10**7)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == sizes[1] == 128
+    assert sizes[3] == 512
+
+
+def test_a_text_to_learn_by_heart_has_no_dropout() -> None:
+    assert plan(600, minutes=1).dropout == 0
+    assert plan(700, minutes=1).dropout == 0.5
+
+
+@pytest.mark.parametrize("size", [2, 25, 1_000, 10_000, 10**6, 10**9])
+@pytest.mark.parametrize("vocabulary", [1, 4, 65, 256, 3_000, 20_000])
+@pytest.mark.parametrize("budget", [{"minutes": 0.01}, {"minutes": 600}, {"epochs": 3}, {"steps": 1}])
+def test_any_text_and_budget_gets_a_sensible_plan(
+    size: int, vocabulary: int, budget: dict[str, Any]
+) -> None:
+    chosen = plan(size, vocabulary, **budget)
+    assert 64 <= chosen.model.hidden_size <= 1024
+    assert 0 <= chosen.dropout <= 0.5
+    assert 8 <= chosen.batch_size <= 32
+    assert 1e-4 < chosen.learning_rate < 0.02
+    assert 1 <= chosen.evaluations <= 20
+    if chosen.budget.steps is not None:
+        assert chosen.warmup_steps <= chosen.budget.steps
+
+
+@pytest.mark.parametrize(
+    "cell, device, has_bfloat16, precision",
+    [
+        ("lstm", "cpu", True, "bfloat16"),
+        ("lstm", "cpu", False, "float32"),
+        ("gru", "cpu", True, "float32"),
+        ("rnn", "cpu", True, "float32"),
+        ("gru", "cuda", True, "bfloat16"),
+    ],
+)
+def test_bfloat16_is_taken_where_it_is_faster(
+    cell: str, device: str, has_bfloat16: bool, precision: str
+) -> None:
+    machine = Machine(device=device, threads=1, bfloat16=has_bfloat16)
+    assert plan(machine=machine, cell=cell).precision == precision

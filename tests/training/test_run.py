@@ -1,0 +1,334 @@
+"""A run from its text to its figures, interrupted and resumed, and what it refuses."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ricorda
+from ricorda.errors import ConfigurationError, RunError, TextError
+from ricorda.runs import RunFolder, read_rows
+from ricorda.training import Run
+from ricorda.training.progress import Silent
+
+TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
+SMALL: dict[str, Any] = {
+    "hidden_size": 12,
+    "embedding_size": 5,
+    "batch_size": 4,
+    "window": 16,
+    "steps": 40,
+    "threads": 1,
+}
+
+Learn = Callable[..., Run]
+
+
+class InterruptAt(Silent):
+    """Sends a signal to its own process after a step."""
+
+    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
+        self.step, self.number = step, number
+
+    def stepped(
+        self,
+        step: int,
+        total_steps: int | None,
+        share: float,
+        nats_per_character: float,
+        characters_a_second: float,
+        seconds_left: float | None,
+    ) -> None:
+        if step == self.step:
+            signal.raise_signal(self.number)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "bottles.txt"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture
+def learn(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
+    monkeypatch.chdir(tmp_path)
+
+    def run(**options: Any) -> Run:
+        return ricorda.train(text, **({"quiet": True} | SMALL | options))
+
+    return run
+
+
+def rows(run: Run, event: str) -> list[dict[str, Any]]:
+    """The rows of one kind, without what depends on time."""
+    timed = {"seconds", "characters_per_second"}
+    return [
+        {name: value for name, value in row.items() if name not in timed}
+        for row in read_rows(RunFolder(run.folder).metrics)
+        if row["event"] == event
+    ]
+
+
+def test_a_run_leaves_everything_behind(learn: Learn, tmp_path: Path) -> None:
+    run = learn()
+    assert run.folder == Path("runs/bottles")
+    assert {entry.name for entry in run.folder.iterdir()} == {
+        "checkpoints",
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "report.html",
+        "samples.jsonl",
+    }
+    metrics = run.metrics
+    assert metrics["steps"] == 40
+    assert metrics["characters_seen"] == 40 * 4 * 16
+    assert metrics["training_characters"] + metrics["validation_characters"] == len(TEXT)
+    assert metrics["stopped_because"] == "steps"
+    assert metrics["parameters"] == run.model.parameters
+    evaluations = rows(run, "evaluation")
+    assert len(evaluations) == 20
+    assert evaluations[-1]["nats_per_character"] < evaluations[0]["nats_per_character"] - 0.3
+    samples = list(read_rows(run.folder / "samples.jsonl"))
+    assert len(samples) == 20
+    assert all(len(sample["text"]) == 200 for sample in samples)
+    assert len(rows(run, "training")) == 40
+
+
+def test_the_final_figure_is_that_of_evaluate(learn: Learn) -> None:
+    run = learn()
+    validation = TEXT[-run.metrics["validation_characters"] :]
+    figures = run.model.evaluate(validation)
+    for name, value in run.metrics["validation"].items():
+        assert getattr(figures, name) == pytest.approx(value, rel=1e-6)
+    assert run.model.training["validation"] == pytest.approx(figures.as_json())
+
+
+def test_the_best_model_is_kept(learn: Learn) -> None:
+    run = learn(learning_rate=1e-9)
+    steps = [row["step"] for row in rows(run, "evaluation")]
+    assert run.metrics["best_step"] in steps
+    assert run.model.training["step"] == run.metrics["best_step"]
+
+
+def test_patience_stops_a_run_that_does_not_improve(learn: Learn) -> None:
+    run = learn(patience=2, learning_rate=5.0, clip_norm=1e9, steps=400)
+    assert run.metrics["stopped_because"] == "patience"
+    assert run.metrics["steps"] < 400
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(learn: Learn) -> None:
+    first, second, third = (learn(seed=seed, dropout=0.3) for seed in (1, 1, 2))
+    models = [(run.folder / "model.safetensors").read_bytes() for run in (first, second, third)]
+    assert models[0] == models[1] != models[2]
+    assert rows(first, "training") == rows(second, "training")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "lstm", "num_layers": 2, "dropout": 0.4},
+        {"cell": "gru", "embedding_size": "onehot"},
+        {"cell": "rnn", "vocabulary": "bytes", "patience": 15},
+        {"cell": "lstm", "precision": "bfloat16", "dropout": 0.1},
+    ],
+    ids=str,
+)
+def test_an_interrupted_run_goes_on_bit_for_bit(
+    learn: Learn, options: dict[str, Any], number: int
+) -> None:
+    whole = learn(**options)
+    stopped = learn(**options, reporter=InterruptAt(13, number))
+    assert stopped.signal_number == number
+    assert stopped.metrics["stopped_because"] == "interrupted"
+    assert stopped.metrics["steps"] == 13
+    resumed = ricorda.resume(stopped.folder, quiet=True)
+    assert resumed.signal_number is None
+    assert (resumed.folder / "model.safetensors").read_bytes() == (
+        whole.folder / "model.safetensors"
+    ).read_bytes()
+    for event in ("training", "evaluation"):
+        assert rows(resumed, event) == rows(whole, event)
+    samples = [list(read_rows(run.folder / "samples.jsonl")) for run in (whole, resumed)]
+    assert samples[0] == samples[1]
+    assert resumed.metrics["train_seconds"] >= stopped.metrics["train_seconds"]
+
+
+def test_an_interrupted_run_has_a_model(learn: Learn) -> None:
+    run = learn(reporter=InterruptAt(1))
+    assert run.metrics["validation"] is None
+    assert len(run.model.generate(length=5, seed=1)) == 5
+
+
+def test_signals_act_as_before_after_a_run(learn: Learn) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    learn(reporter=InterruptAt(3))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_the_global_random_numbers_are_left_alone(learn: Learn) -> None:
+    before = torch.random.get_rng_state()
+    learn(dropout=0.5)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_minutes_bound_the_time(learn: Learn) -> None:
+    run = learn(steps=None, minutes=0.05)
+    assert run.metrics["stopped_because"] == "minutes"
+    assert 0 < run.metrics["steps"]
+    assert run.metrics["train_seconds"] < 60  # far above, for machines that stumble
+
+
+def test_epochs_count_readings_of_the_training_text(learn: Learn) -> None:
+    run = learn(steps=None, epochs=2)
+    windows = (run.metrics["training_characters"] - 1) // (4 * 16)
+    assert run.metrics["steps"] == 2 * windows
+    assert run.metrics["stopped_because"] == "epochs"
+
+
+def test_a_validation_file_judges_instead_of_the_texts_end(learn: Learn, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("5 bottles of water on the wall\n§" * 10)
+    run = learn(validation=tmp_path / "other.txt")
+    assert run.metrics["training_characters"] == len(TEXT)
+    assert run.metrics["validation_characters"] == 31 * 10
+
+
+def test_a_tiny_text_is_learned_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.txt").write_text("abcabcabc")
+    run = ricorda.train("tiny.txt", steps=60, hidden_size=16, threads=1, quiet=True)
+    assert run.metrics["validation"] is None
+    assert run.model.generate("a", length=5, greedy=True) == "bcabc"
+
+
+def test_a_text_of_one_symbol_repeated_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "same.txt").write_text("a" * 1000)
+    run = ricorda.train("same.txt", steps=2, hidden_size=4, threads=1, quiet=True)
+    assert run.metrics["validation"]["nats_per_character"] == pytest.approx(0.0, abs=1e-6)
+    assert run.model.generate(length=3, seed=1) == "aaa"
+
+
+OPTIONS_THAT_MATTER: list[dict[str, Any]] = [
+    {"cell": "gru"},
+    {"cell": "rnn"},
+    {"cell": "rnn", "nonlinearity": "relu"},
+    {"hidden_size": 13},
+    {"num_layers": 2},
+    {"embedding_size": "onehot"},
+    {"dropout": 0.2},
+    {"batch_size": 5},
+    {"window": 9},
+    {"learning_rate": 0.001},
+    {"weight_decay": 5.0},
+    {"clip_norm": 0.01},
+    {"steps": 41},
+    {"vocabulary": "bytes"},
+    {"validation_fraction": 0.3},
+    {"seed": 2},
+    {"precision": "bfloat16"},
+]
+
+
+def test_every_option_changes_the_model(learn: Learn) -> None:
+    precision = {"precision": "float32"}
+    cases = [precision, *(precision | options for options in OPTIONS_THAT_MATTER)]
+    models = {(learn(**options).folder / "model.safetensors").read_bytes() for options in cases}
+    assert len(models) == len(cases)
+
+
+def test_the_configuration_repeats_the_run(learn: Learn) -> None:
+    run = learn()
+    record = json.loads((run.folder / "config.json").read_text())
+    assert record["training"]["model"]["hidden_size"] == 12
+    assert record["training"]["budget"] == {"minutes": None, "epochs": None, "steps": 40}
+    assert record["text"]["texts"] == [str(Path("bottles.txt").absolute())]
+
+
+def test_names_of_runs_are_numbered(learn: Learn) -> None:
+    assert [learn(steps=1).folder.name for _ in range(3)] == ["bottles", "bottles-2", "bottles-3"]
+
+
+def test_a_folder_that_holds_something_is_refused(learn: Learn, tmp_path: Path) -> None:
+    run = learn(out=tmp_path / "mine", steps=1)
+    before = sorted(entry.name for entry in run.folder.iterdir())
+    with pytest.raises(RunError, match="already holds a run"):
+        learn(out=tmp_path / "mine")
+    assert sorted(entry.name for entry in run.folder.iterdir()) == before
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    with pytest.raises(RunError, match="holds other files"):
+        learn(out=tmp_path / "full")
+    assert [entry.name for entry in (tmp_path / "full").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"dropout": 1.5}, "dropout must be less than 1, got 1.5"),
+        ({"hidden_size": 0}, "hidden_size must be at least 1, got 0"),
+        ({"minutes": 1.0}, "give only one of"),
+        ({"minutes": float("nan"), "steps": None}, "minutes"),
+        ({"hiden_size": 3}, "did you mean hidden_size"),
+        ({"nonlinearity": "relu"}, "is for --cell rnn"),
+        ({"cell": "gru", "precision": "bfloat16"}, "in float32 alone on a CPU"),
+    ],
+    ids=str,
+)
+def test_wrong_options_are_refused_before_anything_is_written(
+    learn: Learn, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        learn(**options)
+    assert not Path("runs").exists()
+
+
+def test_a_text_that_cannot_be_used_leaves_no_folder(learn: Learn, text: Path) -> None:
+    text.write_bytes(b"a")
+    with pytest.raises(TextError, match="one character"):
+        learn()
+    text.write_bytes(b"abc\xff")
+    with pytest.raises(TextError, match="byte 3"):
+        learn()
+    assert not list(Path("runs").glob("*"))
+
+
+def test_resuming_is_refused_where_it_makes_no_sense(learn: Learn, text: Path) -> None:
+    with pytest.raises(RunError, match="no run found"):
+        ricorda.resume()
+    ended = learn()
+    with pytest.raises(RunError, match="has ended"):
+        ricorda.resume(ended.folder)
+    stopped = learn(reporter=InterruptAt(5))
+    text.write_text(TEXT.replace("beer", "wine"))
+    with pytest.raises(RunError, match="no longer the one"):
+        ricorda.resume(stopped.folder, quiet=True)
+    text.unlink()
+    with pytest.raises(RunError, match="cannot be read again"):
+        ricorda.resume(stopped.folder, quiet=True)
+    text.write_text(TEXT)
+    assert ricorda.resume(stopped.folder, quiet=True).metrics["steps"] == 40
+
+
+def test_a_damaged_checkpoint_is_told(learn: Learn) -> None:
+    stopped = learn(reporter=InterruptAt(5))
+    (checkpoint,) = [p for p in (stopped.folder / "checkpoints").iterdir() if p.name == "5"]
+    tensors = checkpoint / "tensors.safetensors"
+    os.truncate(tensors, tensors.stat().st_size - 1)
+    with pytest.raises(RunError, match="is damaged"):
+        ricorda.resume(stopped.folder, quiet=True)
+
+
+def test_the_newest_run_is_resumed_unless_another_is_named(learn: Learn) -> None:
+    learn(reporter=InterruptAt(5))
+    second = learn(reporter=InterruptAt(6))
+    assert ricorda.resume(quiet=True).folder == second.folder
