@@ -5,10 +5,13 @@
 // so a stream's result has the same bits alone and in any batch.
 //
 // `Arithmetic` is one precision, see product_*.cpp:
-//   Weight, Input, Sum     types of a weight, of a prepared input, and of `width` sums
-//   group                  how many k lie side by side
-//   prepare(...)           inputs in this precision, into Multiplication::prepared
-//   begin, add, finish     a sum before the first product, with one more group, and as floats
+//   Weight, Input        types of a weight and of a prepared input
+//   Weights, Sum         one round's weights of `width` rows, and their sums
+//   group                how many k lie side by side, and
+//   rounds               in how many rounds they are added
+//   prepare(...)         inputs in this precision, into Multiplication::prepared
+//   take, spread         one round's weights, and its input in every lane
+//   begin, add, finish   a sum before the first product, with one more round, and as floats
 #pragma once
 
 #include "../routines.hpp"
@@ -34,32 +37,59 @@ struct Tile {
   int first_stream;
 };
 
+// Adds the products of one round of k. Weights that several streams share are taken once.
+template <class Arithmetic, int vectors, int streams>
+RICORDA_INLINE void add_round(typename Arithmetic::Sum (&sums)[streams][vectors],
+                              const typename Arithmetic::Weight* weights,
+                              const typename Arithmetic::Input* const (&inputs)[streams], int k,
+                              int round) {
+  constexpr int stride = width * Arithmetic::group;
+  if constexpr (streams == 1) {
+    const auto input = Arithmetic::spread(inputs[0] + k, round);
+    RICORDA_UNROLL
+    for (int v = 0; v < vectors; ++v)
+      sums[0][v] = Arithmetic::add(sums[0][v], Arithmetic::take(weights + v * stride, round), input);
+  } else {
+    typename Arithmetic::Weights rows[vectors];
+    RICORDA_UNROLL
+    for (int v = 0; v < vectors; ++v) rows[v] = Arithmetic::take(weights + v * stride, round);
+    RICORDA_UNROLL
+    for (int s = 0; s < streams; ++s) {
+      const auto input = Arithmetic::spread(inputs[s] + k, round);
+      RICORDA_UNROLL
+      for (int v = 0; v < vectors; ++v) sums[s][v] = Arithmetic::add(sums[s][v], rows[v], input);
+    }
+  }
+}
+
 template <class Arithmetic, int vectors, int streams>
 void run_tile(const Tile<Arithmetic>& tile) {
   constexpr int group = Arithmetic::group;
   const MatrixView& matrix = tile.matrix;
   typename Arithmetic::Sum sums[streams][vectors];
   const typename Arithmetic::Input* inputs[streams];
+  RICORDA_UNROLL
   for (int s = 0; s < streams; ++s) {
     const float* start = tile.task.starts[tile.first_stream + s] + tile.first_row;
     inputs[s] = tile.inputs.values + (tile.first_stream + s) * tile.inputs.stride;
+    RICORDA_UNROLL
     for (int v = 0; v < vectors; ++v)
       sums[s][v] = Arithmetic::begin(matrix, tile.first_row + v * width, start + v * width);
   }
   const typename Arithmetic::Weight* weights = tile.weights;
   for (int k = 0; k < matrix.depth; k += group) {
-    for (int s = 0; s < streams; ++s) {
-      const auto input = Arithmetic::spread(inputs[s] + k);
-      for (int v = 0; v < vectors; ++v)
-        sums[s][v] = Arithmetic::add(sums[s][v], weights + v * width * group, input);
-    }
+    RICORDA_UNROLL
+    for (int round = 0; round < Arithmetic::rounds; ++round)
+      add_round<Arithmetic>(sums, weights, inputs, k, round);
     weights += tile.panel_width * group;
   }
+  RICORDA_UNROLL
   for (int s = 0; s < streams; ++s) {
     const int stream = tile.first_stream + s;
     const float* start = tile.task.starts[stream] + tile.first_row;
     const float scale = Arithmetic::scaled ? tile.inputs.scales[stream] : 1.0f;
     float* output = tile.task.outputs + stream * tile.task.output_stride + tile.first_row;
+    RICORDA_UNROLL
     for (int v = 0; v < vectors; ++v)
       store(output + v * width, Arithmetic::finish(matrix, tile.first_row + v * width, sums[s][v],
                                                    start + v * width, scale));

@@ -15,6 +15,9 @@ struct BFloat16 {
 
 #if defined(RICORDA_BF16)
   using Input = std::uint16_t;
+  using Weights = Pairs;
+  static constexpr int rounds = 1;
+
   static PreparedInputs<Input> prepare(const MatrixView& matrix, const Multiplication& task) {
     const int depth = padded(matrix.depth);
     auto* values = static_cast<Input*>(task.prepared);
@@ -24,18 +27,31 @@ struct BFloat16 {
                        load(task.inputs + s * task.input_stride + k));
     return {values, depth, nullptr};
   }
+  static RICORDA_INLINE Pairs take(const Weight* weights, int) { return load_pairs(weights); }
+  static RICORDA_INLINE Pairs spread(const Input* input, int) { return broadcast_pair(input); }
+  static RICORDA_INLINE Float add(Float sums, Pairs weights, Pairs input) {
+    return dot(sums, weights, input);
+  }
 #else
   using Input = float;
+  using Weights = Float;
+  static constexpr int rounds = 2;  // first the even k, then the odd
+
   static PreparedInputs<Input> prepare(const MatrixView&, const Multiplication& task) {
     return {task.inputs, task.input_stride, nullptr};
   }
+  static RICORDA_INLINE Float take(const Weight* weights, int round) {
+    return round == 0 ? load_even(weights) : load_odd(weights);
+  }
+  static RICORDA_INLINE Float spread(const Input* input, int round) {
+    return broadcast(input[round]);
+  }
+  static RICORDA_INLINE Float add(Float sums, Float weights, Float input) {
+    return fma(weights, input, sums);
+  }
 #endif
-  static RICORDA_INLINE PairOfInputs spread(const Input* input) { return broadcast_pair(input); }
   static RICORDA_INLINE Float begin(const MatrixView&, int, const float* start) {
     return load(start);
-  }
-  static RICORDA_INLINE Float add(Float sums, const Weight* weights, PairOfInputs input) {
-    return dot_bfloat16(sums, weights, input);
   }
   static RICORDA_INLINE Float finish(const MatrixView&, int, Float sums, const float*, float) {
     return sums;

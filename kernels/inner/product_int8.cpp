@@ -28,8 +28,9 @@ void quantise(const float* inputs, int depth, float scale, std::int8_t* result) 
 struct Int8 {
   using Weight = std::int8_t;
   using Input = std::int8_t;
+  using Weights = Integer;
   using Sum = Integer;
-  static constexpr int group = 4;
+  static constexpr int group = 4, rounds = 1;
   static constexpr bool scaled = true;
 
   static PreparedInputs<Input> prepare(const MatrixView& matrix, const Multiplication& task) {
@@ -43,11 +44,12 @@ struct Int8 {
     }
     return {values, depth, scales};
   }
-  static RICORDA_INLINE FourInputs spread(const Input* input) { return broadcast_four(input); }
+  static RICORDA_INLINE Integer take(const Weight* weights, int) { return load_bytes(weights); }
+  static RICORDA_INLINE FourInputs spread(const Input* input, int) { return broadcast_four(input); }
   static RICORDA_INLINE Integer begin(const MatrixView& matrix, int row, const float*) {
     return int8_offset == 0 ? zero() : load(matrix.corrections + row);
   }
-  static RICORDA_INLINE Integer add(Integer sums, const Weight* weights, FourInputs input) {
+  static RICORDA_INLINE Integer add(Integer sums, Integer weights, FourInputs input) {
     return dot_int8(sums, weights, input);
   }
   static RICORDA_INLINE Float finish(const MatrixView& matrix, int row, Integer sums,

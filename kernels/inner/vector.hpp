@@ -14,13 +14,19 @@
 //   tile_alone       vectors of rows summed side by side for one stream
 //   tile_vectors     vectors of rows, and
 //   tile_streams     streams of one register tile, for many streams
-// and, for the products of product.hpp, dot_bfloat16 and dot_int8.
+// and, for product_bfloat16.cpp and product_int8.cpp, loads and products of those weights.
 #pragma once
 
-#if defined(_MSC_VER)
-#define RICORDA_INLINE __forceinline
-#else
+// RICORDA_UNROLL goes before a loop that must be unrolled for its arrays to stay in registers.
+#if defined(__clang__)
 #define RICORDA_INLINE inline __attribute__((always_inline))
+#define RICORDA_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define RICORDA_INLINE inline __attribute__((always_inline))
+#define RICORDA_UNROLL _Pragma("GCC unroll 8")
+#else
+#define RICORDA_INLINE __forceinline
+#define RICORDA_UNROLL
 #endif
 
 #if RICORDA_VECTOR_BITS == 512

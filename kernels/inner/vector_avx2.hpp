@@ -57,11 +57,11 @@ struct Integer {
   __m256i lanes;
 };
 
-RICORDA_INLINE __m256i load_bytes(const void* source) {
+RICORDA_INLINE __m256i load_lanes(const void* source) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(source));
 }
 RICORDA_INLINE Integer zero() { return {_mm256_setzero_si256()}; }
-RICORDA_INLINE Integer load(const std::int32_t* source) { return {load_bytes(source)}; }
+RICORDA_INLINE Integer load(const std::int32_t* source) { return {load_lanes(source)}; }
 RICORDA_INLINE Float to_float(Integer a) { return {_mm256_cvtepi32_ps(a.lanes)}; }
 // `width` floats, whole numbers from -127 to 127, to bytes.
 RICORDA_INLINE void store_int8(std::int8_t* target, Float a) {
@@ -71,22 +71,17 @@ RICORDA_INLINE void store_int8(std::int8_t* target, Float a) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(target), _mm_packs_epi16(words, words));
 }
 
-// Products of pairs of bfloat16, widened: weights hold rows of (k, k + 1), one row a 32-bit lane.
-struct PairOfInputs {
-  __m256 first, second;
-};
-RICORDA_INLINE PairOfInputs broadcast_pair(const float* source) {
-  return {_mm256_set1_ps(source[0]), _mm256_set1_ps(source[1])};
+// bfloat16 weights come in pairs (k, k + 1), one row a 32-bit lane; each is the upper half of a
+// float32.
+RICORDA_INLINE Float load_even(const std::uint16_t* pairs) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(load_lanes(pairs), 16))};
 }
-RICORDA_INLINE Float dot_bfloat16(Float sums, const std::uint16_t* weights, PairOfInputs inputs) {
-  const __m256i pairs = load_bytes(weights);
-  const __m256 first = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
-  const __m256 second = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(~0xffff)));
-  return {_mm256_fmadd_ps(second, inputs.second,
-                          _mm256_fmadd_ps(first, inputs.first, sums.lanes))};
+RICORDA_INLINE Float load_odd(const std::uint16_t* pairs) {
+  return {_mm256_castsi256_ps(_mm256_and_si256(load_lanes(pairs), _mm256_set1_epi32(~0xffff)))};
 }
 
-// Products of four int8 weights and inputs, one row of (k .. k + 3) a 32-bit lane.
+// int8 weights come in fours (k .. k + 3), one row a 32-bit lane.
+RICORDA_INLINE Integer load_bytes(const std::int8_t* source) { return {load_lanes(source)}; }
 constexpr int int8_offset = 0;
 struct FourInputs {
   __m256i sizes, signs;
@@ -99,9 +94,9 @@ RICORDA_INLINE FourInputs broadcast_four(const std::int8_t* source) {
 }
 // |input| times the weight with the input's sign: two such products, at most 2 * 127 * 127, fit
 // 16 bits, so nothing saturates.
-RICORDA_INLINE Integer dot_int8(Integer sums, const std::int8_t* weights, FourInputs inputs) {
-  const __m256i pairs =
-      _mm256_maddubs_epi16(inputs.sizes, _mm256_sign_epi8(load_bytes(weights), inputs.signs));
+RICORDA_INLINE Integer dot_int8(Integer sums, Integer weights, FourInputs inputs) {
+  const __m256i turned = _mm256_sign_epi8(weights.lanes, inputs.signs);
+  const __m256i pairs = _mm256_maddubs_epi16(inputs.sizes, turned);
   return {_mm256_add_epi32(sums.lanes, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 }
 

@@ -54,7 +54,7 @@ RICORDA_INLINE void store_int8(std::int8_t* target, Float a) {
                    _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.lanes)));
 }
 
-// Products of pairs of bfloat16: weights hold rows of (k, k + 1), one row a 32-bit lane.
+// bfloat16 weights come in pairs (k, k + 1), one row a 32-bit lane.
 #if defined(RICORDA_BF16)
 // Compilers differ in what their vectors of bfloat16 may be cast from; all can copy bits.
 template <class To, class From>
@@ -64,40 +64,39 @@ RICORDA_INLINE To same_bits(From from) {
   std::memcpy(&to, &from, sizeof to);
   return to;
 }
-struct PairOfInputs {
+struct Pairs {
   __m512bh lanes;
 };
-RICORDA_INLINE PairOfInputs broadcast_pair(const std::uint16_t* source) {
+RICORDA_INLINE Pairs load_pairs(const std::uint16_t* source) {
+  return {same_bits<__m512bh>(_mm512_loadu_si512(source))};
+}
+RICORDA_INLINE Pairs broadcast_pair(const std::uint16_t* source) {
   std::int32_t pair;
-  std::memcpy(&pair, source, 4);
+  std::memcpy(&pair, source, sizeof pair);
   return {same_bits<__m512bh>(_mm512_set1_epi32(pair))};
 }
-RICORDA_INLINE Float dot_bfloat16(Float sums, const std::uint16_t* weights, PairOfInputs inputs) {
-  const auto pairs = same_bits<__m512bh>(_mm512_loadu_si512(weights));
-  return {_mm512_dpbf16_ps(sums.lanes, pairs, inputs.lanes)};
+RICORDA_INLINE Float dot(Float sums, Pairs a, Pairs b) {
+  return {_mm512_dpbf16_ps(sums.lanes, a.lanes, b.lanes)};
 }
 RICORDA_INLINE void store_bfloat16(std::uint16_t* target, Float a) {
   const __m256bh rounded = _mm512_cvtneps_pbh(a.lanes);
   std::memcpy(target, &rounded, sizeof rounded);
 }
 #else
-struct PairOfInputs {
-  __m512 first, second;
-};
-RICORDA_INLINE PairOfInputs broadcast_pair(const float* source) {
-  return {_mm512_set1_ps(source[0]), _mm512_set1_ps(source[1])};
+// A bfloat16 is the upper half of a float32.
+RICORDA_INLINE Float load_even(const std::uint16_t* pairs) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(pairs), 16))};
 }
-RICORDA_INLINE Float dot_bfloat16(Float sums, const std::uint16_t* weights, PairOfInputs inputs) {
-  const __m512i pairs = _mm512_loadu_si512(weights);
-  const __m512 first = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
-  const __m512 second =
-      _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(~0xffff)));
-  return {_mm512_fmadd_ps(second, inputs.second,
-                          _mm512_fmadd_ps(first, inputs.first, sums.lanes))};
+RICORDA_INLINE Float load_odd(const std::uint16_t* pairs) {
+  const __m512i upper = _mm512_set1_epi32(~0xffff);
+  return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(pairs), upper))};
 }
 #endif
 
-// Products of four int8 weights and inputs, one row of (k .. k + 3) a 32-bit lane.
+// int8 weights come in fours (k .. k + 3), one row a 32-bit lane.
+RICORDA_INLINE Integer load_bytes(const std::int8_t* source) {
+  return {_mm512_loadu_si512(source)};
+}
 #if defined(RICORDA_VNNI)
 // VNNI multiplies unsigned by signed: the inputs come with 128 added, taken off again by row sums.
 constexpr int int8_offset = 128;
@@ -109,8 +108,8 @@ RICORDA_INLINE FourInputs broadcast_four(const std::int8_t* source) {
   std::memcpy(&four, source, 4);
   return {_mm512_set1_epi32(four)};
 }
-RICORDA_INLINE Integer dot_int8(Integer sums, const std::int8_t* weights, FourInputs inputs) {
-  return {_mm512_dpbusd_epi32(sums.lanes, inputs.lanes, _mm512_loadu_si512(weights))};
+RICORDA_INLINE Integer dot_int8(Integer sums, Integer weights, FourInputs inputs) {
+  return {_mm512_dpbusd_epi32(sums.lanes, inputs.lanes, weights.lanes)};
 }
 #else
 constexpr int int8_offset = 0;
@@ -126,11 +125,10 @@ RICORDA_INLINE FourInputs broadcast_four(const std::int8_t* source) {
 }
 // |input| times the weight with the input's sign: two such products, at most 2 * 127 * 127, fit
 // 16 bits, so nothing saturates.
-RICORDA_INLINE Integer dot_int8(Integer sums, const std::int8_t* weights, FourInputs inputs) {
-  const __m512i plain = _mm512_loadu_si512(weights);
-  const __m512i signs =
-      _mm512_mask_sub_epi8(plain, inputs.negative, _mm512_setzero_si512(), plain);
-  const __m512i pairs = _mm512_maddubs_epi16(inputs.sizes, signs);
+RICORDA_INLINE Integer dot_int8(Integer sums, Integer weights, FourInputs inputs) {
+  const __m512i none = _mm512_setzero_si512();
+  const __m512i turned = _mm512_mask_sub_epi8(weights.lanes, inputs.negative, none, weights.lanes);
+  const __m512i pairs = _mm512_maddubs_epi16(inputs.sizes, turned);
   return {_mm512_add_epi32(sums.lanes, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
 }
 #endif

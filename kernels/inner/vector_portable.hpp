@@ -17,30 +17,64 @@ constexpr int tile_vectors = 2;  // 16
 constexpr int tile_streams = 5;
 #endif
 
-#if defined(__GNUC__)  // also clang: the arithmetic of these vectors is part of the language there
-using FloatLanes = float __attribute__((vector_size(16)));
-using IntegerLanes = std::int32_t __attribute__((vector_size(16)));
+// Vectors of 16 bytes, with the operators of their elements lane by lane.
+#if defined(__GNUC__)  // also clang: part of the language there
+template <class Element>
+struct LanesOf;
+template <>
+struct LanesOf<float> {
+  using type = float __attribute__((vector_size(16)));
+};
+template <>
+struct LanesOf<std::int32_t> {
+  using type = std::int32_t __attribute__((vector_size(16)));
+};
+template <>
+struct LanesOf<std::int16_t> {
+  using type = std::int16_t __attribute__((vector_size(16)));
+};
+template <class Element>
+using Lanes = typename LanesOf<Element>::type;
 #else
 template <class Element>
 struct Lanes {
-  Element values[width];
+  Element values[16 / sizeof(Element)];
   RICORDA_INLINE Element& operator[](int lane) { return values[lane]; }
   RICORDA_INLINE Element operator[](int lane) const { return values[lane]; }
 };
 #define RICORDA_LANEWISE(operation)                                                      \
   template <class Element>                                                               \
   RICORDA_INLINE Lanes<Element> operator operation(Lanes<Element> a, Lanes<Element> b) { \
-    for (int lane = 0; lane < width; ++lane) a[lane] = a[lane] operation b[lane];        \
+    for (int lane = 0; lane < int(16 / sizeof(Element)); ++lane)                         \
+      a[lane] = static_cast<Element>(a[lane] operation b[lane]);                         \
+    return a;                                                                            \
+  }                                                                                      \
+  template <class Element>                                                               \
+  RICORDA_INLINE Lanes<Element> operator operation(Lanes<Element> a, int b) {            \
+    for (int lane = 0; lane < int(16 / sizeof(Element)); ++lane)                         \
+      a[lane] = static_cast<Element>(a[lane] operation b);                               \
     return a;                                                                            \
   }
 RICORDA_LANEWISE(+)
 RICORDA_LANEWISE(-)
 RICORDA_LANEWISE(*)
 RICORDA_LANEWISE(/)
+RICORDA_LANEWISE(&)
+RICORDA_LANEWISE(<<)
+RICORDA_LANEWISE(>>)
 #undef RICORDA_LANEWISE
+#endif
 using FloatLanes = Lanes<float>;
 using IntegerLanes = Lanes<std::int32_t>;
-#endif
+using ShortLanes = Lanes<std::int16_t>;  // two to a lane of Integer, the lower half first
+
+template <class To, class From>
+RICORDA_INLINE To same_bits(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
 
 struct Float {
   FloatLanes lanes;
@@ -93,12 +127,10 @@ RICORDA_INLINE Float round_to_even(Float a) {
 // The exponent is a whole number from -126 to 127; in place of a NaN, -126.
 RICORDA_INLINE Float times_power_of_two(Float a, Float exponent) {
   const Float whole = maximum(exponent, broadcast(-126.0f));
-  IntegerLanes bits;
+  IntegerLanes biased;
   for (int lane = 0; lane < width; ++lane)
-    bits[lane] = (static_cast<std::int32_t>(whole.lanes[lane]) + 127) * (1 << 23);
-  Float power;
-  std::memcpy(&power.lanes, &bits, sizeof bits);
-  return a * power;
+    biased[lane] = static_cast<std::int32_t>(whole.lanes[lane]) + 127;
+  return {a.lanes * same_bits<FloatLanes>(biased << 23)};
 }
 RICORDA_INLINE float sum(Float a) {
   return (a.lanes[0] + a.lanes[2]) + (a.lanes[1] + a.lanes[3]);
@@ -129,42 +161,39 @@ RICORDA_INLINE void store_int8(std::int8_t* target, Float a) {
   for (int lane = 0; lane < width; ++lane) target[lane] = static_cast<std::int8_t>(a.lanes[lane]);
 }
 
-// Products of pairs of bfloat16, widened: weights hold rows of (k, k + 1).
-struct PairOfInputs {
-  Float first, second;
-};
-RICORDA_INLINE PairOfInputs broadcast_pair(const float* source) {
-  return {broadcast(source[0]), broadcast(source[1])};
+// bfloat16 weights come in pairs (k, k + 1), one row a 32-bit lane; each is the upper half of a
+// float32.
+RICORDA_INLINE Integer load_lanes(const void* source) {
+  Integer a;
+  std::memcpy(&a.lanes, source, sizeof a.lanes);
+  return a;
 }
-RICORDA_INLINE Float dot_bfloat16(Float sums, const std::uint16_t* weights, PairOfInputs inputs) {
-  std::uint32_t first_bits[width], second_bits[width];
-  for (int lane = 0; lane < width; ++lane) {
-    first_bits[lane] = static_cast<std::uint32_t>(weights[2 * lane]) << 16;
-    second_bits[lane] = static_cast<std::uint32_t>(weights[2 * lane + 1]) << 16;
-  }
-  Float first, second;
-  std::memcpy(&first.lanes, first_bits, sizeof first_bits);
-  std::memcpy(&second.lanes, second_bits, sizeof second_bits);
-  return fma(second, inputs.second, fma(first, inputs.first, sums));
+RICORDA_INLINE Float load_even(const std::uint16_t* pairs) {
+  return {same_bits<FloatLanes>(load_lanes(pairs).lanes << 16)};
+}
+RICORDA_INLINE Float load_odd(const std::uint16_t* pairs) {
+  return {same_bits<FloatLanes>(load_lanes(pairs).lanes & ~0xffff)};
 }
 
-// Products of four int8 weights and inputs, rows of (k .. k + 3).
+// int8 weights come in fours (k .. k + 3), one row a 32-bit lane.
 constexpr int int8_offset = 0;
 struct FourInputs {
-  std::int8_t values[4];
+  ShortLanes even, odd;  // inputs k, k + 2, k, k + 2, ... and k + 1, k + 3, ...
 };
-RICORDA_INLINE FourInputs broadcast_four(const std::int8_t* source) {
-  FourInputs inputs;
-  std::memcpy(inputs.values, source, 4);
-  return inputs;
+RICORDA_INLINE Integer load_bytes(const std::int8_t* source) { return load_lanes(source); }
+RICORDA_INLINE ShortLanes broadcast_two(std::int8_t first, std::int8_t second) {
+  const std::int32_t both = (first & 0xffff) | (second * (1 << 16));
+  return same_bits<ShortLanes>(IntegerLanes{both, both, both, both});
 }
-RICORDA_INLINE Integer dot_int8(Integer sums, const std::int8_t* weights, FourInputs inputs) {
-  for (int lane = 0; lane < width; ++lane) {
-    std::int32_t products = 0;
-    for (int k = 0; k < 4; ++k) products += weights[4 * lane + k] * inputs.values[k];
-    sums.lanes[lane] += products;
-  }
-  return sums;
+RICORDA_INLINE FourInputs broadcast_four(const std::int8_t* source) {
+  return {broadcast_two(source[0], source[2]), broadcast_two(source[1], source[3])};
+}
+// Two products, at most 2 * 127 * 127, fit 16 bits.
+RICORDA_INLINE Integer dot_int8(Integer sums, Integer weights, FourInputs inputs) {
+  const ShortLanes bytes = same_bits<ShortLanes>(weights.lanes);
+  const ShortLanes pairs = ((bytes << 8) >> 8) * inputs.even + (bytes >> 8) * inputs.odd;
+  const IntegerLanes both = same_bits<IntegerLanes>(pairs);
+  return {sums.lanes + ((both << 16) >> 16) + (both >> 16)};
 }
 
 }  // namespace ricorda::RICORDA_SET

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ricorda.engine import Model, Piece, uniforms
-from ricorda.engine.generation import HeldSymbols, WrittenSymbol
+from ricorda.engine.generation import WrittenSymbol
+from ricorda.engine.writer import HeldSymbols
 from ricorda.errors import ConfigurationError, VocabularyError
 
 MakeModel = Callable[..., Model]
@@ -28,6 +29,12 @@ def cut(text: str, stops: Sequence[str]) -> str:
         if complete:
             return text[: end - max(complete)]
     return text
+
+
+@pytest.fixture
+def symbol_by_symbol(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces as small as they can be."""
+    monkeypatch.setattr("ricorda.engine.generation.STEPS_AT_ONCE", 1)
 
 
 def test_length_counts_new_symbols(model: Model) -> None:
@@ -79,7 +86,7 @@ def test_greedy_takes_the_most_likely_whatever_the_seed(model: Model) -> None:
 def test_a_long_prompt_is_read_in_chunks(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = "abcde" * 9
     whole = model.distribution(prompt).probabilities
-    monkeypatch.setattr("ricorda.engine.generation.positions_at_once", lambda _: 4)
+    monkeypatch.setattr("ricorda.engine.chunks.positions_at_once", lambda _: 4)
     np.testing.assert_allclose(model.distribution(prompt).probabilities, whole, rtol=1e-5)
 
 
@@ -139,6 +146,7 @@ def test_bytes_come_out_as_whole_characters(
         assert byte_model.vocabulary.decode(ids) == everything
 
 
+@pytest.mark.usefixtures("symbol_by_symbol")
 def test_the_bytes_of_a_character_arrive_together(byte_model: Model) -> None:
     pieces = list(byte_model.begin("", allowed="é", length=300, seed=1, temperature=2))
     whole = [
@@ -150,6 +158,7 @@ def test_the_bytes_of_a_character_arrive_together(byte_model: Model) -> None:
     assert all(piece.ids == (0xC3, 0xA9) for piece in whole)
 
 
+@pytest.mark.usefixtures("symbol_by_symbol")
 def test_streamed_pieces_make_up_the_generated_text(model: Model) -> None:
     for options in ({}, {"stop": "ab"}, {"stop": ["aa", "bcd"]}, {"top_k": 2}):
         pieces = list(model.stream("ab", seed=5, length=100, **options))
@@ -176,6 +185,7 @@ def test_pieces_tell_the_symbols_of_their_text_alone(model: Model) -> None:
     assert generation.written == released + len(stop)
 
 
+@pytest.mark.usefixtures("symbol_by_symbol")
 def test_log_probabilities_are_those_of_the_model_before_any_option(model: Model) -> None:
     prompt, text = "ab", ""
     for piece in model.begin(prompt, seed=2, length=20, alternatives=3, top_p=0.5, banned="c"):
@@ -239,6 +249,7 @@ def test_what_is_out_of_range_is_told(model: Model, options: dict[str, Any], mes
     assert str(caught.value) == message
 
 
+@pytest.mark.usefixtures("symbol_by_symbol")
 def test_stopping_to_iterate_stops_the_work(model: Model) -> None:
     generation = model.begin("a", seed=1, length=10**9)
     first: Piece = next(generation)

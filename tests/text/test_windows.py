@@ -107,9 +107,7 @@ def test_an_epoch_covers_the_text_but_for_its_ends(shape: tuple[int, int, int], 
     np.testing.assert_array_equal(distinct, np.arange(distinct[0], distinct[-1] + 1))
 
 
-@pytest.mark.parametrize(
-    "length, batch_size, window", [(1001, 4, 10), (81, 2, 8), (997, 3, 20)]
-)
+@pytest.mark.parametrize("length, batch_size, window", [(1001, 4, 10), (81, 2, 8), (997, 3, 20)])
 def test_windows_begin_elsewhere_in_each_epoch(length: int, batch_size: int, window: int) -> None:
     windows = stream(length, batch_size, window)
     # Even where the rows fill the text exactly (1,000 = 4 x 25 x 10).

@@ -58,21 +58,51 @@ def test_minutes_are_used_and_never_passed(
     assert 54 < pace.seconds <= 60
 
 
-def test_a_machine_that_slows_down_gets_fewer_steps(clock: Clock) -> None:
+def calibrated(clock: Clock, step_seconds: float) -> Pace:
+    """A pace of one minute after eleven steps."""
     pace = make(Budget(minutes=1))
     pace.begin()
     for _ in range(11):
-        clock.now += 0.1
-        pace.stepped(0.1)
-    planned = pace.calibrate(11)
-    assert pace.slower(11) is None
-    for _ in range(100):
-        clock.now += 0.5
-        pace.stepped(0.5)
-    fewer = pace.slower(111)
+        clock.now += step_seconds
+        pace.stepped(step_seconds)
+    pace.calibrate(11)
+    return pace
+
+
+def go_on(pace: Pace, clock: Clock, steps: int, step_seconds: float) -> None:
+    for _ in range(steps):
+        clock.now += step_seconds
+        pace.stepped(step_seconds)
+
+
+def test_a_machine_of_constant_speed_keeps_to_its_plan(clock: Clock) -> None:
+    pace = calibrated(clock, 0.1)
+    go_on(pace, clock, 200, 0.1)
+    assert pace.replan(211) is None
+
+
+def test_a_machine_that_slows_down_gets_fewer_steps(clock: Clock) -> None:
+    pace = calibrated(clock, 0.1)
+    planned = pace.total_steps
+    go_on(pace, clock, 100, 0.5)
+    fewer = pace.replan(111)
+    assert planned is not None
     assert fewer is not None
-    assert fewer == pace.total_steps < planned
+    assert fewer < planned
+    assert pace.total_steps == fewer
     assert pace.seconds + (fewer - 111) * pace.step_seconds <= 60
+
+
+def test_a_machine_that_is_free_again_gets_more_steps_but_not_at_the_end(clock: Clock) -> None:
+    pace = calibrated(clock, 0.5)
+    planned = pace.total_steps
+    assert planned is not None
+    go_on(pace, clock, 20, 0.05)
+    more = pace.replan(31)
+    assert more is not None
+    assert more > planned
+    pace.total_steps = 35
+    assert pace.replan(31) is None
 
 
 def test_a_calibration_waits_for_the_warm_up_but_not_long(clock: Clock) -> None:

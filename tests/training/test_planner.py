@@ -75,7 +75,9 @@ def test_a_text_to_learn_by_heart_has_no_dropout() -> None:
 
 @pytest.mark.parametrize("size", [2, 25, 1_000, 10_000, 10**6, 10**9])
 @pytest.mark.parametrize("vocabulary", [1, 4, 65, 256, 3_000, 20_000])
-@pytest.mark.parametrize("budget", [{"minutes": 0.01}, {"minutes": 600}, {"epochs": 3}, {"steps": 1}])
+@pytest.mark.parametrize(
+    "budget", [{"minutes": 0.01}, {"minutes": 600}, {"epochs": 3}, {"steps": 1}]
+)
 def test_any_text_and_budget_gets_a_sensible_plan(
     size: int, vocabulary: int, budget: dict[str, Any]
 ) -> None:

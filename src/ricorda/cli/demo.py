@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ricorda.cli.options import whole_number
 from ricorda.extras import require_torch
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ CHECK_EVERY = 20  # steps between two looks at the four continuations
 
 @click.command()
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Randomness."
+    "--seed",
+    type=whole_number(at_least=0),
+    default=1,
+    help="Where all randomness comes from.  [default: 1]",
 )
 def command(seed: int) -> int:
     """Show a recurrent network learn the tutorial's pattern and continue it.

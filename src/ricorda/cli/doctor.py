@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 import ricorda
+from ricorda.cli.output import print_json
 
 NEEDED = ("numpy", "safetensors", "pydantic", "click", "rich")
 OPTIONAL = {"torch": "training: pip install 'ricorda[train]'"}
@@ -21,7 +21,7 @@ def command(as_json: bool) -> None:
     """Show versions, processor cores and instruction sets, and what is missing."""
     found = examine()
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
         return
     for name, value in found.items():
         click.echo(f"{name:<16} {'missing' if value is None else value}")

@@ -1,12 +1,13 @@
 """`ricorda evaluate`: how well a model predicts a text."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from ricorda.cli.models import load_model
+from ricorda.cli.options import whole_number
+from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
 from ricorda.text import ByteVocabulary, Vocabulary, find_sources, read_bytes, read_text
 
@@ -16,7 +17,7 @@ from ricorda.text import ByteVocabulary, Vocabulary, find_sources, read_bytes, r
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @click.option(
     "--window",
-    type=click.IntRange(min=1),
+    type=whole_number(at_least=1),
     help="Start from nothing every so many symbols, as models with windows are scored; "
     "by default the state is carried through the whole text.",
 )
@@ -47,7 +48,7 @@ def command(
     figures = trained.evaluate(skipped.watch(pieces), window, on_unknown="skip").as_json()
     skipped.tell()
     if as_json:
-        click.echo(json.dumps(figures))
+        print_json(figures)
         return
     click.echo(f"{figures['nats_per_character']:.4f} nats per character")
     click.echo(f"{figures['bits_per_character']:.4f} bits per character")

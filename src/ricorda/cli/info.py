@@ -1,6 +1,5 @@
 """`ricorda info`: what a model is."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import click
 
 from ricorda.cli.models import model_path
+from ricorda.cli.output import print_json
 from ricorda.models import ModelFile, read_model_file
 from ricorda.runs import RunFolder
 
@@ -21,7 +21,7 @@ def command(model: Path | None, as_json: bool) -> None:
     place = RunFolder(path).model if path.is_dir() else path
     file = read_model_file(place)
     if as_json:
-        click.echo(json.dumps(_as_json(place, file), ensure_ascii=False))
+        print_json(_as_json(place, file))
         return
     for name, value in _lines(place, file):
         click.echo(f"{name:<12} {value}")

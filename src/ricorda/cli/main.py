@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import click
 
@@ -70,37 +70,48 @@ def ricorda_command() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and hand back its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character is no error
+    _prepare_streams()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = ricorda_command.main(arguments, prog_name="ricorda", standalone_mode=False)
+        result = ricorda_command.main(
+            given or ["--help"], prog_name="ricorda", standalone_mode=False
+        )
         sys.stdout.flush()
-    except click.ClickException as error:
-        return _failed(_usage_message(error), error.exit_code)
-    except RicordaError as error:
-        return _failed(str(error), 2 if isinstance(error, InputError) else 1)
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        place = f" {error.filename}" if error.filename else ""
-        return _failed(f"the system refused{place}: {error.strerror or error}", 1)
+    except (click.ClickException, RicordaError, OSError, MemoryError) as error:
+        print(f"ricorda: {' '.join(_message(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, click.UsageError | InputError) else 1
     return result if isinstance(result, int) else 0
 
 
-def _usage_message(error: click.ClickException) -> str:
-    """What was wrong with the arguments, and where to read more."""
-    message = error.format_message().rstrip(".")
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else "ricorda"
-    return f"{message}; see `{path} --help`"
+def _prepare_streams() -> None:
+    """See that printing cannot fail for want of a stream or of a character."""
+    if sys.stdout is None:  # the caller closed it
+        sys.stdout = _nowhere()
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character is no error
 
 
-def _failed(message: str, code: int) -> int:
-    """One line on standard error."""
-    line = " ".join(message.split())
-    print(f"ricorda: {line}", file=sys.stderr)
-    return code
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (open until the end)
+
+
+def _message(error: Exception) -> str:
+    """What went wrong, and what to do."""
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "ricorda"
+        return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}): close other programs, or ask for less"
+    if isinstance(error, OSError):
+        place = f" {error.filename}" if error.filename else ""
+        return f"the system refused{place}: {error.strerror or error}"
+    return str(error)

@@ -18,7 +18,7 @@ def model_path(given: Path | None) -> Path:
         if run.model.is_file():
             return run.path
     raise ModelFileError(
-        "no model given and no run found under runs/: name a model file, "
+        "no model given and no run with one found under runs/: name a model file, "
         "or train one with `ricorda train my.txt`"
     )
 

@@ -1,16 +1,89 @@
 """Command-line options made from the fields of a settings class, their docstrings the help."""
 
+import math
+import operator
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 
 import annotated_types
 import click
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
+if TYPE_CHECKING:
+    ParameterType = click.ParamType[Any]
+else:
+    ParameterType = click.ParamType  # older versions of click have no `[]`
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Bound(NamedTuple):
+    """One end of the numbers that are allowed."""
+
+    words: str
+    holds: Callable[[Any, Any], bool]
+    limit: float
+
+
+BOUNDS = {
+    annotated_types.Ge: ("at least", operator.ge),
+    annotated_types.Gt: ("above", operator.gt),
+    annotated_types.Le: ("at most", operator.le),
+    annotated_types.Lt: ("below", operator.lt),
+}
+"""What a person calls each of pydantic's bounds, and what it means."""
+
+
+class Number(ParameterType):
+    """A finite number within bounds, or one of a few words."""
+
+    def __init__(
+        self, kind: type[int] | type[float], bounds: list[Bound], words: list[str]
+    ) -> None:
+        self.kind, self.bounds, self.words = kind, bounds, words
+        self.name = "number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """N for a whole number, X for another, and the words that may stand instead."""
+        return "|".join(["N" if self.kind is int else "X", *self.words])
+
+    @property
+    def range(self) -> str:
+        """The bounds in words: "at least 0 and below 1"."""
+        return " and ".join(f"{bound.words} {bound.limit}" for bound in self.bounds)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse what was typed; what does not fit is told with what would."""
+        if value in self.words:
+            return value
+        try:
+            number = self.kind(value)
+        except ValueError:
+            number = math.nan
+        finite = -math.inf < number < math.inf  # math.isfinite fails on the largest of integers
+        if not finite or not all(bound.holds(number, bound.limit) for bound in self.bounds):
+            noun = "a whole number" if self.kind is int else "a number"
+            expected = [", ".join(filter(None, [noun, self.range])), *self.words]
+            self.fail(f"expected {' or '.join(expected)}, got {value!r}", param)
+        return number
+
+
+def whole_number(at_least: int) -> Number:
+    """The type of an option that no settings class describes."""
+    return Number(int, _bounds([annotated_types.Ge(at_least)]), [])
 
 
 def options_from(settings: type[Any], names: Iterable[str]) -> Callable[[Command], Command]:
@@ -24,39 +97,36 @@ def options_from(settings: type[Any], names: Iterable[str]) -> Callable[[Command
 
     def decorate(command: Command) -> Command:
         for name in reversed(list(names)):
-            command = _option(name, fields[name])(command)
+            command = _option(name, fields[name], _description(settings, name))(command)
         return command
 
     return decorate
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+def _option(name: str, field: FieldInfo, description: str) -> Callable[[Command], Command]:
     """One field as one option."""
     flag = f"--{name.replace('_', '-')}"
-    kinds, limits = _kinds(field.annotation), list(field.metadata)
+    kinds, bounds = _kinds(field.annotation), _bounds(field.metadata)
     for kind in list(kinds):
         if get_origin(kind) is Annotated:
-            limits += _limits(kind)
+            bounds += _bounds(get_args(kind)[1:])
             kinds[kinds.index(kind)] = get_args(kind)[0]
-    help_text = _help(field)
+    parameter = _parameter_type(kinds, bounds)
+    help_text = _help(description, field, parameter)
     if kinds == [bool]:
         return click.option(flag, is_flag=True, default=None, help=help_text)
     if get_origin(kinds[0]) is tuple:
         return click.option(flag, multiple=True, metavar="TEXT", help=help_text)
-    return click.option(
-        flag,
-        type=_click_type(kinds, limits),
-        metavar=_metavar(kinds),
-        default=None,
-        help=help_text,
-    )
+    return click.option(flag, type=parameter, default=None, help=help_text)
 
 
-def _metavar(kinds: list[Any]) -> str | None:
-    """N for a whole number, X for another, with the words that may stand instead."""
-    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
-    number = "N" if int in kinds else "X" if float in kinds else None
-    return "|".join([number, *words]) if number else None
+def _description(settings: type[Any], name: str) -> str:
+    """A field's docstring, which pydantic knows in the class that declares the field alone."""
+    for owner in settings.__mro__:
+        field = getattr(owner, "__pydantic_fields__", {}).get(name)
+        if field is not None and field.description:
+            return " ".join(field.description.split())
+    return ""
 
 
 def _kinds(annotation: Any) -> list[Any]:
@@ -66,63 +136,34 @@ def _kinds(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _limits(annotation: Any) -> list[Any]:
-    """The constraints that stand in an Annotated."""
+def _bounds(metadata: Iterable[Any]) -> list[Bound]:
+    """The bounds of a number among what stands in an Annotated."""
     found: list[Any] = []
-    for extra in get_args(annotation)[1:]:
+    for extra in metadata:
         found += extra.metadata if isinstance(extra, FieldInfo) else [extra]
-    return found
+    return [
+        Bound(*BOUNDS[type(each)], getattr(each, type(each).__name__.lower()))
+        for each in found
+        if type(each) in BOUNDS
+    ]
 
 
-def _help(field: FieldInfo) -> str:
-    """The field's docstring and, where there is one, its default."""
-    text = " ".join((field.description or "").split())
+def _help(description: str, field: FieldInfo, parameter: ParameterType) -> str:
+    """The docstring and, where they tell something, the bounds and the default."""
+    facts = []
+    if isinstance(parameter, Number) and parameter.kind is float and len(parameter.bounds) == 2:
+        facts.append(parameter.range)
     default = field.default
-    if default is None or field.is_required() or isinstance(default, bool | tuple):
-        return text
-    return f"{text}  [default: {default}]"
+    if not (default in (None, "") or field.is_required() or isinstance(default, bool | tuple)):
+        facts.append(f"default: {default}")
+    return f"{description}  [{'; '.join(facts)}]" if facts else description
 
 
-def _click_type(kinds: list[Any], limits: list[Any]) -> click.ParamType[Any]:
+def _parameter_type(kinds: list[Any], bounds: list[Any]) -> ParameterType:
     """The parser for a field's type: choices, a bounded number, a path or text."""
     words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
-    if int in kinds:
-        number: click.ParamType[Any] = click.IntRange(**_range(limits))
-        return _NumberOrWord(number, words) if words else number
-    if float in kinds:
-        return click.FloatRange(**_range(limits))
+    if int in kinds or float in kinds:
+        return Number(int if int in kinds else float, bounds, words)
     if words:
         return click.Choice(words)
     return click.Path(path_type=Path) if Path in kinds else click.STRING
-
-
-def _range(limits: list[Any]) -> dict[str, Any]:
-    """click's words for pydantic's bounds."""
-    bounds: dict[str, Any] = {}
-    for limit in limits:
-        match limit:
-            case annotated_types.Ge(value):
-                bounds["min"] = value
-            case annotated_types.Gt(value):
-                bounds.update(min=value, min_open=True)
-            case annotated_types.Le(value):
-                bounds["max"] = value
-            case annotated_types.Lt(value):
-                bounds.update(max=value, max_open=True)
-    return bounds
-
-
-class _NumberOrWord(click.ParamType[Any]):
-    """A number, or one of a few words."""
-
-    def __init__(self, number: click.ParamType[Any], words: list[str]) -> None:
-        self.number, self.words = number, words
-        self.name = f"integer|{'|'.join(words)}"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value in self.words:
-            return value
-        try:
-            return self.number.convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"expected a whole number or {' or '.join(self.words)}, got {value!r}", param)

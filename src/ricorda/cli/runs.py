@@ -1,6 +1,5 @@
 """`ricorda runs`: all runs with their figures."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ricorda.cli.output import print_json
 from ricorda.runs import RUNS, RunFolder, list_runs, read_rows
 
 
@@ -18,7 +18,7 @@ def command(folder: Path, as_json: bool) -> None:
     """List the runs under FOLDER (runs/ unless said otherwise), the newest first."""
     rows = [summary(run) for run in list_runs(folder)]
     if as_json:
-        click.echo(json.dumps({"runs": rows}, ensure_ascii=False))
+        print_json({"runs": rows})
     elif not rows:
         click.echo(f"no runs under {folder}/: train one with `ricorda train my.txt`", err=True)
     else:

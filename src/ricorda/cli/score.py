@@ -1,6 +1,5 @@
 """`ricorda score`: how surprising each character of a text is."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import click
 
 from ricorda.cli.evaluate import Skipped, pieces_for
 from ricorda.cli.models import load_model
+from ricorda.cli.output import print_json
 from ricorda.errors import InputError
 from ricorda.models.model_file import write_atomically
 
@@ -43,10 +43,15 @@ def command(model: Path, text: str, html: Path | None, encoding: str | None, as_
     if html is not None:
         from ricorda.insight import surprisal_page
 
-        write_atomically(html, surprisal_page(scores, title=Path(text).name).encode())
+        write_atomically(
+            html,
+            surprisal_page(
+                scores, title=Path(text).name if text != "-" else "standard input"
+            ).encode(),
+        )
         click.echo(f"wrote {html}", err=True)
     if as_json:
-        click.echo(json.dumps(_as_json(scores), ensure_ascii=False))
+        print_json(_as_json(scores))
     elif html is None:
         _print_table(scores)
 

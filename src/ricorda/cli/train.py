@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,26 @@ import click
 
 import ricorda
 from ricorda.cli.options import options_from
+from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
+from ricorda.extras import require_torch
+from ricorda.runs import RunFolder
 from ricorda.training.options import TrainingOptions
+from ricorda.validation import validated
+
+OPTIONS = [field.name for field in fields(TrainingOptions)]
+
+RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
+"""Options of which one at most may be given."""
 
 
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@options_from(TrainingOptions, [field.name for field in fields(TrainingOptions)])
+@options_from(TrainingOptions, OPTIONS)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="Read options from a TOML or JSON file, or from a run's config.json; "
+    help="Read options from a TOML or JSON file, or from an earlier run; "
     "those on the command line win.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
@@ -38,46 +47,80 @@ def command(
     ricorda train my.txt
     ricorda train poems/ --minutes 10 --out runs/poems
     """
-    given = read_options(config) if config else {}
-    given |= {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
+    if config is not None:
+        given = with_options_of(config, given)
     return report_run(ricorda.train(*texts, quiet=quiet, **given), as_json=as_json)
 
 
 def report_run(run: "ricorda.Run", *, as_json: bool) -> int:
     """Print what a run came to; the exit code tells if a signal ended it."""
     if as_json:
-        click.echo(json.dumps(run.metrics))
+        print_json(run.metrics)
     return 0 if run.signal_number is None else 128 + run.signal_number
 
 
-def read_options(path: Path) -> dict[str, Any]:
-    """Options from a file, named as on the command line.
+def with_options_of(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a file or of a run, and those given on the command line, which win.
 
-    Raises ConfigurationError if the file cannot be read or parsed.
+    Raises ConfigurationError if the file cannot be read or parsed, or an option is wrong.
     """
+    found = read_options(RunFolder(path).config if path.is_dir() else path)
+    options = _without_rivals(found, given) | given
     try:
-        text = path.read_text("utf-8")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the configuration {path}: {error}") from error
-    except (ValueError, RecursionError) as error:
-        kind = "JSON" if path.suffix == ".json" else "TOML"
-        raise ConfigurationError(f"{path} is not {kind}: {error}") from error
+        validated(TrainingOptions, **options)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (options of {path} and the command line)") from error
+    return options
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """The options of a file, named as in Python."""
+    values = _parsed(path)
     if not isinstance(values, dict):
         raise ConfigurationError(
             f"expected options by name in {path}, got a {type(values).__name__}"
         )
     if "training" in values and "made_with" in values:
-        values = _options_of_run(values)
+        return _options_of_run(path)
     return {name.replace("-", "_"): value for name, value in values.items()}
 
 
-def _options_of_run(record: dict[str, Any]) -> dict[str, Any]:
+def _parsed(path: Path) -> Any:
+    """What a JSON or TOML file holds."""
+    kind = "JSON" if path.suffix == ".json" else "TOML"
+    try:
+        text = path.read_text("utf-8")
+        return json.loads(text) if kind == "JSON" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the configuration {path}: {error.strerror}"
+        ) from error
+    except (ValueError, RecursionError) as error:  # invalid UTF-8 is a ValueError too
+        raise ConfigurationError(f"{path} is not {kind}: {error}") from error
+
+
+def _options_of_run(path: Path) -> dict[str, Any]:
     """The options that repeat a run on another text, from its config.json."""
-    training = record["training"]
-    settled = {**training, **training["model"], **training["budget"], **record["text"]}
-    left_to_the_text = {"validation", "validation_fraction"}
-    names = {field.name for field in fields(TrainingOptions)} - left_to_the_text
-    if settled["cell"] != "rnn":
+    require_torch()
+    from ricorda.training.record import read_record_file
+
+    record = read_record_file(path)
+    training = record.training
+    settled = {
+        name: value
+        for part in (training, training.model, training.budget, record.text)
+        for name, value in asdict(part).items()
+    }
+    names = set(OPTIONS) - {"validation", "validation_fraction"}  # these are the text's
+    if training.model.cell != "rnn":
         names.remove("nonlinearity")
     return {name: settled[name] for name in names & set(settled) if settled[name] is not None}
+
+
+def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A file's options but for those that the command line's leave no room for."""
+    dropped = {name for rivals in RIVALS if rivals & set(given) for name in rivals}
+    if given.get("cell") not in (None, found.get("cell")):
+        dropped |= {"nonlinearity", "precision"}  # not every cell has them
+    return {name: value for name, value in found.items() if name not in dropped}

@@ -6,13 +6,20 @@ Backend          the arithmetic behind it, from explicit states
 ReferenceBackend the same in NumPy, written for reading
 """
 
-from ricorda.engine.backend import Backend, Precision, State, Surprisals, zero_state
+from ricorda.engine.backend import (
+    Backend,
+    Precision,
+    Session,
+    State,
+    Stream,
+    Surprisals,
+    zero_state,
+)
 from ricorda.engine.generation import (
     Ending,
     Generation,
     GenerationSettings,
     Piece,
-    Writer,
     WrittenSymbol,
 )
 from ricorda.engine.model import (
@@ -33,6 +40,7 @@ from ricorda.engine.sampling import (
 )
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.trace import Trace
+from ricorda.engine.writer import Writer
 
 __all__ = [
     "Backend",
@@ -48,7 +56,9 @@ __all__ = [
     "ReferenceBackend",
     "SamplingSettings",
     "Scores",
+    "Session",
     "State",
+    "Stream",
     "Surprisals",
     "Trace",
     "Writer",

@@ -4,12 +4,17 @@ Dimensions: B streams side by side, T time, V vocabulary, H hidden, L layers, S 
 state (1 for rnn and gru; 2 for lstm: hidden, then cell).
 """
 
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ricorda.models.configuration import ModelConfiguration
+from ricorda.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from ricorda.engine.generation import Ending, GenerationSettings, Piece
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Ids: TypeAlias = NDArray[np.integer[Any]]
@@ -73,6 +78,64 @@ class Backend(Protocol):
         `input_gate`, `forget_gate`, `candidate`, `output_gate`. Gates are after their sigmoid,
         candidates after their tanh.
         """
+
+    def session(self, vocabulary: Vocabulary) -> "Session":
+        """Begin to write texts, any number side by side."""
+
+
+class Stream(Protocol):
+    """One text of a session."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of its random numbers, which writes the same text again."""
+
+    @property
+    def ended(self) -> "Ending | None":
+        """Why it ended; None while it has not."""
+
+    @property
+    def written(self) -> int:
+        """How many symbols were chosen so far, those of a stop string included."""
+
+
+class Session(Protocol):
+    """Texts being written side by side; they come and go between calls of `advance`.
+
+    A text depends on its own prompt, settings and seed alone.
+    """
+
+    def add(
+        self,
+        ids: Ids,
+        settings: "GenerationSettings",
+        *,
+        state: State | None = None,
+        before: Ids | None = None,
+    ) -> Stream:
+        """Begin to continue the symbols ids (n,), at least one, from a state (S, L, 1, H).
+
+        Without a state, from zeros. `before` are symbols read earlier, which the repetition
+        penalty looks at. Raises ConfigurationError if the settings leave no symbol.
+        """
+
+    def advance(self, steps: int = 1) -> "Sequence[tuple[Stream, Piece | None]]":
+        """Take up to `steps` steps in every stream that has not ended.
+
+        In a step a stream reads a symbol of its prompt and, from its last one on, chooses the
+        next. Returns each of these streams with its new text, None if no character is complete.
+        """
+
+    def remove(self, stream: Any) -> None:
+        """Forget a stream, whether it has ended or not."""
+
+    def save(self, stream: Any) -> tuple[Ids, State]:
+        """Hand back where a stream is: symbols that it has yet to read (n,), state (S, L, 1, H).
+
+        `add` goes on from there, as often as wanted.
+        """
+
+    def __len__(self) -> int: ...
 
 
 def zero_state(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ricorda.engine.backend import Ids
+from ricorda.engine.backend import Array, Backend, Ids, State
 from ricorda.models.configuration import ModelConfiguration
 
 NUMBERS_AT_ONCE = 2**21  # the widest array of a chunk: 8 MB in float32, 16 in float64
@@ -41,3 +41,14 @@ def _parts(pieces: Iterable[Ids], length: int) -> Iterator[Ids]:
     for piece in pieces:
         for begin in range(0, len(piece), length):
             yield piece[begin : begin + length]
+
+
+def read(backend: Backend, ids: Ids) -> tuple[Array, State]:
+    """Read a prompt, ids (T,), from a zero state: logits of what comes next (V,), the state."""
+    state = backend.zero_state(1)
+    logits = np.empty(0)
+    chunk = positions_at_once(backend.configuration)
+    for begin in range(0, len(ids), chunk):
+        outputs, state = backend.forward(ids[np.newaxis, begin : begin + chunk], state)
+        logits = outputs[0, -1]
+    return logits, state

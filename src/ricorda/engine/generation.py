@@ -1,8 +1,6 @@
-"""Writing a text symbol by symbol: the loop from logits to pieces of text."""
+"""Writing a text: its settings, its pieces, and the text as one iterates over it."""
 
-import secrets
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Literal
 
@@ -10,18 +8,11 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ricorda.engine.backend import Array, Backend, Ids, State
-from ricorda.engine.chunks import positions_at_once
-from ricorda.engine.sampling import (
-    SamplingSettings,
-    choose,
-    distribution,
-    permitted_symbols,
-    uniforms,
-)
-from ricorda.engine.softmax import log_softmax, most_likely_first
-from ricorda.engine.stops import StopDetector
+from ricorda.engine.backend import Backend
+from ricorda.engine.sampling import SamplingSettings
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
+
+STEPS_AT_ONCE = 16  # between two looks at what was written: a moment, even for the engine in NumPy
 
 Ending = Literal["length", "stop"]
 """Why a text ended: it has the length asked for, or a stop string was complete."""
@@ -92,102 +83,6 @@ class Piece:
         return tuple(symbol.id for symbol in self.symbols)
 
 
-class Writer:
-    """Everything of one stream but the network: takes logits, chooses symbols, hands back text.
-
-    Knows no backend, so that any number of writers may share one batched step.
-    """
-
-    def __init__(
-        self,
-        vocabulary: Vocabulary,
-        settings: GenerationSettings,
-        prompt: Sequence[int],
-    ) -> None:
-        """Begin after the symbols of a prompt; raises ConfigurationError if none may be written."""
-        self.ended: Ending | None = None if settings.length else "length"
-        self.written = 0
-        """How many symbols were chosen, those of a stop string included."""
-        self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
-        self._settings = settings
-        self._permitted = permitted_symbols(settings, vocabulary)
-        self._recent = deque(prompt, maxlen=settings.repetition_window)
-        self._uniforms = uniforms(self.seed, settings.stream_index)
-        self._decoder = vocabulary.decoder()
-        self._stops = StopDetector(settings.stop)
-        self._held = HeldSymbols()
-
-    def write(self, logits: Array) -> tuple[int, Piece | None]:
-        """Choose the next symbol from its logits, (V,); hand it back with the text now certain.
-
-        Call it no more once `ended` is set.
-        """
-        probabilities = distribution(logits, self._settings, self._recent, self._permitted)
-        chosen = choose(probabilities, next(self._uniforms))
-        self._recent.append(chosen)
-        self.written += 1
-        text = self._decoder.decode([chosen])
-        self._held.add(self._describe(chosen, logits), len(text))
-        released = self._stops.feed(text)
-        if self.written == self._settings.length:
-            released += self._finish()
-            self.ended = "length"
-        if self._stops.stopped:
-            self.ended = "stop"
-        return chosen, Piece(released, self._held.release(len(released))) if released else None
-
-    def _finish(self) -> str:
-        """Hand back what the decoder and the stop strings still hold back."""
-        rest = "" if self._stops.stopped else self._decoder.finish()
-        if rest:
-            self._held.extend(len(rest))
-        return self._stops.feed(rest) + self._stops.finish()
-
-    def _describe(self, chosen: int, logits: Array) -> WrittenSymbol:
-        count = self._settings.alternatives
-        if count is None:
-            return WrittenSymbol(chosen)
-        log_probabilities = log_softmax(logits)
-        best = most_likely_first(log_probabilities)[:count]
-        return WrittenSymbol(
-            chosen,
-            float(log_probabilities[chosen]),
-            tuple((int(symbol), float(log_probabilities[symbol])) for symbol in best),
-        )
-
-
-class HeldSymbols:
-    """The symbols whose characters were not handed out yet.
-
-    A symbol without a character of its own (the first bytes of one) goes out with the next.
-    """
-
-    def __init__(self) -> None:
-        # Each with the number of characters that it completed and that are still held.
-        self._symbols: deque[tuple[WrittenSymbol, int]] = deque()
-
-    def add(self, symbol: WrittenSymbol, characters: int) -> None:
-        """Hold a symbol that completed this many characters."""
-        self._symbols.append((symbol, characters))
-
-    def extend(self, characters: int) -> None:
-        """Count more characters, made of bytes left over at the end, to the last symbol."""
-        symbol, already = self._symbols.pop()
-        self._symbols.append((symbol, already + characters))
-
-    def release(self, characters: int) -> tuple[WrittenSymbol, ...]:
-        """Hand out the symbols of the next characters."""
-        released: list[WrittenSymbol] = []
-        while characters > 0:
-            symbol, count = self._symbols.popleft()
-            if count > characters:  # the symbol goes out with the last of its characters
-                self._symbols.appendleft((symbol, count - characters))
-                break
-            released.append(symbol)
-            characters -= count
-        return tuple(released)
-
-
 class Generation:
     """One text being written: iterate over it for its pieces, once.
 
@@ -214,24 +109,24 @@ class Generation:
         self.start: int | None = None if len(ids) else vocabulary.start
         """The symbol it starts from if nothing of a prompt is left; not part of the text."""
         self._ids = ids if len(ids) else np.array([vocabulary.start])
-        self._backend = backend
-        self._writer = Writer(vocabulary, settings, self._ids.tolist())
+        self._session = backend.session(vocabulary)
+        self._stream = self._session.add(self._ids, settings)
         self._pieces = self._write()
 
     @property
     def seed(self) -> int:
         """The seed of its random numbers, which writes the same text again."""
-        return self._writer.seed
+        return self._stream.seed
 
     @property
     def ended(self) -> Ending | None:
         """Why it ended; None while it has not."""
-        return self._writer.ended
+        return self._stream.ended
 
     @property
     def written(self) -> int:
         """How many symbols were chosen so far, those of a stop string included."""
-        return self._writer.written
+        return self._stream.written
 
     def __iter__(self) -> Iterator[Piece]:
         return self._pieces
@@ -244,25 +139,7 @@ class Generation:
         return "".join(piece.text for piece in self)
 
     def _write(self) -> Iterator[Piece]:
-        if self.ended:
-            return
-        logits, state = read(self._backend, self._ids)  # (V,), (S, L, 1, H)
-        while True:
-            chosen, piece = self._writer.write(logits)
-            if piece:
-                yield piece
-            if self.ended:
-                return
-            batch, state = self._backend.step(np.array([chosen]), state)
-            logits = batch[0]
-
-
-def read(backend: Backend, ids: Ids) -> tuple[Array, State]:
-    """Read a prompt, ids (T,), from a zero state: logits of what comes next (V,), the state."""
-    state = backend.zero_state(1)
-    logits = np.empty(0)
-    chunk = positions_at_once(backend.configuration)
-    for begin in range(0, len(ids), chunk):
-        outputs, state = backend.forward(ids[np.newaxis, begin : begin + chunk], state)
-        logits = outputs[0, -1]
-    return logits, state
+        while not self.ended:
+            for _, piece in self._session.advance(STEPS_AT_ONCE):
+                if piece:
+                    yield piece

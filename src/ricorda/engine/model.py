@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ricorda.engine.backend import Array, Backend, Ids, Precision
-from ricorda.engine.generation import Generation, GenerationSettings, read
+from ricorda.engine.chunks import read
+from ricorda.engine.generation import Generation, GenerationSettings
 from ricorda.engine.reference import ReferenceBackend
 from ricorda.engine.sampling import SamplingSettings, distribution, permitted_symbols
 from ricorda.engine.scoring import Figures, Scores, evaluate, score

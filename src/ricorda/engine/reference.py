@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ricorda.engine.backend import Array, Ids, State, Surprisals, zero_state
+from ricorda.engine.reference_session import ReferenceSession
 from ricorda.engine.softmax import log_softmax, most_likely_first
 from ricorda.models.configuration import CellName, ModelConfiguration
+from ricorda.text.vocabulary import Vocabulary
 
 Activations = dict[str, Array]
 """What one step of one layer computed: each (B, H)."""
@@ -191,6 +193,10 @@ class ReferenceBackend:
             np.take_along_axis(nats, best, axis=-1),
         )
         return surprisals, state
+
+    def session(self, vocabulary: Vocabulary) -> ReferenceSession:
+        """Begin to write texts, any number side by side."""
+        return ReferenceSession(self, vocabulary)
 
     def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
         """Read one stream, ids (T,), and keep every activation: arrays (T, L, H), new state."""

@@ -192,8 +192,8 @@ class Loop:
         return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
 
     def _replan(self) -> None:
-        """Take fewer steps if the machine has become too slow for the planned ones."""
-        if (total := self.pace.slower(self.progress.step)) is not None:
+        """Take fewer or more steps if the machine's speed has changed."""
+        if (total := self.pace.replan(self.progress.step)) is not None:
             self.progress.total_steps = total
             self._row(event="replanned", total_steps=total)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ricorda.training.configuration import Budget
 
 USED = 0.98  # the share of the minutes that is planned for; the rest absorbs a slower moment
+TOLERATED = 0.02  # of the minutes, by which the plan may be off before the steps are changed
 CALIBRATION_SHARE = 0.05  # of the minutes, at most, until the number of steps is settled
 
 
@@ -15,8 +16,8 @@ class Pace:
     """The clock of one run: how many steps its budget buys, and whether it is spent.
 
     Epochs and steps are known at once. Minutes become a number of steps after a short calibration
-    on the run's own first steps, so that all that follows is repeatable; afterwards the number is
-    only lowered, where the machine has become so slow that the budget would be passed.
+    on the run's own first steps, so that all that follows is repeatable; the number is changed
+    only where the machine's speed has changed so much that the plan no longer suits the time.
     """
 
     budget: Budget
@@ -54,7 +55,7 @@ class Pace:
     def stepped(self, seconds: float) -> None:
         """Learn what a step takes; the first one, which also sets PyTorch up, does not count."""
         if self._steps_timed:
-            weight = max(0.02, 1 / self._steps_timed)
+            weight = max(0.005, 1 / self._steps_timed)
             self.step_seconds += weight * (seconds - self.step_seconds)
         self._steps_timed += 1
 
@@ -73,15 +74,21 @@ class Pace:
         self.total_steps = steps + max(1, int(left / max(self.step_seconds, 1e-9)))
         return self.total_steps
 
-    def slower(self, steps: int) -> int | None:
-        """A lower number of steps if the planned ones no longer fit, else None."""
+    def replan(self, steps: int) -> int | None:
+        """Another number of steps if the planned ones no longer suit the time left, else None.
+
+        It is raised in the first three quarters alone: later the learning rate is nearly down.
+        """
         if self.budget.minutes is None or self.total_steps is None:
             return None
+        all_seconds = self.budget.minutes * 60
         evaluations_left = self.evaluations * (1 - steps / self.total_steps)
-        left = self.budget.minutes * 60 - self.seconds - evaluations_left * self.evaluation_seconds
-        affordable = steps + max(1, int(left * USED / max(self.step_seconds, 1e-9)))
-        too_long = (self.total_steps - affordable) * self.step_seconds
-        if too_long < 0.01 * self.budget.minutes * 60:
+        left = USED * all_seconds - self.seconds - evaluations_left * self.evaluation_seconds
+        affordable = steps + max(1, int(left / max(self.step_seconds, 1e-9)))
+        difference = (affordable - self.total_steps) * self.step_seconds
+        if abs(difference) < TOLERATED * all_seconds:
+            return None
+        if difference > 0 and steps > 0.75 * self.total_steps:
             return None
         self.total_steps = affordable
         return affordable

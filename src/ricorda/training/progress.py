@@ -5,15 +5,22 @@ Anything else gets a line now and then. Quiet gets nothing.
 """
 
 import contextlib
+import io
 import math
+import os
+import sys
 import time
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import IO, Protocol, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 LINE_EVERY = 10.0  # seconds between lines where there is no terminal
+SHORTEST_BAR = 10  # columns, beside which the long figures must have room
+RIGHT_MARGIN = 3  # columns in which a terminal echoes ^C without breaking the bar's line
 
 
 class Reporter(Protocol):
@@ -68,7 +75,7 @@ class Lines(Silent):
     """For a log or a pipe: one plain line for each evaluation, and one now and then."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+        self._file = unbroken_stderr()
         self._last = time.monotonic()
 
     def say(self, message: str) -> None:
@@ -100,24 +107,22 @@ class Lines(Silent):
 
     def _print(self, message: str) -> None:
         self._last = time.monotonic()
-        with contextlib.suppress(OSError):  # a closed pipe ends the printing, not the run
-            self._console.print(message)
+        print(message, file=self._file, flush=True)
 
 
 class Bar(Silent):
     """For a terminal: a bar that moves, and above it what the model writes as it improves."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, markup=False, highlight=False)
-        self._progress = Progress(
-            BarColumn(bar_width=None),
+        self._console = Console(file=unbroken_stderr(), markup=False, highlight=False)
+        self._progress = _WithMargin(
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
             TextColumn("{task.percentage:3.0f}%"),
-            _Figures(),
+            _Figures(self._console),
             console=self._console,
-            expand=True,
-            transient=True,
         )
         self._task = self._progress.add_task("", total=1.0, figures="", short="")
+        self._evaluations = 0
 
     def say(self, message: str) -> None:
         """Print the message above the bar."""
@@ -147,9 +152,13 @@ class Bar(Silent):
     def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
         """Show the figure and one line of the sample above the bar."""
         figure = "" if nats_per_character is None else f"{nats_per_character:.3f} nats  "
-        line = Text(f"{figure}{' '.join(sample.split())}", no_wrap=True, overflow="ellipsis")
+        if self._evaluations == 0:
+            heading = "validation  what it writes" if figure else "what it writes"
+            self._console.print(heading, style="bold")
+        self._evaluations += 1
+        line = Text(f"{figure}{' '.join(sample.split())}")
         line.stylize("dim", len(figure))
-        self._console.print(line)
+        self._console.print(line, no_wrap=True, overflow="ellipsis")
 
     def close(self) -> None:
         """Take the bar away."""
@@ -157,21 +166,85 @@ class Bar(Silent):
             self._progress.stop()
 
 
+class _WithMargin(Progress):
+    """A bar that leaves a terminal's last columns free and goes when it is stopped."""
+
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        self._terminal = console
+        super().__init__(*columns, console=console, transient=True)
+
+    def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
+        """Make rich's table, a little narrower than the terminal."""
+        table = super().make_tasks_table(tasks)
+        table.width = max(1, self._terminal.width - RIGHT_MARGIN)
+        return table
+
+
 class _Figures(ProgressColumn):
     """The step's figures, the short form on a narrow terminal."""
 
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
     def render(self, task: Task) -> Text:
         """The longest form that leaves room for the bar."""
-        width = Console(stderr=True).width
-        name = "figures" if width >= 80 else "short"
-        return Text(str(task.fields[name]), no_wrap=True, overflow="ellipsis")
+        room = self._console.width - RIGHT_MARGIN - SHORTEST_BAR - len(" 100% ")
+        figures = str(task.fields["figures"])
+        if len(figures) > room:
+            figures = str(task.fields["short"])
+        return Text(figures, no_wrap=True, overflow="ellipsis")
+
+
+class Unbroken(io.TextIOBase):
+    """Standard error for a run that outlives its reader, be it a pipe or a terminal.
+
+    What cannot be written is dropped, and all that comes after it.
+    """
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr  # as it is now: rich puts another one in its place
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of standard error."""
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        """Whether a terminal shows it."""
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with self._dropping():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        with self._dropping():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _dropping(self) -> Iterator[None]:
+        """See that a reader who is gone is not missed, now and at the process's end."""
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):  # a stream of the caller's own has no number
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+def unbroken_stderr() -> IO[str]:
+    """Standard error, typed as what it stands for."""
+    return cast(IO[str], Unbroken())
 
 
 def reporter_for(*, quiet: bool) -> Reporter:
     """The reporter that suits where standard error goes."""
-    if quiet:
+    if quiet or sys.stderr is None:
         return Silent()
-    return Bar() if Console(stderr=True).is_terminal else Lines()
+    return Bar() if Console(file=unbroken_stderr()).is_terminal else Lines()
 
 
 def in_nats_and_bits(nats_per_character: float) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -76,17 +77,22 @@ def write_record(folder: RunFolder, record: RunRecord) -> None:
 
 def read_record(folder: RunFolder) -> RunRecord:
     """Read config.json, strictly. Raises RunError, naming what is wrong."""
+    return read_record_file(folder.config)
+
+
+def read_record_file(config: Path) -> RunRecord:
+    """Read a run's config.json, wherever it lies now. Raises RunError, naming what is wrong."""
     try:
-        record = TypeAdapter(RunRecord).validate_json(folder.config.read_bytes())
+        record = TypeAdapter(RunRecord).validate_json(config.read_bytes())
     except OSError as error:
-        raise RunError(f"cannot read {folder.config}: {error.strerror}") from error
+        raise RunError(f"cannot read {config}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "its start"
-        raise RunError(f"{folder.config} is wrong at {where}: {first['msg']}") from error
+        raise RunError(f"{config} is wrong at {where}: {first['msg']}") from error
     if record.format > FORMAT:
         raise RunError(
-            f"{folder.config} has format {record.format}, newer than this ricorda reads "
+            f"{config} has format {record.format}, newer than this ricorda reads "
             f"({FORMAT}): upgrade ricorda"
         )
     return record

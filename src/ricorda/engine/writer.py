@@ -1,0 +1,108 @@
+"""What one text needs besides the network: choosing symbols, finding stops, handing out text."""
+
+import secrets
+from collections import deque
+from collections.abc import Sequence
+
+from ricorda.engine.backend import Array
+from ricorda.engine.generation import Ending, GenerationSettings, Piece, WrittenSymbol
+from ricorda.engine.sampling import choose, distribution, permitted_symbols, uniforms
+from ricorda.engine.softmax import log_softmax, most_likely_first
+from ricorda.engine.stops import StopDetector
+from ricorda.text.vocabulary import Vocabulary
+
+
+class Writer:
+    """Everything of one stream but the network: takes logits, chooses symbols, hands back text.
+
+    Knows no backend, so that any number of writers may share one batched step.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        settings: GenerationSettings,
+        prompt: Sequence[int],
+    ) -> None:
+        """Begin after the symbols of a prompt; raises ConfigurationError if none may be written."""
+        self.ended: Ending | None = None if settings.length else "length"
+        self.written = 0
+        """How many symbols were chosen, those of a stop string included."""
+        self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        self._settings = settings
+        self._permitted = permitted_symbols(settings, vocabulary)
+        self._recent = deque(prompt, maxlen=settings.repetition_window)
+        self._uniforms = uniforms(self.seed, settings.stream_index)
+        self._decoder = vocabulary.decoder()
+        self._stops = StopDetector(settings.stop)
+        self._held = HeldSymbols()
+
+    def write(self, logits: Array) -> tuple[int, Piece | None]:
+        """Choose the next symbol from its logits, (V,); hand it back with the text now certain.
+
+        Call it no more once `ended` is set.
+        """
+        probabilities = distribution(logits, self._settings, self._recent, self._permitted)
+        chosen = choose(probabilities, next(self._uniforms))
+        self._recent.append(chosen)
+        self.written += 1
+        text = self._decoder.decode([chosen])
+        self._held.add(self._describe(chosen, logits), len(text))
+        released = self._stops.feed(text)
+        if self.written == self._settings.length:
+            released += self._finish()
+            self.ended = "length"
+        if self._stops.stopped:
+            self.ended = "stop"
+        return chosen, Piece(released, self._held.release(len(released))) if released else None
+
+    def _finish(self) -> str:
+        """Hand back what the decoder and the stop strings still hold back."""
+        rest = "" if self._stops.stopped else self._decoder.finish()
+        if rest:
+            self._held.extend(len(rest))
+        return self._stops.feed(rest) + self._stops.finish()
+
+    def _describe(self, chosen: int, logits: Array) -> WrittenSymbol:
+        count = self._settings.alternatives
+        if count is None:
+            return WrittenSymbol(chosen)
+        log_probabilities = log_softmax(logits)
+        best = most_likely_first(log_probabilities)[:count]
+        return WrittenSymbol(
+            chosen,
+            float(log_probabilities[chosen]),
+            tuple((int(symbol), float(log_probabilities[symbol])) for symbol in best),
+        )
+
+
+class HeldSymbols:
+    """The symbols whose characters were not handed out yet.
+
+    A symbol without a character of its own (the first bytes of one) goes out with the next.
+    """
+
+    def __init__(self) -> None:
+        # Each with the number of characters that it completed and that are still held.
+        self._symbols: deque[tuple[WrittenSymbol, int]] = deque()
+
+    def add(self, symbol: WrittenSymbol, characters: int) -> None:
+        """Hold a symbol that completed this many characters."""
+        self._symbols.append((symbol, characters))
+
+    def extend(self, characters: int) -> None:
+        """Count more characters, made of bytes left over at the end, to the last symbol."""
+        symbol, already = self._symbols.pop()
+        self._symbols.append((symbol, already + characters))
+
+    def release(self, characters: int) -> tuple[WrittenSymbol, ...]:
+        """Hand out the symbols of the next characters."""
+        released: list[WrittenSymbol] = []
+        while characters > 0:
+            symbol, count = self._symbols.popleft()
+            if count > characters:  # the symbol goes out with the last of its characters
+                self._symbols.appendleft((symbol, count - characters))
+                break
+            released.append(symbol)
+            characters -= count
+        return tuple(released)
