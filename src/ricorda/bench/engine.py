@@ -1,0 +1,251 @@
+"""The engine against its peers: `ricorda bench engine`."""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ricorda.bench import peers
+from ricorda.bench.timing import Ratio, compare
+from ricorda.engine.generation import GenerationSettings
+from ricorda.engine.native import NativeBackend
+from ricorda.engine.scoring import evaluate
+from ricorda.models import ModelConfiguration, ModelFile, write_model_file
+from ricorda.models.configuration import CellName
+from ricorda.text import CharacterVocabulary
+
+VOCABULARY = CharacterVocabulary("\n" + "".join(map(chr, range(48, 112))), "\n")  # 65 symbols
+STREAMS = 64
+SCORED = 1_000_000  # symbols
+WINDOW = 256
+SAMPLED = 200  # symbols of a whole process
+
+
+@dataclass(frozen=True)
+class Result:
+    """One comparison."""
+
+    what: str
+    peer: str
+    ratio: Ratio
+    wanted: float
+    """How many times faster ricorda means to be, at least."""
+
+    def as_json(self) -> dict[str, object]:
+        """Every figure by name."""
+        return {"what": self.what, "peer": self.peer, "wanted": self.wanted, **asdict(self.ratio)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network, stepped with one stream on one thread."""
+
+    cell: CellName
+    hidden_size: int
+    precision: str
+    wanted: tuple[float, float, float]
+    """Times faster than PyTorch's layer, its fastest cell, and ONNX Runtime."""
+
+
+CASES = (
+    Case("rnn", 128, "float32", (35, 25, 8)),
+    Case("lstm", 256, "float32", (40, 9, 4)),
+    Case("lstm", 512, "bfloat16", (150, 11, 4.5)),
+    Case("gru", 256, "float32", (9, 8, 3.5)),
+)
+
+
+def run(say: Callable[[str], None]) -> Iterator[Result]:
+    """Measure everything whose peer is installed; say which are not."""
+    has_torch = importlib.util.find_spec("torch") is not None
+    has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
+    if not has_torch:
+        say("PyTorch is not installed: its comparisons are left out")
+    if not has_onnx:
+        say("onnx or onnxruntime is not installed: its comparisons are left out")
+    for case in CASES:
+        yield from _one_stream(case, has_torch=has_torch, has_onnx=has_onnx)
+    yield _from_cache()
+    yield _many_streams()
+    yield _int8()
+    if has_torch:
+        yield _scoring()
+        yield _whole_process()
+
+
+def network(
+    cell: CellName, hidden_size: int, embedding_size: int | str = 64
+) -> tuple[ModelConfiguration, peers.Tensors]:
+    """A network of random weights."""
+    configuration = ModelConfiguration(
+        cell=cell,
+        vocabulary_size=VOCABULARY.size,
+        hidden_size=hidden_size,
+        embedding_size=embedding_size,  # type: ignore[arg-type]
+    )
+    random, bound = np.random.default_rng(1), hidden_size**-0.5
+    tensors = {
+        name: random.uniform(-bound, bound, shape).astype(np.float32)
+        for name, shape in configuration.tensor_shapes().items()
+    }
+    return configuration, tensors
+
+
+def writer(
+    configuration: ModelConfiguration,
+    tensors: peers.Tensors,
+    precision: str = "float32",
+    *,
+    streams: int = 1,
+    threads: int = 1,
+    greedy: bool = True,
+) -> Callable[[int], None]:
+    """A session of the engine: each unit of work is one symbol in each of its streams."""
+    backend = NativeBackend(configuration, tensors, precision, threads=threads)  # type: ignore[arg-type]
+    session = backend.session(VOCABULARY)
+    for seed in range(streams):
+        session.add(
+            np.array([seed % VOCABULARY.size]),
+            GenerationSettings(length=10**9, greedy=greedy, seed=seed),
+        )
+
+    def write(count: int) -> None:
+        session.advance(count)
+
+    return write
+
+
+def _one_stream(case: Case, *, has_torch: bool, has_onnx: bool) -> Iterator[Result]:
+    """Batch 1 against each peer."""
+    configuration, tensors = network(
+        case.cell, case.hidden_size, "onehot" if case.cell == "rnn" else 64
+    )
+    ours = writer(configuration, tensors, case.precision)
+    what = f"{case.cell} {case.hidden_size} {case.precision}, one stream"
+    layer, cell, runtime = case.wanted
+    if has_torch:
+        by_layer = compare(ours, peers.torch_layer(configuration, tensors))
+        yield Result(what, "PyTorch layer", by_layer, layer)
+        forms = [
+            compare(ours, peers.torch_cell(configuration, tensors, onednn=onednn))
+            for onednn in (True, False)
+        ]
+        yield Result(what, "PyTorch cell", min(forms, key=lambda form: form.median), cell)
+    if has_onnx:
+        by_runtime = compare(ours, peers.onnx_runtime(configuration, tensors))
+        yield Result(what, "ONNX Runtime", by_runtime, runtime)
+
+
+def _from_cache() -> Result:
+    """A step against a plain vector read of as many bytes as its weights have."""
+    from ricorda import _kernels
+
+    configuration, tensors = network("lstm", 256)
+    backend = NativeBackend(configuration, tensors, "float32", threads=1)
+    values = np.ones(backend.network.step_bytes // 4, np.float32)
+
+    def read(count: int) -> None:
+        _kernels.read(values, count)
+
+    ratio = compare(writer(configuration, tensors), read)
+    return Result("lstm 256 float32, share of the cache's speed", "a plain read", ratio, 0.8)
+
+
+def _many_streams() -> Result:
+    """64 streams on two threads against one stream on one, as many symbols."""
+    configuration, tensors = network("lstm", 256)
+    many = writer(configuration, tensors, streams=STREAMS, threads=2, greedy=False)
+    one = writer(configuration, tensors, greedy=False)
+    ratio = compare(many, lambda count: one(count * STREAMS))
+    return Result(f"lstm 256, {STREAMS} streams, two threads", "one stream", ratio, 6)
+
+
+def _int8() -> Result:
+    """int8 against float32; each unit of work is a symbol."""
+    configuration, tensors = network("lstm", 512)
+    ratio = compare(writer(configuration, tensors, "int8"), writer(configuration, tensors))
+    return Result("lstm 512 int8, one stream", "float32", ratio, 1.7)
+
+
+def _scoring() -> Result:
+    """A million symbols in windows of 256, two threads each."""
+    import torch
+    from torch.nn import functional as F
+
+    from ricorda.models import RecurrentLanguageModel
+
+    configuration, tensors = network("lstm", 256)
+    backend = NativeBackend(configuration, tensors, "float32", threads=2)
+    ids = np.random.default_rng(1).integers(0, VOCABULARY.size, SCORED + 1).astype(np.uint8)
+    model = RecurrentLanguageModel(configuration)
+    model.load_tensors(tensors)
+    model.eval()
+    count = SCORED // WINDOW * WINDOW
+    windows = torch.from_numpy(ids[: count + 1].astype(np.int64))
+    inputs, targets = windows[:-1].view(-1, WINDOW), windows[1:].view(-1, WINDOW)
+
+    @torch.inference_mode()
+    def score_by_torch(times: int) -> None:
+        torch.set_num_threads(2)
+        for _ in range(times):
+            for rows in range(0, len(inputs), STREAMS):
+                logits, _ = model(inputs[rows : rows + STREAMS])
+                expected = targets[rows : rows + STREAMS].flatten()
+                F.cross_entropy(logits.flatten(0, 1), expected, reduction="sum").item()
+
+    def score(times: int) -> None:
+        for _ in range(times):
+            evaluate(backend, VOCABULARY, [ids], WINDOW)
+
+    ratio = compare(score, score_by_torch, rounds=5)
+    return Result("lstm 256, scoring 1 MB, two threads", "PyTorch", ratio, 1.5)
+
+
+BY_TORCH = """
+import sys
+import torch
+from ricorda.models import RecurrentLanguageModel, read_model_file
+file = read_model_file(__import__("pathlib").Path(sys.argv[1]))
+model = RecurrentLanguageModel(file.configuration)
+model.load_tensors(file.tensors)
+model.eval()
+generator, text = torch.Generator().manual_seed(1), []
+with torch.inference_mode():
+    ids, state = torch.tensor([[file.vocabulary.start]]), model.initial_state(1)
+    for _ in range(int(sys.argv[2])):
+        logits, state = model(ids, state)
+        ids = torch.multinomial((logits[0] / 0.8).softmax(-1), 1, generator=generator)
+        text.append(int(ids))
+print(file.vocabulary.decode(text))
+"""
+
+
+def _whole_process() -> Result:
+    """`ricorda sample` from start to end against the same through PyTorch."""
+    configuration, tensors = network("lstm", 256)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        write_model_file(path, ModelFile(configuration, VOCABULARY, dict(tensors)))
+        length = str(SAMPLED)
+        sample = [sys.executable, "-m", "ricorda", "sample", str(path), "--length", length]
+
+        def ours(times: int) -> None:
+            for _ in range(times):
+                subprocess.run([*sample, "--seed", "1"], check=True, capture_output=True)
+
+        def by_torch(times: int) -> None:
+            for _ in range(times):
+                command = [sys.executable, "-c", BY_TORCH, str(path), length]
+                subprocess.run(command, check=True, capture_output=True)
+
+        return Result(
+            f"ricorda sample --length {SAMPLED}, whole process",
+            "PyTorch",
+            compare(ours, by_torch, rounds=5),
+            5,
+        )
