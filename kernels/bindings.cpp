@@ -99,8 +99,8 @@ Precision precision_of(const std::string& word) {
                             {"int8", Precision::int8}});
 }
 
-NetworkShape shape_of(const std::string& cell, const std::string& nonlinearity,
-                      int vocabulary_size, int hidden_size, int num_layers, int embedding_size) {
+NetworkShape shape_of(const std::string& cell, const std::string& nonlinearity, int vocabulary_size,
+                      int hidden_size, int num_layers, int embedding_size) {
   check_at_least("vocabulary_size", vocabulary_size, 1);
   check_at_least("hidden_size", hidden_size, 1);
   check_at_least("num_layers", num_layers, 1);
@@ -108,9 +108,13 @@ NetworkShape shape_of(const std::string& cell, const std::string& nonlinearity,
   const int most = 1 << 24;  // sizes within which no product of two overflows
   if (std::max({vocabulary_size, hidden_size, num_layers, embedding_size}) > most)
     throw std::invalid_argument("sizes must be at most " + std::to_string(most));
-  return {one_of<Cell>("cell", cell, {{"rnn", Cell::rnn}, {"gru", Cell::gru}, {"lstm", Cell::lstm}}),
-          one_of<bool>("nonlinearity", nonlinearity, {{"tanh", false}, {"relu", true}}),
-          vocabulary_size, hidden_size, num_layers, embedding_size};
+  return {
+      one_of<Cell>("cell", cell, {{"rnn", Cell::rnn}, {"gru", Cell::gru}, {"lstm", Cell::lstm}}),
+      one_of<bool>("nonlinearity", nonlinearity, {{"tanh", false}, {"relu", true}}),
+      vocabulary_size,
+      hidden_size,
+      num_layers,
+      embedding_size};
 }
 
 // The tensors of a model file by name, with their shapes checked.
@@ -138,7 +142,8 @@ NetworkTensors read_tensors(const NetworkShape& shape, const nb::dict& tensors) 
   const std::size_t rows = shape.tensor_gates() * hidden;
   NetworkTensors result{};
   if (shape.embedding_size > 0)
-    result.embedding = reader.read("embedding.weight", {vocabulary, std::size_t(shape.embedding_size)});
+    result.embedding =
+        reader.read("embedding.weight", {vocabulary, std::size_t(shape.embedding_size)});
   for (int number = 0; number < shape.num_layers; ++number) {
     const std::string layer = "layers." + std::to_string(number) + ".";
     const std::size_t inputs = number == 0 ? shape.input_size() : hidden;
@@ -173,8 +178,8 @@ std::shared_ptr<Network> make_network(const std::string& cell, const std::string
                                       int vocabulary_size, int hidden_size, int num_layers,
                                       int embedding_size, const nb::dict& tensors,
                                       const std::string& precision, const std::string& kernels) {
-  const NetworkShape shape = shape_of(cell, nonlinearity, vocabulary_size, hidden_size, num_layers,
-                                      embedding_size);
+  const NetworkShape shape =
+      shape_of(cell, nonlinearity, vocabulary_size, hidden_size, num_layers, embedding_size);
   const InstructionSet& set = choose_instruction_set(kernels);
   const Precision chosen = precision_of(precision);
   const NetworkTensors read = read_tensors(shape, tensors);
@@ -210,8 +215,9 @@ auto score_python(const Network& network, const Input<Ids, 2>& ids, const Input<
   NewArray<float> top_nats({streams, steps, std::size_t(top)});
   {
     const nb::gil_scoped_release unlocked;
-    score(network, sequences, {targets.data(), nats.elements.get(), top,
-                               top_ids.elements.get(), top_nats.elements.get()});
+    score(network, sequences,
+          {targets.data(), nats.elements.get(), top, top_ids.elements.get(),
+           top_nats.elements.get()});
   }
   return std::tuple(nats.to_python(), top_ids.to_python(), top_nats.to_python(),
                     new_state.to_python());
@@ -237,7 +243,8 @@ SamplingSettings sampling_settings(double repetition_penalty, int repetition_win
   SamplingSettings settings;
   settings.repetition_penalty = repetition_penalty;
   settings.repetition_window = repetition_window;
-  if (permitted) settings.permitted.assign(permitted->data(), permitted->data() + permitted->size());
+  if (permitted)
+    settings.permitted.assign(permitted->data(), permitted->data() + permitted->size());
   settings.greedy = greedy;
   settings.temperature = temperature;
   settings.top_k = top_k;
@@ -258,7 +265,8 @@ std::int64_t add_python(Session& session, const Input<Ids, 1>& ids,
                         const std::optional<Input<Ids, 1>>& before) {
   const NetworkShape& shape = session.network().shape();
   StreamSettings settings{sampling, length, stops, seed, stream_index, alternatives};
-  for (const auto& stop : stops) check_ids("stops", stop.data(), stop.size(), shape.vocabulary_size);
+  for (const auto& stop : stops)
+    check_ids("stops", stop.data(), stop.size(), shape.vocabulary_size);
   if (state) check_shape("state", *state, state_shape(shape, 1));
   std::vector<Ids> read = checked_ids("ids", ids, shape.vocabulary_size), earlier;
   if (before) earlier = checked_ids("before", *before, shape.vocabulary_size);
@@ -296,12 +304,12 @@ nb::list advance_python(Session& session, int steps, int threads) {
     const Written& written = progress.written;
     const std::size_t count = written.ids.size();
     const std::size_t alternatives = count > 0 ? written.alternative_ids.size() / count : 0;
-    result.append(nb::make_tuple(
-        progress.stream, array_of(written.ids, {count}),
-        array_of(written.log_probabilities, {written.log_probabilities.size()}),
-        array_of(written.alternative_ids, {count, alternatives}),
-        array_of(written.alternative_log_probabilities, {count, alternatives}), progress.chosen,
-        name_of(progress.ending)));
+    result.append(
+        nb::make_tuple(progress.stream, array_of(written.ids, {count}),
+                       array_of(written.log_probabilities, {written.log_probabilities.size()}),
+                       array_of(written.alternative_ids, {count, alternatives}),
+                       array_of(written.alternative_log_probabilities, {count, alternatives}),
+                       progress.chosen, name_of(progress.ending)));
   }
   return result;
 }
@@ -326,8 +334,8 @@ auto choose_python(const Input<float, 1>& logits, const SamplingSettings& settin
   Sampler sampler(choose_instruction_set(kernels).routines, vocabulary_size);
   NewArray<Ids> chosen({uniforms.size()});
   for (std::size_t i = 0; i < uniforms.size(); ++i)
-    chosen.elements[i] = sampler.choose(logits.data(), settings, {seen.begin(), seen.end()},
-                                        uniforms.data()[i]);
+    chosen.elements[i] =
+        sampler.choose(logits.data(), settings, {seen.begin(), seen.end()}, uniforms.data()[i]);
   return chosen.to_python();
 }
 
@@ -348,19 +356,31 @@ auto activation_python(const std::string& name, const Input<float, 1>& values,
   if (name == "exp")
     routines.exponentials(arguments.data(), int(room), 0.0f, results.data());
   else
-    one_of<decltype(routines.tanh)>("name", name, {{"exp", nullptr},
-                                                   {"tanh", routines.tanh},
-                                                   {"sigmoid", routines.sigmoid}})(
+    one_of<decltype(routines.tanh)>(
+        "name", name, {{"exp", nullptr}, {"tanh", routines.tanh}, {"sigmoid", routines.sigmoid}})(
         arguments.data(), int(room), results.data());
   NewArray<float> array({count});
   std::copy_n(results.data(), count, array.elements.get());
   return array.to_python();
 }
 
+// The sum of `values`, read `times` times over: how fast memory can be read.
+float read_python(const Input<float, 1>& values, int times, const std::string& kernels) {
+  check_at_least("times", times, 1);
+  const Routines& routines = choose_instruction_set(kernels).routines;
+  const int count = static_cast<int>(values.size());
+  if (count % row_block != 0)
+    throw std::invalid_argument("the number of values must be a multiple of " +
+                                std::to_string(row_block));
+  const nb::gil_scoped_release unlocked;
+  float total = 0.0f;
+  for (int time = 0; time < times; ++time) total = routines.total(values.data(), count);
+  return total;
+}
+
 std::vector<std::tuple<std::string, std::string>> instruction_sets_python() {
   std::vector<std::tuple<std::string, std::string>> sets;
-  for (const InstructionSet& set : instruction_sets())
-    sets.emplace_back(set.name, set.description);
+  for (const InstructionSet& set : instruction_sets()) sets.emplace_back(set.name, set.description);
   return sets;
 }
 
@@ -378,12 +398,14 @@ const char* name_of(Precision precision) {
 NB_MODULE(_kernels, module) {
   module.doc() = "The arithmetic of trained recurrent networks, in C++.";
   module.def("instruction_sets", &instruction_sets_python);
-  module.def("choose_instruction_set",
-             [](const std::string& kernels) { return choose_instruction_set(kernels).name; },
-             "kernels"_a = "");
+  module.def(
+      "choose_instruction_set",
+      [](const std::string& kernels) { return choose_instruction_set(kernels).name; },
+      "kernels"_a = "");
   module.def("usable_cores", &usable_cores);
   module.def("activation", &activation_python, "name"_a, "values"_a.noconvert(), "kernels"_a = "");
 
+  module.def("read", &read_python, "values"_a.noconvert(), "times"_a = 1, "kernels"_a = "");
   module.def("philox", &philox_python, "seed"_a, "stream_index"_a, "count"_a);
   module.def("choose", &choose_python, "logits"_a.noconvert(), "settings"_a, "recent"_a.noconvert(),
              "uniforms"_a.noconvert(), "kernels"_a = "");
@@ -396,9 +418,8 @@ NB_MODULE(_kernels, module) {
   nb::class_<Session>(module, "Session")
       .def(nb::init<std::shared_ptr<Network>>(), "network"_a)
       .def("add", &add_python, "ids"_a.noconvert(), "sampling"_a, "length"_a, "seed"_a,
-           "stream_index"_a = 0, "stops"_a = std::vector<std::vector<Ids>>(),
-           "alternatives"_a = -1, "state"_a.noconvert() = nb::none(),
-           "before"_a.noconvert() = nb::none())
+           "stream_index"_a = 0, "stops"_a = std::vector<std::vector<Ids>>(), "alternatives"_a = -1,
+           "state"_a.noconvert() = nb::none(), "before"_a.noconvert() = nb::none())
       .def("remove", &Session::remove, "stream"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("advance", &advance_python, "steps"_a, "threads"_a = 1)
       .def("save", &save_python, "stream"_a)
@@ -414,8 +435,7 @@ NB_MODULE(_kernels, module) {
       .def("trace", &trace_python, "ids"_a.noconvert(), "state"_a.noconvert())
       .def_prop_ro("instruction_set",
                    [](const Network& network) { return network.instruction_set().name; })
-      .def_prop_ro("precision",
-                   [](const Network& network) { return name_of(network.precision()); })
+      .def_prop_ro("precision", [](const Network& network) { return name_of(network.precision()); })
       .def_prop_ro("step_bytes", &Network::step_bytes)
       .def_prop_ro("bytes", &Network::bytes);
 }

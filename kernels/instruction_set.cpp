@@ -8,27 +8,34 @@
 #endif
 
 // The functions of inner/, compiled once in each of these namespaces.
-#define RICORDA_DECLARE_PRODUCT(set, precision) \
-  namespace ricorda::set {                      \
+#define RICORDA_DECLARE_PRODUCT(set, precision)                        \
+  namespace ricorda::set {                                             \
   void multiply_##precision(const MatrixView&, const Multiplication&); \
   }
-#define RICORDA_DECLARE(set)                                        \
-  RICORDA_DECLARE_PRODUCT(set, float32)                             \
-  RICORDA_DECLARE_PRODUCT(set, bfloat16)                            \
-  RICORDA_DECLARE_PRODUCT(set, int8)                                \
-  namespace ricorda::set {                                          \
-  void rnn_tanh(const CellStep&);                                   \
-  void rnn_relu(const CellStep&);                                   \
-  void gru(const CellStep&);                                        \
-  void lstm(const CellStep&);                                       \
-  float largest_of(const float*, int);                              \
-  float exponentials(const float*, int, float, float*);             \
-  void tanh_of(const float*, int, float*);                          \
-  void sigmoid_of(const float*, int, float*);                       \
-  constexpr Routines routines{                                      \
-      {multiply_float32, multiply_bfloat16, multiply_int8},         \
-      rnn_tanh, rnn_relu, gru, lstm,                                \
-      largest_of, exponentials, tanh_of, sigmoid_of};               \
+#define RICORDA_DECLARE(set)                                                        \
+  RICORDA_DECLARE_PRODUCT(set, float32)                                             \
+  RICORDA_DECLARE_PRODUCT(set, bfloat16)                                            \
+  RICORDA_DECLARE_PRODUCT(set, int8)                                                \
+  namespace ricorda::set {                                                          \
+  void rnn_tanh(const CellStep&);                                                   \
+  void rnn_relu(const CellStep&);                                                   \
+  void gru(const CellStep&);                                                        \
+  void lstm(const CellStep&);                                                       \
+  float largest_of(const float*, int);                                              \
+  float exponentials(const float*, int, float, float*);                             \
+  float total_of(const float*, int);                                                \
+  void tanh_of(const float*, int, float*);                                          \
+  void sigmoid_of(const float*, int, float*);                                       \
+  constexpr Routines routines{{multiply_float32, multiply_bfloat16, multiply_int8}, \
+                              rnn_tanh,                                             \
+                              rnn_relu,                                             \
+                              gru,                                                  \
+                              lstm,                                                 \
+                              largest_of,                                           \
+                              exponentials,                                         \
+                              total_of,                                             \
+                              tanh_of,                                              \
+                              sigmoid_of};                                          \
   }
 
 RICORDA_DECLARE(portable)

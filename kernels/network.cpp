@@ -90,9 +90,9 @@ Network::Layer Network::pack_layer(const LayerTensors& tensors, int input_size,
   const GateBlocks blocks = gate_blocks(shape_.cell);
   Layer layer;
   if (with_input) layer.input_weights = pack_input(tensors, input_size, precision_);
-  layer.hidden_weights = PackedMatrix(
-      precision_, shape_.tensor_gates() * padded_hidden, hidden_size,
-      stacked_rows(shape_, tensors.weight_hh, hidden_size, blocks.hidden, 0));
+  layer.hidden_weights =
+      PackedMatrix(precision_, shape_.tensor_gates() * padded_hidden, hidden_size,
+                   stacked_rows(shape_, tensors.weight_hh, hidden_size, blocks.hidden, 0));
   layer.start = AlignedBuffer<float>(shape_.gates_width());
   for (int gate = 0; gate < shape_.tensor_gates(); ++gate)
     for (int unit = 0; unit < hidden_size; ++unit) {
@@ -107,8 +107,7 @@ PackedMatrix Network::pack_input(const LayerTensors& tensors, int input_size,
                                  Precision precision) const {
   return PackedMatrix(precision, shape_.tensor_gates() * shape_.padded_hidden(), input_size,
                       stacked_rows(shape_, tensors.weight_ih, input_size,
-                                   gate_blocks(shape_.cell).input,
-                                   first_input_block(shape_.cell)));
+                                   gate_blocks(shape_.cell).input, first_input_block(shape_.cell)));
 }
 
 void Network::fill_table(const NetworkTensors& tensors) {
@@ -213,8 +212,8 @@ void Network::run_layer(int layer, int steps, int streams, float* state,
                         Workspace& workspace) const {
   const std::size_t padded_hidden = shape_.padded_hidden(), width = shape_.gates_width();
   const std::size_t layer_size = streams * padded_hidden;
-  float* hidden_state = state + layer * layer_size;                       // (B, Hp)
-  float* cell_state = state + (shape_.num_layers + layer) * layer_size;   // (B, Hp), lstm only
+  float* hidden_state = state + layer * layer_size;                      // (B, Hp)
+  float* cell_state = state + (shape_.num_layers + layer) * layer_size;  // (B, Hp), lstm only
   const float* hidden_before = hidden_state;
   const float* cell_before = cell_state;
   const MatrixView weights = layers_[layer].hidden_weights.view();
@@ -225,13 +224,14 @@ void Network::run_layer(int layer, int steps, int streams, float* state,
     float* hidden = workspace.hidden.data() + first * padded_hidden;
     float* cells = has_cell ? workspace.cells.data() + first * padded_hidden : nullptr;
     instruction_set_->routines.multiply[int(precision_)](
-        weights, {hidden_before, static_cast<std::ptrdiff_t>(padded_hidden),
-                  workspace.starts.data() + first, gates, static_cast<std::ptrdiff_t>(width),
-                  streams, workspace.prepared.data()});
+        weights,
+        {hidden_before, static_cast<std::ptrdiff_t>(padded_hidden), workspace.starts.data() + first,
+         gates, static_cast<std::ptrdiff_t>(width), streams, workspace.prepared.data()});
     for (std::size_t s = 0; s < static_cast<std::size_t>(streams); ++s) {
       const std::size_t at = s * padded_hidden;
-      CellStep step{gates + s * width, hidden_before + at, nullptr, hidden + at, nullptr,
-                    static_cast<int>(padded_hidden)};
+      CellStep step{gates + s * width, hidden_before + at,
+                    nullptr,           hidden + at,
+                    nullptr,           static_cast<int>(padded_hidden)};
       if (has_cell) step.cell_before = cell_before + at, step.cell = cells + at;
       run_cell(step);
     }

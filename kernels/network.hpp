@@ -55,12 +55,12 @@ struct NetworkTensors {
 struct Workspace {
   Workspace(const NetworkShape& shape, int most_rows);
 
-  int most_rows;                         // T * B of a call
-  AlignedBuffer<float> inputs;           // (T, B, padded E or Hp): what the layer reads
-  AlignedBuffer<float> hidden;           // (T, B, Hp): what it gives; after the call, the last layer's
-  AlignedBuffer<float> cells;            // (T, B, Hp): the lstm's cells
-  AlignedBuffer<float> gates;            // (T, B, W)
-  AlignedBuffer<float> logits;           // (T, B, Vp)
+  int most_rows;                // T * B of a call
+  AlignedBuffer<float> inputs;  // (T, B, padded E or Hp): what the layer reads
+  AlignedBuffer<float> hidden;  // (T, B, Hp): what it gives; after the call, the last layer's
+  AlignedBuffer<float> cells;   // (T, B, Hp): the lstm's cells
+  AlignedBuffer<float> gates;   // (T, B, W)
+  AlignedBuffer<float> logits;  // (T, B, Vp)
   AlignedBuffer<unsigned char> prepared;
   std::vector<const float*> starts;      // (T, B) rows that the recurrent products start from
   std::vector<const float*> same_start;  // (T, B) the same row for all
@@ -74,8 +74,8 @@ class Network {
   // Reads T symbols in each of B streams, ids (T, B), each below V; at most most_rows in all.
   // Changes state (S, L, B, Hp) and leaves the last layer's outputs in workspace.hidden.
   // after_layer, if given, sees each layer's gates, hidden and cells in the workspace.
-  void advance(const std::uint32_t* ids, int steps, int streams, float* state,
-               Workspace& workspace, const std::function<void(int)>& after_layer = {}) const;
+  void advance(const std::uint32_t* ids, int steps, int streams, float* state, Workspace& workspace,
+               const std::function<void(int)>& after_layer = {}) const;
 
   // Turns `rows` outputs, (rows, Hp), into workspace.logits (rows, Vp).
   void compute_logits(const float* hidden, int rows, Workspace& workspace) const;
@@ -89,9 +89,9 @@ class Network {
 
  private:
   struct Layer {
-    PackedMatrix input_weights;   // empty in the first layer where table_ replaces it
+    PackedMatrix input_weights;  // empty in the first layer where table_ replaces it
     PackedMatrix hidden_weights;
-    AlignedBuffer<float> start;   // (W) the biases, as the gates are laid out
+    AlignedBuffer<float> start;  // (W) the biases, as the gates are laid out
   };
 
   Layer pack_layer(const LayerTensors& tensors, int input_size, bool with_input) const;

@@ -18,8 +18,8 @@ enum class Precision { float32, bfloat16, int8 };
 
 // A weight matrix as the products read it; packed_matrix.hpp makes it.
 struct MatrixView {
-  const void* weights;           // (panels, depth / group, panel rows, group)
-  const float* scales;           // (rows,) int8: what one step of a weight stands for
+  const void* weights;              // (panels, depth / group, panel rows, group)
+  const float* scales;              // (rows,) int8: what one step of a weight stands for
   const std::int32_t* corrections;  // (rows,) int8: takes off inputs that had 128 added
   int rows;
   int depth;  // inputs of a row, padded to a multiple of `group`: 1, 2 or 4 weights side by side
@@ -74,7 +74,9 @@ struct Routines {
   // results[i] = exp(values[i] - shift), and their sum; at least 1.6e-38 each.
   float (*exponentials)(const float* values, int count, float shift, float* results);
 
-  // The activations themselves, for the tests of their errors; count as above.
+  // For the tests and benchmarks alone; count as above. A plain read of memory, to compare the
+  // reading of weights with, and the activations by themselves.
+  float (*total)(const float* values, int count);
   void (*tanh)(const float* values, int count, float* results);
   void (*sigmoid)(const float* values, int count, float* results);
 };

@@ -11,9 +11,9 @@ namespace ricorda {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double largest_score = 1e300;      // keeps an extreme penalty from making infinities
-constexpr double least_temperature = 1e-30;  // its inverse is still a float32
-constexpr float least_exponent = -87.0f;     // exp of less counts as 0
+constexpr double largest_score = 1e38;    // keeps an extreme penalty from making infinities
+constexpr double extreme_inverse = 1e30;  // of the temperature
+constexpr float least_weight = 4e-38f;  // what `exponentials` gives for all that is less than that
 
 void expect(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
@@ -38,58 +38,68 @@ void SamplingSettings::check(int vocabulary_size) const {
 Sampler::Sampler(const Routines& routines, int vocabulary_size)
     : routines_(routines),
       vocabulary_size_(vocabulary_size),
-      scores_(vocabulary_size),
-      weights_(padded(vocabulary_size)) {}
+      scores_(padded(vocabulary_size)),
+      weights_(padded(vocabulary_size)),
+      seen_(vocabulary_size) {
+  std::fill_n(scores_.data(), scores_.size(), -std::numeric_limits<float>::infinity());
+}
 
 std::uint32_t Sampler::choose(const float* logits, const SamplingSettings& settings,
                               const std::deque<std::uint32_t>& recent, double uniform) {
-  std::copy_n(logits, vocabulary_size_, scores_.begin());
+  float* scores = scores_.data();
+  std::copy_n(logits, vocabulary_size_, scores);
   if (settings.repetition_penalty != 1.0) penalise(settings.repetition_penalty, recent);
   if (!settings.permitted.empty()) forbid(settings.permitted);
-  const auto best = std::max_element(scores_.begin(), scores_.end());  // the first among equals
-  if (settings.chooses_the_best()) return static_cast<std::uint32_t>(best - scores_.begin());
-  weigh(*best, settings.temperature);
-  if (settings.top_k > 0 || settings.top_p < 1.0) gather_candidates();
-  if (settings.top_k > 0) keep_top_k(settings.top_k);
-  if (settings.top_p < 1.0) keep_nucleus(settings.top_p);
-  if (settings.min_p > 0.0)  // the largest weight is 1
-    for (int id = 0; id < vocabulary_size_; ++id)
+  const float largest = routines_.largest(scores, static_cast<int>(scores_.size()));
+  if (settings.chooses_the_best())
+    return static_cast<std::uint32_t>(std::find(scores, scores + vocabulary_size_, largest) -
+                                      scores);
+
+  double total = weigh(largest, settings.temperature);
+  if (settings.top_k > 0 || settings.top_p < 1.0 || settings.min_p > 0.0) {
+    gather_candidates();
+    if (settings.top_k > 0) keep_top_k(settings.top_k);
+    if (settings.top_p < 1.0) keep_nucleus(settings.top_p);
+    for (int id = 0; id < vocabulary_size_; ++id)  // the largest weight is 1
       if (weights_[id] < settings.min_p) weights_[id] = 0.0f;
-  return pick(uniform);
+    total = std::accumulate(weights_.data(), weights_.data() + vocabulary_size_, 0.0);
+  }
+  return pick(uniform * total);
 }
 
 // Lowers the scores of the symbols seen lately, each once (Keskar et al., 2019).
 void Sampler::penalise(double penalty, const std::deque<std::uint32_t>& recent) {
-  seen_.assign(recent.begin(), recent.end());
-  std::sort(seen_.begin(), seen_.end());
-  seen_.erase(std::unique(seen_.begin(), seen_.end()), seen_.end());
-  for (const std::uint32_t id : seen_) {
-    double& score = scores_[id];
-    score = std::clamp(score > 0 ? score / penalty : score * penalty, -largest_score,
-                       largest_score);
+  for (const std::uint32_t id : recent) seen_[id] = 1;
+  for (const std::uint32_t id : recent) {
+    if (seen_[id] == 0) continue;
+    seen_[id] = 0;
+    const double score = scores_[id] > 0 ? scores_[id] / penalty : scores_[id] * penalty;
+    scores_[id] = static_cast<float>(std::clamp(score, -largest_score, largest_score));
   }
 }
 
 void Sampler::forbid(const std::vector<unsigned char>& permitted) {
   for (int id = 0; id < vocabulary_size_; ++id)
-    if (permitted[id] == 0) scores_[id] = -infinity;
+    if (permitted[id] == 0) scores_[id] = -std::numeric_limits<float>::infinity();
 }
 
-// weights = exp((scores - largest) / temperature), exactly 0 below exp(least_exponent).
-void Sampler::weigh(double largest, double temperature) {
-  const double inverse = 1.0 / std::max(temperature, least_temperature);
+// weights = exp((scores - largest) / temperature), exactly 0 where that is hardly a number any
+// more; returns their sum.
+float Sampler::weigh(float largest, double temperature) {
+  const auto inverse =
+      static_cast<float>(std::clamp(1.0 / temperature, 1.0 / extreme_inverse, extreme_inverse));
+  const int count = static_cast<int>(weights_.size());
   float* weights = weights_.data();
-  for (int id = 0; id < vocabulary_size_; ++id)
-    weights[id] = static_cast<float>((scores_[id] - largest) * inverse);
-  std::fill(weights + vocabulary_size_, weights + weights_.size(), least_exponent);
-  routines_.exponentials(weights, static_cast<int>(weights_.size()), 0.0f, weights);
-  const float least = 2.0f * std::exp(least_exponent);
-  for (int id = 0; id < vocabulary_size_; ++id) weights[id] = weights[id] < least ? 0.0f : weights[id];
+  const float* scores = scores_.data();
+  for (int id = 0; id < count; ++id) weights[id] = (scores[id] - largest) * inverse;
+  const float total = routines_.exponentials(weights, count, 0.0f, weights);
+  for (int id = 0; id < count; ++id) weights[id] = weights[id] < least_weight ? 0.0f : weights[id];
+  return total;
 }
 
 void Sampler::gather_candidates() {
   candidates_.clear();
-  for (std::uint32_t id = 0; id < scores_.size(); ++id)
+  for (std::uint32_t id = 0; id < static_cast<std::uint32_t>(vocabulary_size_); ++id)
     if (weights_[id] > 0.0f) candidates_.push_back({scores_[id], id, weights_[id]});
 }
 
@@ -118,20 +128,17 @@ void Sampler::keep_nucleus(double top_p) {
   }
 }
 
-// The first symbol whose cumulative probability exceeds `uniform`.
-std::uint32_t Sampler::pick(double uniform) const {
-  const float* weights = weights_.data();
-  const double total = std::accumulate(weights, weights + vocabulary_size_, 0.0);
-  const double wanted = uniform * total;
+// The first symbol with which the weights add up to more than `wanted`.
+std::uint32_t Sampler::pick(double wanted) const {
   double cumulative = 0.0;
   std::uint32_t last = 0;
   for (int id = 0; id < vocabulary_size_; ++id) {
-    if (weights[id] == 0.0f) continue;
+    if (weights_[id] == 0.0f) continue;
     last = static_cast<std::uint32_t>(id);
-    cumulative += weights[id];
+    cumulative += weights_[id];
     if (cumulative > wanted) return last;
   }
-  return last;  // the product was rounded up to the total
+  return last;  // rounding took `wanted` beyond the sum
 }
 
 }  // namespace ricorda

@@ -1,8 +1,8 @@
 // How the next symbol is chosen from logits.
 //
 // The options and their order are those of src/ricorda/engine/sampling.py, which this is tested
-// against. Scores are compared in float64; the exponentials are float32 (error 2e-7), so that the
-// two choose differently only where a random number lies that close to a boundary.
+// against. That one computes in float64, this in float32: the two choose differently only where a
+// random number lies within a millionth or so of a boundary.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ class Sampler {
  public:
   // The lower id counts as the likelier of two equals.
   struct Candidate {
-    double score;
+    float score;
     std::uint32_t id;
     float weight;
 
@@ -52,18 +52,18 @@ class Sampler {
  private:
   void penalise(double penalty, const std::deque<std::uint32_t>& recent);
   void forbid(const std::vector<unsigned char>& permitted);
-  void weigh(double largest, double temperature);
+  float weigh(float largest, double temperature);
   void gather_candidates();
   void keep_top_k(int top_k);
   void keep_nucleus(double top_p);
-  std::uint32_t pick(double uniform) const;
+  std::uint32_t pick(double wanted) const;
 
   const Routines& routines_;
   int vocabulary_size_;
-  std::vector<double> scores_;         // (V)
+  AlignedBuffer<float> scores_;        // (Vp) minus infinity where padded or not permitted
   AlignedBuffer<float> weights_;       // (Vp) in proportion to the probabilities
   std::vector<Candidate> candidates_;  // those with a weight above 0
-  std::vector<std::uint32_t> seen_;
+  std::vector<unsigned char> seen_;    // (V) 1 for the symbols among the last ones
 };
 
 }  // namespace ricorda

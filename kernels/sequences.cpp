@@ -45,7 +45,7 @@ void run_group(const Network& network, const Sequences& all, Group group,
                const UseChunk& use_chunk) {
   const NetworkShape& shape = network.shape();
   const int chunk = std::max(1, most_rows_together / group.streams);
-  AlignedBuffer<float> state(shape.state_size() * group.streams);             // (S, L, b, Hp)
+  AlignedBuffer<float> state(shape.state_size() * group.streams);                   // (S, L, b, Hp)
   std::vector<std::uint32_t> ids(static_cast<std::size_t>(chunk) * group.streams);  // (t, b)
   copy_state_in(shape, all, group, state.data());
   for (int time = 0; time < all.steps; time += chunk) {

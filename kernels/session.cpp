@@ -26,14 +26,14 @@ void move_first(std::vector<Element>& from, std::size_t count, std::vector<Eleme
 struct Session::Stream {
   std::int64_t number;
   StreamSettings settings;
-  std::vector<float> state;             // (S, L, Hp)
-  std::vector<std::uint32_t> unread;    // at least one: the last one chosen, if nothing else
+  std::vector<float> state;           // (S, L, Hp)
+  std::vector<std::uint32_t> unread;  // at least one: the last one chosen, if nothing else
   std::size_t next_unread = 0;
-  std::deque<std::uint32_t> recent;     // the last symbols, for the repetition penalty
+  std::deque<std::uint32_t> recent;  // the last symbols, for the repetition penalty
   Philox random;
   StopSequences stops;
-  Written held;                         // chosen, but perhaps part of a stop sequence
-  Written released;                     // certain, not handed out yet
+  Written held;      // chosen, but perhaps part of a stop sequence
+  Written released;  // certain, not handed out yet
   std::int64_t chosen = 0;
   Ending ending = Ending::none;
 
@@ -58,7 +58,7 @@ struct Session::Room {
         ids(streams) {}
 
   Workspace workspace;
-  AlignedBuffer<float> states;         // (S, L, B, Hp)
+  AlignedBuffer<float> states;  // (S, L, B, Hp)
   Sampler sampler;
   AlignedBuffer<float> probabilities;  // (Vp)
   std::vector<std::uint32_t> ids;      // (B)
@@ -84,9 +84,16 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
   for (const auto& stop : settings.stops)
     if (stop.empty()) throw std::invalid_argument("a stop sequence must have at least one symbol");
 
-  auto stream = std::make_unique<Stream>(
-      Stream{0, settings, {}, std::move(ids), 0, {}, Philox(settings.seed, settings.stream_index),
-             StopSequences(settings.stops), {}, {}});
+  auto stream = std::make_unique<Stream>(Stream{0,
+                                                settings,
+                                                {},
+                                                std::move(ids),
+                                                0,
+                                                {},
+                                                Philox(settings.seed, settings.stream_index),
+                                                StopSequences(settings.stops),
+                                                {},
+                                                {}});
   stream->settings.alternatives = std::min(settings.alternatives, shape.vocabulary_size);
   stream->state.assign(shape.state_size(), 0.0f);
   if (state != nullptr)
@@ -146,8 +153,8 @@ std::vector<Progress> Session::advance(int steps, int threads) {
   });
   std::vector<Progress> progress;
   for (Stream* stream : active)
-    progress.push_back({stream->number, std::exchange(stream->released, {}), stream->chosen,
-                        stream->ending});
+    progress.push_back(
+        {stream->number, std::exchange(stream->released, {}), stream->chosen, stream->ending});
   return progress;
 }
 
@@ -212,8 +219,7 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
   else if (stream.chosen == stream.settings.length)
     stream.ending = Ending::length;
   const std::size_t kept = stream.ending == Ending::length ? 0 : stop.held;
-  stream.held.release(stream.held.ids.size() - kept, stream.settings.alternatives,
-                      stream.released);
+  stream.held.release(stream.held.ids.size() - kept, stream.settings.alternatives, stream.released);
 }
 
 // Log-probabilities are the model's own, before any sampling option.

@@ -21,7 +21,7 @@ namespace ricorda {
 
 struct StreamSettings {
   SamplingSettings sampling;
-  std::int64_t length = 0;  // symbols to write at most
+  std::int64_t length = 0;                        // symbols to write at most
   std::vector<std::vector<std::uint32_t>> stops;  // each at least one symbol
   std::uint64_t seed = 0;
   std::uint64_t stream_index = 0;
@@ -32,9 +32,9 @@ enum class Ending { none, length, stop, not_finite };
 
 // Symbols that a stream has written for certain; N alternatives each.
 struct Written {
-  std::vector<std::uint32_t> ids;                // (n)
-  std::vector<float> log_probabilities;          // (n), or empty if not asked for
-  std::vector<std::uint32_t> alternative_ids;    // (n, N)
+  std::vector<std::uint32_t> ids;                    // (n)
+  std::vector<float> log_probabilities;              // (n), or empty if not asked for
+  std::vector<std::uint32_t> alternative_ids;        // (n, N)
   std::vector<float> alternative_log_probabilities;  // (n, N)
 
   // Moves the first n symbols to the end of `other`.
@@ -43,8 +43,8 @@ struct Written {
 
 struct Progress {
   std::int64_t stream;
-  Written written;       // since the last call; what may become a stop sequence is held back
-  std::int64_t chosen;   // symbols chosen so far, those of a stop sequence included
+  Written written;      // since the last call; what may become a stop sequence is held back
+  std::int64_t chosen;  // symbols chosen so far, those of a stop sequence included
   Ending ending;
 };
 

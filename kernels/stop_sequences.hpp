@@ -30,15 +30,15 @@ class StopSequence {
     return symbols_[matched] == symbol ? matched + 1 : 0;
   }
 
-  std::vector<std::uint32_t> symbols_;   // at least one
-  std::vector<std::size_t> fallback_;    // of the first n: the next shorter start they end with
+  std::vector<std::uint32_t> symbols_;  // at least one
+  std::vector<std::size_t> fallback_;   // of the first n: the next shorter start they end with
   std::size_t matched_ = 0;
 };
 
 // What several stop sequences make of one more symbol.
 struct StopState {
-  bool stopped;       // a sequence is complete: the text ends before it (before the longer of two)
-  std::size_t held;   // how many of the last symbols are, or may become, a stop sequence
+  bool stopped;      // a sequence is complete: the text ends before it (before the longer of two)
+  std::size_t held;  // how many of the last symbols are, or may become, a stop sequence
 };
 
 class StopSequences {

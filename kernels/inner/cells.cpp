@@ -16,15 +16,14 @@ void rnn_relu(const CellStep& step) {
 }
 
 void gru(const CellStep& step) {
-  const float* hidden_part = step.gates;                     // (H) of the candidate
-  float* reset_gates = step.gates + step.hidden_size;        // (H)
-  float* update_gates = step.gates + 2 * step.hidden_size;   // (H)
-  float* candidates = step.gates + 3 * step.hidden_size;     // (H) from the input part
+  const float* hidden_part = step.gates;                    // (H) of the candidate
+  float* reset_gates = step.gates + step.hidden_size;       // (H)
+  float* update_gates = step.gates + 2 * step.hidden_size;  // (H)
+  float* candidates = step.gates + 3 * step.hidden_size;    // (H) from the input part
   for (int unit = 0; unit < step.hidden_size; unit += width) {
     const Float reset = sigmoid(load(reset_gates + unit));
     const Float update = sigmoid(load(update_gates + unit));
-    const Float candidate =
-        tanh(fma(reset, load(hidden_part + unit), load(candidates + unit)));
+    const Float candidate = tanh(fma(reset, load(hidden_part + unit), load(candidates + unit)));
     const Float before = load(step.hidden_before + unit);
     // (1 - update) * candidate + update * before
     store(step.hidden + unit, fma(update, before - candidate, candidate));
@@ -35,10 +34,10 @@ void gru(const CellStep& step) {
 }
 
 void lstm(const CellStep& step) {
-  float* input_gates = step.gates;                           // (H)
-  float* forget_gates = step.gates + step.hidden_size;       // (H)
-  float* candidates = step.gates + 2 * step.hidden_size;     // (H)
-  float* output_gates = step.gates + 3 * step.hidden_size;   // (H)
+  float* input_gates = step.gates;                          // (H)
+  float* forget_gates = step.gates + step.hidden_size;      // (H)
+  float* candidates = step.gates + 2 * step.hidden_size;    // (H)
+  float* output_gates = step.gates + 3 * step.hidden_size;  // (H)
   for (int unit = 0; unit < step.hidden_size; unit += width) {
     const Float input = sigmoid(load(input_gates + unit));
     const Float forget = sigmoid(load(forget_gates + unit));

@@ -48,7 +48,8 @@ RICORDA_INLINE void add_round(typename Arithmetic::Sum (&sums)[streams][vectors]
     const auto input = Arithmetic::spread(inputs[0] + k, round);
     RICORDA_UNROLL
     for (int v = 0; v < vectors; ++v)
-      sums[0][v] = Arithmetic::add(sums[0][v], Arithmetic::take(weights + v * stride, round), input);
+      sums[0][v] =
+          Arithmetic::add(sums[0][v], Arithmetic::take(weights + v * stride, round), input);
   } else {
     typename Arithmetic::Weights rows[vectors];
     RICORDA_UNROLL

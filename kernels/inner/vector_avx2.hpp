@@ -39,7 +39,8 @@ RICORDA_INLINE Float round_to_even(Float a) {
 }
 // The exponent is a whole number from -126 to 127.
 RICORDA_INLINE Float times_power_of_two(Float a, Float exponent) {
-  const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(exponent.lanes), _mm256_set1_epi32(127));
+  const __m256i biased =
+      _mm256_add_epi32(_mm256_cvtps_epi32(exponent.lanes), _mm256_set1_epi32(127));
   return {_mm256_mul_ps(a.lanes, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)))};
 }
 RICORDA_INLINE float sum(Float a) {

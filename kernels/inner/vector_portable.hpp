@@ -85,9 +85,7 @@ RICORDA_INLINE Float load(const float* source) {
   std::memcpy(&a.lanes, source, sizeof a.lanes);
   return a;
 }
-RICORDA_INLINE void store(float* target, Float a) {
-  std::memcpy(target, &a.lanes, sizeof a.lanes);
-}
+RICORDA_INLINE void store(float* target, Float a) { std::memcpy(target, &a.lanes, sizeof a.lanes); }
 RICORDA_INLINE Float broadcast(float value) { return {FloatLanes{value, value, value, value}}; }
 RICORDA_INLINE Float operator+(Float a, Float b) { return {a.lanes + b.lanes}; }
 RICORDA_INLINE Float operator-(Float a, Float b) { return {a.lanes - b.lanes}; }
@@ -132,9 +130,7 @@ RICORDA_INLINE Float times_power_of_two(Float a, Float exponent) {
     biased[lane] = static_cast<std::int32_t>(whole.lanes[lane]) + 127;
   return {a.lanes * same_bits<FloatLanes>(biased << 23)};
 }
-RICORDA_INLINE float sum(Float a) {
-  return (a.lanes[0] + a.lanes[2]) + (a.lanes[1] + a.lanes[3]);
-}
+RICORDA_INLINE float sum(Float a) { return (a.lanes[0] + a.lanes[2]) + (a.lanes[1] + a.lanes[3]); }
 RICORDA_INLINE float largest(Float a) {
   float result = a.lanes[0];
   for (int lane = 1; lane < width; ++lane) result = result > a.lanes[lane] ? result : a.lanes[lane];

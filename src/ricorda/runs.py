@@ -1,6 +1,7 @@
 """A run's folder: where each file lies, how a new one is named, how rows are appended."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from ricorda.errors import RunError
 
 RUNS = Path("runs")
+LONGEST_NAME = 60  # characters of a run's name; a system's limit is often 255 bytes
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,21 @@ def new_run_folder(out: Path | None, text_name: str) -> RunFolder:
     if out is None:
         return _numbered(_name_for(text_name))
     folder = RunFolder(out)
-    if folder.is_run:
-        raise RunError(
-            f"{out} already holds a run: give another --out, or go on with `ricorda resume {out}`"
-        )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"expected a new or an empty folder for the run, {out} holds other files")
     try:
+        if folder.is_run:
+            raise RunError(
+                f"{out} already holds a run: give another --out, "
+                f"or go on with `ricorda resume {out}`"
+            )
+        if out.exists() and not out.is_dir():
+            raise RunError(f"expected a new or an empty folder for the run, {out} is a file")
+        if out.exists() and any(out.iterdir()):
+            raise RunError(
+                f"expected a new or an empty folder for the run, {out} holds other files"
+            )
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"cannot make the run's folder {out}: {error.strerror}") from error
+        raise _cannot_make(out, error) from error
     return folder
 
 
@@ -103,14 +110,23 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file; a last line that was cut off is left out."""
+    """The JSON lines of a file; a last line that was cut off is left out.
+
+    Numbers that are not finite are None. Raises RunError if a line is damaged.
+    """
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if not line.endswith("\n"):
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
                 return
-            yield json.loads(line)
+            try:
+                row = json.loads(line, parse_constant=lambda _: None)
+            except (ValueError, RecursionError) as error:
+                raise RunError(f"line {number} of {path} is damaged: {error}") from error
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                raise RunError(f"line {number} of {path} is damaged: it tells of no step")
+            yield row
 
 
 def keep_rows_until(path: Path, step: int) -> None:
@@ -120,9 +136,13 @@ def keep_rows_until(path: Path, step: int) -> None:
 
 
 def _name_for(text_name: str) -> str:
-    """A folder's name from a text's: its stem, without what shells mind."""
-    stem = "stdin" if text_name == "-" else Path(text_name).stem
-    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"
+    """A folder's name from a text's: its stem, or for a pattern the folder's, fit for shells."""
+    if text_name == "-":
+        return "stdin"
+    path = Path(os.path.normpath(Path(text_name).absolute()))
+    names = (path.stem, *reversed(path.parent.parts))
+    usable = (re.sub(r"[^\w.-]+", "-", name).strip("-.")[:LONGEST_NAME] for name in names)
+    return next(filter(None, usable), "run")
 
 
 def _numbered(name: str) -> RunFolder:
@@ -137,6 +157,12 @@ def _numbered(name: str) -> RunFolder:
             if not path.is_dir() and path.parent == RUNS and not RUNS.is_dir():
                 raise RunError(f"expected a folder at {RUNS}, found a file") from None
         except OSError as error:
-            raise RunError(f"cannot make the run's folder {path}: {error.strerror}") from error
+            raise _cannot_make(path, error) from error
         else:
             return RunFolder(path)
+
+
+def _cannot_make(folder: Path, error: OSError) -> RunError:
+    return RunError(
+        f"cannot make the run's folder {folder}: {error.strerror}; name another with --out"
+    )

@@ -1,6 +1,6 @@
 """Random networks, and every instruction set of this machine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ricorda import _kernels
 from ricorda.engine import ReferenceBackend
+from ricorda.engine.native import make_network
 from ricorda.models.configuration import ModelConfiguration
 
 Tensors = dict[str, NDArray[np.float32]]
@@ -41,7 +42,7 @@ class Case:
         self._random = random
 
     def network(self, kernels: str = "", precision: str = "float32") -> _kernels.Network:
-        return make_network(self.configuration, self.tensors, kernels, precision)
+        return make_network(self.configuration, self.tensors, precision, kernels)
 
     def ids(self, *shape: int) -> NDArray[np.uint32]:
         return self._random.integers(0, self.configuration.vocabulary_size, shape, np.uint32)
@@ -50,26 +51,6 @@ class Case:
         c = self.configuration
         shape = (c.state_parts, c.num_layers, streams, c.hidden_size)
         return self._random.uniform(-1, 1, shape).astype(np.float32)
-
-
-def make_network(
-    configuration: ModelConfiguration,
-    tensors: Mapping[str, NDArray[np.float32]],
-    kernels: str = "",
-    precision: str = "float32",
-) -> _kernels.Network:
-    embedding_size = configuration.embedding_size
-    return _kernels.Network(
-        configuration.cell,
-        configuration.nonlinearity,
-        configuration.vocabulary_size,
-        configuration.hidden_size,
-        configuration.num_layers,
-        0 if embedding_size == "onehot" else embedding_size,
-        tensors,
-        precision,
-        kernels,
-    )
 
 
 def random_tensors(configuration: ModelConfiguration, random: np.random.Generator) -> Tensors:

@@ -161,6 +161,16 @@ def test_sessions(network: _kernels.Network) -> None:
     assert session.advance(5) == []
 
 
+def test_reading(random: np.random.Generator, kernels: str) -> None:
+    for count in (0, 16, 64, 80, 1008):
+        values = random.integers(-9, 10, count).astype(np.float32)  # sums without rounding
+        assert _kernels.read(values, 2, kernels) == values.sum()
+    with pytest.raises(ValueError, match="multiple of 16"):
+        _kernels.read(np.zeros(17, np.float32))
+    with pytest.raises(ValueError, match="times must be at least 1, not 0"):
+        _kernels.read(np.zeros(16, np.float32), 0)
+
+
 def test_results_outlive_the_network(make_case: MakeCase) -> None:
     case = make_case(cell="rnn", hidden_size=6)
     network = case.network()

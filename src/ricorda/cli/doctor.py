@@ -24,10 +24,15 @@ def command(as_json: bool) -> None:
         print_json(found)
         return
     for name, value in found.items():
-        click.echo(f"{name:<16} {'missing' if value is None else value}")
+        click.echo(f"{name:<16} {'none' if value is None else value}")
     for name, purpose in OPTIONAL.items():
         if found[name] is None:
             click.echo(f"{name} is missing; it is needed for {purpose}")
+    if found["kernels"] is None:
+        click.echo(
+            "the compiled kernels are missing, so NumPy runs the models, slowly; "
+            "reinstall ricorda where there is a C++ compiler"
+        )
 
 
 def examine() -> dict[str, Any]:
@@ -39,23 +44,39 @@ def examine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": platform.machine(),
         "cores": cores,
+        "kernels": _kernels(),
         **{name: _version(name) for name in (*NEEDED, *OPTIONAL)},
         "gpu": _gpu(),
     }
 
 
+def _kernels() -> str | None:
+    """The instruction sets that the compiled kernels can use here, the fastest first."""
+    from ricorda.engine import kernels_are_built
+
+    if not kernels_are_built():
+        return None
+    from ricorda.engine.native import instruction_sets
+
+    return ", ".join(instruction_sets())
+
+
 def _version(package: str) -> str | None:
     """The installed version; None where it is missing."""
+    if importlib.util.find_spec(package) is None:
+        return None
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        return "unknown"
 
 
 def _gpu() -> str | None:
     """The CUDA device that training would take."""
     if importlib.util.find_spec("torch") is None:
         return None
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # a library that it needs is missing, say
+        return f"unknown: PyTorch cannot be imported ({error})"
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None

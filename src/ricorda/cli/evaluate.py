@@ -9,6 +9,7 @@ from ricorda.cli.models import load_model
 from ricorda.cli.options import whole_number
 from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
+from ricorda.pages import plural
 from ricorda.text import ByteVocabulary, Vocabulary, find_sources, read_bytes, read_text
 
 
@@ -95,7 +96,7 @@ class Skipped:
         """Say what was left out, if anything."""
         if self._count:
             click.echo(
-                f"left out {self._count} characters that the model never saw in training: "
-                f"{self._characters[:40]!r}",
+                f"left out {plural(self._count, 'character')} that the model never saw in "
+                f"training: {self._characters[:40]!r}",
                 err=True,
             )

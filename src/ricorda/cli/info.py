@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.filesize import decimal
 
 from ricorda.cli.models import model_path
 from ricorda.cli.output import print_json
 from ricorda.models import ModelFile, read_model_file
+from ricorda.pages import fixed
 from ricorda.runs import RunFolder
 
 
@@ -43,7 +45,7 @@ def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
     configuration, training = file.configuration, file.training
     embedding = configuration.embedding_size
     lines = [
-        ("model", f"{place} ({place.stat().st_size / 1e6:.1f} MB)"),
+        ("model", f"{place} ({decimal(place.stat().st_size)})"),
         (
             "network",
             f"{configuration.cell}, {configuration.num_layers} x {configuration.hidden_size} "
@@ -52,15 +54,16 @@ def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
         ("parameters", f"{configuration.parameters:,}"),
         ("vocabulary", f"{file.vocabulary.size:,} {file.vocabulary.kind}"),
     ]
-    if texts := training.get("texts"):
+    if isinstance(texts := training.get("texts"), list) and texts:
         more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
         lines.append(("learned", f"{', '.join(map(str, texts[:3]))}{more}"))
-    if figures := training.get("validation"):
-        lines.append(
-            (
-                "validation",
-                f"{figures['nats_per_character']:.4f} nats per character, "
-                f"{figures['bits_per_byte']:.4f} bits per byte ({figures['protocol']})",
-            )
-        )
+    if isinstance(figures := training.get("validation"), dict):
+        lines.append(("validation", _figures(figures)))
     return lines
+
+
+def _figures(validation: dict[str, Any]) -> str:
+    """How good it was; what the file's maker left out is a dash."""
+    nats, bits = validation.get("nats_per_character"), validation.get("bits_per_byte")
+    known = [fixed(each if isinstance(each, float) else None, 4) for each in (nats, bits)]
+    return f"{known[0]} nats per character, {known[1]} bits per byte"

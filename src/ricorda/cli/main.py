@@ -3,11 +3,13 @@
 0 done; 1 failed; 2 wrong usage or input; 128 + N ended by signal N, with the run saved.
 """
 
+import difflib
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, TextIO
 
 import click
@@ -30,6 +32,7 @@ COMMANDS = {
     "score": _Entry("ricorda.cli.score", "Say how surprising each character of a text is."),
     "info": _Entry("ricorda.cli.info", "Say what a model is and where it came from."),
     "runs": _Entry("ricorda.cli.runs", "List all runs with their figures."),
+    "bench": _Entry("ricorda.cli.bench", "Measure ricorda against its peers."),
     "doctor": _Entry("ricorda.cli.doctor", "Show versions, cores and what is missing."),
 }
 """Every command, in the order of the help; its module is imported when it is called."""
@@ -43,7 +46,9 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            return None
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            hint = f": did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"expected a command, got {cmd_name!r}{hint}", ctx)
         command = importlib.import_module(COMMANDS[cmd_name].module).command
         assert isinstance(command, click.Command)
         return command
@@ -100,7 +105,7 @@ def _prepare_streams() -> None:
 
 
 def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (open until the end)
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _message(error: Exception) -> str:

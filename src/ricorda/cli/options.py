@@ -77,7 +77,7 @@ class Number(ParameterType):
         if not finite or not all(bound.holds(number, bound.limit) for bound in self.bounds):
             noun = "a whole number" if self.kind is int else "a number"
             expected = [", ".join(filter(None, [noun, self.range])), *self.words]
-            self.fail(f"expected {' or '.join(expected)}, got {value!r}", param)
+            self.fail(f"expected {', or '.join(expected)}, got {value!r}", param)
         return number
 
 

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ricorda.cli.output import print_json
+from ricorda.errors import RunError
+from ricorda.pages import fixed
 from ricorda.runs import RUNS, RunFolder, list_runs, read_rows
 
 
@@ -28,18 +30,32 @@ def command(folder: Path, as_json: bool) -> None:
 def summary(run: RunFolder) -> dict[str, Any]:
     """A run's figures as they stand now, ended or not."""
     row: dict[str, Any] = {"run": str(run.path), "state": "not ended"}
-    for metrics in read_rows(run.metrics):
-        if metrics["event"] == "ended":
-            row |= {**metrics, "state": metrics["stopped_because"]}
-        elif metrics["event"] == "evaluation":
-            row |= {
-                "state": "not ended",
-                "steps": metrics["step"],
-                "characters_seen": metrics["characters_seen"],
-                "train_seconds": metrics["seconds"],
-                "validation": {"nats_per_character": metrics["nats_per_character"]},
-            }
+    try:
+        for metrics in read_rows(run.metrics):
+            row |= _news(metrics, row.get("validation"))
+    except (RunError, KeyError):  # the other runs are worth seeing all the same
+        row["state"] = "damaged"
     return {name: value for name, value in row.items() if name not in ("event", "step")}
+
+
+def _news(metrics: dict[str, Any], validation: dict[str, Any] | None) -> dict[str, Any]:
+    """What one row of metrics.jsonl tells; an interrupted run keeps its last evaluation."""
+    if metrics["event"] == "ended":
+        interrupted = metrics["stopped_because"] == "interrupted"
+        return {
+            **metrics,
+            "state": "interrupted" if interrupted else "ended",
+            "validation": metrics["validation"] or (validation if interrupted else None),
+        }
+    if metrics["event"] == "evaluation":
+        return {
+            "state": "not ended",
+            "steps": metrics["step"],
+            "characters_seen": metrics["characters_seen"],
+            "train_seconds": metrics["seconds"],
+            "validation": {"nats_per_character": metrics["nats_per_character"]},
+        }
+    return {}
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -53,16 +69,11 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         validation = row.get("validation") or {}
         table.add_row(
             row["run"],
-            _number(validation.get("nats_per_character"), ".4f"),
-            _number(validation.get("bits_per_byte"), ".3f"),
-            _number(row.get("steps"), ",d"),
-            _number(row.get("train_seconds"), ",.0f"),
-            _number(row.get("parameters"), ",d"),
+            fixed(validation.get("nats_per_character"), 4),
+            fixed(validation.get("bits_per_byte"), 3),
+            fixed(row.get("steps"), 0),
+            fixed(row.get("train_seconds"), 0),
+            fixed(row.get("parameters"), 0),
             row["state"],
         )
     return table
-
-
-def _number(value: float | None, form: str) -> str:
-    """A number, or a dash where there is none."""
-    return "-" if value is None else format(value, form)

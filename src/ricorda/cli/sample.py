@@ -1,6 +1,8 @@
 """`ricorda sample`: continue a prompt."""
 
+import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,11 +59,11 @@ def command(
     given = {name: value for name, value in options.items() if value not in (None, ())}
     first = _begin(trained, prompt, 0, given)
     _tell_what_was_left_out(first, prompt, trained)
-    if not prompt:
-        start = trained.vocabulary.label(trained.vocabulary.start)
-        click.echo(f"no prompt: starts after {start!r}", err=True)
+    if first.start is not None:
+        click.echo(_where_it_starts(trained, prompt), err=True)
     given["seed"] = first.seed
-    texts = [first, *(_begin(trained, prompt, index, given) for index in range(1, count))]
+    others = (_begin(trained, prompt, index, given) for index in range(1, count))
+    texts = itertools.chain([first], others)
     if as_json:
         print_json(_as_json(prompt, first.seed, texts))
         return
@@ -69,6 +71,13 @@ def command(
         if count > 1:
             click.echo(f"--- {index + 1} of {count} ---", err=True)
         _print_as_written(prompt, generation)
+
+
+def _where_it_starts(model: "Model", prompt: str) -> str:
+    """What stands for a prompt where there is none, or none that the model knows."""
+    symbol = model.vocabulary.label(model.vocabulary.start)
+    start = "a line end" if symbol == "\\n" else f"the text's first symbol, {symbol}"
+    return f"{'nothing left of the' if prompt else 'no'} prompt: starts after {start}"
 
 
 def _begin(model: "Model", prompt: str, index: int, options: dict[str, Any]) -> "Generation":
@@ -85,7 +94,7 @@ def _print_as_written(prompt: str, generation: "Generation") -> None:
     sys.stdout.write("\n")
 
 
-def _as_json(prompt: str, seed: int, texts: "list[Generation]") -> dict[str, Any]:
+def _as_json(prompt: str, seed: int, texts: "Iterable[Generation]") -> dict[str, Any]:
     """What was written, and what writes it again."""
     samples = [{"text": each.text(), "ended": each.ended} for each in texts]
     return {"prompt": prompt, "seed": seed, "samples": samples}

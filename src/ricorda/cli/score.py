@@ -1,9 +1,11 @@
 """`ricorda score`: how surprising each character of a text is."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.cells import cell_len
 
 from ricorda.cli.evaluate import Skipped, pieces_for
 from ricorda.cli.models import load_model
@@ -33,34 +35,49 @@ def command(model: Path, text: str, html: Path | None, encoding: str | None, as_
     TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
     character: its surprisal and what the model thought likeliest instead.
     """
-    if html is not None and html.is_dir():
-        raise InputError(f"expected a file to write the page to, {html} is a folder")
+    if html is not None:
+        _check_page(html, text)
     trained = load_model(model)
     skipped = Skipped(trained.vocabulary)
     pieces = skipped.watch(pieces_for(trained.vocabulary, (text,), encoding, "auto"))
     scores = trained.score(pieces, ALTERNATIVES, on_unknown="skip")
+    figures = scores.figures.as_json()
     skipped.tell()
     if html is not None:
-        from ricorda.insight import surprisal_page
-
-        write_atomically(
-            html,
-            surprisal_page(
-                scores, title=Path(text).name if text != "-" else "standard input"
-            ).encode(),
-        )
-        click.echo(f"wrote {html}", err=True)
+        _write_page(html, scores, "standard input" if text == "-" else Path(text).name)
     if as_json:
-        print_json(_as_json(scores))
+        print_json({**figures, **_as_json(scores)})
     elif html is None:
         _print_table(scores)
 
 
+def _check_page(html: Path, text: str) -> None:
+    """See, before any work is done, that the page can be written and takes nothing's place."""
+    if html.is_dir():
+        raise InputError(f"expected a file to write the page to, {html} is a folder")
+    if html.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"expected a name that ends with .html for the page, got {html}")
+    if not html.parent.is_dir():
+        raise InputError(f"no folder {html.parent} to write the page to: make it first")
+    if html.exists() and Path(text).exists() and html.samefile(text):
+        raise InputError(f"the page would take the place of the text {text}: give another name")
+
+
+def _write_page(html: Path, scores: "Scores", title: str) -> None:
+    """Write the page, whole or not at all."""
+    from ricorda.insight import surprisal_page
+
+    try:
+        write_atomically(html, surprisal_page(scores, title=title).encode())
+    except OSError as error:
+        raise InputError(f"cannot write the page {html}: {error.strerror}") from error
+    click.echo(f"wrote {html}", err=True)
+
+
 def _as_json(scores: "Scores") -> dict[str, Any]:
-    """Every symbol with its nats and alternatives, and the figures of the whole."""
+    """Every symbol with its nats and alternatives."""
     nats = [None, *scores.nats[1:].tolist()]
     return {
-        **scores.figures.as_json(),
         "symbols": list(scores.symbols),
         "nats": nats,
         "alternatives": [scores.alternatives(place) for place in range(len(nats))],
@@ -69,9 +86,17 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 
 def _print_table(scores: "Scores") -> None:
     """A line a symbol."""
+    click.echo("bits   symbol  likeliest")
     for place, symbol in enumerate(scores.symbols):
-        bits = "     " if place == 0 else f"{scores.nats[place] / 0.6931471805599453:5.2f}"
+        bits = "" if place == 0 else f"{scores.nats[place] / math.log(2):5.2f}"
         likeliest = "  ".join(
-            f"{each} {probability:.2f}" for each, probability in scores.alternatives(place)
+            f"{_visible(each)} {probability:.2f}"
+            for each, probability in scores.alternatives(place)
         )
-        click.echo(f"{bits}  {symbol:<4}  {likeliest}".rstrip())
+        shown = _visible(symbol)
+        click.echo(f"{bits:5}  {shown}{' ' * (6 - cell_len(shown))}  {likeliest}".rstrip())
+
+
+def _visible(symbol: str) -> str:
+    """A symbol where spaces only part columns."""
+    return "␣" if symbol == " " else symbol

@@ -184,8 +184,12 @@ class Model:
         return tuple(self.vocabulary.label(symbol) for symbol in ids)
 
 
-def load(path: str | Path, precision: Precision = "auto", backend: BackendName = "auto") -> Model:
+def load(
+    path: str | Path, precision: Precision = "float32", backend: BackendName = "auto"
+) -> Model:
     """Load a trained model from its file or its run's folder; needs no PyTorch.
+
+    float32 is the reference; `auto` is the fastest that loses less than 0.002 nats per symbol.
 
     Raises ModelFileError if the file is missing or damaged, ConfigurationError if the precision or
     the backend is not to be had.
@@ -199,7 +203,7 @@ def load(path: str | Path, precision: Precision = "auto", backend: BackendName =
 def make_backend(
     configuration: ModelConfiguration,
     tensors: Mapping[str, Array],
-    precision: Precision = "auto",
+    precision: Precision = "float32",
     backend: BackendName = "auto",
 ) -> Backend:
     """Choose the engine for a network: the C++ kernels where they were built, else NumPy.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ricorda import _kernels
 from ricorda.engine.backend import Array, Ids, Precision, State, Surprisals, zero_state
 from ricorda.engine.kernel_errors import kernel_errors
+from ricorda.engine.precision import fastest_network
 from ricorda.engine.session import NativeSession
 from ricorda.errors import ConfigurationError, VocabularyError
 from ricorda.models.configuration import CellName, ModelConfiguration
@@ -27,7 +28,8 @@ class NativeBackend:
 
     The result of a stream has the same bits alone and beside any others, with any number of
     threads. `kernels` forces an instruction set of `instruction_sets()`; if not given, the
-    environment variable RICORDA_KERNELS may name one, else the best is used.
+    environment variable RICORDA_KERNELS may name one, else the best is used. The precision `auto`
+    is the fastest that loses less than 0.002 nats a symbol on a text of the model's own.
     """
 
     def __init__(
@@ -48,20 +50,16 @@ class NativeBackend:
         self.threads = _kernels.usable_cores() if threads is None else threads
         if self.threads < 1:
             raise ConfigurationError(f"threads must be at least 1, got {threads}")
-        embedding_size = configuration.embedding_size
         packed = {name: _floats(tensor) for name, tensor in tensors.items()}
+
+        def make(chosen: str) -> _kernels.Network:
+            return make_network(configuration, packed, chosen, kernels or "")
+
         with kernel_errors():
-            self.network = _kernels.Network(
-                configuration.cell,
-                configuration.nonlinearity,
-                configuration.vocabulary_size,
-                configuration.hidden_size,
-                configuration.num_layers,
-                0 if embedding_size == "onehot" else embedding_size,
-                packed,
-                "float32" if precision == "auto" else precision,
-                kernels or "",
-            )
+            if precision == "auto":
+                self.network = fastest_network(configuration, make)
+            else:
+                self.network = make(precision)
 
     @property
     def precision(self) -> str:
@@ -128,6 +126,27 @@ class NativeBackend:
         if array.dtype.itemsize > 4 or array.dtype.kind == "i":
             _check_range(array, self.configuration.vocabulary_size)
         return np.ascontiguousarray(array, np.uint32)
+
+
+def make_network(
+    configuration: ModelConfiguration,
+    tensors: Mapping[str, NDArray[np.float32]],
+    precision: str = "float32",
+    kernels: str = "",
+) -> _kernels.Network:
+    """Hand the tensors of a model file to the kernels. Raises ValueError for a wrong one."""
+    embedding_size = configuration.embedding_size
+    return _kernels.Network(
+        configuration.cell,
+        configuration.nonlinearity,
+        configuration.vocabulary_size,
+        configuration.hidden_size,
+        configuration.num_layers,
+        0 if embedding_size == "onehot" else embedding_size,
+        tensors,
+        precision,
+        kernels,
+    )
 
 
 def instruction_sets() -> dict[str, str]:

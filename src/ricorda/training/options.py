@@ -10,7 +10,7 @@ from ricorda.errors import ConfigurationError
 from ricorda.models.configuration import CellName
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PositiveInteger = Annotated[int, Field(ge=1)]
+PositiveInteger = Annotated[int, Field(ge=1, le=10**12)]
 
 
 @dataclass(
@@ -55,10 +55,10 @@ class TrainingOptions:
     clip_norm: PositiveFloat | None = None
     """Longest gradient that is followed; longer ones are shortened to it."""
 
-    minutes: PositiveFloat | None = None
+    minutes: Annotated[float, Field(ge=0.001, le=10**7)] | None = None
     """Budget: learn for this long."""
 
-    epochs: PositiveFloat | None = None
+    epochs: Annotated[float, Field(gt=0, le=10**9)] | None = None
     """Budget: read the training text this many times."""
 
     steps: PositiveInteger | None = None
@@ -91,7 +91,7 @@ class TrainingOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where it is faster."""
 
-    threads: PositiveInteger | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Processor threads to compute with."""
 
     def __post_init__(self) -> None:

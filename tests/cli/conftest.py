@@ -1,0 +1,72 @@
+"""One tiny model, trained once, and ways to run the command line."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ricorda
+from ricorda.cli.main import main
+
+BOTTLES = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
+
+Ran = tuple[int, str, str]
+"""The exit code, standard output and standard error of a command line."""
+
+
+@pytest.fixture(scope="session")
+def bottles() -> str:
+    """A text of 24 different characters."""
+    return BOTTLES
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> ricorda.Run:
+    """A run of 40 steps on it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    text = folder / "my.txt"
+    text.write_text(BOTTLES)
+    return ricorda.train(text, out=folder / "run", steps=40, hidden_size=12, threads=1, quiet=True)
+
+
+@pytest.fixture
+def here(tiny: ricorda.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in: my.txt, and runs/tiny, which learned it."""
+    (tmp_path / "my.txt").write_text(BOTTLES)
+    shutil.copytree(tiny.folder, tmp_path / "runs" / "tiny")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command line in this process."""
+
+    def run(*words: str | Path) -> Ran:
+        code = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def start() -> Callable[..., "subprocess.Popen[bytes]"]:
+    """Run a command line in a process of its own, with pipes unless other streams are given."""
+
+    def begin(
+        *words: str | Path, environment: dict[str, str] | None = None, **options: Any
+    ) -> "subprocess.Popen[bytes]":
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(
+            [sys.executable, "-m", "ricorda", *map(str, words)],
+            env=os.environ | (environment or {}),
+            **{**pipes, **options},
+        )
+
+    return begin

@@ -1,0 +1,63 @@
+"""`ricorda doctor`: what this machine has."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import ricorda
+from ricorda.engine import kernels_are_built
+
+Call = Callable[..., tuple[int, str, str]]
+
+KEYS = {
+    *("ricorda", "python", "system", "processor", "cores", "kernels"),
+    *("numpy", "safetensors", "pydantic", "click", "rich", "torch", "gpu"),
+}
+
+
+def test_it_tells_versions_and_cores(call: Call) -> None:
+    code, out, err = call("doctor", "--json")
+    assert (code, err) == (0, "")
+    assert out.count("\n") == 1
+    found = json.loads(out)
+    assert set(found) == KEYS
+    assert found["ricorda"] == ricorda.__version__
+    assert found["cores"] >= 1
+    assert (found["kernels"] is not None) == kernels_are_built()
+    code, text, err = call("doctor")
+    assert (code, err) == (0, "")
+    assert {line.split()[0] for line in text.splitlines()} >= KEYS
+
+
+def test_missing_kernels_are_told(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ricorda.engine.kernels_are_built", lambda: False)
+    code, out, _ = call("doctor")
+    assert code == 0
+    assert "the compiled kernels are missing" in out
+
+
+def test_a_torch_that_cannot_be_imported_is_told(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "torch" / "__init__.py"
+    broken.parent.mkdir()
+    broken.write_text("raise OSError('libcudart.so.12: cannot open shared object file')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    code, out, _ = call("doctor")
+    assert code == 0
+    assert "libcudart" in out
+
+
+def test_a_package_without_a_version_is_there(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("unversioned")
+    module.__spec__ = importlib.util.spec_from_loader("unversioned", None)
+    monkeypatch.setitem(sys.modules, "unversioned", module)
+    monkeypatch.setattr("ricorda.cli.doctor.NEEDED", ("unversioned",))
+    assert json.loads(call("doctor", "--json")[1])["unversioned"] == "unknown"

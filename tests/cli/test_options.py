@@ -1,0 +1,110 @@
+"""Options made from settings: what they accept, what they say, how they are explained."""
+
+from typing import Annotated, Literal
+
+import click
+import pytest
+from click.testing import CliRunner
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from ricorda.cli.options import options_from, whole_number
+
+
+@dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
+class Base:
+    amount: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """How much."""
+
+
+@dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
+class Settings(Base):
+    count: Annotated[int, Field(gt=2, le=9)] | None = None
+    """How many."""
+
+    size: Annotated[int, Field(ge=1)] | Literal["none", "all"] | None = None
+    """How large."""
+
+    name: str = ""
+    """What it is called."""
+
+    words: tuple[str, ...] = ()
+    """Several."""
+
+    loud: bool = False
+    """Shout."""
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    @click.command()
+    @options_from(Settings, ["amount", "count", "size", "name", "words", "loud"])
+    def command(**options: object) -> None:
+        click.echo(repr(options))
+
+    result = CliRunner().invoke(command, arguments)
+    return result.exit_code, result.output
+
+
+def test_what_is_not_given_is_absent() -> None:
+    assert run() == (
+        0,
+        "{'amount': None, 'count': None, 'size': None, 'name': None, 'words': (), 'loud': None}\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--amount", "0"], "'amount': 0.0"),
+        (["--amount", "9e-1"], "'amount': 0.9"),
+        (["--count", "3"], "'count': 3"),
+        (["--size", "all"], "'size': 'all'"),
+        (["--size", "12"], "'size': 12"),
+        (["--words", "a", "--words", "b"], "'words': ('a', 'b')"),
+        (["--loud"], "'loud': True"),
+    ],
+    ids=str,
+)
+def test_what_fits_is_taken(arguments: list[str], expected: str) -> None:
+    code, output = run(*arguments)
+    assert code == 0
+    assert expected in output
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["--amount", "1"], "expected a number, at least 0 and below 1, got '1'"),
+        (["--amount", "-0.1"], "expected a number, at least 0 and below 1, got '-0.1'"),
+        (["--amount", "nan"], "expected a number, at least 0 and below 1, got 'nan'"),
+        (["--amount", "-inf"], "expected a number, at least 0 and below 1, got '-inf'"),
+        (["--amount", "half"], "expected a number, at least 0 and below 1, got 'half'"),
+        (["--count", "2"], "expected a whole number, above 2 and at most 9, got '2'"),
+        (["--count", "10"], "expected a whole number, above 2 and at most 9, got '10'"),
+        (["--count", "4.0"], "expected a whole number, above 2 and at most 9, got '4.0'"),
+        (["--count", "1" * 400], "expected a whole number, above 2 and at most 9, got '111"),
+        (["--count", "1" * 5000], "expected a whole number, above 2 and at most 9, got '111"),
+        (["--size", "big"], "expected a whole number, at least 1, or none, or all, got 'big'"),
+        (["--size", "0"], "expected a whole number, at least 1, or none, or all, got '0'"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_does_not_fit_is_told_with_what_would(arguments: list[str], told: str) -> None:
+    code, output = run(*arguments)
+    assert code == 2
+    assert told in output
+
+
+def test_the_help_tells_the_docstrings_the_bounds_and_the_defaults() -> None:
+    _, output = run("--help")
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    assert "--amount X How much. [at least 0 and below 1; default: 0.5]" in lines
+    assert "--count N How many." in lines
+    assert "--size N|none|all How large." in lines
+    assert "--name TEXT What it is called." in lines
+
+
+def test_a_number_without_settings() -> None:
+    assert whole_number(at_least=2).convert("2", None, None) == 2
+    with pytest.raises(click.BadParameter, match="expected a whole number, at least 2, got '1'"):
+        whole_number(at_least=2).convert("1", None, None)

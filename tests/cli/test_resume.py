@@ -1,0 +1,127 @@
+"""`ricorda resume`: goes on, by default with the newest run."""
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ricorda
+from ricorda.training.progress import Silent
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+class InterruptAt(Silent):
+    """Sends a signal to its own process after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def stepped(
+        self,
+        step: int,
+        total_steps: int | None,
+        share: float,
+        nats_per_character: float,
+        characters_a_second: float,
+        seconds_left: float | None,
+    ) -> None:
+        if step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def interrupted(here: Path) -> Path:
+    """A run like the tiny one, interrupted after 13 of its 40 steps."""
+    run = ricorda.train(
+        "my.txt",
+        steps=40,
+        hidden_size=12,
+        threads=1,
+        out=Path("runs/stopped"),
+        reporter=InterruptAt(13),
+    )
+    assert run.metrics["steps"] == 13
+    return run.folder
+
+
+def test_it_goes_on_as_if_nothing_had_happened(
+    interrupted: Path, call: Call, tiny: ricorda.Run
+) -> None:
+    code, out, err = call("resume", interrupted, "--json", "--quiet")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert list(found) == list(tiny.metrics)
+    timed = {"run", "model", "train_seconds"}
+    assert {name: found[name] for name in found if name not in timed} == {
+        name: tiny.metrics[name] for name in tiny.metrics if name not in timed
+    }
+    model = (interrupted / "model.safetensors").read_bytes()
+    assert model == (tiny.folder / "model.safetensors").read_bytes()
+
+
+def test_the_newest_run_is_taken_and_it_says_where_it_is(interrupted: Path, call: Call) -> None:
+    code, out, err = call("resume")
+    assert (code, out) == (0, "")
+    assert "goes on after step 13: runs/stopped" in err
+    assert "ricorda sample runs/stopped" in err
+
+
+def test_a_run_that_was_moved_goes_on(interrupted: Path, call: Call) -> None:
+    shutil.move(interrupted, "elsewhere")
+    assert call("resume", "elsewhere", "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "run, told",
+    [
+        ("runs/tiny", "has ended (steps): begin a new one with `ricorda train`"),
+        ("runs/missing", "expected a run's folder with a config.json, found none"),
+        ("my.txt", "expected a run's folder with a config.json, found none"),
+        ("runs", "expected a run's folder with a config.json, found none"),
+    ],
+)
+def test_what_cannot_go_on(here: Path, call: Call, run: str, told: str) -> None:
+    code, out, err = call("resume", run)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def _rewrite(path: Path, content: str) -> None:
+    path.write_text(content)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no checkpoint": (lambda run: shutil.rmtree(run / "checkpoints"), "no checkpoint in"),
+    "another text": (lambda run: _rewrite(Path("my.txt"), "5 bottles\n" * 99), "no longer the one"),
+    "no text": (lambda run: Path("my.txt").unlink(), "cannot be read again"),
+    "no configuration": (
+        lambda run: _rewrite(run / "config.json", "{"),
+        "config.json is wrong at its start",
+    ),
+    "a newer format": (
+        lambda run: _rewrite(
+            run / "config.json",
+            (run / "config.json").read_text().replace('"format": 1', '"format": 99'),
+        ),
+        "has format 99, newer than this ricorda reads (1): upgrade ricorda",
+    ),
+    "damaged rows": (
+        lambda run: _rewrite(run / "metrics.jsonl", "nonsense\n"),
+        "line 1 of runs/stopped/metrics.jsonl is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_run_is_told(interrupted: Path, call: Call, kind: str) -> None:
+    damage, told = DAMAGE[kind]
+    damage(interrupted)
+    code, out, err = call("resume", interrupted, "--quiet")
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1

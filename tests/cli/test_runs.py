@@ -1,0 +1,154 @@
+"""`ricorda runs`: all runs with their figures, however they ended."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ricorda
+from ricorda.errors import RunError
+from ricorda.runs import append_row, read_rows
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+def listed(call: Call, *words: str) -> list[dict[str, Any]]:
+    code, out, err = call("runs", *words, "--json")
+    assert (code, err) == (0, "")
+    assert out.count("\n") == 1
+    found = json.loads(out)
+    assert list(found) == ["runs"]
+    runs: list[dict[str, Any]] = found["runs"]
+    return runs
+
+
+def make_run(name: str, *rows: dict[str, Any]) -> Path:
+    """A run's folder with these rows."""
+    folder = Path("runs", name)
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    for row in rows:
+        append_row(folder / "metrics.jsonl", row)
+    os.utime(folder / "config.json", (2**33, 2**33))  # the newest
+    return folder
+
+
+EVALUATION = {
+    "step": 20,
+    "seconds": 1.5,
+    "characters_seen": 1000,
+    "event": "evaluation",
+    "nats_per_character": 2.5,
+}
+TRAINING = {"step": 30, "seconds": 2.0, "characters_seen": 1500, "event": "training"}
+
+
+def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("runs")
+    assert (code, out) == (0, "")
+    assert err == "no runs under runs/: train one with `ricorda train my.txt`\n"
+    assert listed(call) == []
+
+
+def test_a_run_that_ended(here: Path, call: Call, tiny: ricorda.Run) -> None:
+    (run,) = listed(call)
+    assert run["run"] == "runs/tiny"
+    assert run["state"] == "ended"
+    for name in ("steps", "parameters", "validation", "best_step", "stopped_because"):
+        assert run[name] == tiny.metrics[name]
+    code, out, err = call("runs")
+    assert (code, err) == (0, "")
+    heading, line = out.splitlines()
+    assert heading.split() == [
+        "run",
+        "nats",
+        "bits/byte",
+        "steps",
+        "seconds",
+        "parameters",
+        "state",
+    ]
+    nats = tiny.metrics["validation"]["nats_per_character"]
+    assert line.split()[:2] == ["runs/tiny", f"{nats:.4f}"]
+    assert line.split()[-1] == "ended"
+
+
+def test_a_run_that_has_not_ended(here: Path, call: Call) -> None:
+    make_run("begun", EVALUATION, TRAINING)
+    newest, _ = listed(call)
+    assert newest == {
+        "run": "runs/begun",
+        "state": "not ended",
+        "steps": 20,
+        "characters_seen": 1000,
+        "train_seconds": 1.5,
+        "validation": {"nats_per_character": 2.5},
+    }
+    assert "not ended" in call("runs")[1].splitlines()[1]
+
+
+def test_a_run_that_has_only_begun(here: Path, call: Call) -> None:
+    make_run("new")
+    assert listed(call)[0] == {"run": "runs/new", "state": "not ended"}
+    assert call("runs")[0] == 0
+
+
+def test_an_interrupted_run_keeps_its_last_figure(here: Path, call: Call) -> None:
+    ended = {
+        "step": 33,
+        "event": "ended",
+        "stopped_because": "interrupted",
+        "validation": None,
+        "steps": 33,
+    }
+    folder = make_run("stopped", EVALUATION, TRAINING, ended)
+    newest = listed(call)[0]
+    assert newest["state"] == "interrupted"
+    assert newest["steps"] == 33
+    assert newest["validation"] == {"nats_per_character": 2.5}
+    append_row(folder / "metrics.jsonl", {**EVALUATION, "step": 40})  # it was resumed
+    assert listed(call)[0]["state"] == "not ended"
+
+
+@pytest.mark.parametrize(
+    "damage", ["nonsense\n", "[1]\n", '{"step": 1}\n', '{"event": 1}\n', "\xff\n"]
+)
+def test_a_damaged_run_does_not_hide_the_others(here: Path, call: Call, damage: str) -> None:
+    folder = make_run("damaged")
+    (folder / "metrics.jsonl").write_bytes(damage.encode("latin-1"))
+    assert [run["state"] for run in listed(call)] == ["damaged", "ended"]
+    assert "runs/tiny" in call("runs")[1]
+
+
+def test_figures_that_are_no_numbers_stay_json(here: Path, call: Call) -> None:
+    make_run("diverged", {**EVALUATION, "nats_per_character": float("nan")})
+    assert listed(call)[0]["validation"] == {"nats_per_character": None}
+    assert call("runs")[0] == 0
+
+
+def test_another_folder(here: Path, call: Call) -> None:
+    Path("runs").rename("old")
+    assert [run["run"] for run in listed(call, "old")] == ["old/tiny"]
+    assert "no runs under nowhere/" in call("runs", "nowhere")[2]
+
+
+def test_a_narrow_terminal(here: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    make_run("a-name-that-is-much-longer-than-the-terminal-is-wide", EVALUATION)
+    code, out, _ = call("runs")
+    assert code == 0
+    folded = "".join(line.split()[0] for line in out.splitlines()[1:] if line.split())
+    assert "runs/a" in folded
+
+
+def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert [row["step"] for row in read_rows(rows)] == [1, 2]
+    rows.write_text('{"step": 1}\n{"st\n')
+    with pytest.raises(RunError, match="line 2 of .* is damaged"):
+        list(read_rows(rows))

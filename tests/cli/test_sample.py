@@ -1,0 +1,194 @@
+"""`ricorda sample`: the prompt and its continuation, by every option."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ricorda
+from ricorda.engine import kernels_are_built
+
+Call = Callable[..., tuple[int, str, str]]
+
+PLAIN = ["sample", "runs/tiny", "--prompt", "5 bottles", "--seed", "1", "--length", "120"]
+
+
+def written(call: Call, *more: str) -> str:
+    code, out, err = call(*PLAIN, *more)
+    assert (code, err) == (0, "")
+    return out
+
+
+def test_it_writes_the_prompt_and_as_many_symbols_as_asked_for(here: Path, call: Call) -> None:
+    out = written(call)
+    assert out.startswith("5 bottles")
+    assert len(out) == len("5 bottles") + 120 + len("\n")
+    continuation = ricorda.load("runs/tiny", "auto").generate("5 bottles", length=120, seed=1)
+    assert out == f"5 bottles{continuation}\n"
+
+
+def test_a_seed_repeats_the_text_and_without_one_it_is_fresh(here: Path, call: Call) -> None:
+    assert written(call) == written(call)
+    fresh = [call("sample", "--prompt", "5", "--length", "100")[1] for _ in range(2)]
+    assert fresh[0] != fresh[1]
+
+
+CHANGES = [
+    ["--length", "121"],
+    ["--temperature", "0.3"],
+    ["--top-k", "2"],
+    ["--top-p", "0.5"],
+    ["--min-p", "0.6"],
+    ["--greedy"],
+    ["--stop", "o"],
+    ["--seed", "2"],
+    ["--repetition-penalty", "3"],
+    ["--repetition-penalty", "3", "--repetition-window", "2"],
+    ["--allowed", "abcdef "],
+    ["--banned", "o"],
+    ["--prompt", "6 bottles"],
+]
+
+
+def test_every_option_changes_the_text(here: Path, call: Call) -> None:
+    texts = {written(call, *options) for options in [[], *CHANGES]}
+    assert len(texts) == 1 + len(CHANGES)
+
+
+def test_options_do_what_they_say(here: Path, call: Call) -> None:
+    new = {
+        " ".join(options): written(call, *options).removeprefix("5 bottles").removesuffix("\n")
+        for options in CHANGES
+    }
+    assert set(new["--allowed abcdef "]) <= set("abcdef ")
+    assert "o" not in new["--banned o"]
+    assert "o" not in new["--stop o"]
+    assert len(new["--stop o"]) < 120
+    greedy = written(call, "--greedy")
+    for same in (["--temperature", "0"], ["--top-k", "1"], ["--greedy", "--seed", "9"]):
+        assert written(call, *same) == greedy
+
+
+def test_stop_may_be_given_several_times(here: Path, call: Call) -> None:
+    out = written(call, "--stop", "zzz", "--stop", " ")
+    assert " " not in out.removeprefix("5 bottles")
+
+
+def test_precision(here: Path, call: Call) -> None:
+    words = [*PLAIN, "--length", "2000", "--precision"]
+    exact = call(*words, "float32")[1]
+    assert len(exact) == len("5 bottles") + 2000 + 1
+    code, rounded, err = call(*words, "int8")
+    if kernels_are_built():
+        assert (code, err) == (0, "")
+        assert rounded != exact
+    else:
+        assert code == 2
+        assert "needs the compiled kernels" in err
+
+
+def test_several_texts_of_one_seed_differ(here: Path, call: Call) -> None:
+    code, out, err = call(*PLAIN, "--stop", "\n", "--count", "3")
+    assert code == 0
+    texts = out.splitlines()
+    assert len(texts) == len(set(texts)) == 3
+    assert all(text.startswith("5 bottles") for text in texts)
+    assert err == "--- 1 of 3 ---\n--- 2 of 3 ---\n--- 3 of 3 ---\n"
+    assert texts[0] + "\n" == written(call, "--stop", "\n")
+
+
+def test_without_a_prompt_it_says_where_it_starts(here: Path, call: Call) -> None:
+    code, out, err = call("sample", "runs/tiny", "--length", "7")
+    assert (code, len(out)) == (0, 8)
+    assert err == "no prompt: starts after a line end\n"
+
+
+def test_a_text_without_a_line_end_starts_from_its_first_symbol(here: Path, call: Call) -> None:
+    Path("line.txt").write_text("every good boy deserves fudge " * 20)
+    ricorda.train("line.txt", steps=1, hidden_size=4, threads=1, quiet=True)
+    _, out, err = call("sample", "runs/line", "--length", "3")
+    assert len(out) == 4
+    assert err == "no prompt: starts after the text's first symbol, e\n"
+
+
+def test_what_the_model_never_saw_is_left_out_of_the_prompt(here: Path, call: Call) -> None:
+    code, out, err = call(*PLAIN, "--prompt", "5 éboétZtles")
+    assert code == 0
+    assert err == "left out of the prompt, never seen in training: 'éZ'\n"
+    assert out == written(call).replace("5 bottles", "5 éboétZtles", 1)
+
+
+def test_a_prompt_of_which_nothing_is_left(here: Path, call: Call) -> None:
+    code, out, err = call("sample", "--prompt", "ZZ", "--length", "5")
+    assert (code, len(out)) == (0, len("ZZ") + 5 + 1)
+    assert err.splitlines() == [
+        "left out of the prompt, never seen in training: 'Z'",
+        "nothing left of the prompt: starts after a line end",
+    ]
+
+
+def test_unknown_characters_can_be_an_error(here: Path, call: Call) -> None:
+    code, out, err = call(*PLAIN, "--prompt", "5 éboétZtles", "--on-unknown", "error")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "'é' 'Z', 3 times in all" in err
+
+
+def test_json_is_one_object_that_repeats_the_text(here: Path, call: Call) -> None:
+    code, out, err = call("sample", "--prompt", "5", "--length", "30", "--count", "2", "--json")
+    assert (code, err) == (0, "")
+    assert out.count("\n") == 1
+    found = json.loads(out)
+    assert list(found) == ["prompt", "seed", "samples"]
+    assert found["prompt"] == "5"
+    assert [list(sample) for sample in found["samples"]] == [["text", "ended"]] * 2
+    assert [sample["ended"] for sample in found["samples"]] == ["length"] * 2
+    seed = str(found["seed"])
+    again = call("sample", "--prompt", "5", "--length", "30", "--seed", seed)[1]
+    assert again == f"5{found['samples'][0]['text']}\n"
+
+
+def test_json_says_why_a_text_ended(here: Path, call: Call) -> None:
+    _, out, _ = call(*PLAIN, "--stop", "b", "--json")
+    (sample,) = json.loads(out)["samples"]
+    assert sample["ended"] == "stop"
+    assert "b" not in sample["text"]
+
+
+def test_no_symbols_at_all(here: Path, call: Call) -> None:
+    assert call(*PLAIN, "--length", "0") == (0, "5 bottles\n", "")
+
+
+def test_the_newest_run_is_taken(here: Path, call: Call) -> None:
+    shutil.copytree("runs/tiny", "runs/older")
+    os.utime("runs/older/config.json", (1, 1))
+    os.truncate("runs/older/model.safetensors", 10)
+    assert call("sample", "--length", "1")[0] == 0
+    os.utime("runs/older/config.json", (2**33, 2**33))
+    assert call("sample", "--length", "1")[0] == 2
+
+
+def test_a_run_without_a_model_is_passed_over(here: Path, call: Call) -> None:
+    Path("runs/new").mkdir()
+    Path("runs/new/config.json").write_text("{}")
+    assert call("sample", "--length", "1")[0] == 0
+
+
+def test_without_any_run_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("sample")
+    assert (code, out) == (2, "")
+    assert "ricorda train my.txt" in err
+
+
+def test_a_model_file_runs_without_its_folder(here: Path, call: Call) -> None:
+    shutil.move("runs/tiny/model.safetensors", "mine.bin")
+    shutil.rmtree("runs")
+    code, out, _ = call("sample", "mine.bin", "--prompt", "5 bottles", "--seed", "1")
+    assert code == 0
+    assert out.startswith("5 bottles")

@@ -1,0 +1,135 @@
+"""`ricorda score`: a table, an object, a page."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ricorda
+
+Call = Callable[..., tuple[int, str, str]]
+
+TEXT = "5 bottles\n"
+
+
+@pytest.fixture
+def text(here: Path) -> Path:
+    Path("short.txt").write_text(TEXT)
+    return Path("short.txt")
+
+
+def test_the_table_has_a_line_for_each_symbol(text: Path, call: Call) -> None:
+    code, out, err = call("score", "runs/tiny", text)
+    assert (code, err) == (0, "")
+    heading, first, *lines = out.splitlines()
+    assert heading.split() == ["bits", "symbol", "likeliest"]
+    assert first.split() == ["5"]  # nothing comes before it
+    assert [line.split()[1] for line in lines] == ["␣", *"bottles", r"\n"]
+    scores = ricorda.load("runs/tiny").score(TEXT, 5)
+    for line, nats in zip(lines, scores.nats[1:], strict=True):
+        bits, _, *alternatives = line.split()
+        assert float(bits) == pytest.approx(nats / math.log(2), abs=0.006)
+        assert len(alternatives) == 10
+        chances = [float(chance) for chance in alternatives[1::2]]
+        assert chances == sorted(chances, reverse=True)
+
+
+def test_json(text: Path, call: Call) -> None:
+    code, out, err = call("score", "runs/tiny", text, "--json")
+    assert (code, err) == (0, "")
+    assert out.count("\n") == 1
+    found = json.loads(out)
+    names = ["symbols", "nats", "alternatives"]
+    assert list(found)[-3:] == names
+    assert found["symbols"] == ["5", " ", *"bottles", r"\n"]
+    assert found["nats"][0] is None
+    assert [len(found[name]) for name in names] == [len(TEXT)] * 3
+    assert [len(each) for each in found["alternatives"]] == [0] + [5] * (len(TEXT) - 1)
+    evaluated = json.loads(call("evaluate", "runs/tiny", text, "--json")[1])
+    assert {name: found[name] for name in evaluated} == pytest.approx(evaluated)
+    mean = sum(found["nats"][1:]) / (len(TEXT) - 1)
+    assert mean == pytest.approx(found["nats_per_character"])
+
+
+def test_unknown_characters_are_left_out_and_told(text: Path, call: Call) -> None:
+    text.write_text("5 bottlées\n")
+    code, out, err = call("score", "runs/tiny", text, "--json")
+    assert code == 0
+    assert err == "left out 1 character that the model never saw in training: 'é'\n"
+    assert len(json.loads(out)["nats"]) == len(TEXT)
+
+
+def test_the_page_is_complete_in_itself(text: Path, call: Call) -> None:
+    code, out, err = call("score", "runs/tiny", text, "--html", "page.html")
+    assert (code, out, err) == (0, "", "wrote page.html\n")
+    page = Path("page.html").read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "short.txt" in page
+    assert not re.search(r"""(src|href|action)\s*=\s*["']?\s*(https?:|//)""", page)
+    assert not re.search(r"@import|url\(\s*['\"]?(?!data:|#)", page)
+    body = re.sub(r"<[^>]*>", "", page[page.index('id="text"') :])
+    assert "5 bottles" in body
+    assert {entry.name for entry in Path().iterdir()} == {
+        "my.txt",
+        "page.html",
+        "runs",
+        "short.txt",
+    }
+
+
+def test_the_page_and_the_object_may_both_be_wanted(text: Path, call: Call) -> None:
+    code, out, _ = call("score", "runs/tiny", text, "--html", "page.html", "--json")
+    assert code == 0
+    assert len(json.loads(out)["nats"]) == len(TEXT)
+    assert Path("page.html").is_file()
+
+
+def test_a_page_is_written_anew(text: Path, call: Call) -> None:
+    Path("page.html").write_text("old")
+    assert call("score", "runs/tiny", text, "--html", "page.html")[0] == 0
+    assert Path("page.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_text_cannot_break_out_of_the_page(text: Path, call: Call) -> None:
+    attack = "</script><script>alert(1)</script>"
+    text.write_text(attack + "<img src=x onerror=alert(1)>" * 40)
+    ricorda.train(text, steps=1, hidden_size=4, threads=1, quiet=True)
+    assert call("score", "runs/short", text, "--html", "page.html")[0] == 0
+    page = Path("page.html").read_text("utf-8")
+    assert "<script>alert" not in page
+    assert "<img" not in page
+
+
+@pytest.mark.parametrize(
+    "page, told",
+    [
+        ("short.txt", "a name that ends with .html"),
+        ("runs/tiny/model.safetensors", "a name that ends with .html"),
+        ("text.html", "take the place of the text"),
+        ("runs", "is a folder"),
+        ("missing/page.html", "no folder missing"),
+        ("/proc/page.html", "cannot write the page"),
+    ],
+)
+def test_the_page_takes_nothings_place(
+    text: Path, call: Call, tiny: ricorda.Run, page: str, told: str
+) -> None:
+    Path("text.html").write_text(TEXT)
+    name = page if page == "text.html" else text
+    code, out, err = call("score", "runs/tiny", name, "--html", page)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1
+    assert text.read_text() == Path("text.html").read_text() == TEXT
+    kept = Path("runs/tiny/model.safetensors").read_bytes()
+    assert kept == (tiny.folder / "model.safetensors").read_bytes()
+
+
+def test_wide_symbols_keep_their_columns(here: Path, call: Call) -> None:
+    Path("chinese.txt").write_text("春眠不覺曉，處處聞啼鳥。" * 20)
+    ricorda.train("chinese.txt", steps=1, hidden_size=4, threads=1, quiet=True)
+    _, out, _ = call("score", "runs/chinese", "chinese.txt")
+    assert " 眠      " in out.splitlines()[2]

@@ -1,0 +1,276 @@
+"""`ricorda train`: every way to name a text, every option, what is printed."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ricorda
+
+Call = Callable[..., tuple[int, str, str]]
+
+KEYS = [
+    "run",
+    "model",
+    "parameters",
+    "vocabulary_size",
+    "training_characters",
+    "validation_characters",
+    "steps",
+    "characters_seen",
+    "train_seconds",
+    "validation",
+    "best_step",
+    "stopped_because",
+]
+VALIDATION_KEYS = ["nats_per_character", "bits_per_character", "bits_per_byte", "perplexity"]
+
+SHORT = ["--steps", "2", "--hidden-size", "4", "--threads", "1"]
+
+
+@pytest.fixture
+def train(here: Path, call: Call) -> Callable[..., dict[str, Any]]:
+    """Train quietly, with a short budget; hand back what --json printed."""
+
+    def run(*words: str | Path) -> dict[str, Any]:
+        code, out, err = call("train", *words, *SHORT, "--quiet", "--json")
+        assert (code, err) == (0, "")
+        assert out.count("\n") == 1
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    return run
+
+
+Train = Callable[..., dict[str, Any]]
+
+
+def recorded(run: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(run["run"], "config.json").read_text())
+    return found
+
+
+def stand_for_standard_input(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_json_has_the_promised_keys(train: Train, bottles: str) -> None:
+    found = train("my.txt")
+    assert list(found) == KEYS
+    assert list(found["validation"]) == VALIDATION_KEYS
+    assert found["run"] == "runs/my"
+    assert found["model"] == "runs/my/model.safetensors"
+    assert found["vocabulary_size"] == len(set(bottles))
+    assert found["training_characters"] + found["validation_characters"] == len(bottles)
+    assert found["stopped_because"] == "steps"
+
+
+def test_messages_go_to_standard_error_and_say_every_setting(here: Path, call: Call) -> None:
+    code, out, err = call("train", "my.txt", *SHORT, "--seed", "7")
+    assert (code, out) == (0, "")
+    for said in (
+        "2,782 characters to learn, 310 to judge by, 24 different",
+        "lstm, 1 x 4 units, embedding 64",
+        "2 steps",
+        "learning rate",
+        "dropout",
+        "seed 7",
+        "run: runs/my",
+        "in validation",
+        "bits a byte",
+        "ricorda sample runs/my",
+    ):
+        assert said in err
+
+
+def test_json_comes_last_and_alone(here: Path, call: Call) -> None:
+    code, out, err = call("train", "my.txt", *SHORT, "--json")
+    assert code == 0
+    assert list(json.loads(out)) == KEYS
+    assert "in validation" in err
+
+
+def test_quiet_says_nothing(here: Path, call: Call) -> None:
+    assert call("train", "my.txt", *SHORT, "--quiet") == (0, "", "")
+
+
+def test_where_there_is_no_terminal_lines_are_plain(here: Path, call: Call) -> None:
+    _, _, err = call("train", "my.txt", *SHORT)
+    assert "\x1b" not in err
+    assert "\r" not in err
+    assert "━" not in err
+
+
+def test_standard_input_is_kept_for_resuming(
+    train: Train, bottles: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_for_standard_input(monkeypatch, bottles.encode())
+    run = train("-")
+    assert run["run"] == "runs/stdin"
+    (text,) = recorded(run)["text"]["texts"]
+    assert Path(text).read_text() == bottles
+    assert Path(text).parent == Path("runs/stdin").absolute()
+
+
+def test_standard_input_beside_a_file(
+    train: Train, bottles: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_for_standard_input(monkeypatch, b"and some more\n")
+    run = train("my.txt", "-")
+    assert run["training_characters"] + run["validation_characters"] == len(bottles) + 14
+
+
+def test_standard_input_without_text_leaves_nothing(
+    here: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content in (b"", b"\xff\xfe\xfd", b"a"):
+        stand_for_standard_input(monkeypatch, content)
+        code, out, err = call("train", "-", *SHORT)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert [entry.name for entry in Path("runs").iterdir()] == ["tiny"]
+
+
+@pytest.fixture
+def poems(here: Path) -> Path:
+    """A folder of 3 texts of 30 characters each, and things that are no text."""
+    for name in ("a.txt", "b.txt", "deep/c.txt"):
+        path = Path("poems", name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"this is the poem {name:>12}\n")
+    Path("poems/.hidden").write_text("secret")
+    Path("poems/picture").write_bytes(b"\x89PNG\0\0")
+    return Path("poems")
+
+
+@pytest.mark.parametrize(
+    "words, files, name",
+    [
+        (["poems"], 3, "poems"),
+        (["poems/"], 3, "poems"),
+        (["poems/*.txt"], 2, "poems"),
+        (["poems/**/*.txt"], 3, "poems"),
+        (["poems/a.txt", "poems/deep/c.txt"], 2, "a"),
+        (["poems/a.txt", "poems"], 3, "a"),
+        (["poems/../poems/."], 3, "poems"),
+    ],
+    ids=str,
+)
+def test_files_folders_and_patterns(
+    train: Train, poems: Path, words: list[str], files: int, name: str
+) -> None:
+    run = train(*words)
+    assert run["training_characters"] + run["validation_characters"] == 30 * files
+    assert run["run"] == f"runs/{name}"
+    assert len(recorded(run)["text"]["texts"]) == files
+
+
+def test_the_folder_one_is_in(train: Train, poems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(poems)
+    assert train(".")["run"] == "runs/poems"
+
+
+def test_what_a_folder_holds_besides_is_told(poems: Path, call: Call) -> None:
+    _, _, err = call("train", "poems", *SHORT)
+    assert "left out 2 of the folder's files: poems/.hidden hidden and others" in err
+
+
+OPTIONS: dict[str, Any] = {
+    "cell": "rnn",
+    "nonlinearity": "relu",
+    "hidden_size": 5,
+    "num_layers": 2,
+    "embedding_size": "onehot",
+    "dropout": 0.25,
+    "batch_size": 3,
+    "window": 11,
+    "learning_rate": 0.002,
+    "weight_decay": 0.5,
+    "clip_norm": 0.7,
+    "epochs": 0.5,
+    "vocabulary": "bytes",
+    "encoding": "latin-1",
+    "newlines": "keep",
+    "validation_fraction": 0.3,
+    "patience": 4,
+    "seed": 9,
+    "device": "cpu",
+    "precision": "float32",
+    "threads": 1,
+}
+"""Every option but --out, --validation, --minutes and --steps."""
+
+
+def test_every_option_reaches_the_run(here: Path, call: Call) -> None:
+    words = [word for name, value in OPTIONS.items() for word in _flag(name, value)]
+    code, out, err = call("train", "my.txt", *words, "--out", "deep/mine", "--quiet", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["run"] == "deep/mine"
+    assert settled(Path("deep/mine/config.json")) == OPTIONS
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    return [f"--{name.replace('_', '-')}", str(value)]
+
+
+def settled(config: Path) -> dict[str, Any]:
+    """The options as config.json tells them."""
+    record = json.loads(config.read_text())
+    training = record["training"]
+    flat = {**training, **training["model"], **training["budget"], **record["text"]}
+    return {name: flat[name] for name in OPTIONS}
+
+
+def test_minutes(train: Train, here: Path, call: Call) -> None:
+    code, out, _ = call(
+        "train", "my.txt", "--minutes", "0.005", "--hidden-size", "4", "--threads", "1", "--json"
+    )
+    assert code == 0
+    found = json.loads(out)
+    assert found["stopped_because"] == "minutes"
+    assert found["steps"] > 0
+
+
+def test_a_file_to_judge_by(train: Train, bottles: str) -> None:
+    Path("other.txt").write_text("7 bottles of beer on the wall\n")
+    run = train("my.txt", "--validation", "other.txt")
+    assert run["training_characters"] == len(bottles)
+    assert run["validation_characters"] == 30
+
+
+def test_a_text_too_short_to_judge_by_is_told(here: Path, call: Call) -> None:
+    Path("short.txt").write_text("abcabcabc")
+    code, out, err = call("train", "short.txt", *SHORT, "--json")
+    assert code == 0
+    assert "too short to validate with" in err
+    found = json.loads(out)
+    assert found["validation"] is None
+    assert found["validation_characters"] == 0
+
+
+def test_names_that_are_odd(train: Train) -> None:
+    for name, run in {
+        "two words.txt": "two-words",
+        "new\nline.txt": "new-line",
+        "[1].txt": "1",
+        "-dash.txt": "dash",
+        "x" * 200 + ".txt": "x" * 60,
+        "日本語.txt": "日本語",
+    }.items():
+        Path(name).write_text("some text to learn\n" * 9)
+        assert train(f"./{name}")["run"] == f"runs/{run}"
+
+
+def test_the_model_is_the_one_that_was_judged(
+    here: Path, call: Call, train: Train, bottles: str
+) -> None:
+    run = train("my.txt")
+    Path("validation.txt").write_text(bottles[-run["validation_characters"] :])
+    found = json.loads(call("evaluate", run["run"], "validation.txt", "--json")[1])
+    for name in VALIDATION_KEYS:
+        assert found[name] == pytest.approx(run["validation"][name], abs=1e-4)
+    model = ricorda.load(run["run"])
+    assert model.parameters == run["parameters"]

@@ -1,0 +1,80 @@
+"""The precision `auto`: the fastest whose loss is small."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ricorda.engine.native import NativeBackend, make_network
+from ricorda.engine.precision import (
+    FASTEST_FIRST,
+    LARGEST_LOSS,
+    divergence,
+    log_probabilities,
+    written_text,
+)
+
+MakeCase = Callable[..., Any]
+
+
+def losses(case: Any, kernels: str) -> dict[str, float]:
+    """What each precision loses, in nats per symbol, on the text that is judged."""
+    ids = written_text(case.configuration, case.network(kernels))
+    expected = log_probabilities(case.configuration, case.network(kernels), ids)
+    return {
+        precision: divergence(
+            expected, log_probabilities(case.configuration, case.network(kernels, precision), ids)
+        )
+        for precision in ("bfloat16", "int8")
+    }
+
+
+def scale(case: Any, factor: float) -> None:
+    """Make errors cost more: they grow from step to step, and outputs are surer of themselves."""
+    for name in case.tensors:
+        case.tensors[name] *= np.float32(factor)
+
+
+@pytest.mark.parametrize("factor", [1.0, 5.0, 8.0, 10.0, 20.0])
+def test_auto_is_the_fastest_that_loses_little(
+    make_case: MakeCase, kernels: str, factor: float
+) -> None:
+    case = make_case(cell="lstm", hidden_size=40)
+    scale(case, factor)
+    found = losses(case, kernels)
+    enough = [name for name in FASTEST_FIRST[kernels] if found[name] < LARGEST_LOSS]
+    chosen = NativeBackend(case.configuration, case.tensors, "auto", kernels=kernels).precision
+    assert chosen == [*enough, "float32"][0]
+
+
+def test_auto_is_not_always_the_same(make_case: MakeCase) -> None:
+    case = make_case(cell="lstm", hidden_size=40)
+    best = next(iter(FASTEST_FIRST))
+    if case.network().instruction_set != best:
+        pytest.skip("this processor has no precision faster than float32")
+    assert NativeBackend(case.configuration, case.tensors).precision == "int8"
+    scale(case, 20)
+    assert NativeBackend(case.configuration, case.tensors).precision == "float32"
+
+
+def test_what_overflows_stays_float32(make_case: MakeCase) -> None:
+    case = make_case(cell="rnn", nonlinearity="relu", hidden_size=16)
+    case.tensors["layers.0.weight_hh"] += 1e20
+    assert NativeBackend(case.configuration, case.tensors).precision == "float32"
+
+
+def test_the_divergence_of_known_distributions() -> None:
+    p, q = np.log([[0.5, 0.5], [0.9, 0.1]]), np.log([[0.25, 0.75], [0.9, 0.1]])
+    expected = 0.5 * (0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75))
+    assert divergence(p, q) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("symbols", [1, 2, 65, 3000])
+def test_the_text_that_is_judged(make_case: MakeCase, symbols: int) -> None:
+    case = make_case(cell="rnn", hidden_size=8, vocabulary_size=symbols)
+    network = make_network(case.configuration, case.tensors)
+    ids = written_text(case.configuration, network)
+    assert ids.shape == (8, 32)
+    assert ids.max() < symbols
+    np.testing.assert_array_equal(ids, written_text(case.configuration, network))

@@ -1,0 +1,235 @@
+"""Imports point one way, and PyTorch is imported by training alone."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ricorda
+
+SOURCE = Path(ricorda.__file__).parent
+
+BELOW: dict[str, set[str]] = {
+    "errors": set(),
+    "extras": {"errors"},
+    "lazy": set(),
+    "pages": set(),
+    "runs": {"errors"},
+    "text": {"errors"},
+    "validation": {"errors"},
+    "models": {"errors", "lazy", "text", "validation"},
+    "engine": {"_kernels", "errors", "models", "text", "validation"},
+    "insight": {"engine", "errors", "models", "pages", "text"},
+    "training": {
+        *("engine", "errors", "extras", "lazy", "models", "pages", "runs", "text", "validation")
+    },
+}
+"""What each part may import besides itself and the version in `ricorda`."""
+
+ON_TOP = {"__init__", "__main__", "cli"}
+
+TORCH_MAY_BE_IMPORTED_BY = ("models/cells/", "models/language_model.py", "training/")
+
+MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    return module.split("/", maxsplit=1)[0].removesuffix(".py")
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The full names that an import statement may load, `ricorda.text.reading.read_text` too."""
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        return [f"{node.module}.{name.name}" for name in node.names]
+    return []
+
+
+def run_at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that importing a module runs: not those of functions or for the types."""
+    for statement in body:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                pass
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                yield from run_at_import(statement.orelse)
+            case _:
+                yield statement
+                for field in ("body", "orelse", "finalbody"):
+                    yield from run_at_import(getattr(statement, field, []))
+                for handler in getattr(statement, "handlers", []):
+                    yield from run_at_import(handler.body)
+
+
+def test_every_part_has_its_place() -> None:
+    assert {part_of(module) for module in MODULES} == set(BELOW) | ON_TOP
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_downwards(module: str) -> None:
+    part = part_of(module)
+    if part in ON_TOP:
+        return
+    for node in ast.walk(ast.parse((SOURCE / module).read_text("utf-8"))):
+        for name in imported(node):
+            words = name.split(".")
+            if words[0] == "ricorda" and words[1:] not in ([], ["__version__"]):
+                assert words[1] in BELOW[part] | {part}, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_torch_is_imported_where_training_is(module: str) -> None:
+    if module.startswith(TORCH_MAY_BE_IMPORTED_BY):
+        return
+    for statement in run_at_import(ast.parse((SOURCE / module).read_text("utf-8")).body):
+        for name in imported(statement):
+            assert name.split(".")[0] != "torch", f"{module}:{statement.lineno}"
+
+
+def test_the_parts_below_do_not_know_each_other_in_a_circle() -> None:
+    order: list[str] = []
+    while len(order) < len(BELOW):
+        ready = [
+            part
+            for part, known in BELOW.items()
+            if part not in order and known - {"_kernels"} <= set(order)
+        ]
+        assert ready, f"a circle among {set(BELOW) - set(order)}"
+        order += ready
+
+
+def run(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+    )
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "ricorda",
+        "ricorda.cli.main",
+        "ricorda.engine",
+        "ricorda.insight",
+        "ricorda.models",
+        "ricorda.pages",
+        "ricorda.runs",
+        "ricorda.text",
+        "ricorda.training",
+    ],
+)
+def test_importing_does_not_import_torch(module: str) -> None:
+    done = run(f"import sys, {module}; assert 'torch' not in sys.modules")
+    assert done.returncode == 0, done.stderr
+
+
+# Runs a command line, then tells which of the words given first were imported.
+LOOK = """
+import json, sys
+from ricorda.cli.main import main
+code = main(json.loads(sys.argv[2]))
+seen = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
+print(json.dumps([code, seen]))
+"""
+
+
+def imported_by(words: list[str], *, watched: list[str], cwd: Path | None = None) -> list[str]:
+    done = run(LOOK, json.dumps(watched), json.dumps(words), cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    code, seen = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, done.stderr
+    return list(seen)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--help"], ["--version"], *([name, "--help"] for name in ("train", "resume", "demo"))],
+    ids=" ".join,
+)
+def test_help_does_not_import_torch(words: list[str]) -> None:
+    assert imported_by(words, watched=["torch"]) == []
+
+
+def test_the_first_help_imports_next_to_nothing() -> None:
+    watched = ["torch", "numpy", "pydantic", "rich", "safetensors"]
+    assert imported_by(["--help"], watched=watched) == []
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a text and, under runs/, a trained model."""
+    place = tmp_path_factory.mktemp("place")
+    text = place / "my.txt"
+    text.write_text("5 bottles of beer on the wall\n" * 30)
+    out = place / "runs" / "tiny"
+    ricorda.train(text, out=out, steps=2, hidden_size=8, threads=1, quiet=True)
+    return place
+
+
+WITHOUT_TORCH = [
+    ["sample", "--length", "5"],
+    ["sample", "runs/tiny", "--prompt", "5 bottles", "--json"],
+    ["evaluate", "runs/tiny", "my.txt"],
+    ["score", "runs/tiny", "my.txt"],
+    ["score", "runs/tiny", "my.txt", "--html", "page.html"],
+    ["info"],
+    ["info", "runs/tiny/model.safetensors"],
+    ["runs"],
+]
+
+
+@pytest.mark.parametrize("words", WITHOUT_TORCH, ids=" ".join)
+def test_running_a_model_does_not_import_torch(words: list[str], place: Path) -> None:
+    assert imported_by(words, watched=["torch"], cwd=place) == []
+
+
+# Two ways in which PyTorch may be missing: the import system's own sign, and no finder knows it.
+MISSING = {
+    "marked": "import sys; sys.modules['torch'] = None\n",
+    "not found": """
+import importlib.machinery, sys
+class Without(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.split('.')[0] == 'torch' else super().find_spec(name, path, target)
+sys.meta_path = [Without if f is importlib.machinery.PathFinder else f for f in sys.meta_path]
+""",
+}
+RUN = "\nfrom ricorda.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
+
+
+@pytest.mark.parametrize("way", MISSING)
+def test_without_torch_models_run(way: str, place: Path) -> None:
+    program = "import sys\n" + MISSING[way] + "from ricorda.cli.main import main\n"
+    program += "import json\nsys.exit(any(main(words) for words in json.loads(sys.argv[1])))\n"
+    done = run(program, json.dumps([*WITHOUT_TORCH, ["doctor"]]), cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'ricorda[train]'" in done.stdout  # the doctor's advice
+
+
+@pytest.mark.parametrize("way", MISSING)
+@pytest.mark.parametrize(
+    "words",
+    [["train", "my.txt", "--steps", "1"], ["resume", "runs/tiny"], ["demo"]],
+    ids=lambda words: words[0],
+)
+def test_without_torch_training_says_what_to_install(
+    way: str, words: list[str], place: Path
+) -> None:
+    done = run(MISSING[way] + RUN, *words, cwd=place)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[train]'\n"
+    )
+    assert [entry.name for entry in (place / "runs").iterdir()] == ["tiny"]
