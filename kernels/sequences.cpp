@@ -63,10 +63,11 @@ void run_group(const Network& network, const Sequences& all, Group group,
 // Shares the streams out, and calls use_row(workspace, logits, stream, time) for each symbol read.
 template <class UseRow>
 void for_each_row(const Network& network, const Sequences& all, const UseRow& use_row) {
-  const int share = (all.streams + all.threads - 1) / std::max(1, all.threads);
+  const int threads = usable_threads(all.threads);
+  const int share = (all.streams + threads - 1) / threads;
   const int together = std::clamp(share, 1, most_streams_together);
   const int groups = (all.streams + together - 1) / together;
-  parallel_for(groups, all.threads, [&](int number) {
+  parallel_for(groups, threads, [&](int number) {
     const DenormalsAsZero flush;
     const int first = number * together;
     const Group group{first, std::min(together, all.streams - first)};

@@ -139,6 +139,7 @@ std::vector<Progress> Session::advance(int steps, int threads) {
   for (const auto& [number, stream] : streams_)
     if (stream->ending == Ending::none) active.push_back(stream.get());
   const int count = static_cast<int>(active.size());
+  threads = usable_threads(threads);
   const int share = (count + threads - 1) / threads;
   const int together = std::clamp(share, 1, most_streams_together);
   const int groups = (count + together - 1) / together;

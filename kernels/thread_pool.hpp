@@ -1,6 +1,7 @@
 // Threads that sleep until there is work, shared by the whole process.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 
 namespace ricorda {
@@ -8,9 +9,12 @@ namespace ricorda {
 // How many cores this process may use.
 int usable_cores();
 
+// How many threads to share work between where `wanted` were asked for: never more than cores.
+inline int usable_threads(int wanted) { return wanted == 1 ? 1 : std::min(wanted, usable_cores()); }
+
 // Calls work(0) ... work(jobs - 1), each once, from up to `threads` threads of which the caller is
-// one, and returns when all are done. More threads than usable cores are never used. Nobody spins:
-// whoever has no work sleeps. Rethrows the first exception of a job.
+// one, and returns when all are done. Nobody spins: whoever has no work sleeps. Rethrows the first
+// exception of a job.
 void parallel_for(int jobs, int threads, const std::function<void(int)>& work);
 
 }  // namespace ricorda

@@ -56,7 +56,8 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call) ->
 
 def test_a_run_that_ended(here: Path, call: Call, tiny: ricorda.Run) -> None:
     (run,) = listed(call)
-    assert run["run"] == "runs/tiny"
+    assert run["run"] == "runs/tiny"  # where it lies now, not where it was trained
+    assert run["model"] == "runs/tiny/model.safetensors"
     assert run["state"] == "ended"
     for name in ("steps", "parameters", "validation", "best_step", "stopped_because"):
         assert run[name] == tiny.metrics[name]
@@ -150,5 +151,5 @@ def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     rows.write_text('{"step": 1}\n{"step": 2}\n{"st')
     assert [row["step"] for row in read_rows(rows)] == [1, 2]
     rows.write_text('{"step": 1}\n{"st\n')
-    with pytest.raises(RunError, match="line 2 of .* is damaged"):
+    with pytest.raises(RunError, match=r"line 2 of .* is damaged"):
         list(read_rows(rows))

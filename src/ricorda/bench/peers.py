@@ -1,7 +1,8 @@
 """The peers: the same network stepped by PyTorch and by ONNX Runtime, as people step them.
 
-Each function takes a network's tensors and hands back a loop that writes n symbols greedily, one
-after the other, on one thread: embedding or one-hot, recurrent step, linear layer, argmax.
+Each function takes a network's tensors and hands back a loop of n steps on one thread, each from
+the state of the one before: embedding or one-hot, recurrent step, linear layer. What ours does
+besides, choosing the symbol, is left out of theirs.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from ricorda.models import ModelConfiguration
 
 Tensors = Mapping[str, NDArray[np.float32]]
-Writer = Callable[[int], None]
+Steps = Callable[[int], None]
 
 
-def torch_layer(configuration: ModelConfiguration, tensors: Tensors) -> Writer:
+def torch_layer(configuration: ModelConfiguration, tensors: Tensors) -> Steps:
     """`nn.RNN`, `nn.GRU` or `nn.LSTM`, stepped with windows of one symbol, as everyone does."""
     import torch
 
@@ -27,21 +28,19 @@ def torch_layer(configuration: ModelConfiguration, tensors: Tensors) -> Writer:
     model.eval()
 
     @torch.inference_mode()
-    def write(count: int) -> None:
+    def take(count: int) -> None:
         torch.set_num_threads(1)
         state = model.initial_state(1)
         ids = torch.zeros(1, 1, dtype=torch.long)
         for _ in range(count):
-            logits, state = model(ids, state)  # (1, 1, V)
-            ids = logits.argmax(dim=-1)
-            ids.item()
+            _, state = model(ids, state)
 
-    return write
+    return take
 
 
 def torch_cell(
     configuration: ModelConfiguration, tensors: Tensors, *, onednn: bool = True
-) -> Writer:
+) -> Steps:
     """PyTorch's fastest eager form: `RNNCell`, `GRUCell` or `LSTMCell`."""
     import torch
     from torch import nn
@@ -61,24 +60,23 @@ def torch_cell(
     weight, bias = parts["output.weight"], parts["output.bias"]
 
     @torch.inference_mode()
-    def write(count: int) -> None:
+    def take(count: int) -> None:
         torch.set_num_threads(1)
         states: list[Any] = [None] * len(cells)
-        symbol = 0
         mkldnn: Any = torch.backends.mkldnn
         before, mkldnn.enabled = mkldnn.enabled, onednn
         for _ in range(count):
-            hidden = table[symbol][None]  # (1, I)
+            hidden = table[0][None]  # (1, I)
             for layer, cell in enumerate(cells):
                 states[layer] = cell(hidden, states[layer])
                 hidden = states[layer][0] if configuration.cell == "lstm" else states[layer]
-            symbol = int(nn.functional.linear(hidden, weight, bias).argmax())
+            nn.functional.linear(hidden, weight, bias)  # (1, V)
         mkldnn.enabled = before
 
-    return write
+    return take
 
 
-def onnx_runtime(configuration: ModelConfiguration, tensors: Tensors) -> Writer:
+def onnx_runtime(configuration: ModelConfiguration, tensors: Tensors) -> Steps:
     """One step as an ONNX graph, run by ONNX Runtime on one thread."""
     import onnxruntime
 
@@ -93,13 +91,11 @@ def onnx_runtime(configuration: ModelConfiguration, tensors: Tensors) -> Writer:
     zero = np.zeros((1, 1, configuration.hidden_size), np.float32)
     names = [each.name for each in session.get_inputs() if each.name != "symbol"]
 
-    def write(count: int) -> None:
+    def take(count: int) -> None:
         feed: dict[str, Any] = dict.fromkeys(names, zero)
         symbol = np.zeros((1,), np.int64)
         for _ in range(count):
-            feed["symbol"] = symbol
-            logits, *state = session.run(None, feed)
-            symbol = logits.argmax(axis=-1)
+            _, *state = session.run(None, {"symbol": symbol, **feed})
             feed = dict(zip(names, state, strict=True))
 
-    return write
+    return take

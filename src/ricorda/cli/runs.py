@@ -29,13 +29,17 @@ def command(folder: Path, as_json: bool) -> None:
 
 def summary(run: RunFolder) -> dict[str, Any]:
     """A run's figures as they stand now, ended or not."""
-    row: dict[str, Any] = {"run": str(run.path), "state": "not ended"}
+    row: dict[str, Any] = {"state": "not ended"}
     try:
         for metrics in read_rows(run.metrics):
             row |= _news(metrics, row.get("validation"))
     except (RunError, KeyError):  # the other runs are worth seeing all the same
         row["state"] = "damaged"
-    return {name: value for name, value in row.items() if name not in ("event", "step")}
+    row |= {"model": str(run.model)} if run.model.is_file() else {}  # it may have been moved
+    return {
+        "run": str(run.path),
+        **{name: value for name, value in row.items() if name not in ("run", "event", "step")},
+    }
 
 
 def _news(metrics: dict[str, Any], validation: dict[str, Any] | None) -> dict[str, Any]:

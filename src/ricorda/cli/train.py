@@ -121,6 +121,9 @@ def _options_of_run(path: Path) -> dict[str, Any]:
 def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A file's options but for those that the command line's leave no room for."""
     dropped = {name for rivals in RIVALS if rivals & set(given) for name in rivals}
-    if given.get("cell") not in (None, found.get("cell")):
-        dropped |= {"nonlinearity", "precision"}  # not every cell has them
+    cell, cell_of_file = given.get("cell"), found.get("cell")
+    if cell not in (None, "rnn"):
+        dropped.add("nonlinearity")
+    if None not in (cell, cell_of_file) and cell != cell_of_file:
+        dropped.add("precision")  # not every cell has it
     return {name: value for name, value in found.items() if name not in dropped}

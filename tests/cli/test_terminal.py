@@ -1,0 +1,167 @@
+"""What a terminal shows while it learns, by its width; colours; where there is none."""
+
+import os
+import pty
+import re
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import pytest
+from rich.cells import cell_len
+
+from ricorda.cli.main import main
+from ricorda.training.progress import Bar, Lines, Silent, clock, in_nats_and_bits, reporter_for
+
+Call = Callable[..., tuple[int, str, str]]
+
+WORDS = ["train", "my.txt", "--steps", "40", "--hidden-size", "8", "--threads", "1"]
+COLOUR = re.compile(r"\x1b\[[\d;]*(3[0-7]|38|9[0-7])[\d;]*m")
+ESCAPE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
+
+
+class Terminal:
+    """Inside its `with`, standard error is a terminal; `text` is all that it was sent."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+        self._monkeypatch = monkeypatch
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TERM", "xterm-256color")
+        self.text = ""
+
+    def __enter__(self) -> Self:
+        self._screen, its_end = pty.openpty()
+        self._stream = os.fdopen(its_end, "w", encoding="utf-8")
+        self._monkeypatch.setattr(sys, "stderr", self._stream)
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._monkeypatch.undo()
+        self._stream.close()
+        self._reader.join()
+        os.close(self._screen)
+
+    def _read(self) -> None:
+        content = b""
+        while True:
+            try:
+                data = os.read(self._screen, 4096)
+            except OSError:  # the other end was closed
+                break
+            content += data
+        self.text = content.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        """What stood on a line at some time, without colours and movements."""
+        return [line for line in re.split(r"[\r\n]+", ESCAPE.sub("", self.text)) if line.strip()]
+
+
+def trained_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch, width: int, *more: str, **environment: str
+) -> Terminal:
+    terminal = Terminal(monkeypatch, width)
+    monkeypatch.chdir(here)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with terminal:
+        assert main([*WORDS, *more]) == 0
+    return terminal
+
+
+@pytest.mark.parametrize("width", [120, 80])
+def test_a_bar_with_speed_loss_and_time_left(
+    here: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    terminal = trained_on(here, monkeypatch, width)
+    bars = [line for line in terminal.lines if "━" in line]
+    assert bars
+    figures = re.compile(
+        r"━.* +\d+% \d\.\d+ nats \(\d\.\d\d bits\), [\d,]+ characters/s, \d+ s left"
+    )
+    assert figures.search(bars[-1])
+    assert max(map(cell_len, bars)) <= width - 2  # a terminal echoes ^C there
+    assert COLOUR.search(terminal.text)
+
+
+@pytest.mark.parametrize("width", [40, 30])
+def test_a_narrow_terminal_has_a_short_bar(
+    here: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    terminal = trained_on(here, monkeypatch, width)
+    bars = [line for line in terminal.lines if "━" in line]
+    assert re.search(r"━.* +\d+% \d\.\d\d nats, \d+ s left", bars[-1])
+    assert max(map(cell_len, terminal.lines)) <= width
+
+
+def test_a_tiny_terminal_is_no_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for width in (1, 7):
+        trained_on(here, monkeypatch, width)
+
+
+def test_what_it_writes_stands_on_one_line_each(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = trained_on(here, monkeypatch, 60)
+    assert terminal.lines.count("validation  what it writes") == 1
+    samples = [line for line in terminal.lines if re.match(r"\d\.\d{3} nats  ", line)]
+    assert len(samples) == 20
+    assert all(cell_len(line) <= 60 and line.endswith("…") for line in samples)
+
+
+def test_nothing_of_the_bar_is_left_at_the_end(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = trained_on(here, monkeypatch, 80)
+    assert terminal.text.index("validation: ") > terminal.text.rindex("━")
+    assert terminal.text.endswith("ricorda sample runs/my\r\n") or "runs/my" in terminal.lines[-1]
+
+
+def test_no_color_is_honoured(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = trained_on(here, monkeypatch, 80, NO_COLOR="1")
+    assert "━" in terminal.text
+    assert not COLOUR.search(terminal.text)
+
+
+def test_a_dumb_terminal_gets_no_bar(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = trained_on(here, monkeypatch, 80, TERM="dumb")
+    assert "\x1b" not in terminal.text
+
+
+def test_quiet(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trained_on(here, monkeypatch, 80, "--quiet").text == ""
+
+
+def test_lines_where_there_is_no_terminal(here: Path, call: Call) -> None:
+    _, _, err = call(*WORDS)
+    assert "\x1b" not in err
+    assert re.search(
+        r"^step 40: \d\.\d{3} nats \(\d\.\d\d bits\) in validation$", err, re.MULTILINE
+    )
+
+
+def test_the_reporter_suits_where_standard_error_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(reporter_for(quiet=True), Silent)
+    assert isinstance(reporter_for(quiet=False), Lines)
+    with Terminal(monkeypatch, 80):
+        assert isinstance(reporter_for(quiet=False), Bar)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert type(reporter_for(quiet=False)) is Silent
+
+
+def test_durations_and_figures_as_a_person_reads_them() -> None:
+    assert [clock(seconds) for seconds in (0, 45, 59.1, 60, 200, 7500)] == [
+        *("0 s", "45 s", "1:00", "1:00", "3:20", "2:05:00")
+    ]
+    assert in_nats_and_bits(1.54) == "1.540 nats (2.22 bits)"
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_the_table_of_runs(
+    here: Path, call: Call, monkeypatch: pytest.MonkeyPatch, colour: bool
+) -> None:
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in call("runs")[1]  # no terminal
