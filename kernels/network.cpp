@@ -155,7 +155,7 @@ void Network::add_embedded_weights(const NetworkTensors& tensors) {
     }
     instruction_set_->routines.multiply[int(Precision::float32)](
         weights.view(), {embedded.data(), stride, starts.data(), rows,
-                         static_cast<std::ptrdiff_t>(width), count, nullptr});
+                         static_cast<std::ptrdiff_t>(width), count, false, nullptr});
   }
 }
 
@@ -192,7 +192,7 @@ void Network::project_inputs(int layer, const std::uint32_t* ids, int rows,
   instruction_set_->routines.multiply[int(precision_)](
       weights.input_weights.view(),
       {workspace.inputs.data(), input_stride, workspace.same_start.data(),
-       workspace.gates.data() + first, width, rows, workspace.prepared.data()});
+       workspace.gates.data() + first, width, rows, false, workspace.prepared.data()});
 }
 
 void Network::look_up(const std::uint32_t* ids, int rows, Workspace& workspace) const {
@@ -224,9 +224,10 @@ void Network::run_layer(int layer, int steps, int streams, float* state,
     float* hidden = workspace.hidden.data() + first * padded_hidden;
     float* cells = has_cell ? workspace.cells.data() + first * padded_hidden : nullptr;
     instruction_set_->routines.multiply[int(precision_)](
-        weights,
-        {hidden_before, static_cast<std::ptrdiff_t>(padded_hidden), workspace.starts.data() + first,
-         gates, static_cast<std::ptrdiff_t>(width), streams, workspace.prepared.data()});
+        weights, {hidden_before, static_cast<std::ptrdiff_t>(padded_hidden),
+                  workspace.starts.data() + first, gates, static_cast<std::ptrdiff_t>(width),
+                  streams, workspace.backwards, workspace.prepared.data()});
+    workspace.backwards = !workspace.backwards;
     for (std::size_t s = 0; s < static_cast<std::size_t>(streams); ++s) {
       const std::size_t at = s * padded_hidden;
       CellStep step{gates + s * width, hidden_before + at,
@@ -256,7 +257,7 @@ void Network::compute_logits(const float* hidden, int rows, Workspace& workspace
   instruction_set_->routines.multiply[int(precision_)](
       output_weights_.view(),
       {hidden, shape_.padded_hidden(), workspace.same_start.data(), workspace.logits.data(),
-       shape_.padded_vocabulary(), rows, workspace.prepared.data()});
+       shape_.padded_vocabulary(), rows, false, workspace.prepared.data()});
 }
 
 std::size_t Network::step_bytes() const {

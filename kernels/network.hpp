@@ -62,6 +62,9 @@ struct Workspace {
   AlignedBuffer<float> gates;   // (T, B, W)
   AlignedBuffer<float> logits;  // (T, B, Vp)
   AlignedBuffer<unsigned char> prepared;
+  // Whether the next step reads the recurrent weights from their end, where the last one stopped:
+  // of weights that a cache can just not hold, it then still holds what comes first.
+  bool backwards = false;
   std::vector<const float*> starts;      // (T, B) rows that the recurrent products start from
   std::vector<const float*> same_start;  // (T, B) the same row for all
 };

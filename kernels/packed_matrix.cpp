@@ -29,11 +29,11 @@ struct RowPlace {
 };
 
 RowPlace place_of(int row, int rows, int padded_depth, int group) {
-  int panel = 0;
-  while (row >= panel + panel_rows(rows, panel)) panel += panel_rows(rows, panel);
-  const std::size_t start = static_cast<std::size_t>(panel) * padded_depth;
-  return {start + static_cast<std::size_t>(row - panel) * group,
-          static_cast<std::size_t>(panel_rows(rows, panel)) * group};
+  const int panel = std::min(row / panel_rows, panel_count(rows) - 1);
+  const int first = panel * panel_rows;
+  return {static_cast<std::size_t>(first) * padded_depth +
+              static_cast<std::size_t>(row - first) * group,
+          static_cast<std::size_t>(rows_of_panel(rows, panel)) * group};
 }
 
 }  // namespace

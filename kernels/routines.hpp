@@ -25,10 +25,12 @@ struct MatrixView {
   int depth;  // inputs of a row, padded to a multiple of `group`: 1, 2 or 4 weights side by side
 };
 
-// Rows of a panel that begins at `first`: four blocks, and up to seven in the last one, because
-// a panel of a single block would not keep the multipliers busy.
-constexpr int panel_rows(int rows, int first) {
-  return rows - first >= 8 * row_block ? 4 * row_block : rows - first;
+// Panels have 64 rows; the last one up to 112, because a panel of a single block would not keep the
+// multipliers busy.
+constexpr int panel_rows = 4 * row_block;
+constexpr int panel_count(int rows) { return rows < 2 * panel_rows ? 1 : rows / panel_rows; }
+constexpr int rows_of_panel(int rows, int panel) {
+  return panel + 1 < panel_count(rows) ? panel_rows : rows - panel * panel_rows;
 }
 
 // outputs[s][r] = starts[s][r] + sum over k of weights[r][k] inputs[s][k], k in ascending order.
@@ -40,6 +42,7 @@ struct Multiplication {
   float* outputs;              // (streams, rows)
   std::ptrdiff_t output_stride;
   int streams;
+  bool backwards;  // from the last panel to the first; makes no difference to the result
   void* prepared;  // room for the inputs in the product's precision: prepared_bytes(...)
 };
 

@@ -139,28 +139,34 @@ constexpr int next_share(int left, int most) {
   return (left + portions - 1) / portions;
 }
 
+// All streams' products with one panel, whose weights stay in the nearest cache meanwhile.
+template <class Arithmetic>
+void multiply_panel(const MatrixView& matrix, const Multiplication& task,
+                    const PreparedInputs<typename Arithmetic::Input>& inputs, int panel) {
+  using Weight = typename Arithmetic::Weight;
+  const int first = panel * panel_rows, rows = rows_of_panel(matrix.rows, panel);
+  const Weight* weights = static_cast<const Weight*>(matrix.weights) +
+                          static_cast<std::ptrdiff_t>(first) * matrix.depth;
+  const int most_vectors = task.streams == 1 ? tile_alone : tile_vectors;
+  for (int row = 0; row < rows;) {
+    const int vectors = next_share((rows - row) / width, most_vectors);
+    for (int stream = 0; stream < task.streams;) {
+      const int streams = next_share(task.streams - stream, tile_streams);
+      run(Tile<Arithmetic>{matrix, task, inputs, weights + row * Arithmetic::group, rows,
+                           first + row, stream},
+          vectors, streams);
+      stream += streams;
+    }
+    row += vectors * width;
+  }
+}
+
 template <class Arithmetic>
 void multiply(const MatrixView& matrix, const Multiplication& task) {
-  using Weight = typename Arithmetic::Weight;
   const auto inputs = Arithmetic::prepare(matrix, task);
-  const Weight* panel = static_cast<const Weight*>(matrix.weights);
-  const int most_vectors = task.streams == 1 ? tile_alone : tile_vectors;
-  for (int first = 0; first < matrix.rows;) {
-    const int rows = panel_rows(matrix.rows, first);
-    for (int row = 0; row < rows;) {
-      const int vectors = next_share((rows - row) / width, most_vectors);
-      for (int stream = 0; stream < task.streams;) {
-        const int streams = next_share(task.streams - stream, tile_streams);
-        const Weight* weights = panel + row * Arithmetic::group;
-        run(Tile<Arithmetic>{matrix, task, inputs, weights, rows, first + row, stream}, vectors,
-            streams);
-        stream += streams;
-      }
-      row += vectors * width;
-    }
-    panel += static_cast<std::ptrdiff_t>(rows) * matrix.depth;
-    first += rows;
-  }
+  const int panels = panel_count(matrix.rows);
+  for (int i = 0; i < panels; ++i)
+    multiply_panel<Arithmetic>(matrix, task, inputs, task.backwards ? panels - 1 - i : i);
 }
 
 }  // namespace ricorda::RICORDA_SET

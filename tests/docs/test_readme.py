@@ -11,7 +11,6 @@ import pytest
 
 from ricorda.cli.main import main
 
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 READMES = ["README.md", "README.it.md"]
 TEXT = "Once upon a time there was a small network that read a text.\n" * 40

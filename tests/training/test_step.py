@@ -1,5 +1,6 @@
 """One step: what it computes, what it carries, what it refuses."""
 
+import itertools
 import math
 
 import pytest
@@ -130,10 +131,10 @@ def test_the_learning_rate_warms_up_and_falls_to_its_floor() -> None:
     settings = configuration(learning_rate=0.1, warmup_steps=10, final_learning_rate=0.01)
     rates = [learning_rate(step, 110, settings) for step in range(111)]
     assert rates[0] == pytest.approx(0.1 / 11)
-    assert all(one < other for one, other in zip(rates[:10], rates[1:11], strict=True))
+    assert all(one < other for one, other in itertools.pairwise(rates[:11]))
     assert rates[10] == pytest.approx(0.1)
     assert rates[60] == pytest.approx(0.1 * (0.01 + 0.99 * 0.5))
-    assert all(one > other for one, other in zip(rates[10:], rates[11:], strict=False))
+    assert all(one > other for one, other in itertools.pairwise(rates[10:]))
     assert rates[110] == pytest.approx(0.001)
 
 
