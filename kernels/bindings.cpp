@@ -397,6 +397,7 @@ const char* name_of(Precision precision) {
 
 NB_MODULE(_kernels, module) {
   module.doc() = "The arithmetic of trained recurrent networks, in C++.";
+  nb::set_leak_warnings(false);  // objects alive at exit, after an error say, are no leak
   module.def("instruction_sets", &instruction_sets_python);
   module.def(
       "choose_instruction_set",

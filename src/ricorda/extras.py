@@ -16,9 +16,9 @@ def require_torch() -> None:
 
     Raises MissingExtra if PyTorch is not installed.
     """
-    if "torch" in sys.modules:
+    if sys.modules.get("torch") is not None:
         return
-    if importlib.util.find_spec("torch") is None:
+    if "torch" in sys.modules or importlib.util.find_spec("torch") is None:
         raise MissingExtra(
             "training needs PyTorch, which is not installed: pip install 'ricorda[train]'"
         )

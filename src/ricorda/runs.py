@@ -77,7 +77,7 @@ def new_run_folder(out: Path | None, text_name: str) -> RunFolder:
                 f"expected a new or an empty folder for the run, {out} holds other files"
             )
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _cannot_make(out, error) from error
     return folder
 
@@ -162,7 +162,6 @@ def _numbered(name: str) -> RunFolder:
             return RunFolder(path)
 
 
-def _cannot_make(folder: Path, error: OSError) -> RunError:
-    return RunError(
-        f"cannot make the run's folder {folder}: {error.strerror}; name another with --out"
-    )
+def _cannot_make(folder: Path, error: Exception) -> RunError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return RunError(f"cannot make the run's folder {folder}: {reason}; name another with --out")

@@ -117,6 +117,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "infinite.json": ('{"learning_rate": 1e999}', "learning_rate must be a finite number"),
     "null.json": ('{"vocabulary": null}', "vocabulary must be 'characters' or 'bytes'"),
     "two.toml": ("minutes = 1\nepochs = 2", "expected one budget, got --minutes and --epochs"),
+    "zero.toml": ('out = "a\\u0000b"', "cannot make the run's folder"),
     "run.json": ('{"training": 5, "made_with": {}}', "run.json is wrong at"),
     "run2.json": ('{"training": {}, "made_with": {}, "text": {}}', "run2.json is wrong at"),
 }

@@ -56,7 +56,7 @@ def learn_as_the_tutorial(seed: int, epochs: int = EPOCHS) -> Iterator[Moment]:
 
 
 def learn_as_ricorda(seed: int, steps: int = STEPS) -> Iterator[Moment]:
-    """Read the endless pattern in windows that begin, cold, anywhere; each passes a whole period."""
+    """Read the endless pattern in windows that begin, cold, anywhere; each outlasts a period."""
     configuration = TrainingConfiguration(
         model=NETWORK,
         budget=Budget(steps=steps),
