@@ -78,6 +78,7 @@ def steps() -> Iterator[Row]:
     ids = np.random.default_rng(2).integers(0, SYMBOLS, 40)
     cases: list[tuple[CellName, int, str]] = [
         ("rnn", 128, "float32"),
+        ("rnn", 128, "int8"),
         ("gru", 256, "float32"),
         ("lstm", 256, "float32"),
         ("lstm", 512, "bfloat16"),

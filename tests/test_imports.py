@@ -217,13 +217,16 @@ def test_without_torch_models_run(way: str, place: Path) -> None:
     assert "pip install 'ricorda[train]'" in done.stdout  # the doctor's advice
 
 
+@pytest.mark.parametrize("way", MISSING)
 @pytest.mark.parametrize(
     "words",
     [["train", "my.txt", "--steps", "1"], ["resume", "runs/tiny"], ["demo"]],
     ids=lambda words: words[0],
 )
-def test_without_torch_training_says_what_to_install(words: list[str], place: Path) -> None:
-    done = run(MISSING["not found"] + RUN, *words, cwd=place)
+def test_without_torch_training_says_what_to_install(
+    way: str, words: list[str], place: Path
+) -> None:
+    done = run(MISSING[way] + RUN, *words, cwd=place)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == (

@@ -8,6 +8,7 @@ Dimensions: B streams side by side, T time, V vocabulary, H hidden, L layers, S 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ Progress = tuple[
     NDArray[np.uint32],
     NDArray[np.float32],
     int,
-    str | None,
+    Literal["length", "stop", "not finite"] | None,
 ]
 """What a stream wrote in one call: its number; ids (n,); their log-probabilities (n,), or (0,) if
 not asked for; the most likely ids (n, N) and theirs (n, N); how many symbols it chose so far; and

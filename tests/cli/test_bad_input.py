@@ -131,7 +131,15 @@ def refused(result: tuple[int, str, str], told: str) -> None:
     assert "\x1b" not in err
 
 
+def test_validation_must_be_read_again(place: Path, call: Call) -> None:
+    os.mkfifo("pipe")
+    for name in ("-", "pipe"):
+        refused(call("train", "my.txt", "--validation", name), "got a pipe: save it first")
+    Path("pipe").unlink()
+
+
 MODELS = {
+    "no\x1b31m": r"no model file at no\x1b31m",
     "nothing.st": "no model file at nothing.st: give a model.safetensors or a run's folder",
     "my.txt": "my.txt is not a ricorda model file, or it is truncated or damaged",
     "empty.txt": "empty.txt is not a ricorda model file, or it is truncated or damaged",

@@ -56,6 +56,7 @@ def test_the_newest_run_the_folder_and_the_file_are_one(here: Path, call: Call) 
         {"texts": [], "validation": {}},
         {"texts": [1, None], "validation": {"nats_per_character": None, "bits_per_byte": "x"}},
         {"texts": ["a", "b", "c", "d", "e"]},
+        {"texts": ["\x1b]0;obey\x07"]},
     ],
     ids=str,
 )
@@ -69,6 +70,7 @@ def test_where_a_model_came_from_may_say_anything(
         code, out, err = call("info", "runs/tiny", *more)
         assert (code, err) == (0, "")
         assert "24" in out
+        assert "\x1b" not in out
 
 
 def test_a_wordy_model_is_told_shortly(here: Path, call: Call) -> None:

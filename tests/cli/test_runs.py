@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def test_a_run_that_has_not_ended(here: Path, call: Call) -> None:
     newest, _ = listed(call)
     assert newest == {
         "run": "runs/begun",
+        "model": "runs/begun/model.safetensors",
         "state": "not ended",
         "steps": 20,
         "characters_seen": 1000,
@@ -94,7 +96,7 @@ def test_a_run_that_has_not_ended(here: Path, call: Call) -> None:
 
 def test_a_run_that_has_only_begun(here: Path, call: Call) -> None:
     make_run("new")
-    assert listed(call)[0] == {"run": "runs/new", "state": "not ended"}
+    assert listed(call)[0]["state"] == "not ended"
     assert call("runs")[0] == 0
 
 
@@ -137,13 +139,33 @@ def test_another_folder(here: Path, call: Call) -> None:
     assert "no runs under nowhere/" in call("runs", "nowhere")[2]
 
 
-def test_a_narrow_terminal(here: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "30")
-    make_run("a-name-that-is-much-longer-than-the-terminal-is-wide", EVALUATION)
+LONG = "a-name-that-is-longer-than-a-narrow-terminal"
+
+
+@pytest.mark.parametrize("width, columns", [(100, 7), (40, 3), (30, 3)])
+def test_a_narrow_terminal_shows_what_matters(
+    here: Path, call: Call, monkeypatch: pytest.MonkeyPatch, width: int, columns: int
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": str(width)}.items():
+        monkeypatch.setenv(name, value)
+    make_run(LONG, EVALUATION)
     code, out, _ = call("runs")
     assert code == 0
-    folded = "".join(line.split()[0] for line in out.splitlines()[1:] if line.split())
-    assert "runs/a" in folded
+    heading, *lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
+    assert len(heading.split()) == columns
+    assert max(map(len, lines)) <= width
+    assert re.search(r"2\.5000 .*not ended", lines[0])
+    assert "…" not in out
+
+
+def test_names_are_whole_where_there_is_no_terminal(here: Path, call: Call) -> None:
+    make_run(LONG * 4, EVALUATION)
+    assert f"runs/{LONG * 4} " in call("runs")[1]
+
+
+def test_names_are_no_markup(here: Path, call: Call) -> None:
+    make_run("[red]", EVALUATION)
+    assert "runs/[red]" in call("runs")[1]
 
 
 def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path) -> None:

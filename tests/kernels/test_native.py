@@ -1,5 +1,6 @@
 """The kernels behind the Backend protocol, and texts by way of sessions."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -202,11 +203,54 @@ def test_a_stop_string_that_is_never_written_is_no_obstacle() -> None:
     assert stream.ended == "length"
 
 
-def test_a_network_that_overflows_is_an_error(make_case: MakeCase) -> None:
+def test_a_text_that_overflows_is_an_error_and_the_others_go_on(make_case: MakeCase) -> None:
     case = make_case(cell="rnn", nonlinearity="relu", hidden_size=16, vocabulary_size=8)
     session = native(case).session(CHARACTERS)
-    session.add(
-        np.array([1]), GenerationSettings(), state=np.full((1, 1, 1, 16), np.inf, np.float32)
-    )
+    settings = GenerationSettings(seed=1, length=9)
+    first = session.add(np.array([1]), settings)
+    session.add(np.array([1]), settings, state=np.full((1, 1, 1, 16), np.inf, np.float32))
+    last = session.add(np.array([1]), settings)
     with pytest.raises(ModelFileError, match="finite"):
-        session.advance()
+        session.advance(4)
+    assert len(session) == 2
+    pieces: dict[NativeStream, list[Piece]] = {first: [], last: []}
+    while collect(session, pieces, steps=4):
+        pass
+    texts = ["".join(piece.text for piece in pieces[stream]) for stream in (first, last)]
+    assert len(texts[0]) == 9
+    assert texts[0] == texts[1]
+
+
+def test_several_threads_may_use_one_session() -> None:
+    _, session = writing_models(CHARACTERS, "gru", seed=3)
+    pieces: dict[NativeStream, list[Piece]] = {}
+    lock = threading.Lock()
+
+    def work() -> None:
+        for _ in range(20):
+            stream = session.add(np.array([1]), GenerationSettings(seed=1, length=30))
+            with lock:
+                pieces.setdefault(stream, [])
+            for other, piece in session.advance(3):
+                if piece:
+                    with lock:
+                        pieces.setdefault(other, []).append(piece)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    while collect(session, pieces, steps=10):
+        pass
+    lengths = [sum(len(piece.text) for piece in found) for found in pieces.values()]
+    assert lengths == [30] * 80
+
+
+@pytest.mark.parametrize("wrong", [-1, 8, 2**32])
+def test_a_prompt_out_of_range_is_refused(wrong: int) -> None:
+    _, session = writing_models(CHARACTERS, "gru", seed=3)
+    with pytest.raises(VocabularyError):
+        session.add(np.array([1, wrong]), GenerationSettings())
+    with pytest.raises(VocabularyError):
+        session.add(np.array([1]), GenerationSettings(), before=np.array([wrong]))

@@ -53,15 +53,15 @@ def test_auto_is_not_always_the_same(make_case: MakeCase) -> None:
     best = next(iter(FASTEST_FIRST))
     if case.network().instruction_set != best:
         pytest.skip("this processor has no precision faster than float32")
-    assert NativeBackend(case.configuration, case.tensors).precision == "int8"
+    assert NativeBackend(case.configuration, case.tensors, "auto").precision == "int8"
     scale(case, 20)
-    assert NativeBackend(case.configuration, case.tensors).precision == "float32"
+    assert NativeBackend(case.configuration, case.tensors, "auto").precision == "float32"
 
 
 def test_what_overflows_stays_float32(make_case: MakeCase) -> None:
     case = make_case(cell="rnn", nonlinearity="relu", hidden_size=16)
     case.tensors["layers.0.weight_hh"] += 1e20
-    assert NativeBackend(case.configuration, case.tensors).precision == "float32"
+    assert NativeBackend(case.configuration, case.tensors, "auto").precision == "float32"
 
 
 def test_the_divergence_of_known_distributions() -> None:

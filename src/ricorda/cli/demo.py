@@ -47,8 +47,8 @@ def _tutorial(console: Console, seed: int) -> bool:
     from ricorda.training import demonstration as demo
 
     console.print("[bold]1. As the tutorial does it[/bold]")
-    console.print(f"One sequence, {demo.SEQUENCE}, read from its first character to its last")
-    console.print(f"{demo.EPOCHS:,} times: one-hot input, 128 tanh units, Adam at 0.005.\n")
+    console.print(f"One sequence, {demo.SEQUENCE}, is read {demo.EPOCHS:,} times from")
+    console.print("beginning to end: one-hot input, 128 tanh units, Adam at 0.005.\n")
     moments = demo.learn_as_the_tutorial(seed)
     for moment in _with_bar(console, moments, demo.EPOCHS):
         if moment.count % 100 == 0:

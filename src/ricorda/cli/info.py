@@ -12,6 +12,7 @@ from ricorda.cli.output import print_json
 from ricorda.models import ModelFile, read_model_file
 from ricorda.pages import fixed
 from ricorda.runs import RunFolder
+from ricorda.text.sources import displayed
 
 
 @click.command()
@@ -56,7 +57,7 @@ def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
     ]
     if isinstance(texts := training.get("texts"), list) and texts:
         more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
-        lines.append(("learned", f"{', '.join(map(str, texts[:3]))}{more}"))
+        lines.append(("learned", f"{', '.join(map(displayed, map(str, texts[:3])))}{more}"))
     if isinstance(figures := training.get("validation"), dict):
         lines.append(("validation", _figures(figures)))
     return lines

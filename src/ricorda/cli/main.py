@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (click.ClickException, RicordaError, OSError, MemoryError) as error:
-        print(f"ricorda: {' '.join(_message(error).split())}", file=sys.stderr)
+        print(f"ricorda: {_in_a_line(_message(error))}", file=sys.stderr)
         return 2 if isinstance(error, click.UsageError | InputError) else 1
     return result if isinstance(result, int) else 0
 
@@ -106,6 +106,13 @@ def _prepare_streams() -> None:
 
 def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _in_a_line(message: str) -> str:
+    """A message on one line, with what a terminal would obey, in a file's name say, spelled out."""
+    from ricorda.text.sources import displayed
+
+    return displayed(" ".join(message.split()))
 
 
 def _message(error: Exception) -> str:

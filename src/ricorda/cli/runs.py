@@ -5,12 +5,25 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ricorda.cli.output import print_json
 from ricorda.errors import RunError
 from ricorda.pages import fixed
 from ricorda.runs import RUNS, RunFolder, list_runs, read_rows
+
+NUMBERS = {
+    "nats": ("nats_per_character", 4),
+    "bits/byte": ("bits_per_byte", 3),
+    "steps": ("steps", 0),
+    "seconds": ("train_seconds", 0),
+    "parameters": ("parameters", 0),
+}
+"""The table's columns: the figure in metrics.jsonl, and its decimals."""
+
+WIDE = 80  # columns of a terminal that shows them all
+ENDLESS = 10_000  # columns where there is no terminal, so that no name is broken
 
 
 @click.command()
@@ -24,7 +37,7 @@ def command(folder: Path, as_json: bool) -> None:
     elif not rows:
         click.echo(f"no runs under {folder}/: train one with `ricorda train my.txt`", err=True)
     else:
-        Console().print(_table(rows))
+        _print_table(rows)
 
 
 def summary(run: RunFolder) -> dict[str, Any]:
@@ -35,11 +48,9 @@ def summary(run: RunFolder) -> dict[str, Any]:
             row |= _news(metrics, row.get("validation"))
     except (RunError, KeyError):  # the other runs are worth seeing all the same
         row["state"] = "damaged"
-    row |= {"model": str(run.model)} if run.model.is_file() else {}  # it may have been moved
-    return {
-        "run": str(run.path),
-        **{name: value for name, value in row.items() if name not in ("run", "event", "step")},
-    }
+    places = {"run": str(run.path), "model": str(run.model)}  # it may have been moved
+    figures = {name: value for name, value in row.items() if name not in (*places, "event", "step")}
+    return places | figures
 
 
 def _news(metrics: dict[str, Any], validation: dict[str, Any] | None) -> dict[str, Any]:
@@ -62,22 +73,19 @@ def _news(metrics: dict[str, Any], validation: dict[str, Any] | None) -> dict[st
     return {}
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    """The figures a person compares."""
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    """The figures a person compares; the two that matter most on a narrow terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=ENDLESS)
+    names = list(NUMBERS) if console.width >= WIDE else ["nats"]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("run", overflow="fold")
-    for name in ("nats", "bits/byte", "steps", "seconds", "parameters"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for row in rows:
-        validation = row.get("validation") or {}
-        table.add_row(
-            row["run"],
-            fixed(validation.get("nats_per_character"), 4),
-            fixed(validation.get("bits_per_byte"), 3),
-            fixed(row.get("steps"), 0),
-            fixed(row.get("train_seconds"), 0),
-            fixed(row.get("parameters"), 0),
-            row["state"],
-        )
-    return table
+        figures = {**row, **(row.get("validation") or {})}
+        shown = [fixed(figures.get(NUMBERS[name][0]), NUMBERS[name][1]) for name in names]
+        table.add_row(escape(row["run"]), *shown, row["state"])
+    console.print(table)

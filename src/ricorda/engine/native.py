@@ -1,17 +1,16 @@
 """The engine in C++ (`ricorda._kernels`), which runs at the speed of the processor's caches."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda import _kernels
 from ricorda.engine.backend import Array, Ids, Precision, State, Surprisals, zero_state
-from ricorda.engine.kernel_errors import kernel_errors
+from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel_ids
 from ricorda.engine.precision import fastest_network
 from ricorda.engine.session import NativeSession
-from ricorda.errors import ConfigurationError, VocabularyError
+from ricorda.errors import ConfigurationError
 from ricorda.models.configuration import CellName, ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary
 
@@ -36,7 +35,7 @@ class NativeBackend:
         self,
         configuration: ModelConfiguration,
         tensors: Mapping[str, Array],
-        precision: Precision = "auto",
+        precision: Precision = "float32",
         *,
         threads: int | None = None,
         kernels: str | None = None,
@@ -50,7 +49,7 @@ class NativeBackend:
         self.threads = _kernels.usable_cores() if threads is None else threads
         if self.threads < 1:
             raise ConfigurationError(f"threads must be at least 1, got {threads}")
-        packed = {name: _floats(tensor) for name, tensor in tensors.items()}
+        packed = {name: kernel_floats(tensor) for name, tensor in tensors.items()}
 
         def make(chosen: str) -> _kernels.Network:
             return make_network(configuration, packed, chosen, kernels or "")
@@ -85,9 +84,9 @@ class NativeBackend:
 
         Raises VocabularyError for an id that is not below V, ConfigurationError for a wrong shape.
         """
-        ids = self._checked(ids, 2)
+        ids = self._ids(ids, 2)
         with kernel_errors():
-            return self.network.forward(ids, _floats(state), self.threads)
+            return self.network.forward(ids, kernel_floats(state), self.threads)
 
     def score(
         self, ids: Ids, targets: Ids, state: State, alternatives: int = 0
@@ -97,10 +96,10 @@ class NativeBackend:
         ids and targets (B, T) -> surprisals in nats, the N most likely symbols and theirs, and the
         new state. Where a logit is not finite, a surprisal is NaN. Raises as `forward` does.
         """
-        ids, targets = self._checked(ids, 2), self._checked(targets, 2)
+        ids, targets = self._ids(ids, 2), self._ids(targets, 2)
         with kernel_errors():
             nats, best, best_nats, state = self.network.score(
-                ids, targets, _floats(state), alternatives, self.threads
+                ids, targets, kernel_floats(state), alternatives, self.threads
             )
         return Surprisals(nats, best, best_nats), state
 
@@ -110,22 +109,13 @@ class NativeBackend:
 
     def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
         """Read one stream, ids (T,), and keep every activation: arrays (T, L, H), new state."""
-        ids = self._checked(ids, 1)[np.newaxis]
+        ids = self._ids(ids, 1)[np.newaxis]
         with kernel_errors():
-            arrays, state = self.network.trace(ids, _floats(state))
+            arrays, state = self.network.trace(ids, kernel_floats(state))
         return dict(zip(TRACED[self.configuration.cell], arrays, strict=True)), state
 
-    def _checked(self, ids: Ids, dimensions: int) -> NDArray[np.uint32]:
-        """Turn ids of any integer type into those that the kernels take."""
-        array = np.asarray(ids)
-        if array.dtype.kind not in "iu" or array.ndim != dimensions:
-            raise ConfigurationError(
-                f"expected ids as integers in {dimensions} dimensions, "
-                f"got {array.dtype} of the shape {array.shape}"
-            )
-        if array.dtype.itemsize > 4 or array.dtype.kind == "i":
-            _check_range(array, self.configuration.vocabulary_size)
-        return np.ascontiguousarray(array, np.uint32)
+    def _ids(self, ids: Ids, dimensions: int) -> NDArray[np.uint32]:
+        return kernel_ids(ids, dimensions, self.configuration.vocabulary_size)
 
 
 def make_network(
@@ -152,14 +142,3 @@ def make_network(
 def instruction_sets() -> dict[str, str]:
     """Name the instruction sets that this processor has, the fastest first, and describe them."""
     return dict(_kernels.instruction_sets())
-
-
-def _floats(array: Array) -> NDArray[np.float32]:
-    return np.ascontiguousarray(array, np.float32)
-
-
-def _check_range(ids: NDArray[np.integer[Any]], vocabulary_size: int) -> None:
-    """Raise VocabularyError where a conversion to unsigned integers would hide a wrong id."""
-    if ids.size and (ids.min() < 0 or ids.max() >= vocabulary_size):
-        wrong = ids.min() if ids.min() < 0 else ids.max()
-        raise VocabularyError(f"ids must be at least 0 and below {vocabulary_size}, got {wrong}")

@@ -5,6 +5,7 @@ go, or on the number of threads. What it consists of is what `Generation` writes
 """
 
 import secrets
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ from ricorda.engine.generation import (
     Piece,
     WrittenSymbol,
 )
-from ricorda.engine.kernel_errors import kernel_errors
+from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel_ids
 from ricorda.engine.sampling import SamplingSettings, permitted_symbols
 from ricorda.engine.softmax import finite
 from ricorda.text.vocabulary import Vocabulary
@@ -42,15 +43,17 @@ class NativeStream:
         self._decoder = vocabulary.decoder()
         self._waiting: list[WrittenSymbol] = []
 
-    def take(self, progress: "_kernels.Progress") -> Piece | None:
-        """Turn what the kernels wrote into a piece of text; None if no character is complete.
-
-        Raises ModelFileError if the network's logits were not finite.
-        """
-        _, ids, log_probabilities, best, best_log_probabilities, self.written, ending = progress
-        if ending == "not finite":
-            finite(np.array([np.nan]))  # raises
-        self.ended = "length" if ending == "length" else "stop" if ending == "stop" else None
+    def take(
+        self,
+        ids: NDArray[np.uint32],
+        log_probabilities: NDArray[np.float32],
+        best: NDArray[np.uint32],
+        best_log_probabilities: NDArray[np.float32],
+        written: int,
+        ended: Ending | None,
+    ) -> Piece | None:
+        """Turn what the kernels wrote into a piece of text; None if no character is complete."""
+        self.written, self.ended = written, ended
         symbols = written_symbols(ids, log_probabilities, best, best_log_probabilities)
         if not self._one_by_one:
             return Piece(self._decoder.decode(ids), symbols) if symbols else None
@@ -83,6 +86,8 @@ class NativeSession:
         self._vocabulary = vocabulary
         self._session = _kernels.Session(network)
         self._streams: dict[int, NativeStream] = {}
+        self._found: list[tuple[NativeStream, Piece | None]] = []
+        self._lock = threading.Lock()
 
     def add(
         self,
@@ -98,38 +103,54 @@ class NativeSession:
         penalty looks at. Raises ConfigurationError if the settings leave no symbol.
         """
         seed = secrets.randbits(32) if settings.seed is None else settings.seed
-        with kernel_errors():
+        alternatives = -1 if settings.alternatives is None else settings.alternatives
+        with self._lock, kernel_errors():
             number = self._session.add(
-                np.ascontiguousarray(ids, np.uint32),
+                kernel_ids(ids, 1, self._vocabulary.size),
                 kernel_settings(settings, self._vocabulary),
                 min(settings.length, LARGEST_INTEGER),
                 seed,
                 settings.stream_index,
                 stop_sequences(settings.stop, self._vocabulary),
-                min(
-                    -1 if settings.alternatives is None else settings.alternatives, LARGEST_INTEGER
-                ),
-                None if state is None else np.ascontiguousarray(state, np.float32),
-                None if before is None else np.ascontiguousarray(before, np.uint32),
+                min(alternatives, LARGEST_INTEGER),
+                None if state is None else kernel_floats(state),
+                None if before is None else kernel_ids(before, 1, self._vocabulary.size),
             )
-        stream = NativeStream(number, seed, self._vocabulary)
-        stream.ended = None if settings.length else "length"
-        self._streams[number] = stream
+            stream = NativeStream(number, seed, self._vocabulary)
+            stream.ended = None if settings.length else "length"
+            self._streams[number] = stream
         return stream
 
     def advance(self, steps: int = 1) -> list[tuple[NativeStream, Piece | None]]:
         """Take up to `steps` steps in every stream that has not ended.
 
         In a step a stream reads a symbol of its prompt or, after that, chooses a new one. Returns
-        each of these streams with its new text. One that has ended stays until `remove`.
+        each of these streams with its new text. One that has ended stays until `remove`. Raises
+        ModelFileError if a stream's logits are not finite; that stream is removed, and what the
+        others wrote is handed back by the next call.
         """
-        return [
-            (self._streams[progress[0]], self._streams[progress[0]].take(progress))
-            for progress in self._session.advance(steps, self._threads)
-        ]
+        with self._lock:
+            failed = False
+            for progress in self._session.advance(steps, self._threads):
+                number, ids, chances, best, best_chances, written, ending = progress
+                stream = self._streams[number]
+                if ending == "not finite":
+                    self._forget(stream)
+                    failed = True
+                else:
+                    piece = stream.take(ids, chances, best, best_chances, written, ending)
+                    self._found.append((stream, piece))
+            if failed:
+                finite(np.array([np.nan]))  # raises
+            found, self._found = self._found, []
+        return found
 
     def remove(self, stream: NativeStream) -> None:
         """Forget a stream, whether it has ended or not."""
+        with self._lock:
+            self._forget(stream)
+
+    def _forget(self, stream: NativeStream) -> None:
         self._session.remove(stream.number)
         del self._streams[stream.number]
 

@@ -41,7 +41,12 @@ def locate(
             + (" and others" if len(left_out) > 1 else "")
         )
     if options.validation is not None:
-        find_sources([options.validation], encoding=options.encoding)
+        for source in find_sources([options.validation], encoding=options.encoding):
+            if source.size is None:
+                raise TextError(
+                    f"--validation {source.name}: expected a file, which a resumed run can read "
+                    "again, got a pipe: save it first"
+                )
     return sources
 
 

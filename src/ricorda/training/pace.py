@@ -77,7 +77,7 @@ class Pace:
     def replan(self, steps: int) -> int | None:
         """Another number of steps if the planned ones no longer suit the time left, else None.
 
-        It is raised in the first three quarters alone: later the learning rate is nearly down.
+        It is raised in the first nine tenths alone: later the learning rate is down.
         """
         if self.budget.minutes is None or self.total_steps is None:
             return None
@@ -88,7 +88,7 @@ class Pace:
         difference = (affordable - self.total_steps) * self.step_seconds
         if abs(difference) < TOLERATED * all_seconds:
             return None
-        if difference > 0 and steps > 0.75 * self.total_steps:
+        if difference > 0 and steps > 0.9 * self.total_steps:
             return None
         self.total_steps = affordable
         return affordable
