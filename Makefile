@@ -27,6 +27,24 @@ lint: $(VENV)/.tools
 	$(RUN)/mypy
 	$(RUN)/clang-format --dry-run --Werror $(KERNEL_FILES)
 
+# GCC's sanitizers are loaded before Python, which was not built with them.
+SANITIZERS = $$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so) \
+  $$(c++ -print-file-name=libstdc++.so)
+
+sanitize: $(VENV)/.tools
+	$(RUN)/cmake -S . -B build/sanitize -DRICORDA_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug \
+	  -DPython_EXECUTABLE=$(abspath $(RUN)/python)
+	$(RUN)/cmake --build build/sanitize -j2
+	rm -rf build/sanitize/package && mkdir -p build/sanitize/package
+	cp -r src/ricorda build/sanitize/package/ && rm -f build/sanitize/package/ricorda/*.so
+	cp build/sanitize/_kernels*.so build/sanitize/package/ricorda/
+	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitize/package \
+	  $(RUN)/python -m pytest tests/kernels
+
+bench: $(VENV)/.tools
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt onnxruntime
+	$(RUN)/ricorda bench engine
+
 # python3 -m venv needs Debian's python3-venv; its absence is told in one line.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

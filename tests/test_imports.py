@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,7 @@ def run(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
         capture_output=True,
         text=True,
         cwd=cwd,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
 
 

@@ -65,7 +65,7 @@ def start() -> Callable[..., "subprocess.Popen[bytes]"]:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
             [sys.executable, "-m", "ricorda", *map(str, words)],
-            env=os.environ | (environment or {}),
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | (environment or {}),
             **{**pipes, **options},
         )
 

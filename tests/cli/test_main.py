@@ -1,6 +1,7 @@
 """What holds for every command: help, exit codes, streams that are closed, full or not UTF-8."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,7 +126,12 @@ def test_a_reader_that_goes_away_ends_it_quietly(
 def test_closed_streams_are_no_error(here: Path, stream: str) -> None:
     close = {"stdout": ">&-", "stderr": "2>&-"}[stream]
     command = f'exec "$0" -m ricorda sample --length 5 --seed 1 {close}'
-    done = subprocess.run(["sh", "-c", command, sys.executable], check=False, capture_output=True)
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        check=False,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
     assert len(done.stdout) == (0 if stream == "stdout" else 6)
