@@ -169,7 +169,7 @@ def test_models(place: Path, call: Call, model: str) -> None:
 
 
 OPTIONS: list[tuple[list[str], str]] = [
-    ([*TRAIN, "--nonsense"], "No such option '--nonsense'"),
+    ([*TRAIN, "--nonsense"], "No such option"),
     ([*TRAIN, "--dropout", "1.5"], "'--dropout': expected a number, at least 0 and below 1"),
     ([*TRAIN, "--dropout", "-0.1"], "at least 0 and below 1, got '-0.1'"),
     ([*TRAIN, "--dropout", "nan"], "at least 0 and below 1, got 'nan'"),

@@ -49,8 +49,8 @@ def test_every_command_and_each_of_its_options_is_explained(call: Call, name: st
     [
         (["tarin"], "expected a command, got 'tarin': did you mean train?; see `ricorda --help`"),
         (["xyz"], "expected a command, got 'xyz'; see `ricorda --help`"),
-        (["sample", "--lenght", "3"], "No such option '--lenght'"),
-        (["--nonsense"], "No such option '--nonsense'"),
+        (["sample", "--lenght", "3"], "No such option"),
+        (["--nonsense"], "No such option"),
         (["info", "a", "b"], "Got unexpected extra argument (b); see `ricorda info --help`"),
         (["evaluate"], "Missing argument 'MODEL'; see `ricorda evaluate --help`"),
     ],

@@ -75,7 +75,7 @@ def test_a_bar_with_speed_loss_and_time_left(here: Path, width: int) -> None:
     bars = [line for line in terminal.lines if "━" in line]
     assert bars
     figures = re.compile(
-        r"━.* +\d+% \d\.\d+ nats \(\d\.\d\d bits\), [\d,]+ characters/s, \d+ s left"
+        r"━.* +\d+% \d\.\d+ nats \(\d\.\d\d bits\), [\d,]+ characters/s, (\d+ s|\d+:\d\d) left"
     )
     assert figures.search(bars[-1])
     assert max(map(cell_len, bars)) <= width - 2  # a terminal echoes ^C there
@@ -86,7 +86,7 @@ def test_a_bar_with_speed_loss_and_time_left(here: Path, width: int) -> None:
 def test_a_narrow_terminal_has_a_short_bar(here: Path, width: int) -> None:
     terminal = learn(width)
     bars = [line for line in terminal.lines if "━" in line]
-    assert re.search(r"━.* +\d+% \d\.\d\d nats, \d+ s left", bars[-1])
+    assert re.search(r"━.* +\d+% \d\.\d\d nats, (\d+ s|\d+:\d\d) left", bars[-1])
     assert max(map(cell_len, terminal.lines)) <= width
 
 
@@ -101,6 +101,13 @@ def test_what_it_writes_stands_on_one_line_each(here: Path) -> None:
     samples = [line for line in terminal.lines if re.match(r"\d\.\d{3} nats  ", line)]
     assert len(samples) == 20
     assert all(cell_len(line) <= 60 and line.endswith("…") for line in samples)
+
+
+def test_a_terminal_obeys_nothing_of_what_it_writes() -> None:
+    with Terminal(80) as terminal:
+        Bar().evaluated(1, 1.5, "a\x1b]0;obey\x07b\nc")
+    assert "\x1b]" not in terminal.text
+    assert r"1.500 nats  a\x1b]0;obey\x07b c" in terminal.lines
 
 
 def test_nothing_of_the_bar_is_left_at_the_end(here: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_machine_that_is_free_again_gets_more_steps_but_not_at_the_end(clock: 
     more = pace.replan(31)
     assert more is not None
     assert more > planned
-    pace.total_steps = 35
+    pace.total_steps = 33
     assert pace.replan(31) is None
 
 

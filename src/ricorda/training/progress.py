@@ -18,6 +18,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from ricorda.text.sources import displayed
+
 LINE_EVERY = 10.0  # seconds between lines where there is no terminal
 SHORTEST_BAR = 10  # columns, beside which the long figures must have room
 RIGHT_MARGIN = 3  # columns in which a terminal echoes ^C without breaking the bar's line
@@ -156,7 +158,7 @@ class Bar(Silent):
             heading = "validation  what it writes" if figure else "what it writes"
             self._console.print(heading, style="bold")
         self._evaluations += 1
-        line = Text(f"{figure}{' '.join(sample.split())}")
+        line = Text(f"{figure}{displayed(' '.join(sample.split()))}")
         line.stylize("dim", len(figure))
         self._console.print(line, no_wrap=True, overflow="ellipsis")
 
