@@ -10,9 +10,9 @@ from ricorda.errors import MissingExtra
 def require_torch() -> None:
     """See that PyTorch is there, before it is imported, and make its threads good neighbours.
 
-    Where another process wants a core, OpenMP's threads by default spin at their barriers and
-    slow training 20 to 50 times. Passive waiting costs little on a quiet machine and nearly
-    nothing then. OpenMP reads the setting once, when PyTorch is first imported.
+    Where another process wants a core, OpenMP's threads by default spin at their barriers until it
+    is free, which slows training many times. A short spin before they sleep costs nothing on a
+    quiet machine (docs/log.md). GNU's OpenMP reads the setting once, when PyTorch is imported.
 
     Raises MissingExtra if PyTorch is not installed.
     """
@@ -22,4 +22,4 @@ def require_torch() -> None:
         raise MissingExtra(
             "training needs PyTorch, which is not installed: pip install 'ricorda[train]'"
         )
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")

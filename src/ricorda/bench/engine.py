@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,13 @@ class Result:
 
     def as_json(self) -> dict[str, object]:
         """Every figure by name."""
-        return {"what": self.what, "peer": self.peer, "wanted": self.wanted, **asdict(self.ratio)}
+        return {
+            "what": self.what,
+            "against": self.peer,
+            "wanted": self.wanted,
+            "times": {name: getattr(self.ratio, name) for name in ("median", "least", "most")},
+            "seconds": {"ours": self.ratio.ours, "theirs": self.ratio.peer},
+        }
 
 
 @dataclass(frozen=True)
