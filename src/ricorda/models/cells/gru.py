@@ -35,9 +35,12 @@ class GRUCell(RecurrentCell):
         candidate = (from_input[2] + reset_gate * from_hidden[2]).tanh()
         return GRUState(update_gate * hidden + (1 - update_gate) * candidate)
 
-    def over_window(self, inputs: Tensor, state: State) -> tuple[Tensor, GRUState]:
+    def over_window(
+        self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
+    ) -> tuple[Tensor, GRUState]:
         """Advance T symbols: inputs (B, T, I) -> hidden of each step (B, T, H), state."""
+        weights = self.weights(weight_hh)
         outputs, hidden = torch.gru(
-            inputs, state[0][None], self.weights, True, 1, 0.0, self.training, False, True
+            inputs, state[0][None], weights, True, 1, 0.0, self.training, False, True
         )
         return outputs, GRUState(hidden[0])

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricorda.models.cells.base import RecurrentCell, State
+from ricorda.models.configuration import Initialisation
 
 
 class LSTMState(NamedTuple):
@@ -26,10 +27,16 @@ class LSTMCell(RecurrentCell):
     state_names: ClassVar[tuple[str, ...]] = LSTMState._fields
 
     @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None) -> Self:
-        """Draw the weights; the forget gate starts open, its bias 1 (Jozefowicz et al., 2015)."""
-        super().reset_parameters(generator)
-        self.bias_ih[self.hidden_size : 2 * self.hidden_size].fill_(1.0)
+    def reset_parameters(
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        initialisation: Initialisation = "orthogonal",
+        forget_bias: float = 1.0,
+    ) -> Self:
+        """Draw the weights; a forget_bias of 1 starts open (Jozefowicz et al., 2015)."""
+        super().reset_parameters(generator, initialisation=initialisation)
+        self.bias_ih[self.hidden_size : 2 * self.hidden_size].fill_(forget_bias)
         return self
 
     def forward(self, inputs: Tensor, state: State) -> LSTMState:
@@ -41,10 +48,12 @@ class LSTMCell(RecurrentCell):
         cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
         return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
 
-    def over_window(self, inputs: Tensor, state: State) -> tuple[Tensor, LSTMState]:
+    def over_window(
+        self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
+    ) -> tuple[Tensor, LSTMState]:
         """Advance T symbols: inputs (B, T, I) -> hidden of each step (B, T, H), state."""
-        initial = [part[None] for part in state]
+        initial, weights = [part[None] for part in state], self.weights(weight_hh)
         outputs, hidden, cell = torch.lstm(
-            inputs, initial, self.weights, True, 1, 0.0, self.training, False, True
+            inputs, initial, weights, True, 1, 0.0, self.training, False, True
         )
         return outputs, LSTMState(hidden[0], cell[0])

@@ -28,10 +28,13 @@ class RNNCell(RecurrentCell):
         total = total + F.linear(hidden, self.weight_hh, self.bias_hh)  # (B, H)
         return RNNState(total.tanh() if self.nonlinearity == "tanh" else total.relu())
 
-    def over_window(self, inputs: Tensor, state: State) -> tuple[Tensor, RNNState]:
+    def over_window(
+        self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
+    ) -> tuple[Tensor, RNNState]:
         """Advance T symbols: inputs (B, T, I) -> hidden of each step (B, T, H), state."""
         fused = torch.rnn_tanh if self.nonlinearity == "tanh" else torch.rnn_relu
+        weights = self.weights(weight_hh)
         outputs, hidden = fused(
-            inputs, state[0][None], self.weights, True, 1, 0.0, self.training, False, True
+            inputs, state[0][None], weights, True, 1, 0.0, self.training, False, True
         )
         return outputs, RNNState(hidden[0])
