@@ -185,11 +185,14 @@ OPTIONS: dict[str, Any] = {
     "num_layers": 2,
     "embedding_size": "onehot",
     "dropout": 0.25,
+    "recurrent_dropout": 0.15,
     "batch_size": 3,
     "window": 11,
     "learning_rate": 0.002,
     "weight_decay": 0.5,
     "clip_norm": 0.7,
+    "averaging": 0.9,
+    "initialisation": "uniform",
     "epochs": 0.5,
     "vocabulary": "bytes",
     "encoding": "latin-1",
@@ -201,7 +204,7 @@ OPTIONS: dict[str, Any] = {
     "precision": "float32",
     "threads": 1,
 }
-"""Every option but --out, --validation, --minutes and --steps."""
+"""Every option but --out, --validation, --minutes, --steps, and those that these exclude."""
 
 
 def test_every_option_reaches_the_run(here: Path, call: Call) -> None:
@@ -210,6 +213,13 @@ def test_every_option_reaches_the_run(here: Path, call: Call) -> None:
     assert (code, err) == (0, "")
     assert json.loads(out)["run"] == "deep/mine"
     assert settled(Path("deep/mine/config.json")) == OPTIONS
+
+
+def test_options_of_the_lstm_and_of_learned_vectors_reach_the_run(here: Path, call: Call) -> None:
+    words = ["--forget-bias", "-0.5", "--input-dropout", "0.3", *SHORT]
+    assert call("train", "my.txt", *words, "--quiet") == (0, "", "")
+    training = json.loads(Path("runs/my/config.json").read_text())["training"]
+    assert (training["forget_bias"], training["input_dropout"]) == (-0.5, 0.3)
 
 
 def _flag(name: str, value: Any) -> list[str]:

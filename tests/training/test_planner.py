@@ -30,6 +30,10 @@ def test_what_is_given_is_kept() -> None:
         "window": 11,
         "learning_rate": 0.5,
         "dropout": 0.0,
+        "input_dropout": 0.0,
+        "recurrent_dropout": 0.15,
+        "averaging": 0.99,
+        "initialisation": "uniform",
         "weight_decay": 0.0,
         "clip_norm": 2.0,
         "steps": 9,
@@ -43,6 +47,23 @@ def test_what_is_given_is_kept() -> None:
     chosen = plan(**given)
     settled = {**vars(chosen), **vars(chosen.model), **vars(chosen.budget)}
     assert {name: settled[name] for name in given} == given
+
+
+def test_what_other_cells_and_inputs_have_no_use_for_is_kept() -> None:
+    assert plan(forget_bias=0.0).forget_bias == 0
+    assert plan(input_dropout=0.3).input_dropout == 0.3
+
+
+def test_input_dropout_follows_dropout() -> None:
+    assert plan(dropout=0.25).input_dropout == 0.12
+    assert plan(dropout=0.0).input_dropout == 0
+    assert plan(dropout=0.25, embedding_size="onehot").input_dropout == 0
+
+
+def test_what_nothing_speaks_for_is_left_out() -> None:
+    chosen = plan()
+    assert (chosen.recurrent_dropout, chosen.averaging) == (0, 0)
+    assert (chosen.initialisation, chosen.forget_bias) == ("orthogonal", 1)
 
 
 def test_without_a_budget_it_is_three_minutes() -> None:

@@ -22,6 +22,9 @@ OPTIONS = [field.name for field in fields(TrainingOptions)]
 RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
 """Options of which one at most may be given."""
 
+ONE_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
+"""Options of one cell alone."""
+
 
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
@@ -113,8 +116,7 @@ def _options_of_run(path: Path) -> dict[str, Any]:
         for name, value in asdict(part).items()
     }
     names = set(OPTIONS) - {"validation", "validation_fraction"}  # these are the text's
-    if training.model.cell != "rnn":
-        names.remove("nonlinearity")
+    names -= {name for name, cell in ONE_CELL.items() if training.model.cell != cell}
     return {name: settled[name] for name in names & set(settled) if settled[name] is not None}
 
 
@@ -122,8 +124,10 @@ def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, A
     """A file's options but for those that the command line's leave no room for."""
     dropped = {name for rivals in RIVALS if rivals & set(given) for name in rivals}
     cell, cell_of_file = given.get("cell"), found.get("cell")
-    if cell not in (None, "rnn"):
-        dropped.add("nonlinearity")
+    if cell is not None:
+        dropped |= {name for name, its_cell in ONE_CELL.items() if cell != its_cell}
+    if given.get("embedding_size") == "onehot":
+        dropped.add("input_dropout")
     if None not in (cell, cell_of_file) and cell != cell_of_file:
         dropped.add("precision")  # not every cell has it
     return {name: value for name, value in found.items() if name not in dropped}

@@ -1,8 +1,9 @@
 """Checkpoints: all that lets a run go on as if it had never stopped.
 
 checkpoints/STEP/ holds `tensors.safetensors` (weights, the optimizer's moments, the carried state,
-the dropout generator) and `progress.json` (steps, seconds, the best so far). It is written beside
-its place and renamed, so that a folder with a number for a name is always whole.
+the averaged weights, the dropout generator) and `progress.json` (steps, seconds, the best so far).
+It is written beside its place and renamed, so that a folder with a number for a name is always
+whole.
 """
 
 import json
@@ -19,6 +20,7 @@ from torch import Tensor
 from ricorda.errors import RunError
 from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.training.average import WeightAverage
 
 KEPT = 2  # the newest checkpoints that stay
 
@@ -51,11 +53,12 @@ class Progress:
 
 @dataclass
 class Learner:
-    """What a step changes: the network, its optimizer, the streams' state."""
+    """What a step changes: the network, its optimizer, the streams' state, the average."""
 
     model: RecurrentLanguageModel
     optimizer: torch.optim.Optimizer
     state: list[State]
+    average: WeightAverage | None = None
 
 
 def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> Path:
@@ -110,6 +113,9 @@ def _gather(learner: Learner) -> dict[str, Tensor]:
     for layer, parts in enumerate(learner.state):
         for part, value in enumerate(parts):
             tensors[f"state.{layer}.{part}"] = value
+    if learner.average is not None:
+        for name, value in learner.average.state().items():
+            tensors[f"average.{name}"] = value
     if learner.model.generator is not None:
         tensors["generator"] = learner.model.generator.get_state()
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -130,5 +136,8 @@ def _scatter(tensors: dict[str, Tensor], learner: Learner) -> None:
         tuple(tensors[f"state.{layer}.{part}"].to(device) for part in range(len(parts)))
         for layer, parts in enumerate(learner.state)
     ]
+    if learner.average is not None:
+        average = {name: tensors[f"average.{name}"] for name in learner.average.state()}
+        learner.average.load_state(average)
     if model.generator is not None:
         model.generator.set_state(tensors["generator"])

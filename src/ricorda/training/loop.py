@@ -1,5 +1,6 @@
 """The loop: step, report, evaluate, sample, save, until the budget is spent."""
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,12 +14,13 @@ from ricorda.runs import RunFolder, append_row
 from ricorda.text import Vocabulary, WindowStream
 from ricorda.training.checkpoint import Learner, Progress, save_checkpoint
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.evaluation import Judgement, QuickEvaluation
 from ricorda.training.interruption import Interruption
+from ricorda.training.learner import take_step
 from ricorda.training.pace import Pace
 from ricorda.training.progress import Reporter
 from ricorda.training.schedule import learning_rate
-from ricorda.training.step import Batch, train_step
+from ricorda.training.step import Batch
 
 StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"]
 
@@ -97,15 +99,7 @@ class Loop:
         began = time.monotonic()
         progress, learner = self.progress, self.learner
         rate = learning_rate(progress.step, self.pace.total_steps, self.configuration)
-        for group in learner.optimizer.param_groups:
-            group["lr"] = rate
-        metrics, learner.state = train_step(
-            learner.model,
-            learner.optimizer,
-            self._batch(progress.step),
-            learner.state,
-            self.configuration,
-        )
+        metrics = take_step(learner, self._batch(progress.step), rate, self.configuration)
         progress.step += 1
         self._interval.nats += metrics.nats_per_symbol * self.symbols_per_character
         self._interval.gradient_norm += metrics.gradient_norm
@@ -150,43 +144,67 @@ class Loop:
     def _evaluate(self) -> None:
         """Judge the model, let it write, keep it if it is the best, save."""
         began = time.monotonic()
-        nats = None
-        if self.evaluation is not None:
-            nats = self.evaluation.nats_per_symbol(self.learner.model, self.configuration)
+        judgement = self._judge()
         self.progress.evaluated_step = self.progress.step
-        self._keep_if_best(nats)
-        sample = self._sample()
+        with self._weights(judgement):
+            self._keep_if_best(judgement)
+            sample = self._sample(judgement)
         append_row(self.folder.samples, {"step": self.progress.step, "text": sample})
-        per_character = None if nats is None else nats * self.symbols_per_character
-        self._row(event="evaluation", nats_per_character=per_character)
+        figures = judgement.figures(self.symbols_per_character)
+        per_character = figures["nats_per_character"]
+        self._row(event="evaluation", **figures)
         self._save()
         self.pace.evaluation_seconds = time.monotonic() - began
         self._interval.began += self.pace.evaluation_seconds
         self.reporter.evaluated(self.progress.step, per_character, sample)
 
-    def _keep_if_best(self, nats: float | None) -> None:
+    def _judge(self) -> Judgement:
+        """Judge the weights, and the averaged ones beside them."""
+        raw = self._nats_per_symbol()
+        if self.learner.average is None:
+            return Judgement(raw)
+        with self.learner.average.swapped_in(self.learner.model):
+            return Judgement(raw, self._nats_per_symbol(), has_average=True)
+
+    def _nats_per_symbol(self) -> float | None:
+        """The figure of the model as it is; None without a text to judge by."""
+        if self.evaluation is None:
+            return None
+        return self.evaluation.nats_per_symbol(self.learner.model, self.configuration)
+
+    def _weights(self, judgement: Judgement) -> contextlib.AbstractContextManager[None]:
+        """In this context the model has the weights that were judged to be the better ones."""
+        average = self.learner.average
+        if average is None or not judgement.averaged_is_better:
+            return contextlib.nullcontext()
+        return average.swapped_in(self.learner.model)
+
+    def _keep_if_best(self, judgement: Judgement) -> None:
         """Write the model file if nothing better was written; without validation, always."""
-        progress = self.progress
+        progress, nats = self.progress, judgement.nats_per_symbol
         best = progress.best_nats_per_symbol
         if nats is not None and best is not None and nats >= best:
             progress.evaluations_without_better += 1
             return
         progress.best_step, progress.best_nats_per_symbol = progress.step, nats
         progress.evaluations_without_better = 0
-        write_model_file(self.folder.model, self._model_file())
+        write_model_file(self.folder.model, self._model_file(judgement))
 
-    def _model_file(self) -> ModelFile:
+    def _model_file(self, judgement: Judgement | None = None) -> ModelFile:
         """The model as it is now."""
+        told: dict[str, Any] = {**self.provenance, "step": self.progress.step}
+        if judgement is not None and judgement.has_average:
+            told["averaged"] = judgement.averaged_is_better
         return ModelFile(
             self.configuration.model,
             self.vocabulary,
             self.learner.model.tensors(),
-            {**self.provenance, "step": self.progress.step},
+            told,
         )
 
-    def _sample(self) -> str:
+    def _sample(self, judgement: Judgement) -> str:
         """What the model writes from its start symbol; the seed never changes."""
-        file = self._model_file()
+        file = self._model_file(judgement)
         backend = ReferenceBackend(file.configuration, file.tensors)
         model = Model(file.configuration, file.vocabulary, backend, file.training)
         return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)

@@ -53,6 +53,9 @@ def choose(
     dropout = options.dropout
     if dropout is None:
         dropout = 0.0 if training_size < BY_HEART else _dropout(passes)
+    input_dropout = options.input_dropout
+    if input_dropout is None:
+        input_dropout = 0.0 if model.embedding_size == "onehot" else round(dropout / 2, 2)
     peak = LEARNING_RATE[cell] * min(1.5, (256 / hidden_size) ** 0.5) / num_layers**0.5
     return TrainingConfiguration(
         model=model,
@@ -61,8 +64,13 @@ def choose(
         window=window,
         learning_rate=options.learning_rate or float(f"{peak:.1e}"),
         dropout=dropout,
+        input_dropout=input_dropout,
+        recurrent_dropout=options.recurrent_dropout or 0.0,
         weight_decay=0.01 if options.weight_decay is None else options.weight_decay,
         clip_norm=options.clip_norm or 1.0,
+        averaging=options.averaging or 0.0,
+        initialisation=options.initialisation,
+        forget_bias=1.0 if options.forget_bias is None else options.forget_bias,
         warmup_steps=_warmup_steps(budget, training_size, batch_size * window),
         evaluations=_evaluations(budget),
         patience=options.patience,

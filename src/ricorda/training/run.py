@@ -11,7 +11,7 @@ import torch
 
 from ricorda.engine import Figures, Model, load
 from ricorda.errors import RunError, TextError
-from ricorda.models import ModelFile, RecurrentLanguageModel, read_model_file, write_model_file
+from ricorda.models import ModelFile, read_model_file, write_model_file
 from ricorda.runs import (
     RunFolder,
     append_row,
@@ -21,10 +21,11 @@ from ricorda.runs import (
     read_rows,
 )
 from ricorda.text import WindowStream
-from ricorda.training.checkpoint import Learner, Progress, load_checkpoint
+from ricorda.training.checkpoint import Progress, load_checkpoint
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.device import this_machine
 from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.learner import make_learner
 from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.material import (
     Material,
@@ -39,7 +40,6 @@ from ricorda.training.planner import choose
 from ricorda.training.progress import Reporter, clock, in_nats_and_bits, reporter_for
 from ricorda.training.record import RunRecord, TextRecord, new_record, read_record, write_record
 from ricorda.training.report import write_report
-from ricorda.training.step import make_optimizer
 from ricorda.validation import validated
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
@@ -189,12 +189,6 @@ def _set_up(
 ) -> Loop:
     """Make the network, its optimizer and streams; bring them back to the last checkpoint."""
     configuration = record.training
-    device = torch.device(configuration.device)
-    initial = torch.Generator().manual_seed(configuration.seed)
-    model = RecurrentLanguageModel(
-        configuration.model, dropout=configuration.dropout, generator=initial
-    ).to(device)
-    model.generator = torch.Generator(device).manual_seed(configuration.seed + 1)
     stream = WindowStream(
         material.training,
         batch_size=configuration.batch_size,
@@ -202,8 +196,7 @@ def _set_up(
         seed=configuration.seed,
         reset_probability=configuration.reset_probability,
     )
-    state = model.initial_state(configuration.batch_size)
-    learner = Learner(model, make_optimizer(model, configuration), state)
+    learner = make_learner(configuration)
     progress = Progress()
     if resumed:
         progress = load_checkpoint(folder.checkpoints, learner)

@@ -1,0 +1,49 @@
+"""What learns: made from a configuration, and taken one step on."""
+
+import torch
+
+from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.training.average import WeightAverage
+from ricorda.training.checkpoint import Learner
+from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.step import Batch, StepMetrics, make_optimizer, train_step
+
+
+def make_learner(configuration: TrainingConfiguration) -> Learner:
+    """Draw the network's weights; its optimizer and the streams' state are as at the beginning."""
+    device = torch.device(configuration.device)
+    initial = torch.Generator().manual_seed(configuration.seed)
+    model = RecurrentLanguageModel(
+        configuration.model,
+        dropout=configuration.dropout,
+        input_dropout=configuration.input_dropout,
+        recurrent_dropout=configuration.recurrent_dropout,
+        initialisation=configuration.initialisation,
+        forget_bias=configuration.forget_bias,
+        generator=initial,
+    ).to(device)
+    model.generator = torch.Generator(device).manual_seed(configuration.seed + 1)
+    averaging = configuration.averaging
+    return Learner(
+        model,
+        make_optimizer(model, configuration),
+        model.initial_state(configuration.batch_size),
+        WeightAverage(model, averaging) if averaging else None,
+    )
+
+
+def take_step(
+    learner: Learner, batch: Batch, learning_rate: float, configuration: TrainingConfiguration
+) -> StepMetrics:
+    """Take one step of a run: weights, optimizer, state and average move on.
+
+    Raises NonFiniteLoss, before any weight changes, if the gradient is not finite.
+    """
+    for group in learner.optimizer.param_groups:
+        group["lr"] = learning_rate
+    metrics, learner.state = train_step(
+        learner.model, learner.optimizer, batch, learner.state, configuration
+    )
+    if learner.average is not None:
+        learner.average.update(learner.model)
+    return metrics
