@@ -146,7 +146,7 @@ def test_recurrent_weights_are_dropped_once_a_window_and_the_others_scaled_up(
     own = model.cells[0].weight_hh
     dropped = weight_hh == 0
     assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.04)
-    torch.testing.assert_close(weight_hh[~dropped], own[~dropped] / 0.75)
+    torch.testing.assert_close(weight_hh[~dropped], own[~dropped] / 0.75, rtol=1e-4, atol=0)
     logits.square().sum().backward()
     assert own.grad is not None
     assert not own.grad[dropped].any()
@@ -169,7 +169,9 @@ def test_input_dropout_makes_a_symbol_the_same_wherever_it_stands() -> None:
     table = model.kept[0]
     dropped = table == 0
     assert dropped.float().mean().item() == pytest.approx(0.4, abs=0.08)
-    torch.testing.assert_close(table[~dropped], model.embedding.weight[~dropped] / 0.6)
+    torch.testing.assert_close(
+        table[~dropped], model.embedding.weight[~dropped] / 0.6, rtol=1e-4, atol=0
+    )
     torch.testing.assert_close(logits[0, 0], logits[1, 0])  # of the same symbol, from zero
 
     model.kept = []

@@ -12,6 +12,7 @@ from torch.nn.utils import skip_init
 from ricorda.models.cells import CELLS, RecurrentCell
 from ricorda.models.cells.base import State
 from ricorda.models.configuration import Initialisation, ModelConfiguration
+from ricorda.models.dropout import dropout_mask
 
 
 class RecurrentLanguageModel(nn.Module):
@@ -149,6 +150,4 @@ class RecurrentLanguageModel(nn.Module):
         """Inverted dropout by the model's own generator."""
         if not self.training or probability == 0.0:
             return values
-        keep = 1.0 - probability
-        mask = torch.empty_like(values).bernoulli_(keep, generator=self.generator)
-        return values * mask.div_(keep)
+        return values * dropout_mask(values, probability, self.generator)
