@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import ricorda
+from ricorda.cli.forecast import print_forecast
 from ricorda.cli.options import options_from
 from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
@@ -35,10 +36,20 @@ ONE_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
     help="Read options from a TOML or JSON file, or from an earlier run; "
     "those on the command line win.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the plan, every setting, and the steps, memory and time to expect; write nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
-    texts: tuple[str, ...], config: Path | None, as_json: bool, quiet: bool, **options: Any
+    texts: tuple[str, ...],
+    config: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> int:
     """Learn a text: files, folders, patterns, or - for standard input.
 
@@ -49,10 +60,17 @@ def command(
     \b
     ricorda train my.txt
     ricorda train poems/ --minutes 10 --out runs/poems
+    ricorda train my.txt --minutes 10 --dry-run
     """
     given = {name: value for name, value in options.items() if value is not None}
     if config is not None:
         given = with_options_of(config, given)
+    if dry_run:
+        require_torch()
+        from ricorda.training.forecast import forecast
+
+        print_forecast(forecast(*texts, quiet=quiet, **given), as_json=as_json)
+        return 0
     return report_run(ricorda.train(*texts, quiet=quiet, **given), as_json=as_json)
 
 

@@ -31,8 +31,8 @@ class WeightAverage:
         """Take in the weights after a step."""
         self.steps += 1
         kept = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        weights = [self._in(model, name) for name in self.tensors]
-        torch._foreach_lerp_(list(self.tensors.values()), weights, 1.0 - kept)
+        for name, averaged in self.tensors.items():
+            averaged.lerp_(self._in(model, name), 1.0 - kept)
 
     @contextlib.contextmanager
     def swapped_in(self, model: RecurrentLanguageModel) -> Iterator[None]:

@@ -1,7 +1,10 @@
 """What this machine offers to training."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -38,28 +41,52 @@ def _fast_bfloat16(device: str) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def check_memory(configuration: TrainingConfiguration, training_size: int) -> None:
-    """Refuse a training that this machine cannot hold, before the system ends the process.
+class MemoryNeed(NamedTuple):
+    """The bytes that a training needs at least, float32, besides PyTorch itself."""
 
-    training_size is the number of symbols to learn from, which no window is longer than. Counted
-    low: the weights, their gradients and AdamW's two moments; of one window the logits with their
-    gradients, and what each layer keeps to go back through time. All are float32.
-    Raises ConfigurationError, naming the options to lower.
+    learner: int
+    """The weights, their gradients, AdamW's two moments, and the averaged weights."""
+
+    window: int
+    """Of one window the logits with their gradients, and what layers keep to go back in time."""
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.learner + self.window
+
+
+def memory_need(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
+    """Count, low, what a training needs.
+
+    training_size is the number of symbols to learn from, which no window is longer than.
     """
     model = configuration.model
-    learner = 4 * 4 * model.parameters
+    copies = 5 if configuration.averaging else 4
     places = configuration.batch_size * min(configuration.window, training_size)
     kept = model.num_layers * model.hidden_size * (model.gates + model.state_parts)
-    window = 4 * places * (2 * model.vocabulary_size + kept)
+    return MemoryNeed(
+        learner=4 * copies * model.parameters,
+        window=4 * places * (2 * model.vocabulary_size + kept),
+    )
+
+
+def check_memory(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
+    """Refuse a training that this machine cannot hold, before the system ends the process.
+
+    Hands back what it needs. Raises ConfigurationError, naming the options to lower.
+    """
+    need = memory_need(configuration, training_size)
     memory = memory_of(configuration.device)
-    if learner + window > memory:
+    if need.total > memory:
         options = "--hidden-size, --num-layers or --embedding-size"
-        if window > learner:
+        if need.window > need.learner:
             options = "--batch-size, --window or --hidden-size"
         raise ConfigurationError(
             f"expected a training that fits in {_gigabytes(memory)} of memory, got one that "
-            f"needs at least {_gigabytes(learner + window)}: lower {options}"
+            f"needs at least {_gigabytes(need.total)}: lower {options}"
         )
+    return need
 
 
 def memory_of(device: str) -> int:
@@ -74,3 +101,14 @@ def memory_of(device: str) -> int:
 
 def _gigabytes(count: int) -> str:
     return f"{count / 1e9:,.0f} GB"
+
+
+@contextlib.contextmanager
+def computing_with(threads: int) -> Iterator[None]:
+    """Compute with so many threads, then with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,8 +1,10 @@
 """What learns: made from a configuration, and taken one step on."""
 
+import numpy as np
 import torch
 
 from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.text.windows import Window
 from ricorda.training.average import WeightAverage
 from ricorda.training.checkpoint import Learner
 from ricorda.training.configuration import TrainingConfiguration
@@ -29,6 +31,18 @@ def make_learner(configuration: TrainingConfiguration) -> Learner:
         make_optimizer(model, configuration),
         model.initial_state(configuration.batch_size),
         WeightAverage(model, averaging) if averaging else None,
+    )
+
+
+def to_batch(window: Window, device: str) -> Batch:
+    """Bring a window to the device."""
+    restart = None
+    if window.restart.any():
+        restart = torch.from_numpy(window.restart.astype(np.float32)).to(device)
+    return Batch(
+        torch.from_numpy(window.inputs).to(device),
+        torch.from_numpy(window.targets).to(device),
+        restart,
     )
 
 

@@ -5,9 +5,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import torch
-
 from ricorda.engine import Model, ReferenceBackend
 from ricorda.models import ModelFile, write_model_file
 from ricorda.runs import RunFolder, append_row
@@ -16,11 +13,10 @@ from ricorda.training.checkpoint import Learner, Progress, save_checkpoint
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.evaluation import Judgement, QuickEvaluation
 from ricorda.training.interruption import Interruption
-from ricorda.training.learner import take_step
+from ricorda.training.learner import take_step, to_batch
 from ricorda.training.pace import Pace
 from ricorda.training.progress import Reporter
 from ricorda.training.schedule import learning_rate
-from ricorda.training.step import Batch
 
 StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"]
 
@@ -99,26 +95,14 @@ class Loop:
         began = time.monotonic()
         progress, learner = self.progress, self.learner
         rate = learning_rate(progress.step, self.pace.total_steps, self.configuration)
-        metrics = take_step(learner, self._batch(progress.step), rate, self.configuration)
+        batch = to_batch(self.stream.window_at(progress.step), self.configuration.device)
+        metrics = take_step(learner, batch, rate, self.configuration)
         progress.step += 1
         self._interval.nats += metrics.nats_per_symbol * self.symbols_per_character
         self._interval.gradient_norm += metrics.gradient_norm
         self._interval.steps += 1
         self.pace.stepped(time.monotonic() - began)
         self._report(rate)
-
-    def _batch(self, step: int) -> Batch:
-        """The step's window on the device."""
-        window = self.stream.window_at(step)
-        device = self.configuration.device
-        restart = None
-        if window.restart.any():
-            restart = torch.from_numpy(window.restart.astype(np.float32)).to(device)
-        return Batch(
-            torch.from_numpy(window.inputs).to(device),
-            torch.from_numpy(window.targets).to(device),
-            restart,
-        )
 
     def _report(self, rate: float) -> None:
         """Move the bar; now and then add a row to metrics.jsonl."""

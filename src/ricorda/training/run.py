@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ricorda.engine import Figures, Model, load
 from ricorda.errors import RunError, TextError
 from ricorda.models import ModelFile, read_model_file, write_model_file
@@ -23,8 +21,9 @@ from ricorda.runs import (
 from ricorda.text import WindowStream
 from ricorda.training.checkpoint import Progress, load_checkpoint
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.device import this_machine
+from ricorda.training.device import computing_with, this_machine
 from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.forecast import settle
 from ricorda.training.learner import make_learner
 from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.material import (
@@ -36,7 +35,6 @@ from ricorda.training.material import (
 )
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
-from ricorda.training.planner import choose
 from ricorda.training.progress import Reporter, clock, in_nats_and_bits, reporter_for
 from ricorda.training.record import RunRecord, TextRecord, new_record, read_record, write_record
 from ricorda.training.report import write_report
@@ -80,15 +78,10 @@ def train(
     with _removed_on_error(folder):
         sources = keep_passing(sources, folder.path)
         material = read_material(sources, folder.path, given, report.say)
-        configuration = choose(
-            given,
-            training_size=len(material.training),
-            vocabulary_size=material.text.vocabulary.size,
-            machine=machine,
-        )
+        configuration = settle(given, material, machine)
         record = new_record(_text_record(material, given), configuration)
         write_record(folder, record)
-    report.say(describe(folder, material, configuration))
+    report.say(f"{describe(material, configuration)}\nrun: {folder.path}")
     return _learn(folder, record, material, report, resumed=False)
 
 
@@ -111,8 +104,8 @@ def resume(
     return _learn(place, record, material, report, resumed=True)
 
 
-def describe(folder: RunFolder, material: Material, configuration: TrainingConfiguration) -> str:
-    """Say what will be learned, and every setting, chosen or given."""
+def describe(material: Material, configuration: TrainingConfiguration) -> str:
+    """Say what will be learned, and how, chosen or given."""
     model, vocabulary = configuration.model, material.text.vocabulary
     validation = 0 if material.validation is None else len(material.validation)
     embedding = model.embedding_size
@@ -123,12 +116,18 @@ def describe(folder: RunFolder, material: Material, configuration: TrainingConfi
         f"{'one-hot input' if embedding == 'onehot' else f'embedding {embedding}'}, "
         f"{model.parameters:,} parameters; {configuration.budget}\n"
         f"batch size {configuration.batch_size}, window {configuration.window}, "
-        f"learning rate {configuration.learning_rate:g}, dropout {configuration.dropout:g}, "
-        f"weight decay {configuration.weight_decay:g}, clip norm {configuration.clip_norm:g}, "
+        f"learning rate {configuration.learning_rate:g}, "
+        f"weight decay {configuration.weight_decay:g}, clip norm {configuration.clip_norm:g}\n"
+        f"dropout {configuration.dropout:g}, of inputs {configuration.input_dropout:g}, of "
+        f"recurrent weights {configuration.recurrent_dropout:g}; "
+        f"{_averaging(configuration.averaging)}\n"
         f"{configuration.precision} on {configuration.device}, "
-        f"{configuration.threads} threads, seed {configuration.seed}\n"
-        f"run: {folder.path}"
+        f"{configuration.threads} threads, seed {configuration.seed}"
     )
+
+
+def _averaging(share: float) -> str:
+    return f"weights averaged, keeping {share:g}" if share else "weights not averaged"
 
 
 @contextlib.contextmanager
@@ -160,7 +159,7 @@ def _learn(
 ) -> Run:
     """Set up, fit, judge, and write down."""
     configuration = record.training
-    with _threads(configuration.threads):
+    with computing_with(configuration.threads):
         loop = _set_up(folder, record, material, report, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
@@ -171,17 +170,6 @@ def _learn(
     write_report(folder, record, metrics)
     _say_result(report, metrics)
     return Run(folder.path, metrics, signal_number)
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Any:
-    """Compute with so many threads, then with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _set_up(
