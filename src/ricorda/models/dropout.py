@@ -9,8 +9,8 @@ LEVELS = 1 << 16  # probabilities are multiples of 1/65536: each number's fate i
 def dropout_mask(like: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
     """Zeros with a probability between 0 and 1, else 1 / (1 - probability): shape, type of like.
 
-    The probability is rounded to a multiple of 1/65536, never to 0 or 1. PyTorch's own Bernoulli
-    numbers take ten times as long on a CPU.
+    The probability is rounded to a multiple of 1/65536, never to 0 or 1. Masks of PyTorch's
+    own Bernoulli numbers take five times as long on a CPU (docs/log.md).
     """
     dropped = min(max(round(probability * LEVELS), 1), LEVELS - 1)
     count = like.numel()

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ricorda.errors import TextError
+from ricorda.models import ModelFile
 from ricorda.text import WindowStream
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.device import check_memory, computing_with, memory_need, this_machine
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.learner import make_learner
+from ricorda.training.loop import write_sample
 from ricorda.training.material import Material, keep_passing, locate, read_material
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
@@ -126,13 +128,16 @@ def _expect(material: Material, configuration: TrainingConfiguration) -> Forecas
 
 
 def _evaluation_seconds(material: Material, configuration: TrainingConfiguration) -> float:
-    """What one evaluation takes: of two networks where weights are averaged."""
-    if material.validation is None:
-        return 0.0
-    evaluation = QuickEvaluation(material.validation, configuration.device)
+    """What one evaluation takes with its sample; where weights are averaged, two are judged."""
     model = make_learner(configuration).model
+    judgements = 2 if configuration.averaging else 1
+    seconds = 0.0
     with computing_with(configuration.threads):
+        if material.validation is not None:
+            evaluation = QuickEvaluation(material.validation, configuration.device)
+            began = time.monotonic()
+            evaluation.nats_per_symbol(model, configuration)
+            seconds = judgements * (time.monotonic() - began)
         began = time.monotonic()
-        evaluation.nats_per_symbol(model, configuration)
-        seconds = time.monotonic() - began
-    return 2 * seconds if configuration.averaging else seconds
+        write_sample(ModelFile(configuration.model, material.text.vocabulary, model.tensors(), {}))
+    return seconds + time.monotonic() - began

@@ -26,6 +26,13 @@ SAMPLE_LENGTH = 200  # symbols
 SAMPLE_SEED = 1  # always the same, so that one sees the same text improve
 
 
+def write_sample(file: ModelFile) -> str:
+    """What a model writes from its start symbol; the seed never changes."""
+    backend = ReferenceBackend(file.configuration, file.tensors)
+    model = Model(file.configuration, file.vocabulary, backend, file.training)
+    return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
+
+
 @dataclass
 class _Interval:
     """What is averaged between two rows of metrics.jsonl."""
@@ -132,7 +139,7 @@ class Loop:
         self.progress.evaluated_step = self.progress.step
         with self._weights(judgement):
             self._keep_if_best(judgement)
-            sample = self._sample(judgement)
+            sample = write_sample(self._model_file(judgement))
         append_row(self.folder.samples, {"step": self.progress.step, "text": sample})
         figures = judgement.figures(self.symbols_per_character)
         per_character = figures["nats_per_character"]
@@ -185,13 +192,6 @@ class Loop:
             self.learner.model.tensors(),
             told,
         )
-
-    def _sample(self, judgement: Judgement) -> str:
-        """What the model writes from its start symbol; the seed never changes."""
-        file = self._model_file(judgement)
-        backend = ReferenceBackend(file.configuration, file.tensors)
-        model = Model(file.configuration, file.vocabulary, backend, file.training)
-        return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
 
     def _replan(self) -> None:
         """Take fewer or more steps if the machine's speed has changed."""
