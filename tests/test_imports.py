@@ -22,11 +22,12 @@ BELOW: dict[str, set[str]] = {
     "runs": {"errors"},
     "text": {"errors"},
     "validation": {"errors"},
-    "models": {"errors", "lazy", "text", "validation"},
+    "models": {"_kernels", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},
     "insight": {"engine", "errors", "models", "pages", "text"},
     "training": {
-        *("engine", "errors", "extras", "lazy", "models", "pages", "runs", "text", "validation")
+        *("_kernels", "engine", "errors", "extras", "lazy", "models", "pages"),
+        *("runs", "text", "validation"),
     },
 }
 """What each part may import besides itself and the version in `ricorda`."""

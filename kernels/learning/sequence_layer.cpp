@@ -77,7 +77,9 @@ void SequenceLayer::read_gradients(Group& group, const float* outputs,
   LayerPass& pass = group.pass;
   const int hidden = size_.hidden_size, width = size_.hidden();
   float* first = pass.hidden_gradient();
-  std::fill_n(first, pass.state_size(), 0.0f);
+  // all of it where rows are padded: a step that went wrong may have left NaN there
+  std::fill_n(first, hidden < width ? (steps_ + 1) * pass.state_size() : pass.state_size(), 0.0f);
+  if (size_.has_cell()) std::fill_n(pass.cell_gradient(), pass.state_size(), 0.0f);
   each_row(group.first, group.streams, steps_, hidden, width,
            [&](std::size_t theirs, std::size_t ours) {
              std::copy_n(outputs + theirs, hidden, first + pass.state_size() + ours);

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from ricorda.models.configuration import CellName
 from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
 from ricorda.training.planner import Machine
 
-MACHINE = Machine(device="cpu", threads=2, bfloat16=True)
+MACHINE = Machine(device="cpu", threads=2, bfloat16=frozenset({"rnn", "gru", "lstm"}))
 
 
 def plan(
@@ -114,17 +115,17 @@ def test_any_text_and_budget_gets_a_sensible_plan(
 
 
 @pytest.mark.parametrize(
-    "cell, device, has_bfloat16, precision",
+    "cell, faster, precision",
     [
-        ("lstm", "cpu", True, "bfloat16"),
-        ("lstm", "cpu", False, "float32"),
-        ("gru", "cpu", True, "float32"),
-        ("rnn", "cpu", True, "float32"),
-        ("gru", "cuda", True, "bfloat16"),
+        ("lstm", {"lstm"}, "bfloat16"),
+        ("lstm", set(), "float32"),
+        ("gru", {"lstm"}, "float32"),
+        ("rnn", {"lstm"}, "float32"),
+        ("gru", {"rnn", "gru", "lstm"}, "bfloat16"),
     ],
 )
 def test_bfloat16_is_taken_where_it_is_faster(
-    cell: str, device: str, has_bfloat16: bool, precision: str
+    cell: CellName, faster: set[CellName], precision: str
 ) -> None:
-    machine = Machine(device=device, threads=1, bfloat16=has_bfloat16)
+    machine = Machine(device="cpu", threads=1, bfloat16=frozenset(faster))
     assert plan(machine=machine, cell=cell).precision == precision

@@ -26,11 +26,15 @@ class WeightAverage:
         }
         """The averaged weights, float32, by the model's names."""
 
+    def next_kept(self) -> float:
+        """The share of itself that the average keeps at the next step."""
+        return min(self.decay, (2 + self.steps) / (11 + self.steps))
+
     @torch.no_grad()
     def update(self, model: RecurrentLanguageModel) -> None:
         """Take in the weights after a step."""
+        kept = self.next_kept()
         self.steps += 1
-        kept = min(self.decay, (1 + self.steps) / (10 + self.steps))
         for name, averaged in self.tensors.items():
             averaged.lerp_(self._in(model, name), 1.0 - kept)
 

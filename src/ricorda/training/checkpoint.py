@@ -21,6 +21,7 @@ from ricorda.errors import RunError
 from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
+from ricorda.training.fused import FusedStep, Moments
 
 KEPT = 2  # the newest checkpoints that stay
 
@@ -56,9 +57,11 @@ class Learner:
     """What a step changes: the network, its optimizer, the streams' state, the average."""
 
     model: RecurrentLanguageModel
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | Moments
     state: list[State]
     average: WeightAverage | None = None
+    fused: FusedStep | None = None
+    """The kernels' step, once one was taken."""
 
 
 def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> Path:

@@ -107,5 +107,8 @@ class TrainingConfiguration:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the matrix products; weights and states stay float32."""
 
+    kernels: Literal["auto", "off"] = "auto"
+    """Who computes on a processor: the C++ kernels where they can, or PyTorch."""
+
     threads: Annotated[int, Field(ge=1)] = 1
-    """PyTorch's threads on the processor."""
+    """Threads on the processor."""

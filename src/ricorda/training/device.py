@@ -9,7 +9,10 @@ from typing import NamedTuple
 import torch
 
 from ricorda.errors import ConfigurationError
+from ricorda.models.cells import window_kernel
+from ricorda.models.configuration import GATES, CellName
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.fused import learns_bfloat16
 from ricorda.training.options import TrainingOptions
 from ricorda.training.planner import Machine
 
@@ -17,7 +20,7 @@ from ricorda.training.planner import Machine
 def this_machine(options: TrainingOptions) -> Machine:
     """Look at the machine, hold the options against it.
 
-    Raises ConfigurationError for a GPU that is not there, and for bfloat16 where PyTorch has none.
+    Raises ConfigurationError for a GPU that is not there, and for bfloat16 where a cell has none.
     """
     has_gpu = torch.cuda.is_available()
     if options.device == "cuda" and not has_gpu:
@@ -25,20 +28,29 @@ def this_machine(options: TrainingOptions) -> Machine:
             "--device cuda: PyTorch finds no CUDA GPU here; give --device cpu or leave it out"
         )
     device = "cuda" if has_gpu and options.device != "cpu" else "cpu"
-    if device == "cpu" and options.precision == "bfloat16" and options.cell in ("rnn", "gru"):
+    bfloat16 = _fast_bfloat16(device, kernels=options.kernels == "auto")
+    if (
+        device == "cpu"
+        and options.precision == "bfloat16"
+        and options.cell not in {None, *bfloat16}
+    ):
         raise ConfigurationError(
-            f"--precision bfloat16: PyTorch computes {options.cell} in float32 alone on a CPU; "
-            "leave --precision out, or take --cell lstm"
+            f"--precision bfloat16: {options.cell} is computed in float32 alone on this "
+            "processor; leave --precision out, or take --cell lstm"
         )
-    return Machine(device=device, threads=torch.get_num_threads(), bfloat16=_fast_bfloat16(device))
+    return Machine(device=device, threads=torch.get_num_threads(), bfloat16=bfloat16)
 
 
-def _fast_bfloat16(device: str) -> bool:
-    """Whether the device has instructions for products of bfloat16."""
+def _fast_bfloat16(device: str, *, kernels: bool) -> frozenset[CellName]:
+    """The cells that are learned faster in bfloat16 than in float32."""
     if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+        return frozenset(GATES) if has else frozenset()
+    if kernels and learns_bfloat16():
+        return frozenset(GATES)
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    has = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return frozenset[CellName](["lstm"] if has else [])  # PyTorch has it for the LSTM alone
 
 
 class MemoryNeed(NamedTuple):
@@ -104,11 +116,12 @@ def _gigabytes(count: int) -> str:
 
 
 @contextlib.contextmanager
-def computing_with(threads: int) -> Iterator[None]:
-    """Compute with so many threads, then with as many as before."""
+def computing_with(configuration: TrainingConfiguration) -> Iterator[None]:
+    """Within, compute with a run's threads, and with the kernels or without; then as before."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(configuration.threads)
     try:
-        yield
+        with window_kernel.switched(on=configuration.kernels == "auto"):
+            yield
     finally:
         torch.set_num_threads(before)

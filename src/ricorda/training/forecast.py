@@ -132,7 +132,7 @@ def _evaluation_seconds(material: Material, configuration: TrainingConfiguration
     model = make_learner(configuration).model
     judgements = 2 if configuration.averaging else 1
     seconds = 0.0
-    with computing_with(configuration.threads):
+    with computing_with(configuration):
         if material.validation is not None:
             evaluation = QuickEvaluation(material.validation, configuration.device)
             began = time.monotonic()

@@ -5,6 +5,7 @@ import torch
 
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.text.windows import Window
+from ricorda.training import fused
 from ricorda.training.average import WeightAverage
 from ricorda.training.checkpoint import Learner
 from ricorda.training.configuration import TrainingConfiguration
@@ -28,7 +29,9 @@ def make_learner(configuration: TrainingConfiguration) -> Learner:
     averaging = configuration.averaging
     return Learner(
         model,
-        make_optimizer(model, configuration),
+        fused.Moments()
+        if fused.applies_to(configuration)
+        else make_optimizer(model, configuration),
         model.initial_state(configuration.batch_size),
         WeightAverage(model, averaging) if averaging else None,
     )
@@ -53,6 +56,8 @@ def take_step(
 
     Raises NonFiniteLoss, before any weight changes, if the gradient is not finite.
     """
+    if isinstance(learner.optimizer, fused.Moments):
+        return _take_fused_step(learner, learner.optimizer, batch, learning_rate, configuration)
     for group in learner.optimizer.param_groups:
         group["lr"] = learning_rate
     metrics, learner.state = train_step(
@@ -61,3 +66,16 @@ def take_step(
     if learner.average is not None:
         learner.average.update(learner.model)
     return metrics
+
+
+def _take_fused_step(
+    learner: Learner,
+    moments: fused.Moments,
+    batch: Batch,
+    learning_rate: float,
+    configuration: TrainingConfiguration,
+) -> StepMetrics:
+    """Take the step by the kernels, which change the weights in their place."""
+    if learner.fused is None:
+        learner.fused = fused.FusedStep(learner.model, moments, learner.average, configuration)
+    return learner.fused.take(batch, learner.state, learning_rate)

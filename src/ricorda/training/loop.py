@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ricorda.engine import Model, ReferenceBackend
+from ricorda.engine import Model, make_backend
 from ricorda.models import ModelFile, write_model_file
 from ricorda.runs import RunFolder, append_row
 from ricorda.text import Vocabulary, WindowStream
@@ -28,7 +28,7 @@ SAMPLE_SEED = 1  # always the same, so that one sees the same text improve
 
 def write_sample(file: ModelFile) -> str:
     """What a model writes from its start symbol; the seed never changes."""
-    backend = ReferenceBackend(file.configuration, file.tensors)
+    backend = make_backend(file.configuration, file.tensors)
     model = Model(file.configuration, file.vocabulary, backend, file.training)
     return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
 

@@ -107,6 +107,9 @@ class TrainingOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where it is faster."""
 
+    kernels: Literal["auto", "off"] = "auto"
+    """Who computes on a processor: auto takes the C++ kernels, off leaves it to PyTorch."""
+
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Processor threads to compute with."""
 

@@ -159,7 +159,7 @@ def _learn(
 ) -> Run:
     """Set up, fit, judge, and write down."""
     configuration = record.training
-    with computing_with(configuration.threads):
+    with computing_with(configuration):
         loop = _set_up(folder, record, material, report, resumed=resumed)
         try:
             reason, signal_number = loop.fit()

@@ -23,7 +23,7 @@ def measure_speed(
     ids (N,) is the text to learn; without it, random symbols are. It takes longer than `seconds`
     only where the first step alone does. The first steps are left out.
     """
-    with computing_with(configuration.threads):
+    with computing_with(configuration):
         return _measure(configuration, _random_ids(configuration) if ids is None else ids, seconds)
 
 

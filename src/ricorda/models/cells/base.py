@@ -1,12 +1,14 @@
 """What every recurrent cell has: four tensors, one step, and the same step over a whole window."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from ricorda.models.configuration import Initialisation
+from ricorda.models.cells import window_kernel
+from ricorda.models.configuration import CellName, Initialisation
 
 State: TypeAlias = tuple[Tensor, ...]
 """What a layer carries from step to step: tensors of (B, H), hidden first."""
@@ -18,15 +20,22 @@ class RecurrentCell(nn.Module, ABC):
     Its weights go in and out of `torch.nn.LSTMCell` (GRUCell, RNNCell) with `load_state_dict`, and
     of a layer K of `torch.nn.LSTM` by adding `_lK` to each name.
 
-    `forward` is one step, written as its equation. `over_window` is the same over T symbols by
-    PyTorch's fused kernel. The tests hold each to the other.
+    `forward` is one step, written as its equation. `over_window` is the same over T symbols, by the
+    C++ kernels where they apply, else by PyTorch's fused operation, `by_torch`. The tests hold each
+    to the others.
     """
+
+    name: ClassVar[CellName]
+    """What a configuration calls it."""
 
     gates: ClassVar[int]
     """G, how many blocks of H rows the stacked weights have."""
 
     state_names: ClassVar[tuple[str, ...]]
     """What the state's parts are called, hidden first."""
+
+    state_type: ClassVar[Callable[..., State]]
+    """The named tuple that holds them."""
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
         super().__init__()
@@ -80,7 +89,6 @@ class RecurrentCell(nn.Module, ABC):
     def forward(self, inputs: Tensor, state: State) -> State:
         """Advance one symbol: inputs (B, I), state of (B, H) -> new state."""
 
-    @abstractmethod
     def over_window(
         self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
     ) -> tuple[Tensor, State]:
@@ -88,3 +96,14 @@ class RecurrentCell(nn.Module, ABC):
 
         weight_hh: recurrent weights to use in place of the cell's own, thinned out by dropout say.
         """
+        weights = self.weights(weight_hh)
+        if not window_kernel.applies_to(inputs, state):
+            return self.by_torch(inputs, state, weights)
+        outputs, after = window_kernel.over_window(
+            self.name, self.nonlinearity, inputs, state, weights
+        )
+        return outputs, self.state_type(*after)
+
+    @abstractmethod
+    def by_torch(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
+        """Advance T symbols by PyTorch: inputs (B, T, I), state -> hidden (B, T, H), state."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricorda.models.cells.base import RecurrentCell, State
-from ricorda.models.configuration import Initialisation
+from ricorda.models.configuration import CellName, Initialisation
 
 
 class LSTMState(NamedTuple):
@@ -23,8 +23,10 @@ class LSTMCell(RecurrentCell):
     Stacked gate order: input, forget, candidate, output, as in torch.nn.LSTMCell.
     """
 
+    name: ClassVar[CellName] = "lstm"
     gates: ClassVar[int] = 4
     state_names: ClassVar[tuple[str, ...]] = LSTMState._fields
+    state_type = LSTMState
 
     @torch.no_grad()
     def reset_parameters(
@@ -48,11 +50,11 @@ class LSTMCell(RecurrentCell):
         cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
         return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
 
-    def over_window(
-        self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
+    def by_torch(
+        self, inputs: Tensor, state: State, weights: list[Tensor]
     ) -> tuple[Tensor, LSTMState]:
-        """Advance T symbols: inputs (B, T, I) -> hidden of each step (B, T, H), state."""
-        initial, weights = [part[None] for part in state], self.weights(weight_hh)
+        """Advance T symbols by PyTorch: inputs (B, T, I), state -> hidden (B, T, H), state."""
+        initial = [part[None] for part in state]
         outputs, hidden, cell = torch.lstm(
             inputs, initial, weights, True, 1, 0.0, self.training, False, True
         )

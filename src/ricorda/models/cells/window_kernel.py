@@ -6,14 +6,12 @@ in bfloat16 with float32 sums, where the processor multiplies it; states stay fl
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-from ricorda.models.cells.base import State
 
 try:
     from ricorda import _kernels
@@ -22,6 +20,7 @@ except ImportError:  # installed without a compiler
 
 if TYPE_CHECKING:
     from ricorda._kernels import SequenceLayer
+    from ricorda.models.cells.base import State
 
 KEPT = 4  # unused layers of a size that stay for the next window
 Size = tuple[str, str, int, int, int, int, str, int]
@@ -41,7 +40,7 @@ def switched(*, on: bool) -> Iterator[None]:
         _enabled = before
 
 
-def applies_to(inputs: Tensor, state: State) -> bool:
+def applies_to(inputs: Tensor, state: "State") -> bool:
     """Whether the kernels can read these inputs: on the processor, in float32 or bfloat16."""
     kinds = (torch.float32, torch.bfloat16)
     return (
@@ -62,13 +61,14 @@ def precision() -> str:
 
 
 def over_window(
-    cell: str, nonlinearity: str, inputs: Tensor, state: State, weights: list[Tensor]
-) -> tuple[Tensor, State]:
+    cell: str, nonlinearity: str, inputs: Tensor, state: "State", weights: list[Tensor]
+) -> tuple[Tensor, "State"]:
     """Advance T symbols: inputs (B, T, I), state of (B, H) -> hidden (B, T, H), state.
 
     weights are weight_ih, weight_hh, bias_ih, bias_hh in torch.nn's layout.
     """
-    outputs, *after = _Window.apply(cell, nonlinearity, precision(), inputs, *weights, *state)
+    apply: Callable[..., tuple[Tensor, ...]] = _Window.apply
+    outputs, *after = apply(cell, nonlinearity, precision(), inputs, *weights, *state)
     return outputs, tuple(after)
 
 
@@ -98,7 +98,7 @@ class _Window(torch.autograd.Function):
         return outputs, *after
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, outputs: Tensor, *after: Tensor) -> tuple[Tensor | None, ...]:
         layer = ctx.layer
         if layer is None:
