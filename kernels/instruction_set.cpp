@@ -72,6 +72,8 @@ RICORDA_DECLARE_PRODUCT(avx512_vnni, int8)
 RICORDA_DECLARE_PRODUCT(avx512_bf16, bfloat16)
 namespace ricorda::avx512_bf16 {
 void multiply_rounded(const MatrixView&, const Multiplication&, const std::uint16_t*);
+void pack_block_bfloat16(const BlockToPack&);
+void transpose_bfloat16(const Transposition&);
 }
 #endif
 #endif
@@ -124,6 +126,8 @@ void add_x86_sets(std::vector<InstructionSet>& sets) {
   if (has.bf16) {
     routines.multiply[int(Precision::bfloat16)] = avx512_bf16::multiply_bfloat16;
     routines.multiply_rounded = avx512_bf16::multiply_rounded;
+    routines.pack_block[int(Precision::bfloat16)] = avx512_bf16::pack_block_bfloat16;
+    routines.transpose[int(Precision::bfloat16)] = avx512_bf16::transpose_bfloat16;
   }
 #else
   has.bf16 = false;

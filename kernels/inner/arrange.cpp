@@ -71,6 +71,30 @@ RICORDA_INLINE std::uint32_t pair_of(float first, float second) {
   return (rounded(first) >> 16) | (rounded(second) & 0xffff0000u);
 }
 
+// `side` pairs, of two lines or of one line's neighbours.
+#if defined(RICORDA_BF16)
+RICORDA_INLINE __m512i both_rounded(const float* lower, const float* upper) {
+  return same_bits<__m512i>(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(upper), _mm512_loadu_ps(lower)));
+}
+RICORDA_INLINE void pairs_of_lines(const float* first, const float* second, std::uint32_t* pairs) {
+  alignas(64) static constexpr std::uint16_t order[2 * side] = {
+      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  _mm512_storeu_si512(pairs, _mm512_permutexvar_epi16(_mm512_load_si512(order),
+                                                      both_rounded(first, second)));
+}
+RICORDA_INLINE void pairs_in_line(const float* line, std::uint32_t* pairs) {
+  _mm512_storeu_si512(pairs, both_rounded(line, line + side));
+}
+#else
+RICORDA_INLINE void pairs_of_lines(const float* first, const float* second, std::uint32_t* pairs) {
+  for (int j = 0; j < side; ++j) pairs[j] = pair_of(first[j], second[j]);
+}
+RICORDA_INLINE void pairs_in_line(const float* line, std::uint32_t* pairs) {
+  for (int j = 0; j < side; ++j) pairs[j] = pair_of(line[2 * j], line[2 * j + 1]);
+}
+#endif
+
 // `lines` lines of floats, `stride` apart, of which `count` elements are taken; the rest is zero.
 struct Lines {
   const float* source;
@@ -102,7 +126,7 @@ RICORDA_INLINE void take_pairs_of_lines(const Lines& from, Tile& tile) {
     const float* first = from.source + 2 * i * from.stride;
     const float* second = first + from.stride;
     if (2 * i + 1 < from.lines && count == side) {
-      for (int j = 0; j < side; ++j) tile.words[i][j] = pair_of(first[j], second[j]);
+      pairs_of_lines(first, second, tile.words[i]);
     } else {
       for (int j = 0; j < side; ++j) {
         const bool inside = j < count;
@@ -118,7 +142,7 @@ RICORDA_INLINE void take_pairs_in_lines(const Lines& from, Tile& tile) {
   for (int i = 0; i < side; ++i) {
     const float* line = from.source + i * from.stride;
     if (i < from.lines && from.count >= 2 * side) {
-      for (int j = 0; j < side; ++j) tile.words[i][j] = pair_of(line[2 * j], line[2 * j + 1]);
+      pairs_in_line(line, tile.words[i]);
     } else {
       for (int j = 0; j < side; ++j) {
         const bool inside = i < from.lines;
