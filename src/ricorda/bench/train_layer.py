@@ -64,7 +64,7 @@ def measure(
         by_torch = passes(layer, batch_size, window, by_kernel=False)
         by_kernel = passes(layer, batch_size, window, by_kernel=True)
         ratio = compare(by_kernel, by_torch, rounds)
-        what = f"{case.cell} {case.hidden_size}, a layer forwards and backwards, "
+        what = f"{case.cell} {case.hidden_size}, layer forwards and backwards, "
         yield _result(what + "float32", "PyTorch float32", ratio, case.float32, operations)
         if has_bfloat16:
             by_kernel = passes(layer, batch_size, window, by_kernel=True, bfloat16=True)

@@ -31,7 +31,7 @@ def measure(text: Path, minutes: float) -> Result:
             ]
         )
     return Result(
-        f"ricorda train {text.name} --minutes {minutes:g}: peak memory",
+        f"ricorda train {text.name} --minutes {minutes:g}: peak memory, MB",
         "a limit",
         Ratio(megabytes, megabytes, megabytes),
         700,

@@ -47,11 +47,11 @@ class Workload:
 
 def measure(workload: Workload) -> Iterator[Result]:
     """Our slowdown, and PyTorch's."""
-    what = f"a training step, lstm {workload.hidden_size}, beside a busy process: slowdown"
+    what = f"step of lstm {workload.hidden_size} beside a busy process, slowdown of"
     ours = _in_its_own_process(workload, "ricorda")
-    yield Result(what, "ricorda when quiet", ours, 3, at_most=True)
+    yield Result(f"{what} ricorda", "itself when quiet", ours, 3, at_most=True)
     theirs = _in_its_own_process(workload, "torch")
-    yield Result(what.replace("step", "step by PyTorch"), "PyTorch when quiet", theirs)
+    yield Result(f"{what} PyTorch", "itself when quiet", theirs)
 
 
 def slowdown(step: Callable[[], None], seconds: float, rounds: int) -> Ratio:

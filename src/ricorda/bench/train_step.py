@@ -98,8 +98,8 @@ def measure_share(configuration: TrainingConfiguration, matrix_size: int, rounds
     assert ratio.peer is not None
     model = configuration.model
     return Result(
-        f"a training step, {model.cell} {model.hidden_size}, batch {configuration.batch_size}, "
-        f"window {configuration.window}: share of the product's rate",
+        f"step of {model.cell} {model.hidden_size}, batch {configuration.batch_size}, window "
+        f"{configuration.window}: share of a product's rate",
         f"torch.mm {matrix_size}, {configuration.precision}",
         ratio.scaled(of_step / of_product),
         0.6,

@@ -64,7 +64,7 @@ def _first_exact(epochs: int, rounds: int, say: Callable[[str], None]) -> Result
         pairs.append((ours[0], theirs[0]))
         reached_after.append((ours[1] or epochs, theirs[1] or epochs))
     return Result(
-        f"time to the first exact continuation of `a`, {rounds} seeds",
+        f"the first exact continuation of `a`, {rounds} seeds",
         PEER,
         ratio_of(pairs),
         40,

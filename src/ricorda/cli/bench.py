@@ -1,5 +1,6 @@
 """`ricorda bench`: this machine's figures, each with its peer."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ricorda.bench.result import Result
 
 PARTS = ("tutorial", "layers", "share", "neighbour", "target", "memory")
+FILE_WIDTH = 160
 
 
 @click.group()
@@ -93,7 +95,10 @@ def train(
     require_torch()
     from ricorda.bench import nanogpt as peer
     from ricorda.bench.train import run
+    from ricorda.text import find_sources
 
+    if text is not None:
+        find_sources([str(text)])
     if nanogpt is not None:
         peer.check(nanogpt)
     results = run(
@@ -148,7 +153,9 @@ def _show(name: str, results: "Iterable[Result]", *, as_json: bool) -> None:
     if as_json:
         print_json({name: [result.as_json() for result in kept]})
     else:
-        Console().print(_table(kept))
+        # A file has no width: lines long enough not to be broken.
+        width = None if sys.stdout.isatty() else FILE_WIDTH
+        Console(width=width).print(_table(kept))
 
 
 def _table(results: "list[Result]") -> Table:
@@ -156,7 +163,7 @@ def _table(results: "list[Result]") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("what")
     table.add_column("against")
-    for name in ("figure", "least", "most", "wanted", "ours, us", "theirs, us"):
+    for name in ("figure", "least", "most", "wanted", "ours", "theirs"):
         table.add_column(name, justify="right")
     for each in results:
         ratio = each.ratio
@@ -165,10 +172,7 @@ def _table(results: "list[Result]") -> Table:
             each.peer,
             *(f"{value:,.2f}" for value in (ratio.median, ratio.least, ratio.most)),
             _wanted(each),
-            *(
-                "" if seconds is None else f"{seconds * 1e6:,.1f}"
-                for seconds in (ratio.ours, ratio.peer)
-            ),
+            *(_speed(each, side) for side in ("ours", "theirs")),
         )
     return table
 
@@ -178,3 +182,17 @@ def _wanted(result: "Result") -> str:
     if result.wanted is None:
         return ""
     return f"{'at most' if result.at_most else 'at least'} {result.wanted:g}"
+
+
+def _speed(result: "Result", side: str) -> str:
+    """What one side reaches: arithmetic a second where it was counted, else seconds."""
+    rate = result.details.get(f"gigaflops_a_second_{side}")
+    if rate is not None:
+        return f"{rate:,.0f} GFLOP/s"
+    seconds = result.ratio.ours if side == "ours" else result.ratio.peer
+    if seconds is None:
+        return ""
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "us")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:,.1f} {unit}"
+    return f"{seconds * 1e6:.2f} us"
