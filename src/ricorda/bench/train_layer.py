@@ -12,8 +12,7 @@ import torch
 from ricorda import _kernels
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio, compare
-from ricorda.models import window_kernel
-from ricorda.models.cells import CELLS
+from ricorda.models.cells import CELLS, window_kernel
 from ricorda.models.cells.base import RecurrentCell
 from ricorda.models.configuration import CellName
 
@@ -91,12 +90,6 @@ def passes(
     weights = layer.weights()
     gradient = torch.randn(batch_size, window, layer.hidden_size, generator=random)
     gradients: dict[torch.dtype, torch.Tensor] = {}  # in each type that outputs come in
-    name = layer_name(layer)
-
-    def forward() -> torch.Tensor:
-        if by_kernel:
-            return window_kernel.over_window(name, layer.nonlinearity, inputs, state, weights)[0]
-        return layer.over_window(inputs, state)[0]
 
     def work(count: int) -> None:
         with (
@@ -104,17 +97,12 @@ def passes(
             torch.autocast("cpu", torch.bfloat16, enabled=bfloat16),
         ):
             for _ in range(count):
-                outputs = forward()
+                outputs, _ = layer.over_window(inputs, state)
                 if outputs.dtype not in gradients:
                     gradients[outputs.dtype] = gradient.to(outputs.dtype)
                 torch.autograd.grad(outputs, [inputs, *weights], gradients[outputs.dtype])
 
     return work
-
-
-def layer_name(layer: RecurrentCell) -> CellName:
-    """What the kernels call a cell."""
-    return next(name for name, kind in CELLS.items() if isinstance(layer, kind))
 
 
 def _result(what: str, peer: str, ratio: Ratio, wanted: float, operations: float) -> Result:

@@ -1,6 +1,7 @@
 """A whole training step, loss and optimizer included, as `ricorda train` takes it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,11 +10,11 @@ import torch
 from ricorda import _kernels
 from ricorda.bench.result import Result
 from ricorda.bench.timing import compare
-from ricorda.models import ModelConfiguration, window_kernel
+from ricorda.models import ModelConfiguration
 from ricorda.text import WindowStream
 from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.device import computing_with
 from ricorda.training.learner import make_learner, take_step, to_batch
-from ricorda.training.step import train_step
 
 VOCABULARY_SIZE = 65
 EMBEDDING_SIZE = 64
@@ -50,21 +51,17 @@ def stepper(configuration: TrainingConfiguration, by: Literal["ricorda", "torch"
         window=configuration.window,
         seed=1,
     )
-    learner = make_learner(configuration)
+    chosen = replace(configuration, kernels="auto" if by == "ricorda" else "off")
+    learner = make_learner(chosen)
     learner.model.train()
     number = 0
 
     def step() -> None:
         nonlocal number
-        batch = to_batch(stream.window_at(number), configuration.device)
+        batch = to_batch(stream.window_at(number), chosen.device)
         number += 1
-        if by == "ricorda":
-            take_step(learner, batch, LEARNING_RATE, configuration)
-            return
-        with window_kernel.switched(on=False):
-            _, learner.state = train_step(
-                learner.model, learner.optimizer, batch, learner.state, configuration
-            )
+        with computing_with(chosen):
+            take_step(learner, batch, LEARNING_RATE, chosen)
 
     return step
 

@@ -125,7 +125,7 @@ def learn(task: Task, minutes: float, seed: int, target: float) -> tuple[float, 
         machine=this_machine(options),
     )
     steps = max(JUDGED, round(minutes * 60 * measure_speed(configuration, task.training)))
-    with computing_with(configuration.threads):
+    with computing_with(configuration):
         return _learn(task, configuration, steps, target)
 
 

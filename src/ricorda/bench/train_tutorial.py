@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import torch
+
 from ricorda.bench import tutorial_program
 from ricorda.bench.result import Result
 from ricorda.bench.timing import compare_runs, ratio_of
 from ricorda.training import demonstration
-from ricorda.training.device import computing_with
 
 CHECKED_EVERY = 5  # epochs between two looks at the continuation
 PEER = "the tutorial's program"
@@ -19,7 +20,9 @@ Learned = TypeVar("Learned")
 
 def measure(epochs: int, rounds: int, say: Callable[[str], None]) -> Iterator[Result]:
     """The whole training, and the time to the first exact continuation; a seed each round."""
-    with computing_with(1):  # so small a network is quickest on one, the tutorial's too
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a network is quickest on one, the tutorial's too
+    try:
         _warm_up()
         ratio = compare_runs(
             lambda seed: _seconds(demonstration.learn_as_the_tutorial(seed, epochs)),
@@ -28,6 +31,8 @@ def measure(epochs: int, rounds: int, say: Callable[[str], None]) -> Iterator[Re
         )
         yield Result(f"the tutorial's task, {epochs:,} epochs", PEER, ratio, 40)
         yield _first_exact(epochs, rounds, say)
+    finally:
+        torch.set_num_threads(before)
 
 
 def _warm_up() -> None:
