@@ -4,7 +4,8 @@
 #   make test      set up, then run every test
 #   make lint      every check that is not a test
 #   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
-#   make bench     every figure that the README quotes, each with its peer
+#   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
+#                  NANOGPT=FOLDER also those that learn a whole text
 #   make clean     take away what the other targets made
 
 PYTHON ?= python3
@@ -44,6 +45,7 @@ sanitize: $(VENV)/.tools
 bench: $(VENV)/.tools
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt onnxruntime
 	$(RUN)/ricorda bench engine
+	$(RUN)/ricorda bench train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
 
 # python3 -m venv needs Debian's python3-venv; its absence is told in one line.
 $(VENV)/bin/python:

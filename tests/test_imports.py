@@ -35,6 +35,8 @@ BELOW: dict[str, set[str]] = {
 ON_TOP = {"__init__", "__main__", "bench", "cli"}
 
 TORCH_MAY_BE_IMPORTED_BY = (
+    "bench/train_",
+    "bench/tutorial_program.py",
     "models/cells/",
     "models/dropout.py",
     "models/language_model.py",
