@@ -146,7 +146,7 @@ def test_a_layer_is_measured_in_both_precisions(cell: CellName, said: list[str])
 def test_without_bfloat16_its_layers_are_left_out(
     said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_layer._kernels, "learns_bfloat16", lambda: False)
+    monkeypatch.setattr("ricorda.bench.train_layer._kernels.learns_bfloat16", lambda: False)
     results = list(train_layer.measure(TINY.cases, 2, 3, 1, said.append))
     assert len(results) == 1
     assert said == ["this processor has no AVX512_BF16: layers in bfloat16 are left out"]
@@ -172,7 +172,7 @@ def test_a_neighbour_is_there_in_the_second_turn_alone(
         processes.append(popen(*words, **options))
         return processes[-1]
 
-    monkeypatch.setattr(train_neighbour.subprocess, "Popen", started)
+    monkeypatch.setattr("ricorda.bench.train_neighbour.subprocess.Popen", started)
     train_neighbour.main(by, TINY.neighbour)  # type: ignore[arg-type]
     figures = Ratio(**json.loads(capsys.readouterr().out))
     assert figures.ours is not None
@@ -195,7 +195,7 @@ def test_the_sides_run_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch
         commands.append(command)
         return subprocess.CompletedProcess(command, 0, json.dumps(vars(Ratio(2, 1, 3))), "")
 
-    monkeypatch.setattr(train_neighbour.subprocess, "run", run)
+    monkeypatch.setattr("ricorda.bench.train_neighbour.subprocess.run", run)
     ours, theirs = train_neighbour.measure(TINY.neighbour)
     assert [command[3] for command in commands] == ["ricorda", "torch"]
     assert (ours.at_most, ours.wanted, theirs.wanted) == (True, 3, None)
@@ -234,7 +234,7 @@ def test_the_target_is_what_nanogpt_reaches(
     text = tmp_path / "my.txt"
     text.write_text(TEXT)
     moments = [Moment(0.0, 4.0), Moment(5.0, 2.5), Moment(9.0, 2.6)]
-    monkeypatch.setattr(train_target.nanogpt, "learn", lambda *_: moments)
+    monkeypatch.setattr("ricorda.bench.train_target.nanogpt.learn", lambda *_: moments)
     monkeypatch.setattr(train_target, "seconds_to_target", lambda *_: [0.5, 1.0])
     (result,) = train_target.measure(text, tmp_path, 2, said.append)
     assert result.details["target_nats_per_character"] == 2.5
@@ -258,9 +258,12 @@ def test_the_memory_of_a_training_is_that_of_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(
-        train_memory, "peak_megabytes", lambda command: commands.append(command) or 5.0
-    )
+
+    def peak(command: list[str]) -> float:
+        commands.append(command)
+        return 5.0
+
+    monkeypatch.setattr(train_memory, "peak_megabytes", peak)
     result = train_memory.measure(tmp_path / "my.txt", 0.5)
     assert (result.ratio.median, result.unit, result.at_most) == (5.0, "megabytes", True)
     words = commands[0]

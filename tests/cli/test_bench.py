@@ -27,7 +27,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "STREAMS", 2)
     monkeypatch.setattr(engine, "SCORED", 600)
     monkeypatch.setattr(engine, "SAMPLED", 2)
-    monkeypatch.setattr(engine.subprocess, "run", lambda *_, **__: None)
+    monkeypatch.setattr("ricorda.bench.engine.subprocess.run", lambda *_, **__: None)
     sizes = train.Sizes(
         epochs=5,
         cases=(train_layer.Case("rnn", 8, 2, 1),),
