@@ -1,12 +1,13 @@
 """What is given is kept; what is not is chosen within sensible bounds."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ricorda.models.configuration import CellName
 from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
-from ricorda.training.planner import Machine
+from ricorda.training.planner import Machine, depends_on_speed, operations_of
 
 MACHINE = Machine(device="cpu", threads=2, bfloat16=frozenset({"rnn", "gru", "lstm"}))
 
@@ -56,14 +57,14 @@ def test_what_other_cells_and_inputs_have_no_use_for_is_kept() -> None:
 
 
 def test_input_dropout_follows_dropout() -> None:
-    assert plan(dropout=0.25).input_dropout == 0.12
+    assert plan(dropout=0.25).input_dropout > 0
     assert plan(dropout=0.0).input_dropout == 0
     assert plan(dropout=0.25, embedding_size="onehot").input_dropout == 0
 
 
 def test_what_nothing_speaks_for_is_left_out() -> None:
     chosen = plan()
-    assert (chosen.recurrent_dropout, chosen.averaging) == (0, 0)
+    assert chosen.averaging == 0
     assert (chosen.initialisation, chosen.forget_bias) == ("orthogonal", 1)
 
 
@@ -73,26 +74,61 @@ def test_without_a_budget_it_is_three_minutes() -> None:
     assert str(plan(minutes=1).budget) == "1 minute"
 
 
-def test_more_time_buys_a_larger_network_and_more_dropout() -> None:
-    plans = [plan(minutes=minutes) for minutes in (0.2, 1, 3, 10, 60)]
+def test_more_time_or_a_faster_machine_buys_a_larger_network_and_more_dropout() -> None:
+    by_time = [plan(minutes=minutes) for minutes in (0.2, 1, 3, 10, 60)]
+    machines = [replace(MACHINE, operations=10.0**digits) for digits in (9, 10, 11, 12, 13)]
+    by_speed = [plan(machine=machine, minutes=1) for machine in machines]
+    for plans in (by_time, by_speed):
+        sizes = [each.model.hidden_size for each in plans]
+        assert sizes == sorted(set(sizes))
+        dropouts = [each.dropout for each in plans]
+        assert dropouts == sorted(dropouts)
+        assert dropouts[0] < 0.15
+        assert 0.2 < dropouts[-1] <= 0.5
+
+
+def test_a_given_size_changes_how_often_the_text_is_read() -> None:
+    small, large = (plan(minutes=3, hidden_size=size) for size in (64, 1024))
+    assert small.dropout > large.dropout
+    assert small.learning_rate > large.learning_rate
+
+
+def test_a_small_text_gets_a_small_network_and_more_dropout() -> None:
+    plans = [plan(size, minutes=10) for size in (2_000, 20_000, 200_000, 10**7)]
     sizes = [each.model.hidden_size for each in plans]
     assert sizes == sorted(sizes)
-    assert sizes[1:4] == [256, 384, 512]
-    dropouts = [each.dropout for each in plans]
-    assert dropouts == sorted(dropouts)
-    assert dropouts[0] < 0.1
-    assert 0.2 < dropouts[3] <= 0.5
+    assert sizes[0] < 100 < sizes[1]
+    assert plans[0].dropout == 0.5
+    assert plans[0].recurrent_dropout > plans[-1].recurrent_dropout
+    assert plans[-1].dropout < 0.1
 
 
-def test_a_small_text_gets_a_small_network() -> None:
-    sizes = [plan(size, minutes=10).model.hidden_size for size in (2_000, 20_000, 200_000, 10**7)]
-    assert sizes == sorted(sizes)
-    assert sizes[0] == sizes[1] == 128
-    assert sizes[3] == 512
+def test_deep_and_many_symbols_leave_fewer_units() -> None:
+    units = plan(minutes=3).model.hidden_size
+    assert plan(minutes=3, num_layers=2).model.hidden_size < units
+    assert plan(minutes=3, vocabulary=5_000).model.hidden_size < units
+    assert plan(minutes=3, cell="rnn").model.hidden_size > units
+
+
+def test_more_threads_share_more_streams() -> None:
+    batches = [plan(machine=replace(MACHINE, threads=n)).batch_size for n in (1, 2, 4, 64)]
+    assert batches == [16, 16, 32, 64]
+
+
+def test_the_speed_matters_where_time_decides_the_size() -> None:
+    assert depends_on_speed(TrainingOptions(minutes=1))
+    assert depends_on_speed(TrainingOptions())
+    for given in ({"steps": 5}, {"epochs": 1.0}, {"minutes": 1.0, "hidden_size": 8}):
+        assert not depends_on_speed(TrainingOptions(**given))
+
+
+def test_the_operations_of_a_symbol_are_counted() -> None:
+    model = plan(hidden_size=10, num_layers=3, vocabulary=7).model
+    assert operations_of(model) == 6 * (4 * 10 * 10 * 5 + 7 * 10)
 
 
 def test_a_text_to_learn_by_heart_has_no_dropout() -> None:
-    assert plan(600, minutes=1).dropout == 0
+    assert plan(600, minutes=1).dropout == plan(600, minutes=1).recurrent_dropout == 0
     assert plan(700, minutes=1).dropout == 0.5
 
 
@@ -105,9 +141,9 @@ def test_any_text_and_budget_gets_a_sensible_plan(
     size: int, vocabulary: int, budget: dict[str, Any]
 ) -> None:
     chosen = plan(size, vocabulary, **budget)
-    assert 64 <= chosen.model.hidden_size <= 1024
+    assert 64 <= chosen.model.hidden_size <= 2048
     assert 0 <= chosen.dropout <= 0.5
-    assert 8 <= chosen.batch_size <= 32
+    assert 8 <= chosen.batch_size <= 64
     assert 1e-4 < chosen.learning_rate < 0.02
     assert 1 <= chosen.evaluations <= 20
     if chosen.budget.steps is not None:

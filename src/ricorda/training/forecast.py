@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from ricorda.training.loop import write_sample
 from ricorda.training.material import Material, keep_passing, locate, read_material
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
-from ricorda.training.planner import Machine, choose
+from ricorda.training.planner import Machine, choose, depends_on_speed, operations_of
 from ricorda.training.progress import Reporter, reporter_for
 from ricorda.training.speed import measure_speed
 from ricorda.validation import validated
+
+SECONDS = 1.0  # of measuring the speed by which a network's size is chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +84,28 @@ def forecast(
 
 
 def settle(options: TrainingOptions, material: Material, machine: Machine) -> TrainingConfiguration:
-    """Choose what is not given. Raises ConfigurationError if the machine cannot hold it."""
-    configuration = choose(
-        options,
-        training_size=len(material.training),
-        vocabulary_size=material.text.vocabulary.size,
-        machine=machine,
-    )
-    check_memory(configuration, len(material.training))
-    return configuration
+    """Choose what is not given, by the machine's speed as a second of steps tells it.
+
+    Raises ConfigurationError if the machine cannot hold it.
+    """
+
+    def plan(machine: Machine) -> TrainingConfiguration:
+        configuration = choose(
+            options,
+            training_size=len(material.training),
+            vocabulary_size=material.text.vocabulary.size,
+            machine=machine,
+        )
+        check_memory(configuration, len(material.training))
+        return configuration
+
+    configuration = plan(machine)
+    if not depends_on_speed(options):
+        return configuration
+    symbols = configuration.batch_size * min(configuration.window, len(material.training) - 1)
+    symbols_per_second = symbols * measure_speed(configuration, material.training, SECONDS)
+    operations = symbols_per_second * operations_of(configuration.model)
+    return plan(replace(machine, operations=operations))
 
 
 def _expect(material: Material, configuration: TrainingConfiguration) -> Forecast:

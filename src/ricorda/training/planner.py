@@ -1,21 +1,32 @@
-"""What is not given is chosen here, from the text's size and the budget, by `choose`.
+"""What is not given is chosen here, from the text's size, the budget and the machine's speed.
 
-The rules follow measured runs (docs/log.md) and are written in terms of `passes`: how many times
-the budget reads the training text. More time affords a larger network; a text read many times
-asks for more dropout; a small text for a smaller network and batch.
+The rules follow measured runs (docs/log.md) on texts of several kinds. They are written in terms of
+
+    symbols     how many symbols the budget reads, epochs and all
+    parameters  how many numbers each symbol is multiplied with
+    passes      how many times the budget reads the training text
+
+A step costs 6 floating-point operations for each symbol and parameter. Of a budget in time the
+operations are known, and the larger the network, the fewer symbols it reads: best is a network that
+reads a few symbols for each of its parameters. What a text is read many times over asks for is
+dropout, rather than a smaller network; only a text that is very small asks for that too.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ricorda.models.configuration import CellName, ModelConfiguration
+from ricorda.models.configuration import GATES, CellName, ModelConfiguration
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.options import TrainingOptions
 
 DEFAULT_MINUTES = 3.0
-CHARACTERS_A_SECOND = 45_000  # of an LSTM of 256 units on two cores; falls with H
+OPERATIONS_A_SECOND = 3e11  # of learning, where they were not measured: two cores
+USED_SHARE = 0.93  # of a budget in time that goes into steps
+SYMBOLS_PER_PARAMETER = 4.0
+PARAMETERS_PER_CHARACTER = 12.0  # at most, of the text
 BY_HEART = 640  # symbols; a text too short to validate with is learned by heart, without dropout
-LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 6e-3}  # at H 256
+LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 6e-3}  # H 256, B 32
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,9 @@ class Machine:
     bfloat16: frozenset[CellName]
     """The cells that it learns faster in bfloat16 than in float32."""
 
+    operations: float = OPERATIONS_A_SECOND
+    """Floating-point operations of learning that it does in a second."""
+
 
 def choose(
     options: TrainingOptions, *, training_size: int, vocabulary_size: int, machine: Machine
@@ -37,10 +51,14 @@ def choose(
     """
     budget = _budget(options)
     cell: CellName = options.cell or "lstm"
-    hidden_size = options.hidden_size or _hidden_size(budget, training_size)
     num_layers = options.num_layers or 1
-    window = options.window or _window(hidden_size)
-    batch_size = options.batch_size or _batch_size(training_size, window)
+    window = options.window or 64
+    batch_size = options.batch_size or _batch_size(training_size, window, machine)
+    hidden_size = options.hidden_size or _hidden_size(
+        _parameters(budget, training_size, batch_size * window, machine),
+        GATES[cell] * (2 * num_layers - 1),
+        vocabulary_size,
+    )
     model = ModelConfiguration(
         cell=cell,
         vocabulary_size=vocabulary_size,
@@ -49,23 +67,24 @@ def choose(
         embedding_size=options.embedding_size or _embedding_size(vocabulary_size),
         nonlinearity=options.nonlinearity or "tanh",
     )
-    passes = _passes(budget, training_size, batch_size * window, hidden_size, num_layers)
-    dropout = options.dropout
-    if dropout is None:
-        dropout = 0.0 if training_size < BY_HEART else _dropout(passes)
+    symbols = _symbols(budget, training_size, batch_size * window, operations_of(model), machine)
+    passes = 0.0 if training_size < BY_HEART else symbols / training_size
+    dropout = _dropout(passes) if options.dropout is None else options.dropout
     input_dropout = options.input_dropout
     if input_dropout is None:
-        input_dropout = 0.0 if model.embedding_size == "onehot" else round(dropout / 2, 2)
-    peak = LEARNING_RATE[cell] * min(1.5, (256 / hidden_size) ** 0.5) / num_layers**0.5
+        input_dropout = 0.0 if model.embedding_size == "onehot" else round(0.6 * dropout, 2)
+    recurrent_dropout = options.recurrent_dropout
+    if recurrent_dropout is None:
+        recurrent_dropout = _recurrent_dropout(passes)
     return TrainingConfiguration(
         model=model,
         budget=budget,
         batch_size=batch_size,
         window=window,
-        learning_rate=options.learning_rate or float(f"{peak:.1e}"),
+        learning_rate=options.learning_rate or _learning_rate(model, batch_size),
         dropout=dropout,
         input_dropout=input_dropout,
-        recurrent_dropout=options.recurrent_dropout or 0.0,
+        recurrent_dropout=recurrent_dropout,
         weight_decay=0.01 if options.weight_decay is None else options.weight_decay,
         clip_norm=options.clip_norm or 1.0,
         averaging=options.averaging or 0.0,
@@ -82,6 +101,21 @@ def choose(
     )
 
 
+def operations_of(model: ModelConfiguration) -> float:
+    """Floating-point operations to learn one symbol: two a weight forwards, four backwards.
+
+    The first layer's input is looked up in a table and costs none.
+    """
+    recurrent = model.gates * (2 * model.num_layers - 1) * model.hidden_size**2
+    return 6.0 * (recurrent + model.vocabulary_size * model.hidden_size)
+
+
+def depends_on_speed(options: TrainingOptions) -> bool:
+    """Whether the machine's speed has a say in the plan."""
+    has_budget_in_steps = options.steps is not None or options.epochs is not None
+    return options.hidden_size is None and not has_budget_in_steps
+
+
 def _budget(options: TrainingOptions) -> Budget:
     """The budget that was given, else three minutes."""
     if options.minutes is None and options.epochs is None and options.steps is None:
@@ -89,24 +123,49 @@ def _budget(options: TrainingOptions) -> Budget:
     return Budget(minutes=options.minutes, epochs=options.epochs, steps=options.steps)
 
 
-def _hidden_size(budget: Budget, training_size: int) -> int:
-    """As large as the time affords, 256 for a minute and 512 for ten, and the text deserves."""
-    wanted = 256.0 * (budget.minutes or DEFAULT_MINUTES) ** 0.3
-    deserved = 128.0 * max(1.0, training_size / 20_000) ** 0.5
-    return int(min(1024, max(64, round(min(wanted, deserved) / 64) * 64)))
+def _batch_size(training_size: int, window: int, machine: Machine) -> int:
+    """16 streams, more where many threads share them; fewer if they would be short."""
+    wanted = 64 if machine.device == "cuda" else min(64, max(16, 8 * machine.threads))
+    while wanted > 8 and training_size < 16 * wanted * window:
+        wanted //= 2
+    return wanted
 
 
-def _window(hidden_size: int) -> int:
-    """Large networks can use a longer past."""
-    return 96 if hidden_size >= 512 else 64
+def _parameters(budget: Budget, training_size: int, step_size: int, machine: Machine) -> float:
+    """How many parameters the budget affords and the text deserves."""
+    if budget.minutes is not None:
+        operations = machine.operations * budget.minutes * 60 * USED_SHARE
+        affordable = math.sqrt(operations / (6 * SYMBOLS_PER_PARAMETER))
+    else:
+        symbols = _symbols(budget, training_size, step_size, 0.0, machine)
+        affordable = symbols / SYMBOLS_PER_PARAMETER
+    return min(affordable, PARAMETERS_PER_CHARACTER * training_size)
 
 
-def _batch_size(training_size: int, window: int) -> int:
-    """32 streams, fewer if each would be shorter than 16 windows; a power of two, at least 8."""
-    for batch_size in (32, 16):
-        if training_size >= batch_size * window * 16:
-            return batch_size
-    return 8
+def _hidden_size(parameters: float, squares: int, vocabulary_size: int) -> int:
+    """The H with squares H^2 + V H parameters, rounded; 64 at least, 2,048 at most."""
+    root = math.sqrt(vocabulary_size**2 + 4 * squares * parameters)
+    hidden_size = (root - vocabulary_size) / (2 * squares)
+    return int(min(2048, max(64, round(hidden_size / 64) * 64)))
+
+
+def _symbols(
+    budget: Budget, training_size: int, step_size: int, operations: float, machine: Machine
+) -> float:
+    """How many symbols the budget reads, at so many operations for each."""
+    if budget.epochs is not None:
+        return budget.epochs * training_size
+    if budget.steps is not None:
+        return float(budget.steps * step_size)
+    assert budget.minutes is not None
+    return machine.operations * budget.minutes * 60 * USED_SHARE / operations
+
+
+def _learning_rate(model: ModelConfiguration, batch_size: int) -> float:
+    """Lower for large networks, deep ones and small batches."""
+    rate = LEARNING_RATE[model.cell] * min(1.5, (256 / model.hidden_size) ** 0.5)
+    rate *= (min(batch_size, 64) / 32) ** 0.4 / model.num_layers**0.5
+    return float(f"{rate:.1e}")
 
 
 def _embedding_size(vocabulary_size: int) -> int:
@@ -116,22 +175,14 @@ def _embedding_size(vocabulary_size: int) -> int:
     return 128 if vocabulary_size <= 2048 else 256
 
 
-def _passes(
-    budget: Budget, training_size: int, step_size: int, hidden_size: int, num_layers: int
-) -> float:
-    """How many times the budget reads the text, by the rough speed of a two-core machine."""
-    if budget.epochs is not None:
-        return budget.epochs
-    if budget.steps is not None:
-        return budget.steps * step_size / training_size
-    assert budget.minutes is not None
-    speed = CHARACTERS_A_SECOND * 256 / max(hidden_size, 128) / num_layers
-    return budget.minutes * 60 * speed / training_size
-
-
 def _dropout(passes: float) -> float:
-    """None for a text read once, a fiftieth for each further reading, half at most."""
-    return round(min(0.5, max(0.0, 0.02 * (passes - 1.0))), 2)
+    """Little for a text read once, more with each further reading, ever more slowly."""
+    return round(min(0.5, 0.1 * math.log1p(passes)), 2)
+
+
+def _recurrent_dropout(passes: float) -> float:
+    """For what is read many times."""
+    return round(min(0.3, max(0.0, 0.06 * math.log(max(passes, 1.0) / 5))), 2)
 
 
 def _warmup_steps(budget: Budget, training_size: int, step_size: int) -> int:
