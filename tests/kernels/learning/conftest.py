@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ricorda import _kernels
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.models.language_model import RecurrentLanguageModel
-from ricorda.training.step import decays, restarted
+from ricorda.training.step import restarted
 
 Array = NDArray[np.float32]
 

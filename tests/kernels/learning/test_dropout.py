@@ -97,10 +97,12 @@ def masks_of(case: Any, key: int, dropout: float, inputs: float, recurrent: floa
     if shape.embedding_size != "onehot":
         size = shape.embedding_size
         padded = (size + 15) // 16 * 16
-        embedding = np.stack([
-            of_layer(size, key, EMBEDDING, 0, inputs, number * padded)
-            for number in range(shape.vocabulary_size)
-        ])
+        embedding = np.stack(
+            [
+                of_layer(size, key, EMBEDDING, 0, inputs, number * padded)
+                for number in range(shape.vocabulary_size)
+            ]
+        )
     weights = [case.weights[f"layers.{layer}.weight_hh"] for layer in layers]
     return (
         outputs,

@@ -11,7 +11,6 @@ from ricorda import _kernels
 
 MakeCase = Callable[..., Any]
 Gradients = dict[str, NDArray[Any]]
-INSTRUCTION_SETS = [name for name, _ in _kernels.instruction_sets()]
 BFLOAT16_ROUNDING = 2.0**-8  # the largest relative error of rounding to 8 significant bits
 
 every_cell = pytest.mark.parametrize(
@@ -123,7 +122,6 @@ def test_one_symbol(make_case: MakeCase, kernels: str) -> None:
     assert norm < 1e-6
 
 
-@pytest.mark.parametrize("kernels", [""] + INSTRUCTION_SETS)
 def test_no_gradient_without_an_error(make_case: MakeCase, kernels: str) -> None:
     """Where a symbol is predicted with certainty, nothing is left to learn."""
     case = make_case(vocabulary_size=3)
