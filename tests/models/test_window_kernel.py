@@ -260,7 +260,11 @@ def test_gradients_of_gradients_are_an_error(make: Callable[..., Case]) -> None:
 def test_autocast_rounds_the_factors(
     make: Callable[..., Case], name: CellName, nonlinearity: str
 ) -> None:
-    """Three products of two rounded factors lie on the way to a gradient (test_gradients.py)."""
+    """Seven products of two rounded factors lie on the way to a gradient (test_gradients.py).
+
+    Near zero a rounding may switch a relu, and then a whole term comes or goes.
+    """
+    most = 7 * 2 * BFLOAT16_ROUNDING * (3 if nonlinearity == "relu" else 1)
     case = make(name, nonlinearity, (4, 12, 7, 20))
     exact = [*case.results(), *case.gradients()]
     with torch.autocast("cpu", torch.bfloat16):
@@ -268,8 +272,8 @@ def test_autocast_rounds_the_factors(
     gradients = torch.autograd.grad(results, case.leaves(), case.after)
     assert all(result.dtype == torch.float32 for result in results)
     for one, other in zip([*results, *gradients], exact, strict=True):
-        distance = float((one - other).norm() / other.norm())
-        assert 0 < distance < 7 * 2 * BFLOAT16_ROUNDING
+        distance = float((one - other).detach().norm() / other.detach().norm())
+        assert 0 < distance < most
 
 
 @pytest.mark.parametrize("on", [True, False])
