@@ -5,6 +5,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "bindings.hpp"
@@ -28,6 +30,30 @@ Precision learning_precision(const std::string& word, const InstructionSet& set)
     throw std::invalid_argument("the kernels learn in bfloat16 only with AVX512_BF16, which " +
                                 set.name + " has not");
   return precision;
+}
+
+void check(bool holds, const std::string& expected) {
+  if (!holds) throw std::invalid_argument(expected);
+}
+
+// B T, within which no count overflows.
+void check_window_size(int streams, int steps) {
+  check_at_least("streams", streams, 1);
+  check_at_least("steps", steps, 1);
+  check(std::int64_t{streams} * steps <= 1 << 30, "a window must have at most 2^30 symbols");
+}
+
+void check_settings(const LearningSettings& settings) {
+  for (const auto& [name, share] : {std::pair("dropout", settings.dropout),
+                                    {"input_dropout", settings.input_dropout},
+                                    {"recurrent_dropout", settings.recurrent_dropout},
+                                    {"first_beta", settings.first_beta},
+                                    {"second_beta", settings.second_beta}})
+    check(share >= 0 && share < 1, std::string(name) + " must be from 0 to below 1");
+  check(settings.weight_decay >= 0 && std::isfinite(settings.weight_decay),
+        "weight_decay must be at least 0");
+  check(settings.clip_norm > 0, "clip_norm must be above 0");
+  check(settings.epsilon >= 0, "epsilon must be at least 0");
 }
 
 std::vector<Ids> ids_of(const char* name, const Symbols& symbols, std::size_t streams,
@@ -69,6 +95,9 @@ class HeldLearner {
                                     " and its moments must have " + std::to_string(sizes[i]) +
                                     " numbers");
     }
+    std::size_t most = std::size_t(shape.vocabulary_size) * shape.gates_width();
+    for (const std::size_t size : sizes) most = std::max(most, size);
+    check(most < std::size_t{1} << 31, "a network's parameters must each have below 2^31 numbers");
     learner_ = std::make_unique<Learner>(shape, settings, streams, steps, precision, set, threads,
                                          std::move(parameters));
   }
@@ -80,6 +109,9 @@ class HeldLearner {
                                   float average_share, bool update) {
     const NetworkShape& shape = learner_->shape();
     const std::size_t streams = learner_->streams(), steps = learner_->steps();
+    check(std::isfinite(learning_rate), "learning_rate must be finite");
+    check(number >= 1, "number must be at least 1");
+    check(average_share >= 0 && average_share <= 1, "average_share must be from 0 to 1");
     const auto input_ids = ids_of("inputs", inputs, streams, steps, shape.vocabulary_size);
     const auto target_ids = ids_of("targets", targets, streams, steps, shape.vocabulary_size);
     LearningStep step{input_ids.data(),
@@ -127,12 +159,12 @@ std::shared_ptr<HeldLearner> make_learner(
     float second_beta, float epsilon, const std::string& kernels) {
   const NetworkShape shape =
       shape_of(cell, nonlinearity, vocabulary_size, hidden_size, num_layers, embedding_size);
-  check_at_least("streams", streams, 1);
-  check_at_least("steps", steps, 1);
+  check_window_size(streams, steps);
   check_at_least("threads", threads, 1);
   const InstructionSet& set = choose_instruction_set(kernels);
   const LearningSettings settings{dropout,   input_dropout, recurrent_dropout, weight_decay,
                                   clip_norm, first_beta,    second_beta,       epsilon};
+  check_settings(settings);
   return std::make_shared<HeldLearner>(shape, settings, streams, steps,
                                        learning_precision(precision, set), set, threads,
                                        std::move(parameters));
@@ -144,8 +176,7 @@ std::shared_ptr<SequenceLayer> make_layer(const std::string& cell, const std::st
                                           const std::string& kernels) {
   const NetworkShape shape = shape_of(cell, nonlinearity, 1, hidden_size, 1, input_size);
   check_at_least("input_size", input_size, 1);
-  check_at_least("streams", streams, 1);
-  check_at_least("steps", steps, 1);
+  check_window_size(streams, steps);
   check_at_least("threads", threads, 1);
   const InstructionSet& set = choose_instruction_set(kernels);
   return std::make_shared<SequenceLayer>(LayerSize{shape.cell, shape.relu, hidden_size, input_size},
@@ -211,9 +242,19 @@ void back_layer(SequenceLayer& layer, const Changed& outputs,
   layer.back(outputs.data(), {after.begin(), after.end()}, gradients);
 }
 
+// Dropout by itself, for the tests.
+void drop_python(const Changed& values, std::uint64_t key, std::uint32_t first, float keep,
+                 const std::string& kernels) {
+  check(keep > 0 && keep <= 1, "keep must be from above 0 to 1");
+  choose_instruction_set(kernels).routines.drop(values.data(), int(values.size()), key, first,
+                                                keep);
+}
+
 }  // namespace
 
 void bind_learning(nb::module_& module) {
+  module.def("drop", &drop_python, "values"_a.noconvert(), "key"_a, "first"_a, "keep"_a,
+             "kernels"_a = "");
   module.def(
       "learns_bfloat16",
       [](const std::string& kernels) {
@@ -223,23 +264,23 @@ void bind_learning(nb::module_& module) {
 
   nb::class_<HeldLearner>(module, "Learner")
       .def(nb::new_(&make_learner), nb::kw_only(), "cell"_a, "nonlinearity"_a, "vocabulary_size"_a,
-           "hidden_size"_a, "num_layers"_a, "embedding_size"_a, "parameters"_a, "streams"_a,
-           "steps"_a, "precision"_a = "float32", "threads"_a = 1, "dropout"_a = 0.0f,
+           "hidden_size"_a, "num_layers"_a, "embedding_size"_a, "parameters"_a.noconvert(),
+           "streams"_a, "steps"_a, "precision"_a = "float32", "threads"_a = 1, "dropout"_a = 0.0f,
            "input_dropout"_a = 0.0f, "recurrent_dropout"_a = 0.0f, "weight_decay"_a = 0.0f,
            "clip_norm"_a = 1.0f, "first_beta"_a = 0.9f, "second_beta"_a = 0.99f,
            "epsilon"_a = 1e-8f, "kernels"_a = "")
-      .def("step", &HeldLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(), "state"_a,
-           "restart"_a.noconvert() = nb::none(), nb::kw_only(), "learning_rate"_a, "number"_a,
-           "key"_a = 0, "average_share"_a = 0.0f, "update"_a = true)
+      .def("step", &HeldLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(),
+           "state"_a.noconvert(), "restart"_a.noconvert() = nb::none(), nb::kw_only(),
+           "learning_rate"_a, "number"_a, "key"_a = 0, "average_share"_a = 0.0f, "update"_a = true)
       .def("copy_gradient", &HeldLearner::copy_gradient, "parameter"_a, "gradient"_a.noconvert());
 
   nb::class_<SequenceLayer>(module, "SequenceLayer")
       .def(nb::new_(&make_layer), "cell"_a, "nonlinearity"_a, "input_size"_a, "hidden_size"_a,
            "streams"_a, "steps"_a, "precision"_a = "float32", "threads"_a = 1, "kernels"_a = "")
-      .def("forward", &forward_layer, "weights"_a, "inputs"_a.noconvert(), "state"_a,
-           "outputs"_a.noconvert(), "state_after"_a)
-      .def("back", &back_layer, "outputs"_a.noconvert(), "state_after"_a,
-           "inputs"_a.noconvert().none(), "state"_a, "weights"_a);
+      .def("forward", &forward_layer, "weights"_a.noconvert(), "inputs"_a.noconvert(),
+           "state"_a.noconvert(), "outputs"_a.noconvert(), "state_after"_a.noconvert())
+      .def("back", &back_layer, "outputs"_a.noconvert(), "state_after"_a.noconvert(),
+           "inputs"_a.noconvert().none(), "state"_a.noconvert(), "weights"_a.noconvert());
 }
 
 }  // namespace ricorda

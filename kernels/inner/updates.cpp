@@ -48,7 +48,9 @@ double sum_of_squares(const float* values, int count) {
 
 void drop(float* values, int count, std::uint64_t key, std::uint32_t first, float keep) {
   const auto low = static_cast<std::uint32_t>(key), high = static_cast<std::uint32_t>(key >> 32);
-  const auto limit = static_cast<std::int32_t>(keep * 2147483648.0f - 0.5f);
+  // at most the largest float below 2^31: a share that rounds to 1 must not overflow
+  const float most = keep * 2147483648.0f - 0.5f;
+  const auto limit = static_cast<std::int32_t>(most < 2147483520.0f ? most : 2147483520.0f);
   const float scale = 1.0f / keep;
   for (int i = 0; i < count; ++i) {
     const std::uint32_t bits = mixed(mixed((first + static_cast<std::uint32_t>(i)) ^ low) + high);

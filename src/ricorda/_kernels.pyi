@@ -163,6 +163,9 @@ def learns_bfloat16(kernels: str = "") -> bool:
 
 Array = NDArray[np.float32]
 
+def drop(values: Array, key: int, first: int, keep: float, kernels: str = "") -> None:
+    """Drop out of values in place, by the mask's numbers from `first` on; for the tests."""
+
 class Learner:
     """A whole step of learning in one call, on arrays that belong to the caller."""
 

@@ -1,6 +1,7 @@
 """Random networks, and every instruction set of this machine."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ricorda.engine.native import make_network
 from ricorda.models.configuration import ModelConfiguration
 
 Tensors = dict[str, NDArray[np.float32]]
+collect_ignore = [] if find_spec("torch") else ["learning"]
 INSTRUCTION_SETS = [name for name, _ in _kernels.instruction_sets()]
 
 

@@ -93,8 +93,8 @@ class FusedStep:
         if self._average is not None:
             share = 1.0 - self._average.next_kept()
         nats, norm = self._kernel(batch).step(
-            batch.inputs.numpy(),
-            batch.targets.numpy(),
+            batch.inputs.contiguous().numpy(),
+            batch.targets.contiguous().numpy(),
             [_memory(part) for layer in state for part in layer],
             None if batch.restart is None else batch.restart.numpy(),
             learning_rate=learning_rate,

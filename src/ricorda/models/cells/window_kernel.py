@@ -68,7 +68,11 @@ def over_window(
     weights are weight_ih, weight_hh, bias_ih, bias_hh in torch.nn's layout.
     """
     apply: Callable[..., tuple[Tensor, ...]] = _Window.apply
-    outputs, *after = apply(cell, nonlinearity, precision(), inputs, *weights, *state)
+    recorded = torch.is_grad_enabled()
+    outputs, *after = apply(cell, nonlinearity, precision(), recorded, inputs, *weights, *state)
+    if not torch.is_autocast_enabled("cpu"):
+        outputs = outputs.to(inputs.dtype)
+        after = [part.to(before.dtype) for part, before in zip(after, state, strict=True)]
     return outputs, tuple(after)
 
 
@@ -77,7 +81,13 @@ class _Window(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cell: str, nonlinearity: str, precision: str, inputs: Tensor, *given: Tensor
+        ctx: Any,
+        cell: str,
+        nonlinearity: str,
+        precision: str,
+        recorded: bool,
+        inputs: Tensor,
+        *given: Tensor,
     ) -> tuple[Tensor, ...]:
         inputs, *given_too = (each.detach().float().contiguous() for each in (inputs, *given))
         weights, state = given_too[:4], given_too[4:]
@@ -93,7 +103,7 @@ class _Window(torch.autograd.Function):
         )
         ctx.layer, ctx.size = layer, size
         ctx.shapes = [tuple(weight.shape) for weight in weights]
-        if not any(ctx.needs_input_grad):
+        if not (recorded and any(ctx.needs_input_grad)):  # the second is true under no_grad too
             _give_back(ctx)
         return outputs, *after
 
@@ -110,7 +120,7 @@ class _Window(torch.autograd.Function):
         weights = [outputs.new_empty(shape) for shape in ctx.shapes]
         state = [torch.empty_like(part) for part in after_parts]
         inputs = None
-        if ctx.needs_input_grad[3]:
+        if ctx.needs_input_grad[4]:
             inputs = outputs.new_empty(*outputs.shape[:2], ctx.shapes[0][1])
         layer.back(
             outputs.numpy(),
@@ -120,7 +130,7 @@ class _Window(torch.autograd.Function):
             _arrays(weights),
         )
         _give_back(ctx)
-        return None, None, None, inputs, *weights, *state
+        return None, None, None, None, inputs, *weights, *state
 
 
 def _arrays(tensors: list[Tensor]) -> list[Any]:
