@@ -11,7 +11,7 @@ from torch import Tensor
 from ricorda.models.cells import CELLS, RecurrentCell, window_kernel
 from ricorda.models.configuration import CellName
 
-pytest.importorskip("ricorda._kernels")
+_kernels = pytest.importorskip("ricorda._kernels")
 
 CASES: list[tuple[CellName, str]] = [
     ("rnn", "tanh"),
@@ -63,7 +63,7 @@ class Case(NamedTuple):
 @pytest.fixture
 def make() -> Callable[..., Case]:
     """Make a random cell and a window; the seed is printed."""
-    seed = int(np.random.SeedSequence().entropy or 0) % 2**63
+    seed = int(np.random.default_rng().integers(2**63)) % 2**63
     print(f"seed {seed}")
     generator = torch.Generator().manual_seed(seed)
 
@@ -110,6 +110,7 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 def assert_near(one: Tensor, other: Tensor, share: float = 1e-5) -> None:
     """Equal within a share of the largest entry."""
+    one, other = one.detach(), other.detach()
     scale = float(other.abs().max())
     torch.testing.assert_close(one.double(), other.double(), rtol=0, atol=share * scale + 1e-12)
 
@@ -175,13 +176,14 @@ def test_some_gradients_alone_are_those_of_all(
 ) -> None:
     case = make(name, nonlinearity)
     expected = case.gradients()
-    chosen = {
+    leaves: dict[str, list[Tensor]] = {
         "inputs": [case.inputs],
         "state": list(case.state),
         "weight_ih": [case.cell.weight_ih],
         "weight_hh": [case.cell.weight_hh],
         "biases": [case.cell.bias_ih, case.cell.bias_hh],
-    }[wanted]
+    }
+    chosen = leaves[wanted]
     for leaf in case.leaves():
         leaf.requires_grad_(any(leaf is each for each in chosen))
     gradients = torch.autograd.grad(case.results(), chosen, case.after)
@@ -256,7 +258,7 @@ def test_gradients_of_gradients_are_an_error(make: Callable[..., Case]) -> None:
 
 
 @every_cell
-@pytest.mark.skipif(not window_kernel._kernels.learns_bfloat16(), reason="no AVX512_BF16")
+@pytest.mark.skipif(not _kernels.learns_bfloat16(), reason="no AVX512_BF16")
 def test_autocast_rounds_the_factors(
     make: Callable[..., Case], name: CellName, nonlinearity: str
 ) -> None:

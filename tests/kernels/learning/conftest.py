@@ -24,7 +24,12 @@ class LearningCase:
     def __init__(
         self, random: np.random.Generator, *, streams: int = 3, steps: int = 7, **shape: Any
     ) -> None:
-        defaults = {"cell": "lstm", "vocabulary_size": 11, "hidden_size": 6, "embedding_size": 4}
+        defaults: dict[str, Any] = {
+            "cell": "lstm",
+            "vocabulary_size": 11,
+            "hidden_size": 6,
+            "embedding_size": 4,
+        }
         self.configuration = ModelConfiguration(**(defaults | shape))
         self.streams, self.steps = streams, steps
         self.weights = {
@@ -85,7 +90,8 @@ class Learning:
         self.averages = [weight.copy() for weight in self.weights] if averaged else []
         self.state = [part.copy() for part in case.state]
         self.number = 0
-        averages = self.averages or [None] * len(self.weights)
+        nothing: list[Array | None] = [None] * len(self.weights)
+        averages = self.averages or nothing
         self.kernel = make_kernel(
             case,
             parameters=list(zip(self.weights, self.first, self.second, averages, strict=True)),

@@ -127,6 +127,8 @@ def masked_gradients(case: Any, masks: Any) -> tuple[float, dict[str, NDArray[An
         hidden = F.embedding(ids, model.embedding.weight * torch.stack(embedding))
     state = case.layers_of([torch.from_numpy(part).double() for part in case.state])
     state = restarted(state, torch.from_numpy(case.restart).double())
+    assert recurrent is not None
+    assert outputs is not None
     for layer, cell in enumerate(model.cells):
         hidden, _ = cell.over_window(hidden, state[layer], cell.weight_hh * recurrent[layer])
         hidden = hidden * outputs[layer]

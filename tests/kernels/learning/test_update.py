@@ -67,9 +67,9 @@ def test_several_steps_are_those_of_adamw(
             np.testing.assert_allclose(ours, theirs.detach(), rtol=2e-6, atol=1e-6, err_msg=name)
     for i, parameter in enumerate(parameters):
         kept = optimizer.state[parameter]
-        for ours, theirs in ((learner.first, "exp_avg"), (learner.second, "exp_avg_sq")):
-            scale = float(kept[theirs].abs().max())
-            np.testing.assert_allclose(ours[i], kept[theirs], rtol=1e-5, atol=1e-6 * scale)
+        for moments, kind in ((learner.first, "exp_avg"), (learner.second, "exp_avg_sq")):
+            scale = float(kept[kind].abs().max())
+            np.testing.assert_allclose(moments[i], kept[kind], rtol=1e-5, atol=1e-6 * scale)
 
 
 def test_only_matrices_of_layers_decay(make_case: MakeCase) -> None:
