@@ -15,18 +15,30 @@ import ricorda
 SOURCE = Path(ricorda.__file__).parent
 
 BELOW: dict[str, set[str]] = {
+    "durable": {"errors"},
     "errors": set(),
     "extras": {"errors"},
     "lazy": set(),
     "pages": set(),
-    "runs": {"errors"},
+    "runs": {"durable", "errors", "validation"},
     "text": {"errors"},
     "validation": {"errors"},
-    "models": {"errors", "lazy", "text", "validation"},
+    "models": {"durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},
     "insight": {"engine", "errors", "models", "pages", "text"},
     "training": {
-        *("engine", "errors", "extras", "lazy", "models", "pages", "runs", "text", "validation")
+        *(
+            "durable",
+            "engine",
+            "errors",
+            "extras",
+            "lazy",
+            "models",
+            "pages",
+            "runs",
+            "text",
+            "validation",
+        )
     },
 }
 """What each part may import besides itself and the version in `ricorda`."""
