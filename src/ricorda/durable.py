@@ -19,6 +19,7 @@ from ricorda.errors import RunError
 PARTIAL = ".partial"
 """How the names of unfinished files and folders end; they begin with a dot."""
 
+BUFFER = 1 << 20  # bytes
 _CANNOT_FLUSH_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EISDIR}
 
 
@@ -44,11 +45,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def write_new(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write a file that must not be there yet, and flush it. Raises OSError."""
-    with path.open("xb", buffering=0) as file:
+    with path.open("xb", buffering=BUFFER) as file:
         for piece in pieces:
-            rest = memoryview(piece).cast("B")
-            while rest:
-                rest = rest[file.write(rest) :]
+            file.write(piece)
         flush(file)
 
 

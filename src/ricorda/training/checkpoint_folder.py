@@ -21,7 +21,6 @@ from ricorda.durable import (
     open_untrusting,
     refuse_link,
     remove_folder,
-    remove_leftovers,
     write_new,
 )
 from ricorda.errors import RunError
@@ -55,11 +54,6 @@ class CheckpointFolder:
         self.path = path
         self._keep = keep
         self._good: dict[str, bool] = {}
-
-    def remove_leftovers(self) -> None:
-        """Remove what an earlier process left unfinished. Raises RunError for a planted link."""
-        refuse_link(self.path)
-        remove_leftovers(self.path)
 
     def save(self, step: int, files: Mapping[str, Content], *, anchor: bool) -> Path:
         """Write one checkpoint, flushed and read back, then drop what is no longer kept.

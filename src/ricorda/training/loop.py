@@ -72,6 +72,7 @@ class Loop:
             with Interruption() as interruption:
                 if self.safekeeping.is_empty:
                     self._save()
+                    self.safekeeping.wait()  # from here on no row is without a checkpoint
                 reason = None
                 while reason is None:
                     reason = self._reason_to_stop(interruption)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ricorda.durable import remove_leftovers
+from ricorda.durable import refuse_link, remove_leftovers
 from ricorda.engine import Figures, Model, load
 from ricorda.errors import RunError, TextError, TrainingError
 from ricorda.models import ModelFile, RecurrentLanguageModel, read_model_file, write_model_file
@@ -84,6 +84,7 @@ def train(
     sources = locate([str(text) for text in texts], given, report.say)
     folder = new_run_folder(given.out, str(texts[0]))
     with RunLock(folder.path):
+        remove_leftovers(folder.path)
         with _removed_on_error(folder):
             sources = keep_passing(sources, folder.path)
             material = read_material(sources, folder.path, given, report.say)
@@ -120,7 +121,9 @@ def resume(
     place = find_run(None if folder is None else Path(folder))
     report = reporter or reporter_for(quiet=quiet)
     with RunLock(place.path):
+        refuse_link(place.checkpoints)
         remove_leftovers(place.path)
+        remove_leftovers(place.checkpoints)
         record, budget = read_record(place), given_budget(minutes, epochs, steps)
         if budget is None and (reason := _ended(place, report)) is not None:
             raise RunError(

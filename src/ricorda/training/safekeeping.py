@@ -81,8 +81,10 @@ class Safekeeping:
     def resume(self, learner: Learner) -> Progress:
         """Bring a learner and the files of the run back to the newest good checkpoint.
 
-        Raises RunError if there is none.
+        A run that was stopped before its first begins. Raises RunError if there is none any more.
         """
+        if self.is_empty and not self._folder.metrics.exists():
+            return Progress()
         restored = self._restored(learner, anchor=False)
         if restored is None:
             raise RunError(self._why_none())
@@ -124,7 +126,7 @@ class Safekeeping:
     def _why_none(self) -> str:
         place = self._folder.checkpoints
         if self._checkpoints.is_empty:
-            return f"no checkpoint in {place}: the run stopped before its first; start it again"
+            return f"no checkpoint in {place}, although the run has taken steps; start it again"
         return f"no checkpoint in {place} is whole: the run cannot go on; start it again"
 
     def _restore_model(self, restored: Restored) -> None:
