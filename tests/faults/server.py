@@ -17,7 +17,7 @@ from typing import Any
 from tests.faults.mutations import MUTATIONS
 
 ACTIONS = {"fail": 0, "fail from": 1, "kill": 2, "spoil": 3}
-LONGEST = 120  # seconds that one command line may take
+LONGEST = 60  # seconds that one command line may take
 
 Request = dict[str, Any]
 

@@ -83,7 +83,7 @@ class Loop:
                         reason = None
                     self.safekeeping.tell()
         finally:
-            self.safekeeping.wait()
+            self.safekeeping.close()
         return reason, interruption.signal_number
 
     def _advance(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ricorda.durable import append, flush, write_atomically
+from ricorda.durable import append, flush, open_untrusting, write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import json_line
 
@@ -32,7 +32,8 @@ class RowLog:
         """Have these rows and no others, in the file too."""
         self._lines = content.splitlines(keepends=True)
         try:
-            self._behind = self._path.is_symlink() or self._path.read_bytes() != content
+            with open_untrusting(self._path) as file:
+                self._behind = file.read(len(content) + 1) != content
         except OSError:
             self._behind = True
         self._catch_up()
@@ -53,7 +54,7 @@ class RowLog:
     def flush(self) -> None:
         """See that the rows are on the disk."""
         try:
-            with self._path.open("rb") as file:
+            with open_untrusting(self._path) as file:
                 flush(file)
         except OSError as error:
             self._tell(error)

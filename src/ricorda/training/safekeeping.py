@@ -65,6 +65,10 @@ class Safekeeping:
         """Wait until nothing is being written."""
         self._saver.wait()
 
+    def close(self) -> None:
+        """Wait, and save no more."""
+        self._saver.close()
+
     @property
     def has_failed(self) -> bool:
         """Whether the last save, which is waited for, failed."""

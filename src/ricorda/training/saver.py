@@ -30,7 +30,9 @@ class Saver:
         self._model = model
         self._condition = threading.Condition()
         self._waiting: list[_Work] = []
+        self._thread: threading.Thread | None = None
         self._busy = False
+        self._closed = False
         self._failure: BaseException | None = None
         self._untold = False
         self._unsaved_model: bytes | None = None
@@ -42,14 +44,27 @@ class Saver:
             models = [work.model for work in self._waiting if work not in kept]
             newest = [model for model in (better_model, *reversed(models)) if model is not None]
             self._waiting = [*kept, _Work(snapshot, newest[0] if newest else None)]
-            if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._work, name="ricorda-saver").start()
+            self._busy = True
+            if self._thread is None:
+                # One thread for all saves: a new one might not start where memory is short.
+                self._thread = threading.Thread(target=self._work, name="saver", daemon=True)
+                self._thread.start()
+            self._condition.notify_all()
 
     def wait(self) -> None:
         """Wait until all that was given is written, or has failed."""
         with self._condition:
             self._condition.wait_for(lambda: not self._busy)
+
+    def close(self) -> None:
+        """Wait, and let the thread go."""
+        self.wait()
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     @property
     def has_failed(self) -> bool:
@@ -81,12 +96,14 @@ class Saver:
         ) from failure
 
     def _work(self) -> None:
-        """Write until nothing waits."""
+        """Write what comes until there is no more to come."""
         while True:
             with self._condition:
                 if not self._waiting:
                     self._busy = False
                     self._condition.notify_all()
+                    self._condition.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
                     return
                 work = self._waiting.pop(0)
                 if work.model is None:
