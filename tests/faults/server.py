@@ -39,8 +39,8 @@ def prepare() -> None:
 
     torch.set_num_threads(1)
     import ricorda.cli.resume
-    import ricorda.cli.train  # noqa: F401
-    import ricorda.engine.native  # noqa: F401
+    import ricorda.cli.train
+    import ricorda.engine.native
     import ricorda.training.run  # noqa: F401
 
     warm_up()
@@ -59,7 +59,13 @@ def warm_up() -> None:
         text = Path(folder, "text.txt")
         text.write_text("abc" * 100)
         ricorda.train(
-            text, out=Path(folder, "run"), steps=1, hidden_size=2, dropout=0.1, threads=1, quiet=True
+            text,
+            out=Path(folder, "run"),
+            steps=1,
+            hidden_size=2,
+            dropout=0.1,
+            threads=1,
+            quiet=True,
         )
 
 

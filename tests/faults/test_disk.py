@@ -1,4 +1,4 @@
-"""A disk that refuses: the former checkpoint stands, the run goes on and tells, or ends and says why."""
+"""A disk that refuses: the former checkpoint stands, the run goes on, or ends with the cause."""
 
 import errno
 import os
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.faults.forge import Done, Forge, differences, good_checkpoints, leftovers
 
 Tell = Callable[[str], None]

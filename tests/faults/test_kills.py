@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.faults.forge import BOTTLES, TINY, Done, Forge, differences, good_checkpoints, leftovers
 
 Tell = Callable[[str], None]

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from ricorda.models import read_model_file
 from tests.faults.forge import (
     BOTTLES,
     TINY,
@@ -21,6 +19,8 @@ from tests.faults.forge import (
     leftovers,
     remains,
 )
+
+from ricorda.models import read_model_file
 
 AT_2 = {"patches": ["step", "wait"], "at": 2}
 
@@ -259,7 +259,9 @@ def test_a_checkpoint_of_an_older_format_is_passed_over(forge: Forge, undisturbe
     (newest / "manifest.json").unlink()
     done = forge.resume(place)
     assert done.status == 0
-    assert f"{newest.name} is broken (it has no manifest.json): an older one is taken" in done.output
+    assert (
+        f"{newest.name} is broken (it has no manifest.json): an older one is taken" in done.output
+    )
     assert differences(undisturbed.run, done.run) == []
     other = stopped(forge)
     _with_format(_newest(other / "run"), 1)
