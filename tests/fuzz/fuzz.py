@@ -121,7 +121,8 @@ def main() -> None:
         try:
             target(data)
         except RicordaError as error:
-            assert str(error), "an error without a message"
+            if not str(error):
+                raise RuntimeError("an error without a message") from error
 
     corpus = Path(tempfile.mkdtemp(prefix="ricorda-corpus-"))
     seeds(corpus)
