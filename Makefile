@@ -6,7 +6,8 @@
 #   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
 #   make faults    the whole fault suite: kills, disks that refuse, each safeguard switched off
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
-#   make bench     every figure that the README quotes, each with its peer
+#   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
+#                  NANOGPT=FOLDER also those that learn a whole text
 #   make clean     take away what the other targets made
 
 PYTHON ?= python3
@@ -57,6 +58,7 @@ fuzz: $(VENV)/.tools
 bench: $(VENV)/.tools
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt onnxruntime
 	$(RUN)/ricorda bench engine
+	$(RUN)/ricorda bench train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
 
 # python3 -m venv needs Debian's python3-venv; its absence is told in one line.
 $(VENV)/bin/python:

@@ -1,6 +1,6 @@
 // The Python module ricorda._kernels: checks what comes in, lets go of the GIL, calls the core.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
+#include "bindings.hpp"
+
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -19,18 +19,14 @@
 #include "session.hpp"
 #include "thread_pool.hpp"
 
-namespace nb = nanobind;
+namespace ricorda {
+
 using namespace nb::literals;
 
-namespace ricorda {
 namespace {
 
-template <class Element, int dimensions>
-using Input = nb::ndarray<const Element, nb::ndim<dimensions>, nb::c_contig, nb::device::cpu>;
 template <class Element>
 using Output = nb::ndarray<nb::numpy, Element>;
-using Tensor = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-using Ids = std::uint32_t;
 
 // A new array for Python, and its memory, which lives as long as the array.
 template <class Element>
@@ -51,45 +47,11 @@ struct NewArray {
   std::unique_ptr<Element[]> elements;
 };
 
-std::string text_of(const std::vector<std::size_t>& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i)
-    text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
-
-template <class Array>
-void check_shape(const char* name, const Array& array, const std::vector<std::size_t>& expected) {
-  std::vector<std::size_t> shape(array.ndim());
-  for (std::size_t i = 0; i < shape.size(); ++i) shape[i] = array.shape(i);
-  if (shape != expected)
-    throw std::invalid_argument(std::string(name) + " must have the shape " + text_of(expected) +
-                                ", not " + text_of(shape));
-}
-
 void check_ids(const char* name, const Ids* ids, std::size_t count, int vocabulary_size) {
   for (std::size_t i = 0; i < count; ++i)
     if (ids[i] >= static_cast<Ids>(vocabulary_size))
       throw std::out_of_range(std::string(name) + " must be below the vocabulary's size " +
                               std::to_string(vocabulary_size) + ", not " + std::to_string(ids[i]));
-}
-
-void check_at_least(const char* name, int value, int least) {
-  if (value < least)
-    throw std::invalid_argument(std::string(name) + " must be at least " + std::to_string(least) +
-                                ", not " + std::to_string(value));
-}
-
-template <class Value>
-Value one_of(const char* name, const std::string& word,
-             std::initializer_list<std::pair<const char*, Value>> choices) {
-  std::string known;
-  for (const auto& [choice, value] : choices) {
-    if (word == choice) return value;
-    known += (known.empty() ? "" : ", ") + std::string(choice);
-  }
-  throw std::invalid_argument(std::string(name) + " must be one of " + known + ", not '" + word +
-                              "'");
 }
 
 Precision precision_of(const std::string& word) {
@@ -98,6 +60,8 @@ Precision precision_of(const std::string& word) {
                             {"bfloat16", Precision::bfloat16},
                             {"int8", Precision::int8}});
 }
+
+}  // namespace
 
 NetworkShape shape_of(const std::string& cell, const std::string& nonlinearity, int vocabulary_size,
                       int hidden_size, int num_layers, int embedding_size) {
@@ -116,6 +80,8 @@ NetworkShape shape_of(const std::string& cell, const std::string& nonlinearity, 
       num_layers,
       embedding_size};
 }
+
+namespace {
 
 // The tensors of a model file by name, with their shapes checked.
 class TensorReader {
@@ -439,6 +405,8 @@ NB_MODULE(_kernels, module) {
       .def_prop_ro("precision", [](const Network& network) { return name_of(network.precision()); })
       .def_prop_ro("step_bytes", &Network::step_bytes)
       .def_prop_ro("bytes", &Network::bytes);
+
+  bind_learning(module);
 }
 
 }  // namespace ricorda

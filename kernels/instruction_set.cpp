@@ -23,6 +23,19 @@
   void lstm(const CellStep&);                                                       \
   float largest_of(const float*, int);                                              \
   float exponentials(const float*, int, float, float*);                             \
+  void rnn_tanh_back(const CellStepBack&);                                          \
+  void rnn_relu_back(const CellStepBack&);                                          \
+  void gru_back(const CellStepBack&);                                               \
+  void lstm_back(const CellStepBack&);                                              \
+  void pack_block_float32(const BlockToPack&);                                      \
+  void pack_block_bfloat16(const BlockToPack&);                                     \
+  void transpose_float32(const Transposition&);                                     \
+  void transpose_bfloat16(const Transposition&);                                    \
+  void add(const float*, int, float*);                                              \
+  void scale(float*, int, float);                                                   \
+  double sum_of_squares(const float*, int);                                         \
+  void drop(float*, int, std::uint64_t, std::uint32_t, float);                      \
+  void adamw(const AdamW&, const Numbers&);                                         \
   float total_of(const float*, int);                                                \
   void tanh_of(const float*, int, float*);                                          \
   void sigmoid_of(const float*, int, float*);                                       \
@@ -33,6 +46,18 @@
                               lstm,                                                 \
                               largest_of,                                           \
                               exponentials,                                         \
+                              nullptr,                                              \
+                              rnn_tanh_back,                                        \
+                              rnn_relu_back,                                        \
+                              gru_back,                                             \
+                              lstm_back,                                            \
+                              {pack_block_float32, pack_block_bfloat16},            \
+                              {transpose_float32, transpose_bfloat16},              \
+                              add,                                                  \
+                              scale,                                                \
+                              sum_of_squares,                                       \
+                              drop,                                                 \
+                              adamw,                                                \
                               total_of,                                             \
                               tanh_of,                                              \
                               sigmoid_of};                                          \
@@ -45,6 +70,11 @@ RICORDA_DECLARE(avx512)
 RICORDA_DECLARE_PRODUCT(avx512_vnni, int8)
 #if defined(RICORDA_COMPILES_BF16)
 RICORDA_DECLARE_PRODUCT(avx512_bf16, bfloat16)
+namespace ricorda::avx512_bf16 {
+void multiply_rounded(const MatrixView&, const Multiplication&, const std::uint16_t*);
+void pack_block_bfloat16(const BlockToPack&);
+void transpose_bfloat16(const Transposition&);
+}
 #endif
 #endif
 
@@ -93,7 +123,12 @@ void add_x86_sets(std::vector<InstructionSet>& sets) {
   Processor has = this_processor();
   Routines routines = avx512::routines;
 #if defined(RICORDA_COMPILES_BF16)
-  if (has.bf16) routines.multiply[int(Precision::bfloat16)] = avx512_bf16::multiply_bfloat16;
+  if (has.bf16) {
+    routines.multiply[int(Precision::bfloat16)] = avx512_bf16::multiply_bfloat16;
+    routines.multiply_rounded = avx512_bf16::multiply_rounded;
+    routines.pack_block[int(Precision::bfloat16)] = avx512_bf16::pack_block_bfloat16;
+    routines.transpose[int(Precision::bfloat16)] = avx512_bf16::transpose_bfloat16;
+  }
 #else
   has.bf16 = false;
 #endif

@@ -3,26 +3,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "gate_layout.hpp"
+
 namespace ricorda {
 
 namespace {
-
-// Where the blocks of H rows of torch's stacked weights go in a row of gates, in blocks of Hp.
-//   rnn, lstm  in torch's order
-//   gru        torch stacks reset, update, candidate; the candidate's two products stay apart:
-//              candidate (hidden part), reset, update, candidate (input part)
-struct GateBlocks {
-  int input[4];
-  int hidden[4];
-};
-
-GateBlocks gate_blocks(Cell cell) {
-  if (cell == Cell::gru) return {{1, 2, 3}, {1, 2, 0}};
-  return {{0, 1, 2, 3}, {0, 1, 2, 3}};
-}
-
-// The blocks that a product with the input weights, or the hidden weights, writes.
-int first_input_block(Cell cell) { return cell == Cell::gru ? 1 : 0; }
 
 std::vector<RowsToPack> stacked_rows(const NetworkShape& shape, const float* weights, int depth,
                                      const int* blocks, int first_block) {

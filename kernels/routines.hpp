@@ -65,6 +65,66 @@ struct CellStep {
   int hidden_size;
 };
 
+// One step of a layer backwards through time, of one stream. `gates` holds what CellStep left there
+// and receives the gradients of the totals; `next_cell_gradient` (lstm only) and
+// `next_hidden_gradient` are those that flow on to the step before: the first is replaced, to the
+// second is added what does not go through the recurrent weights (gru only).
+struct CellStepBack {
+  float* gates;
+  const float* hidden_before;
+  const float* hidden;
+  const float* cell_before;
+  const float* cell;
+  const float* hidden_gradient;
+  float* cell_gradient;  // in: of this step's cell; out: of the cell before
+  float* next_hidden_gradient;
+  int hidden_size;
+};
+
+// Up to `row_block` rows of a matrix on their way into a panel; element (row, k) lies at
+// source[row * row_stride + k * depth_stride], one of the strides being 1.
+struct BlockToPack {
+  const float* source;
+  std::ptrdiff_t row_stride;
+  std::ptrdiff_t depth_stride;
+  int rows;          // beyond them the block is zero
+  int depth;         // likewise
+  int padded_depth;  // a multiple of row_block
+  void* target;
+  std::ptrdiff_t target_stride;  // elements from one group of k to the next
+};
+
+// (count, columns) floats to (columns, padded count) inputs of a product, zero beyond count.
+// `columns` and `padded_count` are multiples of row_block, the latter of 32 for bfloat16.
+struct Transposition {
+  const float* source;
+  std::ptrdiff_t source_stride;
+  int count;
+  int padded_count;
+  int columns;
+  void* target;
+  std::ptrdiff_t target_stride;
+};
+
+// AdamW (Loshchilov & Hutter, 2019) for numbers that lie side by side.
+struct AdamW {
+  float learning_rate;
+  float decay;  // 1 - learning rate * weight decay
+  float first_beta, second_beta;
+  float first_correction, second_correction;  // 1 / (1 - beta^step)
+  float epsilon;
+  float gradient_scale;  // clipping
+  float average_share;   // of the new weights in their moving average
+};
+struct Numbers {
+  float* weights;
+  float* first_moments;
+  float* second_moments;
+  float* averages;  // or null
+  const float* gradients;
+  int count;
+};
+
 struct Routines {
   void (*multiply[3])(const MatrixView&, const Multiplication&);  // by Precision
   void (*rnn_tanh)(const CellStep&);
@@ -76,6 +136,23 @@ struct Routines {
   float (*largest)(const float* values, int count);
   // results[i] = exp(values[i] - shift), and their sum; at least 1.6e-38 each.
   float (*exponentials)(const float* values, int count, float shift, float* results);
+
+  // Learning. What exists for each precision is indexed by it; int8 is null, and so is
+  // multiply_rounded where the processor does not multiply bfloat16: no learning in it then.
+  void (*multiply_rounded)(const MatrixView&, const Multiplication&, const std::uint16_t* inputs);
+  void (*rnn_tanh_back)(const CellStepBack&);
+  void (*rnn_relu_back)(const CellStepBack&);
+  void (*gru_back)(const CellStepBack&);
+  void (*lstm_back)(const CellStepBack&);
+  void (*pack_block[2])(const BlockToPack&);
+  void (*transpose[2])(const Transposition&);
+  void (*add)(const float* values, int count, float* sums);
+  void (*scale)(float* values, int count, float factor);
+  double (*sum_of_squares)(const float* values, int count);
+  // values[i] becomes 0, or with the probability `keep` values[i] / keep, as the random bits of
+  // (key, first + i) will have it.
+  void (*drop)(float* values, int count, std::uint64_t key, std::uint32_t first, float keep);
+  void (*adamw)(const AdamW&, const Numbers&);
 
   // For the tests and benchmarks alone; count as above. A plain read of memory, to compare the
   // reading of weights with, and the activations by themselves.

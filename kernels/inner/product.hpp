@@ -162,11 +162,16 @@ void multiply_panel(const MatrixView& matrix, const Multiplication& task,
 }
 
 template <class Arithmetic>
-void multiply(const MatrixView& matrix, const Multiplication& task) {
-  const auto inputs = Arithmetic::prepare(matrix, task);
+void multiply_prepared(const MatrixView& matrix, const Multiplication& task,
+                       const PreparedInputs<typename Arithmetic::Input>& inputs) {
   const int panels = panel_count(matrix.rows);
   for (int i = 0; i < panels; ++i)
     multiply_panel<Arithmetic>(matrix, task, inputs, task.backwards ? panels - 1 - i : i);
+}
+
+template <class Arithmetic>
+void multiply(const MatrixView& matrix, const Multiplication& task) {
+  multiply_prepared<Arithmetic>(matrix, task, Arithmetic::prepare(matrix, task));
 }
 
 }  // namespace ricorda::RICORDA_SET

@@ -64,4 +64,11 @@ void multiply_bfloat16(const MatrixView& matrix, const Multiplication& task) {
   multiply<BFloat16>(matrix, task);
 }
 
+#if defined(RICORDA_BF16)
+void multiply_rounded(const MatrixView& matrix, const Multiplication& task,
+                      const std::uint16_t* inputs) {
+  multiply_prepared<BFloat16>(matrix, task, {inputs, task.input_stride, nullptr});
+}
+#endif
+
 }  // namespace ricorda::RICORDA_SET

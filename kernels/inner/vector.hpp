@@ -23,7 +23,7 @@
 #define RICORDA_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
 #define RICORDA_INLINE inline __attribute__((always_inline))
-#define RICORDA_UNROLL _Pragma("GCC unroll 8")
+#define RICORDA_UNROLL _Pragma("GCC unroll 16")
 #else
 #define RICORDA_INLINE __forceinline
 #define RICORDA_UNROLL

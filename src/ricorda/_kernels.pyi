@@ -157,3 +157,98 @@ class Network:
     @property
     def bytes(self) -> int:
         """How many bytes all the weights occupy."""
+
+def learns_bfloat16(kernels: str = "") -> bool:
+    """Whether this processor can learn in bfloat16: whether it has AVX512_BF16."""
+
+Array = NDArray[np.float32]
+
+class Learner:
+    """A whole step of learning in one call, on arrays that belong to the caller."""
+
+    def __init__(
+        self,
+        *,
+        cell: str,
+        nonlinearity: str,
+        vocabulary_size: int,
+        hidden_size: int,
+        num_layers: int,
+        embedding_size: int,
+        parameters: Sequence[tuple[Array, Array, Array, Array | None]],
+        streams: int,
+        steps: int,
+        precision: str = "float32",
+        threads: int = 1,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_norm: float = 1.0,
+        first_beta: float = 0.9,
+        second_beta: float = 0.99,
+        epsilon: float = 1e-8,
+        kernels: str = "",
+    ) -> None:
+        """Take the parameters in a model file's order, each with its moments and its average.
+
+        They stay where they are and are changed in place. An embedding size of 0 means one-hot.
+        """
+
+    def step(
+        self,
+        inputs: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        state: Sequence[Array],
+        restart: Array | None = None,
+        *,
+        learning_rate: float,
+        number: int,
+        key: int = 0,
+        average_share: float = 0.0,
+        update: bool = True,
+    ) -> tuple[float, float]:
+        """Learn from inputs and targets (B, T); returns mean nats and the gradient's norm.
+
+        `state` are the parts (B, H) of each layer, changed in place; `restart` (B,) is 1 where it
+        counts as zero. `number` counts steps from 1; `key` seeds the dropout masks. If the norm is
+        not finite, nothing is changed.
+        """
+
+    def copy_gradient(self, parameter: int, gradient: Array) -> None:
+        """Copy the last step's gradient of a parameter, by its number, into `gradient`."""
+
+class SequenceLayer:
+    """One layer over windows of one size, forwards and then backwards, in torch.nn's layout."""
+
+    def __init__(
+        self,
+        cell: str,
+        nonlinearity: str,
+        input_size: int,
+        hidden_size: int,
+        streams: int,
+        steps: int,
+        precision: str = "float32",
+        threads: int = 1,
+        kernels: str = "",
+    ) -> None: ...
+    def forward(
+        self,
+        weights: Sequence[Array],
+        inputs: Array,
+        state: Sequence[Array],
+        outputs: Array,
+        state_after: Sequence[Array],
+    ) -> None:
+        """Read inputs (B, T, I) from the state's parts (B, H); fill outputs (B, T, H) and state."""
+
+    def back(
+        self,
+        outputs: Array,
+        state_after: Sequence[Array],
+        inputs: Array | None,
+        state: Sequence[Array],
+        weights: Sequence[Array],
+    ) -> None:
+        """From gradients of outputs and last state, fill those of inputs, state and weights."""

@@ -85,6 +85,14 @@ def test_a_run_is_repeated_on_another_text_with_another_budget(here: Path, call:
             {"cell": "rnn", "nonlinearity": "relu"},
         ),
         ({"cell": "lstm", "precision": "bfloat16"}, {"cell": "gru"}, {"cell": "gru"}),
+        ({"forget_bias": 0.5}, {"cell": "gru"}, {"cell": "gru"}),
+        ({"forget_bias": 0.5}, {"cell": "lstm"}, {"cell": "lstm", "forget_bias": 0.5}),
+        ({"input_dropout": 0.1}, {"embedding_size": "onehot"}, {"embedding_size": "onehot"}),
+        (
+            {"input_dropout": 0.1, "averaging": 0.9},
+            {"embedding_size": 3},
+            {"embedding_size": 3, "input_dropout": 0.1, "averaging": 0.9},
+        ),
     ],
     ids=str,
 )

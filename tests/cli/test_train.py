@@ -185,11 +185,14 @@ OPTIONS: dict[str, Any] = {
     "num_layers": 2,
     "embedding_size": "onehot",
     "dropout": 0.25,
+    "recurrent_dropout": 0.15,
     "batch_size": 3,
     "window": 11,
     "learning_rate": 0.002,
     "weight_decay": 0.5,
     "clip_norm": 0.7,
+    "averaging": 0.9,
+    "initialisation": "uniform",
     "epochs": 0.5,
     "vocabulary": "bytes",
     "encoding": "latin-1",
@@ -201,7 +204,7 @@ OPTIONS: dict[str, Any] = {
     "precision": "float32",
     "threads": 1,
 }
-"""Every option but --out, --validation, --minutes and --steps."""
+"""Every option but --out, --validation, --minutes, --steps, and those that these exclude."""
 
 
 def test_every_option_reaches_the_run(here: Path, call: Call) -> None:
@@ -210,6 +213,13 @@ def test_every_option_reaches_the_run(here: Path, call: Call) -> None:
     assert (code, err) == (0, "")
     assert json.loads(out)["run"] == "deep/mine"
     assert settled(Path("deep/mine/config.json")) == OPTIONS
+
+
+def test_options_of_the_lstm_and_of_learned_vectors_reach_the_run(here: Path, call: Call) -> None:
+    words = ["--forget-bias", "-0.5", "--input-dropout", "0.3", *SHORT]
+    assert call("train", "my.txt", *words, "--quiet") == (0, "", "")
+    training = json.loads(Path("runs/my/config.json").read_text())["training"]
+    assert (training["forget_bias"], training["input_dropout"]) == (-0.5, 0.3)
 
 
 def _flag(name: str, value: Any) -> list[str]:
@@ -274,3 +284,54 @@ def test_the_model_is_the_one_that_was_judged(
         assert found[name] == pytest.approx(run["validation"][name], abs=1e-4)
     model = ricorda.load(run["run"])
     assert model.parameters == run["parameters"]
+
+
+DRY = ["--hidden-size", "4", "--threads", "1", "--dry-run"]
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(here: Path, call: Call) -> None:
+    before = sorted(here.rglob("*"))
+    code, out, err = call("train", "my.txt", *DRY, "--epochs", "2", "--averaging", "0.5")
+    assert (code, err) == (0, "")
+    assert sorted(here.rglob("*")) == before
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    for told in (
+        "to learn 2,782",
+        "to judge by 310",
+        "different symbols 24",
+        "hidden_size 4",
+        "budget 2 epochs",
+        "averaging 0.5",
+        "patience none",
+    ):
+        assert told in lines
+    record = json.loads(Path("runs/tiny/config.json").read_text())["training"]
+    settings = (set(record) | set(record["model"])) - {"model"}
+    assert settings <= {line.split()[0] for line in lines}
+    steps, read, memory, time = lines[-4:]
+    assert steps.startswith("steps 10, ")
+    assert read == "characters read 5,120, 1.84 times the text"
+    assert memory.startswith("memory at least ")
+    assert time.startswith("time ")
+
+
+def test_a_dry_run_as_json(
+    here: Path, call: Call, bottles: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_for_standard_input(monkeypatch, bottles.encode())
+    code, out, err = call("train", "-", *DRY, "--minutes", "1", "--quiet", "--json")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    found = json.loads(out)
+    assert found["configuration"]["budget"] == {"minutes": 1.0, "epochs": None, "steps": None}
+    assert found["training_characters"] + found["validation_characters"] == len(bottles)
+    for name in ("steps", "steps_per_second", "characters", "passes", "memory_bytes", "seconds"):
+        assert found[name] > 0
+    assert found["seconds"] <= 60
+    assert [entry.name for entry in Path("runs").iterdir()] == ["tiny"]
+
+
+def test_a_dry_run_of_a_bad_text(here: Path, call: Call) -> None:
+    Path("bad.txt").write_bytes(b"abc\xff")
+    code, out, err = call("train", "bad.txt", *DRY)
+    assert (code, out) == (2, "")
+    assert "byte 3" in err

@@ -29,6 +29,12 @@ class Mutation:
     """The test that must fail, as pytest names it."""
 
 
+def put(name: str, value: object, *modules: object) -> None:
+    """Put something in the place of a name that modules have."""
+    for module in modules:
+        setattr(module, name, value)
+
+
 def nothing(*_: Any, **__: Any) -> None:
     """Stand for a safeguard that is not there."""
 
@@ -36,15 +42,15 @@ def nothing(*_: Any, **__: Any) -> None:
 def _files_not_flushed() -> None:
     from ricorda import durable
 
-    durable.flush = lambda file: file.flush()
+    put("flush", lambda file: file.flush(), durable)
 
 
 def _folders_not_flushed() -> None:
     from ricorda import durable
     from ricorda.training import checkpoint_folder
 
-    durable.flush_folder = nothing
-    checkpoint_folder.flush_folder = nothing
+    put("flush_folder", nothing, durable)
+    put("flush_folder", nothing, checkpoint_folder)
 
 
 def _written_in_place() -> None:
@@ -58,63 +64,63 @@ def _written_in_place() -> None:
         self._drop_old()
         return place
 
-    CheckpointFolder.save = save  # type: ignore[method-assign]
+    put("save", save, CheckpointFolder)
 
 
 def _model_in_place() -> None:
     from ricorda.training import saver
 
-    saver.write_atomically = lambda path, content: path.write_bytes(content)  # type: ignore
+    put("write_atomically", lambda path, content: path.write_bytes(content), saver)
 
 
 def _not_read_back() -> None:
     from ricorda.training.checkpoint_folder import CheckpointFolder
 
-    CheckpointFolder._read_back = nothing  # type: ignore[method-assign]
+    put("_read_back", nothing, CheckpointFolder)
 
 
 def _digests_not_compared() -> None:
     from ricorda.training.checkpoint_folder import Checkpoint
 
-    Checkpoint.check = nothing  # type: ignore[method-assign]
+    put("check", nothing, Checkpoint)
 
 
 def _manifest_not_signed() -> None:
     from ricorda.training import checkpoint_folder
 
-    checkpoint_folder._signed = dict
+    put("_signed", dict, checkpoint_folder)
 
 
 def _newest_alone() -> None:
     from ricorda.training.checkpoint_folder import CheckpointFolder
 
     original = CheckpointFolder._places
-    CheckpointFolder._places = lambda self: original(self)[:1]  # type: ignore[method-assign]
+    put("_places", lambda self: original(self)[:1], CheckpointFolder)
 
 
 def _all_kept() -> None:
     from ricorda.training.checkpoint_folder import CheckpointFolder
 
-    CheckpointFolder._drop_old = nothing  # type: ignore[method-assign]
+    put("_drop_old", nothing, CheckpointFolder)
 
 
 def _format_not_looked_at() -> None:
     from ricorda.training import checkpoint_folder
 
-    checkpoint_folder.FORMAT = 3
+    put("FORMAT", 3, checkpoint_folder)
 
 
 def _not_locked() -> None:
     from ricorda.training.lock import RunLock
 
-    RunLock.__enter__ = lambda self: self  # type: ignore[method-assign]
+    put("__enter__", lambda self: self, RunLock)
 
 
 def _without(prefix: str) -> Callable[[], None]:
     """Leave the tensors of one kind as they were before the resume."""
 
     def apply() -> None:
-        from ricorda.training.learner import Learner
+        from ricorda.training.learner_state import Learner
 
         original = Learner.restore
 
@@ -123,7 +129,7 @@ def _without(prefix: str) -> Callable[[], None]:
             others = {n: each for n, each in tensors.items() if not n.startswith(prefix)}
             original(self, others | kept)
 
-        Learner.restore = restore  # type: ignore[method-assign]
+        put("restore", restore, Learner)
 
     return apply
 
@@ -138,54 +144,55 @@ def _interval_forgotten() -> None:
         found.interval = checkpoint.Interval()
         return found, fingerprint
 
-    checkpoint._progress = progress
+    put("_progress", progress, checkpoint)
 
 
 def _rows_not_restored() -> None:
     from ricorda.training.row_log import RowLog
 
-    RowLog.restore = nothing  # type: ignore[method-assign]
+    put("restore", nothing, RowLog)
 
 
 def _rows_not_caught_up() -> None:
     from ricorda.training.row_log import RowLog
 
-    RowLog._catch_up = nothing  # type: ignore[method-assign]
+    put("_catch_up", nothing, RowLog)
 
 
 def _numbers_not_looked_at() -> None:
-    from ricorda.training import step
-    from ricorda.training.learner import Learner
+    from ricorda.training import fused, step
+    from ricorda.training.learner_state import Learner
 
     class Careless:
         isfinite = staticmethod(lambda number: True)
 
-    step.math = Careless  # type: ignore[assignment]
-    Learner.is_finite = True  # type: ignore[assignment, method-assign]
+    put("math", Careless, step)
+    put("np", Careless, fused)
+    put("is_finite", True, Learner)
 
 
 def _same_learning_rate() -> None:
     from ricorda.training.checkpoint import Progress
 
-    Progress.learning_rate_factor = 1.0  # type: ignore[assignment, method-assign]
+    put("learning_rate_factor", 1.0, Progress)
 
 
 def _failures_not_told() -> None:
     from ricorda.training.saver import Saver
 
-    Saver.tell = nothing  # type: ignore[method-assign]
+    put("tell", nothing, Saver)
 
 
 def _last_failure_not_raised() -> None:
     from ricorda.training.saver import Saver
 
-    Saver.finish = nothing  # type: ignore[method-assign]
+    put("finish", nothing, Saver)
 
 
 def _signals_not_noted() -> None:
     from ricorda.training import interruption
 
-    interruption.SIGNALS = []
+    put("SIGNALS", [], interruption)
 
 
 def _second_signal_not_heard() -> None:
@@ -194,45 +201,45 @@ def _second_signal_not_heard() -> None:
     def note(self: Interruption, number: int, frame: Any) -> None:
         self.signal_number = number
 
-    Interruption._note = note  # type: ignore[method-assign]
+    put("_note", note, Interruption)
 
 
 def _text_not_compared() -> None:
     from ricorda.training import material
 
-    material._compare = nothing
+    put("_compare", nothing, material)
 
 
 def _leftovers_not_removed() -> None:
     from ricorda.training import run
 
-    run.remove_leftovers = nothing
+    put("remove_leftovers", nothing, run)
 
 
 def _links_not_refused() -> None:
     from ricorda import durable
     from ricorda.training import checkpoint_folder, lock, run
 
-    durable.refuse_link = durable.refuse_special = nothing
-    checkpoint_folder.refuse_link = run.refuse_link = lock.refuse_special = nothing
+    put("refuse_link", nothing, durable, checkpoint_folder, run)
+    put("refuse_special", nothing, durable, lock)
 
 
 def _machine_not_compared() -> None:
     from ricorda.training import safekeeping
 
-    safekeeping.difference = lambda before, now: ""
+    put("difference", lambda before, now: "", safekeeping)
 
 
 def _places_not_checked() -> None:
     from ricorda.models import tensor_file
 
-    tensor_file._check_places = nothing
+    put("_check_places", nothing, tensor_file)
 
 
 def _depth_not_checked() -> None:
     from ricorda import validation
 
-    validation._check_depth = nothing
+    put("_check_depth", nothing, validation)
 
 
 def _memory_errors_not_told() -> None:
@@ -242,7 +249,7 @@ def _memory_errors_not_told() -> None:
     def untold(folder: Any) -> Iterator[None]:
         yield
 
-    run._memory_errors_told = untold
+    put("_memory_errors_told", untold, run)
 
 
 CRAFTED = TENSORS + "test_crafted_headers_are_refused_before_anything_is_allocated"

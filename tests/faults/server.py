@@ -154,7 +154,7 @@ def patch_wait(request: Request, shim: Any) -> None:
         original(self, *arguments)
         self.wait()
 
-    Saver.save = save  # type: ignore[method-assign]
+    Saver.save = save  # type: ignore[method-assign, assignment]
 
 
 def patch_fit(request: Request, shim: Any) -> None:

@@ -121,6 +121,33 @@ def test_initial_weights_come_from_the_generator_alone() -> None:
     before = torch.random.get_rng_state()
     first = CELLS["gru"](3, 4).reset_parameters(torch.Generator().manual_seed(5))
     second = CELLS["gru"](3, 4).reset_parameters(torch.Generator().manual_seed(5))
-    for one, other in zip(first.weights, second.weights, strict=True):
+    for one, other in zip(first.weights(), second.weights(), strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@every_cell
+def test_other_recurrent_weights_may_stand_in_for_the_cells_own(
+    name: CellName, nonlinearity: str
+) -> None:
+    cell, other = (make(name, nonlinearity, 3, 4) for _ in range(2))
+    with torch.no_grad():
+        other.weight_hh.mul_(0.5)
+    inputs, state = torch.randn(2, 5, 3, dtype=torch.float64), cell.initial_state(2)
+    outputs, final = cell.over_window(inputs, state, cell.weight_hh * 0.5)
+    expected, expected_final = other.over_window(inputs, state)
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(tuple(final), tuple(expected_final))
+
+
+def test_uniform_recurrent_weights_are_those_of_torch_nn() -> None:
+    generator = torch.Generator().manual_seed(3)
+    weight = CELLS["gru"](3, 64).reset_parameters(generator, initialisation="uniform").weight_hh
+    bound = 64**-0.5
+    assert 0.98 * bound < weight.abs().max() <= bound
+    assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
+
+
+def test_the_forget_gates_bias_is_what_is_asked_for() -> None:
+    cell = CELLS["lstm"](3, 4).reset_parameters(forget_bias=-2.5)
+    assert (cell.bias_ih + cell.bias_hh).tolist() == [0.0] * 4 + [-2.5] * 4 + [0.0] * 8

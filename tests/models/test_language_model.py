@@ -22,10 +22,12 @@ every_model = pytest.mark.parametrize(
 )
 
 
-def make(options: dict[str, Any], dropout: float = 0.0) -> RecurrentLanguageModel:
-    configuration = ModelConfiguration(vocabulary_size=7, hidden_size=9, **options)
+def make(
+    options: dict[str, Any], *, hidden_size: int = 9, **settings: Any
+) -> RecurrentLanguageModel:
+    configuration = ModelConfiguration(vocabulary_size=7, hidden_size=hidden_size, **options)
     generator = torch.Generator().manual_seed(1)
-    return RecurrentLanguageModel(configuration, dropout=dropout, generator=generator)
+    return RecurrentLanguageModel(configuration, generator=generator, **settings)
 
 
 @every_model
@@ -116,3 +118,87 @@ def test_the_same_seed_makes_the_same_weights_and_leaves_the_global_generator_al
     first, second = make(options).tensors(), make(options).tensors()
     assert all((first[name] == second[name]).all() for name in first)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+class Recorder(RecurrentLanguageModel):
+    """Keeps what a window's dropout has left of each tensor."""
+
+    kept: list[torch.Tensor]
+
+    def _drop(self, values: torch.Tensor, probability: float) -> torch.Tensor:
+        left = super()._drop(values, probability)
+        self.kept.append(left)
+        return left
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_recurrent_weights_are_dropped_once_a_window_and_the_others_scaled_up(
+    cell: CellName,
+) -> None:
+    configuration = ModelConfiguration(cell=cell, vocabulary_size=7, hidden_size=40)
+    model = Recorder(
+        configuration, recurrent_dropout=0.25, generator=torch.Generator().manual_seed(1)
+    )
+    model.kept = []
+    ids = torch.randint(7, (3, 11))
+    logits, _ = model(ids)
+    weight_hh = model.kept[0]
+    own = model.cells[0].weight_hh
+    dropped = weight_hh == 0
+    assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.04)
+    torch.testing.assert_close(weight_hh[~dropped], own[~dropped] / 0.75, rtol=1e-4, atol=0)
+    logits.square().sum().backward()
+    assert own.grad is not None
+    assert not own.grad[dropped].any()
+
+    plain = make({"cell": cell}, hidden_size=40).eval()
+    plain.load_tensors(model.tensors())
+    with torch.no_grad():
+        plain.cells[0].weight_hh.copy_(weight_hh)
+    torch.testing.assert_close(logits, plain(ids)[0])
+
+
+def test_input_dropout_makes_a_symbol_the_same_wherever_it_stands() -> None:
+    configuration = ModelConfiguration(
+        cell="gru", vocabulary_size=7, hidden_size=9, embedding_size=50
+    )
+    model = Recorder(configuration, input_dropout=0.4, generator=torch.Generator().manual_seed(1))
+    assert model.embedding is not None
+    model.kept = []
+    logits, _ = model(torch.tensor([[3, 3, 1], [3, 5, 3]]))
+    table = model.kept[0]
+    dropped = table == 0
+    assert dropped.float().mean().item() == pytest.approx(0.4, abs=0.08)
+    torch.testing.assert_close(
+        table[~dropped], model.embedding.weight[~dropped] / 0.6, rtol=1e-4, atol=0
+    )
+    torch.testing.assert_close(logits[0, 0], logits[1, 0])  # of the same symbol, from zero
+
+    model.kept = []
+    other, _ = model(torch.tensor([[3]]))
+    assert not torch.equal(model.kept[0], table)
+    assert not torch.equal(other[0, 0], logits[0, 0])
+
+
+@pytest.mark.parametrize("name", ["input_dropout", "recurrent_dropout"])
+def test_dropout_by_window_is_for_training_alone(name: str) -> None:
+    options: dict[str, Any] = {"cell": "lstm", "embedding_size": 5}
+    settings: dict[str, Any] = {name: 0.5}
+    model, plain = make(options, **settings), make(options)
+    ids = torch.randint(7, (2, 5))
+    assert not torch.equal(model(ids)[0], plain(ids)[0])
+    torch.testing.assert_close(model.eval()(ids)[0], plain(ids)[0], atol=0, rtol=0)
+
+
+def test_one_hot_input_is_never_dropped() -> None:
+    model, plain = make({"cell": "rnn"}, input_dropout=0.5), make({"cell": "rnn"})
+    ids = torch.randint(7, (2, 5))
+    torch.testing.assert_close(model(ids)[0], plain(ids)[0], atol=0, rtol=0)
+
+
+def test_how_weights_are_drawn_is_told_to_every_layer() -> None:
+    options: dict[str, Any] = {"cell": "lstm", "num_layers": 2}
+    uniform, usual = make(options, initialisation="uniform", forget_bias=3.0), make(options)
+    for cell, other in zip(uniform.cells, usual.cells, strict=True):
+        assert not torch.equal(cell.weight_hh, other.weight_hh)
+        assert cell.bias_ih[9:18].tolist() == [3.0] * 9

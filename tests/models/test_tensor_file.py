@@ -26,7 +26,7 @@ def read(content: bytes) -> dict[str, bytes]:
         return {name: bytes(read_entry(file, entry)) for name, entry in header.entries.items()}
 
 
-ARRAYS = {
+ARRAYS: dict[str, Any] = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),
     "b": np.array(7, dtype=np.int64),
     "c": np.zeros((0, 4), dtype=np.uint8),

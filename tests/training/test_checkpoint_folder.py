@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_broken_ones_are_passed_over_and_go_at_the_next_save(tmp_path: Path) -> 
     assert saved(tmp_path, 4) == ["2", "4"]
 
 
-BREAKS = {
+BREAKS: dict[str, Callable[[Path], object]] = {
     "a file cut off": lambda place: os.truncate(place / "a.txt", 5),
     "a file that grew": lambda place: (place / "a.txt").write_bytes(b"onetwothree"),
     "a file gone": lambda place: (place / "a.txt").unlink(),

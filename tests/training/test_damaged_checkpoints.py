@@ -17,7 +17,7 @@ from ricorda.models import ModelConfiguration, RecurrentLanguageModel
 from ricorda.training.checkpoint import Progress, restore, take_snapshot
 from ricorda.training.checkpoint_folder import Broken, Checkpoint, CheckpointFolder
 from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.learner import Learner, UnfitTensors
+from ricorda.training.learner_state import Learner, UnfitTensors
 from ricorda.training.step import make_optimizer
 
 FLIPS, CUTS = 160, 80

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from ricorda.models.configuration import CellName
 from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
 from ricorda.training.planner import Machine
 
-MACHINE = Machine(device="cpu", threads=2, bfloat16=True)
+MACHINE = Machine(device="cpu", threads=2, bfloat16=frozenset({"rnn", "gru", "lstm"}))
 
 
 def plan(
@@ -30,6 +31,10 @@ def test_what_is_given_is_kept() -> None:
         "window": 11,
         "learning_rate": 0.5,
         "dropout": 0.0,
+        "input_dropout": 0.0,
+        "recurrent_dropout": 0.15,
+        "averaging": 0.99,
+        "initialisation": "uniform",
         "weight_decay": 0.0,
         "clip_norm": 2.0,
         "steps": 9,
@@ -43,6 +48,23 @@ def test_what_is_given_is_kept() -> None:
     chosen = plan(**given)
     settled = {**vars(chosen), **vars(chosen.model), **vars(chosen.budget)}
     assert {name: settled[name] for name in given} == given
+
+
+def test_what_other_cells_and_inputs_have_no_use_for_is_kept() -> None:
+    assert plan(forget_bias=0.0).forget_bias == 0
+    assert plan(input_dropout=0.3).input_dropout == 0.3
+
+
+def test_input_dropout_follows_dropout() -> None:
+    assert plan(dropout=0.25).input_dropout == 0.12
+    assert plan(dropout=0.0).input_dropout == 0
+    assert plan(dropout=0.25, embedding_size="onehot").input_dropout == 0
+
+
+def test_what_nothing_speaks_for_is_left_out() -> None:
+    chosen = plan()
+    assert (chosen.recurrent_dropout, chosen.averaging) == (0, 0)
+    assert (chosen.initialisation, chosen.forget_bias) == ("orthogonal", 1)
 
 
 def test_without_a_budget_it_is_three_minutes() -> None:
@@ -93,17 +115,17 @@ def test_any_text_and_budget_gets_a_sensible_plan(
 
 
 @pytest.mark.parametrize(
-    "cell, device, has_bfloat16, precision",
+    "cell, faster, precision",
     [
-        ("lstm", "cpu", True, "bfloat16"),
-        ("lstm", "cpu", False, "float32"),
-        ("gru", "cpu", True, "float32"),
-        ("rnn", "cpu", True, "float32"),
-        ("gru", "cuda", True, "bfloat16"),
+        ("lstm", {"lstm"}, "bfloat16"),
+        ("lstm", set(), "float32"),
+        ("gru", {"lstm"}, "float32"),
+        ("rnn", {"lstm"}, "float32"),
+        ("gru", {"rnn", "gru", "lstm"}, "bfloat16"),
     ],
 )
 def test_bfloat16_is_taken_where_it_is_faster(
-    cell: str, device: str, has_bfloat16: bool, precision: str
+    cell: CellName, faster: set[CellName], precision: str
 ) -> None:
-    machine = Machine(device=device, threads=1, bfloat16=has_bfloat16)
+    machine = Machine(device="cpu", threads=1, bfloat16=frozenset(faster))
     assert plan(machine=machine, cell=cell).precision == precision

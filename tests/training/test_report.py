@@ -266,3 +266,14 @@ def test_it_replaces_the_page_before_it_whole(folder: RunFolder, record: RunReco
     assert report(folder, record) != first
     left = sorted(path.name for path in folder.path.iterdir())
     assert left == ["metrics.jsonl", "report.html", "samples.jsonl"]
+
+
+def test_averaged_weights_are_told_beside_the_raw_ones(
+    folder: RunFolder, record: RunRecord
+) -> None:
+    both = {"raw_nats_per_character": 1.52, "averaged_nats_per_character": 1.46}
+    append_row(folder.metrics, evaluation_row(10, 1.46) | both)
+    assert "raw weights 1.520, averaged 1.460" in report(folder, record)
+    folder.metrics.unlink()
+    append_row(folder.metrics, evaluation_row(10, 1.46))
+    assert "averaged 1" not in report(folder, record)

@@ -84,6 +84,12 @@ KINDS: list[dict[str, Any]] = [
     {"cell": "rnn", "nonlinearity": "relu", "num_layers": 2},
     {"steps": None, "epochs": 0.1},
     {"keep": 1},
+    {"averaging": 0.9},
+    {"averaging": 0.9, "kernels": "off"},
+    {"recurrent_dropout": 0.3, "input_dropout": 0.2, "num_layers": 2},
+    {"dropout": 0.4, "kernels": "off"},
+    {"precision": "bfloat16", "kernels": "off"},
+    {"precision": "bfloat16", "cell": "gru", "averaging": 0.8},
 ]
 """Every option that has something to save: a new one is a line here."""
 
@@ -110,22 +116,23 @@ def test_a_row_that_was_begun_is_gone_on_with(learn: Learn) -> None:
 
 
 def test_more_steps_go_on_from_the_end(learn: Learn) -> None:
-    ended = learn()
-    with pytest.raises(RunError, match="has ended"):
-        ricorda.resume(ended.folder, quiet=True)
-    more = ricorda.resume(ended.folder, steps=12, quiet=True)
-    assert more.metrics["steps"] == 12
+    ended = learn(steps=20)
+    for steps in (None, 20):
+        with pytest.raises(RunError, match="has ended"):
+            ricorda.resume(ended.folder, quiet=True, steps=steps)
+    more = ricorda.resume(ended.folder, steps=28, quiet=True)
+    assert more.metrics["steps"] == 28
     rows = figures(more)
     assert [row["event"] for row in rows].count("ended") == 1
-    longer = learn(steps=12)
+    longer = learn(steps=28)
     rates = [
         {row["step"]: row["learning_rate"] for row in figures(run) if row["event"] == "training"}
         for run in (more, longer)
     ]
-    for step in range(9, 13):  # as if the budget had been given at the beginning
+    for step in range(21, 29):  # as if the budget had been given at the beginning
         assert rates[0][step] == pytest.approx(rates[1][step], rel=1e-6)
     record = json.loads((more.folder / "config.json").read_text())
-    assert record["training"]["budget"]["steps"] == 12
+    assert record["training"]["budget"]["steps"] == 28
 
 
 def test_more_steps_are_the_same_however_often_they_are_interrupted(learn: Learn) -> None:
@@ -154,7 +161,7 @@ def test_more_of_a_budget_gives_patience_anew(learn: Learn) -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"steps": 8}, "beyond the 8 steps"),
+        ({"steps": 7}, "beyond the 8 steps"),
         ({"steps": 3}, "beyond the 8 steps"),
         ({"minutes": 0.001}, "expected a budget beyond"),
         ({"epochs": 0.001}, "beyond the 8 steps"),

@@ -138,6 +138,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(learn: Learn)
         {"cell": "gru", "embedding_size": "onehot"},
         {"cell": "rnn", "vocabulary": "bytes", "patience": 15},
         {"cell": "lstm", "precision": "bfloat16", "dropout": 0.1},
+        {"cell": "gru", "averaging": 0.9, "recurrent_dropout": 0.3, "input_dropout": 0.2},
     ],
     ids=str,
 )
@@ -229,6 +230,11 @@ OPTIONS_THAT_MATTER: list[dict[str, Any]] = [
     {"batch_size": 5},
     {"window": 9},
     {"learning_rate": 0.001},
+    {"input_dropout": 0.2},
+    {"recurrent_dropout": 0.2},
+    {"averaging": 0.7},
+    {"initialisation": "uniform"},
+    {"forget_bias": 0.5},
     {"weight_decay": 5.0},
     {"clip_norm": 0.01},
     {"steps": 41},
@@ -244,6 +250,39 @@ def test_every_option_changes_the_model(learn: Learn) -> None:
     cases = [precision, *(precision | options for options in OPTIONS_THAT_MATTER)]
     models = {(learn(**options).folder / "model.safetensors").read_bytes() for options in cases}
     assert len(models) == len(cases)
+
+
+def test_averaged_weights_are_judged_beside_the_raw_ones(learn: Learn) -> None:
+    run = learn(averaging=0.9, learning_rate=0.05)
+    evaluations = rows(run, "evaluation")
+    for row in evaluations:
+        both = (row["raw_nats_per_character"], row["averaged_nats_per_character"])
+        assert row["nats_per_character"] == min(both)
+        assert both[0] != both[1]
+    best = min(evaluations, key=lambda row: float(row["nats_per_character"]))
+    assert run.metrics["best_step"] == best["step"]
+    averaged = best["averaged_nats_per_character"] < best["raw_nats_per_character"]
+    assert run.model.training["averaged"] is averaged
+    figure = run.metrics["validation"]["nats_per_character"]
+    assert figure == pytest.approx(best["nats_per_character"], abs=0.02)
+
+
+def test_averaging_leaves_the_weights_themselves_alone(learn: Learn) -> None:
+    raw = [row["nats_per_character"] for row in rows(learn(), "evaluation")]
+    beside = rows(learn(averaging=0.9), "evaluation")
+    assert [row["raw_nats_per_character"] for row in beside] == raw
+
+
+def test_a_text_without_validation_is_continued_by_the_average(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.txt").write_text("abcabcabc")
+    options: dict[str, Any] = {"steps": 5, "hidden_size": 4, "threads": 1, "quiet": True}
+    models = [ricorda.train("tiny.txt", averaging=each, **options).model for each in (0.9, 0.0)]
+    assert models[0].training["averaged"] is True
+    assert "averaged" not in models[1].training
+    assert models[0].evaluate("abc") != models[1].evaluate("abc")
 
 
 def test_the_configuration_repeats_the_run(learn: Learn) -> None:
@@ -280,7 +319,9 @@ def test_a_folder_that_holds_something_is_refused(learn: Learn, tmp_path: Path) 
         ({"minutes": float("nan"), "steps": None}, "minutes"),
         ({"hiden_size": 3}, "did you mean hidden_size"),
         ({"nonlinearity": "relu"}, "is for --cell rnn"),
-        ({"cell": "gru", "precision": "bfloat16"}, "in float32 alone on a CPU"),
+        ({"cell": "gru", "precision": "bfloat16", "kernels": "off"}, "in float32 alone on this"),
+        ({"cell": "gru", "forget_bias": 1.0}, "--forget-bias 1 is for --cell lstm"),
+        ({"embedding_size": "onehot", "input_dropout": 0.1}, "is for learned vectors"),
     ],
     ids=str,
 )

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ricorda.bench import peers
-from ricorda.bench.timing import Ratio, compare
+from ricorda.bench.result import Result
+from ricorda.bench.timing import ROUNDS, compare
 from ricorda.engine.generation import GenerationSettings
 from ricorda.engine.native import NativeBackend
 from ricorda.engine.scoring import evaluate
@@ -24,27 +25,6 @@ STREAMS = 64
 SCORED = 1_000_000  # symbols
 WINDOW = 256
 SAMPLED = 200  # symbols of a whole process
-
-
-@dataclass(frozen=True)
-class Result:
-    """One comparison."""
-
-    what: str
-    peer: str
-    ratio: Ratio
-    wanted: float
-    """How many times faster ricorda means to be, at least."""
-
-    def as_json(self) -> dict[str, object]:
-        """Every figure by name."""
-        return {
-            "what": self.what,
-            "against": self.peer,
-            "wanted": self.wanted,
-            "times": {name: getattr(self.ratio, name) for name in ("median", "least", "most")},
-            "seconds": {"ours": self.ratio.ours, "theirs": self.ratio.peer},
-        }
 
 
 @dataclass(frozen=True)
@@ -66,7 +46,7 @@ CASES = (
 )
 
 
-def run(say: Callable[[str], None]) -> Iterator[Result]:
+def run(say: Callable[[str], None], rounds: int = ROUNDS) -> Iterator[Result]:
     """Measure everything whose peer is installed; say which are not."""
     has_torch = importlib.util.find_spec("torch") is not None
     has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
@@ -75,13 +55,13 @@ def run(say: Callable[[str], None]) -> Iterator[Result]:
     if not has_onnx:
         say("onnx or onnxruntime is not installed: its comparisons are left out")
     for case in CASES:
-        yield from _one_stream(case, has_torch=has_torch, has_onnx=has_onnx)
-    yield _from_cache()
-    yield _many_streams()
-    yield _int8()
+        yield from _one_stream(case, rounds, has_torch=has_torch, has_onnx=has_onnx)
+    yield _from_cache(rounds)
+    yield _many_streams(rounds)
+    yield _int8(rounds)
     if has_torch:
-        yield _scoring()
-        yield _whole_process()
+        yield _scoring(min(rounds, 5))
+        yield _whole_process(min(rounds, 5))
 
 
 def network(
@@ -126,7 +106,7 @@ def writer(
     return write
 
 
-def _one_stream(case: Case, *, has_torch: bool, has_onnx: bool) -> Iterator[Result]:
+def _one_stream(case: Case, rounds: int, *, has_torch: bool, has_onnx: bool) -> Iterator[Result]:
     """Batch 1 against each peer."""
     configuration, tensors = network(
         case.cell, case.hidden_size, "onehot" if case.cell == "rnn" else 64
@@ -135,19 +115,19 @@ def _one_stream(case: Case, *, has_torch: bool, has_onnx: bool) -> Iterator[Resu
     what = f"{case.cell} {case.hidden_size} {case.precision}, one stream"
     layer, cell, runtime = case.wanted
     if has_torch:
-        by_layer = compare(ours, peers.torch_layer(configuration, tensors))
+        by_layer = compare(ours, peers.torch_layer(configuration, tensors), rounds)
         yield Result(what, "PyTorch layer", by_layer, layer)
         forms = [
-            compare(ours, peers.torch_cell(configuration, tensors, onednn=onednn))
+            compare(ours, peers.torch_cell(configuration, tensors, onednn=onednn), rounds)
             for onednn in (True, False)
         ]
         yield Result(what, "PyTorch cell", min(forms, key=lambda form: form.median), cell)
     if has_onnx:
-        by_runtime = compare(ours, peers.onnx_runtime(configuration, tensors))
+        by_runtime = compare(ours, peers.onnx_runtime(configuration, tensors), rounds)
         yield Result(what, "ONNX Runtime", by_runtime, runtime)
 
 
-def _from_cache() -> Result:
+def _from_cache(rounds: int) -> Result:
     """A step against a plain vector read of as many bytes as its weights have."""
     from ricorda import _kernels
 
@@ -158,27 +138,27 @@ def _from_cache() -> Result:
     def read(count: int) -> None:
         _kernels.read(values, count)
 
-    ratio = compare(writer(configuration, tensors), read)
+    ratio = compare(writer(configuration, tensors), read, rounds)
     return Result("lstm 256 float32, share of the cache's speed", "a plain read", ratio, 0.8)
 
 
-def _many_streams() -> Result:
+def _many_streams(rounds: int) -> Result:
     """64 streams on two threads against one stream on one, as many symbols."""
     configuration, tensors = network("lstm", 256)
     many = writer(configuration, tensors, streams=STREAMS, threads=2, greedy=False)
     one = writer(configuration, tensors, greedy=False)
-    ratio = compare(many, lambda count: one(count * STREAMS))
+    ratio = compare(many, lambda count: one(count * STREAMS), rounds)
     return Result(f"lstm 256, {STREAMS} streams, two threads", "one stream", ratio, 6)
 
 
-def _int8() -> Result:
+def _int8(rounds: int) -> Result:
     """int8 against float32; each unit of work is a symbol."""
     configuration, tensors = network("lstm", 512)
-    ratio = compare(writer(configuration, tensors, "int8"), writer(configuration, tensors))
+    ratio = compare(writer(configuration, tensors, "int8"), writer(configuration, tensors), rounds)
     return Result("lstm 512 int8, one stream", "float32", ratio, 1.7)
 
 
-def _scoring() -> Result:
+def _scoring(rounds: int) -> Result:
     """A million symbols in windows of 256, two threads each."""
     import torch
     from torch.nn import functional as F
@@ -208,7 +188,7 @@ def _scoring() -> Result:
         for _ in range(times):
             evaluate(backend, VOCABULARY, [ids], WINDOW)
 
-    ratio = compare(score, score_by_torch, rounds=5)
+    ratio = compare(score, score_by_torch, rounds)
     return Result("lstm 256, scoring 1 MB, two threads", "PyTorch", ratio, 1.5)
 
 
@@ -231,7 +211,7 @@ print(file.vocabulary.decode(text))
 """
 
 
-def _whole_process() -> Result:
+def _whole_process(rounds: int) -> Result:
     """`ricorda sample` from start to end against the same through PyTorch."""
     configuration, tensors = network("lstm", 256)
     with tempfile.TemporaryDirectory() as folder:
@@ -252,6 +232,6 @@ def _whole_process() -> Result:
         return Result(
             f"ricorda sample --length {SAMPLED}, whole process",
             "PyTorch",
-            compare(ours, by_torch, rounds=5),
+            compare(ours, by_torch, rounds),
             5,
         )

@@ -2,8 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 ROUNDS = 9
 SECONDS = 0.1  # that each side's turn takes at least
@@ -16,11 +16,20 @@ class Ratio:
     median: float
     least: float
     most: float
-    ours: float
+    ours: float | None = None
     """Seconds for each unit of work, the median of our turns."""
 
-    peer: float
+    peer: float | None = None
     """The same of the peer's."""
+
+    def scaled(self, factor: float) -> "Ratio":
+        """The ratios times a factor, as where the two do different amounts of work."""
+        return replace(
+            self,
+            median=self.median * factor,
+            least=self.least * factor,
+            most=self.most * factor,
+        )
 
 
 def compare(
@@ -28,18 +37,23 @@ def compare(
 ) -> Ratio:
     """Run both by turns, A B A B; each is called with the number of units of work to do."""
     counts = [_units_for(work) for work in (ours, peer)]
-    pairs = []
-    for _ in range(rounds):
-        first = _seconds(ours, counts[0])
-        second = _seconds(peer, counts[1])
-        pairs.append((first, second))
-    ratios = [second / first for first, second in pairs]
+    return ratio_of([(_seconds(ours, counts[0]), _seconds(peer, counts[1])) for _ in range(rounds)])
+
+
+def compare_runs(ours: Callable[[int], float], peer: Callable[[int], float], rounds: int) -> Ratio:
+    """Run both whole, by turns; each is called with the round's number, from 1 -> its seconds."""
+    return ratio_of([(ours(number), peer(number)) for number in range(1, rounds + 1)])
+
+
+def ratio_of(pairs: Sequence[tuple[float, float]]) -> Ratio:
+    """The ratios of pairs of turns, (our seconds, the peer's)."""
+    ratios = [peer / ours for ours, peer in pairs]
     return Ratio(
         statistics.median(ratios),
         min(ratios),
         max(ratios),
-        statistics.median(first for first, _ in pairs),
-        statistics.median(second for _, second in pairs),
+        statistics.median(ours for ours, _ in pairs),
+        statistics.median(peer for _, peer in pairs),
     )
 
 

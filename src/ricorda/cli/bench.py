@@ -1,5 +1,6 @@
 """`ricorda bench`: this machine's figures, each with its peer."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,11 +8,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ricorda.cli.options import whole_number
 from ricorda.cli.output import print_json
 from ricorda.errors import MissingExtra
+from ricorda.extras import require_torch
 
 if TYPE_CHECKING:
-    from ricorda.bench.engine import Result
+    from collections.abc import Iterable
+
+    from ricorda.bench.result import Result
+
+PARTS = ("tutorial", "layers", "share", "neighbour", "target", "memory")
+FILE_WIDTH = 160
 
 
 @click.group()
@@ -19,27 +27,89 @@ def command() -> None:
     """Measure ricorda against its peers on this machine, which should be otherwise idle."""
 
 
+rounds_option = click.option(
+    "--rounds",
+    type=whole_number(at_least=1),
+    default=9,
+    show_default=True,
+    help="Turns of each side; what takes long is repeated less often.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
 @command.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def engine(as_json: bool) -> None:
+@rounds_option
+@json_option
+def engine(rounds: int, as_json: bool) -> None:
     """Measure the engine against PyTorch and ONNX Runtime, one thread, some minutes.
 
     Each figure is the median of pairwise ratios, with the least and the most.
     """
-    from ricorda.engine import kernels_are_built
-
-    if not kernels_are_built():
-        raise MissingExtra("the compiled kernels are missing: there is nothing to measure")
+    _require_kernels()
     from ricorda.bench.engine import run
 
-    results = []
-    for result in run(lambda message: click.echo(message, err=True)):
-        click.echo(f"{result.what} / {result.peer}: {result.ratio.median:.1f}", err=True)
-        results.append(result)
-    if as_json:
-        print_json({"engine": [result.as_json() for result in results]})
-    else:
-        Console().print(_table(results))
+    _show("engine", run(_say, rounds), as_json=as_json)
+
+
+@command.command()
+@click.option(
+    "--text",
+    type=click.Path(path_type=Path),
+    help="The text to learn where a whole training is measured.",
+)
+@click.option(
+    "--nanogpt",
+    type=click.Path(path_type=Path),
+    help="A checkout of nanoGPT, whose recipe for a processor is run beside ours.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.001),
+    default=1.0,
+    show_default=True,
+    help="The budget of the training whose memory is measured.",
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="Measure this part alone; may be given more than once.",
+)
+@rounds_option
+@json_option
+def train(
+    text: Path | None,
+    nanogpt: Path | None,
+    minutes: float,
+    parts: tuple[str, ...],
+    rounds: int,
+    as_json: bool,
+) -> None:
+    """Measure training against PyTorch, the tutorial's program and nanoGPT, some minutes.
+
+    Each figure is the median of pairwise ratios, with the least and the most. What needs a text
+    or nanoGPT is left out where it is not given.
+    """
+    _require_kernels()
+    require_torch()
+    from ricorda.bench import nanogpt as peer
+    from ricorda.bench.train import run
+    from ricorda.text import find_sources
+
+    if text is not None:
+        find_sources([str(text)])
+    if nanogpt is not None:
+        peer.check(nanogpt)
+    results = run(
+        _say,
+        text=text,
+        nanogpt=nanogpt,
+        minutes=minutes,
+        rounds=rounds,
+        parts=parts or PARTS,  # type: ignore[arg-type]
+    )
+    _show("train", results, as_json=as_json)
 
 
 @command.command()
@@ -61,19 +131,68 @@ def precision(model: Path, texts: tuple[str, ...], as_json: bool) -> None:
         )
 
 
+def _require_kernels() -> None:
+    """Without the kernels there is nothing to measure."""
+    from ricorda.engine import kernels_are_built
+
+    if not kernels_are_built():
+        raise MissingExtra("the compiled kernels are missing: there is nothing to measure")
+
+
+def _say(message: str) -> None:
+    """A word beside the figures."""
+    click.echo(message, err=True)
+
+
+def _show(name: str, results: "Iterable[Result]", *, as_json: bool) -> None:
+    """Tell each figure as it comes, then all of them."""
+    kept = []
+    for result in results:
+        _say(f"{result.what} / {result.peer}: {result.ratio.median:.2f}")
+        kept.append(result)
+    if as_json:
+        print_json({name: [result.as_json() for result in kept]})
+    else:
+        # A file has no width: lines long enough not to be broken.
+        width = None if sys.stdout.isatty() else FILE_WIDTH
+        Console(width=width).print(_table(kept))
+
+
 def _table(results: "list[Result]") -> Table:
     """The figures side by side."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("what")
     table.add_column("against")
-    for name in ("times", "least", "most", "wanted", "ours, us", "theirs, us"):
+    for name in ("figure", "least", "most", "wanted", "ours", "theirs"):
         table.add_column(name, justify="right")
     for each in results:
         ratio = each.ratio
         table.add_row(
             each.what,
             each.peer,
-            *(f"{value:.2f}" for value in (ratio.median, ratio.least, ratio.most, each.wanted)),
-            *(f"{seconds * 1e6:,.1f}" for seconds in (ratio.ours, ratio.peer)),
+            *(f"{value:,.2f}" for value in (ratio.median, ratio.least, ratio.most)),
+            _wanted(each),
+            *(_speed(each, side) for side in ("ours", "theirs")),
         )
     return table
+
+
+def _wanted(result: "Result") -> str:
+    """The bound, and which way it holds."""
+    if result.wanted is None:
+        return ""
+    return f"{'at most' if result.at_most else 'at least'} {result.wanted:g}"
+
+
+def _speed(result: "Result", side: str) -> str:
+    """What one side reaches: arithmetic a second where it was counted, else seconds."""
+    rate = result.details.get(f"gigaflops_a_second_{side}")
+    if rate is not None:
+        return f"{rate:,.0f} GFLOP/s"
+    seconds = result.ratio.ours if side == "ours" else result.ratio.peer
+    if seconds is None:
+        return ""
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "us")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:,.1f} {unit}"
+    return f"{seconds * 1e6:.2f} us"

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 import ricorda
+from ricorda.cli.forecast import print_forecast
 from ricorda.cli.options import options_from
 from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
@@ -25,6 +26,9 @@ LARGEST_FILE = 16 * 1024 * 1024  # bytes; a run's config.json may name many text
 RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
 """Options of which one at most may be given."""
 
+ONE_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
+"""Options of one cell alone."""
+
 
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
@@ -35,10 +39,20 @@ RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
     help="Read options from a TOML or JSON file, or from an earlier run; "
     "those on the command line win.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the plan, every setting, and the steps, memory and time to expect; write nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
-    texts: tuple[str, ...], config: Path | None, as_json: bool, quiet: bool, **options: Any
+    texts: tuple[str, ...],
+    config: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> int:
     """Learn a text: files, folders, patterns, or - for standard input.
 
@@ -49,10 +63,17 @@ def command(
     \b
     ricorda train my.txt
     ricorda train poems/ --minutes 10 --out runs/poems
+    ricorda train my.txt --minutes 10 --dry-run
     """
     given = {name: value for name, value in options.items() if value is not None}
     if config is not None:
         given = with_options_of(config, given)
+    if dry_run:
+        require_torch()
+        from ricorda.training.forecast import forecast
+
+        print_forecast(forecast(*texts, quiet=quiet, **given), as_json=as_json)
+        return 0
     return report_run(ricorda.train(*texts, quiet=quiet, **given), as_json=as_json)
 
 
@@ -127,8 +148,7 @@ def _options_of_run(path: Path) -> dict[str, Any]:
         for name, value in asdict(part).items()
     }
     names = set(OPTIONS) - {"validation", "validation_fraction"}  # these are the text's
-    if training.model.cell != "rnn":
-        names.remove("nonlinearity")
+    names -= {name for name, cell in ONE_CELL.items() if training.model.cell != cell}
     return {name: settled[name] for name in names & set(settled) if settled[name] is not None}
 
 
@@ -136,8 +156,10 @@ def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, A
     """A file's options but for those that the command line's leave no room for."""
     dropped = {name for rivals in RIVALS if rivals & set(given) for name in rivals}
     cell, cell_of_file = given.get("cell"), found.get("cell")
-    if cell not in (None, "rnn"):
-        dropped.add("nonlinearity")
+    if cell is not None:
+        dropped |= {name for name, its_cell in ONE_CELL.items() if cell != its_cell}
+    if given.get("embedding_size") == "onehot":
+        dropped.add("input_dropout")
     if None not in (cell, cell_of_file) and cell != cell_of_file:
         dropped.add("precision")  # not every cell has it
     return {name: value for name, value in found.items() if name not in dropped}

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 CellName = Literal["rnn", "gru", "lstm"]
+Initialisation = Literal["orthogonal", "uniform"]
 
 GATES: dict[CellName, int] = {"rnn": 1, "gru": 3, "lstm": 4}
 STATE_PARTS: dict[CellName, int] = {"rnn": 1, "gru": 1, "lstm": 2}

@@ -11,7 +11,8 @@ from torch.nn.utils import skip_init
 
 from ricorda.models.cells import CELLS, RecurrentCell
 from ricorda.models.cells.base import State
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.models.configuration import Initialisation, ModelConfiguration
+from ricorda.models.dropout import dropout_mask
 
 
 class RecurrentLanguageModel(nn.Module):
@@ -20,8 +21,15 @@ class RecurrentLanguageModel(nn.Module):
     The state is explicit: `initial_state` makes it, `forward` takes it and hands back the next.
     It is a list with one entry a layer, each a tuple of tensors (B, H).
 
-    dropout: the probability with which a number is dropped in training, on each layer's input
-    (but for one-hot) and on the last layer's output (Zaremba et al., 2014).
+    In training, numbers are dropped at random, and those that stay are scaled up:
+
+    dropout: the probability for each number of a layer's output (Zaremba et al., 2014).
+    input_dropout: the probability for each number of the embedding's table, once for a window, so
+    that a symbol's vector is the same wherever it stands in it (after Gal & Ghahramani, 2016).
+    recurrent_dropout: the probability for each recurrent weight, once for a window (DropConnect;
+    Wan et al., 2013; Merity et al., 2018).
+
+    initialisation, forget_bias: how weights are drawn, as `RecurrentCell.reset_parameters` tells.
     generator: the source of initial weights and dropout masks; None is torch's global one.
     """
 
@@ -30,11 +38,19 @@ class RecurrentLanguageModel(nn.Module):
         configuration: ModelConfiguration,
         *,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        initialisation: Initialisation = "orthogonal",
+        forget_bias: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.configuration = configuration
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.initialisation: Initialisation = initialisation
+        self.forget_bias = forget_bias
         self.generator = generator
         vocabulary_size, hidden_size = configuration.vocabulary_size, configuration.hidden_size
         self.embedding: nn.Embedding | None = None
@@ -63,7 +79,11 @@ class RecurrentLanguageModel(nn.Module):
         if self.embedding is not None:
             self.embedding.weight.normal_(0.0, 1.0, generator=self.generator)
         for cell in self.cells:
-            cell.reset_parameters(self.generator)
+            cell.reset_parameters(
+                self.generator,
+                initialisation=self.initialisation,
+                forget_bias=self.forget_bias,
+            )
         bound = self.configuration.hidden_size**-0.5
         self.output.weight.uniform_(-bound, bound, generator=self.generator)
         self.output.bias.zero_()
@@ -81,8 +101,9 @@ class RecurrentLanguageModel(nn.Module):
         hidden = self._input(ids)  # (B, T, I)
         new_state: list[State] = []
         for cell, layer_state in zip(self.cells, state, strict=True):
-            hidden, layer_after = cell.over_window(hidden, layer_state)  # (B, T, H)
-            hidden = self._drop(hidden)
+            weight_hh = self._drop(cell.weight_hh, self.recurrent_dropout)
+            hidden, layer_after = cell.over_window(hidden, layer_state, weight_hh)  # (B, T, H)
+            hidden = self._drop(hidden, self.dropout)
             new_state.append(layer_after)
         return self.output(hidden), new_state
 
@@ -119,14 +140,14 @@ class RecurrentLanguageModel(nn.Module):
         return one_hot.to(self.output.weight.dtype)
 
     def _input(self, ids: Tensor) -> Tensor:
-        """The first layer's input, dropped out unless one-hot."""
-        vectors = self._embed(ids)
-        return vectors if self.embedding is None else self._drop(vectors)
+        """The first layer's input: ids (B, T) -> (B, T, I), of a table with dropout."""
+        if self.embedding is None:
+            return self._embed(ids)
+        table = self._drop(self.embedding.weight, self.input_dropout)  # (V, E)
+        return F.embedding(ids, table)
 
-    def _drop(self, values: Tensor) -> Tensor:
+    def _drop(self, values: Tensor, probability: float) -> Tensor:
         """Inverted dropout by the model's own generator."""
-        if not self.training or self.dropout == 0.0:
+        if not self.training or probability == 0.0:
             return values
-        keep = 1.0 - self.dropout
-        mask = torch.empty_like(values).bernoulli_(keep, generator=self.generator)
-        return values * mask.div_(keep)
+        return values * dropout_mask(values, probability, self.generator)

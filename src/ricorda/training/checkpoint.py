@@ -26,7 +26,7 @@ from ricorda.models.tensor_file import (
 )
 from ricorda.training.checkpoint_folder import Broken, Checkpoint, Content
 from ricorda.training.configuration import Budget
-from ricorda.training.learner import DTYPES, Learner, UnfitTensors
+from ricorda.training.learner_state import DTYPES, Learner, UnfitTensors
 from ricorda.validation import parse_json
 
 TENSORS, PROGRESS = "tensors.safetensors", "progress.json"

@@ -239,7 +239,7 @@ class Checkpoint:
         if self.size(name) > longest:
             raise Broken(f"{name} has {self.size(name)} bytes, more than {longest}")
         with self.open(name) as file:
-            return file.read(longest)
+            return file.read(self.size(name))  # room is made for as many bytes as are asked for
 
 
 _NAME = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
@@ -258,6 +258,7 @@ def _is_described(name: Any, described: Any) -> bool:
         and isinstance(described, dict)
         and described.keys() == {"size", "sha256"}
         and type(described["size"]) is int
+        and described["size"] >= 0
         and isinstance(described["sha256"], str)
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.models.configuration import Initialisation, ModelConfiguration
 
 
 @dataclass(
@@ -59,13 +59,28 @@ class TrainingConfiguration:
     """The schedule's peak."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Probability with which a number on a layer's input or the last output is dropped."""
+    """Probability with which a number of a layer's output is dropped."""
+
+    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability with which a number of a symbol's vector is dropped, for a whole window."""
+
+    recurrent_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability with which a recurrent weight is dropped, for a whole window."""
 
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """AdamW's decay of matrices; biases and embeddings are left alone."""
 
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     """The gradient's largest norm."""
+
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the averaged weights that a step keeps; 0 averages none."""
+
+    initialisation: Initialisation = "orthogonal"
+    """How the recurrent weights are drawn."""
+
+    forget_bias: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    """Where the biases of the LSTM's forget gates start."""
 
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps in which the learning rate rises from zero to its peak."""
@@ -95,5 +110,8 @@ class TrainingConfiguration:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the matrix products; weights and states stay float32."""
 
+    kernels: Literal["auto", "off"] = "auto"
+    """Who computes on a processor: the C++ kernels where they can, or PyTorch."""
+
     threads: Annotated[int, Field(ge=1)] = 1
-    """PyTorch's threads on the processor."""
+    """Threads on the processor."""

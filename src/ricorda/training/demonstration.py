@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional as F
 
 from ricorda.models import ModelConfiguration, RecurrentLanguageModel
 from ricorda.text import CharacterVocabulary, WindowStream
+from ricorda.training import fused
 from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.fused import Moments
+from ricorda.training.learner import make_learner, take_step, to_batch
+from ricorda.training.learner_state import Learner
 from ricorda.training.schedule import learning_rate
-from ricorda.training.step import Batch, make_optimizer, train_step
+from ricorda.training.step import Batch
 
 SEQUENCE = "aaaaabbbbbccccacdddddaaaa"
 PERIOD = SEQUENCE[:21]  # the rest of the sequence is the beginning of the next one
@@ -42,17 +45,23 @@ class Moment:
 
 def learn_as_the_tutorial(seed: int, epochs: int = EPOCHS) -> Iterator[Moment]:
     """Read the sequence from beginning to end once an epoch: Adam at 0.005, nothing else."""
+    configuration = TrainingConfiguration(
+        model=NETWORK,
+        budget=Budget(steps=epochs),
+        batch_size=1,
+        window=len(SEQUENCE) - 1,
+        learning_rate=5e-3,
+        weight_decay=0.0,
+        clip_norm=1e30,
+        seed=seed,
+    )
     model = _network(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+    learner = Learner(model, _adam(model, configuration), model.initial_state(1))
     ids = torch.from_numpy(VOCABULARY.encode(SEQUENCE).astype("int64"))
-    inputs, targets = ids[None, :-1], ids[1:]  # (1, 24), (24,)
+    batch = Batch(ids[None, :-1].contiguous(), ids[None, 1:].contiguous(), torch.ones(1))
     for epoch in range(epochs):
-        model.zero_grad()
-        logits, _ = model(inputs, model.initial_state(1))  # (1, 24, 4)
-        loss = F.cross_entropy(logits[0], targets)
-        loss.backward()
-        optimizer.step()
-        yield Moment(epoch, loss.item(), model)
+        metrics = take_step(learner, batch, configuration.learning_rate, configuration)
+        yield Moment(epoch, metrics.nats_per_symbol, model)
 
 
 def learn_as_ricorda(seed: int, steps: int = STEPS) -> Iterator[Moment]:
@@ -67,26 +76,19 @@ def learn_as_ricorda(seed: int, steps: int = STEPS) -> Iterator[Moment]:
         warmup_steps=20,
         seed=seed,
     )
-    model = _network(seed)
-    optimizer = make_optimizer(model, configuration)
+    learner = make_learner(configuration)
     stream = WindowStream(
         VOCABULARY.encode(PERIOD * 40),
         batch_size=configuration.batch_size,
         window=configuration.window,
         seed=seed,
     )
-    state = model.initial_state(configuration.batch_size)
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, configuration)
-        window = stream.window_at(step)
-        batch = Batch(
-            torch.from_numpy(window.inputs),
-            torch.from_numpy(window.targets),
-            torch.from_numpy(window.restart).float(),
+        batch = to_batch(stream.window_at(step), configuration.device)
+        metrics = take_step(
+            learner, batch, learning_rate(step, steps, configuration), configuration
         )
-        metrics, state = train_step(model, optimizer, batch, state, configuration)
-        yield Moment(step + 1, metrics.nats_per_symbol, model)
+        yield Moment(step + 1, metrics.nats_per_symbol, learner.model)
 
 
 @torch.inference_mode()
@@ -107,6 +109,16 @@ def right_length(text: str) -> int:
     while right < len(text) and text[: right + 1] in endless:
         right += 1
     return right
+
+
+def _adam(
+    model: RecurrentLanguageModel, configuration: TrainingConfiguration
+) -> Moments | torch.optim.Optimizer:
+    """Adam (Kingma & Ba, 2015): AdamW without decay, with the betas of its paper."""
+    betas = (0.9, 0.999)
+    if fused.applies_to(configuration):
+        return Moments(betas)
+    return torch.optim.AdamW(model.parameters(), betas=betas, weight_decay=0.0)
 
 
 def _network(seed: int) -> RecurrentLanguageModel:

@@ -1,12 +1,18 @@
 """What this machine offers to training."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from ricorda.errors import ConfigurationError
+from ricorda.models.cells import window_kernel
+from ricorda.models.configuration import GATES, CellName
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.fused import learns_bfloat16
 from ricorda.training.options import TrainingOptions
 from ricorda.training.planner import Machine
 
@@ -14,7 +20,7 @@ from ricorda.training.planner import Machine
 def this_machine(options: TrainingOptions) -> Machine:
     """Look at the machine, hold the options against it.
 
-    Raises ConfigurationError for a GPU that is not there, and for bfloat16 where PyTorch has none.
+    Raises ConfigurationError for a GPU that is not there, and for bfloat16 where a cell has none.
     """
     has_gpu = torch.cuda.is_available()
     if options.device == "cuda" and not has_gpu:
@@ -22,44 +28,77 @@ def this_machine(options: TrainingOptions) -> Machine:
             "--device cuda: PyTorch finds no CUDA GPU here; give --device cpu or leave it out"
         )
     device = "cuda" if has_gpu and options.device != "cpu" else "cpu"
-    if device == "cpu" and options.precision == "bfloat16" and options.cell in ("rnn", "gru"):
+    bfloat16 = _fast_bfloat16(device, kernels=options.kernels == "auto")
+    if (
+        device == "cpu"
+        and options.precision == "bfloat16"
+        and options.cell not in {None, *bfloat16}
+    ):
         raise ConfigurationError(
-            f"--precision bfloat16: PyTorch computes {options.cell} in float32 alone on a CPU; "
-            "leave --precision out, or take --cell lstm"
+            f"--precision bfloat16: {options.cell} is computed in float32 alone on this "
+            "processor; leave --precision out, or take --cell lstm"
         )
-    return Machine(device=device, threads=torch.get_num_threads(), bfloat16=_fast_bfloat16(device))
+    return Machine(device=device, threads=torch.get_num_threads(), bfloat16=bfloat16)
 
 
-def _fast_bfloat16(device: str) -> bool:
-    """Whether the device has instructions for products of bfloat16."""
+def _fast_bfloat16(device: str, *, kernels: bool) -> frozenset[CellName]:
+    """The cells that are learned faster in bfloat16 than in float32."""
     if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+        return frozenset(GATES) if has else frozenset()
+    if kernels and learns_bfloat16():
+        return frozenset(GATES)
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    has = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return frozenset[CellName](["lstm"] if has else [])  # PyTorch has it for the LSTM alone
 
 
-def check_memory(configuration: TrainingConfiguration, training_size: int) -> None:
-    """Refuse a training that this machine cannot hold, before the system ends the process.
+class MemoryNeed(NamedTuple):
+    """The bytes that a training needs at least, float32, besides PyTorch itself."""
 
-    training_size is the number of symbols to learn from, which no window is longer than. Counted
-    low: the weights, their gradients and AdamW's two moments; of one window the logits with their
-    gradients, and what each layer keeps to go back through time. All are float32.
-    Raises ConfigurationError, naming the options to lower.
+    learner: int
+    """The weights, their gradients, AdamW's two moments, and the averaged weights."""
+
+    window: int
+    """Of one window the logits with their gradients, and what layers keep to go back in time."""
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.learner + self.window
+
+
+def memory_need(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
+    """Count, low, what a training needs.
+
+    training_size is the number of symbols to learn from, which no window is longer than.
     """
     model = configuration.model
-    learner = 4 * 4 * model.parameters
+    copies = 5 if configuration.averaging else 4
     places = configuration.batch_size * min(configuration.window, training_size)
     kept = model.num_layers * model.hidden_size * (model.gates + model.state_parts)
-    window = 4 * places * (2 * model.vocabulary_size + kept)
+    return MemoryNeed(
+        learner=4 * copies * model.parameters,
+        window=4 * places * (2 * model.vocabulary_size + kept),
+    )
+
+
+def check_memory(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
+    """Refuse a training that this machine cannot hold, before the system ends the process.
+
+    Hands back what it needs. Raises ConfigurationError, naming the options to lower.
+    """
+    need = memory_need(configuration, training_size)
     memory = memory_of(configuration.device)
-    if learner + window > memory:
+    if need.total > memory:
         options = "--hidden-size, --num-layers or --embedding-size"
-        if window > learner:
+        if need.window > need.learner:
             options = "--batch-size, --window or --hidden-size"
         raise ConfigurationError(
             f"expected a training that fits in {_gigabytes(memory)} of memory, got one that "
-            f"needs at least {_gigabytes(learner + window)}: lower {options}"
+            f"needs at least {_gigabytes(need.total)}: lower {options}"
         )
+    return need
 
 
 def memory_of(device: str) -> int:
@@ -74,3 +113,15 @@ def memory_of(device: str) -> int:
 
 def _gigabytes(count: int) -> str:
     return f"{count / 1e9:,.0f} GB"
+
+
+@contextlib.contextmanager
+def computing_with(configuration: TrainingConfiguration) -> Iterator[None]:
+    """Within, compute with a run's threads, and with the kernels or without; then as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(configuration.threads)
+    try:
+        with window_kernel.switched(on=configuration.kernels == "auto"):
+            yield
+    finally:
+        torch.set_num_threads(before)

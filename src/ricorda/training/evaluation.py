@@ -5,6 +5,9 @@ after the other. Here the text is cut into segments that are read side by side. 
 characters that only warm the state up, so that the figure is close to the carried one.
 """
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +20,43 @@ SEGMENTS = 32
 LARGEST = 32 * 1024  # predictions; reading more would cost a short run too much of its time
 WARM_UP = 128  # symbols read before the first that counts
 CHUNK = 128  # symbols of each segment read at once
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an evaluation found, of the weights and, where there is one, of their average."""
+
+    raw: float | None
+    """Mean nats per symbol of the weights themselves; None without a text to judge by."""
+
+    averaged: float | None = None
+    """The same of the averaged weights."""
+
+    has_average: bool = False
+    """Whether weights are averaged."""
+
+    @property
+    def averaged_is_better(self) -> bool:
+        """Whether the average is the model; without a text to judge by, it is."""
+        if not self.has_average or self.raw is None or self.averaged is None:
+            return self.has_average
+        return self.averaged < self.raw or math.isnan(self.raw)
+
+    @property
+    def nats_per_symbol(self) -> float | None:
+        """The better figure."""
+        return self.averaged if self.averaged_is_better else self.raw
+
+    def figures(self, symbols_per_character: float) -> dict[str, float | None]:
+        """What metrics.jsonl tells of it; both figures where there are two."""
+        found = {"nats_per_character": self.nats_per_symbol}
+        if self.has_average:
+            found["raw_nats_per_character"] = self.raw
+            found["averaged_nats_per_character"] = self.averaged
+        return {
+            name: None if nats is None else nats * symbols_per_character
+            for name, nats in found.items()
+        }
 
 
 class QuickEvaluation:

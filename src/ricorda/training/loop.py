@@ -1,13 +1,11 @@
 """The loop: step, report, evaluate, sample, save, until the budget is spent."""
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import torch
-
-from ricorda.engine import Model, ReferenceBackend
+from ricorda.engine import Model, make_backend
 from ricorda.errors import NonFiniteLoss, TrainingError
 from ricorda.models import ModelFile
 from ricorda.models.model_file import model_file_bytes
@@ -15,15 +13,15 @@ from ricorda.runs import RunFolder
 from ricorda.text import Vocabulary, WindowStream
 from ricorda.training.checkpoint import Interval, Progress
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.evaluation import Judgement, QuickEvaluation
 from ricorda.training.interruption import Interruption
-from ricorda.training.learner import Learner
+from ricorda.training.learner import take_step, to_batch
+from ricorda.training.learner_state import Learner
 from ricorda.training.pace import Pace
 from ricorda.training.progress import Reporter
 from ricorda.training.resumption import planned_steps
 from ricorda.training.safekeeping import Safekeeping
 from ricorda.training.schedule import learning_rate
-from ricorda.training.step import Batch, train_step
 
 StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"]
 
@@ -32,6 +30,13 @@ CHECKPOINT_SECONDS = 60.0  # at least this often, besides at every evaluation
 SAMPLE_LENGTH = 200  # symbols
 SAMPLE_SEED = 1  # always the same, so that one sees the same text improve
 MOST_RETURNS = 3  # times that a run goes back to a checkpoint because its numbers went wrong
+
+
+def write_sample(file: ModelFile) -> str:
+    """What a model writes from its start symbol; the seed never changes."""
+    backend = make_backend(file.configuration, file.tensors)
+    model = Model(file.configuration, file.vocabulary, backend, file.training)
+    return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
 
 
 @dataclass
@@ -113,15 +118,8 @@ class Loop:
         progress, learner = self.progress, self.learner
         rate = learning_rate(progress.step, self.pace.total_steps, self.configuration)
         rate *= progress.learning_rate_factor
-        for group in learner.optimizer.param_groups:
-            group["lr"] = rate
-        metrics, learner.state = train_step(
-            learner.model,
-            learner.optimizer,
-            self._batch(progress.step),
-            learner.state,
-            self.configuration,
-        )
+        batch = to_batch(self.stream.window_at(progress.step), self.configuration.device)
+        metrics = take_step(learner, batch, rate, self.configuration)
         progress.step += 1
         interval = progress.interval
         interval.nats += metrics.nats_per_symbol * self.symbols_per_character
@@ -129,19 +127,6 @@ class Loop:
         interval.steps += 1
         self.pace.stepped(time.monotonic() - began)
         self._report(rate)
-
-    def _batch(self, step: int) -> Batch:
-        """The step's window on the device."""
-        window = self.stream.window_at(step)
-        device = self.configuration.device
-        restart = None
-        if window.restart.any():
-            restart = torch.from_numpy(window.restart.astype(np.float32)).to(device)
-        return Batch(
-            torch.from_numpy(window.inputs).to(device),
-            torch.from_numpy(window.targets).to(device),
-            restart,
-        )
 
     def _report(self, rate: float) -> None:
         """Move the bar; now and then add a row to metrics.jsonl."""
@@ -170,15 +155,15 @@ class Loop:
         """Judge the model, let it write, keep it if it is the best, plan the rest, save."""
         began = time.monotonic()
         self._check_finite()
-        nats = None
-        if self.evaluation is not None:
-            nats = self.evaluation.nats_per_symbol(self.learner.model, self.configuration)
+        judgement = self._judge()
         self.progress.evaluated_step = self.progress.step
-        self._keep_if_best(nats)
-        sample = self._sample()
+        with self._weights(judgement):
+            self._keep_if_best(judgement)
+            sample = write_sample(self._model_file(judgement))
         self.safekeeping.samples.append({"step": self.progress.step, "text": sample})
-        per_character = None if nats is None else nats * self.symbols_per_character
-        self._row(event="evaluation", nats_per_character=per_character)
+        figures = judgement.figures(self.symbols_per_character)
+        per_character = figures["nats_per_character"]
+        self._row(event="evaluation", **figures)
         self.pace.evaluation_seconds = time.monotonic() - began
         self._interval_began += self.pace.evaluation_seconds
         if goes_on:
@@ -189,32 +174,49 @@ class Loop:
             self.safekeeping.wait()  # whoever reads of it may use it
         self.reporter.evaluated(self.progress.step, per_character, sample)
 
-    def _keep_if_best(self, nats: float | None) -> None:
+    def _judge(self) -> Judgement:
+        """Judge the weights, and the averaged ones beside them."""
+        raw = self._nats_per_symbol()
+        if self.learner.average is None:
+            return Judgement(raw)
+        with self.learner.average.swapped_in(self.learner.model):
+            return Judgement(raw, self._nats_per_symbol(), has_average=True)
+
+    def _nats_per_symbol(self) -> float | None:
+        """The figure of the model as it is; None without a text to judge by."""
+        if self.evaluation is None:
+            return None
+        return self.evaluation.nats_per_symbol(self.learner.model, self.configuration)
+
+    def _weights(self, judgement: Judgement) -> contextlib.AbstractContextManager[None]:
+        """In this context the model has the weights that were judged to be the better ones."""
+        average = self.learner.average
+        if average is None or not judgement.averaged_is_better:
+            return contextlib.nullcontext()
+        return average.swapped_in(self.learner.model)
+
+    def _keep_if_best(self, judgement: Judgement) -> None:
         """Have the model written if nothing better was; without validation, always."""
-        progress = self.progress
+        progress, nats = self.progress, judgement.nats_per_symbol
         best = progress.best_nats_per_symbol
         if nats is not None and best is not None and nats >= best:
             progress.evaluations_without_better += 1
             return
         progress.best_step, progress.best_nats_per_symbol = progress.step, nats
         progress.evaluations_without_better = 0
-        self._better_model = model_file_bytes(self._model_file())
+        self._better_model = model_file_bytes(self._model_file(judgement))
 
-    def _model_file(self) -> ModelFile:
+    def _model_file(self, judgement: Judgement | None = None) -> ModelFile:
         """The model as it is now."""
+        told: dict[str, Any] = {**self.provenance, "step": self.progress.step}
+        if judgement is not None and judgement.has_average:
+            told["averaged"] = judgement.averaged_is_better
         return ModelFile(
             self.configuration.model,
             self.vocabulary,
             self.learner.model.tensors(),
-            {**self.provenance, "step": self.progress.step},
+            told,
         )
-
-    def _sample(self) -> str:
-        """What the model writes from its start symbol; the seed never changes."""
-        file = self._model_file()
-        backend = ReferenceBackend(file.configuration, file.tensors)
-        model = Model(file.configuration, file.vocabulary, backend, file.training)
-        return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
 
     def _plan(self) -> None:
         """Settle how many steps to take, or change it if the machine's speed has changed."""

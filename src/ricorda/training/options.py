@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
-from ricorda.models.configuration import CellName
+from ricorda.models.configuration import CellName, Initialisation
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInteger = Annotated[int, Field(ge=1, le=10**12)]
@@ -38,7 +38,13 @@ class TrainingOptions:
     """Length of each symbol's learned vector, or onehot for none."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Share of the numbers between layers that is dropped at random while learning."""
+    """Share of the numbers of layers' outputs that is dropped at random while learning."""
+
+    input_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """The same for the numbers of symbols' vectors, once for a whole window."""
+
+    recurrent_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """The same for the weights from state to state, once for a whole window."""
 
     batch_size: Annotated[int, Field(ge=1, le=65536)] | None = None
     """Places of the text read side by side."""
@@ -54,6 +60,16 @@ class TrainingOptions:
 
     clip_norm: PositiveFloat | None = None
     """Longest gradient that is followed; longer ones are shortened to it."""
+
+    averaging: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Average the weights too, keeping this share of the average at each step, 0.999 say; the
+    better of both is the model."""
+
+    initialisation: Initialisation = "orthogonal"
+    """How the weights from state to state are drawn: orthogonal, or uniform as PyTorch does."""
+
+    forget_bias: Annotated[float, Field(ge=-100, le=100)] | None = None
+    """Where the biases of the lstm cell's forget gates start; 1 unless given."""
 
     minutes: Annotated[float, Field(ge=0.001, le=10**7)] | None = None
     """Budget: learn for this long."""
@@ -94,6 +110,9 @@ class TrainingOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where it is faster."""
 
+    kernels: Literal["auto", "off"] = "auto"
+    """Who computes on a processor: auto takes the C++ kernels, off leaves it to PyTorch."""
+
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Processor threads to compute with."""
 
@@ -113,4 +132,14 @@ class TrainingOptions:
             raise ConfigurationError(
                 f"--nonlinearity {self.nonlinearity} is for --cell rnn; "
                 "gru and lstm always use tanh"
+            )
+        if self.forget_bias is not None and self.cell not in (None, "lstm"):
+            raise ConfigurationError(
+                f"--forget-bias {self.forget_bias:g} is for --cell lstm; "
+                f"{self.cell} has no forget gate"
+            )
+        if self.input_dropout and self.embedding_size == "onehot":
+            raise ConfigurationError(
+                f"--input-dropout {self.input_dropout:g} is for learned vectors: "
+                "leave it out, or give a number for --embedding-size"
             )

@@ -24,8 +24,8 @@ class Machine:
 
     device: str
     threads: int
-    bfloat16: bool
-    """Whether the device multiplies bfloat16 faster than float32."""
+    bfloat16: frozenset[CellName]
+    """The cells that it learns faster in bfloat16 than in float32."""
 
 
 def choose(
@@ -53,6 +53,9 @@ def choose(
     dropout = options.dropout
     if dropout is None:
         dropout = 0.0 if training_size < BY_HEART else _dropout(passes)
+    input_dropout = options.input_dropout
+    if input_dropout is None:
+        input_dropout = 0.0 if model.embedding_size == "onehot" else round(dropout / 2, 2)
     peak = LEARNING_RATE[cell] * min(1.5, (256 / hidden_size) ** 0.5) / num_layers**0.5
     return TrainingConfiguration(
         model=model,
@@ -61,8 +64,13 @@ def choose(
         window=window,
         learning_rate=options.learning_rate or float(f"{peak:.1e}"),
         dropout=dropout,
+        input_dropout=input_dropout,
+        recurrent_dropout=options.recurrent_dropout or 0.0,
         weight_decay=0.01 if options.weight_decay is None else options.weight_decay,
         clip_norm=options.clip_norm or 1.0,
+        averaging=options.averaging or 0.0,
+        initialisation=options.initialisation,
+        forget_bias=1.0 if options.forget_bias is None else options.forget_bias,
         warmup_steps=_warmup_steps(budget, training_size, batch_size * window),
         evaluations=_evaluations(budget),
         patience=options.patience,
@@ -70,6 +78,7 @@ def choose(
         seed=options.seed,
         device="cuda" if machine.device == "cuda" else "cpu",
         precision=_precision(options, cell, machine),
+        kernels=options.kernels,
         threads=options.threads or machine.threads,
     )
 
@@ -144,8 +153,7 @@ def _evaluations(budget: Budget) -> int:
 def _precision(
     options: TrainingOptions, cell: CellName, machine: Machine
 ) -> Literal["float32", "bfloat16"]:
-    """bfloat16 where it is faster: on a CPU PyTorch has it for the LSTM alone."""
+    """bfloat16 where it is faster; it ends at the same loss (docs/log.md)."""
     if options.precision != "auto":
         return options.precision
-    faster = machine.bfloat16 and (cell == "lstm" or machine.device == "cuda")
-    return "bfloat16" if faster else "float32"
+    return "bfloat16" if cell in machine.bfloat16 else "float32"

@@ -77,6 +77,9 @@ def _loss_reading(history: History, row: Row) -> str:
     if row["event"] == "evaluation" and row.get("nats_per_character") is not None:
         nats = number(row, "nats_per_character")
         parts.append(f"validation {fixed(nats, 3)} nats ({fixed(in_bits(nats), 2)} bits)")
+        if row.get("averaged_nats_per_character") is not None:
+            both = (number(row, f"{name}_nats_per_character") for name in ("raw", "averaged"))
+            parts.append("raw weights {}, averaged {}".format(*(fixed(each, 3) for each in both)))
     return " · ".join(parts)
 
 

@@ -13,15 +13,16 @@ import torch
 from ricorda.durable import refuse_link, remove_leftovers
 from ricorda.engine import Figures, Model, load
 from ricorda.errors import RunError, TextError, TrainingError
-from ricorda.models import ModelFile, RecurrentLanguageModel, read_model_file, write_model_file
+from ricorda.models import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder, ended, find_run, new_run_folder
 from ricorda.text import WindowStream
 from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.device import this_machine
+from ricorda.training.device import computing_with, this_machine
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.fingerprint import fingerprint
-from ricorda.training.learner import Learner
+from ricorda.training.forecast import settle
+from ricorda.training.learner import make_learner
 from ricorda.training.lock import RunLock
 from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.material import (
@@ -33,7 +34,6 @@ from ricorda.training.material import (
 )
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
-from ricorda.training.planner import choose
 from ricorda.training.progress import Reporter, clock, in_nats_and_bits, reporter_for
 from ricorda.training.record import RunRecord, TextRecord, new_record, read_record, write_record
 from ricorda.training.report import write_report
@@ -45,7 +45,6 @@ from ricorda.training.resumption import (
     with_text,
 )
 from ricorda.training.safekeeping import Safekeeping
-from ricorda.training.step import make_optimizer
 from ricorda.validation import validated
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
@@ -88,15 +87,10 @@ def train(
         with _removed_on_error(folder):
             sources = keep_passing(sources, folder.path)
             material = read_material(sources, folder.path, given, report.say)
-            configuration = choose(
-                given,
-                training_size=len(material.training),
-                vocabulary_size=material.text.vocabulary.size,
-                machine=machine,
-            )
+            configuration = settle(given, material, machine)
             record = new_record(_text_record(material, given), configuration)
             write_record(folder, record)
-        report.say(describe(folder, material, configuration))
+        report.say(f"{describe(material, configuration)}\nrun: {folder.path}")
         return _learn(folder, record, material, report)
 
 
@@ -125,7 +119,8 @@ def resume(
         remove_leftovers(place.path)
         remove_leftovers(place.checkpoints)
         record, budget = read_record(place), given_budget(minutes, epochs, steps)
-        if budget is None and (reason := _ended(place, report)) is not None:
+        more = budget not in (None, record.training.budget)
+        if not more and (reason := _ended(place, report)) is not None:
             raise RunError(
                 f"the run {place.path} has ended ({reason}): begin a new one with `ricorda train`, "
                 "or go on with more of a budget, such as --minutes 10"
@@ -144,8 +139,8 @@ def _ended(folder: RunFolder, report: Reporter) -> str | None:
         return None
 
 
-def describe(folder: RunFolder, material: Material, configuration: TrainingConfiguration) -> str:
-    """Say what will be learned, and every setting, chosen or given."""
+def describe(material: Material, configuration: TrainingConfiguration) -> str:
+    """Say what will be learned, and how, chosen or given."""
     model, vocabulary = configuration.model, material.text.vocabulary
     validation = 0 if material.validation is None else len(material.validation)
     embedding = model.embedding_size
@@ -156,12 +151,18 @@ def describe(folder: RunFolder, material: Material, configuration: TrainingConfi
         f"{'one-hot input' if embedding == 'onehot' else f'embedding {embedding}'}, "
         f"{model.parameters:,} parameters; {configuration.budget}\n"
         f"batch size {configuration.batch_size}, window {configuration.window}, "
-        f"learning rate {configuration.learning_rate:g}, dropout {configuration.dropout:g}, "
-        f"weight decay {configuration.weight_decay:g}, clip norm {configuration.clip_norm:g}, "
+        f"learning rate {configuration.learning_rate:g}, "
+        f"weight decay {configuration.weight_decay:g}, clip norm {configuration.clip_norm:g}\n"
+        f"dropout {configuration.dropout:g}, of inputs {configuration.input_dropout:g}, of "
+        f"recurrent weights {configuration.recurrent_dropout:g}; "
+        f"{_averaging(configuration.averaging)}\n"
         f"{configuration.precision} on {configuration.device}, "
-        f"{configuration.threads} threads, seed {configuration.seed}\n"
-        f"run: {folder.path}"
+        f"{configuration.threads} threads, seed {configuration.seed}"
     )
+
+
+def _averaging(share: float) -> str:
+    return f"weights averaged, keeping {share:g}" if share else "weights not averaged"
 
 
 @contextlib.contextmanager
@@ -201,7 +202,7 @@ def _learn(
     resumed: bool = False,
 ) -> Run:
     """Set up, fit, judge, and write down."""
-    with _threads(record.training.threads), _memory_errors_told(folder):
+    with computing_with(record.training), _memory_errors_told(folder):
         loop = _set_up(folder, record, material, report, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
@@ -235,28 +236,11 @@ def _memory_errors_told(folder: RunFolder) -> Any:
         ) from error
 
 
-@contextlib.contextmanager
-def _threads(count: int) -> Any:
-    """Compute with so many threads, then with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _set_up(
     folder: RunFolder, record: RunRecord, material: Material, report: Reporter, *, resumed: bool
 ) -> Loop:
     """Make the network, its optimizer and streams; bring them back to the last checkpoint."""
     configuration = record.training
-    device = torch.device(configuration.device)
-    initial = torch.Generator().manual_seed(configuration.seed)
-    model = RecurrentLanguageModel(
-        configuration.model, dropout=configuration.dropout, generator=initial
-    ).to(device)
-    model.generator = torch.Generator(device).manual_seed(configuration.seed + 1)
     stream = WindowStream(
         material.training,
         batch_size=configuration.batch_size,
@@ -264,8 +248,7 @@ def _set_up(
         seed=configuration.seed,
         reset_probability=configuration.reset_probability,
     )
-    state = model.initial_state(configuration.batch_size)
-    learner = Learner(model, make_optimizer(model, configuration), state)
+    learner = make_learner(configuration)
     safekeeping = Safekeeping(
         folder,
         keep=configuration.keep,

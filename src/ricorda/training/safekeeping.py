@@ -10,7 +10,7 @@ from ricorda.runs import RunFolder
 from ricorda.training.checkpoint import Progress, Restored, restore, take_snapshot
 from ricorda.training.checkpoint_folder import Broken, CheckpointFolder
 from ricorda.training.fingerprint import difference
-from ricorda.training.learner import Learner
+from ricorda.training.learner_state import Learner
 from ricorda.training.progress import Reporter
 from ricorda.training.row_log import RowLog
 from ricorda.training.saver import Saver

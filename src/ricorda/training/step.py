@@ -33,8 +33,8 @@ def make_optimizer(
     model: RecurrentLanguageModel, configuration: TrainingConfiguration
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter, 2019) with betas .9 and .99; matrices of layers decay."""
-    decaying = [p for name, p in model.named_parameters() if _decays(name, p)]
-    others = [p for name, p in model.named_parameters() if not _decays(name, p)]
+    decaying = [p for name, p in model.named_parameters() if decays(name, p)]
+    others = [p for name, p in model.named_parameters() if not decays(name, p)]
     groups = [
         {"params": decaying, "weight_decay": configuration.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -63,12 +63,17 @@ def train_step(
     loss.backward()
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), configuration.clip_norm))
     if not math.isfinite(norm):
-        raise NonFiniteLoss(
-            f"the loss is {loss.item():g} and its gradient has norm {norm:g}: "
-            "try a lower --learning-rate or --precision float32"
-        )
+        raise non_finite(loss.item(), norm)
     optimizer.step()
     return StepMetrics(loss.item(), norm), detached(state)
+
+
+def non_finite(nats: float, norm: float) -> NonFiniteLoss:
+    """What is raised where no step can be taken."""
+    return NonFiniteLoss(
+        f"the loss is {nats:g} and its gradient has norm {norm:g}: "
+        "try a lower --learning-rate or --precision float32"
+    )
 
 
 def restarted(state: Sequence[State], restart: Tensor | None) -> Sequence[State]:
@@ -84,6 +89,6 @@ def detached(state: Sequence[State]) -> list[State]:
     return [tuple(part.detach() for part in layer) for layer in state]
 
 
-def _decays(name: str, parameter: Tensor) -> bool:
+def decays(name: str, parameter: Tensor) -> bool:
     """Weight decay is for matrices; an embedding's rows are not mixed, so it is left out."""
     return parameter.dim() > 1 and not name.startswith("embedding")

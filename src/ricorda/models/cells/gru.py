@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricorda.models.cells.base import RecurrentCell, State
+from ricorda.models.configuration import CellName
 
 
 class GRUState(NamedTuple):
@@ -22,8 +23,10 @@ class GRUCell(RecurrentCell):
     recurrent term after its matrix product and bias, not the state before it.
     """
 
+    name: ClassVar[CellName] = "gru"
     gates: ClassVar[int] = 3
     state_names: ClassVar[tuple[str, ...]] = GRUState._fields
+    state_type = GRUState
 
     def forward(self, inputs: Tensor, state: State) -> GRUState:
         """Advance one symbol: inputs (B, I) -> new state."""
@@ -35,9 +38,11 @@ class GRUCell(RecurrentCell):
         candidate = (from_input[2] + reset_gate * from_hidden[2]).tanh()
         return GRUState(update_gate * hidden + (1 - update_gate) * candidate)
 
-    def over_window(self, inputs: Tensor, state: State) -> tuple[Tensor, GRUState]:
-        """Advance T symbols: inputs (B, T, I) -> hidden of each step (B, T, H), state."""
+    def by_torch(
+        self, inputs: Tensor, state: State, weights: list[Tensor]
+    ) -> tuple[Tensor, GRUState]:
+        """Advance T symbols by PyTorch: inputs (B, T, I), state -> hidden (B, T, H), state."""
         outputs, hidden = torch.gru(
-            inputs, state[0][None], self.weights, True, 1, 0.0, self.training, False, True
+            inputs, state[0][None], weights, True, 1, 0.0, self.training, False, True
         )
         return outputs, GRUState(hidden[0])

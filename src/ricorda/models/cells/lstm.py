@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricorda.models.cells.base import RecurrentCell, State
+from ricorda.models.configuration import CellName, Initialisation
 
 
 class LSTMState(NamedTuple):
@@ -22,14 +23,22 @@ class LSTMCell(RecurrentCell):
     Stacked gate order: input, forget, candidate, output, as in torch.nn.LSTMCell.
     """
 
+    name: ClassVar[CellName] = "lstm"
     gates: ClassVar[int] = 4
     state_names: ClassVar[tuple[str, ...]] = LSTMState._fields
+    state_type = LSTMState
 
     @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None) -> Self:
-        """Draw the weights; the forget gate starts open, its bias 1 (Jozefowicz et al., 2015)."""
-        super().reset_parameters(generator)
-        self.bias_ih[self.hidden_size : 2 * self.hidden_size].fill_(1.0)
+    def reset_parameters(
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        initialisation: Initialisation = "orthogonal",
+        forget_bias: float = 1.0,
+    ) -> Self:
+        """Draw the weights; a forget_bias of 1 starts open (Jozefowicz et al., 2015)."""
+        super().reset_parameters(generator, initialisation=initialisation)
+        self.bias_ih[self.hidden_size : 2 * self.hidden_size].fill_(forget_bias)
         return self
 
     def forward(self, inputs: Tensor, state: State) -> LSTMState:
@@ -41,10 +50,12 @@ class LSTMCell(RecurrentCell):
         cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
         return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
 
-    def over_window(self, inputs: Tensor, state: State) -> tuple[Tensor, LSTMState]:
-        """Advance T symbols: inputs (B, T, I) -> hidden of each step (B, T, H), state."""
+    def by_torch(
+        self, inputs: Tensor, state: State, weights: list[Tensor]
+    ) -> tuple[Tensor, LSTMState]:
+        """Advance T symbols by PyTorch: inputs (B, T, I), state -> hidden (B, T, H), state."""
         initial = [part[None] for part in state]
         outputs, hidden, cell = torch.lstm(
-            inputs, initial, self.weights, True, 1, 0.0, self.training, False, True
+            inputs, initial, weights, True, 1, 0.0, self.training, False, True
         )
         return outputs, LSTMState(hidden[0], cell[0])

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricorda.models.cells.base import RecurrentCell, State
+from ricorda.models.configuration import CellName
 
 
 class RNNState(NamedTuple):
@@ -18,8 +19,10 @@ class RNNState(NamedTuple):
 class RNNCell(RecurrentCell):
     """One step of the simple recurrent network (Elman, 1990): h' = tanh(W x + b + U h + c)."""
 
+    name: ClassVar[CellName] = "rnn"
     gates: ClassVar[int] = 1
     state_names: ClassVar[tuple[str, ...]] = RNNState._fields
+    state_type = RNNState
 
     def forward(self, inputs: Tensor, state: State) -> RNNState:
         """Advance one symbol: inputs (B, I) -> new state."""
@@ -28,10 +31,12 @@ class RNNCell(RecurrentCell):
         total = total + F.linear(hidden, self.weight_hh, self.bias_hh)  # (B, H)
         return RNNState(total.tanh() if self.nonlinearity == "tanh" else total.relu())
 
-    def over_window(self, inputs: Tensor, state: State) -> tuple[Tensor, RNNState]:
-        """Advance T symbols: inputs (B, T, I) -> hidden of each step (B, T, H), state."""
+    def by_torch(
+        self, inputs: Tensor, state: State, weights: list[Tensor]
+    ) -> tuple[Tensor, RNNState]:
+        """Advance T symbols by PyTorch: inputs (B, T, I), state -> hidden (B, T, H), state."""
         fused = torch.rnn_tanh if self.nonlinearity == "tanh" else torch.rnn_relu
         outputs, hidden = fused(
-            inputs, state[0][None], self.weights, True, 1, 0.0, self.training, False, True
+            inputs, state[0][None], weights, True, 1, 0.0, self.training, False, True
         )
         return outputs, RNNState(hidden[0])

@@ -1,0 +1,245 @@
+// The part of the Python module that learns: a whole step, and one layer as PyTorch calls it.
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+
+#include "bindings.hpp"
+#include "learning/learner.hpp"
+#include "learning/sequence_layer.hpp"
+
+namespace ricorda {
+
+using namespace nb::literals;
+
+namespace {
+
+using Changed = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Symbols = Input<std::int64_t, 2>;
+
+// Learning is in float32 or, where the processor multiplies it, bfloat16.
+Precision learning_precision(const std::string& word, const InstructionSet& set) {
+  const auto precision = one_of<Precision>(
+      "precision", word, {{"float32", Precision::float32}, {"bfloat16", Precision::bfloat16}});
+  if (precision == Precision::bfloat16 && set.routines.multiply_rounded == nullptr)
+    throw std::invalid_argument("the kernels learn in bfloat16 only with AVX512_BF16, which " +
+                                set.name + " has not");
+  return precision;
+}
+
+std::vector<Ids> ids_of(const char* name, const Symbols& symbols, std::size_t streams,
+                        std::size_t steps, int vocabulary_size) {
+  check_shape(name, symbols, {streams, steps});
+  std::vector<Ids> ids(symbols.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::int64_t id = symbols.data()[i];
+    if (id < 0 || id >= vocabulary_size)
+      throw std::out_of_range(std::string(name) + " must be below the vocabulary's size " +
+                              std::to_string(vocabulary_size) + ", not " + std::to_string(id));
+    ids[i] = static_cast<Ids>(id);
+  }
+  return ids;
+}
+
+// A learner, and the arrays that it changes, which stay alive with it.
+class HeldLearner {
+ public:
+  using Arrays = std::tuple<Changed, Changed, Changed, std::optional<Changed>>;
+
+  HeldLearner(const NetworkShape& shape, const LearningSettings& settings, int streams, int steps,
+              Precision precision, const InstructionSet& set, int threads,
+              std::vector<Arrays> arrays)
+      : arrays_(std::move(arrays)) {
+    Parameters parameters;
+    for (auto& [weights, first, second, average] : arrays_)
+      parameters.push_back(
+          {weights.data(), first.data(), second.data(), average ? average->data() : nullptr});
+    const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
+    if (sizes.size() != parameters.size())
+      throw std::invalid_argument("there must be " + std::to_string(sizes.size()) +
+                                  " parameters, not " + std::to_string(parameters.size()));
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      const auto& [weights, first, second, average] = arrays_[i];
+      if (weights.size() != sizes[i] || first.size() != sizes[i] || second.size() != sizes[i] ||
+          (average && average->size() != sizes[i]))
+        throw std::invalid_argument("parameter " + std::to_string(i) +
+                                    " and its moments must have " + std::to_string(sizes[i]) +
+                                    " numbers");
+    }
+    learner_ = std::make_unique<Learner>(shape, settings, streams, steps, precision, set, threads,
+                                         std::move(parameters));
+  }
+
+  std::tuple<double, double> step(const Symbols& inputs, const Symbols& targets,
+                                  const std::vector<Changed>& state,
+                                  const std::optional<Input<float, 1>>& restart,
+                                  float learning_rate, std::int64_t number, std::uint64_t key,
+                                  float average_share, bool update) {
+    const NetworkShape& shape = learner_->shape();
+    const std::size_t streams = learner_->streams(), steps = learner_->steps();
+    const auto input_ids = ids_of("inputs", inputs, streams, steps, shape.vocabulary_size);
+    const auto target_ids = ids_of("targets", targets, streams, steps, shape.vocabulary_size);
+    LearningStep step{input_ids.data(),
+                      target_ids.data(),
+                      nullptr,
+                      {},
+                      learning_rate,
+                      number,
+                      key,
+                      average_share,
+                      update};
+    if (restart) {
+      check_shape("restart", *restart, {streams});
+      step.restart = restart->data();
+    }
+    if (state.size() != static_cast<std::size_t>(shape.state_parts()) * shape.num_layers)
+      throw std::invalid_argument("state must have every part of every layer");
+    for (const Changed& part : state) {
+      check_shape("state", part, {streams, static_cast<std::size_t>(shape.hidden_size)});
+      step.state.push_back(part.data());
+    }
+    const nb::gil_scoped_release unlocked;
+    const LearningResult result = learner_->step(step);
+    return {result.nats, result.gradient_norm};
+  }
+
+  void copy_gradient(int parameter, const Changed& gradient) const {
+    const auto& sizes = learner_->sizes();
+    if (parameter < 0 || static_cast<std::size_t>(parameter) >= sizes.size() ||
+        gradient.size() != sizes[parameter])
+      throw std::invalid_argument("no parameter of this number and size");
+    learner_->copy_gradient(parameter, gradient.data());
+  }
+
+ private:
+  std::vector<Arrays> arrays_;
+  std::unique_ptr<Learner> learner_;
+};
+
+std::shared_ptr<HeldLearner> make_learner(
+    const std::string& cell, const std::string& nonlinearity, int vocabulary_size, int hidden_size,
+    int num_layers, int embedding_size, std::vector<HeldLearner::Arrays> parameters, int streams,
+    int steps, const std::string& precision, int threads, float dropout, float input_dropout,
+    float recurrent_dropout, float weight_decay, float clip_norm, float first_beta,
+    float second_beta, float epsilon, const std::string& kernels) {
+  const NetworkShape shape =
+      shape_of(cell, nonlinearity, vocabulary_size, hidden_size, num_layers, embedding_size);
+  check_at_least("streams", streams, 1);
+  check_at_least("steps", steps, 1);
+  check_at_least("threads", threads, 1);
+  const InstructionSet& set = choose_instruction_set(kernels);
+  const LearningSettings settings{dropout,   input_dropout, recurrent_dropout, weight_decay,
+                                  clip_norm, first_beta,    second_beta,       epsilon};
+  return std::make_shared<HeldLearner>(shape, settings, streams, steps,
+                                       learning_precision(precision, set), set, threads,
+                                       std::move(parameters));
+}
+
+std::shared_ptr<SequenceLayer> make_layer(const std::string& cell, const std::string& nonlinearity,
+                                          int input_size, int hidden_size, int streams, int steps,
+                                          const std::string& precision, int threads,
+                                          const std::string& kernels) {
+  const NetworkShape shape = shape_of(cell, nonlinearity, 1, hidden_size, 1, input_size);
+  check_at_least("input_size", input_size, 1);
+  check_at_least("streams", streams, 1);
+  check_at_least("steps", steps, 1);
+  check_at_least("threads", threads, 1);
+  const InstructionSet& set = choose_instruction_set(kernels);
+  return std::make_shared<SequenceLayer>(LayerSize{shape.cell, shape.relu, hidden_size, input_size},
+                                         streams, steps, learning_precision(precision, set), set,
+                                         threads);
+}
+
+std::vector<float*> parts_of(const char* name, const SequenceLayer& layer,
+                             const std::vector<Changed>& parts) {
+  std::vector<float*> pointers;
+  if (parts.size() != (layer.size().has_cell() ? 2u : 1u))
+    throw std::invalid_argument(std::string(name) + " must have every part of the cell's state");
+  for (const Changed& part : parts) {
+    check_shape(name, part, {std::size_t(layer.streams()), std::size_t(layer.size().hidden_size)});
+    pointers.push_back(part.data());
+  }
+  return pointers;
+}
+
+void check_weights(const SequenceLayer& layer, const std::vector<Changed>& weights) {
+  const LayerSize& size = layer.size();
+  const std::size_t rows = std::size_t(size.gates()) * size.hidden_size;
+  if (weights.size() != 4) throw std::invalid_argument("there must be four tensors of weights");
+  check_shape("weight_ih", weights[0], {rows, std::size_t(size.input_size)});
+  check_shape("weight_hh", weights[1], {rows, std::size_t(size.hidden_size)});
+  check_shape("bias_ih", weights[2], {rows});
+  check_shape("bias_hh", weights[3], {rows});
+}
+
+void check_window(const char* name, const SequenceLayer& layer, const Changed& array, int width) {
+  check_shape(name, array,
+              {std::size_t(layer.streams()), std::size_t(layer.steps()), std::size_t(width)});
+}
+
+void forward_layer(SequenceLayer& layer, const std::vector<Changed>& weights, const Changed& inputs,
+                   const std::vector<Changed>& state, const Changed& outputs,
+                   const std::vector<Changed>& state_after) {
+  check_weights(layer, weights);
+  check_window("inputs", layer, inputs, layer.size().input_size);
+  check_window("outputs", layer, outputs, layer.size().hidden_size);
+  const auto before = parts_of("state", layer, state),
+             after = parts_of("state_after", layer, state_after);
+  const nb::gil_scoped_release unlocked;
+  layer.forward({weights[0].data(), weights[1].data(), weights[2].data(), weights[3].data()},
+                inputs.data(), {before.begin(), before.end()}, outputs.data(), after);
+}
+
+void back_layer(SequenceLayer& layer, const Changed& outputs,
+                const std::vector<Changed>& state_after, const std::optional<Changed>& inputs,
+                const std::vector<Changed>& state, const std::vector<Changed>& weights) {
+  check_weights(layer, weights);
+  check_window("outputs", layer, outputs, layer.size().hidden_size);
+  if (inputs) check_window("inputs", layer, *inputs, layer.size().input_size);
+  const auto before = parts_of("state", layer, state),
+             after = parts_of("state_after", layer, state_after);
+  const SequenceLayer::Gradients gradients{inputs ? inputs->data() : nullptr,
+                                           before,
+                                           weights[0].data(),
+                                           weights[1].data(),
+                                           weights[2].data(),
+                                           weights[3].data()};
+  const nb::gil_scoped_release unlocked;
+  layer.back(outputs.data(), {after.begin(), after.end()}, gradients);
+}
+
+}  // namespace
+
+void bind_learning(nb::module_& module) {
+  module.def(
+      "learns_bfloat16",
+      [](const std::string& kernels) {
+        return choose_instruction_set(kernels).routines.multiply_rounded != nullptr;
+      },
+      "kernels"_a = "");
+
+  nb::class_<HeldLearner>(module, "Learner")
+      .def(nb::new_(&make_learner), nb::kw_only(), "cell"_a, "nonlinearity"_a, "vocabulary_size"_a,
+           "hidden_size"_a, "num_layers"_a, "embedding_size"_a, "parameters"_a, "streams"_a,
+           "steps"_a, "precision"_a = "float32", "threads"_a = 1, "dropout"_a = 0.0f,
+           "input_dropout"_a = 0.0f, "recurrent_dropout"_a = 0.0f, "weight_decay"_a = 0.0f,
+           "clip_norm"_a = 1.0f, "first_beta"_a = 0.9f, "second_beta"_a = 0.99f,
+           "epsilon"_a = 1e-8f, "kernels"_a = "")
+      .def("step", &HeldLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(), "state"_a,
+           "restart"_a.noconvert() = nb::none(), nb::kw_only(), "learning_rate"_a, "number"_a,
+           "key"_a = 0, "average_share"_a = 0.0f, "update"_a = true)
+      .def("copy_gradient", &HeldLearner::copy_gradient, "parameter"_a, "gradient"_a.noconvert());
+
+  nb::class_<SequenceLayer>(module, "SequenceLayer")
+      .def(nb::new_(&make_layer), "cell"_a, "nonlinearity"_a, "input_size"_a, "hidden_size"_a,
+           "streams"_a, "steps"_a, "precision"_a = "float32", "threads"_a = 1, "kernels"_a = "")
+      .def("forward", &forward_layer, "weights"_a, "inputs"_a.noconvert(), "state"_a,
+           "outputs"_a.noconvert(), "state_after"_a)
+      .def("back", &back_layer, "outputs"_a.noconvert(), "state_after"_a,
+           "inputs"_a.noconvert().none(), "state"_a, "weights"_a);
+}
+
+}  // namespace ricorda

@@ -1,0 +1,148 @@
+// A whole step of learning in one call: forwards, loss, backwards, clipping, AdamW.
+//
+// The streams are divided among the threads, and each goes through the whole window, forwards and
+// backwards, by itself: no thread waits for another within a window. Then the gradients of all are
+// added up and the weights updated, each thread its share. The same number of threads gives the
+// same bits.
+//
+// Dimensions: B streams, T steps, V vocabulary, E embedding, H hidden, L layers.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "layer.hpp"
+#include "output.hpp"
+
+namespace ricorda {
+
+struct LearningSettings {
+  float dropout = 0.0f;            // of each layer's output, per symbol (Zaremba et al., 2014)
+  float input_dropout = 0.0f;      // of the embedding, per kind of symbol (Gal & Ghahramani, 2016)
+  float recurrent_dropout = 0.0f;  // of recurrent weights, per window (Merity et al., 2018)
+  float weight_decay = 0.0f;
+  float clip_norm = 1.0f;
+  float first_beta = 0.9f, second_beta = 0.99f;
+  float epsilon = 1e-8f;
+};
+
+// A parameter in memory that belongs to somebody else.
+struct Parameter {
+  float* weights;
+  float* first_moments;
+  float* second_moments;
+  float* averages;  // or null
+};
+
+// In the order of a model file: embedding (absent for one-hot), for each layer weight_ih,
+// weight_hh, bias_ih, bias_hh, then output weight and bias.
+using Parameters = std::vector<Parameter>;
+
+struct LearningStep {
+  const std::uint32_t* inputs;   // (B, T)
+  const std::uint32_t* targets;  // (B, T)
+  const float* restart;          // (B) 1 where the state starts from zero; or null
+  std::vector<float*> state;     // for each layer its parts (B, H), in and out
+  float learning_rate;
+  std::int64_t number;  // of the step, from 1
+  std::uint64_t key;    // of the dropout masks
+  float average_share;  // of the new weights in their averages
+  bool update;          // false: only the gradients
+};
+
+struct LearningResult {
+  double nats;           // the mean of a symbol
+  double gradient_norm;  // before clipping; if it is not finite, nothing was updated
+};
+
+class Learner {
+ public:
+  Learner(const NetworkShape& shape, const LearningSettings& settings, int streams, int steps,
+          Precision precision, const InstructionSet& set, int threads, Parameters parameters);
+  ~Learner();
+
+  LearningResult step(const LearningStep& step);
+
+  // The last step's gradient of a parameter, in its own shape; for tests.
+  void copy_gradient(int parameter, float* gradient) const;
+
+  const NetworkShape& shape() const { return shape_; }
+  int streams() const { return streams_; }
+  int steps() const { return steps_; }
+  const std::vector<std::size_t>& sizes() const { return sizes_; }
+  // How many numbers each parameter has.
+  static std::vector<std::size_t> sizes_of(const NetworkShape& shape);
+
+ private:
+  struct Group;
+  // Some numbers of a parameter that lie side by side, and their gradients.
+  struct Piece {
+    int parameter;
+    std::size_t offset;
+    const float* gradient;
+    int count;
+    bool decays;
+  };
+
+  LayerTensors tensors_of(int layer) const;
+  int first_of(int layer) const { return (shape_.embedding_size > 0 ? 1 : 0) + 4 * layer; }
+  void list_pieces();
+  void add_rows(int parameter, int rows, int columns, const float* gradients, std::size_t stride,
+                bool decays);
+  void add_layer_pieces(int layer);
+
+  void pack(const LearningStep& step);
+  void mask_recurrent(const LearningStep& step, int layer);
+  void fill_table(const LearningStep& step);
+  void run_group(Group& group, const LearningStep& step);
+  void run_output(Group& group, const LearningStep& step);
+  LayerInput input_of(Group& group, int layer) const;
+  void read_vectors(Group& group, int layer, const LearningStep& step);
+  void go_back(Group& group, const LearningStep& step);
+  void drop_row(const Group& group, const LearningStep& step, int layer, int row,
+                float* values) const;
+  void read_state(Group& group, const LearningStep& step);
+  void write_state(Group& group, const LearningStep& step);
+  // Some numbers that every group has its own of, to be added up.
+  struct Share {
+    std::vector<float*> values;  // of each group
+    std::size_t first;           // in the buffer
+    std::size_t count;
+    int masked_layer;  // whose recurrent weights they are the gradients of, if masked; else -1
+  };
+  double finish_gradients(const LearningStep& step);
+  template <class BufferOf>
+  void share_out(std::vector<Share>& shares, std::size_t most, int masked_layer,
+                 const BufferOf& buffer_of);
+  double finish_share(const Share& share, const LearningStep& step) const;
+  void sum_groups(const std::vector<float*>& values, std::size_t count) const;
+  void unmask_recurrent(const Share& share, const LearningStep& step) const;
+  double finish_input(const LearningStep& step);
+  double finish_one_hot(const float* table);
+  void finish_table(const float* table);
+  double finish_biases();
+  void update(const LearningStep& step, double norm);
+
+  NetworkShape shape_;
+  LearningSettings settings_;
+  int streams_, steps_;
+  Precision precision_;
+  const InstructionSet* set_;
+  int threads_;
+  Parameters parameters_;
+  std::vector<std::size_t> sizes_;
+  bool with_table_;
+  std::vector<LayerWeights> layers_;
+  OutputWeights output_;
+  std::vector<AlignedBuffer<float>> masked_;  // (L) recurrent weights (G H, H), where dropped
+  AlignedBuffer<float> embedding_;            // (V, Ep), dropped
+  AlignedBuffer<float> table_;                // (V, W)
+  AlignedBuffer<float> embedding_gradient_;   // (V, Ep)
+  AlignedBuffer<float> one_hot_gradient_;     // (G H, V)
+  OuterSums table_sums_;
+  AlignedBuffer<unsigned char> prepared_;
+  std::vector<std::unique_ptr<Group>> groups_;
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace ricorda

@@ -1,0 +1,103 @@
+#include "output.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace ricorda {
+namespace {
+
+constexpr int symbols_together = 256;
+
+}  // namespace
+
+OutputWeights::OutputWeights(const InstructionSet& set, Precision precision, int vocabulary_size,
+                             int hidden_size)
+    : vocabulary_size(vocabulary_size),
+      hidden_size(hidden_size),
+      forward(set, precision, padded(vocabulary_size), padded(hidden_size)),
+      back(set, precision, padded(hidden_size), padded(vocabulary_size)),
+      start(padded(vocabulary_size)) {
+  std::fill_n(start.data(), start.size(), -std::numeric_limits<float>::infinity());
+}
+
+void OutputWeights::pack(const float* weight, const float* bias) {
+  forward.pack(weight, hidden_size, 1, 0, vocabulary_size, 0, hidden_size, padded(hidden_size));
+  back.pack(weight, 1, hidden_size, 0, hidden_size, 0, vocabulary_size, padded(vocabulary_size));
+  std::copy_n(bias, vocabulary_size, start.data());
+}
+
+OutputGradients::OutputGradients(int vocabulary_size, int hidden_size)
+    : weight(std::size_t(padded(vocabulary_size)) * padded(hidden_size)),
+      bias(padded(vocabulary_size)) {}
+
+void OutputGradients::clear() {
+  std::fill_n(weight.data(), weight.size(), 0.0f);
+  std::fill_n(bias.data(), bias.size(), 0.0f);
+}
+
+OutputPass::OutputPass(const InstructionSet& set, Precision precision, int vocabulary_size,
+                       int hidden_size, int symbols)
+    : set_(&set),
+      precision_(precision),
+      vocabulary_(padded(vocabulary_size)),
+      hidden_(padded(hidden_size)),
+      symbols_(symbols),
+      together_(std::min(symbols, symbols_together)),
+      inputs_(std::size_t(together_) * hidden_),
+      logits_(std::size_t(together_) * vocabulary_),
+      prepared_(prepared_bytes(together_, std::max(hidden_, vocabulary_))),
+      zeros_(hidden_),
+      starts_(together_),
+      sums_(set, precision, together_, hidden_) {}
+
+double OutputPass::run(const OutputWeights& weights, const float* hidden,
+                       const std::uint32_t* targets, float scale,
+                       const std::function<void(int, float*)>& drop, OutputGradients& gradients,
+                       float* hidden_gradient) {
+  const auto multiply = set_->routines.multiply[int(precision_)];
+  const std::size_t width = hidden_;
+  double nats = 0.0;
+  for (int first = 0; first < symbols_; first += together_) {
+    const int count = std::min(together_, symbols_ - first);
+    const float* inputs = hidden + first * width;
+    if (drop) {
+      std::copy_n(inputs, count * width, inputs_.data());
+      for (int i = 0; i < count; ++i) drop(first + i, inputs_.data() + i * width);
+      inputs = inputs_.data();
+    }
+    std::fill_n(starts_.begin(), count, weights.start.data());
+    multiply(weights.forward.view(), {inputs, hidden_, starts_.data(), logits_.data(), vocabulary_,
+                                      count, false, prepared_.data()});
+    nats += to_gradients(targets + first, count, scale);
+    for (int i = 0; i < count; ++i)
+      set_->routines.add(logits_.data() + std::size_t(i) * vocabulary_, vocabulary_,
+                         gradients.bias.data());
+    sums_.set_right({inputs, hidden_}, count, hidden_);
+    sums_.add({logits_.data(), vocabulary_}, vocabulary_, gradients.weight.data(), hidden_);
+    std::fill_n(starts_.begin(), count, zeros_.data());
+    float* back = hidden_gradient + first * width;
+    multiply(weights.back.view(), {logits_.data(), vocabulary_, starts_.data(), back, hidden_,
+                                   count, false, prepared_.data()});
+    if (drop)
+      for (int i = 0; i < count; ++i) drop(first + i, back + i * width);
+  }
+  return nats;
+}
+
+// Turns logits into the gradients of their nats times scale: softmax minus one at the target.
+double OutputPass::to_gradients(const std::uint32_t* targets, int count, float scale) {
+  const Routines& routines = set_->routines;
+  double nats = 0.0;
+  for (int i = 0; i < count; ++i) {
+    float* row = logits_.data() + std::size_t(i) * vocabulary_;
+    const float largest = routines.largest(row, vocabulary_), at_target = row[targets[i]];
+    const float total = routines.exponentials(row, vocabulary_, largest, row);
+    nats += std::log(static_cast<double>(total)) + largest - at_target;
+    routines.scale(row, vocabulary_, scale / total);
+    row[targets[i]] -= scale;
+  }
+  return nats;
+}
+
+}  // namespace ricorda

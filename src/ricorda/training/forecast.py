@@ -1,0 +1,143 @@
+"""What a training will be, told before it begins: its settings, steps, memory and time."""
+
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ricorda.errors import TextError
+from ricorda.models import ModelFile
+from ricorda.text import WindowStream
+from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.device import check_memory, computing_with, memory_need, this_machine
+from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.learner import make_learner
+from ricorda.training.loop import write_sample
+from ricorda.training.material import Material, keep_passing, locate, read_material
+from ricorda.training.options import TrainingOptions
+from ricorda.training.pace import Pace
+from ricorda.training.planner import Machine, choose
+from ricorda.training.progress import Reporter, reporter_for
+from ricorda.training.speed import measure_speed
+from ricorda.validation import validated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """A plan, and what it is expected to come to on this machine."""
+
+    configuration: TrainingConfiguration
+    """Every setting, given or chosen."""
+
+    vocabulary_size: int
+    """How many different symbols the text has."""
+
+    training_characters: int
+    """Symbols to learn from."""
+
+    validation_characters: int
+    """Symbols to judge by."""
+
+    steps: int
+    """Optimizer steps."""
+
+    steps_per_second: float
+    """As a few steps were measured."""
+
+    characters: int
+    """Characters that these steps read."""
+
+    passes: float
+    """How many times that is the training text."""
+
+    memory_bytes: int
+    """What the network and one window need at least, besides PyTorch itself."""
+
+    seconds: float
+    """From the first step to the last, evaluations included."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What `ricorda train --dry-run --json` prints."""
+        return {**asdict(self), "parameters": self.configuration.model.parameters}
+
+
+def forecast(
+    *texts: str | Path, reporter: Reporter | None = None, quiet: bool = False, **options: Any
+) -> Forecast:
+    """Plan a training as `train` would, measure a few of its steps, and write nothing.
+
+    Raises InputError where `train` would.
+    """
+    given = validated(TrainingOptions, **options)
+    if not texts:
+        raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
+    machine = this_machine(given)
+    say = (reporter or reporter_for(quiet=quiet)).say
+    sources = locate([str(text) for text in texts], given, say)
+    with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
+        sources = keep_passing(sources, Path(folder))
+        material = read_material(sources, Path(folder), given, say)
+        return _expect(material, settle(given, material, machine))
+
+
+def settle(options: TrainingOptions, material: Material, machine: Machine) -> TrainingConfiguration:
+    """Choose what is not given. Raises ConfigurationError if the machine cannot hold it."""
+    configuration = choose(
+        options,
+        training_size=len(material.training),
+        vocabulary_size=material.text.vocabulary.size,
+        machine=machine,
+    )
+    check_memory(configuration, len(material.training))
+    return configuration
+
+
+def _expect(material: Material, configuration: TrainingConfiguration) -> Forecast:
+    """Measure, and work out what the budget comes to."""
+    stream = WindowStream(
+        material.training,
+        batch_size=configuration.batch_size,
+        window=configuration.window,
+        seed=configuration.seed,
+    )
+    steps_per_second = measure_speed(configuration, material.training)
+    pace = Pace(
+        configuration.budget,
+        windows_per_epoch=stream.windows_per_epoch,
+        evaluations=configuration.evaluations,
+        warmup_steps=configuration.warmup_steps,
+        evaluation_seconds=_evaluation_seconds(material, configuration),
+        step_seconds=1 / steps_per_second,
+    )
+    steps = pace.total_steps or pace.calibrate(0)
+    symbols = steps * stream.batch_size * stream.window
+    evaluations = min(configuration.evaluations, steps)
+    return Forecast(
+        configuration=configuration,
+        vocabulary_size=material.text.vocabulary.size,
+        training_characters=len(material.training),
+        validation_characters=0 if material.validation is None else len(material.validation),
+        steps=steps,
+        steps_per_second=steps_per_second,
+        characters=round(symbols / material.symbols_per_character),
+        passes=symbols / len(material.training),
+        memory_bytes=memory_need(configuration, len(material.training)).total,
+        seconds=steps / steps_per_second + evaluations * pace.evaluation_seconds,
+    )
+
+
+def _evaluation_seconds(material: Material, configuration: TrainingConfiguration) -> float:
+    """What one evaluation takes with its sample; where weights are averaged, two are judged."""
+    model = make_learner(configuration).model
+    judgements = 2 if configuration.averaging else 1
+    seconds = 0.0
+    with computing_with(configuration):
+        if material.validation is not None:
+            evaluation = QuickEvaluation(material.validation, configuration.device)
+            began = time.monotonic()
+            evaluation.nats_per_symbol(model, configuration)
+            seconds = judgements * (time.monotonic() - began)
+        began = time.monotonic()
+        write_sample(ModelFile(configuration.model, material.text.vocabulary, model.tensors(), {}))
+    return seconds + time.monotonic() - began
