@@ -4,6 +4,8 @@
 #   make test      set up, then run every test
 #   make lint      every check that is not a test
 #   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
+#   make faults    the whole fault suite: kills, disks that refuse, each safeguard switched off
+#   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
 #   make clean     take away what the other targets made
@@ -14,7 +16,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyi') $(shell find kernels -type f)
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test lint sanitize bench clean
+.PHONY: demo test lint sanitize faults fuzz bench clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -41,6 +43,17 @@ sanitize: $(VENV)/.tools
 	cp build/sanitize/_kernels*.so build/sanitize/package/ricorda/
 	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitize/package \
 	  $(RUN)/python -m pytest tests/kernels
+
+faults: $(VENV)/.tools
+	FAULTS=all $(RUN)/python -m pytest tests/faults
+
+FUZZ_RUNS ?= 1000000
+FUZZ_TARGETS ?= model vocabulary configuration text
+
+fuzz: $(VENV)/.tools
+	$(RUN)/python -m pip install --quiet atheris
+	for target in $(FUZZ_TARGETS); do \
+	  $(RUN)/python tests/fuzz/fuzz.py $$target -runs=$(FUZZ_RUNS) || exit 1; done
 
 bench: $(VENV)/.tools
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt onnxruntime

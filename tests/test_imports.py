@@ -15,18 +15,19 @@ import ricorda
 SOURCE = Path(ricorda.__file__).parent
 
 BELOW: dict[str, set[str]] = {
+    "durable": {"errors"},
     "errors": set(),
     "extras": {"errors"},
     "lazy": set(),
     "pages": set(),
-    "runs": {"errors"},
+    "runs": {"durable", "errors", "validation"},
     "text": {"errors"},
     "validation": {"errors"},
-    "models": {"_kernels", "errors", "lazy", "text", "validation"},
+    "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},
     "insight": {"engine", "errors", "models", "pages", "text"},
     "training": {
-        *("_kernels", "engine", "errors", "extras", "lazy", "models", "pages"),
+        *("_kernels", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
         *("runs", "text", "validation"),
     },
 }

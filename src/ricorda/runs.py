@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ricorda.durable import PARTIAL, append, flush_folder, make_folder
 from ricorda.errors import RunError
 
 RUNS = Path("runs")
+LOCK = ".lock"
+LONGEST_ROW = 16 * 1024 * 1024  # bytes
 LONGEST_NAME = 60  # characters of a run's name; a system's limit is often 255 bytes
 
 
@@ -66,20 +69,46 @@ def new_run_folder(out: Path | None, text_name: str) -> RunFolder:
     folder = RunFolder(out)
     try:
         if folder.is_run:
-            raise RunError(
-                f"{out} already holds a run: give another --out, "
-                f"or go on with `ricorda resume {out}`"
-            )
+            raise RunError(_taken(folder))
         if out.exists() and not out.is_dir():
             raise RunError(f"expected a new or an empty folder for the run, {out} is a file")
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(map(_is_foreign, out.iterdir())):
             raise RunError(
                 f"expected a new or an empty folder for the run, {out} holds other files"
             )
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _cannot_make(out, error) from error
     return folder
+
+
+def _taken(folder: RunFolder) -> str:
+    """What to do about a folder that holds a run already."""
+    try:
+        reason = ended(folder)
+    except RunError:
+        reason = None
+    if reason is not None:
+        return (
+            f"{folder.path} already holds a run, which has ended ({reason}): give another --out, "
+            f"or a larger budget, such as `ricorda resume {folder.path} --minutes 10`"
+        )
+    return (
+        f"{folder.path} already holds a run, which is not finished: go on with it by "
+        f"`ricorda resume {folder.path}`, or give another --out"
+    )
+
+
+def ended(folder: RunFolder) -> str | None:
+    """Why a run has ended; None if it may go on. Raises RunError if its rows are damaged."""
+    rows = [row for row in read_rows(folder.metrics) if row.get("event") == "ended"]
+    reason = str(rows[-1].get("stopped_because")) if rows else "interrupted"
+    return None if reason == "interrupted" else reason
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether it is something else than what a run that never began leaves in its folder."""
+    return path.name != LOCK and not (path.name.startswith(".") and path.name.endswith(PARTIAL))
 
 
 def find_run(path: Path | None, root: Path = RUNS) -> RunFolder:
@@ -104,9 +133,13 @@ def list_runs(root: Path = RUNS) -> list[RunFolder]:
 
 
 def append_row(path: Path, row: dict[str, Any]) -> None:
-    """Add one JSON line."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    """Add one JSON line, whole or not at all to a reader. Raises OSError if the disk refuses."""
+    append(path, json_line(row))
+
+
+def json_line(row: dict[str, Any]) -> bytes:
+    """A row as it stands in a file."""
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -117,7 +150,9 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         return
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST_ROW + 1), b""), 1):
+            if len(line) > LONGEST_ROW:
+                raise RunError(f"line {number} of {path} is damaged: it does not end")
             if not line.endswith(b"\n"):
                 return
             try:
@@ -127,12 +162,6 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             if not isinstance(row, dict) or not isinstance(row.get("step"), int):
                 raise RunError(f"line {number} of {path} is damaged: it tells of no step")
             yield row
-
-
-def keep_rows_until(path: Path, step: int) -> None:
-    """Drop the rows of later steps, which a resumed run is about to repeat."""
-    rows = [row for row in read_rows(path) if row["step"] <= step]
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
 
 
 def _name_for(text_name: str) -> str:
@@ -152,6 +181,7 @@ def _numbered(name: str) -> RunFolder:
         path = RUNS / (name if number == 1 else f"{name}-{number}")
         try:
             path.mkdir(parents=True)
+            flush_folder(path.parent)
         except FileExistsError:
             number += 1
             if not path.is_dir() and path.parent == RUNS and not RUNS.is_dir():

@@ -1,6 +1,7 @@
 """Options checked in one place: what pydantic finds wrong becomes one line naming the option."""
 
 import difflib
+import json
 import reprlib
 from typing import Any, TypeVar
 
@@ -11,6 +12,9 @@ from pydantic_core import ErrorDetails
 from ricorda.errors import ConfigurationError
 
 T = TypeVar("T")
+
+DEEPEST_JSON = 32
+"""How far lists and objects may lie in each other."""
 
 REQUIREMENTS = {
     "greater_than": "greater than {gt}",
@@ -89,3 +93,44 @@ def _unknown(option: str, settings: type[Any]) -> str:
     near = difflib.get_close_matches(option, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the options are {', '.join(names)}"
     return f"unknown option {option}: {hint}"
+
+
+def parse_json(text: str | bytes, *, longest: int) -> Any:
+    """Parse JSON that may come from anybody: of bounded length and depth, each key once.
+
+    longest counts characters of a str, bytes of bytes. Raises ValueError, saying what is wrong.
+    """
+    if len(text) > longest:
+        raise ValueError(f"it is {len(text)} long, more than {longest}")
+    try:
+        value = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels") from None
+    _check_depth(value)
+    return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not a number")
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST_JSON + 1):
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                below += each.values()
+            elif isinstance(each, list):
+                below += each
+        level = below
+        if not level:
+            return
+    raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels")

@@ -218,7 +218,10 @@ OPTIONS: list[tuple[list[str], str]] = [
     ([*TRAIN, "--validation-fraction", "0.99999"], "it leaves 0 for training"),
     ([*TRAIN, "--validation", "two.txt", "--validation-fraction", "0.1"], "give only one"),
     ([*TRAIN, "--validation", "one.txt"], "one.txt is too short to judge by"),
-    ([*TRAIN, "--out", "runs/tiny"], "runs/tiny already holds a run: give another --out, or go on"),
+    (
+        [*TRAIN, "--out", "runs/tiny"],
+        "runs/tiny already holds a run, which has ended (steps): give another",
+    ),
     ([*TRAIN, "--out", "full"], "expected a new or an empty folder for the run, full holds other"),
     (
         [*TRAIN, "--out", "my.txt"],

@@ -110,10 +110,6 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "has format 99, newer than this ricorda reads (1): upgrade ricorda",
     ),
-    "damaged rows": (
-        lambda run: _rewrite(run / "metrics.jsonl", "nonsense\n"),
-        "line 1 of runs/stopped/metrics.jsonl is damaged",
-    ),
 }
 
 

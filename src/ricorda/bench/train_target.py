@@ -25,9 +25,9 @@ from ricorda.bench.timing import ratio_of
 from ricorda.models import RecurrentLanguageModel
 from ricorda.text import CharacterVocabulary, Ids, WindowStream, find_sources, read_text
 from ricorda.training import TrainingConfiguration, TrainingOptions, choose
-from ricorda.training.checkpoint import Learner
 from ricorda.training.device import computing_with, this_machine
 from ricorda.training.learner import make_learner, take_step, to_batch
+from ricorda.training.learner_state import Learner
 from ricorda.training.schedule import learning_rate
 from ricorda.training.speed import measure_speed
 

@@ -1,17 +1,45 @@
 """`ricorda resume`: go on with a run."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 import ricorda
+from ricorda.cli.options import options_from
 from ricorda.cli.train import report_run
+from ricorda.training.options import TrainingOptions
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--text",
+    multiple=True,
+    metavar="TEXT",
+    help="Where the text lies now, if it was moved (repeat it for several).",
+)
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    help="Where the file to judge by lies now, if it was moved.",
+)
+@options_from(TrainingOptions, ["minutes", "epochs", "steps"])
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def command(run: Path | None, as_json: bool, quiet: bool) -> int:
-    """Go on with a run from its last checkpoint, by default with the newest run."""
-    return report_run(ricorda.resume(run, quiet=quiet), as_json=as_json)
+def command(
+    run: Path | None, text: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
+) -> int:
+    """Go on with a run from its last checkpoint, by default with the newest run.
+
+    A budget that is given here takes the place of the run's and counts from the run's beginning:
+    a run of 300 steps goes on for another 200 with --steps 500, even after it has ended. From here
+    on the learning rate is what it would have been had the new budget been given at the beginning.
+
+    \b
+    ricorda resume runs/my
+    ricorda resume runs/my --minutes 30
+    ricorda resume runs/my --text elsewhere/my.txt
+    """
+    done = ricorda.resume(run, text=text or None, quiet=quiet, **options)
+    return report_run(done, as_json=as_json)

@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from ricorda.cli.evaluate import Skipped, pieces_for
 from ricorda.cli.models import load_model
 from ricorda.cli.output import print_json
+from ricorda.durable import write_atomically
 from ricorda.errors import InputError
-from ricorda.models.model_file import write_atomically
 
 if TYPE_CHECKING:
     from ricorda.engine import Scores

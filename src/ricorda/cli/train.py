@@ -1,6 +1,7 @@
 """`ricorda train`: learn a text."""
 
-import json
+import os
+import sys
 import tomllib
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -16,9 +17,11 @@ from ricorda.errors import ConfigurationError
 from ricorda.extras import require_torch
 from ricorda.runs import RunFolder
 from ricorda.training.options import TrainingOptions
-from ricorda.validation import validated
+from ricorda.validation import parse_json, validated
 
 OPTIONS = [field.name for field in fields(TrainingOptions)]
+
+LARGEST_FILE = 16 * 1024 * 1024  # bytes; a run's config.json may name many texts
 
 RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
 """Options of which one at most may be given."""
@@ -77,7 +80,10 @@ def command(
 def report_run(run: "ricorda.Run", *, as_json: bool) -> int:
     """Print what a run came to; the exit code tells if a signal ended it."""
     if as_json:
-        print_json(run.metrics)
+        try:
+            print_json(run.metrics)
+        except BrokenPipeError:  # whoever read has gone; the run is as good as ever
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0 if run.signal_number is None else 128 + run.signal_number
 
 
@@ -111,8 +117,16 @@ def _parsed(path: Path) -> Any:
     """What a JSON or TOML file holds."""
     kind = "JSON" if path.suffix == ".json" else "TOML"
     try:
-        text = path.read_text("utf-8")
-        return json.loads(text) if kind == "JSON" else tomllib.loads(text)
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise ConfigurationError(
+                f"{path} is no configuration: it has over {LARGEST_FILE} bytes"
+            )
+        text = content.decode("utf-8")
+        if kind == "JSON":
+            return parse_json(text, longest=LARGEST_FILE)
+        return tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(
             f"cannot read the configuration {path}: {error.strerror}"

@@ -8,7 +8,6 @@ more. What does not fit is an error that names it.
 
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
+from ricorda.durable import write_atomically
 from ricorda.errors import ModelFileError, VocabularyError
 from ricorda.models.configuration import ModelConfiguration
+from ricorda.models.tensor_file import (
+    Entry,
+    Header,
+    TensorFileError,
+    read_entry,
+    read_header,
+    tensor_file,
+)
 from ricorda.text.vocabulary import Vocabulary
+from ricorda.validation import parse_json
 
 FORMAT = 1
-LARGEST_METADATA = 64 * 1024 * 1024  # bytes of JSON; a vocabulary of every code point fits
+LARGEST_METADATA = 16 * 1024 * 1024  # characters of JSON; a vocabulary of every code point fits
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,14 @@ def write_model_file(path: Path, model: ModelFile) -> None:
 
     Raises ModelFileError if the tensors do not fit the configuration, OSError if the disk refuses.
     """
+    write_atomically(path, model_file_bytes(model))
+
+
+def model_file_bytes(model: ModelFile) -> bytes:
+    """All that a model file holds; the same model is the same bytes.
+
+    Raises ModelFileError if the tensors do not fit the configuration.
+    """
     _check_tensors(model.configuration, model.tensors, where="the model to be written")
     metadata = {
         "ricorda.format": str(FORMAT),
@@ -50,32 +65,11 @@ def write_model_file(path: Path, model: ModelFile) -> None:
         "ricorda.vocabulary": json.dumps(model.vocabulary.to_json(), ensure_ascii=False),
         "ricorda.training": json.dumps(model.training, ensure_ascii=False),
     }
-    tensors = {name: np.ascontiguousarray(model.tensors[name]) for name in sorted(model.tensors)}
-    write_atomically(path, _canonical(save(tensors, metadata)))
-
-
-def _canonical(content: bytes) -> bytes:
-    """The same file with its header's keys sorted, so that the same model is the same bytes."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content whole or not at all, whenever the process or machine stops."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    tensors = {
+        name: ("F32", tensor.shape, np.ascontiguousarray(tensor, "<f4").data.cast("B"))
+        for name, tensor in model.tensors.items()
+    }
+    return b"".join(tensor_file(tensors, metadata))
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -89,12 +83,15 @@ def read_model_file(path: Path) -> ModelFile:
     if not path.is_file():
         raise ModelFileError(f"expected a model file, found something else at {path}")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            configuration, vocabulary, training = _read_metadata(path, metadata)
-            _check_names(path, configuration, set(file.keys()))
-            tensors = {name: _read_tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+        with path.open("rb", buffering=0) as file:
+            header = read_header(file, os.fstat(file.fileno()).st_size)
+            configuration, vocabulary, training = _read_metadata(path, header.metadata)
+            _check_entries(path, configuration, header)
+            tensors = {
+                name: _array(read_entry(file, entry), entry)
+                for name, entry in header.entries.items()
+            }
+    except TensorFileError as error:
         raise ModelFileError(
             f"{path} is not a ricorda model file, or it is truncated or damaged ({error})"
         ) from error
@@ -153,39 +150,47 @@ def _read_json(path: Path, metadata: dict[str, str], key: str) -> dict[str, Any]
     text = metadata.get(key)
     if text is None:
         raise ModelFileError(f"{path}: its header has no {key!r}")
-    if len(text) > LARGEST_METADATA:
-        raise ModelFileError(f"{path}: {key!r} is {len(text)} long, more than {LARGEST_METADATA}")
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text, longest=LARGEST_METADATA)
+    except ValueError as error:
         raise ModelFileError(f"{path}: {key!r} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ModelFileError(f"{path}: {key!r} should be a JSON object")
     return value
 
 
-def _check_names(path: Path, configuration: ModelConfiguration, names: set[str]) -> None:
-    """Every tensor that the configuration asks for, and no other."""
+def _check_entries(path: Path, configuration: ModelConfiguration, header: Header) -> None:
+    """Every tensor that the configuration asks for, of its type and shape, and no other."""
+    names = set(header.entries)
     layers = {name.split(".")[1] for name in names if name.startswith("layers.")}
     if len(layers) != configuration.num_layers:
         raise ModelFileError(
             f"{path}: the configuration has {configuration.num_layers} layers, "
             f"the tensors {len(layers)}"
         )
-    expected = set(configuration.tensor_shapes())
-    if missing := sorted(expected - names):
+    expected = configuration.tensor_shapes()
+    if missing := sorted(set(expected) - names):
         raise ModelFileError(f"{path}: the tensor {missing[0]!r} is missing")
-    if extra := sorted(names - expected):
+    if extra := sorted(names - set(expected)):
         raise ModelFileError(f"{path}: the tensor {extra[0]!r} does not belong to this model")
+    for name, entry in header.entries.items():
+        if entry.dtype != "F32":
+            raise ModelFileError(
+                f"{path}: the tensor {name!r} should be float32 (F32), is {entry.dtype}"
+            )
+        _check_shape(str(path), name, entry.shape, expected[name])
 
 
-def _read_tensor(path: Path, file: Any, name: str) -> NDArray[np.float32]:
-    """One tensor, which must be float32."""
-    kind = file.get_slice(name).get_dtype()
-    if kind != "F32":
-        raise ModelFileError(f"{path}: the tensor {name!r} should be float32 (F32), is {kind}")
-    tensor: NDArray[np.float32] = file.get_tensor(name)
-    return tensor
+def _array(content: bytearray, entry: Entry) -> NDArray[np.float32]:
+    """The numbers of one tensor."""
+    return np.frombuffer(content, "<f4").reshape(entry.shape)
+
+
+def _check_shape(where: str, name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if shape != expected:
+        raise ModelFileError(
+            f"{where}: the tensor {name!r} should have shape {expected}, has {shape}"
+        )
 
 
 def _check_tensors(
@@ -195,9 +200,6 @@ def _check_tensors(
     for name, shape in configuration.tensor_shapes().items():
         if name not in tensors:
             raise ModelFileError(f"{where}: the tensor {name!r} is missing")
-        if tensors[name].shape != shape:
-            raise ModelFileError(
-                f"{where}: the tensor {name!r} should have shape {shape}, has {tensors[name].shape}"
-            )
+        _check_shape(where, name, tensors[name].shape, shape)
         if not np.isfinite(tensors[name]).all():
             raise ModelFileError(f"{where}: the tensor {name!r} holds numbers that are not finite")

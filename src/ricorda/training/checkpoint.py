@@ -1,146 +1,233 @@
-"""Checkpoints: all that lets a run go on as if it had never stopped.
+"""What a checkpoint holds: all that lets a run go on as if it had never stopped.
 
-checkpoints/STEP/ holds `tensors.safetensors` (weights, the optimizer's moments, the carried state,
-the averaged weights, the dropout generator) and `progress.json` (steps, seconds, the best so far).
-It is written beside its place and renamed, so that a folder with a number for a name is always
-whole.
+`tensors.safetensors` has every tensor of the learner, `progress.json` how far the run has come
+and on what machine, `metrics.jsonl` and `samples.jsonl` the rows so far, `best.safetensors` the
+best model so far. Nothing in it can run code: tensors, numbers and texts alone.
 """
 
 import json
-import shutil
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated_dataclass
 from torch import Tensor
 
-from ricorda.errors import RunError
-from ricorda.models.cells.base import State
-from ricorda.models.language_model import RecurrentLanguageModel
-from ricorda.training.average import WeightAverage
-from ricorda.training.fused import FusedStep, Moments
+from ricorda.models.tensor_file import (
+    SIZES,
+    TensorFileError,
+    read_entry,
+    read_header,
+    tensor_file,
+)
+from ricorda.training.checkpoint_folder import Broken, Checkpoint, Content
+from ricorda.training.configuration import Budget
+from ricorda.training.learner_state import DTYPES, Learner, UnfitTensors
+from ricorda.validation import parse_json
 
-KEPT = 2  # the newest checkpoints that stay
+TENSORS, PROGRESS = "tensors.safetensors", "progress.json"
+METRICS, SAMPLES, BEST = "metrics.jsonl", "samples.jsonl", "best.safetensors"
+LONGEST_PROGRESS = 64 * 1024  # bytes
+LONGEST_ROWS = 1 << 30
+SPARE = 1 << 20  # bytes that tensors may take beyond the learner's, for the header
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
-@dataclass
+@validated_dataclass(config=ConfigDict(extra="forbid"))
+class Interval:
+    """What is summed up between two rows of metrics.jsonl."""
+
+    nats: Finite = 0.0
+    gradient_norm: Finite = 0.0
+    steps: Count = 0
+    seconds: Finite = 0.0
+    """Those of earlier sittings."""
+
+
+@validated_dataclass(config=ConfigDict(extra="forbid"))
 class Progress:
     """How far a run has come, besides its tensors."""
 
-    step: int = 0
+    step: Count = 0
     """Steps taken."""
 
-    total_steps: int | None = None
+    total_steps: Count | None = None
     """Steps planned; None until the calibration."""
 
-    seconds: float = 0.0
+    budget: Budget | None = None
+    """What they were planned for."""
+
+    seconds: Finite = 0.0
     """Wall-clock seconds of all sittings."""
 
-    evaluated_step: int = 0
+    evaluated_step: Count = 0
     """After which step the model was last evaluated."""
 
-    best_step: int = 0
+    best_step: Count = 0
     """After which step the best model was kept."""
 
-    best_nats_per_symbol: float | None = None
+    best_nats_per_symbol: Finite | None = None
     """The best figure of the quick evaluations; None before the first."""
 
-    evaluations_without_better: int = 0
+    evaluations_without_better: Count = 0
     """How long ago that was."""
 
+    returns: Count = 0
+    """How many times the numbers went wrong and the run went back."""
 
-@dataclass
-class Learner:
-    """What a step changes: the network, its optimizer, the streams' state, the average."""
+    interval: Interval = field(default_factory=Interval)
+    """What the next row of metrics.jsonl has gathered."""
 
-    model: RecurrentLanguageModel
-    optimizer: torch.optim.Optimizer | Moments
-    state: list[State]
-    average: WeightAverage | None = None
-    fused: FusedStep | None = None
-    """The kernels' step, once one was taken."""
-
-
-def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> Path:
-    """Write a checkpoint, then drop all but the newest."""
-    place = folder / str(progress.step)
-    temporary = folder / f".{progress.step}.partial"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_gather(learner), temporary / "tensors.safetensors")
-    (temporary / "progress.json").write_text(json.dumps(asdict(progress), indent=1), "utf-8")
-    shutil.rmtree(place, ignore_errors=True)
-    temporary.rename(place)
-    for old in _checkpoints(folder)[KEPT:]:
-        shutil.rmtree(old)
-    return place
+    @property
+    def learning_rate_factor(self) -> float:
+        """By what the schedule's rate is multiplied: halved at each return."""
+        return 0.5**self.returns
 
 
-def load_checkpoint(folder: Path, learner: Learner) -> Progress:
-    """Bring a learner back to the newest checkpoint.
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment: a copy that the run no longer changes."""
 
-    Raises RunError if there is none or it is damaged.
-    """
-    places = _checkpoints(folder)
-    if not places:
-        raise RunError(
-            f"no checkpoint in {folder}: the run stopped before its first; start it again"
-        )
-    try:
-        progress = TypeAdapter(Progress).validate_json((places[0] / "progress.json").read_bytes())
-        _scatter(load_file(places[0] / "tensors.safetensors"), learner)
-    except (OSError, SafetensorError, ValidationError, KeyError, RuntimeError) as error:
-        raise RunError(f"the checkpoint {places[0]} is damaged: {error}") from error
-    return progress
+    tensors: Mapping[str, Tensor]
+    progress: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
+    metrics: bytes
+    samples: bytes
+    best: bytes | None
+    """The best model's file."""
+
+    anchor: bool
+    """Whether the run returns here when its numbers go wrong."""
+
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return int(self.progress["step"])
+
+    def files(self) -> dict[str, Content]:
+        """The checkpoint's files."""
+        told = {"progress": self.progress, "fingerprint": self.fingerprint}
+        tensors = {name: _raw(tensor) for name, tensor in self.tensors.items()}
+        files: dict[str, Content] = {
+            TENSORS: list(tensor_file(tensors, {})),
+            PROGRESS: [(json.dumps(told, indent=1, allow_nan=False) + "\n").encode()],
+            METRICS: [self.metrics],
+            SAMPLES: [self.samples],
+        }
+        if self.best is not None:
+            files[BEST] = [self.best]
+        return files
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    """The whole checkpoints, the newest first."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        (path for path in folder.iterdir() if path.name.isdigit()),
-        key=lambda path: -int(path.name),
+@dataclass(frozen=True)
+class Restored:
+    """What a checkpoint tells besides the learner's tensors."""
+
+    progress: Progress
+    fingerprint: dict[str, Any]
+    metrics: bytes
+    samples: bytes
+    best: bytes | None
+
+
+def take_snapshot(
+    learner: Learner,
+    progress: Progress,
+    *,
+    fingerprint: Mapping[str, Any],
+    metrics: bytes,
+    samples: bytes,
+    best: bytes | None,
+) -> Snapshot:
+    """Copy everything that a run goes on from."""
+    return Snapshot(
+        learner.tensors(),
+        asdict(progress),
+        fingerprint,
+        metrics,
+        samples,
+        best,
+        anchor=progress.evaluated_step == progress.step,
     )
 
 
-def _gather(learner: Learner) -> dict[str, Tensor]:
-    """Every tensor of a learner under a name."""
-    tensors = {f"model.{name}": value for name, value in learner.model.state_dict().items()}
-    for name, parameter in learner.model.named_parameters():
-        for key, value in learner.optimizer.state[parameter].items():
-            tensors[f"optimizer.{name}.{key}"] = value
-    for layer, parts in enumerate(learner.state):
-        for part, value in enumerate(parts):
-            tensors[f"state.{layer}.{part}"] = value
-    if learner.average is not None:
-        for name, value in learner.average.state().items():
-            tensors[f"average.{name}"] = value
-    if learner.model.generator is not None:
-        tensors["generator"] = learner.model.generator.get_state()
-    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+def restore(checkpoint: Checkpoint, learner: Learner) -> Restored:
+    """Bring a learner back to a checkpoint that was found whole.
+
+    Raises Broken, before the learner is changed, where it does not fit.
+    """
+    progress, fingerprint = _progress(checkpoint.read(PROGRESS, LONGEST_PROGRESS))
+    metrics = checkpoint.read(METRICS, LONGEST_ROWS)
+    samples = checkpoint.read(SAMPLES, LONGEST_ROWS)
+    best = None
+    largest = _largest(learner)
+    if BEST in checkpoint:
+        best = checkpoint.read(BEST, largest + (1 << 26))
+    try:
+        learner.restore(_tensors(checkpoint, largest))
+    except (TensorFileError, UnfitTensors) as error:
+        raise Broken(str(error)) from None
+    return Restored(progress, fingerprint, metrics, samples, best)
 
 
-def _scatter(tensors: dict[str, Tensor], learner: Learner) -> None:
-    """Put every tensor of a checkpoint back in its place."""
-    model, device = learner.model, learner.model.output.weight.device
-    model.load_state_dict({name: tensors[f"model.{name}"] for name in model.state_dict()})
-    for name, parameter in model.named_parameters():
-        prefix = f"optimizer.{name}."
-        learner.optimizer.state[parameter] = {
-            key.removeprefix(prefix): value.to(device)
-            for key, value in tensors.items()
-            if key.startswith(prefix)
+def _progress(content: bytes) -> tuple[Progress, dict[str, Any]]:
+    """Parse progress.json, strictly."""
+    try:
+        told = parse_json(content, longest=LONGEST_PROGRESS)
+        if not isinstance(told, dict) or told.keys() != {"progress", "fingerprint"}:
+            raise Broken(f"{PROGRESS} should have a progress and a fingerprint")
+        progress = TypeAdapter(Progress).validate_python(told["progress"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Broken(f"{PROGRESS} is wrong at {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise Broken(f"{PROGRESS} is not JSON: {error}") from None
+    fingerprint = told["fingerprint"]
+    return progress, fingerprint if isinstance(fingerprint, dict) else {}
+
+
+def _largest(learner: Learner) -> int:
+    """More bytes than this learner's tensors can have."""
+    numbers = sum(parameter.numel() for parameter in learner.model.parameters())
+    numbers += sum(part.numel() for parts in learner.state for part in parts)
+    return 8 * 8 * numbers + SPARE
+
+
+def _tensors(checkpoint: Checkpoint, largest: int) -> dict[str, Tensor]:
+    """Read the tensors, none larger than the learner could have."""
+    if TENSORS not in checkpoint:
+        raise Broken(f"it has no {TENSORS}")
+    with checkpoint.open(TENSORS) as file:
+        header = read_header(file, os.fstat(file.fileno()).st_size)
+        if header.largest > largest:
+            raise Broken(f"{TENSORS} has {header.largest} bytes, far more than this run's")
+        return {
+            name: _tensor(name, read_entry(file, entry), entry.dtype, entry.shape)
+            for name, entry in header.entries.items()
         }
-    learner.state = [
-        tuple(tensors[f"state.{layer}.{part}"].to(device) for part in range(len(parts)))
-        for layer, parts in enumerate(learner.state)
-    ]
-    if learner.average is not None:
-        average = {name: tensors[f"average.{name}"] for name in learner.average.state()}
-        learner.average.load_state(average)
-    if model.generator is not None:
-        model.generator.set_state(tensors["generator"])
+
+
+def _tensor(name: str, content: bytearray, dtype: str, shape: tuple[int, ...]) -> Tensor:
+    if dtype not in DTYPES:
+        raise Broken(f"the tensor {name!r} has the type {dtype}, which no checkpoint has")
+    if not content:
+        return torch.empty(shape, dtype=DTYPES[dtype])
+    return torch.frombuffer(content, dtype=DTYPES[dtype]).reshape(shape)
+
+
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def _raw(tensor: Tensor) -> tuple[str, tuple[int, ...], memoryview]:
+    """A tensor's type, shape and bytes, not copied."""
+    name = _NAMES[tensor.dtype]
+    content = tensor.reshape(-1).view(torch.uint8).numpy().data
+    assert content.nbytes == math.prod(tensor.shape) * SIZES[name]
+    return name, tuple(tensor.shape), content

@@ -98,6 +98,9 @@ class TrainingConfiguration:
     patience: Annotated[int, Field(ge=1)] | None = None
     """Evaluations without a better one after which learning stops; None never does."""
 
+    keep: Annotated[int, Field(ge=1)] = 2
+    """How many of the newest checkpoints stay."""
+
     seed: Annotated[int, Field(ge=0)] = 1
     """The seed of initial weights, dropout and the places where windows begin."""
 

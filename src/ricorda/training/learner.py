@@ -7,8 +7,8 @@ from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.text.windows import Window
 from ricorda.training import fused
 from ricorda.training.average import WeightAverage
-from ricorda.training.checkpoint import Learner
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.learner_state import Learner
 from ricorda.training.step import Batch, StepMetrics, make_optimizer, train_step
 
 

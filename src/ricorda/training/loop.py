@@ -6,16 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ricorda.engine import Model, make_backend
-from ricorda.models import ModelFile, write_model_file
-from ricorda.runs import RunFolder, append_row
+from ricorda.errors import NonFiniteLoss, TrainingError
+from ricorda.models import ModelFile
+from ricorda.models.model_file import model_file_bytes
+from ricorda.runs import RunFolder
 from ricorda.text import Vocabulary, WindowStream
-from ricorda.training.checkpoint import Learner, Progress, save_checkpoint
+from ricorda.training.checkpoint import Interval, Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.evaluation import Judgement, QuickEvaluation
 from ricorda.training.interruption import Interruption
 from ricorda.training.learner import take_step, to_batch
+from ricorda.training.learner_state import Learner
 from ricorda.training.pace import Pace
 from ricorda.training.progress import Reporter
+from ricorda.training.resumption import planned_steps
+from ricorda.training.safekeeping import Safekeeping
 from ricorda.training.schedule import learning_rate
 
 StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"]
@@ -24,6 +29,7 @@ ROWS = 200  # training rows in metrics.jsonl, besides those of evaluations
 CHECKPOINT_SECONDS = 60.0  # at least this often, besides at every evaluation
 SAMPLE_LENGTH = 200  # symbols
 SAMPLE_SEED = 1  # always the same, so that one sees the same text improve
+MOST_RETURNS = 3  # times that a run goes back to a checkpoint because its numbers went wrong
 
 
 def write_sample(file: ModelFile) -> str:
@@ -31,16 +37,6 @@ def write_sample(file: ModelFile) -> str:
     backend = make_backend(file.configuration, file.tensors)
     model = Model(file.configuration, file.vocabulary, backend, file.training)
     return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
-
-
-@dataclass
-class _Interval:
-    """What is averaged between two rows of metrics.jsonl."""
-
-    nats: float = 0.0
-    gradient_norm: float = 0.0
-    steps: int = 0
-    began: float = field(default_factory=time.monotonic)
 
 
 @dataclass
@@ -60,8 +56,14 @@ class Loop:
     pace: Pace
     progress: Progress
     reporter: Reporter
-    _interval: _Interval = field(default_factory=_Interval)
+    safekeeping: Safekeeping
+    _interval_began: float = field(default_factory=time.monotonic)
     _saved_at: float = field(default_factory=time.monotonic)
+    saved_step: int = -1
+    """After which step a checkpoint was last asked for."""
+
+    _better_model: bytes | None = None
+    """A best model that no save was told of yet."""
 
     def fit(self) -> tuple[StoppedBecause, int | None]:
         """Learn until the budget is spent, patience ends or a signal comes.
@@ -71,19 +73,32 @@ class Loop:
         """
         self.learner.model.train()
         self.pace.begin()
-        with Interruption() as interruption:
-            while (reason := self._reason_to_stop(interruption)) is None:
-                self._step()
-                if self.pace.must_calibrate(self.progress.step):
-                    self._evaluate()
-                    self.progress.total_steps = self.pace.calibrate(self.progress.step)
-                elif self.pace.evaluates_after(self.progress.step):
-                    self._evaluate()
-                    self._replan()
-                elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+        try:
+            with Interruption() as interruption:
+                if self.safekeeping.is_empty:
                     self._save()
-            self._finish(reason)
+                    self.safekeeping.wait()  # from here on no row is without a checkpoint
+                reason = None
+                while reason is None:
+                    reason = self._reason_to_stop(interruption)
+                    try:
+                        self._advance() if reason is None else self._finish(reason)
+                    except NonFiniteLoss as error:
+                        self._go_back(error)
+                        reason = None
+                    self.safekeeping.tell()
+        finally:
+            self.safekeeping.close()
         return reason, interruption.signal_number
+
+    def _advance(self) -> None:
+        """Take a step, and evaluate or save where one of these is due."""
+        self._step()
+        step = self.progress.step
+        if self.pace.must_calibrate(step) or self.pace.evaluates_after(step):
+            self._evaluate(goes_on=True)
+        elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            self._save()
 
     def _reason_to_stop(self, interruption: Interruption) -> StoppedBecause | None:
         """Why no further step is taken; None where one is."""
@@ -102,20 +117,23 @@ class Loop:
         began = time.monotonic()
         progress, learner = self.progress, self.learner
         rate = learning_rate(progress.step, self.pace.total_steps, self.configuration)
+        rate *= progress.learning_rate_factor
         batch = to_batch(self.stream.window_at(progress.step), self.configuration.device)
         metrics = take_step(learner, batch, rate, self.configuration)
         progress.step += 1
-        self._interval.nats += metrics.nats_per_symbol * self.symbols_per_character
-        self._interval.gradient_norm += metrics.gradient_norm
-        self._interval.steps += 1
+        interval = progress.interval
+        interval.nats += metrics.nats_per_symbol * self.symbols_per_character
+        interval.gradient_norm += metrics.gradient_norm
+        interval.steps += 1
         self.pace.stepped(time.monotonic() - began)
         self._report(rate)
 
     def _report(self, rate: float) -> None:
         """Move the bar; now and then add a row to metrics.jsonl."""
         step, total = self.progress.step, self.pace.total_steps
-        interval = self._interval
-        speed = self._symbols_per_step * interval.steps / (time.monotonic() - interval.began)
+        interval = self.progress.interval
+        seconds = interval.seconds + time.monotonic() - self._interval_began
+        speed = self._symbols_per_step * interval.steps / seconds
         speed /= self.symbols_per_character
         nats = interval.nats / interval.steps
         self.reporter.stepped(
@@ -130,23 +148,30 @@ class Loop:
             gradient_norm=interval.gradient_norm / interval.steps,
             characters_per_second=round(speed, 1),
         )
-        self._interval = _Interval()
+        self.progress.interval = Interval()
+        self._interval_began = time.monotonic()
 
-    def _evaluate(self) -> None:
-        """Judge the model, let it write, keep it if it is the best, save."""
+    def _evaluate(self, *, goes_on: bool) -> None:
+        """Judge the model, let it write, keep it if it is the best, plan the rest, save."""
         began = time.monotonic()
+        self._check_finite()
         judgement = self._judge()
         self.progress.evaluated_step = self.progress.step
         with self._weights(judgement):
             self._keep_if_best(judgement)
             sample = write_sample(self._model_file(judgement))
-        append_row(self.folder.samples, {"step": self.progress.step, "text": sample})
+        self.safekeeping.samples.append({"step": self.progress.step, "text": sample})
         figures = judgement.figures(self.symbols_per_character)
         per_character = figures["nats_per_character"]
         self._row(event="evaluation", **figures)
-        self._save()
         self.pace.evaluation_seconds = time.monotonic() - began
-        self._interval.began += self.pace.evaluation_seconds
+        self._interval_began += self.pace.evaluation_seconds
+        if goes_on:
+            self._plan()
+        is_first = not self.safekeeping.has_model
+        self._save()
+        if is_first:
+            self.safekeeping.wait()  # whoever reads of it may use it
         self.reporter.evaluated(self.progress.step, per_character, sample)
 
     def _judge(self) -> Judgement:
@@ -171,7 +196,7 @@ class Loop:
         return average.swapped_in(self.learner.model)
 
     def _keep_if_best(self, judgement: Judgement) -> None:
-        """Write the model file if nothing better was written; without validation, always."""
+        """Have the model written if nothing better was; without validation, always."""
         progress, nats = self.progress, judgement.nats_per_symbol
         best = progress.best_nats_per_symbol
         if nats is not None and best is not None and nats >= best:
@@ -179,7 +204,7 @@ class Loop:
             return
         progress.best_step, progress.best_nats_per_symbol = progress.step, nats
         progress.evaluations_without_better = 0
-        write_model_file(self.folder.model, self._model_file(judgement))
+        self._better_model = model_file_bytes(self._model_file(judgement))
 
     def _model_file(self, judgement: Judgement | None = None) -> ModelFile:
         """The model as it is now."""
@@ -193,26 +218,68 @@ class Loop:
             told,
         )
 
-    def _replan(self) -> None:
-        """Take fewer or more steps if the machine's speed has changed."""
-        if (total := self.pace.replan(self.progress.step)) is not None:
-            self.progress.total_steps = total
+    def _plan(self) -> None:
+        """Settle how many steps to take, or change it if the machine's speed has changed."""
+        step = self.progress.step
+        if self.pace.must_calibrate(step):
+            self.pace.calibrate(step)
+        elif (total := self.pace.replan(step)) is not None:
             self._row(event="replanned", total_steps=total)
 
     def _save(self) -> None:
-        """Write a checkpoint."""
-        self.progress.seconds = self.pace.seconds
-        save_checkpoint(self.folder.checkpoints, self.learner, self.progress)
-        self._saved_at = time.monotonic()
+        """Copy what a checkpoint holds; it is written while the next steps are taken."""
+        self._check_finite()
+        progress, now = self.progress, time.monotonic()
+        progress.seconds = self.pace.seconds
+        progress.budget, progress.total_steps = self.configuration.budget, self.pace.total_steps
+        progress.interval.seconds += now - self._interval_began
+        self._interval_began = now
+        self.safekeeping.save(self.learner, progress, self._better_model)
+        self._better_model = None
+        self._saved_at, self.saved_step = time.monotonic(), progress.step
+
+    def _check_finite(self) -> None:
+        """Raise NonFiniteLoss rather than judge or save what is no longer a number."""
+        if not self.learner.is_finite:
+            raise NonFiniteLoss("a weight or a state is no longer a finite number")
+
+    def _go_back(self, error: NonFiniteLoss) -> None:
+        """Return to the last evaluation's checkpoint, and go on with half the learning rate.
+
+        Raises TrainingError, with a diagnosis, after too many returns.
+        """
+        step, returns = self.progress.step, self.progress.returns + 1
+        if returns > MOST_RETURNS:
+            self._row(event="gave_up", error=str(error))
+            raise TrainingError(
+                f"step {step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint with a lower "
+                "learning rate did not help: begin anew with a lower --learning-rate"
+            ) from error
+        seconds = self.pace.seconds
+        self.progress = self.safekeeping.go_back(self.learner)
+        self.progress.returns, self.progress.seconds = returns, seconds
+        if self.configuration.budget.minutes is not None:
+            self.pace.total_steps = planned_steps(self.progress, self.configuration)
+        self._interval_began = time.monotonic()
+        self._better_model = None
+        factor = self.progress.learning_rate_factor
+        self._row(event="returned", from_step=step, error=str(error), learning_rate_factor=factor)
+        self.reporter.say(
+            f"step {step + 1:,}: {error}: back to step {self.progress.step:,}, "
+            f"with {factor:g} of the learning rate"
+        )
+        self._save()
 
     def _finish(self, reason: StoppedBecause) -> None:
         """Leave a model, a checkpoint and the last evaluation behind, whatever ended the loop."""
-        if reason == "interrupted":
-            if not self.folder.model.exists():
-                write_model_file(self.folder.model, self._model_file())
+        if reason != "interrupted" and self.progress.step != self.progress.evaluated_step:
+            self._evaluate(goes_on=False)
+        if reason == "interrupted" and not self.safekeeping.has_model:
+            self._better_model = model_file_bytes(self._model_file())
+        unsaved = self.saved_step != self.progress.step or self._better_model is not None
+        if unsaved or self.safekeeping.has_failed:
             self._save()
-        elif self.progress.step != self.progress.evaluated_step:
-            self._evaluate()
+        self.safekeeping.finish()
 
     @property
     def _symbols_per_step(self) -> int:
@@ -225,10 +292,13 @@ class Loop:
 
     def _row(self, **figures: Any) -> None:
         """Add a row to metrics.jsonl."""
-        row = {
+        self.safekeeping.metrics.append(self._figures(**figures))
+
+    def _figures(self, **figures: Any) -> dict[str, Any]:
+        """A row of metrics.jsonl."""
+        return {
             "step": self.progress.step,
             "seconds": round(self.pace.seconds, 3),
             "characters_seen": self.characters_seen,
             **figures,
         }
-        append_row(self.folder.metrics, row)

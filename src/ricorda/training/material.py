@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ricorda.durable import PARTIAL, flush_folder, write_new
 from ricorda.errors import RunError, TextError
 from ricorda.text import EncodedText, Ids, encode_sources, find_sources, read_bytes, split
 from ricorda.text.sources import LeftOut, Source
@@ -60,9 +61,10 @@ def keep_passing(sources: list[Source], folder: Path) -> list[Source]:
 
 def _copied(source: Source, place: Path) -> Source:
     """The same bytes in a file."""
-    with place.open("wb") as file:
-        for piece in read_bytes([source]):
-            file.write(piece)
+    partial = place.with_name(f".{place.name}{PARTIAL}")
+    write_new(partial, read_bytes([source]))
+    partial.rename(place)
+    flush_folder(place.parent)
     (copy,) = find_sources([place])
     return copy
 
@@ -116,9 +118,26 @@ def read_material_again(record: TextRecord, folder: Path) -> Material:
         material = read_material(sources, folder, record, lambda _: None)
     except TextError as error:
         raise RunError(f"the run's text cannot be read again: {error}") from error
-    if material.text.digest != record.digest:
-        raise RunError(
-            f"the text {', '.join(record.texts)} is no longer the one that this run learns "
-            "(its digest differs): put it back, or begin a new run"
+    _compare(", ".join(record.texts), "text", material.text, record.digest, record.bytes)
+    if material.validation_text is not None and record.validation_digest is not None:
+        _compare(
+            str(record.validation),
+            "validation",
+            material.validation_text,
+            record.validation_digest,
+            record.validation_bytes,
         )
     return material
+
+
+def _compare(names: str, option: str, found: EncodedText, digest: str, size: int | None) -> None:
+    """Raise RunError, saying what differs, unless a text is the one that the run began with."""
+    if found.digest == digest:
+        return
+    had = "" if size is None or size == found.bytes else f"{size:,} bytes and "
+    has = f"{found.bytes:,} bytes and " if had else ""
+    raise RunError(
+        f"the {option} {names} is no longer the one that this run learns: it has {has}digest "
+        f"{found.digest[:12]}, the run's had {had}digest {digest[:12]}: put it back, "
+        f"name its copy with --{option}, or begin a new run"
+    )

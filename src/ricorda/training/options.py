@@ -98,6 +98,9 @@ class TrainingOptions:
     patience: PositiveInteger | None = None
     """Stop after this many evaluations without a better one."""
 
+    keep: Annotated[int, Field(ge=1, le=10**6)] = 2
+    """How many of the newest checkpoints stay."""
+
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Where all randomness comes from; the same seed gives the same run."""
 

@@ -93,6 +93,7 @@ def choose(
         warmup_steps=_warmup_steps(budget, training_size, batch_size * window),
         evaluations=_evaluations(budget),
         patience=options.patience,
+        keep=options.keep,
         seed=options.seed,
         device="cuda" if machine.device == "cuda" else "cpu",
         precision=_precision(options, cell, machine),

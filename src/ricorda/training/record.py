@@ -12,12 +12,13 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 import ricorda
+from ricorda.durable import write_atomically
 from ricorda.errors import RunError
-from ricorda.models.model_file import write_atomically
 from ricorda.runs import RunFolder
 from ricorda.training.configuration import TrainingConfiguration
 
 FORMAT = 1
+LARGEST = 16 * 1024 * 1024  # bytes of a config.json, which may name many texts
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -44,6 +45,15 @@ class TextRecord:
 
     digest: str
     """SHA-256 of the text as it was encoded, to know it again."""
+
+    bytes: int | None = None
+    """Its length, to say how another differs."""
+
+    validation_digest: str | None = None
+    """SHA-256 of the file that validates."""
+
+    validation_bytes: int | None = None
+    """Its length."""
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -83,7 +93,11 @@ def read_record(folder: RunFolder) -> RunRecord:
 def read_record_file(config: Path) -> RunRecord:
     """Read a run's config.json, wherever it lies now. Raises RunError, naming what is wrong."""
     try:
-        record = TypeAdapter(RunRecord).validate_json(config.read_bytes())
+        with config.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise RunError(f"{config} is no run's: it has more than {LARGEST} bytes")
+        record = TypeAdapter(RunRecord).validate_json(content)
     except OSError as error:
         raise RunError(f"cannot read {config}: {error.strerror}") from error
     except ValidationError as error:

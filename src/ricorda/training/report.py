@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from ricorda.durable import write_atomically
 from ricorda.models.configuration import ModelConfiguration
-from ricorda.models.model_file import write_atomically
 from ricorda.pages import document, escape, fixed, in_bits, plural, resource, short
 from ricorda.runs import RunFolder
 from ricorda.training.configuration import TrainingConfiguration

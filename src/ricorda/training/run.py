@@ -2,29 +2,28 @@
 
 import contextlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ricorda.durable import refuse_link, remove_leftovers
 from ricorda.engine import Figures, Model, load
-from ricorda.errors import RunError, TextError
+from ricorda.errors import RunError, TextError, TrainingError
 from ricorda.models import ModelFile, read_model_file, write_model_file
-from ricorda.runs import (
-    RunFolder,
-    append_row,
-    find_run,
-    keep_rows_until,
-    new_run_folder,
-    read_rows,
-)
+from ricorda.runs import RunFolder, ended, find_run, new_run_folder
 from ricorda.text import WindowStream
-from ricorda.training.checkpoint import Progress, load_checkpoint
+from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.device import computing_with, this_machine
 from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.fingerprint import fingerprint
 from ricorda.training.forecast import settle
 from ricorda.training.learner import make_learner
+from ricorda.training.lock import RunLock
 from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.material import (
     Material,
@@ -38,6 +37,14 @@ from ricorda.training.pace import Pace
 from ricorda.training.progress import Reporter, clock, in_nats_and_bits, reporter_for
 from ricorda.training.record import RunRecord, TextRecord, new_record, read_record, write_record
 from ricorda.training.report import write_report
+from ricorda.training.resumption import (
+    check_budget,
+    given_budget,
+    planned_steps,
+    with_budget,
+    with_text,
+)
+from ricorda.training.safekeeping import Safekeeping
 from ricorda.validation import validated
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
@@ -75,33 +82,61 @@ def train(
     report = reporter or reporter_for(quiet=quiet)
     sources = locate([str(text) for text in texts], given, report.say)
     folder = new_run_folder(given.out, str(texts[0]))
-    with _removed_on_error(folder):
-        sources = keep_passing(sources, folder.path)
-        material = read_material(sources, folder.path, given, report.say)
-        configuration = settle(given, material, machine)
-        record = new_record(_text_record(material, given), configuration)
-        write_record(folder, record)
-    report.say(f"{describe(material, configuration)}\nrun: {folder.path}")
-    return _learn(folder, record, material, report, resumed=False)
+    with RunLock(folder.path):
+        remove_leftovers(folder.path)
+        with _removed_on_error(folder):
+            sources = keep_passing(sources, folder.path)
+            material = read_material(sources, folder.path, given, report.say)
+            configuration = settle(given, material, machine)
+            record = new_record(_text_record(material, given), configuration)
+            write_record(folder, record)
+        report.say(f"{describe(material, configuration)}\nrun: {folder.path}")
+        return _learn(folder, record, material, report)
 
 
 def resume(
-    folder: Path | str | None = None, *, reporter: Reporter | None = None, quiet: bool = False
+    folder: Path | str | None = None,
+    *,
+    text: str | Path | Sequence[str | Path] | None = None,
+    validation: str | Path | None = None,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    steps: int | None = None,
+    reporter: Reporter | None = None,
+    quiet: bool = False,
 ) -> Run:
     """Go on with a run from its last checkpoint; without a folder, with the newest run.
 
-    Raises RunError if the run has ended, has no checkpoint, or its text has changed.
+    text, validation: where the text lies now, if it was moved. minutes, epochs, steps: another
+    budget, which counts from the run's beginning; the learning rate goes on as if it had been
+    given then. Raises RunError if the run has ended (and no budget is given), has no checkpoint,
+    is being trained, or its text has changed; ConfigurationError for a budget that is spent.
     """
     place = find_run(None if folder is None else Path(folder))
-    ended = [row["stopped_because"] for row in read_rows(place.metrics) if row["event"] == "ended"]
-    if ended and ended[-1] != "interrupted":
-        raise RunError(
-            f"the run {place.path} has ended ({ended[-1]}): begin a new one with `ricorda train`"
-        )
-    record = read_record(place)
     report = reporter or reporter_for(quiet=quiet)
-    material = read_material_again(record.text, place.path)
-    return _learn(place, record, material, report, resumed=True)
+    with RunLock(place.path):
+        refuse_link(place.checkpoints)
+        remove_leftovers(place.path)
+        remove_leftovers(place.checkpoints)
+        record, budget = read_record(place), given_budget(minutes, epochs, steps)
+        more = budget not in (None, record.training.budget)
+        if not more and (reason := _ended(place, report)) is not None:
+            raise RunError(
+                f"the run {place.path} has ended ({reason}): begin a new one with `ricorda train`, "
+                "or go on with more of a budget, such as --minutes 10"
+            )
+        record = with_budget(with_text(record, text, validation), budget)
+        material = read_material_again(record.text, place.path)
+        return _learn(place, record, material, report, resumed=True)
+
+
+def _ended(folder: RunFolder, report: Reporter) -> str | None:
+    """Why a run has ended; None if it has not, or its rows cannot tell."""
+    try:
+        return ended(folder)
+    except RunError as error:
+        report.say(f"{error}; the checkpoint has the rows")
+        return None
 
 
 def describe(material: Material, configuration: TrainingConfiguration) -> str:
@@ -143,6 +178,7 @@ def _removed_on_error(folder: RunFolder) -> Any:
 def _text_record(material: Material, options: TrainingOptions) -> TextRecord:
     """What config.json says of the text."""
     validation = options.validation
+    judging = material.validation_text
     return TextRecord(
         texts=[str(Path(name).absolute()) for name in material.text.sources],
         validation=None if validation is None else str(validation.absolute()),
@@ -151,25 +187,53 @@ def _text_record(material: Material, options: TrainingOptions) -> TextRecord:
         encoding=options.encoding,
         newlines=options.newlines,
         digest=material.text.digest,
+        bytes=material.text.bytes,
+        validation_digest=None if judging is None else judging.digest,
+        validation_bytes=None if judging is None else judging.bytes,
     )
 
 
 def _learn(
-    folder: RunFolder, record: RunRecord, material: Material, report: Reporter, *, resumed: bool
+    folder: RunFolder,
+    record: RunRecord,
+    material: Material,
+    report: Reporter,
+    *,
+    resumed: bool = False,
 ) -> Run:
     """Set up, fit, judge, and write down."""
-    configuration = record.training
-    with computing_with(configuration):
+    with computing_with(record.training), _memory_errors_told(folder):
         loop = _set_up(folder, record, material, report, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
         finally:
             report.close()
     metrics = _conclude(loop, material, reason)
-    append_row(folder.metrics, {"step": loop.progress.step, "event": "ended", **metrics})
-    write_report(folder, record, metrics)
+    rows = loop.safekeeping.metrics
+    rows.append({"step": loop.progress.step, "event": "ended", **metrics})
+    rows.flush()
+    try:
+        write_report(folder, record, metrics)
+    except (OSError, RunError) as error:
+        report.say(f"{folder.report} cannot be written ({error}): the run itself is saved")
     _say_result(report, metrics)
     return Run(folder.path, metrics, signal_number)
+
+
+@contextlib.contextmanager
+def _memory_errors_told(folder: RunFolder) -> Any:
+    """PyTorch's error for want of memory, as one of ours."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        lacking = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not lacking and "allocate memory" not in str(error):
+            raise
+        raise TrainingError(
+            "not enough memory: close other programs, then go on with "
+            f"`ricorda resume {folder.path}`, or begin anew with a smaller --batch-size or "
+            "--hidden-size"
+        ) from error
 
 
 def _set_up(
@@ -185,20 +249,31 @@ def _set_up(
         reset_probability=configuration.reset_probability,
     )
     learner = make_learner(configuration)
+    safekeeping = Safekeeping(
+        folder,
+        keep=configuration.keep,
+        fingerprint=fingerprint(configuration.threads, configuration.device),
+        reporter=report,
+    )
     progress = Progress()
     if resumed:
-        progress = load_checkpoint(folder.checkpoints, learner)
-        keep_rows_until(folder.metrics, progress.step)
-        keep_rows_until(folder.samples, progress.step)
+        progress = safekeeping.resume(learner)
         report.say(f"goes on after step {progress.step:,}: {folder.path}")
     pace = Pace(
         configuration.budget,
         windows_per_epoch=stream.windows_per_epoch,
         evaluations=configuration.evaluations,
         warmup_steps=configuration.warmup_steps,
-        total_steps=progress.total_steps,
+        total_steps=planned_steps(progress, configuration),
         seconds_before=progress.seconds,
     )
+    saved_step = progress.step if resumed else -1
+    if progress.budget not in (None, configuration.budget):
+        check_budget(progress, configuration, pace.total_steps)
+        write_record(folder, record)
+        saved_step = -1
+    elif resumed and record != read_record(folder):
+        write_record(folder, record)
     validation = material.validation
     evaluation = None if validation is None else QuickEvaluation(validation, configuration.device)
     return Loop(
@@ -213,6 +288,8 @@ def _set_up(
         pace=pace,
         progress=progress,
         reporter=report,
+        safekeeping=safekeeping,
+        saved_step=saved_step,
     )
 
 

@@ -1,0 +1,274 @@
+"""A run's checkpoints on the disk: written whole, told good from broken, the newest kept.
+
+checkpoints/STEP/ holds files and `manifest.json`, which has the size and SHA-256 of each, and of
+itself. A second checkpoint of a step, as after a return to it, is STEP.2, and so on.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from ricorda.durable import (
+    PARTIAL,
+    flush_folder,
+    make_folder,
+    open_untrusting,
+    refuse_link,
+    remove_folder,
+    write_new,
+)
+from ricorda.errors import RunError
+from ricorda.validation import parse_json
+
+FORMAT = 2
+MANIFEST = "manifest.json"
+LARGEST_MANIFEST = 64 * 1024  # bytes
+PIECE = 1 << 20  # bytes read at a time
+
+Content = Sequence[bytes | memoryview]
+"""A file's bytes in pieces."""
+
+
+class Broken(Exception):
+    """A checkpoint that is not whole; the message says what is wrong."""
+
+
+class Newer(RunError):
+    """A checkpoint of a format that this version does not know."""
+
+
+class CheckpointFolder:
+    """Checkpoints by step.
+
+    keep: how many of the newest good ones stay. Besides them stays the newest anchor: one to which
+    a run returns when its numbers go wrong.
+    """
+
+    def __init__(self, path: Path, keep: int) -> None:
+        self.path = path
+        self._keep = keep
+        self._good: dict[str, bool] = {}
+
+    def save(self, step: int, files: Mapping[str, Content], *, anchor: bool) -> Path:
+        """Write one checkpoint, flushed and read back, then drop what is no longer kept.
+
+        Raises OSError if the disk refuses: then nothing of it is left, and the others stand.
+        """
+        make_folder(self.path)
+        place = self._free_place(step)
+        temporary = self.path / f".{place.name}{PARTIAL}"
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            manifest = self._write(temporary, files, anchor)
+            flush_folder(temporary)
+            self._read_back(temporary, manifest)
+            temporary.rename(place)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        flush_folder(self.path)
+        self._good[place.name] = anchor
+        self._drop_old()
+        return place
+
+    def good(self, say: Callable[[str], None], *, anchor: bool = False) -> Iterator["Checkpoint"]:
+        """Yield the checkpoints that are whole, the newest first, and tell of broken ones.
+
+        anchor: only those to which a run returns. Raises Newer for one of a newer format.
+        """
+        refuse_link(self.path)
+        for place in self._places():
+            try:
+                checkpoint = Checkpoint(place)
+                if anchor and not checkpoint.is_anchor:
+                    continue
+                checkpoint.check()
+            except (OSError, Broken) as error:
+                say(f"the checkpoint {place} is broken ({_reason(error)}): an older one is taken")
+                continue
+            self._good[place.name] = checkpoint.is_anchor
+            yield checkpoint
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none at all, whole or broken."""
+        return not self._places()
+
+    def _write(self, folder: Path, files: Mapping[str, Content], anchor: bool) -> dict[str, Any]:
+        """Write the files and the manifest."""
+        described = {}
+        for name, content in files.items():
+            digest = hashlib.sha256()
+            for piece in content:
+                digest.update(piece)
+            write_new(folder / name, content)
+            size = sum(memoryview(piece).nbytes for piece in content)
+            described[name] = {"size": size, "sha256": digest.hexdigest()}
+        manifest = _signed({"format": FORMAT, "anchor": anchor, "files": described})
+        write_new(folder / MANIFEST, [(json.dumps(manifest, indent=1) + "\n").encode()])
+        return manifest
+
+    def _read_back(self, folder: Path, manifest: dict[str, Any]) -> None:
+        """See that the disk holds what was written. Raises OSError if not."""
+        try:
+            written = Checkpoint(folder, from_disk=True)
+            written.check()
+        except Broken as error:
+            raise OSError(f"what was written reads back otherwise: {error}") from error
+        if written.manifest != manifest:
+            raise OSError("what was written reads back otherwise: its manifest differs")
+
+    def _places(self) -> list[Path]:
+        """Every folder with a checkpoint's name, the newest first."""
+        if not self.path.is_dir():
+            return []
+        found = [path for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+        return sorted(found, key=_order, reverse=True)
+
+    def _free_place(self, step: int) -> Path:
+        taken = {path.name for path in self._places()}
+        name, number = str(step), 1
+        while name in taken:
+            number += 1
+            name = f"{step}.{number}"
+        return self.path / name
+
+    def _drop_old(self) -> None:
+        """Keep the newest good ones and the newest anchor; what cannot be removed stays."""
+        places = [place for place in self._places() if self._is_good(place)]
+        kept = places[: self._keep]
+        kept += [place for place in places if self._good[place.name]][:1]
+        for place in set(self._places()) - set(kept):
+            with contextlib.suppress(OSError):
+                remove_folder(place)
+                self._good.pop(place.name, None)
+
+    def _is_good(self, place: Path) -> bool:
+        """Whether a checkpoint is whole; each is looked at once."""
+        if place.name not in self._good:
+            try:
+                checkpoint = Checkpoint(place)
+                checkpoint.check()
+            except (OSError, Broken, Newer):
+                return False
+            self._good[place.name] = checkpoint.is_anchor
+        return True
+
+
+class Checkpoint:
+    """One checkpoint's files, found whole by their sizes and digests.
+
+    Raises Broken if the manifest does not hold, Newer if its format is not known, OSError.
+    """
+
+    def __init__(self, place: Path, *, from_disk: bool = False) -> None:
+        self.place = place
+        self._from_disk = from_disk
+        try:
+            with self.open(MANIFEST) as file:
+                content = file.read(LARGEST_MANIFEST + 1)
+        except FileNotFoundError:
+            raise Broken(f"it has no {MANIFEST}") from None
+        try:
+            self.manifest = parse_json(content, longest=LARGEST_MANIFEST)
+        except ValueError as error:
+            raise Broken(f"its manifest is not JSON: {error}") from None
+        self._check_manifest()
+
+    def _check_manifest(self) -> None:
+        manifest = self.manifest
+        if not isinstance(manifest, dict) or _signed(manifest) != manifest:
+            raise Broken("its manifest's own digest differs")
+        found = manifest.get("format")
+        if isinstance(found, int) and found > FORMAT:
+            raise Newer(
+                f"the checkpoint {self.place} has format {found}, newer than this ricorda reads "
+                f"({FORMAT}): upgrade ricorda"
+            )
+        if found != FORMAT:
+            raise Broken(f"it has format {found}, which this ricorda no longer reads")
+        files = manifest.get("files")
+        if not isinstance(files, dict) or not all(_is_described(*item) for item in files.items()):
+            raise Broken("its manifest tells of no files")
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether a run returns to it when its numbers go wrong."""
+        return self.manifest.get("anchor") is True
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.manifest["files"]
+
+    def size(self, name: str) -> int:
+        """Bytes of one file."""
+        size: int = self.manifest["files"][name]["size"]
+        return size
+
+    def check(self) -> None:
+        """Hold every file against the manifest. Raises Broken, OSError."""
+        for name, described in self.manifest["files"].items():
+            digest, size = hashlib.sha256(), 0
+            with self.open(name) as file:
+                if os.fstat(file.fileno()).st_size != described["size"]:
+                    raise Broken(f"{name} has not its {described['size']} bytes")
+                while piece := file.read(PIECE):
+                    digest.update(piece)
+                    size += len(piece)
+            if digest.hexdigest() != described["sha256"] or size != described["size"]:
+                raise Broken(f"the digest of {name} differs")
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open one of its files."""
+        file = open_untrusting(self.place / name)
+        if self._from_disk and hasattr(os, "posix_fadvise"):
+            with contextlib.suppress(OSError):  # let go of what memory holds of it
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return file
+
+    def read(self, name: str, longest: int) -> bytes:
+        """Read one of its files. Raises Broken if it is missing or too long, OSError."""
+        if name not in self:
+            raise Broken(f"it has no {name}")
+        if self.size(name) > longest:
+            raise Broken(f"{name} has {self.size(name)} bytes, more than {longest}")
+        with self.open(name) as file:
+            return file.read(self.size(name))  # room is made for as many bytes as are asked for
+
+
+_NAME = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
+_FILE_NAME = re.compile(r"[a-z][a-z-]{0,40}\.[a-z]{1,20}")
+
+
+def _order(place: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in place.name.split("."))
+
+
+def _is_described(name: Any, described: Any) -> bool:
+    """Whether a manifest's entry is a plain file name with a size and a digest."""
+    return (
+        isinstance(name, str)
+        and _FILE_NAME.fullmatch(name) is not None
+        and isinstance(described, dict)
+        and described.keys() == {"size", "sha256"}
+        and type(described["size"]) is int
+        and described["size"] >= 0
+        and isinstance(described["sha256"], str)
+    )
+
+
+def _signed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with its own digest, so that no flipped bit in it goes unnoticed."""
+    body = {name: value for name, value in manifest.items() if name != "sha256"}
+    text = json.dumps(body, sort_keys=True)
+    return {**body, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

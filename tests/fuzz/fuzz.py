@@ -1,0 +1,134 @@
+"""Coverage-guided fuzzing of all that reads what strangers wrote: `make fuzz`.
+
+    python tests/fuzz/fuzz.py TARGET [-runs=N] [CORPUS]
+
+Every target feeds bytes to one reader. An error of ricorda's own tree is right; anything else, a
+crash, a hang or more memory than libFuzzer's limit ends the fuzzing and leaves the bytes behind.
+"""
+
+import io
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["ricorda"]):
+    import ricorda.cli.train
+    from ricorda.errors import RicordaError
+    from ricorda.models import ModelConfiguration, ModelFile, read_model_file, write_model_file
+    from ricorda.models.tensor_file import TensorFileError, read_entry, read_header
+    from ricorda.text import CharacterVocabulary, read_text
+    from ricorda.text.decoding import StrictDecoder
+    from ricorda.text.sources import Source
+    from ricorda.text.vocabulary import Vocabulary
+    from ricorda.validation import parse_json
+
+import numpy as np
+
+PLACE = Path(
+    tempfile.mkdtemp(prefix="ricorda-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+)
+ENCODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252", "shift_jis", "gb18030"]
+
+
+def model(data: bytes) -> None:
+    """A whole model file; every third time under the header alone, which gets deeper."""
+    try:
+        with io.BytesIO(data) as file:
+            header = read_header(file, len(data))
+            for entry in header.entries.values():
+                read_entry(file, entry)
+    except TensorFileError:
+        return
+    path = PLACE / "model.safetensors"
+    path.write_bytes(data)
+    read_model_file(path)
+
+
+def vocabulary(data: bytes) -> None:
+    """The JSON of a vocabulary, and what it then does to a text."""
+    try:
+        description = parse_json(data, longest=1 << 20)
+    except ValueError:
+        return
+    found = Vocabulary.from_json(description)
+    text = data.decode("utf-8", "replace")
+    ids = found.encode(text, "skip")
+    found.decode(ids)
+    found.count(ids)
+    assert Vocabulary.from_json(found.to_json()) == found
+
+
+def configuration(data: bytes) -> None:
+    """A file for --config: TOML, JSON or a run's config.json, by the first byte."""
+    kind = "toml" if data[:1] < b"U" else "json"
+    path = PLACE / f"options.{kind}"
+    path.write_bytes(data[1:])
+    ricorda.cli.train.with_options_of(path, {})
+
+
+def text(data: bytes) -> None:
+    """A text in an encoding chosen by the first byte, decoded whole and in pieces alike."""
+    if len(data) < 3:
+        return
+    encoding, cut = ENCODINGS[data[0] % len(ENCODINGS)], data[1]
+    content = data[2:]
+    path = PLACE / "text.txt"
+    path.write_bytes(content)
+    whole = "".join(read_text([Source("text.txt", path)], encoding, "keep"))
+    decoder = StrictDecoder("text.txt", encoding)
+    place = min(cut, len(content))
+    pieces = decoder.decode(content[:place]) + decoder.decode(content[place:])
+    assert whole == pieces + decoder.decode(b"", final=True)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "model": model,
+    "vocabulary": vocabulary,
+    "configuration": configuration,
+    "text": text,
+}
+
+
+def seeds(folder: Path) -> None:
+    """Good inputs to begin from."""
+    shape = ModelConfiguration(
+        cell="gru", vocabulary_size=5, hidden_size=3, num_layers=2, embedding_size=2
+    )
+    tensors = {name: np.ones(size, np.float32) for name, size in shape.tensor_shapes().items()}
+    known = CharacterVocabulary("\nabcé", "\n")
+    write_model_file(folder / "model.safetensors", ModelFile(shape, known, tensors))
+    contents = {
+        "characters.json": '{"kind": "characters", "symbols": "\\nabcé", "start": "\\n"}',
+        "bytes.json": '{"kind": "bytes", "start": 10}',
+        "options.toml": '!cell = "gru"\nhidden-size = 6\nsteps = 2\ndropout = 0.1\n',
+        "options.json": 'x{"cell": "gru", "hidden_size": 6, "steps": 2}',
+        "text.txt": "\0\5A text, è così\r\nof two lines\r",
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content, "utf-8")
+
+
+def main() -> None:
+    """Fuzz one target."""
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        sys.exit(f"expected one of {', '.join(TARGETS)}, got {' '.join(sys.argv[1:]) or 'nothing'}")
+    target = TARGETS[sys.argv.pop(1)]
+
+    def once(data: bytes) -> None:
+        try:
+            target(data)
+        except RicordaError as error:
+            if not str(error):
+                raise RuntimeError("an error without a message") from error
+
+    corpus = Path(tempfile.mkdtemp(prefix="ricorda-corpus-"))
+    seeds(corpus)
+    atheris.Setup([*sys.argv, "-rss_limit_mb=1024", "-timeout=10", str(corpus)], once)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""An interrupted run goes on to the same bits, whatever it learns with; and more of a budget."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ricorda
+from ricorda.errors import ConfigurationError, RunError
+from ricorda.runs import read_rows
+from ricorda.training import Run
+from ricorda.training.progress import Silent
+
+TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
+SMALL: dict[str, Any] = {
+    **{"hidden_size": 6, "embedding_size": 5, "batch_size": 4, "window": 8, "steps": 8},
+    **{"threads": 1, "precision": "float32"},
+}
+WALL_CLOCK = {"seconds", "characters_per_second", "train_seconds", "run", "model"}
+
+Learn = Callable[..., Run]
+
+
+class InterruptAt(Silent):
+    """Sends a signal to its own process after a step."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps = set(steps)
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def stepped(
+        self,
+        step: int,
+        total_steps: int | None,
+        share: float,
+        nats_per_character: float,
+        characters_a_second: float,
+        seconds_left: float | None,
+    ) -> None:
+        if step in self.steps:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
+    monkeypatch.chdir(tmp_path)
+    Path("my.txt").write_text(TEXT)
+
+    def run(**options: Any) -> Run:
+        return ricorda.train("my.txt", **({"quiet": True} | SMALL | options))
+
+    return run
+
+
+def figures(run: Run) -> list[dict[str, Any]]:
+    """Every row, without what the clock decides."""
+    return [
+        {name: value for name, value in row.items() if name not in WALL_CLOCK}
+        for row in read_rows(run.folder / "metrics.jsonl")
+    ]
+
+
+def learned(run: Run) -> list[bytes]:
+    """The best model, what it wrote, and the learner at the end."""
+    last = run.folder / "checkpoints" / str(run.metrics["steps"]) / "tensors.safetensors"
+    names = ("model.safetensors", "samples.jsonl")
+    return [*((run.folder / name).read_bytes() for name in names), last.read_bytes()]
+
+
+KINDS: list[dict[str, Any]] = [
+    {"dropout": 0.4},
+    {"precision": "bfloat16"},
+    {"precision": "bfloat16", "dropout": 0.2},
+    {"patience": 2, "learning_rate": 3.0},
+    {"num_layers": 2, "dropout": 0.3},
+    {"vocabulary": "bytes"},
+    {"cell": "gru", "embedding_size": "onehot"},
+    {"cell": "rnn", "nonlinearity": "relu", "num_layers": 2},
+    {"steps": None, "epochs": 0.1},
+    {"keep": 1},
+    {"averaging": 0.9},
+    {"averaging": 0.9, "kernels": "off"},
+    {"recurrent_dropout": 0.3, "input_dropout": 0.2, "num_layers": 2},
+    {"dropout": 0.4, "kernels": "off"},
+    {"precision": "bfloat16", "kernels": "off"},
+    {"precision": "bfloat16", "cell": "gru", "averaging": 0.8},
+]
+"""Every option that has something to save: a new one is a line here."""
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_an_interrupted_run_goes_on_to_the_same_bits(learn: Learn, options: dict[str, Any]) -> None:
+    whole = learn(**options)
+    stopped = learn(**options, reporter=InterruptAt(3))
+    assert stopped.metrics["steps"] == 3
+    resumed = ricorda.resume(stopped.folder, quiet=True)
+    assert learned(resumed) == learned(whole)
+    assert figures(resumed) == figures(whole)
+
+
+def test_a_row_that_was_begun_is_gone_on_with(learn: Learn) -> None:
+    options = {"steps": 410, "hidden_size": 2, "embedding_size": 2, "batch_size": 1, "window": 2}
+    whole = learn(**options)
+    stopped = learn(**options, reporter=InterruptAt(4))
+    again = ricorda.resume(stopped.folder, reporter=InterruptAt(8))
+    assert again.metrics["steps"] == 8
+    resumed = ricorda.resume(stopped.folder, quiet=True)
+    assert figures(resumed) == figures(whole)
+    assert learned(resumed) == learned(whole)
+
+
+def test_more_steps_go_on_from_the_end(learn: Learn) -> None:
+    ended = learn(steps=20)
+    for steps in (None, 20):
+        with pytest.raises(RunError, match="has ended"):
+            ricorda.resume(ended.folder, quiet=True, steps=steps)
+    more = ricorda.resume(ended.folder, steps=28, quiet=True)
+    assert more.metrics["steps"] == 28
+    rows = figures(more)
+    assert [row["event"] for row in rows].count("ended") == 1
+    longer = learn(steps=28)
+    rates = [
+        {row["step"]: row["learning_rate"] for row in figures(run) if row["event"] == "training"}
+        for run in (more, longer)
+    ]
+    for step in range(21, 29):  # as if the budget had been given at the beginning
+        assert rates[0][step] == pytest.approx(rates[1][step], rel=1e-6)
+    record = json.loads((more.folder / "config.json").read_text())
+    assert record["training"]["budget"]["steps"] == 28
+
+
+def test_more_steps_are_the_same_however_often_they_are_interrupted(learn: Learn) -> None:
+    once, twice = learn(), learn()
+    ricorda.resume(once.folder, steps=12, quiet=True)
+    ricorda.resume(twice.folder, steps=12, reporter=InterruptAt(10))
+    second = ricorda.resume(twice.folder, quiet=True)
+    assert learned(second) == learned(Run(once.folder, {**once.metrics, "steps": 12}))
+
+
+def test_minutes_may_take_the_place_of_steps(learn: Learn) -> None:
+    ended = learn()
+    seconds = ended.metrics["train_seconds"]
+    more = ricorda.resume(ended.folder, minutes=(seconds + 0.5) / 60, quiet=True)
+    assert more.metrics["stopped_because"] == "minutes"
+    assert more.metrics["steps"] > 8
+
+
+def test_more_of_a_budget_gives_patience_anew(learn: Learn) -> None:
+    ended = learn(patience=1, learning_rate=5.0, clip_norm=1e9, steps=40)
+    assert ended.metrics["stopped_because"] == "patience"
+    more = ricorda.resume(ended.folder, steps=80, quiet=True)
+    assert more.metrics["steps"] > ended.metrics["steps"]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"steps": 7}, "beyond the 8 steps"),
+        ({"steps": 3}, "beyond the 8 steps"),
+        ({"minutes": 0.001}, "expected a budget beyond"),
+        ({"epochs": 0.001}, "beyond the 8 steps"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"steps": 9, "minutes": 1}, "expected one budget"),
+        ({"validation": "other.txt", "steps": 9}, "judged by its text's end"),
+        ({"text": [], "steps": 9}, "expected a text, got none"),
+    ],
+    ids=str,
+)
+def test_what_a_resume_refuses(learn: Learn, options: dict[str, Any], message: str) -> None:
+    ended = learn()
+    before = (ended.folder / "config.json").read_bytes()
+    with pytest.raises(ConfigurationError, match=message):
+        ricorda.resume(ended.folder, quiet=True, **options)
+    assert (ended.folder / "config.json").read_bytes() == before
+    assert (ended.folder / "model.safetensors").is_file()
+
+
+def test_the_number_of_checkpoints_kept_is_an_option(learn: Learn) -> None:
+    kept = [len(list((learn(keep=keep).folder / "checkpoints").iterdir())) for keep in (1, 3)]
+    assert kept[0] < kept[1]
