@@ -28,8 +28,16 @@ BYTES: dict[str, tuple[bytes, str, str]] = {
     "Latin-1": ("perché no\n".encode("latin-1") * 9, "", "byte 5 (0xe9)"),
     "UTF-32": ("some text\n".encode("utf-32") * 3, "", "utf-32"),
     "UTF-16 with an odd byte": ("text\n".encode("utf-16") + b"x", "utf-16", "byte 12 (0x78)"),
-    "UTF-16 with a lone surrogate": (b"\xff\xfe\x00\xd8a\x00", "utf-16", "illegal utf-16 surrogate"),
-    "UTF-32 out of range": (b"\xff\xfe\0\0\0\0\x11\0", "utf-32", "expected utf-32 text, but byte 4"),
+    "UTF-16 with a lone surrogate": (
+        b"\xff\xfe\x00\xd8a\x00",
+        "utf-16",
+        "illegal utf-16 surrogate",
+    ),
+    "UTF-32 out of range": (
+        b"\xff\xfe\0\0\0\0\x11\0",
+        "utf-32",
+        "expected utf-32 text, but byte 4",
+    ),
     "ASCII that is not": ("perché".encode(), "ascii", "expected ascii text, but byte 5"),
     "cp1252 with a hole": (b"abc\x81def", "cp1252", "cp1252"),
     "Shift JIS cut off": ("日本".encode("shift_jis")[:-1], "shift_jis", "shift_jis"),

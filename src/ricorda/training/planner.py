@@ -70,9 +70,6 @@ def choose(
     symbols = _symbols(budget, training_size, batch_size * window, operations_of(model), machine)
     passes = 0.0 if training_size < BY_HEART else symbols / training_size
     dropout = _dropout(passes) if options.dropout is None else options.dropout
-    input_dropout = options.input_dropout
-    if input_dropout is None:
-        input_dropout = 0.0 if model.embedding_size == "onehot" else round(0.6 * dropout, 2)
     recurrent_dropout = options.recurrent_dropout
     if recurrent_dropout is None:
         recurrent_dropout = _recurrent_dropout(passes)
@@ -83,7 +80,7 @@ def choose(
         window=window,
         learning_rate=options.learning_rate or _learning_rate(model, batch_size),
         dropout=dropout,
-        input_dropout=input_dropout,
+        input_dropout=options.input_dropout or 0.0,
         recurrent_dropout=recurrent_dropout,
         weight_decay=0.01 if options.weight_decay is None else options.weight_decay,
         clip_norm=options.clip_norm or 1.0,
@@ -178,7 +175,7 @@ def _embedding_size(vocabulary_size: int) -> int:
 
 def _dropout(passes: float) -> float:
     """Little for a text read once, more with each further reading, ever more slowly."""
-    return round(min(0.5, 0.1 * math.log1p(passes)), 2)
+    return round(min(0.5, max(0.0, 0.12 * math.log1p(passes) - 0.06)), 2)
 
 
 def _recurrent_dropout(passes: float) -> float:
