@@ -26,13 +26,14 @@ def make(budget: Budget, *, warmup_steps: int = 10, evaluations: int = 4) -> Pac
 def run(pace: Pace, clock: Clock, step_seconds: float, evaluation_seconds: float) -> int:
     """Play a whole run with a machine of constant speed; hands back its steps."""
     pace.begin()
-    step = 0
+    step = evaluated = 0
     while not pace.spent and step != pace.total_steps:
         clock.now += step_seconds
         step += 1
         pace.stepped(step_seconds)
         must_calibrate = pace.must_calibrate(step)
-        if must_calibrate or pace.evaluates_after(step):
+        if must_calibrate or pace.evaluates_after(step, evaluated):
+            evaluated = step
             clock.now += evaluation_seconds
             pace.evaluation_seconds = evaluation_seconds
         if must_calibrate:
@@ -118,11 +119,19 @@ def test_a_calibration_waits_for_the_warm_up_but_not_long(clock: Clock) -> None:
 @pytest.mark.parametrize("total, evaluations", [(100, 20), (7, 20), (1, 20), (1000, 3), (21, 4)])
 def test_evaluations_are_even_and_the_last_step_has_one(total: int, evaluations: int) -> None:
     pace = make(Budget(steps=total), evaluations=evaluations)
-    steps = [step for step in range(1, total + 1) if pace.evaluates_after(step)]
+    steps = [step for step in range(1, total + 1) if pace.evaluates_after(step, 0)]
     assert len(steps) == min(total, evaluations)
     assert steps[-1] == total
     gaps = [one - other for one, other in zip(steps, [0, *steps], strict=False)]
     assert max(gaps) - min(gaps) <= 1
+
+
+def test_another_number_of_steps_brings_no_evaluation_at_once() -> None:
+    pace = make(Budget(steps=1000), evaluations=10)
+    assert pace.evaluates_after(500, 400)
+    pace.total_steps = 1040  # 520 is due by the new number
+    assert not pace.evaluates_after(520, 500)
+    assert pace.evaluates_after(624, 500)
 
 
 def test_an_earlier_sitting_counts(clock: Clock) -> None:

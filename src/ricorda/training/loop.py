@@ -95,7 +95,8 @@ class Loop:
         """Take a step, and evaluate or save where one of these is due."""
         self._step()
         step = self.progress.step
-        if self.pace.must_calibrate(step) or self.pace.evaluates_after(step):
+        evaluated = self.progress.evaluated_step
+        if self.pace.must_calibrate(step) or self.pace.evaluates_after(step, evaluated):
             self._evaluate(goes_on=True)
         elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self._save()
@@ -172,6 +173,9 @@ class Loop:
         self._save()
         if is_first:
             self.safekeeping.wait()  # whoever reads of it may use it
+        else:
+            self._interval_began += time.monotonic() - began - self.pace.evaluation_seconds
+            self.pace.evaluation_seconds = time.monotonic() - began
         self.reporter.evaluated(self.progress.step, per_character, sample)
 
     def _judge(self) -> Judgement:

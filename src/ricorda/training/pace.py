@@ -98,14 +98,19 @@ class Pace:
         """Whether the minutes are over; a budget in steps or epochs ends with its last step."""
         return self.budget.minutes is not None and self.seconds >= self.budget.minutes * 60
 
-    def evaluates_after(self, step: int) -> bool:
-        """Whether the model is evaluated after this step, counted from 1: evenly and at the end."""
+    def evaluates_after(self, step: int, evaluated_step: int) -> bool:
+        """Whether the model is evaluated after this step, counted from 1: evenly and at the end.
+
+        evaluated_step is the last one after which it was: where the number of steps has changed
+        meanwhile, the next does not follow at once.
+        """
         if self.total_steps is None:
             return False
         if step == self.total_steps:
             return True
         each = self.evaluations / self.total_steps
-        return math.floor(step * each) > math.floor((step - 1) * each)
+        is_due = math.floor(step * each) > math.floor((step - 1) * each)
+        return is_due and (step - evaluated_step) * each >= 0.5
 
     def seconds_left(self, steps: int) -> float | None:
         """An estimate for the person who waits; None before there is one."""

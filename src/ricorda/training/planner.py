@@ -192,10 +192,10 @@ def _warmup_steps(budget: Budget, training_size: int, step_size: int) -> int:
 
 
 def _evaluations(budget: Budget) -> int:
-    """Twenty, fewer in less than a minute, where each would cost a visible share of the time."""
+    """Twenty, fewer in a minute or two, where each would cost a visible share of the time."""
     if budget.minutes is None:
         return 20
-    return int(min(20, max(4, round(20 * budget.minutes))))
+    return int(min(20, max(4, round(12 * budget.minutes))))
 
 
 def _precision(
