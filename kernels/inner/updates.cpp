@@ -1,4 +1,6 @@
 // What learning does to plain rows of numbers: dropout, sums, the optimizer.
+#include <math.h>
+
 #include "../routines.hpp"
 #include "vector.hpp"
 
@@ -20,7 +22,7 @@ RICORDA_INLINE float updated(const AdamW& rule, const Numbers& numbers, int i) {
       rule.second_beta * numbers.second_moments[i] + (1 - rule.second_beta) * gradient * gradient;
   numbers.first_moments[i] = first;
   numbers.second_moments[i] = second;
-  const float root = __builtin_sqrtf(second * rule.second_correction);
+  const float root = sqrtf(second * rule.second_correction);
   return numbers.weights[i] * rule.decay -
          rule.learning_rate * (first * rule.first_correction) / (root + rule.epsilon);
 }

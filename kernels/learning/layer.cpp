@@ -68,15 +68,19 @@ LayerPass::LayerPass(const InstructionSet& set, Precision precision, const Layer
       block_steps_(std::clamp(symbols_together / streams, 1, steps)),
       hidden_(std::size_t(steps + 1) * state_size()),
       cells_(size.has_cell() ? std::size_t(steps + 1) * state_size() : 0),
-      hidden_gradient_(std::size_t(steps + 1) * state_size()),
-      cell_gradient_(size.has_cell() ? state_size() : 0),
       gates_(std::size_t(symbols()) * size.width()),
       prepared_(prepared_bytes(rows_together, std::max(size.stacked(), size.input()))),
       starts_(symbols()),
       other_starts_(symbols()),
-      zeros_(std::max(size.hidden(), size.input())),
-      hidden_sums_(set, precision, block_steps_ * streams, size.hidden()),
-      input_sums_(set, precision, block_steps_ * streams, size.input()) {}
+      zeros_(std::max(size.hidden(), size.input())) {}
+
+void LayerPass::make_room_to_go_back() {
+  if (hidden_gradient_.size() > 0) return;
+  hidden_gradient_ = AlignedBuffer<float>(std::size_t(steps_ + 1) * state_size());
+  cell_gradient_ = AlignedBuffer<float>(size_.has_cell() ? state_size() : 0);
+  hidden_sums_ = OuterSums(*set_, precision_, block_steps_ * streams_, size_.hidden());
+  input_sums_ = OuterSums(*set_, precision_, block_steps_ * streams_, size_.input());
+}
 
 void LayerPass::multiply(const Panels& matrix, const Rows& inputs, int rows,
                          const float* const* starts, float* outputs, std::ptrdiff_t stride) {

@@ -77,11 +77,14 @@ class LayerPass {
   // Reads a window. hidden() and cells() hold the state before it in their first B rows.
   void forward(const LayerWeights& weights, const LayerInput& input);
 
-  // Goes back through the window that was read last. hidden_gradient() holds the gradients of the
-  // outputs from row B on, and zeros in its first B rows, which become those of the first state if
-  // `to_first_state`; cell_gradient() holds those of the last cells and becomes those of the first.
-  // Adds to `gradients`; gives the gradients of the vectors (N, Ip) if they are asked for, or adds
-  // to those of the table (V, W).
+  // Makes the room that going back needs, which who only reads can do without.
+  void make_room_to_go_back();
+
+  // Goes back through the window that was read last, there being room. hidden_gradient() holds the
+  // gradients of the outputs from row B on, and zeros in its first B rows, which become those of
+  // the first state if `to_first_state`; cell_gradient() holds those of the last cells and becomes
+  // those of the first. Adds to `gradients`; gives the gradients of the vectors (N, Ip) if they are
+  // asked for, or adds to those of the table (V, W).
   void back(const LayerWeights& weights, const LayerInput& input, bool to_first_state,
             LayerGradients& gradients, float* vector_gradient, float* table_gradient);
 

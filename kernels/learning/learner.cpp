@@ -97,6 +97,7 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
     for (int layer = 0; layer < shape.num_layers; ++layer) {
       const LayerSize size = size_of(shape, layer);
       group->layers.emplace_back(set, precision, size, group->streams, steps);
+      group->layers.back().make_room_to_go_back();
       group->gradients.emplace_back(size);
       const bool copies = layer > 0 ? settings.dropout > 0 : !with_table_;
       group->inputs.emplace_back(copies ? std::size_t(symbols) * size.input() : 0);

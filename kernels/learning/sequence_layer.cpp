@@ -32,10 +32,9 @@ SequenceLayer::SequenceLayer(const LayerSize& size, int streams, int steps, Prec
   for (int number = 0; number < threads_; ++number) {
     const int first = streams * number / threads_;
     const int count = streams * (number + 1) / threads_ - first;
-    auto group = std::make_unique<Group>(Group{
-        first, count, LayerPass(set, precision, size, count, steps), {}, {}, LayerGradients(size)});
+    auto group = std::make_unique<Group>(
+        Group{first, count, LayerPass(set, precision, size, count, steps), {}, {}, {}});
     group->inputs = AlignedBuffer<float>(std::size_t(count) * steps * size.input());
-    group->inputs_gradient = AlignedBuffer<float>(group->inputs.size());
     groups_.push_back(std::move(group));
   }
 }
@@ -72,6 +71,14 @@ void SequenceLayer::forward(const LayerTensors& tensors, const float* inputs,
   });
 }
 
+// The first time: who only reads needs less than half the memory.
+void SequenceLayer::make_room_to_go_back(Group& group) {
+  if (group.inputs_gradient.size() > 0) return;
+  group.pass.make_room_to_go_back();
+  group.inputs_gradient = AlignedBuffer<float>(group.inputs.size());
+  group.gradients = LayerGradients(size_);
+}
+
 void SequenceLayer::read_gradients(Group& group, const float* outputs,
                                    const std::vector<const float*>& state_after) {
   LayerPass& pass = group.pass;
@@ -98,6 +105,7 @@ void SequenceLayer::back(const float* outputs, const std::vector<const float*>& 
     const DenormalsAsZero flush;
     Group& group = *groups_[number];
     LayerPass& pass = group.pass;
+    make_room_to_go_back(group);
     read_gradients(group, outputs, state_after);
     group.gradients.clear();
     float* inputs = gradients.inputs != nullptr ? group.inputs_gradient.data() : nullptr;

@@ -43,6 +43,7 @@ class SequenceLayer {
     AlignedBuffer<float> inputs_gradient;  // likewise
     LayerGradients gradients;
   };
+  void make_room_to_go_back(Group& group);
   void read_gradients(Group& group, const float* outputs,
                       const std::vector<const float*>& state_after);
   void give_weights(const Gradients& gradients);

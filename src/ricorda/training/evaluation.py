@@ -19,7 +19,7 @@ from ricorda.training.configuration import TrainingConfiguration
 SEGMENTS = 32
 LARGEST = 32 * 1024  # predictions; reading more would cost a short run too much of its time
 WARM_UP = 128  # symbols read before the first that counts
-CHUNK = 128  # symbols of each segment read at once
+CHUNK = 64  # symbols of each segment read at once
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ The rules follow measured runs (docs/log.md) on texts of several kinds. They are
 
 A step costs 6 floating-point operations for each symbol and parameter. Of a budget in time the
 operations are known, and the larger the network, the fewer symbols it reads: best is a network that
-reads a few symbols for each of its parameters. What a text is read many times over asks for is
-dropout, rather than a smaller network; only a text that is very small asks for that too.
+reads a few symbols for each of its parameters, and more of them the more often it has read them
+before. A text that is read many times over asks for dropout, of outputs and of recurrent weights;
+a very small one for a small network besides.
 """
 
 import math
@@ -23,8 +24,10 @@ from ricorda.training.options import TrainingOptions
 DEFAULT_MINUTES = 3.0
 OPERATIONS_A_SECOND = 3e11  # of learning, where they were not measured: two cores
 USED_SHARE = 0.93  # of a budget in time that goes into steps
-SYMBOLS_PER_PARAMETER = 4.0
-PARAMETERS_PER_CHARACTER = 12.0  # at most, of the text
+SYMBOLS_PER_PARAMETER = 3.0  # of a text that is read once
+SYMBOLS_PER_PASS = 0.4  # so many more for each reading,
+MOST_SYMBOLS_PER_PARAMETER = 16.0  # up to this
+PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
 BY_HEART = 640  # symbols; a text too short to validate with is learned by heart, without dropout
 LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 6e-3}  # H 256, B 32
 
@@ -132,11 +135,16 @@ def _batch_size(training_size: int, window: int, machine: Machine) -> int:
 def _parameters(budget: Budget, training_size: int, step_size: int, machine: Machine) -> float:
     """How many parameters the budget affords and the text deserves."""
     if budget.minutes is not None:
-        operations = machine.operations * budget.minutes * 60 * USED_SHARE
-        affordable = math.sqrt(operations / (6 * SYMBOLS_PER_PARAMETER))
+        products = machine.operations * budget.minutes * 60 * USED_SHARE / 6  # symbols x parameters
+        per_pass = SYMBOLS_PER_PASS * products / training_size
+        # the positive P of products / P = P (per parameter + per pass * products / P / text)
+        root = math.sqrt(per_pass**2 + 4 * SYMBOLS_PER_PARAMETER * products)
+        affordable = (root - per_pass) / (2 * SYMBOLS_PER_PARAMETER)
+        affordable = max(affordable, math.sqrt(products / MOST_SYMBOLS_PER_PARAMETER))
     else:
         symbols = _symbols(budget, training_size, step_size, 0.0, machine)
-        affordable = symbols / SYMBOLS_PER_PARAMETER
+        per_parameter = SYMBOLS_PER_PARAMETER + SYMBOLS_PER_PASS * symbols / training_size
+        affordable = symbols / min(per_parameter, MOST_SYMBOLS_PER_PARAMETER)
     return min(affordable, PARAMETERS_PER_CHARACTER * training_size)
 
 
@@ -175,12 +183,12 @@ def _embedding_size(vocabulary_size: int) -> int:
 
 def _dropout(passes: float) -> float:
     """Little for a text read once, more with each further reading, ever more slowly."""
-    return round(min(0.5, max(0.0, 0.12 * math.log1p(passes) - 0.06)), 2)
+    return round(min(0.5, max(0.0, 0.2 * math.log1p(passes) - 0.2)), 2)
 
 
 def _recurrent_dropout(passes: float) -> float:
     """For what is read many times."""
-    return round(min(0.3, max(0.0, 0.06 * math.log(max(passes, 1.0) / 5))), 2)
+    return round(min(0.3, max(0.0, 0.14 * math.log(max(passes, 1.0) / 4))), 2)
 
 
 def _warmup_steps(budget: Budget, training_size: int, step_size: int) -> int:
