@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <mutex>
 
 #include "bindings.hpp"
 #include "learning/learner.hpp"
@@ -134,6 +135,8 @@ class HeldLearner {
       step.state.push_back(part.data());
     }
     const nb::gil_scoped_release unlocked;
+    const std::lock_guard lock(
+        mutex_);  // two threads of Python may take steps, one after the other
     const LearningResult result = learner_->step(step);
     return {result.nats, result.gradient_norm};
   }
@@ -149,6 +152,7 @@ class HeldLearner {
  private:
   std::vector<Arrays> arrays_;
   std::unique_ptr<Learner> learner_;
+  std::mutex mutex_;
 };
 
 std::shared_ptr<HeldLearner> make_learner(
