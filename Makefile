@@ -51,7 +51,7 @@ FUZZ_RUNS ?= 1000000
 FUZZ_TARGETS ?= model vocabulary configuration text
 
 fuzz: $(VENV)/.tools
-	$(RUN)/python -m pip install --quiet atheris
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt atheris
 	for target in $(FUZZ_TARGETS); do \
 	  $(RUN)/python tests/fuzz/fuzz.py $$target -runs=$(FUZZ_RUNS) || exit 1; done
 

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
-from ricorda.validation import validated
+from ricorda.validation import parse_json, validated
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -79,3 +79,20 @@ def test_long_values_are_shortened() -> None:
         validated(Options, dropout="x\n" * 1000)
     assert len(str(caught.value)) < 100
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[" * 40 + "]" * 40, "deeper than"),
+        ("[" * 100_000, "deeper than"),
+        ('{"a": 1, "a": 2}', "a key twice"),
+        ('{"a": NaN}', "not a number"),
+        ("1" * 200_001, "more than"),
+    ],
+    ids=["deep", "deeper than Python goes", "twice", "no number", "long"],
+)
+def test_json_from_anybody_is_bounded(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_json(text, longest=200_000)
+    assert parse_json("[" * 30 + "]" * 30, longest=200_000)

@@ -85,7 +85,8 @@ class Forge:
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
         status = json.loads(self._process.stdout.readline())["status"]
-        return Done(place, status, (place / "output.txt").read_text())
+        told = place / "output.txt"  # not there if it was killed before it began
+        return Done(place, status, told.read_text() if told.exists() else "")
 
     def train(self, place: Path, *words: str, **request: Any) -> Done:
         """Train in place/run."""
@@ -107,7 +108,8 @@ class Forge:
 
 def remains(run: Path) -> dict[str, Any]:
     """All of a run that must not depend on what happened to it."""
-    newest = max(good_checkpoints(run), key=lambda path: int(path.name.split(".")[0]))
+    named = [path for path in good_checkpoints(run) if not path.name.startswith(".")]
+    newest = max(named, key=lambda path: int(path.name.split(".")[0]))
     return {
         "model": (run / "model.safetensors").read_bytes(),
         "metrics": [_without_clock(row) for row in read_rows(run / "metrics.jsonl")],
