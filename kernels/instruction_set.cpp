@@ -74,7 +74,7 @@ namespace ricorda::avx512_bf16 {
 void multiply_rounded(const MatrixView&, const Multiplication&, const std::uint16_t*);
 void pack_block_bfloat16(const BlockToPack&);
 void transpose_bfloat16(const Transposition&);
-}
+}  // namespace ricorda::avx512_bf16
 #endif
 #endif
 

@@ -80,8 +80,8 @@ RICORDA_INLINE void pairs_of_lines(const float* first, const float* second, std:
   alignas(64) static constexpr std::uint16_t order[2 * side] = {
       0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
       8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  _mm512_storeu_si512(pairs, _mm512_permutexvar_epi16(_mm512_load_si512(order),
-                                                      both_rounded(first, second)));
+  _mm512_storeu_si512(
+      pairs, _mm512_permutexvar_epi16(_mm512_load_si512(order), both_rounded(first, second)));
 }
 RICORDA_INLINE void pairs_in_line(const float* line, std::uint32_t* pairs) {
   _mm512_storeu_si512(pairs, both_rounded(line, line + side));
