@@ -70,7 +70,8 @@ $(VENV)/bin/python:
 # pip rather than uv or poetry: it also takes a CPU wheel of PyTorch that lies at hand.
 $(VENV)/.dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
-	  torch scikit-build-core nanobind cmake ninja click numpy pydantic rich safetensors
+	  torch scikit-build-core nanobind cmake ninja click numpy pydantic rich safetensors \
+	  zstandard fastapi prometheus-client uvicorn plotly
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies CMakeLists.txt $(SOURCES)
@@ -79,7 +80,8 @@ $(VENV)/.installed: $(VENV)/.dependencies CMakeLists.txt $(SOURCES)
 
 $(VENV)/.tools: $(VENV)/.installed constraints.txt
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
-	  clang-format hypothesis mypy onnx pytest ruff
+	  clang-format hypothesis mypy onnx pytest ruff \
+	  axe-playwright-python openai playwright schemathesis
 	@touch $@
 
 clean:
