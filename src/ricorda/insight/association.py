@@ -20,7 +20,7 @@ is finer makes no difference to who reads them, and a unit that is stuck has one
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -39,7 +39,7 @@ Levels: TypeAlias = NDArray[np.uint16]
 """The units' values, in steps, (T, N)."""
 
 Effects: TypeAlias = NDArray[np.float32]
-"""Effects of N units and F features, (N, F)."""
+"""Effects by shift, unit and feature, (S, N, F)."""
 
 
 def read_levels(model: Model, ids: Ids) -> Levels:
@@ -78,19 +78,23 @@ class Ranks:
         slopes = [(rank - rank.mean()) / (rank.var() * len(rank)) for rank in ranks]
         self._slopes = np.stack(slopes, axis=1).astype(np.float32)  # (T, F)
 
-    def effects(self, levels: Levels, shifts: NDArray[np.int64]) -> Iterator[Effects]:
-        """Compare units, levels (T, N), with the features, once for each shift: (N, F) each.
+    def effects(self, levels: Levels, shifts: Sequence[int] = (0,)) -> Effects:
+        """Compare units, levels (T, N), with the features, once for each shift: (S, N, F).
 
         A shift of s moves the features s places on, those that leave the end coming in at the
         beginning; 0 compares them as they are.
         """
-        ranks = [
-            unit_ranks(levels[:, begin : begin + UNITS_AT_ONCE])
-            for begin in range(0, levels.shape[1], UNITS_AT_ONCE)
-        ]
-        for shift in shifts.tolist():
-            moved = np.roll(self._slopes, shift, axis=0)
-            yield np.concatenate([block.T @ moved for block in ranks])
+        length, features = self._slopes.shape
+        units = levels.shape[1]
+        twice = np.concatenate([self._slopes, self._slopes])
+        found = np.empty((len(shifts), units, features), np.float32)
+        for begin in range(0, units, UNITS_AT_ONCE):
+            here = slice(begin, begin + UNITS_AT_ONCE)
+            ranks = unit_ranks(levels[:, here]).T  # (n, T)
+            for number, shift in enumerate(shifts):
+                first = (length - shift) % length
+                found[number, here] = ranks @ twice[first : first + length]
+        return found
 
 
 def _midranks(values: Column) -> NDArray[np.float64]:
