@@ -25,7 +25,7 @@ BELOW: dict[str, set[str]] = {
     "validation": {"errors"},
     "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},
-    "insight": {"engine", "errors", "models", "pages", "text"},
+    "insight": {"engine", "errors", "extras", "lazy", "models", "pages", "text"},
     "training": {
         *("_kernels", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
         *("runs", "text", "validation"),
@@ -38,6 +38,7 @@ ON_TOP = {"__init__", "__main__", "bench", "cli"}
 TORCH_MAY_BE_IMPORTED_BY = (
     "bench/train_",
     "bench/tutorial_program.py",
+    "insight/gradient.py",
     "models/cells/",
     "models/dropout.py",
     "models/language_model.py",
