@@ -7,6 +7,7 @@ from tests.insight.planted import planted_file, planted_text
 from tests.insight.test_step_equation import NETWORKS, TEXT
 
 from ricorda.engine import ReferenceBackend
+from ricorda.engine.backend import Array
 from ricorda.engine.reference import Layer
 from ricorda.engine.softmax import log_softmax
 from ricorda.errors import ConfigurationError
@@ -25,7 +26,7 @@ def log_probability(file: ModelFile, vectors: Numbers, place: int, begin: int) -
     if begin:
         _, state = backend.forward(ids[np.newaxis, :begin], state)
     layers: list[Layer] = backend._layers
-    hidden = vectors[np.newaxis]
+    hidden: Array = vectors[np.newaxis]
     for number, layer in enumerate(layers):
         projected = layer.project_input(hidden)
         activations, _ = backend._run_layer(layer, projected, state[:, number], ("hidden",))
