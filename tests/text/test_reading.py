@@ -15,7 +15,7 @@ from ricorda.errors import TextError
 from ricorda.text import Newlines, Source, find_sources, read_bytes, read_text, reading
 
 
-def sources_of(folder: Path, *contents: bytes) -> list[Source]:
+def sources_of(folder: Path, *contents: bytes) -> Sequence[Source]:
     paths = [folder / f"{number}.txt" for number in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)

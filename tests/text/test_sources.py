@@ -1,6 +1,7 @@
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def write(path: Path, data: bytes = b"text\n") -> Path:
     return path
 
 
-def names(sources: list[Source]) -> list[str]:
+def names(sources: Sequence[Source]) -> list[str]:
     return [source.name for source in sources]
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ricorda.durable import flush_folder, open_untrusting, write_atomically
-from ricorda.errors import ConfigurationError, RicordaError
+from ricorda.errors import RicordaError
 from ricorda.text.encoding import EncodedText
 from ricorda.text.sizes import parse_size
 from ricorda.text.sources import Source

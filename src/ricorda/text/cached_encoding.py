@@ -22,7 +22,7 @@ from ricorda.errors import RicordaError, RunError
 from ricorda.text.cache import BLOCK, FORMAT, Cache, write_manifest
 from ricorda.text.encoding import EncodedText, Request, Writing, encode_request
 from ricorda.text.id_file import IdType, KeptIdFile, translated
-from ricorda.text.reading import Place, Progress
+from ricorda.text.reading import BEGINNING, Place, Progress
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import Source, displayed
 from ricorda.text.survey import Survey, survey
@@ -44,24 +44,26 @@ def encode_with_cache(
     folder: Path,
     cache: Cache | None,
     say: Callable[[str], None],
-    progress: Progress | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> EncodedText:
     """Encode sources as `encode_sources` does, or take them from the cache.
 
     `folder` is where the ids go that are not cached. `say` is told, in one line, where the cache
-    fails or an interrupted encoding goes on.
+    fails or an interrupted encoding goes on. `progress` is called with the number of bytes read so
+    far, and of how many where that is known.
     """
     found = survey(sources)
+    count = None if progress is None else lambda done: progress(done, found.size)
     if cache is not None and found.size is not None and found.size >= SMALLEST:
         try:
-            text = _Encoding(cache, sources, request, found, say, progress).text()
+            text = _Encoding(cache, sources, request, found, say, count).text()
         except (OSError, RunError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             say(_without(cache, f"it cannot be written: {reason}"))
             text = None
         if text is not None:
             return text
-    return encode_request(sources, request, folder, progress)
+    return encode_request(sources, request, folder, count)
 
 
 def _without(cache: Cache, reason: str) -> str:
@@ -167,7 +169,7 @@ class _Work:
     """An encoding that leaves behind, now and then, what is needed to go on with it."""
 
     def __init__(
-        self, folder: Path, file: KeptIdFile, request: Request, place: Place = Place()
+        self, folder: Path, file: KeptIdFile, request: Request, place: Place = BEGINNING
     ) -> None:
         self.file = file
         self.writing = Writing(file, request.encoder(), request)

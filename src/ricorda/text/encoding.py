@@ -18,7 +18,7 @@ from ricorda.text import reading
 from ricorda.text.compression import Decompression
 from ricorda.text.encoders import ByteEncoder, CollectingEncoder, Encoder, KnownEncoder
 from ricorda.text.id_file import IdFile
-from ricorda.text.reading import PLAIN, Newlines, Piece, Place, Progress
+from ricorda.text.reading import BEGINNING, PLAIN, Newlines, Piece, Place, Progress
 from ricorda.text.sources import Source
 from ricorda.text.vocabulary import ByteVocabulary, Ids, OnUnknown, Vocabulary
 
@@ -195,7 +195,7 @@ def encode_request(
     """Encode sources into a file without a name, as `encode_sources` does."""
     with IdFile(folder) as file:
         writing = Writing(file, request.encoder(), request)
-        writing.write(request.pieces(sources, progress, Place()))
+        writing.write(request.pieces(sources, progress, BEGINNING))
         vocabulary, final_ids = writing.encoder.finish()
         if final_ids is not None:
             file.translate(final_ids)
@@ -245,7 +245,7 @@ def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """Put the pieces of small files together, so that each is worth its while."""
     texts: list[str] = []
     size = 0
-    place = Place()
+    place = BEGINNING
     for text, place in pieces:
         texts.append(text)
         size += len(text)

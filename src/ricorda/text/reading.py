@@ -39,6 +39,9 @@ class Place(NamedTuple):
     """The last character before; empty at the beginning."""
 
 
+BEGINNING = Place()
+
+
 class Piece(NamedTuple):
     """Some of a text, and how far it is read with it."""
 
@@ -93,7 +96,7 @@ def text_pieces(
     *,
     progress: Progress | None,
     decompression: Decompression,
-    start: Place = Place(),
+    start: Place = BEGINNING,
 ) -> Iterator[Piece]:
     """Read as `read_text` does, from a place on."""
     canonical = canonical_encoding(encoding)
@@ -114,7 +117,7 @@ def latin_pieces(
     *,
     progress: Progress | None,
     decompression: Decompression,
-    start: Place = Place(),
+    start: Place = BEGINNING,
 ) -> Iterator[Piece]:
     """Read as `read_bytes` does, from a place on, each byte as the character of its number.
 
