@@ -170,11 +170,15 @@ class Cache:
         """
         folder = self.work / key
         with _locked(_lock_of(folder)) as held:
-            if held:
-                folder.mkdir(exist_ok=True, mode=0o700)
-            yield folder if held else None
-            if held and not folder.exists():
-                _lock_of(folder).unlink(missing_ok=True)
+            if not held:
+                yield None
+                return
+            folder.mkdir(exist_ok=True, mode=0o700)
+            try:
+                yield folder
+            finally:
+                if not folder.exists():
+                    _lock_of(folder).unlink(missing_ok=True)
 
     def _removable(self) -> list[Path]:
         return [*_folders(self.entries), *_folders(self.work)]

@@ -108,7 +108,7 @@ class _Encoding:
             text = self._cache.find(self._key, self._sources)
             if text is None:
                 text = self._encoded(folder)
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             return text
 
     def _lacks_room(self) -> str | None:
@@ -134,17 +134,16 @@ class _Encoding:
             with work.file:
                 work.run(self._sources, self._progress)
                 vocabulary, final_ids = work.writing.encoder.finish()
-                entry = folder / "entry"
-                checksums = work.write_entry(entry, final_ids, id_type(vocabulary.size))
+                checksums = work.write_entry(folder / "entry", final_ids, id_type(vocabulary.size))
         except RicordaError:
             shutil.rmtree(folder, ignore_errors=True)  # going on would come to the same
-            folder.mkdir(exist_ok=True)
             raise
-        return self._published(entry, work.writing, vocabulary, checksums)
+        return self._published(folder, work.writing, vocabulary, checksums)
 
     def _published(
-        self, entry: Path, writing: Writing, vocabulary: Vocabulary, checksums: list[int]
+        self, folder: Path, writing: Writing, vocabulary: Vocabulary, checksums: list[int]
     ) -> EncodedText:
+        entry = folder / "entry"
         ids: Ids = np.memmap(entry / "ids", id_type(vocabulary.size), mode="r")
         text = EncodedText(
             ids,
@@ -161,6 +160,7 @@ class _Encoding:
         content = write_manifest(entry, text, checksums)
         self._cache.publish(entry, content)
         self._cache.note(self._key, content)
+        shutil.rmtree(folder)
         self._cache.make_room(0, keep=self._cache.entries / content)
         return text
 
