@@ -54,7 +54,7 @@ def _measure(
     turns = []
     for _ in range(rounds):
         shutil.rmtree(place / "cache", ignore_errors=True)
-        turns.append((_encoded(text, place), _encoded(text, place)))
+        turns.append((encoded_by_itself(text, place), encoded_by_itself(text, place)))
     size = text.stat().st_size
     text.unlink()
     shutil.rmtree(place / "cache", ignore_errors=True)
@@ -97,7 +97,7 @@ def _ratio(values: list[float]) -> Ratio:
     return Ratio(values[len(values) // 2], values[0], values[-1])
 
 
-def _encoded(text: Path, place: Path) -> dict[str, float]:
+def encoded_by_itself(text: Path, place: Path) -> dict[str, float]:
     """Encode in a process of its own. Raises RicordaError with its last line."""
     command = [sys.executable, "-m", "ricorda.bench.scale", str(text), str(place / "cache")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -26,10 +26,14 @@ FILE_WIDTH = 160
 
 SCALE_PARTS = {
     "encoding": ("ricorda.bench.scale", "measure_encoding"),
+    "files": ("ricorda.bench.scale_files", "measure_files"),
     "training": ("ricorda.bench.scale_training", "measure_training"),
     "processes": ("ricorda.bench.scale_training", "measure_processes"),
 }
 """What measures each part of `bench scale`: called with a way to say a word, and the rounds."""
+
+UNASKED_SCALE_PARTS = ("encoding", "training", "processes")
+"""All but a million files, which many disks have no room to name."""
 
 
 @click.group()
@@ -148,12 +152,16 @@ def train(
 def scale(
     parts: tuple[str, ...], folder: Path | None, largest: str, rounds: int, as_json: bool
 ) -> None:
-    """Measure how cost grows: encoding over the text's size, training, several processes."""
+    """Measure how cost grows: encoding over the text's size, training, several processes.
+
+    Part files, only when asked for, writes and encodes a million small files, and a bomb.
+    """
     settings = {
         "encoding": {"folder": folder, "largest": parse_size("--largest", largest)},
+        "files": {"folder": folder},
     }
     results: list[Iterable[Result]] = []
-    for part in parts or SCALE_PARTS:
+    for part in parts or UNASKED_SCALE_PARTS:
         module, function = SCALE_PARTS[part]
         measure = getattr(importlib.import_module(module), function)
         results.append(measure(_say, rounds=rounds, **settings.get(part, {})))

@@ -22,11 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ricorda.durable import flush_folder, open_untrusting, write_atomically
 from ricorda.errors import RicordaError
 from ricorda.text.encoding import EncodedText
+from ricorda.text.resident import mapped
 from ricorda.text.sizes import parse_size
 from ricorda.text.sources import Source
 from ricorda.text.vocabulary import Vocabulary, id_type
@@ -255,7 +254,7 @@ def _read_entry(entry: Path, sources: Sequence[Source]) -> EncodedText:
             raise ValueError("damaged")
         untouched = _facts(status) == manifest["file"]
         _check(file, manifest["checksums"], status.st_size, untouched)
-        ids = np.memmap(file, type, mode="r")
+        ids = mapped(file, type)
     return EncodedText(
         ids,
         vocabulary,

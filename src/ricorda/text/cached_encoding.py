@@ -23,6 +23,7 @@ from ricorda.text.cache import BLOCK, FORMAT, Cache, write_manifest
 from ricorda.text.encoding import EncodedText, Request, Writing, encode_request
 from ricorda.text.id_file import IdType, KeptIdFile, translated
 from ricorda.text.reading import BEGINNING, Place, Progress
+from ricorda.text.resident import mapped
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import Source, displayed
 from ricorda.text.survey import Survey, survey
@@ -144,7 +145,8 @@ class _Encoding:
         self, folder: Path, writing: Writing, vocabulary: Vocabulary, checksums: list[int]
     ) -> EncodedText:
         entry = folder / "entry"
-        ids: Ids = np.memmap(entry / "ids", id_type(vocabulary.size), mode="r")
+        with (entry / "ids").open("rb") as file:
+            ids = mapped(file, id_type(vocabulary.size))
         text = EncodedText(
             ids,
             vocabulary,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.errors import TextError
+from ricorda.text.resident import mapped
 from ricorda.text.vocabulary import Ids, id_type
 
 _BLOCK = 1 << 20  # ids rewritten at a time
@@ -76,7 +77,7 @@ class IdFile:
         try:
             self._make_room(size)
             self._file.flush()
-            ids: Ids = np.memmap(self._file, self._type, mode="r")
+            ids: Ids = mapped(self._file, self._type)
         except OSError as error:
             raise self._unwritable(error) from error
         return ids

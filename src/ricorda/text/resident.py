@@ -1,44 +1,68 @@
-"""Keeping a mapped text from filling the memory of the process that reads it."""
+"""Reading a mapped text without filling the memory of the process that reads it.
 
-import mmap
+Whatever is touched through a memory map counts as the process's memory, and the system may map
+megabytes around each place. The rows of a large text are therefore read from its file instead.
+"""
+
+import os
+import weakref
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.text.vocabulary import Ids
 
-LARGEST = 24 << 20
-"""Bytes of a text that may stay mapped into memory at once."""
-
-_FETCHED = 64 << 10  # bytes that the system may map at each place that is read
+LARGEST_MAPPED = 24 << 20
+"""Bytes of a text up to which its rows are read through the memory map."""
 
 
-class ResidentLimit:
-    """Lets go of a text's pages, now and then, once some have been read.
+class MappedIds(np.memmap[Any, np.dtype[np.unsignedinteger[Any]]]):
+    """Ids (N,) mapped from a file that stays open for as long as they, or a view of them, live."""
 
-    They stay in the system's cache of the disk, which gives them up when memory is short; reading
-    them again costs about a microsecond each. Texts that are small, or not mapped, are let be.
-    """
+    descriptor: int | None = None
 
-    def __init__(self, ids: Ids, largest: int = LARGEST) -> None:
-        self._map = _map_of(ids) if ids.nbytes > largest else None
-        self._largest = largest
-        self._read = 0
-
-    def count(self, places: int, bytes_each: int) -> None:
-        """Note that so many bytes were read at so many places."""
-        advice = getattr(mmap, "MADV_DONTNEED", None)  # Windows has none
-        if self._map is None or advice is None:
-            return
-        self._read += places * (bytes_each + _FETCHED)
-        if self._read >= self._largest:
-            self._map.madvise(advice)
-            self._read = 0
+    def __array_finalize__(self, obj: Any) -> None:
+        super().__array_finalize__(obj)
+        self.descriptor = None  # that of the whole map alone tells where in the file it begins
 
 
-def _map_of(array: NDArray[np.unsignedinteger]) -> mmap.mmap | None:
-    """The memory map that an array is a view of."""
-    base: object = array
+def mapped(file: IO[bytes], type: np.dtype[np.unsignedinteger[Any]]) -> MappedIds:
+    """Map a whole file of ids, read-only. Raises OSError, or ValueError for an empty file."""
+    ids = MappedIds(file, type, mode="r")  # type: ignore[arg-type]
+    descriptor = os.dup(file.fileno())
+    weakref.finalize(ids, os.close, descriptor)
+    ids.descriptor = descriptor
+    return ids
+
+
+class RowReader:
+    """Reads rows of ids (N,), which may be a part of a mapped text."""
+
+    def __init__(self, ids: Ids, largest: int = LARGEST_MAPPED) -> None:
+        """Read from the file what is larger than `largest` bytes, where there is one."""
+        self._ids = ids
+        self._whole = _whole(ids) if ids.nbytes > largest and hasattr(os, "pread") else None
+        if self._whole is not None:
+            self._offset = ids.ctypes.data - self._whole.ctypes.data
+
+    def rows(self, first: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the symbols (B, length) from the places `first` (B,) on."""
+        if self._whole is None or self._whole.descriptor is None:
+            return self._ids[first[:, None] + np.arange(length)].astype(np.int64)
+        size = self._ids.itemsize
+        rows = np.empty((len(first), length), np.int64)
+        for row, place in zip(rows, first.tolist(), strict=True):
+            data = os.pread(self._whole.descriptor, length * size, self._offset + place * size)
+            row[:] = np.frombuffer(data, self._ids.dtype)
+        return rows
+
+
+def _whole(array: NDArray[Any]) -> MappedIds | None:
+    """The mapped file that a contiguous array is a view of."""
+    base: object = array if array.flags.c_contiguous else None
     while isinstance(base, np.ndarray):
+        if isinstance(base, MappedIds) and base.descriptor is not None:
+            return base
         base = base.base
-    return base if isinstance(base, mmap.mmap) else None
+    return None
