@@ -134,9 +134,9 @@ class Said(Lines):
 
 
 def test_reading_is_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Said()
     now = iter([0.0, 1.0, 10.0, 12.0, 20.0])
     monkeypatch.setattr(reading_progress.time, "monotonic", lambda: next(now))
-    report = Said()
     with reading_progress.showing(report) as progress:
         for done in (1, 2, 3, 4):
             progress(done * 10**9, 5 * 10**9)
