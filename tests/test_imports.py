@@ -21,7 +21,7 @@ BELOW: dict[str, set[str]] = {
     "lazy": set(),
     "pages": set(),
     "runs": {"durable", "errors", "validation"},
-    "text": {"errors"},
+    "text": {"durable", "errors"},
     "validation": {"errors"},
     "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},
