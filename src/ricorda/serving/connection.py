@@ -18,7 +18,6 @@ from uvicorn.server import ServerState
 
 from ricorda.serving.problems import Problem
 
-
 LINGER_SECONDS = 1.0
 
 
