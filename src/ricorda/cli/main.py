@@ -30,6 +30,7 @@ COMMANDS = {
     "sample": _Entry("ricorda.cli.sample", "Continue a prompt."),
     "evaluate": _Entry("ricorda.cli.evaluate", "Say how well a model predicts a text."),
     "score": _Entry("ricorda.cli.score", "Say how surprising each character of a text is."),
+    "serve": _Entry("ricorda.cli.serve", "Serve models over HTTP."),
     "info": _Entry("ricorda.cli.info", "Say what a model is and where it came from."),
     "runs": _Entry("ricorda.cli.runs", "List all runs with their figures."),
     "bench": _Entry("ricorda.cli.bench", "Measure ricorda against its peers."),

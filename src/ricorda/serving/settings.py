@@ -99,5 +99,3 @@ class ServerSettings:
 
     access_log: str = "-"
     """Where a line of JSON for each request goes: a file, - for standard error, or off."""
-
-

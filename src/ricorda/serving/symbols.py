@@ -45,7 +45,7 @@ class Reader:
     def __init__(
         self, vocabulary: Vocabulary, names: SymbolNames, *, logprobs: int | None, offset: int = 0
     ) -> None:
-        """Begin `offset` characters into a text; without `logprobs`, tell the text and ids alone."""
+        """Begin `offset` characters into a text; without `logprobs` only text and ids are told."""
         self._names = names.names
         self._one_by_one = vocabulary.kind == "bytes"
         self._decoder = vocabulary.decoder()
