@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ricorda.serving.catalogue import Catalogue
     from ricorda.serving.service import Service
 
-SETTINGS = [field.name for field in fields(ServerSettings)]  # type: ignore[arg-type]
+SETTINGS = [field.name for field in fields(ServerSettings)]
 
 
 @click.command()

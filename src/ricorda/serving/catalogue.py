@@ -198,7 +198,7 @@ def places_of(words: Sequence[str]) -> list[Place]:
 
     Raises ConfigurationError if a name is impossible or twice there.
     """
-    places = []
+    places: list[Place] = []
     for word in words:
         name, separator, path = word.partition("=")
         if not separator or Path(word).exists():

@@ -243,7 +243,7 @@ class CompletionTask:
         stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
         seed = secrets.randbits(32) if request.seed is None else request.seed % 2**64
         top_p = 1.0 if request.top_p is None else request.top_p
-        options = {
+        options: dict[str, Any] = {
             "length": self.max_tokens,
             "temperature": 1.0 if request.temperature is None else request.temperature,
             "top_p": max(top_p, SMALLEST_TOP_P),

@@ -71,7 +71,8 @@ def describe(api: "FastAPI", settings: ServerSettings, models: list[str]) -> dic
 def _schemas() -> dict[str, Any]:
     """Every request and answer as JSON schemas."""
     kinds: list[tuple[type[BaseModel], Any]] = [(each, "validation") for each in REQUESTS.values()]
-    kinds += [(each, "serialization") for each in (*ANSWERS.values(), ErrorAnswer)]
+    answers: list[type[BaseModel]] = [*ANSWERS.values(), ErrorAnswer]
+    kinds += [(each, "serialization") for each in answers]
     _, definitions = models_json_schema(kinds, ref_template=REFERENCE)
     found: dict[str, Any] = definitions["$defs"]
     return found

@@ -156,7 +156,7 @@ class Worker:
                 del self._writing[stream]
                 return
         if job in self._scoring:
-            self._scoring.remove(job)  # type: ignore[arg-type]
+            self._scoring.remove(job)
 
     def _write(self) -> list[Delivery]:
         """Advance all texts for a while."""
