@@ -208,7 +208,7 @@ def _as_problem(error: PydanticError, body: type[BaseModel]) -> Problem:
         return Problem(400, f"prompt must be {wanted}, none of the lists empty", param="prompt")
     if name == "suffix":
         return Problem(400, "suffix must be null or empty: these models cannot insert", param=name)
-    same = [detail for detail in details if detail["loc"] and str(detail["loc"][0]) == name]
+    same = [detail for detail in details if detail["loc"][:1] == first["loc"][:1]]
     wanted = " or ".join(dict.fromkeys(map(_sentence, same)))
     return Problem(400, f"{name} {wanted}", param=name)
 
