@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SETTINGS = [field.name for field in fields(ServerSettings)]
 
+SWITCH_SECONDS = 0.001
+"""How long the engine's thread may keep the event loop from Python, and the other way round."""
+
 
 @click.command()
 @click.argument("models", metavar="[MODEL | NAME=MODEL]...", nargs=-1)
@@ -49,6 +52,7 @@ def command(models: tuple[str, ...], check: bool, **options: Any) -> None:
         host.listening.close()
         service.stop()
         return
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         host.run()
     finally:

@@ -99,6 +99,23 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
             answer["token_strs"] = [served.names.names[symbol] for symbol in ids]
         return JSON(answer)
 
+    @api.get("/tokenizer_info")
+    async def tokenizer_info(model: str | None = None) -> Response:
+        """Say what symbols the model, or the only one, has; evaluation harnesses ask for it."""
+        served = service.catalogue.only(model)
+        vocabulary = served.model.vocabulary
+        start = served.names.names[vocabulary.start]
+        return JSON(
+            {
+                "tokenizer_class": vocabulary.kind,
+                "vocab_size": vocabulary.size,
+                "model_max_length": service.settings.max_prompt,
+                "bos_token": None,
+                "eos_token": None if start.startswith("bytes:") else start,
+                "pad_token": None,
+            }
+        )
+
     @api.post("/detokenize")
     async def detokenize(request: Request) -> Response:
         """Turn ids into the text of their symbols."""

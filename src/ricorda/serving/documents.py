@@ -17,6 +17,7 @@ from ricorda.serving.responses import (
     ModelList,
     Readiness,
     Text,
+    TokenizerInfo,
     Tokens,
 )
 from ricorda.serving.settings import ServerSettings
@@ -34,9 +35,16 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "/v1/models": ModelList,
     "/v1/models/{model}": ModelCard,
     "/tokenize": Tokens,
+    "/tokenizer_info": TokenizerInfo,
     "/detokenize": Text,
     "/health": Health,
     "/ready": Readiness,
+}
+EVENT = {
+    "type": "object",
+    "description": "An event: its data is a Completion in JSON, an ErrorAnswer, or `[DONE]`.",
+    "properties": {"data": {"type": "string"}},
+    "required": ["data"],
 }
 REFERENCE = "#/components/schemas/{model}"
 
@@ -104,7 +112,7 @@ def _operation(path: str, route: Any, models: list[str]) -> dict[str, Any]:
     if answer is not None:
         content = {"application/json": {"schema": _reference(answer)}}
     if path == "/v1/completions":
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": EVENT}
     refused = {"description": "Refused.", "content": _error_content()}
     responses: dict[str, Any] = {
         "200": {"description": "Done.", "content": content},
@@ -122,6 +130,10 @@ def _operation(path: str, route: Any, models: list[str]) -> dict[str, Any]:
         operation["parameters"] = [
             {"name": "model", "in": "path", "required": True, "schema": schema}
         ]
+    if path == "/tokenizer_info":
+        schema = {"type": "string", "enum": models}
+        where = {"name": "model", "in": "query", "required": len(models) > 1}
+        operation["parameters"] = [where | {"schema": schema}]
     if path in REQUESTS:
         operation["requestBody"] = {
             "required": True,

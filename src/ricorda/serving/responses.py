@@ -98,6 +98,24 @@ class Tokens(Answer):
     token_strs: list[str] | None = None
 
 
+class TokenizerInfo(Answer):
+    """What symbols a model has."""
+
+    tokenizer_class: Literal["characters", "bytes"]
+    vocab_size: int
+    model_max_length: int
+    """The longest prompt that is taken, in symbols."""
+
+    bos_token: None
+    """There is no such symbol."""
+
+    eos_token: str | None
+    """The symbol that a text without a prompt begins after, usually a line end."""
+
+    pad_token: None
+    """There is no such symbol."""
+
+
 class Text(Answer):
     """Ids as a text."""
 
