@@ -44,7 +44,7 @@ def _add_completions(api: FastAPI, service: "Service") -> None:
     async def complete(request: Request) -> Response:
         """Continue a text, or score it."""
         body = await read_body(request, CompletionRequest, longest=service.settings.max_body)
-        task = service.begin(body, request.state.client)
+        task = await service.begin(body, request.state.client)
         record = request.state.record
         if body.stream:
             return EventStream(task, service, record)

@@ -25,6 +25,7 @@ from ricorda.serving.problems import Problem
 from ricorda.serving.requests import CompletionRequest
 from ricorda.serving.settings import ServerSettings
 from ricorda.serving.symbols import Passage, Reader
+from ricorda.serving.turns import Turns
 from ricorda.serving.worker import Job, ScoringJob, WritingJob
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
@@ -73,10 +74,12 @@ class CompletionTask:
         request: CompletionRequest,
         served: ServedModel,
         settings: ServerSettings,
+        turns: Turns,
     ) -> None:
         """Check the request and prepare its texts. Raises Problem (400) for what cannot be."""
         self.request = request
         self.served = served
+        self._turns = turns
         self.id = f"cmpl-{secrets.token_hex(12)}"
         self.created = int(time.time())
         self.n = request.n or 1
@@ -158,6 +161,7 @@ class CompletionTask:
                     code="cut_off",
                     headers={"retry-after": "1"},
                 )
+        await self._turns.wait()
         self._raise_if_failed()
         choices = []
         for number, texts in enumerate(self.texts):
@@ -178,6 +182,7 @@ class CompletionTask:
         try:
             while not all(text.told_end for text in self._all_texts()):
                 await self._something_new.wait()
+                await self._turns.wait()
                 self._something_new.clear()
                 self._raise_if_failed()
                 chunks = [frame | {"choices": [choice]} for choice in self._news()]

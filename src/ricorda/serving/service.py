@@ -20,6 +20,7 @@ from ricorda.serving.metrics import Metrics
 from ricorda.serving.problems import Problem
 from ricorda.serving.requests import CompletionRequest
 from ricorda.serving.settings import ServerSettings
+from ricorda.serving.turns import Turns
 
 log = logging.getLogger("ricorda.serving")
 
@@ -43,6 +44,7 @@ class Service:
             )
         )
         self.metrics = Metrics(lambda: self.admission.running, lambda: self.admission.waiting)
+        self.turns = Turns()
         self.draining = False
         self.guard = Guard(build_api(self), rules(settings), authenticator(settings))
         self.access_log = AccessLog(settings.access_log)
@@ -57,10 +59,12 @@ class Service:
         self.catalogue.start(asyncio.get_running_loop())
         self._watching = asyncio.ensure_future(self._watch())
 
-    def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
+    async def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
         """Check a request and let its texts wait for their turn. Raises Problem."""
+        await self.turns.wait()
         self.refuse_while_draining()
-        task = CompletionTask(request, self.catalogue.get(request.model), self.settings)
+        served = self.catalogue.get(request.model)
+        task = CompletionTask(request, served, self.settings, self.turns)
         task.begin(self.admission, client, self.settings.request_seconds)
         self._tasks.add(task)
         return task
