@@ -43,8 +43,9 @@ def _add_completions(api: FastAPI, service: "Service") -> None:
     @api.post("/v1/completions")
     async def complete(request: Request) -> Response:
         """Continue a text, or score it."""
+        await service.turns.wait()
         body = await read_body(request, CompletionRequest, longest=service.settings.max_body)
-        task = await service.begin(body, request.state.client)
+        task = service.begin(body, request.state.client)
         record = request.state.record
         if body.stream:
             return EventStream(task, service, record)

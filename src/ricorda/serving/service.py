@@ -59,9 +59,8 @@ class Service:
         self.catalogue.start(asyncio.get_running_loop())
         self._watching = asyncio.ensure_future(self._watch())
 
-    async def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
+    def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
         """Check a request and let its texts wait for their turn. Raises Problem."""
-        await self.turns.wait()
         self.refuse_while_draining()
         served = self.catalogue.get(request.model)
         task = CompletionTask(request, served, self.settings, self.turns)

@@ -7,7 +7,7 @@ else is answered, /health least of all.
 import asyncio
 from collections import deque
 
-AT_ONCE = 2
+AT_ONCE = 1
 """Pieces of work in a round; each takes some tenths of a millisecond."""
 
 
