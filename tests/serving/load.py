@@ -161,36 +161,40 @@ async def storm(port: int, weather: Weather, again: Callable[[], bool]) -> Storm
                 await asyncio.sleep(0.1)
         writer.transport.abort()
 
-    async def crawler(number: int) -> None:
-        while again():
-            with suppress(OSError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                for byte in HEAD.encode() * 100:
-                    if not again() or reader.at_eof() or writer.is_closing():
-                        break
-                    writer.write(bytes([byte]))
-                    await asyncio.sleep(0.25)
-                writer.transport.abort()
-
-    async def prober() -> None:
-        """In a process of its own, so that this one's work is not taken for the server's."""
-        program = [sys.executable, "-c", PROBE, str(port)]
-        process = await asyncio.create_subprocess_exec(*program, stdin=-1, stdout=-1)
-        while again():
-            await asyncio.sleep(0.01)
-        out, _ = await process.communicate(b"")
-        found.health_seconds += json.loads(out)
-
     kinds: list[tuple[int, Callable[[int], Awaitable[None]]]] = [
         (weather.streams, client),
         (weather.leavers, leaver),
         (weather.slow_readers, slow_reader),
-        (weather.slowloris, crawler),
+        (weather.slowloris, lambda number: _crawl(port, again)),
     ]
     await asyncio.gather(
-        prober(), *(each(number) for count, each in kinds for number in range(count))
+        _probe(port, again, found),
+        *(each(number) for count, each in kinds for number in range(count)),
     )
     return found
+
+
+async def _crawl(port: int, again: Callable[[], bool]) -> None:
+    """Send a head that never ends, a byte now and then."""
+    while again():
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for byte in HEAD.encode() * 100:
+                if not again() or reader.at_eof() or writer.is_closing():
+                    break
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.25)
+            writer.transport.abort()
+
+
+async def _probe(port: int, again: Callable[[], bool], found: Storm) -> None:
+    """Time /health from a process of its own, so that this one's work is not counted."""
+    program = [sys.executable, "-c", PROBE, str(port)]
+    process = await asyncio.create_subprocess_exec(*program, stdin=-1, stdout=-1)
+    while again():
+        await asyncio.sleep(0.01)
+    out, _ = await process.communicate(b"")
+    found.health_seconds += json.loads(out)
 
 
 async def crowd(port: int, body: dict[str, Any], count: int) -> dict[int, int]:
