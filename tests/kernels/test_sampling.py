@@ -168,5 +168,5 @@ def test_bias_and_penalties_are_those_of_the_reference(
 )
 def test_wrong_bias_and_penalties_are_errors(options: dict[str, Any]) -> None:
     logits = np.zeros(4, np.float32)
-    with pytest.raises(ValueError, match="bias|penalty"):
+    with pytest.raises(ValueError, match=r"bias|penalty"):
         _kernels.choose(logits, _kernels.SamplingSettings(**options), NOTHING_READ, np.zeros(1))
