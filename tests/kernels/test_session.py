@@ -294,7 +294,7 @@ def test_an_interrupted_session_hands_out_what_it_has(network: _kernels.Network)
     ((_, ids, *_, chosen, _),) = session.advance(30)
     assert len(ids) == chosen == 0  # one step, which read a symbol of the prompt
     ((_, ids, *_),) = session.advance(12)
-    assert len(ids) == 10  # nothing of the interruption is left
+    assert len(ids) == 11  # nothing of the interruption is left
     expected = alone(network, length=40)[0]
     (rest,) = run(session, itertools.repeat(7)).values()
     assert ids.tolist() + rest[0] == expected

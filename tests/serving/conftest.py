@@ -157,7 +157,12 @@ def running(models: dict[str, Path], **settings: Any) -> Iterator[Server]:
     from ricorda.serving.service import Service, make_host
     from ricorda.serving.settings import ServerSettings
 
-    options = {"port": 0, "access_log": "off", "threads": 1, "drain_seconds": 1} | settings
+    options: dict[str, Any] = {
+        "port": 0,
+        "access_log": "off",
+        "threads": 1,
+        "drain_seconds": 1,
+    } | settings
     chosen = ServerSettings(**options)
     places = [Place(name, path) for name, path in models.items()]
     catalogue = Catalogue(places, precision=chosen.precision, threads=chosen.threads)
