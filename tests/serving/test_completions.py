@@ -92,7 +92,8 @@ def test_prompts_of_every_kind(server: Server, letters: ricorda.Model) -> None:
 
 def test_an_empty_prompt_starts_as_the_library_does(server: Server, letters: ricorda.Model) -> None:
     text = letters.generate("", length=16, seed=1, temperature=1.0)
-    for empty in ("", None, [""], [[]]):
+    empties: list[Any] = ["", None, [""], [[]]]
+    for empty in empties:
         assert server.text(prompt=empty, seed=1, echo=True) == text
 
 

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from tests.serving.conftest import Server
 
-openai = pytest.importorskip("openai")
+pytest.importorskip("openai")
+import openai
+from tests.serving.conftest import Server
 
 
 @pytest.fixture
