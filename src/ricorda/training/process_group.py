@@ -1,0 +1,241 @@
+"""Several processes that learn together, through torch.distributed under torchrun.
+
+Processors talk through gloo, GPUs through NCCL. What a step needs of the others is one all-reduce:
+the gradients, the loss and a few words go together. What is rare goes through the store that
+torchrun offers: there the first may take its time, as long as it shows that it is alive.
+"""
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ricorda import errors
+from ricorda.errors import ConfigurationError, ProcessLost, RicordaError
+from ricorda.training.ranks import ALONE, WORD_NUMBERS, Ranks, Share, Word
+
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun tells each process."""
+
+BEAT = 0.5  # seconds between signs of life while the first works
+POLL = 0.005  # seconds between looks for what the first did
+
+LOST = ("Connection", "connection", "gloo", "Gloo", "NCCL", "Timed out", "timed out", "Broken pipe")
+"""Words of PyTorch's errors that tell of another process rather than of this one."""
+
+
+def started_together() -> bool:
+    """Whether torchrun or the like started this process as one of several."""
+    return all(name in os.environ for name in ENVIRONMENT) and int(os.environ["WORLD_SIZE"]) > 1
+
+
+def local_processes() -> int:
+    """How many of the processes run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if started_together() else 1
+
+
+@contextlib.contextmanager
+def joined(timeout: float, device: str) -> Iterator[Ranks]:
+    """Within, be one of the processes that were started together; alone if none were.
+
+    timeout is for how many seconds the others may keep silent. Raises ProcessLost if they do not
+    come together.
+    """
+    if not started_together():
+        yield ALONE
+        return
+    seconds = timedelta(seconds=timeout)
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    with _told_as_lost(timeout):
+        store, rank, size = next(dist.rendezvous("env://", timeout=seconds))
+        store.set_timeout(seconds)
+        dist.init_process_group(
+            backend,
+            store=dist.PrefixStore("ricorda/group", store),
+            rank=rank,
+            world_size=size,
+            timeout=seconds,
+        )
+    try:
+        yield ProcessGroup(dist.PrefixStore("ricorda/work", store), rank, size, timeout)
+    finally:
+        with contextlib.suppress(RuntimeError):  # what is lost cannot be left in good order
+            dist.destroy_process_group()
+
+
+class ProcessGroup(Ranks):
+    """One of several processes."""
+
+    def __init__(self, store: dist.Store, rank: int, size: int, timeout: float) -> None:
+        self.rank, self.size = rank, size
+        self.timeout = timeout
+        """For how many seconds another may keep silent."""
+        self._store = store
+        self._said = self._heard = Word()
+        self._works = 0
+
+    def share(self, streams: int) -> Share:
+        """This process's part; raises ConfigurationError where some would have none."""
+        if streams < self.size:
+            raise ConfigurationError(
+                f"expected at least a stream for each of {self.size} processes, got --batch-size "
+                f"{streams}: raise it, or start fewer processes"
+            )
+        return super().share(streams)
+
+    def say(self, word: Word) -> None:
+        """Keep a word for the next step; of clocks, the first's alone counts."""
+        self._said = word if self.is_first else Word(word.signal_number)
+
+    def heard(self, now: Callable[[], Word]) -> Word:
+        """What all said with the last step."""
+        return self._heard
+
+    def average(self, flat: Tensor, nats: float) -> float:
+        """One all-reduce for the gradients, the loss and the word."""
+        tail = flat[-WORD_NUMBERS - 1 :]
+        tail.copy_(torch.tensor([nats, *self._said.numbers()]))
+        with _told_as_lost(self.timeout):
+            dist.all_reduce(flat)
+        mean, *word = tail.tolist()
+        self._heard = Word.from_sum(word)
+        return float(mean)
+
+    def sum(self, numbers: Tensor) -> Tensor:
+        """Add them up by an all-reduce."""
+        with _told_as_lost(self.timeout):
+            dist.all_reduce(numbers)
+        return numbers
+
+    def whole(self, rows: Tensor, share: Share) -> Tensor:
+        """Gather every process's rows, as bytes, whatever their type."""
+        most = -(-share.of // self.size)
+        padded = rows.new_zeros(most, *rows.shape[1:])
+        padded[: share.count] = rows
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        with _told_as_lost(self.timeout):
+            dist.all_gather([_bytes(part) for part in parts], _bytes(padded))
+        counts = [
+            share.of * (rank + 1) // self.size - share.of * rank // self.size
+            for rank in range(self.size)
+        ]
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def spread(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        """Broadcast names, types and shapes, then every tensor's bytes."""
+        described = self.first_does(
+            lambda: [
+                (name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape))
+                for name, tensor in (tensors or {}).items()
+            ]
+        )
+        if tensors is None:
+            tensors = {
+                name: torch.empty(shape, dtype=getattr(torch, dtype))
+                for name, dtype, shape in described
+            }
+        for tensor in tensors.values():
+            if tensor.numel():
+                with _told_as_lost(self.timeout):
+                    dist.broadcast(_bytes(tensor), 0)
+        return tensors
+
+    def first_does(self, work: Callable[[], Any]) -> Any:
+        """Have rank 0 work, beating, while the others look for its result in the store."""
+        self._works += 1
+        key = f"{self._works}"
+        with _told_as_lost(self.timeout):
+            if not self.is_first:
+                return _result(self._await(key))
+            with self._beating(key):
+                try:
+                    result = work()
+                except RicordaError as error:
+                    told = {"error": type(error).__name__, "message": str(error)}
+                    self._store.set(key, json.dumps(told))
+                    raise
+            self._store.set(key, json.dumps({"result": result}))
+            return result
+
+    def _await(self, key: str) -> Any:
+        """What rank 0 put into the store, as long as it beats."""
+        beat, since = b"", time.monotonic()
+        while not self._store.check([key]):
+            time.sleep(POLL)
+            if time.monotonic() - since < BEAT:
+                continue
+            now = self._store.get(f"{key}/beat") if self._store.check([f"{key}/beat"]) else b""
+            if now != beat:
+                beat, since = now, time.monotonic()
+            elif time.monotonic() - since > self.timeout:
+                raise ProcessLost(lost(self.timeout, "the first process keeps silent"))
+        return json.loads(self._store.get(key))
+
+    @contextlib.contextmanager
+    def _beating(self, key: str) -> Iterator[None]:
+        """Show every now and then that this process is alive."""
+        done = threading.Event()
+
+        def beat() -> None:
+            number = 0
+            with contextlib.suppress(RuntimeError):
+                while not done.wait(BEAT):
+                    number += 1
+                    self._store.set(f"{key}/beat", str(number))
+
+        thread = threading.Thread(target=beat, name="beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _result(told: dict[str, Any]) -> Any:
+    """What rank 0 came to; its error is raised here too."""
+    if "error" not in told:
+        return told["result"]
+    kind = getattr(errors, told["error"], RicordaError)
+    error: RicordaError = kind(told["message"])
+    error.told = True
+    raise error
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    """The tensor's own memory as bytes, which every backend moves."""
+    return tensor.view(-1).view(torch.uint8)
+
+
+@contextlib.contextmanager
+def _told_as_lost(timeout: float) -> Iterator[None]:
+    """PyTorch's errors about other processes as one of ours."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_about_others(error):
+            raise
+        raise ProcessLost(lost(timeout, str(error).splitlines()[0])) from error
+
+
+def is_about_others(error: RuntimeError) -> bool:
+    """Whether an error of PyTorch's tells that another process is gone or silent."""
+    return isinstance(error, dist.DistError) or any(word in str(error) for word in LOST)
+
+
+def lost(timeout: float, why: str) -> str:
+    """What is said where another process does not answer."""
+    return (
+        f"another process of this run ended, or did not answer for {timeout:g} s ({why}): the last "
+        "checkpoint stands; start the processes again, or go on with `ricorda resume`"
+    )
