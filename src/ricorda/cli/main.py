@@ -88,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (click.ClickException, RicordaError, OSError, MemoryError) as error:
-        print(f"ricorda: {_in_a_line(_message(error))}", file=sys.stderr)
+        if not getattr(error, "told", False):
+            print(f"ricorda: {_in_a_line(_message(error))}", file=sys.stderr)
         return 2 if isinstance(error, click.UsageError | InputError) else 1
     return result if isinstance(result, int) else 0
 

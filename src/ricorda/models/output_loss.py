@@ -5,6 +5,7 @@ in memory, several times over: as logits, as log-probabilities, as gradients. Wh
 MOST_LOGITS, a portion of the rows is read at a time, forwards and at once backwards.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ def mean_nats(
     if targets.numel() <= rows:
         logits = output(hidden)  # (B, T, V)
         return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-    total: Tensor = _SummedNats.apply(
+    apply: Callable[..., Tensor] = _SummedNats.apply
+    total = apply(
         hidden.flatten(0, 1),
         output.weight,
         output.bias,

@@ -71,7 +71,7 @@ class Learner:
             name: tensor.detach().to("cpu", copy=True).contiguous()
             for field in fields(self)
             for name, tensor in self._named(
-                field.name, self._whole_state() if field.name == "state" else self._part(field.name)
+                field.name, self.whole_state() if field.name == "state" else self._part(field.name)
             )
         }
 
@@ -108,7 +108,7 @@ class Learner:
         """A field, None for those that a checkpoint has nothing of."""
         return None if name in _UNSAVED else getattr(self, name)
 
-    def _whole_state(self) -> list[State]:
+    def whole_state(self) -> list[State]:
         """The state (B, H) of all streams."""
         share = self.share
         if share is None or share.is_all:

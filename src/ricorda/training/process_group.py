@@ -17,13 +17,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from ricorda import errors
 from ricorda.errors import ConfigurationError, ProcessLost, RicordaError
-from ricorda.training.ranks import ALONE, WORD_NUMBERS, Ranks, Share, Word
-
-ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What torchrun tells each process."""
+from ricorda.training.ranks import WORD_NUMBERS, Ranks, Share, Word
 
 BEAT = 0.5  # seconds between signs of life while the first works
 POLL = 0.005  # seconds between looks for what the first did
@@ -32,42 +31,29 @@ LOST = ("Connection", "connection", "gloo", "Gloo", "NCCL", "Timed out", "timed 
 """Words of PyTorch's errors that tell of another process rather than of this one."""
 
 
-def started_together() -> bool:
-    """Whether torchrun or the like started this process as one of several."""
-    return all(name in os.environ for name in ENVIRONMENT) and int(os.environ["WORLD_SIZE"]) > 1
-
-
-def local_processes() -> int:
-    """How many of the processes run on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if started_together() else 1
-
-
 @contextlib.contextmanager
 def joined(timeout: float, device: str) -> Iterator[Ranks]:
-    """Within, be one of the processes that were started together; alone if none were.
+    """Within, be one of the processes that were started together.
 
     timeout is for how many seconds the others may keep silent. Raises ProcessLost if they do not
     come together.
     """
-    if not started_together():
-        yield ALONE
-        return
     seconds = timedelta(seconds=timeout)
     if device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     with _told_as_lost(timeout):
-        store, rank, size = next(dist.rendezvous("env://", timeout=seconds))
+        store, rank, size = next(rendezvous("env://", timeout=seconds))
         store.set_timeout(seconds)
         dist.init_process_group(
             backend,
-            store=dist.PrefixStore("ricorda/group", store),
+            store=PrefixStore("ricorda/group", store),
             rank=rank,
             world_size=size,
             timeout=seconds,
         )
     try:
-        yield ProcessGroup(dist.PrefixStore("ricorda/work", store), rank, size, timeout)
+        yield ProcessGroup(PrefixStore("ricorda/work", store), rank, size, timeout)
     finally:
         with contextlib.suppress(RuntimeError):  # what is lost cannot be left in good order
             dist.destroy_process_group()
@@ -76,7 +62,7 @@ def joined(timeout: float, device: str) -> Iterator[Ranks]:
 class ProcessGroup(Ranks):
     """One of several processes."""
 
-    def __init__(self, store: dist.Store, rank: int, size: int, timeout: float) -> None:
+    def __init__(self, store: Store, rank: int, size: int, timeout: float) -> None:
         self.rank, self.size = rank, size
         self.timeout = timeout
         """For how many seconds another may keep silent."""
@@ -105,7 +91,7 @@ class ProcessGroup(Ranks):
         """One all-reduce for the gradients, the loss and the word."""
         tail = flat[-WORD_NUMBERS - 1 :]
         tail.copy_(torch.tensor([nats, *self._said.numbers()]))
-        with _told_as_lost(self.timeout):
+        with self.told_as_lost():
             dist.all_reduce(flat)
         mean, *word = tail.tolist()
         self._heard = Word.from_sum(word)
@@ -113,7 +99,7 @@ class ProcessGroup(Ranks):
 
     def sum(self, numbers: Tensor) -> Tensor:
         """Add them up by an all-reduce."""
-        with _told_as_lost(self.timeout):
+        with self.told_as_lost():
             dist.all_reduce(numbers)
         return numbers
 
@@ -123,7 +109,7 @@ class ProcessGroup(Ranks):
         padded = rows.new_zeros(most, *rows.shape[1:])
         padded[: share.count] = rows
         parts = [torch.empty_like(padded) for _ in range(self.size)]
-        with _told_as_lost(self.timeout):
+        with self.told_as_lost():
             dist.all_gather([_bytes(part) for part in parts], _bytes(padded))
         counts = [
             share.of * (rank + 1) // self.size - share.of * rank // self.size
@@ -146,16 +132,30 @@ class ProcessGroup(Ranks):
             }
         for tensor in tensors.values():
             if tensor.numel():
-                with _told_as_lost(self.timeout):
+                with self.told_as_lost():
                     dist.broadcast(_bytes(tensor), 0)
         return tensors
 
+    def told_as_lost(self) -> contextlib.AbstractContextManager[None]:
+        """Within, PyTorch's errors about other processes are ProcessLost."""
+        return _told_as_lost(self.timeout)
+
     def first_does(self, work: Callable[[], Any]) -> Any:
-        """Have rank 0 work, beating, while the others look for its result in the store."""
+        """Have rank 0 work, and show that it is alive, while the others look for its result."""
+        return self._have_done(work, "all", is_mine=self.is_first)
+
+    def first_of_machine_does(self, work: Callable[[], Any]) -> Any:
+        """The same for the processes of one machine."""
+        machine, local_rank = os.environ.get("GROUP_RANK", "0"), os.environ.get("LOCAL_RANK")
+        is_mine = self.is_first if local_rank is None else local_rank == "0"
+        return self._have_done(work, machine, is_mine=is_mine)
+
+    def _have_done(self, work: Callable[[], Any], whom: str, *, is_mine: bool) -> Any:
+        """Have one work and the others wait."""
         self._works += 1
-        key = f"{self._works}"
-        with _told_as_lost(self.timeout):
-            if not self.is_first:
+        key = f"{self._works}/{whom}"
+        with self.told_as_lost():
+            if not is_mine:
                 return _result(self._await(key))
             with self._beating(key):
                 try:
@@ -168,7 +168,7 @@ class ProcessGroup(Ranks):
             return result
 
     def _await(self, key: str) -> Any:
-        """What rank 0 put into the store, as long as it beats."""
+        """What the one who works put into the store, as long as it is alive."""
         beat, since = b"", time.monotonic()
         while not self._store.check([key]):
             time.sleep(POLL)
@@ -178,7 +178,7 @@ class ProcessGroup(Ranks):
             if now != beat:
                 beat, since = now, time.monotonic()
             elif time.monotonic() - since > self.timeout:
-                raise ProcessLost(lost(self.timeout, "the first process keeps silent"))
+                raise ProcessLost(lost(self.timeout, "one that works for all keeps silent"))
         return json.loads(self._store.get(key))
 
     @contextlib.contextmanager

@@ -5,6 +5,7 @@ do what it tells, so that all take the same steps. `Ranks` itself is one process
 nothing is exchanged; `process_group.ProcessGroup` is one of several.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -118,12 +119,20 @@ class Ranks:
         assert tensors is not None
         return tensors
 
+    def told_as_lost(self) -> contextlib.AbstractContextManager[None]:
+        """Within, PyTorch's errors about other processes are ProcessLost."""
+        return contextlib.nullcontext()
+
     def first_does(self, work: Callable[[], Any]) -> Any:
         """Have the first do something, however long it takes, and tell all what came of it.
 
         The result is made of what JSON has. An error of ricorda's is raised in all; one that was
         raised elsewhere has an attribute `told`. Raises ProcessLost where the first is gone.
         """
+        return work()
+
+    def first_of_machine_does(self, work: Callable[[], Any]) -> Any:
+        """The same for each machine: its first process works, and tells those beside it."""
         return work()
 
 
