@@ -41,6 +41,7 @@ TORCH_MAY_BE_IMPORTED_BY = (
     "models/cells/",
     "models/dropout.py",
     "models/language_model.py",
+    "models/output_loss.py",
     "training/",
 )
 

@@ -21,6 +21,7 @@ from ricorda.errors import RicordaError, TrainingError
 from ricorda.training.device import cores
 from ricorda.training.worker import OUTCOME, REQUEST
 
+LAUNCHER = "torch.distributed.elastic"
 WORKER = "ricorda.training.worker"
 
 
@@ -101,10 +102,12 @@ def _environment(processes: int) -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the launcher's own messages, which ricorda's take the place of."""
-    logger = logging.getLogger("torch.distributed.elastic")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(LAUNCHER)]
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

@@ -8,8 +8,10 @@ torchrun offers: there the first may take its time, as long as it shows that it 
 import contextlib
 import json
 import os
+import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -25,6 +27,7 @@ from ricorda.errors import ConfigurationError, ProcessLost, RicordaError
 from ricorda.training.ranks import WORD_NUMBERS, Ranks, Share, Word
 
 BEAT = 0.5  # seconds between signs of life while the first works
+MEETING_SECONDS = 300.0  # in which all processes must have started
 POLL = 0.005  # seconds between looks for what the first did
 
 LOST = ("Connection", "connection", "gloo", "Gloo", "NCCL", "Timed out", "timed out", "Broken pipe")
@@ -45,18 +48,57 @@ def joined(timeout: float, device: str) -> Iterator[Ranks]:
     with _told_as_lost(timeout):
         store, rank, size = next(rendezvous("env://", timeout=seconds))
         store.set_timeout(seconds)
+        store = PrefixStore(f"ricorda/{_meet(store, rank, size)}", store)
         dist.init_process_group(
             backend,
-            store=PrefixStore("ricorda/group", store),
+            store=PrefixStore("group", store),
             rank=rank,
             world_size=size,
             timeout=seconds,
         )
     try:
-        yield ProcessGroup(PrefixStore("ricorda/work", store), rank, size, timeout)
+        yield ProcessGroup(PrefixStore("work", store), rank, size, timeout)
     finally:
         with contextlib.suppress(RuntimeError):  # what is lost cannot be left in good order
             dist.destroy_process_group()
+
+
+def _meet(store: Store, rank: int, size: int) -> str:
+    """Agree on a new name with the processes that are there now.
+
+    The store outlives processes that are started again, and holds what those before them left. So
+    each says hello by a name of its own, and the first answers every hello, old ones too, with the
+    name of the meeting; it is on once all have taken that very name.
+    """
+    store = PrefixStore("ricorda/meeting", store)
+    own = uuid.uuid4().hex
+    deadline = time.monotonic() + MEETING_SECONDS
+    store.set(f"hello/{rank}", own)
+    taken = ""
+    while not (taken and store.check([f"on/{taken}"])):
+        if rank == 0:
+            taken = own
+            _answer(store, own, size)
+        elif store.check([f"answer/{own}"]):
+            taken = store.get(f"answer/{own}").decode()
+            store.set(f"taken/{taken}/{rank}", "")
+        if time.monotonic() > deadline:
+            raise ProcessLost(
+                f"expected {size} processes to come together within {MEETING_SECONDS:g} s, but "
+                "some did not: see that all were started, and that the machines reach each other"
+            )
+        time.sleep(POLL)
+    return taken
+
+
+def _answer(store: Store, meeting: str, size: int) -> None:
+    """Answer every hello, and open the meeting once all have taken its name."""
+    others = range(1, size)
+    for rank in others:
+        if store.check([f"hello/{rank}"]):
+            store.set(f"answer/{store.get(f'hello/{rank}').decode()}", meeting)
+    if all(store.check([f"taken/{meeting}/{rank}"]) for rank in others):
+        store.set(f"on/{meeting}", "")
 
 
 class ProcessGroup(Ranks):
@@ -225,12 +267,18 @@ def _told_as_lost(timeout: float) -> Iterator[None]:
     except RuntimeError as error:
         if not is_about_others(error):
             raise
-        raise ProcessLost(lost(timeout, str(error).splitlines()[0])) from error
+        raise ProcessLost(lost(timeout, _in_brief(str(error)))) from error
 
 
 def is_about_others(error: RuntimeError) -> bool:
     """Whether an error of PyTorch's tells that another process is gone or silent."""
     return isinstance(error, dist.DistError) or any(word in str(error) for word in LOST)
+
+
+def _in_brief(message: str) -> str:
+    """An error of gloo's or NCCL's without the places in its sources and its advice."""
+    first = (message.splitlines() or [""])[0]
+    return re.sub(r"\[\S*\.(cc|cpp|h):\d+\] ", "", first).split(". ")[0].strip()
 
 
 def lost(timeout: float, why: str) -> str:
