@@ -5,6 +5,7 @@ with 1 where another process was lost.
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,8 +27,8 @@ def main(folder: Path) -> int:
     try:
         run = learn(*request["arguments"], quiet=request["quiet"], **request["options"])
     except ProcessLost as error:
-        print(f"ricorda: {error}", file=sys.stderr)
-        return 1
+        print(f"ricorda: {error}", file=sys.stderr, flush=True)
+        os._exit(1)  # PyTorch's threads for the lost one cannot be ended in good order
     except RicordaError as error:
         if not error.told:
             _tell(folder, {"error": type(error).__name__, "message": str(error)})
