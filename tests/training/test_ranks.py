@@ -220,5 +220,3 @@ def test_shares_are_all_streams_and_words_add_up() -> None:
     total = [a + b for a, b in zip(first.numbers(), second.numbers(), strict=True)]
     assert Word.from_sum(total) == Word(int(SIGNALS[1]), spent=True, save=True)
     assert Word.from_sum(Word().numbers()) == Word()
-
-
