@@ -1,4 +1,4 @@
-"""The loss by portions of rows is the loss of all rows at once, with gradients and bounded memory."""
+"""The loss by portions of rows is that of all rows at once, with gradients and bounded memory."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Real processes: started, compared with one, killed, stopped. Few, since each start takes seconds."""
+"""Real processes: started, compared with one, killed, stopped. Few: each start takes seconds."""
 
 import json
 import os

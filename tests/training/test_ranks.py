@@ -1,4 +1,4 @@
-"""Several ranks learn what one does; what is said to one is heard by all. Here ranks are threads."""
+"""Several ranks learn what one does; what is said to one all hear. Here ranks are threads."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A step that several learners share, each with some of the streams, is the step of one with all."""
+"""A step that several learners share, each some of the streams, is the step of one with all."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
