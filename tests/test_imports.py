@@ -36,6 +36,7 @@ BELOW: dict[str, set[str]] = {
 ON_TOP = {"__init__", "__main__", "bench", "cli"}
 
 TORCH_MAY_BE_IMPORTED_BY = (
+    "bench/scale_gpu.py",
     "bench/train_",
     "bench/tutorial_program.py",
     "models/cells/",
