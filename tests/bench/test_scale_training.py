@@ -11,12 +11,12 @@ from ricorda.bench import scale_gpu, scale_plot, scale_training
 from ricorda.bench.timing import Ratio
 from ricorda.engine import kernels_are_built
 from ricorda.errors import ConfigurationError
-from ricorda.training import speed
 
 
 @pytest.fixture(autouse=True)
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "SECONDS", 0.01)
+    for module in (scale_training, scale_gpu):
+        monkeypatch.setattr(module, "SECONDS", 0.01)
 
 
 def test_speeds_over_each_size_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:

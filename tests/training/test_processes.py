@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch.distributed
 
+import ricorda
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training.lock import RunLock
 
@@ -24,6 +25,7 @@ SMALL = [
     *("--hidden-size", "12", "--embedding-size", "5", "--batch-size", "4", "--window", "16"),
     *("--threads", "1", "--precision", "float32", "--dropout", "0.2", "--seed", "3", "--quiet"),
 ]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(ricorda.__file__).parents[1])}
 LONGEST = 90  # seconds that anything here may take
 
 
@@ -35,7 +37,7 @@ def place(tmp_path: Path) -> Path:
 
 def started(place: Path, *arguments: str, by: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """Start `ricorda`, or a launcher that starts it."""
-    environment = os.environ | {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "3"}
+    environment = ENVIRONMENT | {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "3"}
     return subprocess.Popen(
         [sys.executable, "-m", *by, "ricorda", *arguments],
         cwd=place,
@@ -103,6 +105,7 @@ def test_a_killed_rank_is_started_again_and_the_run_ends_as_if_nothing_was(place
     undisturbed = subprocess.run(
         [sys.executable, "-m", "ricorda", *options, "--out", "whole", "--json"],
         cwd=place,
+        env=ENVIRONMENT,
         input=TEXT,
         capture_output=True,
         text=True,

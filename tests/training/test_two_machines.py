@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 import torch.distributed
-from tests.training.test_processes import LONGEST, SMALL, TEXT, at_step, curve, ended, run
+from tests.training.test_processes import (
+    ENVIRONMENT,
+    LONGEST,
+    SMALL,
+    TEXT,
+    at_step,
+    curve,
+    ended,
+    run,
+)
 
 NAMES = ("ricorda-first", "ricorda-second")
 ADDRESSES = ("10.83.71.1", "10.83.71.2")
@@ -79,7 +88,7 @@ def start(machines: Machines, *options: str) -> list[subprocess.Popen[str]]:
                 *("-m", "ricorda", "train", "bottles.txt", *SMALL, "--out", "together", *options),
             ],
             cwd=folder,
-            env=os.environ | {"GLOO_SOCKET_IFNAME": link},
+            env=ENVIRONMENT | {"GLOO_SOCKET_IFNAME": link},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -24,6 +24,7 @@ from ricorda.training.speed import measure_speed
 
 HIDDEN_SIZES = (256, 512, 1024, 2048)
 VOCABULARY = 65
+SECONDS = 2.0  # of each measurement of a speed
 SYMBOLS = 1_000_000
 PRODUCT = 4096  # rows and columns of the product that the peak is measured by
 PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
@@ -102,7 +103,9 @@ def speed(
     configuration = choose(
         options, training_size=SYMBOLS, vocabulary_size=VOCABULARY, machine=machine
     )
-    speeds = sorted(batch_size * window * measure_speed(configuration) for _ in range(turns))
+    speeds = sorted(
+        batch_size * window * measure_speed(configuration, seconds=SECONDS) for _ in range(turns)
+    )
     middle = speeds[len(speeds) // 2]
     return Result(
         f"training on {device}, lstm {hidden_size}, {precision}: characters a second",

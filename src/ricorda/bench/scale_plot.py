@@ -56,11 +56,12 @@ def plot(points: list[Point], across: str, upwards: str) -> str:
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>',
         f'<path d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in places)}"/>',
     ]
+    below = HEIGHT - BOTTOM + 20
     for (x, y), (value, figure) in zip(places, points, strict=True):
         shapes += [
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
             f'<text x="{x:.1f}" y="{y - 10:.1f}" text-anchor="middle">{_short(figure)}</text>',
-            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{value:,.0f}</text>',
+            f'<text x="{x:.1f}" y="{below}" text-anchor="middle">{value:,.0f}</text>',
         ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '

@@ -27,6 +27,7 @@ WINDOWS = (16, 32, 64, 128, 256)
 BASE = {"hidden_size": 256, "batch_size": 32, "window": 64}
 MEMORY_HIDDEN_SIZES = (128, 256, 512, 1024, 2048)
 VOCABULARIES = (100, 1000, 5000, 20_000)
+SECONDS = 1.5  # of each measurement of a speed
 SYMBOLS = 1_000_000  # of generated text
 STEPS = 200  # of each run where processes are compared
 WANTED_SPEED = 0.9
@@ -135,7 +136,7 @@ def _speed(name: str, sizes: dict[str, int], turns: int) -> Result:
         options, training_size=SYMBOLS, vocabulary_size=100, machine=this_machine(options)
     )
     symbols = configuration.batch_size * configuration.window
-    speeds = [symbols * measure_speed(configuration) for _ in range(turns)]
+    speeds = [symbols * measure_speed(configuration, seconds=SECONDS) for _ in range(turns)]
     model: ModelConfiguration = configuration.model
     return Result(
         f"training, {name.replace('_', ' ')} {sizes[name]}: characters a second",
