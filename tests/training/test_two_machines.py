@@ -58,15 +58,9 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
             (folder / "bottles.txt").write_text(TEXT)
             ip("netns", "add", name)
             ip("-n", name, "link", "set", "lo", "up")
-        ip("link", "add", LINKS[0], "netns", NAMES[0], "type", "veth")
-        links = subprocess.run(
-            ["ip", "-n", NAMES[0], "-o", "link", "show", "type", "veth"],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.split()
-        peer = links[1].rstrip(":").partition("@")[2]
-        ip("-n", NAMES[0], "link", "set", peer, "netns", NAMES[1], "name", LINKS[1])
+        ip("link", "add", LINKS[0], "type", "veth", "peer", "name", LINKS[1])
+        for name, link in zip(NAMES, LINKS, strict=True):
+            ip("link", "set", link, "netns", name)
         for name, link, address in zip(NAMES, LINKS, ADDRESSES, strict=True):
             ip("-n", name, "address", "add", f"{address}/24", "dev", link)
             ip("-n", name, "link", "set", link, "up")
