@@ -26,6 +26,7 @@ SMALL = [
     *("--threads", "1", "--precision", "float32", "--dropout", "0.2", "--seed", "3", "--quiet"),
 ]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(ricorda.__file__).parents[1])}
+LONG = pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="make processes")
 LONGEST = 90  # seconds that anything here may take
 
 
@@ -138,7 +139,7 @@ def test_a_killed_rank_is_started_again_and_the_run_ends_as_if_nothing_was(place
     assert not list((place / "killed").glob(".*.partial"))
 
 
-@pytest.mark.parametrize("whom", ["a rank", "the launcher"])
+@pytest.mark.parametrize("whom", ["a rank", pytest.param("the launcher", marks=LONG)])
 def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
     options = ["train", "bottles.txt", *SMALL, "--steps", "100000", "--processes", "2"]
     process = started(place, *options, "--out", "stopped", "--json")
@@ -155,6 +156,7 @@ def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
         assert err.count("\n") == 0, err
 
 
+@LONG
 def test_a_rank_that_hangs_ends_the_run_within_the_time_that_is_stated(place: Path) -> None:
     options = ["train", "bottles.txt", *SMALL, "--steps", "100000", "--processes", "2"]
     options += ["--collective-timeout", "2", "--max-restarts", "0"]

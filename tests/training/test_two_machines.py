@@ -78,6 +78,7 @@ def start(machines: Machines, *options: str) -> list[subprocess.Popen[str]]:
                 *("ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run"),
                 *("--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "0"),
                 *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{ADDRESSES[0]}:29471"),
+                *("--rdzv-conf", f"is_host={int(address == ADDRESSES[0])}"),
                 *("--rdzv-id", "two-machines", "--local-addr", address),
                 *("-m", "ricorda", "train", "bottles.txt", *SMALL, "--out", "together", *options),
             ],
@@ -102,6 +103,7 @@ def writer(machines: Machines) -> Path:
     raise AssertionError("no run has begun")
 
 
+@LONG
 def test_two_machines_learn_what_one_does(machines: Machines) -> None:
     processes = start(machines, "--steps", "30", "--json")
     results = [ended(process) for process in processes]
@@ -114,6 +116,7 @@ def test_two_machines_learn_what_one_does(machines: Machines) -> None:
     assert json.loads(told[0])["validation"] == pytest.approx(alone["validation"], rel=1e-4)
 
 
+@LONG
 def test_a_machine_that_is_cut_off_ends_the_run_and_the_checkpoint_is_good(
     machines: Machines,
 ) -> None:
