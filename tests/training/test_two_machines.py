@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch.distributed
-from tests.training.test_processes import (
+from tests.training.test_processes import ENVIRONMENT, LONG, LONGEST, SMALL, TEXT, at_step, curve, ended, run
     ENVIRONMENT,
     LONGEST,
     SMALL,
