@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch.distributed
-from tests.training.test_processes import ENVIRONMENT, LONG, LONGEST, SMALL, TEXT, at_step, curve, ended, run
+from tests.training.test_processes import (
     ENVIRONMENT,
+    LONG,
     LONGEST,
     SMALL,
     TEXT,
