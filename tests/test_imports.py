@@ -25,7 +25,7 @@ BELOW: dict[str, set[str]] = {
     "validation": {"errors"},
     "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},
-    "insight": {"engine", "errors", "models", "pages", "text"},
+    "insight": {"engine", "errors", "extras", "lazy", "models", "pages", "text"},
     "training": {
         *("_kernels", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
         *("runs", "text", "validation"),
@@ -39,6 +39,7 @@ TORCH_MAY_BE_IMPORTED_BY = (
     "bench/scale_gpu.py",
     "bench/train_",
     "bench/tutorial_program.py",
+    "insight/gradient.py",
     "models/cells/",
     "models/dropout.py",
     "models/language_model.py",
@@ -195,6 +196,11 @@ WITHOUT_TORCH = [
     ["evaluate", "runs/tiny", "my.txt"],
     ["score", "runs/tiny", "my.txt"],
     ["score", "runs/tiny", "my.txt", "--html", "page.html"],
+    ["units", "runs/tiny", "my.txt"],
+    ["step", "runs/tiny", "my.txt"],
+    ["influence", "runs/tiny", "my.txt"],
+    ["clamp", "runs/tiny", "0"],
+    ["memorised", "runs/tiny", "my.txt", "--length", "20"],
     ["info"],
     ["info", "runs/tiny/model.safetensors"],
     ["runs"],
@@ -246,3 +252,15 @@ def test_without_torch_training_says_what_to_install(
         "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[train]'\n"
     )
     assert [entry.name for entry in (place / "runs").iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("way", MISSING)
+def test_without_torch_gradients_say_what_to_install(way: str, place: Path) -> None:
+    words = ["influence", "runs/tiny", "my.txt", "--gradient", "norm"]
+    done = run(MISSING[way] + RUN, *words, cwd=place)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "ricorda: influence by gradients needs PyTorch, which is not installed: "
+        "pip install 'ricorda[train]'\n"
+    )

@@ -7,8 +7,10 @@ import sys
 from ricorda.errors import MissingExtra
 
 
-def require_torch() -> None:
+def require_torch(purpose: str = "training needs") -> None:
     """See that PyTorch is there, before it is imported, and make its threads good neighbours.
+
+    `purpose` begins the message that says what it is for.
 
     Where another process wants a core, OpenMP's threads by default spin at their barriers until it
     is free, which slows training many times. A short spin before they sleep costs nothing on a
@@ -20,6 +22,6 @@ def require_torch() -> None:
         return
     if "torch" in sys.modules or importlib.util.find_spec("torch") is None:
         raise MissingExtra(
-            "training needs PyTorch, which is not installed: pip install 'ricorda[train]'"
+            f"{purpose} PyTorch, which is not installed: pip install 'ricorda[train]'"
         )
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
