@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ricorda.bench import scale_gpu, scale_plot, scale_training
+from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
 from ricorda.engine import kernels_are_built
 from ricorda.errors import ConfigurationError
@@ -90,7 +91,7 @@ def test_a_share_of_the_peak_is_measured() -> None:
 
 def test_plots_show_every_point(tmp_path: Path) -> None:
     results = [
-        scale_training.Result(
+        Result(
             f"training, hidden size {size}: characters a second",
             "",
             Ratio(speed, speed, speed),

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ricorda.models import output_loss
 from ricorda.models.output_loss import mean_nats, nats_of_each
 
 CASES = [(2, 5, 3, 7), (1, 1, 1, 2), (3, 8, 16, 40)]  # B, T, H, V
@@ -62,7 +61,7 @@ def test_no_more_logits_are_held_than_allowed(monkeypatch: pytest.MonkeyPatch) -
         rows.append(inputs.shape[:-1].numel())
         return linear(inputs, *rest)
 
-    monkeypatch.setattr(output_loss.F, "linear", watched)
+    monkeypatch.setattr(F, "linear", watched)
     mean_nats(output, hidden, targets, most_logits=500).backward()
     assert sum(rows) == 64
     assert max(rows) == 10

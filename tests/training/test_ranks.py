@@ -15,10 +15,12 @@ from ricorda.runs import RunFolder, read_rows
 from ricorda.training import run as training_run
 from ricorda.training.fused import applies_to
 from ricorda.training.interruption import SIGNALS
+from ricorda.training.loop import Loop
 from ricorda.training.options import TrainingOptions
 from ricorda.training.planner import Machine
 from ricorda.training.progress import Silent
 from ricorda.training.ranks import ALONE, Ranks, Word
+from ricorda.training.resumption import given_budget
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
@@ -70,7 +72,7 @@ def learn(size: int, text: Path, out: str, **options: Any) -> list[ricorda.Run]:
 def go_on(size: int, folder: str, *, steps: int | None = None) -> tuple[ricorda.Run, list[str]]:
     """Resume in several threads."""
     told = Told()
-    changes = training_run._Changes(budget=training_run.given_budget(None, None, steps))
+    changes = training_run._Changes(budget=given_budget(None, None, steps))
     runs = in_threads(
         size,
         lambda ranks: training_run._resume(
@@ -113,7 +115,8 @@ def test_ranks_learn_what_one_learns(text: Path, size: int) -> None:
         for (step, nats), (its_step, its_nats) in zip(
             curve("one", event), curve("several", event), strict=True
         ):
-            assert (step, nats) == (its_step, pytest.approx(its_nats, rel=1e-4))
+            assert step == its_step
+            assert nats == pytest.approx(its_nats, rel=1e-4)
     assert first.metrics["validation"] == pytest.approx(alone.metrics["validation"], rel=1e-4)
     assert first.metrics["best_step"] == alone.metrics["best_step"]
     assert json.loads(Path("several/config.json").read_text())["training"]["processes"] == size
@@ -158,7 +161,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
 
 def _interrupt_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -> None:
     """Have one rank get a signal to stop."""
-    loop = training_run.Loop
+    loop = Loop
     report = loop._report
 
     def after(self: Any, rate: float) -> None:
@@ -172,8 +175,9 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -
 def test_numbers_that_go_wrong_in_one_lead_all_back(
     text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = training_run.Loop
-    take, poisoned = loop._step, []
+    loop = Loop
+    take = loop._step
+    poisoned: list[bool] = []
 
     def step(self: Any) -> None:
         if self.ranks.rank == 1 and self.progress.step == 23 and not poisoned:

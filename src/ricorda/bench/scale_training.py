@@ -24,7 +24,7 @@ from ricorda.runs import RunFolder, read_rows
 HIDDEN_SIZES = (64, 128, 256, 512, 1024)
 BATCH_SIZES = (8, 16, 32, 64, 128)
 WINDOWS = (16, 32, 64, 128, 256)
-BASE = {"hidden_size": 256, "batch_size": 32, "window": 64}
+BASE: dict[str, int] = {"hidden_size": 256, "batch_size": 32, "window": 64}
 MEMORY_HIDDEN_SIZES = (128, 256, 512, 1024, 2048)
 VOCABULARIES = (100, 1000, 5000, 20_000)
 SECONDS = 1.5  # of each measurement of a speed
@@ -125,7 +125,7 @@ def generated_text(vocabulary: int, symbols: int, seed: int = 1) -> str:
     return "".join(map(chr, 0x4E00 + drawn))
 
 
-def _speed(name: str, sizes: dict[str, int], turns: int) -> Result:
+def _speed(name: str, sizes: dict[str, Any], turns: int) -> Result:
     """Real steps of a network on random symbols."""
     from ricorda.training import TrainingOptions, choose
     from ricorda.training.device import this_machine
@@ -196,7 +196,8 @@ def _pace(rows: list[dict[str, Any]]) -> float:
 
 def _apart(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> float:
     """How far two loss curves are apart at most, as a share of the loss."""
-    return max(
+    apart: float = max(
         abs(mine["nats_per_character"] / its["nats_per_character"] - 1)
         for mine, its in zip(ours, theirs, strict=True)
     )
+    return apart
