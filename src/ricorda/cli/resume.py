@@ -10,7 +10,7 @@ from ricorda.cli.options import options_from
 from ricorda.cli.train import report_run
 from ricorda.training.options import TrainingOptions
 
-OPTIONS = ["minutes", "epochs", "steps"]  # the budget
+OPTIONS = ["minutes", "epochs", "steps", "cache"]
 OPTIONS += ["device", "threads", "processes", "max_restarts", "collective_timeout"]
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +15,8 @@ from ricorda.engine import Figures, Model, load
 from ricorda.errors import ConfigurationError, RunError, TextError, TrainingError
 from ricorda.models import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder, ended, find_run, new_run_folder, read_rows
-from ricorda.text import WindowStream
-from ricorda.text.sources import STANDARD_INPUT
+from ricorda.text import Source, WindowStream, cache_for
+from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.device import computing_with, cores, this_machine
@@ -41,6 +41,7 @@ from ricorda.training.pace import Pace
 from ricorda.training.planner import Machine
 from ricorda.training.progress import Reporter, Silent, clock, in_nats_and_bits, reporter_for
 from ricorda.training.ranks import Ranks
+from ricorda.training.reading_progress import showing
 from ricorda.training.record import (
     RunRecord,
     TextRecord,
@@ -65,6 +66,9 @@ from ricorda.training.shared_material import share_material
 from ricorda.training.shared_safekeeping import SharedSafekeeping
 from ricorda.training.started import ranks, started_together
 from ricorda.validation import validated
+
+MOST_NAMES = 1000
+"""Files of a text that config.json names one by one."""
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
 
@@ -118,6 +122,8 @@ class _Beginning:
     machine: Machine
     report: Reporter
     ranks: Ranks
+    _sources: Sequence[Source] = ()
+    _names: list[str] = field(default_factory=list)
 
     def train(self) -> Run:
         """Begin a run, or go on with that of the same job if it was started again."""
@@ -126,7 +132,8 @@ class _Beginning:
             folder = RunFolder(Path(path))
             if not is_new:
                 stack.close()
-                return _resume(folder, _Changes(), self.given.threads, self.report, self.ranks)
+                changes = _Changes(cache=self.given.cache)
+                return _resume(folder, changes, self.given.threads, self.report, self.ranks)
             material = share_material(
                 self.ranks, folder.path, lambda place: self._read(names, place)
             )
@@ -151,9 +158,8 @@ class _Beginning:
         remove_leftovers(folder.path)
         stack.callback(_remove_unless_begun, folder)
         self._sources = keep_passing(sources, folder.path)
-        if self._sources == sources:
-            return str(folder.path), self.texts, True
-        return str(folder.path), [str(source.path) for source in self._sources], True
+        self._names = _names_of(self.texts, sources, self._sources)
+        return str(folder.path), self._names, True
 
     def _is_the_same(self, folder: RunFolder) -> bool:
         """Whether a run of this job learns these texts, and goes on or was begun just now."""
@@ -163,20 +169,27 @@ class _Beginning:
                 return False
         except RunError:
             return False
-        texts = [str(Path(text).absolute()) for text in self.texts if text != STANDARD_INPUT]
-        return len(texts) < len(self.texts) or set(texts) <= set(record.text.texts)
+        learned = Path(record.text.texts[0])
+        return STANDARD_INPUT in self.texts or any(
+            place in (learned, *learned.parents) or learned.match(str(place))
+            for place in (Path(text).absolute() for text in self.texts)
+        )
 
     def _read(self, names: list[str], place: Path) -> Material:
         """Read the texts; on other machines than the first, those of the same names."""
-        if self.ranks.is_first:
-            return read_material(self._sources, place, self.given, self.report.say)
-        sources = locate(names, self.given, self.report.say)
-        return read_material(sources, place, self.given, self.report.say)
+        sources = self._sources
+        if not self.ranks.is_first:
+            sources = locate(names, self.given, self.report.say)
+        cache = cache_for(self.given.cache)
+        with showing(self.report) as progress:
+            return read_material(
+                sources, place, self.given, self.report.say, cache=cache, progress=progress
+            )
 
     def _record(self, folder: RunFolder, material: Material) -> RunRecord:
         """Settle how to learn, and write it down."""
         configuration = settle(self.given, material, self.machine)
-        record = new_record(_text_record(material, self.given), configuration)
+        record = new_record(_text_record(self._names, material, self.given), configuration)
         write_record(folder, record)
         return record
 
@@ -189,6 +202,7 @@ def resume(
     minutes: float | None = None,
     epochs: float | None = None,
     steps: int | None = None,
+    cache: str | None = None,
     reporter: Reporter | None = None,
     quiet: bool = False,
     **options: Any,
@@ -197,8 +211,8 @@ def resume(
 
     text, validation: where the text lies now, if it was moved. minutes, epochs, steps: another
     budget, which counts from the run's beginning; the learning rate goes on as if it had been
-    given then. Further options: device, threads and processes, where they are to be others than
-    the run's; max_restarts and collective_timeout as in `train`. Raises RunError if the run has
+    given then. cache: as in training. Further options: device, threads and processes, where they
+    are to be others than the run's; max_restarts and collective_timeout as in `train`. Raises RunError if the run has
     ended (and no budget is given), has no checkpoint, is being trained, or its text has changed;
     ConfigurationError for a budget that is spent.
     """
@@ -207,14 +221,16 @@ def resume(
         raise ConfigurationError(f"expected an option of resume, got {min(unknown)}: leave it out")
     given = validated(TrainingOptions, **options)
     place = find_run(None if folder is None else Path(folder))
-    changes = _Changes(text, validation, given_budget(minutes, epochs, steps), given.device)
+    budget = given_budget(minutes, epochs, steps)
+    changes = _Changes(text, validation, budget, given.device, cache)
+    cache_for(cache)  # a wrong folder is told at once
     report = reporter or reporter_for(quiet=quiet)
     if not started_together():
         processes = given.processes or _processes_of(place, report)
         if processes > 1:
             settled: dict[str, Any] = {"threads": given.threads, "device": given.device}
             settled |= {"minutes": minutes, "epochs": epochs, "steps": steps}
-            settled |= {"collective_timeout": given.collective_timeout}
+            settled |= {"collective_timeout": given.collective_timeout, "cache": cache}
             texts = [text] if isinstance(text, str | Path) else text
             settled |= {
                 "text": None if texts is None else [str(each) for each in texts],
@@ -236,6 +252,7 @@ class _Changes:
     validation: str | Path | None = None
     budget: Budget | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    cache: str | None = None
 
 
 def _resume(
@@ -267,9 +284,18 @@ def _resume(
         if told is None:
             return Run(place.path, group.first_does(lambda: _figures_of(place)), rank=group.rank)
         record = record_from_json(told)
-        material = share_material(
-            group, place.path, lambda folder: read_material_again(record.text, folder)
-        )
+
+        def read(folder: Path) -> Material:
+            with showing(report) as progress:
+                return read_material_again(
+                    record.text,
+                    folder,
+                    report.say,
+                    cache=cache_for(changes.cache),
+                    progress=progress,
+                )
+
+        material = share_material(group, place.path, read)
         return _learn(place, record, material, report, group, resumed=True)
 
 
@@ -375,17 +401,47 @@ def _remove_unless_begun(folder: RunFolder) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _text_record(material: Material, options: TrainingOptions) -> TextRecord:
+def _names_of(
+    texts: Sequence[str | Path], sources: Sequence[Source], kept: Sequence[Source]
+) -> list[str]:
+    """What the run is to read again: each file, or where there are many, what named them.
+
+    What was piped in is then the file that keeps it.
+    """
+    if len(kept) <= MOST_NAMES:
+        return [_absolute(source.path or source.name) for source in kept]
+    pairs = () if kept is sources else zip(sources, kept, strict=True)
+    copies = {str(old.path or "-"): new.path for old, new in pairs if old != new}
+    return [_absolute(copies.get(str(text)) or text) for text in texts]
+
+
+def _absolute(name: Path | str) -> str:
+    """A file's whole name; one that is not Unicode as it is displayed."""
+    path = str(Path(name).absolute())
+    return path if path.isascii() or _is_unicode(path) else displayed(path)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text_record(names: list[str], material: Material, options: TrainingOptions) -> TextRecord:
     """What config.json says of the text."""
     validation = options.validation
     judging = material.validation_text
     return TextRecord(
-        texts=[str(Path(name).absolute()) for name in material.text.sources],
+        texts=names,
         validation=None if validation is None else str(validation.absolute()),
         validation_fraction=options.validation_fraction,
         vocabulary=options.vocabulary,
         encoding=options.encoding,
         newlines=options.newlines,
+        decompress=options.decompress,
+        max_decompressed=options.max_decompressed,
         digest=material.text.digest,
         bytes=material.text.bytes,
         validation_digest=None if judging is None else judging.digest,

@@ -1,5 +1,7 @@
 """One reading of the text a machine: the processes beside the reader map what it encoded."""
 
+import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import torch
 from ricorda.durable import PARTIAL
 from ricorda.errors import TextError
 from ricorda.text import EncodedText, Ids, Vocabulary
+from ricorda.text.resident import MappedIds, mapped
 from ricorda.training.material import Material
 from ricorda.training.ranks import Ranks
 
@@ -62,20 +65,25 @@ class _Reader:
         for path in self.folder.glob(f".ids-*{PARTIAL}") if self.told is not None else ():
             path.unlink()
 
-    def _described(self, text: EncodedText, name: str) -> dict[str, Any]:
-        """A text without its ids, which go into a file."""
+    def _file_of(self, ids: Ids, name: str) -> str:
+        """Where the others can open the ids: the file that is mapped here, else a copy."""
+        if isinstance(ids, MappedIds) and ids.descriptor is not None and sys.platform == "linux":
+            return f"/proc/{os.getpid()}/fd/{ids.descriptor}"
         path = self.folder.absolute() / f".ids-{name}{PARTIAL}"
         with path.open("wb") as file:
-            for first in range(0, len(text.ids), BLOCK):
-                file.write(np.ascontiguousarray(text.ids[first : first + BLOCK]).data)
+            for first in range(0, len(ids), BLOCK):
+                file.write(np.ascontiguousarray(ids[first : first + BLOCK]).data)
+        return str(path)
+
+    def _described(self, text: EncodedText, name: str) -> dict[str, Any]:
+        """A text without its ids, which go into a file."""
         return {
-            "ids": str(path),
+            "ids": self._file_of(text.ids, name),
             "type": text.ids.dtype.str,
             "vocabulary": text.vocabulary.to_json(),
             "characters": text.characters,
             "bytes": text.bytes,
             "digest": text.digest,
-            "sources": text.sources,
             "skipped": text.skipped,
         }
 
@@ -86,9 +94,9 @@ def _checked(reader: _Reader, first: dict[str, Any]) -> dict[str, Any]:
     for name in ("text", "judging"):
         if told[name] is not None and told[name]["digest"] != first[name]["digest"]:
             raise TextError(
-                f"expected the same text on every machine, but {', '.join(told[name]['sources'])} "
-                f"has digest {told[name]['digest'][:12]} here and {first[name]['digest'][:12]} "
-                "on the first machine: copy it there"
+                "expected the same text on every machine, but it has digest "
+                f"{told[name]['digest'][:12]} here and {first[name]['digest'][:12]} on the first "
+                "machine: copy it from there"
             )
     return told
 
@@ -105,13 +113,13 @@ def _mapped(told: dict[str, Any]) -> Material:
 
 
 def _text(told: dict[str, Any]) -> EncodedText:
-    ids: Ids = np.memmap(told["ids"], np.dtype(told["type"]), mode="r")
+    with Path(told["ids"]).open("rb") as file:
+        ids = mapped(file, np.dtype(told["type"]))
     return EncodedText(
         ids,
         vocabulary=Vocabulary.from_json(told["vocabulary"]),
         characters=told["characters"],
         bytes=told["bytes"],
         digest=told["digest"],
-        sources=tuple(told["sources"]),
         skipped=told["skipped"],
     )
