@@ -5,6 +5,7 @@
 #   make lint      every check that is not a test
 #   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
 #   make faults    the whole fault suite: kills, disks that refuse, each safeguard switched off
+#   make processes several processes: signals, hangs, two machines as network namespaces (as root)
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
@@ -17,7 +18,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyi') $(shell find kernels -type f)
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test lint sanitize faults fuzz serve-check bench clean
+.PHONY: demo test lint sanitize faults processes fuzz serve-check bench clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -47,6 +48,9 @@ sanitize: $(VENV)/.tools
 
 faults: $(VENV)/.tools
 	FAULTS=all $(RUN)/python -m pytest tests/faults
+
+processes: $(VENV)/.tools
+	FAULTS=all $(RUN)/python -m pytest tests/training/test_processes.py tests/training/test_two_machines.py
 
 FUZZ_RUNS ?= 1000000
 FUZZ_TARGETS ?= model vocabulary configuration text

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "bindings.hpp"
 #include "learning/learner.hpp"
@@ -55,6 +56,12 @@ void check_settings(const LearningSettings& settings) {
         "weight_decay must be at least 0");
   check(settings.clip_norm > 0, "clip_norm must be above 0");
   check(settings.epsilon >= 0, "epsilon must be at least 0");
+}
+
+void check_part(const LearningSettings& settings, int streams) {
+  check(settings.first_stream >= 0, "first_stream must be at least 0");
+  check(settings.all_streams == 0 || settings.first_stream <= settings.all_streams - streams,
+        "all_streams must be 0, or at least the last of the streams");
 }
 
 std::vector<Ids> ids_of(const char* name, const Symbols& symbols, std::size_t streams,
@@ -108,37 +115,38 @@ class HeldLearner {
                                   const std::optional<Input<float, 1>>& restart,
                                   float learning_rate, std::int64_t number, std::uint64_t key,
                                   float average_share, bool update) {
-    const NetworkShape& shape = learner_->shape();
-    const std::size_t streams = learner_->streams(), steps = learner_->steps();
-    check(std::isfinite(learning_rate), "learning_rate must be finite");
-    check(number >= 1, "number must be at least 1");
-    check(average_share >= 0 && average_share <= 1, "average_share must be from 0 to 1");
-    const auto input_ids = ids_of("inputs", inputs, streams, steps, shape.vocabulary_size);
-    const auto target_ids = ids_of("targets", targets, streams, steps, shape.vocabulary_size);
-    LearningStep step{input_ids.data(),
-                      target_ids.data(),
-                      nullptr,
-                      {},
-                      learning_rate,
-                      number,
-                      key,
-                      average_share,
-                      update};
-    if (restart) {
-      check_shape("restart", *restart, {streams});
-      step.restart = restart->data();
-    }
-    if (state.size() != static_cast<std::size_t>(shape.state_parts()) * shape.num_layers)
-      throw std::invalid_argument("state must have every part of every layer");
-    for (const Changed& part : state) {
-      check_shape("state", part, {streams, static_cast<std::size_t>(shape.hidden_size)});
-      step.state.push_back(part.data());
-    }
+    Prepared prepared = window(inputs, targets, state, restart, key);
+    set_update(prepared.step, learning_rate, number, average_share);
+    prepared.step.update = update;
     const nb::gil_scoped_release unlocked;
     const std::lock_guard lock(
         mutex_);  // two threads of Python may take steps, one after the other
-    const LearningResult result = learner_->step(step);
+    const LearningResult result = learner_->step(prepared.step);
     return {result.nats, result.gradient_norm};
+  }
+
+  double gradients(const Symbols& inputs, const Symbols& targets, const std::vector<Changed>& state,
+                   const std::optional<Input<float, 1>>& restart, const Changed& flat,
+                   std::uint64_t key) {
+    Prepared prepared = window(inputs, targets, state, restart, key);
+    check_flat(flat);
+    const nb::gil_scoped_release unlocked;
+    const std::lock_guard lock(mutex_);
+    const double nats = learner_->gradients(prepared.step, flat.data());
+    went_through_ = true;
+    return nats;
+  }
+
+  double apply(const std::vector<Changed>& state, const Changed& flat, float learning_rate,
+               std::int64_t number, float average_share) {
+    LearningStep step{};
+    set_state(step, state);
+    set_update(step, learning_rate, number, average_share);
+    check_flat(flat);
+    const nb::gil_scoped_release unlocked;
+    const std::lock_guard lock(mutex_);
+    check(std::exchange(went_through_, false), "apply must follow gradients");
+    return learner_->apply(step, flat.data());
   }
 
   void copy_gradient(int parameter, const Changed& gradient) const {
@@ -150,9 +158,61 @@ class HeldLearner {
   }
 
  private:
+  // A step, and the ids that it points to.
+  struct Prepared {
+    std::vector<Ids> inputs, targets;
+    LearningStep step;
+  };
+
+  Prepared window(const Symbols& inputs, const Symbols& targets, const std::vector<Changed>& state,
+                  const std::optional<Input<float, 1>>& restart, std::uint64_t key) const {
+    const NetworkShape& shape = learner_->shape();
+    const std::size_t streams = learner_->streams(), steps = learner_->steps();
+    Prepared prepared{ids_of("inputs", inputs, streams, steps, shape.vocabulary_size),
+                      ids_of("targets", targets, streams, steps, shape.vocabulary_size),
+                      {}};
+    prepared.step.inputs = prepared.inputs.data();
+    prepared.step.targets = prepared.targets.data();
+    prepared.step.key = key;
+    if (restart) {
+      check_shape("restart", *restart, {streams});
+      prepared.step.restart = restart->data();
+    }
+    set_state(prepared.step, state);
+    return prepared;
+  }
+
+  void set_state(LearningStep& step, const std::vector<Changed>& state) const {
+    const NetworkShape& shape = learner_->shape();
+    if (state.size() != static_cast<std::size_t>(shape.state_parts()) * shape.num_layers)
+      throw std::invalid_argument("state must have every part of every layer");
+    for (const Changed& part : state) {
+      check_shape("state", part,
+                  {std::size_t(learner_->streams()), std::size_t(shape.hidden_size)});
+      step.state.push_back(part.data());
+    }
+  }
+
+  static void set_update(LearningStep& step, float learning_rate, std::int64_t number,
+                         float average_share) {
+    check(std::isfinite(learning_rate), "learning_rate must be finite");
+    check(number >= 1, "number must be at least 1");
+    check(average_share >= 0 && average_share <= 1, "average_share must be from 0 to 1");
+    step.learning_rate = learning_rate;
+    step.number = number;
+    step.average_share = average_share;
+  }
+
+  void check_flat(const Changed& flat) const {
+    std::size_t count = 0;
+    for (const std::size_t size : learner_->sizes()) count += size;
+    check_shape("flat", flat, {count});
+  }
+
   std::vector<Arrays> arrays_;
   std::unique_ptr<Learner> learner_;
   std::mutex mutex_;
+  bool went_through_ = false;  // gradients were computed, and not applied yet
 };
 
 std::shared_ptr<HeldLearner> make_learner(
@@ -160,15 +220,18 @@ std::shared_ptr<HeldLearner> make_learner(
     int num_layers, int embedding_size, std::vector<HeldLearner::Arrays> parameters, int streams,
     int steps, const std::string& precision, int threads, float dropout, float input_dropout,
     float recurrent_dropout, float weight_decay, float clip_norm, float first_beta,
-    float second_beta, float epsilon, const std::string& kernels) {
+    float second_beta, float epsilon, int first_stream, int all_streams,
+    const std::string& kernels) {
   const NetworkShape shape =
       shape_of(cell, nonlinearity, vocabulary_size, hidden_size, num_layers, embedding_size);
   check_window_size(streams, steps);
   check_at_least("threads", threads, 1);
   const InstructionSet& set = choose_instruction_set(kernels);
-  const LearningSettings settings{dropout,   input_dropout, recurrent_dropout, weight_decay,
-                                  clip_norm, first_beta,    second_beta,       epsilon};
+  const LearningSettings settings{dropout,      input_dropout, recurrent_dropout, weight_decay,
+                                  clip_norm,    first_beta,    second_beta,       epsilon,
+                                  first_stream, all_streams};
   check_settings(settings);
+  check_part(settings, streams);
   return std::make_shared<HeldLearner>(shape, settings, streams, steps,
                                        learning_precision(precision, set), set, threads,
                                        std::move(parameters));
@@ -272,10 +335,15 @@ void bind_learning(nb::module_& module) {
            "streams"_a, "steps"_a, "precision"_a = "float32", "threads"_a = 1, "dropout"_a = 0.0f,
            "input_dropout"_a = 0.0f, "recurrent_dropout"_a = 0.0f, "weight_decay"_a = 0.0f,
            "clip_norm"_a = 1.0f, "first_beta"_a = 0.9f, "second_beta"_a = 0.99f,
-           "epsilon"_a = 1e-8f, "kernels"_a = "")
+           "epsilon"_a = 1e-8f, "first_stream"_a = 0, "all_streams"_a = 0, "kernels"_a = "")
       .def("step", &HeldLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(),
            "state"_a.noconvert(), "restart"_a.noconvert() = nb::none(), nb::kw_only(),
            "learning_rate"_a, "number"_a, "key"_a = 0, "average_share"_a = 0.0f, "update"_a = true)
+      .def("gradients", &HeldLearner::gradients, "inputs"_a.noconvert(), "targets"_a.noconvert(),
+           "state"_a.noconvert(), "restart"_a.noconvert().none(), "flat"_a.noconvert(),
+           nb::kw_only(), "key"_a = 0)
+      .def("apply", &HeldLearner::apply, "state"_a.noconvert(), "flat"_a.noconvert(), nb::kw_only(),
+           "learning_rate"_a, "number"_a, "average_share"_a = 0.0f)
       .def("copy_gradient", &HeldLearner::copy_gradient, "parameter"_a, "gradient"_a.noconvert());
 
   nb::class_<SequenceLayer>(module, "SequenceLayer")

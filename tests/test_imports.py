@@ -37,12 +37,14 @@ BELOW: dict[str, set[str]] = {
 ON_TOP = {"__init__", "__main__", "bench", "cli"}
 
 TORCH_MAY_BE_IMPORTED_BY = (
+    "bench/scale_gpu.py",
     "bench/train_",
     "bench/tutorial_program.py",
     "insight/gradient.py",
     "models/cells/",
     "models/dropout.py",
     "models/language_model.py",
+    "models/output_loss.py",
     "training/",
 )
 

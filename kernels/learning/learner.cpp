@@ -68,9 +68,9 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
       sizes_(sizes_of(shape)),
       with_table_(shape.embedding_size == 0 || shape.vocabulary_size <= streams * steps),
       output_(set, precision, shape.vocabulary_size, shape.hidden_size) {
-  double numbers = 0;
-  for (const std::size_t size : sizes_) numbers += static_cast<double>(size);
-  const bool small = numbers * streams * steps < worth_a_thread;
+  starts_.push_back(0);
+  for (const std::size_t size : sizes_) starts_.push_back(starts_.back() + size);
+  const bool small = static_cast<double>(starts_.back()) * streams * steps < worth_a_thread;
   threads_ = small ? 1 : std::min(usable_threads(threads), streams);
   const int vocabulary = shape.vocabulary_size, embedded = padded(shape.embedding_size);
   for (int layer = 0; layer < shape.num_layers; ++layer)
@@ -183,6 +183,50 @@ void Learner::copy_gradient(int parameter, float* gradient) const {
 
 LearningResult Learner::step(const LearningStep& step) {
   const DenormalsAsZero flush;
+  const double nats = go_through(step);
+  const double norm = std::sqrt(finish_gradients(step));
+  if (step.update && std::isfinite(norm)) {
+    for (auto& group : groups_) write_state(*group, step);
+    update(step, norm, nullptr);
+  }
+  return {nats, norm};
+}
+
+double Learner::gradients(const LearningStep& step, float* flat) {
+  const DenormalsAsZero flush;
+  const double nats = go_through(step);
+  finish_gradients(step);
+  const std::size_t jobs = std::min<std::size_t>(4 * threads_, pieces_.size());
+  parallel_for(int(jobs), threads_, [&](int job) {
+    for (std::size_t i = pieces_.size() * job / jobs; i < pieces_.size() * (job + 1) / jobs; ++i) {
+      const Piece& piece = pieces_[i];
+      std::copy_n(piece.gradient, piece.count, flat + starts_[piece.parameter] + piece.offset);
+    }
+  });
+  return nats;
+}
+
+double Learner::apply(const LearningStep& step, const float* flat) {
+  const DenormalsAsZero flush;
+  const std::size_t count = starts_.back();
+  const int jobs = static_cast<int>((count + reduced_together - 1) / reduced_together);
+  std::vector<double> squares(jobs);
+  parallel_for(jobs, threads_, [&](int job) {
+    const DenormalsAsZero flush_there;
+    const std::size_t first = job * reduced_together;
+    squares[job] =
+        set_->routines.sum_of_squares(flat + first, int(std::min(reduced_together, count - first)));
+  });
+  const double norm = std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
+  if (std::isfinite(norm)) {
+    for (auto& group : groups_) write_state(*group, step);
+    update(step, norm, flat);
+  }
+  return norm;
+}
+
+// Forwards and backwards; hands back what the streams add to the mean nats.
+double Learner::go_through(const LearningStep& step) {
   pack(step);
   fill_table(step);
   parallel_for(threads_, threads_, [&](int number) {
@@ -191,12 +235,7 @@ LearningResult Learner::step(const LearningStep& step) {
   });
   double nats = 0.0;
   for (const auto& group : groups_) nats += group->nats;
-  const double norm = std::sqrt(finish_gradients(step));
-  if (step.update && std::isfinite(norm)) {
-    for (auto& group : groups_) write_state(*group, step);
-    update(step, norm);
-  }
-  return {nats / (static_cast<double>(streams_) * steps_), norm};
+  return nats / (static_cast<double>(all_streams()) * steps_);
 }
 
 void Learner::pack(const LearningStep& step) {
@@ -305,8 +344,9 @@ LayerInput Learner::input_of(Group& group, int layer) const {
 
 void Learner::drop_row(const Group& group, const LearningStep& step, int layer, int row,
                        float* values) const {
-  const int time = row / group.streams, stream = group.first + row % group.streams;
-  const auto first = static_cast<std::uint32_t>(time * streams_ + stream) *
+  const int time = row / group.streams;
+  const int stream = settings_.first_stream + group.first + row % group.streams;
+  const auto first = static_cast<std::uint32_t>(time * all_streams() + stream) *
                      static_cast<std::uint32_t>(shape_.hidden_size);
   set_->routines.drop(values, shape_.hidden_size, key_of(step.key, of_outputs, layer), first,
                       1 - settings_.dropout);
@@ -318,7 +358,7 @@ void Learner::run_output(Group& group, const LearningStep& step) {
   std::function<void(int, float*)> drop;
   if (settings_.dropout > 0)
     drop = [&](int row, float* values) { drop_row(group, step, top, row, values); };
-  const float scale = 1.0f / (static_cast<float>(streams_) * static_cast<float>(steps_));
+  const float scale = 1.0f / (static_cast<float>(all_streams()) * static_cast<float>(steps_));
   group.output_gradients.clear();
   group.nats = group.output.run(output_, pass.outputs(), group.targets.data(), scale, drop,
                                 group.output_gradients, pass.hidden_gradient() + pass.state_size());
@@ -526,7 +566,7 @@ double Learner::finish_biases() {
   return squares;
 }
 
-void Learner::update(const LearningStep& step, double norm) {
+void Learner::update(const LearningStep& step, double norm, const float* flat) {
   const auto number = static_cast<double>(step.number);
   const double clip = settings_.clip_norm / (norm + 1e-6);
   AdamW rule{};
@@ -553,7 +593,9 @@ void Learner::update(const LearningStep& step, double norm) {
       set_->routines.adamw(
           piece.decays ? rule : without_decay,
           {at(parameter.weights), at(parameter.first_moments), at(parameter.second_moments),
-           at(parameter.averages), piece.gradient, piece.count});
+           at(parameter.averages),
+           flat != nullptr ? flat + starts_[piece.parameter] + piece.offset : piece.gradient,
+           piece.count});
     }
   });
 }

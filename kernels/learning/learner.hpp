@@ -24,6 +24,9 @@ struct LearningSettings {
   float clip_norm = 1.0f;
   float first_beta = 0.9f, second_beta = 0.99f;
   float epsilon = 1e-8f;
+  // Where several processes share a batch: which of its streams these are, and how many it has in
+  // all; 0: these are all. Means are over all, and masks follow a stream's place among all.
+  int first_stream = 0, all_streams = 0;
 };
 
 // A parameter in memory that belongs to somebody else.
@@ -63,6 +66,14 @@ class Learner {
 
   LearningResult step(const LearningStep& step);
 
+  // The same in two calls, between which the gradients of several processes can be added up.
+  // gradients: what these streams add to the gradient, every parameter in its own shape, one after
+  // the other; hands back what they add to the mean nats. apply: the update with the gradient of
+  // all; hands back its norm, and changes nothing where that is not finite. The norm depends on
+  // the gradient alone, so that all processes find the same.
+  double gradients(const LearningStep& step, float* flat);
+  double apply(const LearningStep& step, const float* flat);
+
   // The last step's gradient of a parameter, in its own shape; for tests.
   void copy_gradient(int parameter, float* gradient) const;
 
@@ -91,6 +102,8 @@ class Learner {
                 bool decays);
   void add_layer_pieces(int layer);
 
+  int all_streams() const { return settings_.all_streams > 0 ? settings_.all_streams : streams_; }
+  double go_through(const LearningStep& step);
   void pack(const LearningStep& step);
   void mask_recurrent(const LearningStep& step, int layer);
   void fill_table(const LearningStep& step);
@@ -121,7 +134,8 @@ class Learner {
   double finish_one_hot(const float* table);
   void finish_table(const float* table);
   double finish_biases();
-  void update(const LearningStep& step, double norm);
+  // flat: the gradient in place of this learner's own, or null.
+  void update(const LearningStep& step, double norm, const float* flat);
 
   NetworkShape shape_;
   LearningSettings settings_;
@@ -131,6 +145,7 @@ class Learner {
   int threads_;
   Parameters parameters_;
   std::vector<std::size_t> sizes_;
+  std::vector<std::size_t> starts_;  // of each parameter among all numbers, and their count
   bool with_table_;
   std::vector<LayerWeights> layers_;
   OutputWeights output_;

@@ -201,11 +201,15 @@ class Learner:
         first_beta: float = 0.9,
         second_beta: float = 0.99,
         epsilon: float = 1e-8,
+        first_stream: int = 0,
+        all_streams: int = 0,
         kernels: str = "",
     ) -> None:
         """Take the parameters in a model file's order, each with its moments and its average.
 
         They stay where they are and are changed in place. An embedding size of 0 means one-hot.
+        first_stream, all_streams: where several processes share a batch, which of its streams
+        these are, and how many it has; 0: these are all.
         """
 
     def step(
@@ -226,6 +230,36 @@ class Learner:
         `state` are the parts (B, H) of each layer, changed in place; `restart` (B,) is 1 where it
         counts as zero. `number` counts steps from 1; `key` seeds the dropout masks. If the norm is
         not finite, nothing is changed.
+        """
+
+    def gradients(
+        self,
+        inputs: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        state: Sequence[Array],
+        restart: Array | None,
+        flat: Array,
+        *,
+        key: int = 0,
+    ) -> float:
+        """Fill `flat` (P,) with what these streams add to the gradient of all.
+
+        Returns what they add to the mean nats. Nothing else is changed.
+        """
+
+    def apply(
+        self,
+        state: Sequence[Array],
+        flat: Array,
+        *,
+        learning_rate: float,
+        number: int,
+        average_share: float = 0.0,
+    ) -> float:
+        """Update with the gradient of all streams (P,), after `gradients`; returns its norm.
+
+        The state's parts become those after the window. If the norm is not finite, nothing is
+        changed.
         """
 
     def copy_gradient(self, parameter: int, gradient: Array) -> None:

@@ -8,7 +8,8 @@
     │   ├── ModelFileError      not a model file, or a damaged or a newer one
     │   └── RunError            a run's folder that is missing, taken or incomplete
     ├── TrainingError           learning cannot go on (exit code 1)
-    │   └── NonFiniteLoss       the loss or its gradient is no longer a number
+    │   ├── NonFiniteLoss       the loss or its gradient is no longer a number
+    │   └── ProcessLost         another process of the run ended or does not answer
     └── MissingExtra            an optional dependency is not installed (exit code 1)
 
 A message is one line: what was expected, what came, what to do.
@@ -17,6 +18,9 @@ A message is one line: what was expected, what came, what to do.
 
 class RicordaError(Exception):
     """The root of the tree: catch this to catch everything ricorda raises on purpose."""
+
+    told = False
+    """Whether another process of the run says it already."""
 
 
 class InputError(RicordaError):
@@ -49,6 +53,10 @@ class TrainingError(RicordaError):
 
 class NonFiniteLoss(TrainingError):
     """The loss or its gradient is no longer a number."""
+
+
+class ProcessLost(TrainingError):
+    """Another process of the run ended, or does not answer."""
 
 
 class MissingExtra(RicordaError):

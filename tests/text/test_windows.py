@@ -1,4 +1,5 @@
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,7 +195,7 @@ def test_a_text_with_nothing_to_predict(length: int) -> None:
         ({"reset_probability": float("nan")}, "reset probability: expected a number from 0 to 1"),
     ],
 )
-def test_options_out_of_range(options: dict[str, int], expected: str) -> None:
+def test_options_out_of_range(options: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected):
         WindowStream(text(100), **{"batch_size": 1, "window": 1, "seed": 0, **options})
 

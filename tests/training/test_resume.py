@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import ricorda
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.runs import read_rows
-from ricorda.training import Run
+from ricorda.training import Run, TrainingOptions, choose
+from ricorda.training.learner import make_learner
+from ricorda.training.learner_state import Learner, UnfitTensors
+from ricorda.training.planner import Machine
 from ricorda.training.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -183,3 +187,25 @@ def test_what_a_resume_refuses(learn: Learn, options: dict[str, Any], message: s
 def test_the_number_of_checkpoints_kept_is_an_option(learn: Learn) -> None:
     kept = [len(list((learn(keep=keep).folder / "checkpoints").iterdir())) for keep in (1, 3)]
     assert kept[0] < kept[1]
+
+
+def test_a_generator_of_another_kind_of_device_is_seeded_by_the_state_there_was() -> None:
+    learner, other = (_learner_with_dropout() for _ in range(2))
+    tensors = learner.tensors()
+    tensors["model-generator"] = torch.arange(16, dtype=torch.uint8)  # as a GPU's
+    learner.restore(tensors)
+    other.restore(tensors)
+    drawn = [torch.rand(4, generator=each.model.generator).tolist() for each in (learner, other)]
+    assert drawn[0] == drawn[1]
+    tensors["model-generator"] = torch.arange(1, 17, dtype=torch.uint8)
+    learner.restore(tensors)
+    assert torch.rand(4, generator=learner.model.generator).tolist() != drawn[0]
+    tensors["model-generator"] = torch.zeros(17, dtype=torch.uint8)
+    with pytest.raises(UnfitTensors):
+        learner.restore(tensors)
+
+
+def _learner_with_dropout() -> Learner:
+    machine = Machine(device="cpu", threads=1, bfloat16=frozenset())
+    options = TrainingOptions(hidden_size=4, embedding_size=3, dropout=0.2, steps=2)
+    return make_learner(choose(options, training_size=1000, vocabulary_size=5, machine=machine))

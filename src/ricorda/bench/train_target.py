@@ -81,13 +81,16 @@ def measure(
     )
 
 
-def make_task(text: str) -> Task:
-    """Cut as nanoGPT cuts, and choose the windows to judge by, always the same."""
+def make_task(text: str, longest: int = WINDOW) -> Task:
+    """Cut as nanoGPT cuts, and choose the windows to judge by, always the same.
+
+    longest: characters of a window, unless the text is too short for it.
+    """
     vocabulary = CharacterVocabulary.from_text(text)
     ids = vocabulary.encode(text)
     split = int(len(ids) * nanogpt.TRAINING_SHARE)
     judged = ids[split:].astype(np.int64)
-    window = min(WINDOW, len(judged) - 1)
+    window = min(longest, len(judged) - 1)
     begin = np.random.default_rng(1).integers(0, len(judged) - window, WINDOWS)
     places = torch.from_numpy(judged[begin[:, None] + np.arange(window + 1)])
     return Task(ids[:split], places[:, :-1], places[:, 1:], vocabulary.size)
@@ -168,6 +171,7 @@ def judge(task: Task, learner: Learner) -> float:
 def _nats(task: Task, model: RecurrentLanguageModel) -> float:
     """Read every window from the zero state, in float32."""
     model.eval()
-    logits, _ = model(task.inputs)
+    device = next(model.parameters()).device
+    logits, _ = model(task.inputs.to(device))
     model.train()
-    return F.cross_entropy(logits.flatten(0, 1), task.targets.flatten()).item()
+    return F.cross_entropy(logits.flatten(0, 1), task.targets.flatten().to(device)).item()

@@ -15,7 +15,7 @@ from typing import NamedTuple, TextIO
 import click
 
 import ricorda
-from ricorda.errors import InputError, RicordaError
+from ricorda.errors import InputError, ProcessLost, RicordaError
 
 
 class _Entry(NamedTuple):
@@ -94,7 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (click.ClickException, RicordaError, OSError, MemoryError) as error:
-        print(f"ricorda: {_in_a_line(_message(error))}", file=sys.stderr)
+        if not getattr(error, "told", False):
+            print(f"ricorda: {_in_a_line(_message(error))}", file=sys.stderr)
+        if isinstance(error, ProcessLost):
+            sys.stderr.flush()
+            os._exit(1)  # PyTorch's threads for the lost one cannot be ended in good order
         return 2 if isinstance(error, click.UsageError | InputError) else 1
     return result if isinstance(result, int) else 0
 

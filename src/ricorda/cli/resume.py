@@ -10,6 +10,9 @@ from ricorda.cli.options import options_from
 from ricorda.cli.train import report_run
 from ricorda.training.options import TrainingOptions
 
+OPTIONS = ["minutes", "epochs", "steps", "cache"]
+OPTIONS += ["device", "threads", "processes", "max_restarts", "collective_timeout"]
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), required=False)
@@ -24,7 +27,7 @@ from ricorda.training.options import TrainingOptions
     type=click.Path(path_type=Path),
     help="Where the file to judge by lies now, if it was moved.",
 )
-@options_from(TrainingOptions, ["minutes", "epochs", "steps", "cache"])
+@options_from(TrainingOptions, OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
@@ -40,6 +43,8 @@ def command(
     ricorda resume runs/my
     ricorda resume runs/my --minutes 30
     ricorda resume runs/my --text elsewhere/my.txt
+    ricorda resume runs/my --processes 2
     """
-    done = ricorda.resume(run, text=text or None, quiet=quiet, **options)
+    given = {name: value for name, value in options.items() if value is not None}
+    done = ricorda.resume(run, text=text or None, quiet=quiet, **given)
     return report_run(done, as_json=as_json)

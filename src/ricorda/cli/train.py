@@ -79,7 +79,7 @@ def command(
 
 def report_run(run: "ricorda.Run", *, as_json: bool) -> int:
     """Print what a run came to; the exit code tells if a signal ended it."""
-    if as_json:
+    if as_json and run.rank == 0:
         try:
             print_json(run.metrics)
         except BrokenPipeError:  # whoever read has gone; the run is as good as ever

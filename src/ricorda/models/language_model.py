@@ -52,6 +52,9 @@ class RecurrentLanguageModel(nn.Module):
         self.initialisation: Initialisation = initialisation
         self.forget_bias = forget_bias
         self.generator = generator
+        self.streams: tuple[int, int] | None = None
+        """The number of the first stream it reads, and how many there are in all, where several
+        processes share them: masks are drawn for all, so that each has the same one anywhere."""
         vocabulary_size, hidden_size = configuration.vocabulary_size, configuration.hidden_size
         self.embedding: nn.Embedding | None = None
         if configuration.embedding_size != "onehot":
@@ -96,6 +99,13 @@ class RecurrentLanguageModel(nn.Module):
         self, ids: Tensor, state: Sequence[State] | None = None
     ) -> tuple[Tensor, list[State]]:
         """Read T symbols of B streams: ids (B, T) -> logits (B, T, V), the state after them."""
+        hidden, new_state = self.hidden(ids, state)
+        return self.output(hidden), new_state
+
+    def hidden(
+        self, ids: Tensor, state: Sequence[State] | None = None
+    ) -> tuple[Tensor, list[State]]:
+        """What the output layer reads: ids (B, T) -> (B, T, H), the state after them."""
         if state is None:
             state = self.initial_state(ids.shape[0])
         hidden = self._input(ids)  # (B, T, I)
@@ -103,9 +113,9 @@ class RecurrentLanguageModel(nn.Module):
         for cell, layer_state in zip(self.cells, state, strict=True):
             weight_hh = self._drop(cell.weight_hh, self.recurrent_dropout)
             hidden, layer_after = cell.over_window(hidden, layer_state, weight_hh)  # (B, T, H)
-            hidden = self._drop(hidden, self.dropout)
+            hidden = self._drop_of_streams(hidden)
             new_state.append(layer_after)
-        return self.output(hidden), new_state
+        return hidden, new_state
 
     def step(self, ids: Tensor, state: Sequence[State]) -> tuple[Tensor, list[State]]:
         """Read one symbol of B streams by the cells' equations: ids (B,) -> logits (B, V), state.
@@ -151,3 +161,12 @@ class RecurrentLanguageModel(nn.Module):
         if not self.training or probability == 0.0:
             return values
         return values * dropout_mask(values, probability, self.generator)
+
+    def _drop_of_streams(self, hidden: Tensor) -> Tensor:
+        """Dropout of a layer's output (B, T, H), by the masks of all streams."""
+        if self.streams is None or not self.training or self.dropout == 0.0:
+            return self._drop(hidden, self.dropout)
+        first, of = self.streams
+        all_streams = hidden.new_empty(()).expand(of, *hidden.shape[1:])
+        mask = dropout_mask(all_streams, self.dropout, self.generator)
+        return hidden * mask[first : first + hidden.shape[0]]

@@ -46,8 +46,11 @@ class WindowStream:
         window: int,
         seed: int,
         reset_probability: float = 0.0,
+        rows: slice = slice(None),
     ) -> None:
         """Cut ids (N,) into `batch_size` rows and windows of at most `window` symbols.
+
+        rows: those that windows have, where several processes read a part of the rows each.
 
         Raises TextError if there is nothing to predict, ConfigurationError for an option out of
         range.
@@ -71,14 +74,15 @@ class WindowStream:
         self._reader = RowReader(ids)
         self._seed = seed
         self._reset_probability = reset_probability
+        self._rows = rows
 
     def window_at(self, step: int) -> Window:
         """Return window number `step`, counted from 0. Raises ConfigurationError if negative."""
         _check("step", step, 0, 2**63)
         epoch, number = divmod(step, self.windows_per_epoch)
-        first = self._row_starts(epoch) + number * self.window  # (B,)
+        first = (self._row_starts(epoch) + number * self.window)[self._rows]  # (B,)
         symbols = self._reader.rows(first, self.window + 1)
-        restart = self._restart(epoch, number)
+        restart = self._restart(epoch, number)[self._rows]
         return Window(symbols[:, :-1].copy(), symbols[:, 1:].copy(), restart)
 
     def _row_starts(self, epoch: int) -> NDArray[np.int64]:

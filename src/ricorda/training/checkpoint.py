@@ -134,6 +134,7 @@ class Restored:
     metrics: bytes
     samples: bytes
     best: bytes | None
+    tensors: dict[str, Tensor]
 
 
 def take_snapshot(
@@ -170,10 +171,11 @@ def restore(checkpoint: Checkpoint, learner: Learner) -> Restored:
     if BEST in checkpoint:
         best = checkpoint.read(BEST, largest + (1 << 26))
     try:
-        learner.restore(_tensors(checkpoint, largest))
+        tensors = _tensors(checkpoint, largest)
+        learner.restore(tensors)
     except (TensorFileError, UnfitTensors) as error:
         raise Broken(str(error)) from None
-    return Restored(progress, fingerprint, metrics, samples, best)
+    return Restored(progress, fingerprint, metrics, samples, best, tensors)
 
 
 def _progress(content: bytes) -> tuple[Progress, dict[str, Any]]:
@@ -196,7 +198,8 @@ def _progress(content: bytes) -> tuple[Progress, dict[str, Any]]:
 def _largest(learner: Learner) -> int:
     """More bytes than this learner's tensors can have."""
     numbers = sum(parameter.numel() for parameter in learner.model.parameters())
-    numbers += sum(part.numel() for parts in learner.state for part in parts)
+    parts = 1 if learner.share is None else -(-learner.share.of // learner.share.count)
+    numbers += parts * sum(part.numel() for layer in learner.state for part in layer)
     return 8 * 8 * numbers + SPARE
 
 

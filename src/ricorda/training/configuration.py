@@ -114,4 +114,7 @@ class TrainingConfiguration:
     """Who computes on a processor: the C++ kernels where they can, or PyTorch."""
 
     threads: Annotated[int, Field(ge=1)] = 1
-    """Threads on the processor."""
+    """Threads of each process on the processor."""
+
+    processes: Annotated[int, Field(ge=1)] = 1
+    """Processes that divide the streams among them."""

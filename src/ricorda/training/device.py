@@ -11,10 +11,12 @@ import torch
 from ricorda.errors import ConfigurationError
 from ricorda.models.cells import window_kernel
 from ricorda.models.configuration import GATES, CellName
+from ricorda.models.output_loss import MOST_LOGITS
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.fused import learns_bfloat16
 from ricorda.training.options import TrainingOptions
 from ricorda.training.planner import Machine
+from ricorda.training.started import local_processes, started_together
 
 
 def this_machine(options: TrainingOptions) -> Machine:
@@ -38,7 +40,34 @@ def this_machine(options: TrainingOptions) -> Machine:
             f"--precision bfloat16: {options.cell} is computed in float32 alone on this "
             "processor; leave --precision out, or take --cell lstm"
         )
-    return Machine(device=device, threads=torch.get_num_threads(), bfloat16=bfloat16)
+    processes, here = _processes(options)
+    return Machine(
+        device=device,
+        threads=torch.get_num_threads() if here == 1 else max(1, cores() // here),
+        bfloat16=bfloat16,
+        processes=processes,
+    )
+
+
+def _processes(options: TrainingOptions) -> tuple[int, int]:
+    """How many processes learn together, and how many of them on this machine."""
+    if not started_together():
+        wanted = options.processes or 1
+        return wanted, wanted
+    size = int(os.environ["WORLD_SIZE"])
+    if options.processes not in (None, size):
+        raise ConfigurationError(
+            f"--processes {options.processes}: {size} processes were started already, by torchrun "
+            "or the like; leave it out"
+        )
+    return size, local_processes()
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _fast_bfloat16(device: str, *, kernels: bool) -> frozenset[CellName]:
@@ -69,17 +98,19 @@ class MemoryNeed(NamedTuple):
 
 
 def memory_need(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
-    """Count, low, what a training needs.
+    """Count, low, what a training needs on one machine.
 
     training_size is the number of symbols to learn from, which no window is longer than.
     """
+    here = local_processes() if started_together() else configuration.processes
     model = configuration.model
     copies = 5 if configuration.averaging else 4
     places = configuration.batch_size * min(configuration.window, training_size)
     kept = model.num_layers * model.hidden_size * (model.gates + model.state_parts)
+    logits = 2 * min(places * model.vocabulary_size, MOST_LOGITS * configuration.processes)
     return MemoryNeed(
-        learner=4 * copies * model.parameters,
-        window=4 * places * (2 * model.vocabulary_size + kept),
+        learner=4 * copies * model.parameters * here,
+        window=4 * (places * kept + logits) * here // configuration.processes,
     )
 
 
@@ -121,7 +152,22 @@ def computing_with(configuration: TrainingConfiguration) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(configuration.threads)
     try:
-        with window_kernel.switched(on=configuration.kernels == "auto"):
+        with window_kernel.switched(on=configuration.kernels == "auto"), _without_tf32():
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Within, float32 is float32 on a GPU too: products and cuDNN's layers are not rounded to TF32.
+
+    PyTorch rounds cuDNN's by default. Who wants speed takes bfloat16, which is faster still.
+    """
+    products, layers = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, layers.allow_tf32
+    products.allow_tf32 = layers.allow_tf32 = False
+    try:
+        yield
+    finally:
+        products.allow_tf32, layers.allow_tf32 = before

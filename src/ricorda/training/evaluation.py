@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.models.output_loss import nats_of_each
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.ranks import ALONE, Ranks
 
 SEGMENTS = 32
 LARGEST = 32 * 1024  # predictions; reading more would cost a short run too much of its time
@@ -60,9 +61,12 @@ class Judgement:
 
 
 class QuickEvaluation:
-    """The mean nats per symbol of a model on a fixed part of a text."""
+    """The mean nats per symbol of a model on a fixed part of a text.
 
-    def __init__(self, ids: NDArray[np.unsignedinteger], device: str) -> None:
+    ranks: the processes that divide its segments among them.
+    """
+
+    def __init__(self, ids: NDArray[np.unsignedinteger], device: str, ranks: Ranks = ALONE) -> None:
         predictions = len(ids) - 1
         counted = min(predictions, LARGEST)
         segments = max(1, min(SEGMENTS, counted // WARM_UP))
@@ -72,6 +76,9 @@ class QuickEvaluation:
         start = np.maximum(first - warm_up, 0)  # the text's first segment has nothing before it
         places = start[:, None] + np.arange(warm_up + length + 1)
         places = np.minimum(places, len(ids) - 1)
+        self._ranks = ranks
+        own = Ranks.share(ranks, segments).rows  # some may have none
+        first, places = first[own], places[own]
         targets = places[:, 1:]
         self._counts = torch.from_numpy(
             (targets > first[:, None]) & (targets <= first[:, None] + length)
@@ -85,19 +92,19 @@ class QuickEvaluation:
         """Read the text with the model as it is."""
         model.eval()
         total = torch.zeros((), dtype=torch.float64, device=self._ids.device)
+        count = self._counts.sum().double()
         state = model.initial_state(self._ids.shape[0])
         autocast = torch.autocast(
             configuration.device, torch.bfloat16, enabled=configuration.precision == "bfloat16"
         )
-        for begin in range(0, self._counts.shape[1], CHUNK):
+        for begin in range(0, self._counts.shape[1] if len(self._ids) else 0, CHUNK):
             here = slice(begin, min(begin + CHUNK, self._counts.shape[1]))
             inputs = self._ids[:, :-1][:, here]
             targets = self._ids[:, 1:][:, here]
             with autocast:
-                logits, state = model(inputs, state)
-            nats = F.cross_entropy(
-                logits.float().flatten(0, 1), targets.flatten(), reduction="none"
-            )
+                hidden, state = model.hidden(inputs, state)
+                nats = nats_of_each(model.output, hidden, targets)
             total += nats.double()[self._counts[:, here].flatten()].sum()
         model.train()
-        return float(total) / int(self._counts.sum())
+        total, count = self._ranks.sum(torch.stack([total, count]).cpu())
+        return float(total) / int(count)

@@ -10,7 +10,7 @@ import ricorda
 from ricorda.engine import kernels_are_built
 
 
-def fingerprint(threads: int, device: str) -> dict[str, Any]:
+def fingerprint(threads: int, device: str, processes: int = 1) -> dict[str, Any]:
     """Take this machine's and this installation's."""
     found = {
         "ricorda": ricorda.__version__,
@@ -19,6 +19,7 @@ def fingerprint(threads: int, device: str) -> dict[str, Any]:
         "kernels": "NumPy",
         "processor": str(torch.cpu.get_capabilities().get("cpu_name", platform.machine())),
         "threads": threads,
+        "processes": processes,
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
     }
     if kernels_are_built():
@@ -30,6 +31,7 @@ def fingerprint(threads: int, device: str) -> dict[str, Any]:
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Say in one line what differs; empty where nothing does."""
+    before = {"processes": 1, **before}
     changes = [
         f"{name} {before.get(name)} is now {value}"
         for name, value in now.items()

@@ -4,10 +4,15 @@ Forwards, loss, backwards, clipping, AdamW and the averaging of weights, without
 between them. What it changes are the tensors of the model, of the optimizer's state, of the carried
 state and of the average, in their place, so that checkpoints need not know who took the steps.
 Dropout masks are the kernels' own: they depend on one random number a step.
+
+Where several processes share the streams, the step is two calls: one gives the gradients as one row
+of numbers, which are added up between the processes, the other updates. Every process then has the
+same weights. Masks follow a stream's place among all, so they do not depend on the processes.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -18,12 +23,24 @@ from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.ranks import ALONE, WORD_NUMBERS, Ranks
 from ricorda.training.step import Batch, StepMetrics, non_finite
 
 try:
     from ricorda import _kernels
 except ImportError:  # installed without a compiler
     _kernels = None  # type: ignore[assignment]
+
+
+_Window = tuple[
+    NDArray[np.int64], NDArray[np.int64], list[NDArray[np.float32]], NDArray[np.float32] | None
+]
+
+
+class _Update(TypedDict):
+    learning_rate: float
+    number: int
+    average_share: float
 
 
 def applies_to(configuration: TrainingConfiguration) -> bool:
@@ -63,8 +80,12 @@ class FusedStep:
         moments: Moments,
         average: WeightAverage | None,
         configuration: TrainingConfiguration,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._model = model
+        self._ranks = ranks
+        self._share = ranks.share(configuration.batch_size)
+        self._flat: Tensor | None = None
         self._average = average
         self._configuration = configuration
         self._betas = moments.betas
@@ -92,22 +113,39 @@ class FusedStep:
         share = 0.0
         if self._average is not None:
             share = 1.0 - self._average.next_kept()
-        nats, norm = self._kernel(batch).step(
+        window = (
             batch.inputs.contiguous().numpy(),
             batch.targets.contiguous().numpy(),
             [_memory(part) for layer in state for part in layer],
             None if batch.restart is None else batch.restart.numpy(),
-            learning_rate=learning_rate,
-            number=int(self._steps) + 1,
-            key=self._mask_key(),
-            average_share=share,
         )
+        update: _Update = {
+            "learning_rate": learning_rate,
+            "number": int(self._steps) + 1,
+            "average_share": share,
+        }
+        if self._ranks.size == 1:
+            nats, norm = self._kernel(batch).step(*window, key=self._mask_key(), **update)
+        else:
+            nats, norm = self._take_together(self._kernel(batch), window, update)
         if not np.isfinite(norm):
             raise non_finite(nats, norm)
         self._steps += 1
         if self._average is not None:
             self._average.steps += 1
         return StepMetrics(nats, norm)
+
+    def _take_together(
+        self, kernel: "_kernels.Learner", window: "_Window", update: "_Update"
+    ) -> tuple[float, float]:
+        """Take the step in two calls, between which the gradients of all are added up."""
+        if self._flat is None:
+            count = sum(weights.size for weights, *_ in self._parameters)
+            self._flat = torch.zeros(count + WORD_NUMBERS + 1)
+        gradient: NDArray[np.float32] = self._flat.numpy()[: -WORD_NUMBERS - 1]
+        nats = kernel.gradients(*window, gradient, key=self._mask_key())
+        nats = self._ranks.average(self._flat, nats)
+        return nats, kernel.apply(window[2], gradient, **update)
 
     def _mask_key(self) -> int:
         """A random number for this step's dropout masks; none is drawn where nothing drops."""
@@ -145,6 +183,8 @@ class FusedStep:
             clip_norm=configuration.clip_norm,
             first_beta=self._betas[0],
             second_beta=self._betas[1],
+            first_stream=self._share.first,
+            all_streams=self._share.of,
         )
 
 

@@ -1,7 +1,11 @@
 """What learns: made from a configuration, and taken one step on."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.text.windows import Window
@@ -9,11 +13,18 @@ from ricorda.training import fused
 from ricorda.training.average import WeightAverage
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.learner_state import Learner
-from ricorda.training.step import Batch, StepMetrics, make_optimizer, train_step
+from ricorda.training.ranks import ALONE, Ranks
+from ricorda.training.step import Batch, StepMetrics, WindowLoss, make_optimizer, train_step
+
+if TYPE_CHECKING:
+    from torch.nn.parallel import DistributedDataParallel
 
 
-def make_learner(configuration: TrainingConfiguration) -> Learner:
-    """Draw the network's weights; its optimizer and the streams' state are as at the beginning."""
+def make_learner(configuration: TrainingConfiguration, ranks: Ranks = ALONE) -> Learner:
+    """Draw the network's weights; its optimizer and the streams' state are as at the beginning.
+
+    ranks: the processes that divide the streams among them; the weights are the same in each.
+    """
     device = torch.device(configuration.device)
     initial = torch.Generator().manual_seed(configuration.seed)
     model = RecurrentLanguageModel(
@@ -27,26 +38,44 @@ def make_learner(configuration: TrainingConfiguration) -> Learner:
     ).to(device)
     model.generator = torch.Generator(device).manual_seed(configuration.seed + 1)
     averaging = configuration.averaging
+    share = ranks.share(configuration.batch_size)
+    if not share.is_all:
+        model.streams = (share.first, share.of)
+    by_kernels = fused.applies_to(configuration)
     return Learner(
         model,
-        fused.Moments()
-        if fused.applies_to(configuration)
-        else make_optimizer(model, configuration),
-        model.initial_state(configuration.batch_size),
+        fused.Moments() if by_kernels else make_optimizer(model, configuration),
+        model.initial_state(share.count),
         WeightAverage(model, averaging) if averaging else None,
+        ranks=ranks,
+        share=share,
+        loss=None if by_kernels else _window_loss(model, ranks),
     )
+
+
+def _window_loss(
+    model: RecurrentLanguageModel, ranks: Ranks
+) -> "WindowLoss | DistributedDataParallel":
+    """The model with its loss; between processes gradients are added up while others are found."""
+    loss = WindowLoss(model)
+    if ranks.size == 1:
+        return loss
+    from torch.nn.parallel import DistributedDataParallel
+
+    return DistributedDataParallel(loss, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def to_batch(window: Window, device: str) -> Batch:
-    """Bring a window to the device."""
+    """Bring a window to the device; to a GPU through pinned memory, which it reads by itself."""
+
+    def bring(array: NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
+
     restart = None
     if window.restart.any():
-        restart = torch.from_numpy(window.restart.astype(np.float32)).to(device)
-    return Batch(
-        torch.from_numpy(window.inputs).to(device),
-        torch.from_numpy(window.targets).to(device),
-        restart,
-    )
+        restart = bring(window.restart.astype(np.float32))
+    return Batch(bring(window.inputs), bring(window.targets), restart)
 
 
 def take_step(
@@ -54,15 +83,23 @@ def take_step(
 ) -> StepMetrics:
     """Take one step of a run: weights, optimizer, state and average move on.
 
-    Raises NonFiniteLoss, before any weight changes, if the gradient is not finite.
+    Raises NonFiniteLoss, before any weight changes, if the gradient is not finite; ProcessLost if
+    another process is gone.
     """
     if isinstance(learner.optimizer, fused.Moments):
         return _take_fused_step(learner, learner.optimizer, batch, learning_rate, configuration)
     for group in learner.optimizer.param_groups:
         group["lr"] = learning_rate
-    metrics, learner.state = train_step(
-        learner.model, learner.optimizer, batch, learner.state, configuration
-    )
+    with learner.ranks.told_as_lost():
+        metrics, learner.state = train_step(
+            learner.model,
+            learner.optimizer,
+            batch,
+            learner.state,
+            configuration,
+            window_loss=learner.loss,
+            ranks=learner.ranks,
+        )
     if learner.average is not None:
         learner.average.update(learner.model)
     return metrics
@@ -77,5 +114,7 @@ def _take_fused_step(
 ) -> StepMetrics:
     """Take the step by the kernels, which change the weights in their place."""
     if learner.fused is None:
-        learner.fused = fused.FusedStep(learner.model, moments, learner.average, configuration)
+        learner.fused = fused.FusedStep(
+            learner.model, moments, learner.average, configuration, learner.ranks
+        )
     return learner.fused.take(batch, learner.state, learning_rate)

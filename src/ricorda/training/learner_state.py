@@ -1,8 +1,9 @@
 """What a step changes, and how each of its tensors is called in a checkpoint."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,12 @@ from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
 from ricorda.training.fused import FusedStep, Moments
+from ricorda.training.ranks import ALONE, Ranks, Share
+
+if TYPE_CHECKING:
+    from torch.nn.parallel import DistributedDataParallel
+
+    from ricorda.training.step import WindowLoss
 
 DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
@@ -30,7 +37,8 @@ class Learner:
 
     Checkpoints save every field by its kind: a module's tensors and its `generator`, an
     optimizer's moments, a generator, tensors by name, an average, the state. A field that is None
-    is left out, and the kernels' step, which has nothing of its own.
+    is left out, and what has nothing of its own: the kernels' step, the loss, the other processes.
+    Of a state that several processes share, a checkpoint has the whole.
     """
 
     model: RecurrentLanguageModel
@@ -40,17 +48,31 @@ class Learner:
     fused: FusedStep | None = None
     """The kernels' step, once one was taken."""
 
+    ranks: Ranks = ALONE
+    """The processes that learn together."""
+
+    share: Share | None = None
+    """Which streams the state is of; None: all."""
+
+    loss: "WindowLoss | DistributedDataParallel | None" = None
+    """The model with its loss, where PyTorch takes the steps."""
+
     @property
     def device(self) -> torch.device:
         """Where it computes."""
         return next(self.model.parameters()).device
 
     def tensors(self) -> dict[str, Tensor]:
-        """Make a copy, beside the processor, of every tensor under a name."""
+        """Make a copy, beside the processor, of every tensor under a name.
+
+        Where several processes learn together, all must call it; the state is that of all.
+        """
         return {
             name: tensor.detach().to("cpu", copy=True).contiguous()
             for field in fields(self)
-            for name, tensor in self._named(field.name, getattr(self, field.name))
+            for name, tensor in self._named(
+                field.name, self.whole_state() if field.name == "state" else self._part(field.name)
+            )
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -59,11 +81,11 @@ class Learner:
         Raises UnfitTensors, before anything is changed, where one is missing, too many or of
         another shape.
         """
-        left = dict(tensors)
+        left = self._own_rows(dict(tensors))
         changes = [
             change
             for field in fields(self)
-            for change in self._changes(field.name, getattr(self, field.name), left)
+            for change in self._changes(field.name, self._part(field.name), left)
         ]
         if left:
             raise UnfitTensors(f"the tensor {min(left)!r} does not belong to this run")
@@ -73,18 +95,42 @@ class Learner:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number, the optimizer's included, is one."""
-        return all(
+        """Whether every number, the optimizer's included, is one, in every process."""
+        finite = all(
             bool(torch.isfinite(tensor).all())
             for field in fields(self)
-            for _, tensor in self._named(field.name, getattr(self, field.name))
+            for _, tensor in self._named(field.name, self._part(field.name))
             if tensor.is_floating_point()
         )
+        return not self.ranks.any(not finite)
+
+    def _part(self, name: str) -> Any:
+        """A field, None for those that a checkpoint has nothing of."""
+        return None if name in _UNSAVED else getattr(self, name)
+
+    def whole_state(self) -> list[State]:
+        """The state (B, H) of all streams."""
+        share = self.share
+        if share is None or share.is_all:
+            return self.state
+        return [tuple(self.ranks.whole(part, share) for part in layer) for layer in self.state]
+
+    def _own_rows(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A checkpoint's tensors with the state's rows that are read here."""
+        share = self.share
+        if share is None or share.is_all:
+            return tensors
+        for name, tensor in tensors.items():
+            if name.startswith("state."):
+                if tensor.dim() == 0 or tensor.shape[0] != share.of:
+                    raise UnfitTensors(f"the tensor {name!r} is not of {share.of} streams")
+                tensors[name] = tensor[share.rows]
+        return tensors
 
     def _named(self, name: str, part: Any) -> Iterator[tuple[str, Tensor]]:
         """The tensors of one field."""
         match part:
-            case None | FusedStep():
+            case None:
                 return
             case nn.Module():
                 yield from ((f"{name}.{key}", value) for key, value in part.state_dict().items())
@@ -110,8 +156,7 @@ class Learner:
         """What brings one field back; takes its tensors out of `left`."""
         match part:
             case torch.Generator():
-                state = _fitting(name, left, part.get_state())
-                yield lambda: part.set_state(state)
+                yield _generator_change(name, part, left)
             case torch.optim.Optimizer() | Moments():
                 yield from self._optimizer_changes(name, part, left)
             case list():
@@ -156,6 +201,21 @@ class Learner:
             yield lambda parameter=parameter, moments=moments: _put_moments(
                 optimizer.state, parameter, moments
             )
+
+
+_UNSAVED = ("fused", "ranks", "share", "loss")
+_GENERATOR_SIZES = (5056, 16)  # bytes of a generator's state on a processor and on a GPU
+
+
+def _generator_change(name: str, generator: torch.Generator, left: dict[str, Tensor]) -> Any:
+    """Bring a generator back; one of another kind of device is seeded by the state there was."""
+    before, now = left.get(name), generator.get_state()
+    sizes = None if before is None else (before.numel(), now.numel())
+    if before is not None and sizes in (_GENERATOR_SIZES, _GENERATOR_SIZES[::-1]):
+        digest = hashlib.sha256(left.pop(name).numpy().tobytes()).digest()
+        return lambda: generator.manual_seed(int.from_bytes(digest[:7], "little"))
+    state = _fitting(name, left, now)
+    return lambda: generator.set_state(state)
 
 
 def _put_moments(

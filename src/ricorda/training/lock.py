@@ -20,12 +20,14 @@ except ImportError:  # Windows: nothing is locked there
 class RunLock:
     """Inside its `with`, no other process trains in the folder.
 
-    The system lets go of the lock when the process ends, however it ends; the empty file stays.
-    Raises RunError if another process holds it.
+    The system lets go of the lock when the process ends, however it ends; the file stays.
+    job: the name of the job that the process belongs to, where a launcher may start it again; the
+    file keeps it. Raises RunError if another process holds it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, job: str = "") -> None:
         self._folder = folder
+        self._job = job
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
@@ -48,6 +50,9 @@ class RunLock:
                 ) from None
             raise RunError(f"cannot lock the run {self._folder}: {error.strerror}") from error
         self._descriptor = descriptor
+        with contextlib.suppress(OSError):  # a full disk; the lock holds all the same
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, self._job.encode())
         return self
 
     def __exit__(

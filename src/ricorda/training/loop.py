@@ -14,14 +14,17 @@ from ricorda.text import Vocabulary, WindowStream
 from ricorda.training.checkpoint import Interval, Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.evaluation import Judgement, QuickEvaluation
+from ricorda.training.feed import Feed
 from ricorda.training.interruption import Interruption
-from ricorda.training.learner import take_step, to_batch
+from ricorda.training.learner import take_step
 from ricorda.training.learner_state import Learner
 from ricorda.training.pace import Pace
 from ricorda.training.progress import Reporter
+from ricorda.training.ranks import ALONE, Ranks, Word
 from ricorda.training.resumption import planned_steps
 from ricorda.training.safekeeping import Safekeeping
 from ricorda.training.schedule import learning_rate
+from ricorda.training.shared_safekeeping import SharedSafekeeping
 
 StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"]
 
@@ -56,7 +59,13 @@ class Loop:
     pace: Pace
     progress: Progress
     reporter: Reporter
-    safekeeping: Safekeeping
+    safekeeping: Safekeeping | SharedSafekeeping
+    feed: Feed
+    ranks: Ranks = ALONE
+    """The processes that learn together."""
+
+    _interruption: Interruption = field(default_factory=Interruption)
+    _signal_number: int | None = None
     _interval_began: float = field(default_factory=time.monotonic)
     _saved_at: float = field(default_factory=time.monotonic)
     saved_step: int = -1
@@ -74,13 +83,13 @@ class Loop:
         self.learner.model.train()
         self.pace.begin()
         try:
-            with Interruption() as interruption:
+            with self._interruption:
                 if self.safekeeping.is_empty:
                     self._save()
                     self.safekeeping.wait()  # from here on no row is without a checkpoint
                 reason = None
                 while reason is None:
-                    reason = self._reason_to_stop(interruption)
+                    reason = self._reason_to_stop()
                     try:
                         self._advance() if reason is None else self._finish(reason)
                     except NonFiniteLoss as error:
@@ -88,25 +97,38 @@ class Loop:
                         reason = None
                     self.safekeeping.tell()
         finally:
+            self.feed.close()
             self.safekeeping.close()
-        return reason, interruption.signal_number
+        return reason, self._signal_number
 
     def _advance(self) -> None:
         """Take a step, and evaluate or save where one of these is due."""
         self._step()
         step = self.progress.step
         evaluated = self.progress.evaluated_step
-        if self.pace.must_calibrate(step) or self.pace.evaluates_after(step, evaluated):
+        word = self.ranks.heard(lambda: self._word(step))
+        if word.calibrate or self.pace.evaluates_after(step, evaluated):
             self._evaluate(goes_on=True)
-        elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+        elif word.save:
             self._save()
 
-    def _reason_to_stop(self, interruption: Interruption) -> StoppedBecause | None:
+    def _word(self, step: int) -> Word:
+        """What clocks and signals ask for after a step."""
+        return Word(
+            signal_number=self._interruption.signal_number,
+            spent=self.pace.spent,
+            calibrate=self.pace.must_calibrate(step),
+            save=time.monotonic() - self._saved_at > CHECKPOINT_SECONDS,
+        )
+
+    def _reason_to_stop(self) -> StoppedBecause | None:
         """Why no further step is taken; None where one is."""
         configuration, progress = self.configuration, self.progress
-        if interruption.signal_number is not None:
+        word = self.ranks.heard(lambda: self._word(progress.step))
+        if word.signal_number is not None:
+            self._signal_number = word.signal_number
             return "interrupted"
-        if self.pace.spent or progress.step == self.pace.total_steps:
+        if word.spent or progress.step == self.pace.total_steps:
             return configuration.budget.kind
         patience = configuration.patience
         if patience is not None and progress.evaluations_without_better >= patience:
@@ -119,7 +141,8 @@ class Loop:
         progress, learner = self.progress, self.learner
         rate = learning_rate(progress.step, self.pace.total_steps, self.configuration)
         rate *= progress.learning_rate_factor
-        batch = to_batch(self.stream.window_at(progress.step), self.configuration.device)
+        batch = self.feed.batch_at(progress.step)
+        self.ranks.say(self._word(progress.step + 1))
         metrics = take_step(learner, batch, rate, self.configuration)
         progress.step += 1
         interval = progress.interval
@@ -160,7 +183,7 @@ class Loop:
         self.progress.evaluated_step = self.progress.step
         with self._weights(judgement):
             self._keep_if_best(judgement)
-            sample = write_sample(self._model_file(judgement))
+            sample = self.ranks.first_does(lambda: write_sample(self._model_file(judgement)))
         self.safekeeping.samples.append({"step": self.progress.step, "text": sample})
         figures = judgement.figures(self.symbols_per_character)
         per_character = figures["nats_per_character"]
@@ -208,7 +231,9 @@ class Loop:
             return
         progress.best_step, progress.best_nats_per_symbol = progress.step, nats
         progress.evaluations_without_better = 0
-        self._better_model = model_file_bytes(self._model_file(judgement))
+        self._better_model = b""
+        if self.ranks.is_first:
+            self._better_model = model_file_bytes(self._model_file(judgement))
 
     def _model_file(self, judgement: Judgement | None = None) -> ModelFile:
         """The model as it is now."""
@@ -225,10 +250,17 @@ class Loop:
     def _plan(self) -> None:
         """Settle how many steps to take, or change it if the machine's speed has changed."""
         step = self.progress.step
-        if self.pace.must_calibrate(step):
-            self.pace.calibrate(step)
-        elif (total := self.pace.replan(step)) is not None:
-            self._row(event="replanned", total_steps=total)
+        before = self.pace.total_steps
+
+        def plan() -> int | None:
+            if self.pace.must_calibrate(step):
+                return self.pace.calibrate(step)
+            self.pace.replan(step)
+            return self.pace.total_steps
+
+        self.pace.total_steps = self.ranks.first_does(plan)
+        if before not in (None, self.pace.total_steps):
+            self._row(event="replanned", total_steps=self.pace.total_steps)
 
     def _save(self) -> None:
         """Copy what a checkpoint holds; it is written while the next steps are taken."""
@@ -255,10 +287,12 @@ class Loop:
         step, returns = self.progress.step, self.progress.returns + 1
         if returns > MOST_RETURNS:
             self._row(event="gave_up", error=str(error))
-            raise TrainingError(
+            gave_up = TrainingError(
                 f"step {step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint with a lower "
                 "learning rate did not help: begin anew with a lower --learning-rate"
-            ) from error
+            )
+            gave_up.told = not self.ranks.is_first  # who says the same
+            raise gave_up from error
         seconds = self.pace.seconds
         self.progress = self.safekeeping.go_back(self.learner)
         self.progress.returns, self.progress.seconds = returns, seconds

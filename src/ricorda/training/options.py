@@ -127,7 +127,18 @@ class TrainingOptions:
     """Who computes on a processor: auto takes the C++ kernels, off leaves it to PyTorch."""
 
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Processor threads to compute with."""
+    """Processor threads that each process computes with."""
+
+    processes: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Processes on this machine that divide the batch among them; one unless given. On several
+    machines, or by hand: torchrun ... -m ricorda train ..."""
+
+    max_restarts: Annotated[int, Field(ge=0, le=1000)] = 3
+    """How many times several processes are started again, from the last checkpoint, after one
+    died."""
+
+    collective_timeout: Annotated[float, Field(ge=1, le=10**6)] = 120.0
+    """Seconds that a process waits for the others of its run before it takes them for lost."""
 
     def __post_init__(self) -> None:
         if self.cache == "":

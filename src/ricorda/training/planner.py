@@ -38,11 +38,16 @@ class Machine:
 
     device: str
     threads: int
+    """Of each process."""
+
     bfloat16: frozenset[CellName]
     """The cells that it learns faster in bfloat16 than in float32."""
 
     operations: float = OPERATIONS_A_SECOND
-    """Floating-point operations of learning that it does in a second."""
+    """Floating-point operations of learning that it does in a second, all processes together."""
+
+    processes: int = 1
+    """How many learn together."""
 
 
 def choose(
@@ -100,6 +105,7 @@ def choose(
         precision=_precision(options, cell, machine),
         kernels=options.kernels,
         threads=options.threads or machine.threads,
+        processes=machine.processes,
     )
 
 
@@ -127,10 +133,12 @@ def _budget(options: TrainingOptions) -> Budget:
 
 def _batch_size(training_size: int, window: int, machine: Machine) -> int:
     """16 streams, more where many threads share them; fewer if they would be short."""
-    wanted = 64 if machine.device == "cuda" else min(64, max(16, 8 * machine.threads))
+    threads, processes = machine.threads * machine.processes, machine.processes
+    wanted = 64 if machine.device == "cuda" else min(64, max(16, 8 * threads))
+    wanted = max(wanted, 8 * processes if processes > 1 else 0)
     while wanted > 8 and training_size < 16 * wanted * window:
         wanted //= 2
-    return wanted
+    return max(wanted, processes)
 
 
 def _parameters(budget: Budget, training_size: int, step_size: int, machine: Machine) -> float:

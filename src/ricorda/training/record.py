@@ -86,6 +86,16 @@ def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
     return RunRecord(format=FORMAT, text=text, training=training, made_with=made_with)
 
 
+def record_as_json(record: RunRecord) -> dict[str, Any]:
+    """A record in what JSON has."""
+    return asdict(record)
+
+
+def record_from_json(told: dict[str, Any]) -> RunRecord:
+    """The record of `record_as_json`."""
+    return TypeAdapter(RunRecord).validate_python(told)
+
+
 def write_record(folder: RunFolder, record: RunRecord) -> None:
     """Write config.json; from here on the folder is a run."""
     write_atomically(folder.config, (json.dumps(asdict(record), indent=2) + "\n").encode())

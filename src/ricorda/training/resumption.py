@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
+
+import torch
 
 from ricorda.errors import ConfigurationError
 from ricorda.training.checkpoint import Progress
@@ -11,6 +14,9 @@ from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import USED
 from ricorda.training.record import RunRecord
 from ricorda.validation import validated
+
+MOVED = ("device", "threads", "processes")
+"""Options of a training that a resume may change."""
 
 
 def given_budget(minutes: float | None, epochs: float | None, steps: int | None) -> Budget | None:
@@ -47,6 +53,36 @@ def with_budget(record: RunRecord, budget: Budget | None) -> RunRecord:
     if budget is None:
         return record
     return replace(record, training=replace(record.training, budget=budget))
+
+
+def on_this_machine(
+    record: RunRecord,
+    device: Literal["auto", "cpu", "cuda"],
+    threads: int | None,
+    processes: int,
+) -> RunRecord:
+    """The record with the processes that go on with the run, their threads and their device.
+
+    Threads that are not given are the run's, divided anew. Raises ConfigurationError for a GPU that
+    is not there, or more processes than streams.
+    """
+    training = record.training
+    if threads is None:
+        threads = max(1, training.threads * training.processes // processes)
+    if processes > training.batch_size:
+        raise ConfigurationError(
+            f"expected at least a stream for each of {processes} processes, but the run has "
+            f"{training.batch_size}: start fewer processes"
+        )
+    if device == "auto":
+        device = training.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError(
+            "the run goes on with --device cuda, but PyTorch finds no CUDA GPU here: "
+            "give --device cpu"
+        )
+    training = replace(training, device=device, threads=threads, processes=processes)
+    return replace(record, training=training)
 
 
 def planned_steps(progress: Progress, configuration: TrainingConfiguration) -> int | None:

@@ -3,26 +3,29 @@
 import contextlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from ricorda.durable import refuse_link, remove_leftovers
 from ricorda.engine import Figures, Model, load
-from ricorda.errors import RunError, TextError, TrainingError
+from ricorda.errors import ConfigurationError, RunError, TextError, TrainingError
 from ricorda.models import ModelFile, read_model_file, write_model_file
-from ricorda.runs import RunFolder, ended, find_run, new_run_folder
+from ricorda.runs import RunFolder, ended, find_run, new_run_folder, read_rows
 from ricorda.text import Source, WindowStream, cache_for
-from ricorda.text.sources import displayed
+from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.training.checkpoint import Progress
-from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.device import computing_with, this_machine
+from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.device import computing_with, cores, this_machine
 from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.feed import Feed
 from ricorda.training.fingerprint import fingerprint
 from ricorda.training.forecast import settle
+from ricorda.training.job import belongs_to, job_name, run_of, was_restarted
+from ricorda.training.launch import launch
 from ricorda.training.learner import make_learner
 from ricorda.training.lock import RunLock
 from ricorda.training.loop import Loop, StoppedBecause
@@ -35,18 +38,33 @@ from ricorda.training.material import (
 )
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
-from ricorda.training.progress import Reporter, clock, in_nats_and_bits, reporter_for
+from ricorda.training.planner import Machine
+from ricorda.training.progress import Reporter, Silent, clock, in_nats_and_bits, reporter_for
+from ricorda.training.ranks import Ranks
 from ricorda.training.reading_progress import showing
-from ricorda.training.record import RunRecord, TextRecord, new_record, read_record, write_record
+from ricorda.training.record import (
+    RunRecord,
+    TextRecord,
+    new_record,
+    read_record,
+    record_as_json,
+    record_from_json,
+    write_record,
+)
 from ricorda.training.report import write_report
 from ricorda.training.resumption import (
+    MOVED,
     check_budget,
     given_budget,
+    on_this_machine,
     planned_steps,
     with_budget,
     with_text,
 )
 from ricorda.training.safekeeping import Safekeeping
+from ricorda.training.shared_material import share_material
+from ricorda.training.shared_safekeeping import SharedSafekeeping
+from ricorda.training.started import ranks, started_together
 from ricorda.validation import validated
 
 MOST_NAMES = 1000
@@ -66,6 +84,9 @@ class Run:
     signal_number: int | None = None
     """The signal that interrupted it, if one did."""
 
+    rank: int = 0
+    """Which of the processes that trained it this one is; the first, 0, writes."""
+
     @cached_property
     def model(self) -> Model:
         """The best model, loaded."""
@@ -84,24 +105,93 @@ def train(
     if not texts:
         raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
     machine = this_machine(given)
-    report = reporter or reporter_for(quiet=quiet)
-    cache = cache_for(given.cache)
-    sources = locate([str(text) for text in texts], given, report.say)
-    folder = new_run_folder(given.out, str(texts[0]))
-    with RunLock(folder.path):
+    if machine.processes > 1 and not started_together():
+        options.pop("processes")
+        return _in_processes("train", texts, options, machine.processes, given, reporter, quiet)
+    with ranks(given.collective_timeout, machine.device) as group:
+        report = _reporter(reporter, group, quiet=quiet)
+        return _Beginning([str(text) for text in texts], given, machine, report, group).train()
+
+
+@dataclass
+class _Beginning:
+    """What `train` is given: the stages from the texts to the run."""
+
+    texts: list[str]
+    given: TrainingOptions
+    machine: Machine
+    report: Reporter
+    ranks: Ranks
+    _sources: Sequence[Source] = ()
+    _names: list[str] = field(default_factory=list)
+
+    def train(self) -> Run:
+        """Begin a run, or go on with that of the same job if it was started again."""
+        with contextlib.ExitStack() as stack:
+            path, names, is_new = self.ranks.first_does(lambda: self._begin(stack))
+            folder = RunFolder(Path(path))
+            if not is_new:
+                stack.close()
+                changes = _Changes(cache=self.given.cache)
+                return _resume(folder, changes, self.given.threads, self.report, self.ranks)
+            material = share_material(
+                self.ranks, folder.path, lambda place: self._read(names, place)
+            )
+            record = record_from_json(
+                self.ranks.first_does(lambda: record_as_json(self._record(folder, material)))
+            )
+            self.report.say(f"{describe(material, record.training)}\nrun: {folder.path}")
+            return _learn(folder, record, material, self.report, self.ranks)
+
+    def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], bool]:
+        """Find the texts, make and lock the folder: its path, the texts there, whether it is new.
+
+        A folder in which no run has begun goes again when the stack is left.
+        """
+        job = job_name()
+        found = run_of(job, self.given.out)
+        if found is not None and self._is_the_same(found):
+            return str(found.path), [], False
+        sources = locate(self.texts, self.given, self.report.say)
+        folder = new_run_folder(self.given.out, self.texts[0])
+        stack.enter_context(RunLock(folder.path, job))
         remove_leftovers(folder.path)
-        with _removed_on_error(folder):
-            kept = keep_passing(sources, folder.path)
-            with showing(report) as progress:
-                material = read_material(
-                    kept, folder.path, given, report.say, cache=cache, progress=progress
-                )
-            configuration = settle(given, material, machine)
-            names = _names(texts, sources, kept)
-            record = new_record(_text_record(names, material, given), configuration)
-            write_record(folder, record)
-        report.say(f"{describe(material, configuration)}\nrun: {folder.path}")
-        return _learn(folder, record, material, report)
+        stack.callback(_remove_unless_begun, folder)
+        self._sources = keep_passing(sources, folder.path)
+        self._names = _names_of(self.texts, sources, self._sources)
+        return str(folder.path), self._names, True
+
+    def _is_the_same(self, folder: RunFolder) -> bool:
+        """Whether a run of this job learns these texts, and goes on or was begun just now."""
+        try:
+            record = read_record(folder)
+            if not was_restarted() and ended(folder) is not None:
+                return False
+        except RunError:
+            return False
+        learned = Path(record.text.texts[0])
+        return STANDARD_INPUT in self.texts or any(
+            place in (learned, *learned.parents) or learned.match(str(place))
+            for place in (Path(text).absolute() for text in self.texts)
+        )
+
+    def _read(self, names: list[str], place: Path) -> Material:
+        """Read the texts; on other machines than the first, those of the same names."""
+        sources = self._sources
+        if not self.ranks.is_first:
+            sources = locate(names, self.given, self.report.say)
+        cache = cache_for(self.given.cache)
+        with showing(self.report) as progress:
+            return read_material(
+                sources, place, self.given, self.report.say, cache=cache, progress=progress
+            )
+
+    def _record(self, folder: RunFolder, material: Material) -> RunRecord:
+        """Settle how to learn, and write it down."""
+        configuration = settle(self.given, material, self.machine)
+        record = new_record(_text_record(self._names, material, self.given), configuration)
+        write_record(folder, record)
+        return record
 
 
 def resume(
@@ -115,35 +205,152 @@ def resume(
     cache: str | None = None,
     reporter: Reporter | None = None,
     quiet: bool = False,
+    **options: Any,
 ) -> Run:
     """Go on with a run from its last checkpoint; without a folder, with the newest run.
 
     text, validation: where the text lies now, if it was moved. minutes, epochs, steps: another
     budget, which counts from the run's beginning; the learning rate goes on as if it had been
-    given then. cache: as in training. Raises RunError if the run has ended (and no budget is
-    given), has no checkpoint, is being trained, or its text has changed; ConfigurationError for a
-    budget that is spent.
+    given then. cache: as in training. Further options: device, threads and processes, where they
+    are to be others than the run's; max_restarts and collective_timeout as in `train`. Raises RunError if the run has
+    ended (and no budget is given), has no checkpoint, is being trained, or its text has changed;
+    ConfigurationError for a budget that is spent.
     """
+    unknown = set(options) - {*MOVED, "max_restarts", "collective_timeout"}
+    if unknown:
+        raise ConfigurationError(f"expected an option of resume, got {min(unknown)}: leave it out")
+    given = validated(TrainingOptions, **options)
     place = find_run(None if folder is None else Path(folder))
-    kept = cache_for(cache)
+    budget = given_budget(minutes, epochs, steps)
+    changes = _Changes(text, validation, budget, given.device, cache)
+    cache_for(cache)  # a wrong folder is told at once
     report = reporter or reporter_for(quiet=quiet)
-    with RunLock(place.path):
-        refuse_link(place.checkpoints)
-        remove_leftovers(place.path)
-        remove_leftovers(place.checkpoints)
-        record, budget = read_record(place), given_budget(minutes, epochs, steps)
-        more = budget not in (None, record.training.budget)
-        if not more and (reason := _ended(place, report)) is not None:
-            raise RunError(
-                f"the run {place.path} has ended ({reason}): begin a new one with `ricorda train`, "
-                "or go on with more of a budget, such as --minutes 10"
-            )
-        record = with_budget(with_text(record, text, validation), budget)
-        with showing(report) as progress:
-            material = read_material_again(
-                record.text, place.path, report.say, cache=kept, progress=progress
-            )
-        return _learn(place, record, material, report, resumed=True)
+    if not started_together():
+        processes = given.processes or _processes_of(place, report)
+        if processes > 1:
+            settled: dict[str, Any] = {"threads": given.threads, "device": given.device}
+            settled |= {"minutes": minutes, "epochs": epochs, "steps": steps}
+            settled |= {"collective_timeout": given.collective_timeout, "cache": cache}
+            texts = [text] if isinstance(text, str | Path) else text
+            settled |= {
+                "text": None if texts is None else [str(each) for each in texts],
+                "validation": None if validation is None else str(validation),
+            }
+            arguments = (place.path,)
+            return _in_processes("resume", arguments, settled, processes, given, reporter, quiet)
+    device = "cuda" if torch.cuda.is_available() and given.device != "cpu" else "cpu"
+    with ranks(given.collective_timeout, device) as group:
+        report = _reporter(reporter, group, quiet=quiet)
+        return _resume(place, changes, given.threads, report, group)
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What `resume` is given."""
+
+    text: str | Path | Sequence[str | Path] | None = None
+    validation: str | Path | None = None
+    budget: Budget | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    cache: str | None = None
+
+
+def _resume(
+    place: RunFolder, changes: _Changes, threads: int | None, report: Reporter, group: Ranks
+) -> Run:
+    """Go on with a run, in one process or in several."""
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> Any:
+            belonged = belongs_to(place, job_name())
+            stack.enter_context(RunLock(place.path, job_name()))
+            refuse_link(place.checkpoints)
+            remove_leftovers(place.path)
+            remove_leftovers(place.checkpoints)
+            record = read_record(place)
+            more = changes.budget not in (None, record.training.budget)
+            if not more and (reason := _ended(place, report)) is not None:
+                if belonged and was_restarted():  # only its last words were lost
+                    return None
+                raise RunError(
+                    f"the run {place.path} has ended ({reason}): begin a new one with `ricorda "
+                    "train`, or go on with more of a budget, such as --minutes 10"
+                )
+            record = with_text(record, changes.text, changes.validation)
+            record = with_budget(record, changes.budget)
+            return record_as_json(on_this_machine(record, changes.device, threads, group.size))
+
+        told = group.first_does(begin)
+        if told is None:
+            return Run(place.path, group.first_does(lambda: _figures_of(place)), rank=group.rank)
+        record = record_from_json(told)
+
+        def read(folder: Path) -> Material:
+            with showing(report) as progress:
+                return read_material_again(
+                    record.text,
+                    folder,
+                    report.say,
+                    cache=cache_for(changes.cache),
+                    progress=progress,
+                )
+
+        material = share_material(group, place.path, read)
+        return _learn(place, record, material, report, group, resumed=True)
+
+
+def _in_processes(
+    command: Literal["train", "resume"],
+    arguments: Sequence[str | Path],
+    options: dict[str, Any],
+    processes: int,
+    given: TrainingOptions,
+    reporter: Reporter | None,
+    quiet: bool,
+) -> Run:
+    """Have several processes do it, and hand back what came of it."""
+    if reporter is not None:
+        raise ConfigurationError(
+            f"expected no reporter for {processes} processes, which are watched by their own: "
+            "leave it out, or take one process"
+        )
+    told = {
+        name: str(value) if isinstance(value, Path) else value for name, value in options.items()
+    }
+    told.pop("max_restarts", None)
+    request = {
+        "command": command,
+        "arguments": [str(argument) for argument in arguments],
+        "options": {name: value for name, value in told.items() if value is not None},
+        "quiet": quiet,
+    }
+    outcome = launch(request, processes=processes, max_restarts=given.max_restarts)
+    return Run(Path(outcome["folder"]), outcome["metrics"], outcome["signal"])
+
+
+def _reporter(reporter: Reporter | None, group: Ranks, *, quiet: bool) -> Reporter:
+    """The first process reports, the others are silent."""
+    if not group.is_first:
+        return Silent()
+    return reporter or reporter_for(quiet=quiet)
+
+
+def _processes_of(place: RunFolder, report: Reporter) -> int:
+    """How many processes a run was trained by, if this machine has the cores for them."""
+    processes = read_record(place).training.processes
+    if processes > cores():
+        report.say(
+            f"the run was trained by {processes} processes, more than this machine has cores: it "
+            "goes on with one; --processes takes another number"
+        )
+        return 1
+    return processes
+
+
+def _figures_of(folder: RunFolder) -> dict[str, Any]:
+    """What a run that has ended came to."""
+    *_, last = (row for row in read_rows(folder.metrics) if row.get("event") == "ended")
+    return {name: value for name, value in last.items() if name not in ("step", "event")}
 
 
 def _ended(folder: RunFolder, report: Reporter) -> str | None:
@@ -173,25 +380,28 @@ def describe(material: Material, configuration: TrainingConfiguration) -> str:
         f"recurrent weights {configuration.recurrent_dropout:g}; "
         f"{_averaging(configuration.averaging)}\n"
         f"{configuration.precision} on {configuration.device}, "
-        f"{configuration.threads} threads, seed {configuration.seed}"
+        f"{_processes_and_threads(configuration)}, seed {configuration.seed}"
     )
+
+
+def _processes_and_threads(configuration: TrainingConfiguration) -> str:
+    threads = f"{configuration.threads} thread{'s' * (configuration.threads != 1)}"
+    if configuration.processes == 1:
+        return threads
+    return f"{configuration.processes} processes with {threads} each"
 
 
 def _averaging(share: float) -> str:
     return f"weights averaged, keeping {share:g}" if share else "weights not averaged"
 
 
-@contextlib.contextmanager
-def _removed_on_error(folder: RunFolder) -> Any:
-    """If a run cannot begin, its new folder goes again."""
-    try:
-        yield
-    except BaseException:
+def _remove_unless_begun(folder: RunFolder) -> None:
+    """If a run could not begin, its new folder goes again."""
+    if not folder.is_run:
         shutil.rmtree(folder.path, ignore_errors=True)
-        raise
 
 
-def _names(
+def _names_of(
     texts: Sequence[str | Path], sources: Sequence[Source], kept: Sequence[Source]
 ) -> list[str]:
     """What the run is to read again: each file, or where there are many, what named them.
@@ -244,28 +454,33 @@ def _learn(
     record: RunRecord,
     material: Material,
     report: Reporter,
+    group: Ranks,
     *,
     resumed: bool = False,
 ) -> Run:
     """Set up, fit, judge, and write down."""
     with computing_with(record.training), _memory_errors_told(folder):
-        loop = _set_up(folder, record, material, report, resumed=resumed)
+        loop = _set_up(folder, record, material, report, group, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
         finally:
             report.close()
-    metrics = _conclude(loop, material, reason)
-    rows = loop.safekeeping.metrics
-    rows.flush()
-    try:
-        write_report(folder, record, metrics)
-    except (OSError, RunError) as error:
-        report.say(f"{folder.report} cannot be written ({error}): the run itself is saved")
-    # last of all: what is killed before this row goes on, and makes its report
-    rows.append({"step": loop.progress.step, "event": "ended", **metrics})
-    rows.flush()
-    _say_result(report, metrics)
-    return Run(folder.path, metrics, signal_number)
+
+    def conclude() -> dict[str, Any]:
+        metrics = _conclude(loop, material, reason)
+        rows = loop.safekeeping.metrics
+        rows.flush()
+        try:
+            write_report(folder, record, metrics)
+        except (OSError, RunError) as error:
+            report.say(f"{folder.report} cannot be written ({error}): the run itself is saved")
+        # last of all: what is killed before this row goes on, and makes its report
+        rows.append({"step": loop.progress.step, "event": "ended", **metrics})
+        rows.flush()
+        _say_result(report, metrics)
+        return metrics
+
+    return Run(folder.path, group.first_does(conclude), signal_number, group.rank)
 
 
 @contextlib.contextmanager
@@ -285,7 +500,13 @@ def _memory_errors_told(folder: RunFolder) -> Any:
 
 
 def _set_up(
-    folder: RunFolder, record: RunRecord, material: Material, report: Reporter, *, resumed: bool
+    folder: RunFolder,
+    record: RunRecord,
+    material: Material,
+    report: Reporter,
+    group: Ranks,
+    *,
+    resumed: bool,
 ) -> Loop:
     """Make the network, its optimizer and streams; bring them back to the last checkpoint."""
     configuration = record.training
@@ -295,14 +516,10 @@ def _set_up(
         window=configuration.window,
         seed=configuration.seed,
         reset_probability=configuration.reset_probability,
+        rows=group.share(configuration.batch_size).rows,
     )
-    learner = make_learner(configuration)
-    safekeeping = Safekeeping(
-        folder,
-        keep=configuration.keep,
-        fingerprint=fingerprint(configuration.threads, configuration.device),
-        reporter=report,
-    )
+    learner = make_learner(configuration, group)
+    safekeeping = _safekeeping(folder, configuration, report, group)
     progress = Progress()
     if resumed:
         progress = safekeeping.resume(learner)
@@ -318,12 +535,13 @@ def _set_up(
     saved_step = progress.step if resumed else -1
     if progress.budget not in (None, configuration.budget):
         check_budget(progress, configuration, pace.total_steps)
-        write_record(folder, record)
         saved_step = -1
-    elif resumed and record != read_record(folder):
+    if resumed and group.is_first and record != read_record(folder):
         write_record(folder, record)
     validation = material.validation
-    evaluation = None if validation is None else QuickEvaluation(validation, configuration.device)
+    evaluation = None
+    if validation is not None:
+        evaluation = QuickEvaluation(validation, configuration.device, group)
     return Loop(
         folder=folder,
         configuration=configuration,
@@ -337,8 +555,29 @@ def _set_up(
         progress=progress,
         reporter=report,
         safekeeping=safekeeping,
+        feed=Feed(stream, configuration.device),
+        ranks=group,
         saved_step=saved_step,
     )
+
+
+def _safekeeping(
+    folder: RunFolder, configuration: TrainingConfiguration, report: Reporter, group: Ranks
+) -> Safekeeping | SharedSafekeeping:
+    """What saves the run: the first process's own, for the others what follows it."""
+    own = None
+    if group.is_first:
+        own = Safekeeping(
+            folder,
+            keep=configuration.keep,
+            fingerprint=fingerprint(
+                configuration.threads, configuration.device, configuration.processes
+            ),
+            reporter=report,
+        )
+        if group.size == 1:
+            return own
+    return SharedSafekeeping(own, group)
 
 
 def _provenance(record: RunRecord, material: Material) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Everything of a run that lasts: its checkpoints, its best model, its rows."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ricorda.durable import write_atomically
 from ricorda.errors import ModelFileError, RunError, TrainingError
@@ -31,6 +34,8 @@ class Safekeeping:
         self._checkpoints = CheckpointFolder(folder.checkpoints, keep)
         self._saver = Saver(self._checkpoints, folder.model)
         self._best: bytes | None = None
+        self.on_restored: Callable[[dict[str, Tensor]], None] | None = None
+        """Is given a checkpoint's tensors when a learner was brought back to it."""
         self.metrics = RowLog(folder.metrics, reporter.say)
         self.samples = RowLog(folder.samples, reporter.say)
 
@@ -122,6 +127,8 @@ class Safekeeping:
                 )
                 continue
             self._best = restored.best
+            if self.on_restored is not None:
+                self.on_restored(restored.tensors)
             self.metrics.restore(restored.metrics)
             self.samples.restore(restored.samples)
             return restored

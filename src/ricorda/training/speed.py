@@ -1,6 +1,7 @@
 """How fast this machine takes the steps of a training, measured on a few of them."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,9 +21,14 @@ def measure_speed(
 ) -> float:
     """Take real steps of a new network for some seconds -> steps per second.
 
+    Where processes share the batch, this one takes the first one's part by itself: what they
+    exchange is not counted.
+
     ids (N,) is the text to learn; without it, random symbols are. It takes longer than `seconds`
     only where the first step alone does. The first steps are left out.
     """
+    part = configuration.batch_size // configuration.processes
+    configuration = replace(configuration, batch_size=max(1, part), processes=1)
     with computing_with(configuration):
         return _measure(configuration, _random_ids(configuration) if ids is None else ids, seconds)
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from ricorda.errors import NonFiniteLoss
 from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.models.output_loss import mean_nats
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.ranks import ALONE, WORD_NUMBERS, Ranks
 
 
 class Batch(NamedTuple):
@@ -27,6 +28,21 @@ class StepMetrics(NamedTuple):
 
     nats_per_symbol: float
     gradient_norm: float
+
+
+class WindowLoss(nn.Module):
+    """A model and its loss as one module, which can be spread over several processes."""
+
+    def __init__(self, model: RecurrentLanguageModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, inputs: Tensor, targets: Tensor, state: Sequence[State]
+    ) -> tuple[Tensor, list[State]]:
+        """The mean nats of targets (B, T) after inputs (B, T), and the state after them."""
+        hidden, after = self.model.hidden(inputs, state)
+        return mean_nats(self.model.output, hidden, targets), after
 
 
 def make_optimizer(
@@ -48,24 +64,39 @@ def train_step(
     batch: Batch,
     state: Sequence[State],
     configuration: TrainingConfiguration,
+    *,
+    window_loss: nn.Module | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[StepMetrics, list[State]]:
     """Take one optimizer step on one truncated-BPTT window.
 
     The state's values flow into the next window; its gradients stop here.
+    window_loss: the model's `WindowLoss`, where ranks are several one that adds gradients up and
+    divides them by the number of ranks, as DistributedDataParallel does.
     Raises NonFiniteLoss, before any weight changes, if the gradient is not finite.
     """
     optimizer.zero_grad(set_to_none=True)
     with torch.autocast(
         configuration.device, torch.bfloat16, enabled=configuration.precision == "bfloat16"
     ):
-        logits, state = model(batch.inputs, restarted(state, batch.restart))  # (B, T, V)
-    loss = F.cross_entropy(logits.float().flatten(0, 1), batch.targets.flatten())
-    loss.backward()
+        loss, state = (window_loss or WindowLoss(model))(
+            batch.inputs, batch.targets, restarted(state, batch.restart)
+        )
+    if ranks.size == 1:
+        loss.backward()
+        nats = loss.detach()
+    else:
+        part = batch.inputs.shape[0] / configuration.batch_size
+        (loss * part * ranks.size).backward()
+        nats = loss.detach() * part
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), configuration.clip_norm))
+    mean = nats.item()
+    if ranks.size > 1:
+        mean = ranks.average(torch.zeros(WORD_NUMBERS + 1), mean)
     if not math.isfinite(norm):
-        raise non_finite(loss.item(), norm)
+        raise non_finite(mean, norm)
     optimizer.step()
-    return StepMetrics(loss.item(), norm), detached(state)
+    return StepMetrics(mean, norm), detached(state)
 
 
 def non_finite(nats: float, norm: float) -> NonFiniteLoss:

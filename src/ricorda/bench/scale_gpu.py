@@ -1,0 +1,140 @@
+"""Training on a GPU: characters a second, the share of its peak, and the time to nanoGPT's figure.
+
+The peak is what the GPU reaches in one large product of matrices of the same precision, measured
+beside it. nanoGPT's recipe for a GPU ends at 1.4697 nats a character of tinyshakespeare, judged on
+windows of 256 characters that begin cold; ours is judged alike (see `train_target`).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from ricorda.bench import nanogpt as peer
+from ricorda.bench.result import Result
+from ricorda.bench.timing import Ratio, ratio_of
+from ricorda.bench.train_target import make_task, seconds_to_target
+from ricorda.errors import ConfigurationError
+from ricorda.text import find_sources, read_text
+from ricorda.training import TrainingOptions, choose
+from ricorda.training.planner import Machine, operations_of
+from ricorda.training.speed import measure_speed
+
+HIDDEN_SIZES = (256, 512, 1024, 2048)
+VOCABULARY = 65
+SECONDS = 2.0  # of each measurement of a speed
+SYMBOLS = 1_000_000
+PRODUCT = 4096  # rows and columns of the product that the peak is measured by
+PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
+TARGET = 1.4697  # nats a character, cold windows
+COLD_WINDOW = 256
+RECIPE: dict[str, object] = {
+    "device": "cuda",
+    "compile": True,
+    "eval_iters": 200,
+    "block_size": 256,
+    "batch_size": 64,
+    "n_layer": 6,
+    "n_head": 6,
+    "n_embd": 384,
+    "max_iters": 5000,
+    "lr_decay_iters": 5000,
+    "dropout": 0.2,
+}
+"""What nanoGPT's README gives a machine with a GPU."""
+
+Say = Callable[[str], None]
+
+
+def measure_gpu(
+    say: Say, *, rounds: int, text: Path | None = None, nanogpt: Path | None = None
+) -> Iterator[Result]:
+    """Measure on the first GPU. Raises ConfigurationError if there is none.
+
+    text, nanogpt: tinyshakespeare and a checkout of nanoGPT, for the time to its figure.
+    """
+    if not torch.cuda.is_available():
+        raise ConfigurationError("--part gpu: PyTorch finds no CUDA GPU here; leave the part out")
+    say(torch.cuda.get_device_name())
+    for precision in PRECISIONS:
+        peak = operations_a_second("cuda", precision)
+        for hidden_size in HIDDEN_SIZES:
+            yield speed("cuda", precision, hidden_size, peak, turns=min(rounds, 3))
+    if text is None or nanogpt is None:
+        say("the time to nanoGPT's figure needs its checkout and a text: left out")
+        return
+    content = "".join(read_text(find_sources([str(text)])))
+    moments = peer.learn(nanogpt, content, RECIPE)
+    theirs = peer.first_to_reach(moments, TARGET)
+    if theirs is None:
+        say(f"nanoGPT did not reach {TARGET} nats")
+        return
+    found = seconds_to_target(make_task(content, COLD_WINDOW), TARGET, 3, say)
+    if found is not None:
+        yield Result(
+            f"{text.name}, training to {TARGET} nats of cold {COLD_WINDOW}-windows",
+            "nanoGPT's GPU recipe",
+            ratio_of([(ours, theirs.seconds) for ours in found]),
+        )
+
+
+def speed(
+    device: Literal["cpu", "cuda"],
+    precision: Literal["float32", "bfloat16"],
+    hidden_size: int,
+    peak: float,
+    *,
+    turns: int,
+    batch_size: int = 64,
+    window: int = 128,
+) -> Result:
+    """Real steps on random symbols; peak is in operations a second."""
+    options = TrainingOptions(
+        hidden_size=hidden_size,
+        batch_size=batch_size,
+        window=window,
+        precision=precision,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+    )
+    machine = Machine(device=device, threads=torch.get_num_threads(), bfloat16=frozenset())
+    configuration = choose(
+        options, training_size=SYMBOLS, vocabulary_size=VOCABULARY, machine=machine
+    )
+    speeds = sorted(
+        batch_size * window * measure_speed(configuration, seconds=SECONDS) for _ in range(turns)
+    )
+    middle = speeds[len(speeds) // 2]
+    return Result(
+        f"training on {device}, lstm {hidden_size}, {precision}: characters a second",
+        "",
+        Ratio(middle, speeds[0], speeds[-1]),
+        unit="characters_a_second",
+        details={
+            "hidden_size": hidden_size,
+            "share_of_peak": middle * operations_of(configuration.model) / peak,
+        },
+    )
+
+
+def operations_a_second(
+    device: Literal["cpu", "cuda"],
+    precision: Literal["float32", "bfloat16"],
+    size: int = PRODUCT,
+    turns: int = 10,
+) -> float:
+    """What one large product of matrices reaches."""
+    kind = torch.float32 if precision == "float32" else torch.bfloat16
+    left, right = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
+
+    def product() -> float:
+        began = time.perf_counter()
+        _ = left @ right
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    product()
+    return 2.0 * size**3 / min(product() for _ in range(turns))

@@ -1,0 +1,42 @@
+"""The windows of a run, brought to where they are learned."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ricorda.text import WindowStream
+from ricorda.training.learner import to_batch
+from ricorda.training.step import Batch
+
+
+class Feed:
+    """Batches by the number of the step.
+
+    ahead: a thread prepares the next one while this one is learned; by default where a GPU learns,
+    whose processor would otherwise wait. The batches are the same.
+    """
+
+    def __init__(self, stream: WindowStream, device: str, *, ahead: bool | None = None) -> None:
+        self._stream = stream
+        self._device = device
+        self._thread: ThreadPoolExecutor | None = None
+        if device == "cuda" if ahead is None else ahead:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="feed")
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def batch_at(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
+        if self._thread is None:
+            return self._prepare(step)
+        if self._next is not None and self._next[0] == step:
+            batch = self._next[1].result()
+        else:  # the first one, or the run went back
+            batch = self._prepare(step)
+        self._next = step + 1, self._thread.submit(self._prepare, step + 1)
+        return batch
+
+    def close(self) -> None:
+        """Let the thread go."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
+    def _prepare(self, step: int) -> Batch:
+        return to_batch(self._stream.window_at(step), self._device)

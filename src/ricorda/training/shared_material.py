@@ -1,0 +1,125 @@
+"""One reading of the text a machine: the processes beside the reader map what it encoded."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ricorda.durable import PARTIAL
+from ricorda.errors import TextError
+from ricorda.text import EncodedText, Ids, Vocabulary
+from ricorda.text.resident import MappedIds, mapped
+from ricorda.training.material import Material
+from ricorda.training.ranks import Ranks
+
+BLOCK = 1 << 22  # ids copied at a time
+
+
+def share_material(ranks: Ranks, folder: Path, read: Callable[[Path], Material]) -> Material:
+    """Have one process of each machine read and encode the text; the others there map its file.
+
+    read: encodes into a folder. Raises TextError where another machine's text is another.
+    """
+    if ranks.size == 1:
+        return read(folder)
+    with tempfile.TemporaryDirectory(prefix="ricorda-") as own:
+        reader = _Reader(read, folder if ranks.is_first else Path(own))
+        first = ranks.first_does(reader.work)
+        here = ranks.first_of_machine_does(lambda: _checked(reader, first))
+        material = reader.material or _mapped(here)
+        ranks.sum(torch.ones(1))  # all have opened the files
+        reader.remove()
+    return material
+
+
+@dataclass
+class _Reader:
+    """Reads once, and leaves copies of the ids for the others until they have opened them."""
+
+    read: Callable[[Path], Material]
+    folder: Path
+    material: Material | None = None
+    told: dict[str, Any] | None = None
+
+    def work(self) -> dict[str, Any]:
+        """Read, and describe what came of it."""
+        if self.told is None:
+            self.material = material = self.read(self.folder)
+            judging = material.validation_text
+            self.told = {
+                "text": self._described(material.text, "text"),
+                "judging": None if judging is None else self._described(judging, "judging"),
+                "training": len(material.training),
+                "validation": None if material.validation is None else len(material.validation),
+            }
+        return self.told
+
+    def remove(self) -> None:
+        """Take the copies away: what is open stays readable."""
+        for path in self.folder.glob(f".ids-*{PARTIAL}") if self.told is not None else ():
+            path.unlink()
+
+    def _file_of(self, ids: Ids, name: str) -> str:
+        """Where the others can open the ids: the file that is mapped here, else a copy."""
+        if isinstance(ids, MappedIds) and ids.descriptor is not None and sys.platform == "linux":
+            return f"/proc/{os.getpid()}/fd/{ids.descriptor}"
+        path = self.folder.absolute() / f".ids-{name}{PARTIAL}"
+        with path.open("wb") as file:
+            for first in range(0, len(ids), BLOCK):
+                file.write(np.ascontiguousarray(ids[first : first + BLOCK]).data)
+        return str(path)
+
+    def _described(self, text: EncodedText, name: str) -> dict[str, Any]:
+        """A text without its ids, which go into a file."""
+        return {
+            "ids": self._file_of(text.ids, name),
+            "type": text.ids.dtype.str,
+            "vocabulary": text.vocabulary.to_json(),
+            "characters": text.characters,
+            "bytes": text.bytes,
+            "digest": text.digest,
+            "skipped": text.skipped,
+        }
+
+
+def _checked(reader: _Reader, first: dict[str, Any]) -> dict[str, Any]:
+    """What a machine's reader found, which must be what the first one's did."""
+    told = reader.work()
+    for name in ("text", "judging"):
+        if told[name] is not None and told[name]["digest"] != first[name]["digest"]:
+            raise TextError(
+                "expected the same text on every machine, but it has digest "
+                f"{told[name]['digest'][:12]} here and {first[name]['digest'][:12]} on the first "
+                "machine: copy it from there"
+            )
+    return told
+
+
+def _mapped(told: dict[str, Any]) -> Material:
+    """The material of a description, its ids mapped from the reader's files."""
+    text = _text(told["text"])
+    judging = None if told["judging"] is None else _text(told["judging"])
+    validation: Ids | None = None
+    if told["validation"] is not None:
+        whole = (judging or text).ids
+        validation = whole[len(whole) - told["validation"] :]
+    return Material(text, judging, text.ids[: told["training"]], validation)
+
+
+def _text(told: dict[str, Any]) -> EncodedText:
+    with Path(told["ids"]).open("rb") as file:
+        ids = mapped(file, np.dtype(told["type"]))
+    return EncodedText(
+        ids,
+        vocabulary=Vocabulary.from_json(told["vocabulary"]),
+        characters=told["characters"],
+        bytes=told["bytes"],
+        digest=told["digest"],
+        skipped=told["skipped"],
+    )

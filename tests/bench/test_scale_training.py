@@ -1,0 +1,109 @@
+"""What `ricorda bench scale` measures of training, in sizes that take no time."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ricorda.bench import scale_gpu, scale_plot, scale_training
+from ricorda.bench.result import Result
+from ricorda.bench.timing import Ratio
+from ricorda.engine import kernels_are_built
+from ricorda.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (scale_training, scale_gpu):
+        monkeypatch.setattr(module, "SECONDS", 0.01)
+
+
+def test_speeds_over_each_size_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HIDDEN_SIZES", "BATCH_SIZES", "WINDOWS"):
+        monkeypatch.setattr(scale_training, name, (2, 4))
+    monkeypatch.setattr(scale_training, "BASE", {"hidden_size": 4, "batch_size": 2, "window": 4})
+    monkeypatch.setattr(scale_training, "MEMORY_HIDDEN_SIZES", (3,))
+    monkeypatch.setattr(scale_training, "VOCABULARIES", (50,))
+    commands: list[list[str]] = []
+
+    def peak(command: list[str]) -> float:
+        commands.append(command)
+        return 100.0
+
+    monkeypatch.setattr(scale_training, "peak_megabytes", peak)
+    results = list(scale_training.measure_training(lambda _: None))
+    speeds = [each for each in results if each.unit == "characters_a_second"]
+    assert [next(iter(each.details)) for each in speeds] == [
+        *["hidden_size"] * 2,
+        *["batch_size"] * 2,
+        *["window"] * 2,
+    ]
+    assert all(each.ratio.median > 0 for each in speeds)
+    assert [each.ratio.median for each in results[6:]] == [100.0] * 3
+    assert [command[-3] for command in commands[1:]] == ["auto", "off"]
+
+
+@pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
+def test_processes_are_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import ricorda
+
+    train, asked = ricorda.train, []
+
+    def alone(*texts: Any, processes: int, threads: int, out: Path, **options: Any) -> Any:
+        asked.append((processes, threads))
+        return train(*texts, out=out, threads=1, **options)
+
+    monkeypatch.setattr(ricorda, "train", alone, raising=False)
+    text = tmp_path / "text.txt"
+    text.write_text(scale_training.generated_text(20, 2000))
+    sizes = {"hidden_size": 4, "batch_size": 4, "window": 8}
+    speed, apart = scale_training.measure_processes(
+        lambda _: None, rounds=2, text=text, steps=30, **sizes
+    )
+    assert asked == [(2, 1), (1, 2)] * 2
+    assert speed.wanted == 0.9
+    assert speed.ratio.median > 0
+    assert (apart.ratio.median, apart.wanted, apart.at_most) == (0.0, 1e-4, True)
+    shutil.rmtree(tmp_path)
+
+
+def test_generated_text_has_every_symbol_and_depends_on_the_seed() -> None:
+    text = scale_training.generated_text(300, 5000)
+    assert (len(text), len(set(text))) == (5000, 300)
+    assert text == scale_training.generated_text(300, 5000)
+    assert text != scale_training.generated_text(300, 5000, seed=2)
+
+
+def test_without_a_gpu_the_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigurationError, match="no CUDA GPU"):
+        list(scale_gpu.measure_gpu(lambda _: None, rounds=1))
+
+
+def test_a_share_of_the_peak_is_measured() -> None:
+    peak = scale_gpu.operations_a_second("cpu", "float32", size=32, turns=2)
+    found = scale_gpu.speed("cpu", "float32", 4, peak, turns=1, batch_size=2, window=4)
+    assert found.ratio.median > 0
+    assert 0 < found.details["share_of_peak"] < 2
+
+
+def test_plots_show_every_point(tmp_path: Path) -> None:
+    results = [
+        Result(
+            f"training, hidden size {size}: characters a second",
+            "",
+            Ratio(speed, speed, speed),
+            unit="characters_a_second",
+            details={"hidden_size": size},
+        ).as_json()
+        for size, speed in ((64, 2e6), (256, 5e5), (1024, 4e4))
+    ]
+    (path,) = scale_plot.write_plots(results, tmp_path)
+    svg = path.read_text()
+    assert path.name == "scale-characters_a_second-hidden_size.svg"
+    assert svg.count("<circle") == 3
+    assert svg.startswith("<svg xmlns")
+    assert "1,024" in svg
+    assert "hidden size" in svg

@@ -1,0 +1,104 @@
+"""What needs a CUDA GPU: `pytest -m gpu` on a machine that has one; skipped elsewhere."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ricorda
+from ricorda.runs import RunFolder, read_rows
+from ricorda.training.progress import Silent
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
+]
+
+TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_layers": 2,
+    "batch_size": 8,
+    "window": 32,
+    "steps": 60,
+    "dropout": 0.0,
+    "recurrent_dropout": 0.0,
+    "precision": "float32",
+    "quiet": True,
+}
+
+
+class StopAt(Silent):
+    """Sends a signal to its own process after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def stepped(self, step: int, *figures: Any) -> None:
+        if step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bottles.txt").write_text(TEXT)
+    return tmp_path / "bottles.txt"
+
+
+def curve(run: ricorda.Run) -> list[float]:
+    rows = read_rows(RunFolder(run.folder).metrics)
+    return [row["nats_per_character"] for row in rows if row["event"] == "training"]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_gpu_learns_what_a_processor_learns(text: Path, cell: str) -> None:
+    """TF32 is off in float32: the curves would be further apart with it."""
+    here = ricorda.train(text, out="cpu", cell=cell, device="cpu", **SMALL)
+    there = ricorda.train(text, out="gpu", cell=cell, device="cuda", **SMALL)
+    assert curve(there)[:20] == pytest.approx(curve(here)[:20], rel=1e-4)
+    assert there.metrics["validation"] == pytest.approx(here.metrics["validation"], rel=0.02)
+    assert ricorda.load("gpu").generate("9", length=20, seed=1)
+
+
+def test_bfloat16_learns(text: Path) -> None:
+    run = ricorda.train(text, out="half", device="cuda", **{**SMALL, "precision": "bfloat16"})
+    exact = ricorda.train(text, out="exact", device="cuda", **SMALL)
+    assert curve(run)[-1] == pytest.approx(curve(exact)[-1], rel=0.05)
+    assert curve(run) != curve(exact)
+
+
+@pytest.mark.parametrize("there_first", [True, False])
+def test_a_run_goes_on_on_another_device(text: Path, there_first: bool) -> None:
+    devices = ("cuda", "cpu") if there_first else ("cpu", "cuda")
+    options = {**SMALL, "dropout": 0.2}
+    run = ricorda.train(text, out="moved", device=devices[0], **options)
+    on = ricorda.resume("moved", steps=120, device=devices[1], quiet=True)
+    assert on.metrics["steps"] == 120
+    assert curve(on)[-1] < curve(run)[0]
+
+
+def test_a_resume_on_a_gpu_goes_on_where_it_was(text: Path) -> None:
+    options = {**SMALL, "dropout": 0.2}
+    whole = ricorda.train(text, out="whole", device="cuda", **options)
+    ricorda.train(text, out="half", device="cuda", reporter=StopAt(30), **options)
+    on = ricorda.resume("half", quiet=True)
+    assert curve(on)[-1] == pytest.approx(curve(whole)[-1], rel=1e-4)
+
+
+def test_two_gpus_learn_what_one_does(text: Path) -> None:
+    processes = torch.cuda.device_count()
+    if processes < 2:
+        pytest.skip("needs two GPUs")
+    alone = ricorda.train(text, out="alone", device="cuda", **SMALL)
+    together = ricorda.train(text, out="together", device="cuda", processes=2, **SMALL)
+    assert curve(together) == pytest.approx(curve(alone), rel=1e-3)
+
+
+def test_portions_of_a_large_vocabulary(text: Path) -> None:
+    text.write_text("".join(chr(0x4E00 + i % 9000) for i in range(60_000)))
+    run = ricorda.train(text, device="cuda", **{**SMALL, "batch_size": 64, "window": 64})
+    assert run.metrics["vocabulary_size"] == 9000
+    assert curve(run)[-1] < curve(run)[0]
