@@ -212,9 +212,10 @@ def resume(
     text, validation: where the text lies now, if it was moved. minutes, epochs, steps: another
     budget, which counts from the run's beginning; the learning rate goes on as if it had been
     given then. cache: as in training. Further options: device, threads and processes, where they
-    are to be others than the run's; max_restarts and collective_timeout as in `train`. Raises RunError if the run has
-    ended (and no budget is given), has no checkpoint, is being trained, or its text has changed;
-    ConfigurationError for a budget that is spent.
+    are to be others than the run's; max_restarts and collective_timeout as in `train`.
+
+    Raises RunError if the run has ended (and no budget is given), has no checkpoint, is being
+    trained, or its text has changed; ConfigurationError for a budget that is spent.
     """
     unknown = set(options) - {*MOVED, "max_restarts", "collective_timeout"}
     if unknown:
