@@ -168,7 +168,6 @@ def test_a_text_that_changes_while_it_is_read_is_not_kept(
 
     def opened_and_changed(source: Any) -> Any:
         file = opened(source)
-        file.seek(0)
         append(text)
         return file
 
@@ -186,7 +185,7 @@ def test_a_text_written_a_moment_ago_is_waited_for(
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     status = text.stat()
-    monkeypatch.setattr(survey.time, "time_ns", lambda: status.st_ctime_ns + 10**7)
+    monkeypatch.setattr(time, "time_ns", lambda: status.st_ctime_ns + 10**7)
     encode(text)
     assert slept
     assert 0 < slept[0] < 0.05 or slept[0] > 2
@@ -196,7 +195,7 @@ def test_a_text_from_the_future_is_not_kept(
     encode: Encoded, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = text.stat().st_ctime_ns
-    monkeypatch.setattr(survey.time, "time_ns", lambda: changed - 10**10)
+    monkeypatch.setattr(time, "time_ns", lambda: changed - 10**10)
     encode(text)
     assert "its files bear a time to come" in encode.said[0]
     encode(text)
@@ -313,7 +312,7 @@ def test_a_nearly_full_disk_is_seen_before(
     encode: Encoded, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(text.parent)
-    monkeypatch.setattr(cached_encoding.shutil, "disk_usage", lambda _: usage._replace(free=5))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5))
     encode(text)
     assert "only 5 bytes are free there" in encode.said[0]
 
@@ -446,7 +445,7 @@ def test_any_texts_interrupted_anywhere(
     expected = plain(*paths, folder=folder)
     with monkeypatch.context() as patched:
         patched.setattr(cached_encoding, "CHECKPOINT_BYTES", 1)
-        patched.setattr(cached_encoding.time, "sleep", lambda _: None)
+        patched.setattr(time, "sleep", lambda _: None)
         patched.setattr(reading, "PIECE_BYTES", 4)
         interrupted = interrupt(encode, monkeypatch, paths, save)
         assert_same(encode(*paths), expected)

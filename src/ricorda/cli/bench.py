@@ -4,7 +4,7 @@ import importlib
 import itertools
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -156,7 +156,7 @@ def scale(
 
     Part files, only when asked for, writes and encodes a million small files, and a bomb.
     """
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "encoding": {"folder": folder, "largest": parse_size("--largest", largest)},
         "files": {"folder": folder},
     }

@@ -29,7 +29,7 @@ class MappedIds(np.memmap[Any, np.dtype[np.unsignedinteger[Any]]]):
 
 def mapped(file: IO[bytes], type: np.dtype[np.unsignedinteger[Any]]) -> MappedIds:
     """Map a whole file of ids, read-only. Raises OSError, or ValueError for an empty file."""
-    ids = MappedIds(file, type, mode="r")  # type: ignore[arg-type]
+    ids = MappedIds(file, type, mode="r")
     descriptor = os.dup(file.fileno())
     weakref.finalize(ids, os.close, descriptor)
     ids.descriptor = descriptor
@@ -49,7 +49,10 @@ class RowReader:
     def rows(self, first: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """Return the symbols (B, length) from the places `first` (B,) on."""
         if self._whole is None or self._whole.descriptor is None:
-            return self._ids[first[:, None] + np.arange(length)].astype(np.int64)
+            symbols: NDArray[np.int64] = self._ids[first[:, None] + np.arange(length)].astype(
+                np.int64
+            )
+            return symbols
         size = self._ids.itemsize
         rows = np.empty((len(first), length), np.int64)
         for row, place in zip(rows, first.tolist(), strict=True):
