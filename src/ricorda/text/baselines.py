@@ -27,7 +27,6 @@ ORDER = 5
 MOST_COUNTED = 4_000_000  # symbols before the border that are counted, and compressed
 MOST_JUDGED = 200_000  # symbols after it
 XZ_PRESET = 6
-LARGEST_KEY = 2**63 - 1
 
 Keys = NDArray[np.int64]
 
@@ -86,12 +85,12 @@ def witten_bell(seen: Ids, judged: Ids, size: int, order: int) -> float:
     text = np.concatenate([seen[len(seen) - min(reach, len(seen)) :], judged]).astype(np.int64)
     begin = len(text) - len(judged)
     probability = np.full(len(judged), 1.0 / size)
-    seen_numbers = _Numbering(seen.astype(np.int64), text, size)
+    numbering = _Numbering(seen.astype(np.int64), text, size)
     for length in range(order):  # of the history
-        if length > 0 and not seen_numbers.extend(length):
+        if length > 0 and not numbering.extend(length):
             break
-        histories, judged_histories = seen_numbers.histories(length)
-        counts = _count_pairs(histories, seen[length:].astype(np.int64), size)
+        histories, judged_histories = numbering.histories(length)
+        counts = _Counts(histories, seen[length:].astype(np.int64), size, numbering.different)
         first = max(0, length - begin)  # a judged symbol without so long a history stays as it is
         wanted = judged_histories[begin + first - length : len(text) - length]
         symbols = text[begin + first :]
@@ -109,16 +108,15 @@ class _Numbering:
 
     def __init__(self, seen: Keys, judged: Keys, size: int) -> None:
         self._seen, self._judged, self._size = seen, judged, size
-        self._of_seen = np.zeros(len(seen) + 1, np.int64)  # number of the history before place t
+        self._of_seen = np.zeros(len(seen) + 1, np.int64)  # of the history from each place on
         self._of_judged = np.zeros(len(judged) + 1, np.int64)
 
     def extend(self, length: int) -> bool:
         """Let the histories be one symbol longer; False if the seen text is too short."""
         if len(self._seen) <= length:
             return False
-        # the history of length L before place t is that of length L - 1 before t - 1, and t - 1
-        keys = self._of_seen[:-1][: len(self._seen) - length + 1] * self._size
-        keys = keys + self._seen[length - 1 :]
+        # that of length L from place t on is the one of length L - 1 from t on, and one symbol more
+        keys = self._of_seen[: len(self._seen) - length + 1] * self._size + self._seen[length - 1 :]
         numbers, self._of_seen = np.unique(keys, return_inverse=True)
         wanted = self._of_judged[: max(0, len(self._judged) - length + 1)]
         known = wanted >= 0
@@ -127,19 +125,23 @@ class _Numbering:
         self._of_judged = np.where(known & (numbers[place] == wanted), place, -1)
         return True
 
+    @property
+    def different(self) -> int:
+        """How many histories of this length the seen text has."""
+        return int(self._of_seen.max()) + 1
+
     def histories(self, length: int) -> tuple[Keys, Keys]:
-        """The histories before each place from `length` on: of the seen text, of the judged."""
+        """The numbers of the histories from each place on: of the seen text, of the judged."""
         return self._of_seen[: len(self._seen) - length], self._of_judged
 
 
-class _count_pairs:  # noqa: N801 - reads as the function it is
+class _Counts:
     """How often each symbol follows each history."""
 
-    def __init__(self, histories: Keys, symbols: Keys, size: int) -> None:
+    def __init__(self, histories: Keys, symbols: Keys, size: int, number: int) -> None:
         self._size = size
         self._pairs, self._of_pair = np.unique(histories * size + symbols, return_counts=True)
         owners = self._pairs // size
-        number = int(histories.max()) + 1
         self._of_history = np.bincount(histories, minlength=number)
         self._different = np.bincount(owners, minlength=number)
 
