@@ -26,6 +26,7 @@ BELOW: dict[str, set[str]] = {
     "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},
     "insight": {"engine", "errors", "models", "pages", "text"},
+    "serving": {"engine", "errors", "models", "pages", "text", "validation"},
     "training": {
         *("_kernels", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
         *("runs", "text", "validation"),
@@ -135,6 +136,7 @@ def run(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
         "ricorda.models",
         "ricorda.pages",
         "ricorda.runs",
+        "ricorda.serving",
         "ricorda.text",
         "ricorda.training",
     ],

@@ -23,3 +23,12 @@ def require_torch() -> None:
             "training needs PyTorch, which is not installed: pip install 'ricorda[train]'"
         )
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def require_serving() -> None:
+    """See that the server's packages are there. Raises MissingExtra if one is not."""
+    for name in ("fastapi", "uvicorn", "prometheus_client"):
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            raise MissingExtra(
+                f"serving needs {name}, which is not installed: pip install 'ricorda[serve]'"
+            )
