@@ -28,7 +28,9 @@ from ricorda.engine.model import (
     Model,
     kernels_are_built,
     load,
+    load_file,
     make_backend,
+    open_model,
 )
 from ricorda.engine.reference import ReferenceBackend
 from ricorda.engine.sampling import (
@@ -68,7 +70,9 @@ __all__ = [
     "evaluate",
     "kernels_are_built",
     "load",
+    "load_file",
     "make_backend",
+    "open_model",
     "permitted_symbols",
     "score",
     "uniforms",

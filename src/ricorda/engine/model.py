@@ -18,7 +18,7 @@ from ricorda.engine.softmax import Probabilities, most_likely_first
 from ricorda.engine.trace import Trace
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.models.configuration import ModelConfiguration
-from ricorda.models.model_file import read_model_file
+from ricorda.models.model_file import ModelFile, read_model_file
 from ricorda.text.decoding import StrictDecoder
 from ricorda.text.vocabulary import ByteVocabulary, OnUnknown, Vocabulary
 from ricorda.validation import validated
@@ -194,8 +194,22 @@ def load(
     Raises ModelFileError if the file is missing or damaged, ConfigurationError if the precision or
     the backend is not to be had.
     """
+    return open_model(load_file(path), precision, backend)
+
+
+def load_file(path: str | Path) -> ModelFile:
+    """Read a model's file, or that of a run's folder, weights and all; `open_model` runs it.
+
+    Raises ModelFileError if the file is missing or damaged.
+    """
     place = Path(path)
-    file = read_model_file(place / MODEL_FILE_NAME if place.is_dir() else place)
+    return read_model_file(place / MODEL_FILE_NAME if place.is_dir() else place)
+
+
+def open_model(
+    file: ModelFile, precision: Precision = "float32", backend: BackendName = "auto"
+) -> Model:
+    """Make what a model file holds ready to run; otherwise as `load`."""
     engine = make_backend(file.configuration, file.tensors, precision, backend)
     return Model(file.configuration, file.vocabulary, engine, file.training)
 

@@ -1,0 +1,61 @@
+"""A unit held at a value, or switched off, exactly, by a change of the weights of who reads it.
+
+Everything that listens to unit j of a layer listens through one column of weights: its own layer's
+recurrent weights, and the next layer's input weights or the output's. Where the unit always says
+c, the product of that column with it is the constant c * column, which belongs to the bias. So the
+column is set to zero and c * column is added to the bias: the engine computes, to rounding, what
+it would if the unit's output were replaced by c before anybody reads it, from the first symbol on
+(before which a unit's output otherwise is 0). At c = 0 nothing is added, and the unit is off.
+
+The unit itself goes on, unheard: a trace of the changed model shows what it would have said.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.errors import ConfigurationError
+from ricorda.insight.units import Unit
+from ricorda.models import ModelConfiguration, ModelFile
+
+
+def clamped(file: ModelFile, units: Mapping[Unit, float]) -> ModelFile:
+    """Hold units' outputs at values: 0 switches off, 1 and -1 are as far as tanh goes.
+
+    Returns another model file, which `ricorda.engine.open_model` makes ready to run; the given one
+    is left as it is. Raises ConfigurationError for a unit that the network does not have or a
+    value that is not finite.
+    """
+    configuration = file.configuration
+    tensors = {name: tensor.copy() for name, tensor in file.tensors.items()}
+    for unit, value in units.items():
+        unit.checked(configuration)
+        if not np.isfinite(value):
+            raise ConfigurationError(f"expected a number to hold unit {unit} at, got {value}")
+        for weights, bias in _readers(configuration, unit):
+            _hold(tensors[weights], tensors[bias], unit.number, value)
+    return ModelFile(configuration, file.vocabulary, tensors, file.training)
+
+
+def _readers(configuration: ModelConfiguration, unit: Unit) -> list[tuple[str, str]]:
+    """Name the weights that read a unit's layer, and the bias of each.
+
+    The recurrent bias it is, not the input's, for in a GRU the reset gate scales U_n h + c_n as
+    one.
+    """
+    here, above = f"layers.{unit.layer}", f"layers.{unit.layer + 1}"
+    last = unit.layer == configuration.num_layers - 1
+    next_reader = ("output.weight", "output.bias")
+    if not last:
+        next_reader = (f"{above}.weight_ih", f"{above}.bias_ih")
+    return [(f"{here}.weight_hh", f"{here}.bias_hh"), next_reader]
+
+
+def _hold(
+    weights: NDArray[np.float32], bias: NDArray[np.float32], unit: int, value: float
+) -> None:
+    """Move a column of weights (R, H), times the value, into the bias (R,), in place."""
+    column = weights[:, unit].astype(np.float64)
+    bias[:] = bias.astype(np.float64) + value * column
+    weights[:, unit] = 0

@@ -1,0 +1,353 @@
+"""What a unit might track: features of every place of a text, in any language.
+
+A feature is told of a place after its symbol has been read: after an opening quote one is inside,
+after the closing one no more. Features are of characters; in a vocabulary of bytes each byte has
+those of its character, and two more.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine.backend import Ids
+from ricorda.insight import spans
+from ricorda.insight.spans import Span
+from ricorda.text.vocabulary import ByteVocabulary, Vocabulary, code_points
+
+Column: TypeAlias = NDArray[np.float32]
+"""One feature at every place, (T,)."""
+
+SMALLEST_SCRIPT = 0.005  # share of a text's letters from which a script is a feature
+FARTHEST = 10_000  # where distances stop to count
+
+VOWELS = frozenset("aeiouy" + "αεηιουω" + "аеёиоуыэюяіїєѵ" + "ıæœøə")
+"""Vowels without their accents, in the alphabets that write them as letters."""
+
+ALPHABETS = ("LATIN", "GREEK", "CYRILLIC")
+"""Where a letter that is no vowel is a consonant."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One thing that a unit might track."""
+
+    key: str
+    """Its name for programs: `inside_quotes`, `script:greek`."""
+
+    description: str
+    """What it is, in a few words of English."""
+
+    is_binary: bool
+    """Whether it is yes or no at each place; otherwise a number."""
+
+
+BINARY = {
+    "inside_straight_quotes": 'inside "…"',
+    "inside_curly_quotes": "inside “…”",
+    "inside_guillemets": "inside «…»",
+    "inside_corner_quotes": "inside 「…」",
+    "inside_single_quotes": "inside '…'",
+    "inside_quotes": "inside any quotes",
+    "inside_parentheses": "inside (…)",
+    "inside_square_brackets": "inside […]",
+    "inside_curly_brackets": "inside {…}",
+    "inside_tags": "inside <…>",
+    "inside_brackets": "inside any brackets",
+    "word_beginning": "first letter of a word",
+    "word_inside": "letter of a word, not the first",
+    "vowel": "vowel",
+    "consonant": "consonant",
+    "uppercase": "capital letter",
+    "lowercase": "small letter",
+    "capitalised_word": "in a word that begins with a capital",
+    "uppercase_word": "in a word of capitals",
+    "letter": "letter",
+    "digit": "digit",
+    "punctuation": "punctuation",
+    "sign": "sign such as + or €",
+    "space": "space or tab",
+    "line_end": "line end",
+    "indentation": "spaces that begin a line",
+    "continuation_byte": "byte that goes on with a character",
+    "long_character": "in a character of several bytes",
+}
+
+NUMERIC = {
+    "bracket_depth": "brackets that are open",
+    "position_in_word": "letters since the word began",
+    "since_line_end": "characters since the last line end",
+    "share_of_line": "share of the line that is read",
+    "words_in_line": "words since the last line end",
+    "since_sentence_end": "characters since . ! or ?",
+    "since_empty_line": "lines since the last empty line",
+    "line_indentation": "spaces that began this line",
+}
+
+_BRACKETS = {
+    "inside_parentheses": ("()", "（）"),
+    "inside_square_brackets": ("[]", "【】"),
+    "inside_curly_brackets": ("{}",),
+}
+
+
+def describe(vocabulary: Vocabulary, ids: Ids) -> dict[Feature, Column]:
+    """Tell every feature that occurs at every place of a text, ids (T,): columns (T,).
+
+    Features that never change in this text are left out, and of two that are the same everywhere
+    the more general one.
+    """
+    text, places = _characters(vocabulary, ids)
+    columns = {**_spans(text), **_classes(text), **_words(text), **_lines(text)}
+    spread = {key: column[places] for key, column in columns.items()}
+    if isinstance(vocabulary, ByteVocabulary):
+        spread |= _bytes(ids, places)
+    return _distinct(spread)
+
+
+def _characters(vocabulary: Vocabulary, ids: Ids) -> tuple[str, NDArray[np.int64]]:
+    """Decode ids (T,): their characters, and by symbol the number of its character, (T,)."""
+    if not isinstance(vocabulary, ByteVocabulary):
+        return vocabulary.decode(ids), np.arange(len(ids))
+    # What is no UTF-8 becomes one lone surrogate a byte.
+    text = ids.astype(np.uint8).tobytes().decode("utf-8", "surrogateescape")
+    codes = code_points(text)
+    lone = (codes >= 0xD800) & (codes < 0xE000)
+    sizes = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
+    return text, np.repeat(np.arange(len(text)), np.where(lone, 1, sizes))
+
+
+def _spans(text: str) -> dict[str, Column]:
+    """Quotes and brackets."""
+    quotes = {
+        "inside_straight_quotes": _depth(text, spans.straight_quotes(text)),
+        "inside_curly_quotes": _depth(text, spans.curly_quotes(text)),
+        "inside_guillemets": _depth(text, spans.guillemets(text)),
+        "inside_corner_quotes": _depth(text, spans.corner_quotes(text)),
+        "inside_single_quotes": _depth(text, spans.single_quotes(text)),
+    }
+    bracketed = {
+        key: _depth(text, (span for pair in pairs for span in spans.brackets(text, pair)))
+        for key, pairs in _BRACKETS.items()
+    }
+    bracketed["inside_tags"] = _depth(text, spans.tags(text))
+    depth = np.sum(list(bracketed.values()), axis=0, dtype=np.float32)
+    columns = {
+        **quotes,
+        "inside_quotes": np.sum(list(quotes.values()), axis=0, dtype=np.float32),
+        **bracketed,
+        "inside_brackets": depth,
+    }
+    inside = {key: np.minimum(column, 1) for key, column in columns.items()}
+    return {**inside, "bracket_depth": depth}
+
+
+def _depth(text: str, found: Iterable[Span]) -> Column:
+    """In how many spans each place lies, (T,)."""
+    changes = np.zeros(len(text) + 1, np.int32)
+    for span in found:
+        changes[span.begin] += 1
+        changes[span.end] -= 1
+    return np.cumsum(changes[:-1]).astype(np.float32)
+
+
+def _classes(text: str) -> dict[str, Column]:
+    """What kind of character each one is; looked up once for each that occurs."""
+    distinct, numbers = np.unique(code_points(text), return_inverse=True)
+    characters = [chr(code) for code in distinct.tolist()]
+    scripts = [script_of(character) for character in characters]
+
+    def column(holds: Iterable[bool]) -> Column:
+        return np.fromiter(holds, np.float32, len(characters))[numbers]
+
+    def category(first: str) -> Column:
+        return column(unicodedata.category(each).startswith(first) for each in characters)
+
+    vowels = [is_vowel(each) for each in characters]
+    columns = {
+        "vowel": column(vowels),
+        "consonant": column(
+            script in ALPHABETS and not vowel for script, vowel in zip(scripts, vowels, strict=True)
+        ),
+        "uppercase": column(each.isupper() for each in characters),
+        "lowercase": column(each.islower() for each in characters),
+        "letter": column(each.isalpha() for each in characters),
+        "digit": category("N"),
+        "punctuation": category("P"),
+        "sign": category("S"),
+        "space": column(each.isspace() and each != "\n" for each in characters),
+        "line_end": column(each == "\n" for each in characters),
+    }
+    counts = np.bincount(numbers, minlength=len(characters)).tolist()
+    for script in _common_scripts(scripts, counts):
+        columns[f"script:{script.lower()}"] = column(each == script for each in scripts)
+    return columns
+
+
+def script_of(character: str) -> str | None:
+    """Name a letter's script by the first word of its Unicode name; None if it is no letter."""
+    if not character.isalpha():
+        return None
+    return unicodedata.name(character, "UNKNOWN").split()[0].split("-")[0]
+
+
+def is_vowel(character: str) -> bool:
+    """Whether a letter, without its accents, is one of VOWELS."""
+    return unicodedata.normalize("NFD", character)[0].lower() in VOWELS
+
+
+def _common_scripts(scripts: list[str | None], counts: list[int]) -> list[str]:
+    """The scripts that a text has enough letters of, the most frequent first."""
+    letters: Counter[str] = Counter()
+    for script, count in zip(scripts, counts, strict=True):
+        if script is not None:
+            letters[script] += count
+    least = SMALLEST_SCRIPT * letters.total()
+    return [script for script, count in letters.most_common() if count >= least]
+
+
+def _words(text: str) -> dict[str, Column]:
+    """Where in a word each letter stands, and the word's case.
+
+    A word is a run of letters, marks and digits, with single apostrophes between them.
+    """
+    size = len(text)
+    position = np.zeros(size, np.float32)
+    capitalised = np.zeros(size, np.float32)
+    uppercase = np.zeros(size, np.float32)
+    begin = 0
+    while begin < size:
+        if not _in_word(text, begin):
+            begin += 1
+            continue
+        end = begin + 1
+        while end < size and _in_word(text, end):
+            end += 1
+        position[begin:end] = np.arange(1, end - begin + 1)
+        word = text[begin:end]
+        capitalised[begin:end] = word[0].isupper()
+        uppercase[begin:end] = word.isupper() and len(word) > 1
+        begin = end
+    return {
+        "word_beginning": (position == 1).astype(np.float32),
+        "word_inside": (position > 1).astype(np.float32),
+        "position_in_word": position,
+        "capitalised_word": capitalised,
+        "uppercase_word": uppercase,
+    }
+
+
+def _in_word(text: str, place: int) -> bool:
+    character = text[place]
+    if character.isalnum() or unicodedata.category(character).startswith("M"):
+        return True
+    inner = character in "'’" and 0 < place < len(text) - 1
+    return inner and text[place - 1].isalpha() and text[place + 1].isalpha()
+
+
+def _lines(text: str) -> dict[str, Column]:
+    """Where in its line, sentence and paragraph each place is."""
+    codes = code_points(text)
+    line_end = codes == ord("\n")
+    since = _since(line_end)
+    first = np.arange(len(codes)) - since.astype(np.int64)  # the line end before, or the first
+    lengths = _line_lengths(line_end)
+    spaces = np.isin(codes, [ord(" "), ord("\t")])
+    began = _leading_spaces(spaces, line_end)
+    starts = _word_starts(text)
+    words = np.cumsum(starts)
+    empty = line_end & np.concatenate([[True], line_end[:-1]])
+    lines = np.cumsum(line_end)
+    sentence_end = np.isin(codes, [ord(sign) for sign in ".!?。！？"])
+    in_beginning = spaces & (since.astype(np.int64) <= began) & (since > 0)
+    return {
+        "since_line_end": since,
+        "share_of_line": np.where(line_end, 1.0, since / np.maximum(lengths, 1)).astype(np.float32),
+        "words_in_line": (words - words[first]).astype(np.float32) * ~line_end,
+        "since_sentence_end": _since(sentence_end),
+        "since_empty_line": np.minimum(lines - _last(lines, empty), FARTHEST).astype(np.float32),
+        "line_indentation": np.where(line_end, 0, began).astype(np.float32),
+        "indentation": in_beginning.astype(np.float32),
+    }
+
+
+def _since(marks: NDArray[np.bool_]) -> Column:
+    """How many places ago the last mark was, (T,); before the first, places since the beginning."""
+    places = np.arange(len(marks))
+    last = np.maximum.accumulate(np.where(marks, places, 0))
+    return np.minimum(places - last, FARTHEST).astype(np.float32)
+
+
+def _last(values: NDArray[np.int64], marks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The value at the last mark, (T,); 0 before the first. Values never fall."""
+    found: NDArray[np.int64] = np.maximum.accumulate(np.where(marks, values, 0))
+    return found
+
+
+def _line_lengths(line_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How long the line is that each place is part of, its end included, (T,)."""
+    number = np.concatenate([[0], np.cumsum(line_end)[:-1]])
+    found: NDArray[np.int64] = np.bincount(number)[number]
+    return found
+
+
+def _leading_spaces(spaces: NDArray[np.bool_], line_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many spaces began the line that each place is part of, as far as read, (T,)."""
+    other = ~spaces & ~line_end
+    number = np.concatenate([[0], np.cumsum(line_end)[:-1]])
+    others = np.cumsum(other)
+    before = np.concatenate([[0], others[line_end]])[number]  # others at the last line end
+    leading = spaces & (others == before)
+    count = np.cumsum(leading)
+    at_start = np.concatenate([[0], count[line_end]])[number]
+    found: NDArray[np.int64] = count - at_start
+    return found
+
+
+def _word_starts(text: str) -> NDArray[np.int64]:
+    """1 where a run of anything but space begins, (T,)."""
+    distinct, numbers = np.unique(code_points(text), return_inverse=True)
+    is_space = np.array([chr(code).isspace() for code in distinct.tolist()])[numbers]
+    starts = ~is_space & np.concatenate([[True], is_space[:-1]])
+    found: NDArray[np.int64] = starts.astype(np.int64)
+    return found
+
+
+def _bytes(ids: Ids, places: NDArray[np.int64]) -> dict[str, Column]:
+    """What only bytes have."""
+    sizes = np.bincount(places)[places]
+    goes_on = np.concatenate([[False], places[1:] == places[:-1]])
+    return {
+        "continuation_byte": goes_on.astype(np.float32),
+        "long_character": (sizes > 1).astype(np.float32),
+    }
+
+
+def _distinct(columns: dict[str, Column]) -> dict[Feature, Column]:
+    """Leave out what never changes, and what says the same as one listed before it."""
+    order = [*BINARY, *NUMERIC]
+    keys = sorted(columns, key=lambda key: order.index(key) if key in order else len(BINARY))
+    kept: dict[Feature, Column] = {}
+    seen: set[bytes] = set()
+    for key in keys:
+        column = columns[key]
+        digest = column.tobytes()
+        opposite = (1 - column).tobytes() if key not in NUMERIC else b""
+        if column.min() == column.max() or digest in seen or opposite in seen:
+            continue
+        seen.add(digest)
+        kept[feature_of(key)] = column
+    return kept
+
+
+def feature_of(key: str) -> Feature:
+    """Describe a feature by its key."""
+    if key.startswith("script:"):
+        return Feature(key, f"{key.removeprefix('script:').capitalize()} letter", True)
+    if key in BINARY:
+        return Feature(key, BINARY[key], True)
+    return Feature(key, NUMERIC[key], False)

@@ -1,0 +1,259 @@
+"""What each unit of a model tracks in a text, and whether that could be chance.
+
+The text is cut in two. The first part says which feature goes best with each unit, and in which
+direction; the second part, which had no say in that, says how closely they go together. So the
+largest of many effects is not reported for being the largest: one question is asked of each unit.
+
+The control asks the same of the same units and the same labels, moved along the text in a circle.
+Neighbouring places are alike, in the unit as in the feature: thousands of places may hold a dozen
+quotations. A plain permutation of the labels would make them jump at every place, which nothing in
+a network does, and would call almost anything significant. The moved labels are as slow as the
+true ones and stand elsewhere, so that effects of their kind are what chance alone makes.
+
+Many units are asked. The p-value of each therefore counts the shifts in which any unit at all came
+out as far (maxT, Westfall & Young, 1993), each effect divided by how much effects with its feature
+vary by chance, so that a feature of few occurrences does not set the bar for all others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine import Model
+from ricorda.engine.backend import Ids
+from ricorda.errors import ConfigurationError, TextError
+from ricorda.insight.association import Effects, Levels, Ranks, read_levels
+from ricorda.insight.features import Column, Feature, describe
+from ricorda.insight.units import Text, Unit, known_ids
+
+SYMBOLS = 50_000  # read by default
+SHIFTS = 39  # the least p-value is 1 / 40
+LEAST_SHIFT = 0.05  # of a part's length: moved labels stand clear of their own places
+LEAST_OCCURRENCES = 10  # places with a feature, and without, in each part
+LEAST_RUNS = 4  # stretches with a feature in each part
+SHORTEST = 200  # symbols
+
+Numbers: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """The feature that one unit tracks best."""
+
+    unit: Unit
+    feature: Feature
+    direction: int
+    """1 where the unit is larger with the feature, -1 where it is smaller."""
+
+    effect: float
+    """On the second part, in that direction: 1 at most, about 0 if it was chance."""
+
+    fitted_effect: float
+    """On the first part, which chose the feature."""
+
+    control: float
+    """The same as `effect` with moved labels: the root of its mean square over all shifts."""
+
+    p_value: float
+    """How likely chance alone makes one of all units go so far: 1 / (shifts + 1) at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """What every unit tracks; L layers, H units each, F features."""
+
+    ranking: tuple[Tracking, ...]
+    """One entry a unit, the largest effect on the second part first."""
+
+    features: tuple[Feature, ...]
+    effects: Numbers
+    """Of the second part, with signs, (F, L, H)."""
+
+    fitted_effects: Numbers
+    """Of the first part, with signs, (F, L, H)."""
+
+    symbols: int
+    """How many symbols were read, both parts together."""
+
+    shifts: int
+
+    control_best: tuple[float, ...]
+    """The largest effect of all units, once for each shift: the whole procedure, fit and all, on
+    moved labels. What the first of the ranking would be if the units tracked nothing."""
+
+    def of(self, unit: Unit) -> Tracking:
+        """Find one unit's entry. Raises KeyError if there is none."""
+        for entry in self.ranking:
+            if entry.unit == unit:
+                return entry
+        raise KeyError(unit)
+
+    def units_for(self, key: str, count: int = 10) -> list[tuple[Unit, float]]:
+        """List the units that go most closely with one feature, with signed effects.
+
+        They are chosen by the first part and their effects are the second's. Raises
+        ConfigurationError if the text has no such feature.
+        """
+        keys = [feature.key for feature in self.features]
+        if key not in keys:
+            raise ConfigurationError(
+                f"expected a feature that changes in this text, one of {', '.join(keys)}; "
+                f"got {key!r}"
+            )
+        number = keys.index(key)
+        chosen = np.argsort(-np.abs(self.fitted_effects[number]), axis=None, kind="stable")[:count]
+        hidden_size = self.effects.shape[2]
+        return [
+            (Unit(*divmod(place, hidden_size)), float(self.effects[number].flat[place]))
+            for place in chosen.tolist()
+        ]
+
+
+class _Selection(NamedTuple):
+    """The feature that each of N units goes best with, and the sign of its effect."""
+
+    feature: NDArray[np.intp]  # (N,)
+    direction: Numbers  # (N,)
+
+    def apply(self, effects: Effects) -> Numbers:
+        """Take each unit's effect with its feature, in its direction: (S, N, F) -> (S, N)."""
+        taken = np.take_along_axis(effects, self.feature[np.newaxis, :, np.newaxis], axis=2)
+        found: Numbers = taken[..., 0] * self.direction
+        return found
+
+
+def track_units(
+    model: Model,
+    text: Text,
+    *,
+    symbols: int | None = SYMBOLS,
+    shifts: int = SHIFTS,
+    seed: int = 0,
+) -> Tracked:
+    """Find what each unit's output tracks in a text.
+
+    `symbols`: read no more than these, None for all; `shifts`: controls with moved labels; `seed`:
+    by how much they are moved. Raises TextError for a text of less than 200 symbols or one in
+    which no feature changes often enough, ConfigurationError for less than one shift.
+    """
+    if shifts < 1:
+        raise ConfigurationError(f"shifts must be at least 1, got {shifts}")
+    if symbols is not None and symbols < SHORTEST:
+        raise ConfigurationError(f"symbols must be at least {SHORTEST}, got {symbols}")
+    ids = known_ids(model, text)[:symbols]
+    if len(ids) < SHORTEST:
+        raise TextError(f"expected a text of at least {SHORTEST} symbols, got {len(ids)}")
+    features, columns = _usable(describe(model.vocabulary, ids))
+    levels = read_levels(model, ids)
+    fitted, held_out = _both_parts(levels, columns, shifts, seed)
+    shape = (len(features), model.configuration.num_layers, model.configuration.hidden_size)
+    selection = _select(fitted[0])
+    return Tracked(
+        ranking=_ranking(features, selection, fitted[0], held_out, shape[2]),
+        features=features,
+        effects=held_out[0].T.reshape(shape),
+        fitted_effects=fitted[0].T.reshape(shape),
+        symbols=len(ids),
+        shifts=shifts,
+        control_best=tuple(
+            float(_select(first).apply(second[np.newaxis]).max())
+            for first, second in zip(fitted[1:], held_out[1:], strict=True)
+        ),
+    )
+
+
+def _usable(described: dict[Feature, Column]) -> tuple[tuple[Feature, ...], list[Column]]:
+    """Keep the features that occur often enough in both parts of the text."""
+    kept = {
+        feature: column
+        for feature, column in described.items()
+        if all(_occurs(feature, part) for part in _parts(column))
+    }
+    if not kept:
+        raise TextError(
+            "expected a text in which quotes, words, lines or letters come and go, got one where "
+            "none does often enough: give a longer text"
+        )
+    return tuple(kept), list(kept.values())
+
+
+def _parts(whole: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    """The part that chooses, and the part that measures."""
+    half = len(whole) // 2
+    return whole[:half], whole[half:]
+
+
+def _occurs(feature: Feature, part: NDArray[np.generic]) -> bool:
+    """Whether a part of a column says enough of its feature."""
+    if not feature.is_binary:
+        _, counts = np.unique(part, return_counts=True)
+        return len(counts) > 1 and len(part) - int(counts.max()) >= LEAST_OCCURRENCES
+    values = part.astype(bool)
+    occurrences = int(values.sum())
+    runs = int(np.count_nonzero(values[1:] & ~values[:-1])) + int(values[0])
+    rare = min(occurrences, len(values) - occurrences) < LEAST_OCCURRENCES
+    return not rare and runs >= LEAST_RUNS
+
+
+def _both_parts(
+    levels: Levels, columns: Sequence[Column], shifts: int, seed: int
+) -> tuple[Effects, Effects]:
+    """Give the effects of each part as the labels are, then moved by each shift: (1 + S, N, F)."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for number, part in enumerate(_parts(levels)):
+        least = max(1, int(LEAST_SHIFT * len(part)))
+        moved = generator.integers(least, len(part) - least, shifts, endpoint=True).tolist()
+        ranks = Ranks([_parts(column)[number] for column in columns])
+        found.append(ranks.effects(part, [0, *moved]))
+    return found[0], found[1]
+
+
+def _select(effects: Numbers) -> _Selection:
+    """Choose each unit's feature by the largest effect of any sign: effects (N, F)."""
+    feature = np.abs(effects).argmax(axis=1)
+    chosen = np.take_along_axis(effects, feature[:, np.newaxis], axis=1)[:, 0]
+    return _Selection(feature, np.where(chosen < 0, -1, 1).astype(np.float32))
+
+
+def _ranking(
+    features: Sequence[Feature],
+    selection: _Selection,
+    fitted: Numbers,
+    held_out: Effects,
+    hidden_size: int,
+) -> tuple[Tracking, ...]:
+    """Put the units in order and say how far chance would go."""
+    effects = selection.apply(held_out)  # (1 + S, N)
+    p_values = _p_values(effects, held_out[1:], selection)
+    controls = np.sqrt((effects[1:] ** 2).mean(axis=0))
+    fitted_effects = selection.apply(fitted[np.newaxis])[0]
+    order = np.lexsort((-fitted_effects, -effects[0]))
+    return tuple(
+        Tracking(
+            unit=Unit(*divmod(number, hidden_size)),
+            feature=features[selection.feature[number]],
+            direction=int(selection.direction[number]),
+            effect=float(effects[0, number]),
+            fitted_effect=float(fitted_effects[number]),
+            control=float(controls[number]),
+            p_value=float(p_values[number]),
+        )
+        for number in order.tolist()
+    )
+
+
+def _p_values(effects: Numbers, moved: Effects, selection: _Selection) -> NDArray[np.float64]:
+    """Count the shifts in which some unit went as far as each did: (1 + S, N) -> (N,).
+
+    Effects are divided by their feature's root mean square over all units and shifts.
+    """
+    by_feature = np.sqrt((moved**2).mean(axis=(0, 1)))  # (F,)
+    scale = np.maximum(by_feature, 1e-6)[selection.feature]  # (N,)
+    farthest = (effects[1:] / scale).max(axis=1)  # (S,)
+    reached = (farthest[:, np.newaxis] >= effects[0] / scale).sum(axis=0)
+    found: NDArray[np.float64] = (1 + reached) / (1 + len(farthest))
+    return found

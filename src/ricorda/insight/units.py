@@ -1,0 +1,111 @@
+"""Units and what they did while a text was read, in memory that does not grow with the text."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine import Model
+from ricorda.engine.backend import Array, Ids
+from ricorda.engine.chunks import positions_at_once
+from ricorda.engine.softmax import finite
+from ricorda.errors import ConfigurationError, TextError
+from ricorda.models.configuration import ModelConfiguration
+
+Text: TypeAlias = str | Ids
+"""Characters, or the ids of a vocabulary."""
+
+Activity: TypeAlias = NDArray[np.float32]
+
+
+class Unit(NamedTuple):
+    """One unit of a network; both numbers count from 0. Written `17`, or `1:17` in layer 1."""
+
+    layer: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}:{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Unit":
+        """Read `17` (of layer 0) or `1:17`. Raises ConfigurationError for anything else."""
+        found = re.fullmatch(r"(?:([0-9]{1,6}):)?([0-9]{1,6})", text.strip())
+        if not found:
+            raise ConfigurationError(
+                f"expected a unit as its number, such as 17, or 1:17 for one of layer 1, "
+                f"got {text!r}"
+            )
+        return cls(int(found[1] or 0), int(found[2]))
+
+    def checked(self, configuration: ModelConfiguration) -> "Unit":
+        """Hand back the unit. Raises ConfigurationError if the network has none of this number."""
+        layers, units = configuration.num_layers, configuration.hidden_size
+        if not (0 <= self.layer < layers and 0 <= self.number < units):
+            raise ConfigurationError(
+                f"expected a unit from 0:0 to {layers - 1}:{units - 1}, got {self}"
+            )
+        return self
+
+
+class Block(NamedTuple):
+    """What the units did over a part of a text."""
+
+    begin: int
+    """The position of its first symbol."""
+
+    arrays: dict[str, Array]
+    """Activations by name, each (T, L, H), after each symbol; the names of `Model.trace`."""
+
+
+def known_ids(model: Model, text: Text) -> Ids:
+    """Turn a text into ids (T,), leaving out what the model never saw.
+
+    Raises TextError if nothing is left.
+    """
+    ids: Ids = model.vocabulary.encode(text, "skip") if isinstance(text, str) else text
+    if len(ids) == 0:
+        raise TextError("expected a text of at least one symbol that the model knows, got none")
+    return ids
+
+
+def read_activations(model: Model, text: Text) -> Iterator[Block]:
+    """Read a text from a zero state and hand out every activation, a bounded block at a time.
+
+    Raises TextError for a text without a known symbol, ModelFileError if the state overflows.
+    """
+    ids = known_ids(model, text)
+    configuration = model.configuration
+    width = configuration.num_layers * 6  # arrays of an LSTM, the widest trace
+    steps = max(1, positions_at_once(configuration) // width)
+    state = model.backend.zero_state(1)
+    for begin in range(0, len(ids), steps):
+        arrays, state = model.backend.trace(ids[begin : begin + steps], state)
+        finite(arrays["hidden"][-1])  # what overflowed stays so
+        yield Block(begin, arrays)
+
+
+def unit_activity(
+    model: Model, text: Text, units: Sequence[Unit], name: str = "hidden"
+) -> Activity:
+    """Tell what a few units did over a text of any length: (T, U), float32.
+
+    `name` is a state or gate of `Model.trace`: `hidden`, and by cell `cell`, `input_gate`,
+    `forget_gate`, `output_gate`, `reset_gate`, `update_gate`, `candidate`. Raises
+    ConfigurationError for a unit or a name that the network does not have.
+    """
+    layers = [unit.checked(model.configuration).layer for unit in units]
+    numbers = [unit.number for unit in units]
+    ids = known_ids(model, text)
+    found = np.empty((len(ids), len(units)), np.float32)
+    for block in read_activations(model, ids):
+        if name not in block.arrays:
+            raise ConfigurationError(
+                f"expected one of {', '.join(block.arrays)} of a {model.configuration.cell}, "
+                f"got {name!r}"
+            )
+        array = block.arrays[name][:, layers, numbers]
+        found[block.begin : block.begin + len(array)] = array
+    return found
