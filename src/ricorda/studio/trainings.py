@@ -105,6 +105,23 @@ class Trainings:
                 raise RunError(f"the run {name} is not being trained: there is nothing to pause")
             os.kill(trainer, signal.SIGINT)  # it was begun elsewhere, or by an earlier studio
 
+    def names(self) -> list[str]:
+        """The names of all trainings that this studio knows of, the newest first."""
+        with self._lock:
+            return [*(each.folder.name for each in reversed(self._queue)), *reversed(self._known)]
+
+    def knows(self, name: str) -> bool:
+        """Whether this studio began the training, or will."""
+        return name in self.names()
+
+    def arguments(self, name: str) -> list[str] | None:
+        """What follows `ricorda` on the command line that began a training; None if unknown."""
+        with self._lock:
+            for training in (*self._queue, *self._known.values()):
+                if training.folder.name == name:
+                    return training.arguments
+        return None
+
     def state(self, name: str) -> dict[str, Any]:
         """Say what a run is doing: `state`, and `reason` where it ended or failed."""
         with self._lock:
