@@ -71,7 +71,7 @@ $(VENV)/bin/python:
 $(VENV)/.dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
 	  torch scikit-build-core nanobind cmake ninja click numpy pydantic rich safetensors \
-	  zstandard fastapi prometheus-client uvicorn plotly
+	  zstandard fastapi prometheus-client uvicorn
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies CMakeLists.txt $(SOURCES)

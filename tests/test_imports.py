@@ -20,13 +20,18 @@ BELOW: dict[str, set[str]] = {
     "extras": {"errors"},
     "lazy": set(),
     "pages": set(),
+    "run_summary": {"errors", "runs"},
     "runs": {"durable", "errors", "validation"},
     "text": {"errors"},
     "validation": {"errors"},
     "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},
-    "insight": {"engine", "errors", "models", "pages", "text"},
+    "insight": {"engine", "errors", "extras", "lazy", "models", "pages", "text"},
     "serving": {"engine", "errors", "models", "pages", "text", "validation"},
+    "studio": {
+        *("durable", "engine", "errors", "insight", "models", "run_summary", "runs"),
+        *("serving", "text"),
+    },
     "training": {
         *("_kernels", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
         *("runs", "text", "validation"),
@@ -39,6 +44,7 @@ ON_TOP = {"__init__", "__main__", "bench", "cli"}
 TORCH_MAY_BE_IMPORTED_BY = (
     "bench/train_",
     "bench/tutorial_program.py",
+    "insight/gradient.py",
     "models/cells/",
     "models/dropout.py",
     "models/language_model.py",

@@ -1,5 +1,6 @@
 """`ricorda studio`: the web page."""
 
+import socket
 import threading
 import webbrowser
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 
 from ricorda.cli.options import whole_number
 from ricorda.errors import ConfigurationError
-from ricorda.extras import require_server
+from ricorda.extras import require_studio
 from ricorda.runs import RUNS
 
 PORT = 8321
@@ -43,15 +44,13 @@ DRAIN_SECONDS = 0.5
     help=f"How large a text may be that is dropped on the page.  [default: {LARGEST_TEXT}]",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-def command(
-    port: int | None, runs: Path, texts: Path, largest_text: int, no_browser: bool
-) -> None:
+def command(port: int | None, runs: Path, texts: Path, largest_text: int, no_browser: bool) -> None:
     """Open the web page: drop a text, watch a network learn it, look inside.
 
     The page is served to this machine alone. Its address holds a token and is printed; Ctrl-C ends
     the page, while trainings go on and are among `ricorda runs`.
     """
-    require_server("the studio")
+    require_studio()
     from ricorda.serving.connection import ConnectionLimits
     from ricorda.serving.host import Host
     from ricorda.studio.application import make_application, make_studio
@@ -85,7 +84,7 @@ def command(
         _say_goodbye(running, waiting)
 
 
-def _bind(port: int | None):  # type: ignore[no-untyped-def]
+def _bind(port: int | None) -> socket.socket:
     """The port that was given, else the usual one, else any."""
     from ricorda.serving.host import bind
 

@@ -52,9 +52,7 @@ def _readers(configuration: ModelConfiguration, unit: Unit) -> list[tuple[str, s
     return [(f"{here}.weight_hh", f"{here}.bias_hh"), next_reader]
 
 
-def _hold(
-    weights: NDArray[np.float32], bias: NDArray[np.float32], unit: int, value: float
-) -> None:
+def _hold(weights: NDArray[np.float32], bias: NDArray[np.float32], unit: int, value: float) -> None:
     """Move a column of weights (R, H), times the value, into the bias (R,), in place."""
     column = weights[:, unit].astype(np.float64)
     bias[:] = bias.astype(np.float64) + value * column

@@ -13,6 +13,7 @@ from ricorda.engine.chunks import positions_at_once
 from ricorda.engine.softmax import finite
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.models.configuration import ModelConfiguration
+from ricorda.text.vocabulary import Vocabulary
 
 Text: TypeAlias = str | Ids
 """Characters, or the ids of a vocabulary."""
@@ -65,7 +66,12 @@ def known_ids(model: Model, text: Text) -> Ids:
 
     Raises TextError if nothing is left.
     """
-    ids: Ids = model.vocabulary.encode(text, "skip") if isinstance(text, str) else text
+    return ids_of(model.vocabulary, text)
+
+
+def ids_of(vocabulary: Vocabulary, text: Text) -> Ids:
+    """Do the same with a vocabulary alone."""
+    ids: Ids = vocabulary.encode(text, "skip") if isinstance(text, str) else text
     if len(ids) == 0:
         raise TextError("expected a text of at least one symbol that the model knows, got none")
     return ids

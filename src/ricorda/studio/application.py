@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 import ricorda
 from ricorda.errors import InputError, RicordaError, RunError
 from ricorda.run_summary import summary
-from ricorda.runs import RunFolder, list_runs
+from ricorda.runs import RunFolder, list_runs, read_rows
 from ricorda.serving.guard import Application, Guard, GuardSettings
 from ricorda.serving.problems import Problem
 from ricorda.studio import settings as ask
@@ -169,7 +169,12 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
     @application.get("/api/runs")
     def runs() -> dict[str, Any]:
         begun = [
-            {**summary(run), "name": run.path.name, **trainings.state(run.path.name)}
+            {
+                **summary(run),
+                "name": run.path.name,
+                "has_report": run.report.is_file(),
+                **trainings.state(run.path.name),
+            }
             for run in list_runs(workspace.runs)
         ]
         there = {row["name"] for row in begun}
@@ -207,6 +212,13 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
     def baselines_of_run(name: str) -> dict[str, Any]:
         return studio.baselines.get(reading_of(workspace.run(name)))
 
+    @application.get("/api/runs/{name}/curve")
+    def curve(name: str) -> dict[str, Any]:
+        rows = read_rows(workspace.run(name).metrics)
+        judged = [row for row in rows if row.get("event") == "evaluation"]
+        points = [[row.get("seconds"), row.get("nats_per_character")] for row in judged]
+        return {"points": [point for point in points if None not in point]}
+
     @application.get("/api/runs/{name}/events")
     async def follow(name: str, request: Request) -> StreamingResponse:
         run = place(name)
@@ -225,6 +237,11 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
     @application.post("/api/runs/{name}/pause")
     def pause(name: str) -> dict[str, Any]:
         trainings.pause(name)
+        return trainings.state(name)
+
+    @application.post("/api/runs/{name}/stop")
+    def stop(name: str) -> dict[str, Any]:
+        trainings.stop(name)
         return trainings.state(name)
 
     @application.post("/api/runs/{name}/resume")

@@ -53,7 +53,8 @@ class Token:
     def identify(self, scope: Scope) -> str | None:
         """Name the client `here` if its cookie is right; None for a request from another site."""
         if any(
-            site not in (b"same-origin", b"none") for site in header_values(scope, b"sec-fetch-site")
+            site not in (b"same-origin", b"none")
+            for site in header_values(scope, b"sec-fetch-site")
         ):
             return None
         for header in header_values(scope, b"cookie"):

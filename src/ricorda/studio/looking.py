@@ -143,7 +143,9 @@ class Looking:
             shaped = model.distribution(request.text, **request.sampling).probabilities
             unknown = model.vocabulary.unknown(request.text)
         order = most_likely_first(own)[:MOST_SHOWN].tolist()
-        extra = [each for each in most_likely_first(shaped)[:MOST_SHOWN].tolist() if each not in order]
+        extra = [
+            each for each in most_likely_first(shaped)[:MOST_SHOWN].tolist() if each not in order
+        ]
         shown = [*order, *(each for each in extra if shaped[each] > 0)]
         return {
             "symbols": [
@@ -186,7 +188,9 @@ class Looking:
         try:
             return str(run.model), run.model.stat().st_mtime_ns
         except OSError:
-            raise RunError("this run has no model yet: it comes with its first evaluation") from None
+            raise RunError(
+                "this run has no model yet: it comes with its first evaluation"
+            ) from None
 
     def _text(self, run: RunFolder, request: ReadRequest) -> str:
         """The text to read: the one sent, or a stretch of the run's own."""
@@ -216,7 +220,8 @@ class Looking:
         if self._levels is None or self._levels[0] != key:
             ids = known_ids(model, text)
             found = np.empty(
-                (len(ids), model.configuration.num_layers * model.configuration.hidden_size), np.int8
+                (len(ids), model.configuration.num_layers * model.configuration.hidden_size),
+                np.int8,
             )
             for block in read_activations(model, ids):
                 hidden = block.arrays["hidden"].reshape(-1, found.shape[1])

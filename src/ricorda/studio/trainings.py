@@ -19,14 +19,22 @@ from ricorda.errors import RunError
 from ricorda.runs import RunFolder, ended, list_runs
 from ricorda.studio.activity import trainer_of
 from ricorda.studio.settings import TrainingRequest
+from ricorda.studio.texts import read_config
 from ricorda.studio.workspace import Workspace
 
-State = Literal["queued", "starting", "learning", "pausing", "paused", "ended", "failed"]
+State = Literal["queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"]
 
 LOOK_SECONDS = 0.5
 ENDINGS_WELL = (0, 130, 143)
 LONGEST_REASON = 300  # characters
 LOG_END = 4096  # bytes
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass
@@ -56,7 +64,7 @@ class Trainings:
     """All trainings of a workspace; from any thread."""
 
     workspace: Workspace
-    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    cores: int = field(default_factory=usable_cores)
     _known: dict[str, Training] = field(default_factory=dict)
     _queue: deque[Training] = field(default_factory=deque)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -83,6 +91,7 @@ class Trainings:
                 raise RunError(f"the run {name} has ended: begin a new one")
             threads = min(_threads_of(run), self.cores)
             words = ["resume", str(run.path)]
+            self._mark(name).unlink(missing_ok=True)
             self._queue.append(Training(run.path, words, threads))
             self._begin_what_fits()
 
@@ -92,6 +101,7 @@ class Trainings:
             for training in list(self._queue):
                 if training.folder.name == name:
                     self._queue.remove(training)
+                    self._known.pop(name, None)
                     return
             training_now = self._known.get(name)
             if training_now is not None and training_now.alive:
@@ -104,6 +114,14 @@ class Trainings:
             if not trainer:
                 raise RunError(f"the run {name} is not being trained: there is nothing to pause")
             os.kill(trainer, signal.SIGINT)  # it was begun elsewhere, or by an earlier studio
+
+    def stop(self, name: str) -> None:
+        """As `pause`, and not meant to go on; a paused run is only marked. Raises RunError."""
+        with self._lock:
+            if self.state(name)["state"] != "paused":
+                self.pause(name)
+            if self.workspace.run_is_there(name):
+                self._mark(name).touch()
 
     def names(self) -> list[str]:
         """The names of all trainings that this studio knows of, the newest first."""
@@ -181,13 +199,14 @@ class Trainings:
                 stderr=log,
                 start_new_session=True,
             )
+        self._known.pop(name, None)  # the newest comes last
         self._known[name] = training
 
     def _state(self, run: RunFolder, training: Training | None) -> tuple[State, str | None]:
         alive = training is not None and training.alive
         if alive and training is not None and training.pausing:
             return "pausing", None
-        if alive and not run.metrics.is_file() and not run.samples.is_file():
+        if alive and not run.samples.is_file():
             return "starting", None
         if alive or trainer_of(run) is not None:
             return "learning", None
@@ -198,7 +217,11 @@ class Trainings:
             reason = ended(run)
             if reason is not None:
                 return "ended", reason
-        return "paused", None
+        return ("stopped" if self._mark(run.path.name).exists() else "paused"), None
+
+    def _mark(self, name: str) -> Path:
+        """The file that says that a run was stopped for good."""
+        return self.workspace.hidden / f"{name}.stopped"
 
     def _last_words(self, name: str) -> str:
         """The last line that a process printed."""
@@ -214,8 +237,6 @@ class Trainings:
 
 def _threads_of(run: RunFolder) -> int:
     """How many threads a run trains with."""
-    from ricorda.studio.texts import read_config
-
     with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
         return max(1, int(read_config(run)["training"]["threads"]))
     return 1

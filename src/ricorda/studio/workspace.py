@@ -37,6 +37,10 @@ class Workspace:
                 return run
         raise RunError(f"expected a run under {self.runs}/, found none with this name")
 
+    def run_is_there(self, name: str) -> bool:
+        """Whether a run of this name has begun."""
+        return any(run.path.name == name for run in list_runs(self.runs))
+
     def text(self, name: str) -> Path:
         """A text by its name. Raises TextError if there is none."""
         for path in self.list_texts():

@@ -165,7 +165,9 @@ def _xz(seen: Ids, judged: Ids, vocabulary: Vocabulary) -> float:
     """Bits that xz adds for the judged symbols, which it reads after the seen ones."""
     before = _as_bytes(seen, vocabulary)
     after = before + _as_bytes(judged, vocabulary)
-    added = len(lzma.compress(after, preset=XZ_PRESET)) - len(lzma.compress(before, preset=XZ_PRESET))
+    added = len(lzma.compress(after, preset=XZ_PRESET)) - len(
+        lzma.compress(before, preset=XZ_PRESET)
+    )
     return 8.0 * max(0, added)
 
 

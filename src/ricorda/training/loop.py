@@ -188,9 +188,7 @@ class Loop:
         is_due = step & (step - 1) == 0 and not self.progress.evaluated_step
         if not (self.configuration.early_samples and is_due):
             return
-        self.safekeeping.samples.append(
-            {"step": step, "text": write_sample(self._model_file())}
-        )
+        self.safekeeping.samples.append({"step": step, "text": write_sample(self._model_file())})
         if interval.steps:
             self._add_training_row(self._rate(step - 1))
 

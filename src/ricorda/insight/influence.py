@@ -1,0 +1,285 @@
+"""How much each past symbol matters to what is expected next, by changing it and reading again.
+
+A symbol d places before the predicted one is left out, or replaced by others, and the text is read
+again from there. Two figures say what that did:
+
+nats         how much more surprising the symbol became that really followed. Negative where the
+             model expected it better without.
+divergence   Kullback & Leibler's (1951), from the probabilities with all symbols to those with the
+             change, over the whole vocabulary: 0 where nothing changed, whatever really followed.
+
+Leaving out moves all that came before one place nearer, which a network that counts will notice;
+replacing keeps the places and asks about the symbol alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine import Model
+from ricorda.engine.backend import Array, Ids, State
+from ricorda.engine.chunks import positions_at_once
+from ricorda.engine.softmax import Probabilities, finite, log_softmax
+from ricorda.errors import ConfigurationError, TextError
+from ricorda.insight.units import Text, known_ids
+
+DISTANCE = 50
+PLACES = 32
+DRAWS = 4  # other symbols that stand in for a replaced one
+NUMBERS_AT_ONCE = 2**23  # of the states and logits of all streams
+
+Method: TypeAlias = Literal["leave out", "replace"]
+METHODS: tuple[Method, ...] = ("leave out", "replace")
+
+Numbers: TypeAlias = NDArray[np.float64]
+Places: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """What a change of one past symbol does, at M places and D distances.
+
+    NaN stands where a text does not go back so far.
+    """
+
+    method: Method
+    symbols: tuple[str, ...]
+    """The whole text's, as a person may read them."""
+
+    positions: Places
+    """The symbols that were predicted, by their numbers in the text, (M,)."""
+
+    nats: Numbers
+    """How many nats more surprising each became without the symbol d + 1 before it, (M, D)."""
+
+    divergence: Numbers
+    """How many nats the probabilities went away, (M, D)."""
+
+    @property
+    def distances(self) -> range:
+        """1 for the symbol just before, up to D."""
+        return range(1, self.nats.shape[1] + 1)
+
+    @property
+    def mean_divergence(self) -> Numbers:
+        """The mean of all places by distance, (D,); NaN for a distance that none has."""
+        return _mean(self.divergence)
+
+    @property
+    def mean_nats(self) -> Numbers:
+        """The same of the change in surprisal."""
+        return _mean(self.nats)
+
+    def at(self, row: int) -> list[tuple[int, str, float, float]]:
+        """List one place's past: (position, symbol, nats, divergence), the nearest first."""
+        position = int(self.positions[row])
+        return [
+            (position - far, self.symbols[position - far], float(nats), float(divergence))
+            for far, nats, divergence in zip(
+                self.distances, self.nats[row], self.divergence[row], strict=True
+            )
+            if far <= position
+        ]
+
+
+def influence(
+    model: Model,
+    text: Text,
+    positions: Sequence[int] | None = None,
+    *,
+    distance: int = DISTANCE,
+    method: Method = "leave out",
+    seed: int = 0,
+) -> Influence:
+    """Say how much each of the `distance` symbols before some places matters to what follows.
+
+    `positions` are the predicted symbols' numbers, at least 1; if not given, up to 32 spread over
+    the text. `seed`: which other symbols replace one; they are drawn from the text, and the figures
+    are the mean of four. Raises ConfigurationError for a position outside the text, TextError for
+    a text of less than two symbols.
+    """
+    if distance < 1:
+        raise ConfigurationError(f"distance must be at least 1, got {distance}")
+    if method not in METHODS:
+        raise ConfigurationError(f"method must be {' or '.join(METHODS)}, got {method!r}")
+    ids = known_ids(model, text)
+    places = chosen_places(ids, positions, distance)
+    draw = _Replacements(ids, model.vocabulary.size, seed) if method == "replace" else None
+    nats = np.full((len(places), distance), np.nan)
+    divergence = np.full((len(places), distance), np.nan)
+    configuration = model.configuration
+    state_size = configuration.state_parts * configuration.num_layers * configuration.hidden_size
+    width = distance * (DRAWS if draw else 1) * (state_size + configuration.vocabulary_size)
+    at_once = max(1, NUMBERS_AT_ONCE // width)
+    order = np.argsort(places, kind="stable")
+    reader = _Reader(model, ids)
+    for begin in range(0, len(order), at_once):
+        rows = order[begin : begin + at_once]
+        group = _Group(model, ids, places[rows], reader.before(places[rows] - distance))
+        group.read(distance, draw)
+        nats[rows], divergence[rows] = group.figures(distance)
+    symbols = tuple(model.vocabulary.label(symbol) for symbol in ids.tolist())
+    return Influence(method, symbols, places, nats, divergence)
+
+
+def chosen_places(ids: Ids, positions: Sequence[int] | None, distance: int) -> Places:
+    """Check positions, or spread some over the text; see `influence`."""
+    if len(ids) < 2:
+        raise TextError(
+            "expected a text of at least two symbols that the model knows, got less: "
+            "nothing comes before the first"
+        )
+    if positions is None:
+        first = min(distance, len(ids) - 1)
+        return np.unique(np.linspace(first, len(ids) - 1, PLACES).astype(np.int64))
+    places = np.array(positions, np.int64)
+    if places.size == 0 or places.min() < 1 or places.max() >= len(ids):
+        raise ConfigurationError(
+            f"expected positions from 1 to {len(ids) - 1} in this text, got {list(positions)}"
+        )
+    return places
+
+
+def _mean(values: Numbers) -> Numbers:
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    total: Numbers = np.where(known, values, 0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+class _Start(NamedTuple):
+    """Where M streams are before the first symbol that is changed."""
+
+    state: State  # (S, L, M, H)
+    logits: Array  # of the next symbol, (M, V); NaN before the first of the text
+
+
+class _Reader:
+    """Reads a text once, and tells its states at ascending places."""
+
+    def __init__(self, model: Model, ids: Ids) -> None:
+        self._backend = model.backend
+        self._ids = ids
+        self._read = 0
+        self._state = model.backend.zero_state(1)
+        self._logits = np.full(model.vocabulary.size, np.nan, self._state.dtype)
+
+    def before(self, places: Places) -> _Start:
+        """Tell the state and logits after all symbols before each place; 0 for one below."""
+        states, logits = [], []
+        for place in np.maximum(places, 0).tolist():
+            self._go_on(place)
+            states.append(self._state)
+            logits.append(self._logits)
+        return _Start(np.concatenate(states, axis=2), np.stack(logits))
+
+    def _go_on(self, place: int) -> None:
+        chunk = positions_at_once(self._backend.configuration)
+        while self._read < place:
+            part = self._ids[np.newaxis, self._read : min(self._read + chunk, place)]
+            outputs, self._state = self._backend.forward(part, self._state)
+            self._logits = outputs[0, -1]
+            self._read += part.shape[1]
+
+
+class _Replacements:
+    """Draws other symbols, as frequent as they are in the text."""
+
+    def __init__(self, ids: Ids, vocabulary_size: int, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+        counts = np.bincount(ids, minlength=vocabulary_size).astype(np.float64)
+        if np.count_nonzero(counts) < 2:
+            raise TextError("expected a text of at least two different symbols to replace by")
+        self._counts = counts
+
+    def draw(self, symbols: Ids) -> Ids:
+        """Draw DRAWS others for each of some symbols (n,): (n * DRAWS,)."""
+        drawn = np.empty((len(symbols), DRAWS), np.int64)
+        for row, symbol in enumerate(symbols.tolist()):
+            chances = self._counts.copy()
+            chances[symbol] = 0
+            drawn[row] = self._generator.choice(len(chances), DRAWS, p=chances / chances.sum())
+        return drawn.reshape(-1)
+
+
+class _Group:
+    """Some places, and at each one stream as the text is and one for each changed symbol.
+
+    All streams read the same text at the same time, so that one step serves them all; a changed
+    stream begins at its change, as a copy of the unchanged one.
+    """
+
+    def __init__(self, model: Model, ids: Ids, places: Places, start: _Start) -> None:
+        self._backend = model.backend
+        self._ids = ids
+        self._places = places
+        self._state, self._logits = start.state, start.logits
+        self._changed_state = start.state[:, :, :0]
+        self._changed_logits = start.logits[:0]
+        self._owner = np.empty(0, np.int64)  # by changed stream, its place's number
+        self._distance = np.empty(0, np.int64)
+
+    def read(self, distance: int, draw: _Replacements | None) -> None:
+        """Read up to the places, changing the symbol at each distance in a stream of its own."""
+        for far in range(distance, 0, -1):
+            self._step(far, draw)
+
+    def _step(self, far: int, draw: _Replacements | None) -> None:
+        """Read the symbol that is `far` before each place that has one so far back."""
+        reading = np.flatnonzero(self._places >= far)
+        symbols = self._ids[self._places[reading] - far]
+        copies = np.repeat(reading, 1 if draw is None else DRAWS)
+        new_state, new_logits = self._state[:, :, copies], self._logits[copies]
+        begun = len(self._owner)
+        if draw is not None:  # the new ones read as well
+            self._changed_state = np.concatenate([self._changed_state, new_state], axis=2)
+        outputs, state = self._backend.step(
+            np.concatenate(
+                [
+                    symbols.astype(np.int64),
+                    self._ids[self._places[self._owner] - far].astype(np.int64),
+                    *([] if draw is None else [draw.draw(symbols)]),
+                ]
+            ),
+            np.concatenate([self._state[:, :, reading], self._changed_state], axis=2),
+        )
+        self._owner = np.concatenate([self._owner, copies])
+        self._distance = np.concatenate([self._distance, np.full(len(copies), far)])
+        count = len(reading)
+        self._state = self._state.copy()
+        self._logits = self._logits.copy()
+        self._state[:, :, reading], self._logits[reading] = state[:, :, :count], outputs[:count]
+        self._changed_state, self._changed_logits = state[:, :, count:], outputs[count:]
+        if draw is None:  # the new ones have read nothing
+            assert self._changed_state.shape[2] == begun
+            self._changed_state = np.concatenate([self._changed_state, new_state], axis=2)
+            self._changed_logits = np.concatenate([self._changed_logits, new_logits])
+
+    def figures(self, distance: int) -> tuple[Numbers, Numbers]:
+        """Compare the changed streams with the unchanged: nats and divergence, each (M, D)."""
+        finite(self._logits)
+        expected = log_softmax(self._logits)  # (M, V)
+        found = log_softmax(self._changed_logits)  # (n, V)
+        targets = self._ids[self._places].astype(np.intp)
+        own = expected[self._owner]
+        rows = np.arange(len(found))
+        nats = own[rows, targets[self._owner]] - found[rows, targets[self._owner]]
+        return self._by_place(nats, distance), self._by_place(_divergence(own, found), distance)
+
+    def _by_place(self, values: Numbers, distance: int) -> Numbers:
+        """Take the mean of each place's streams of a distance: (n,) -> (M, D), NaN for none."""
+        shape = (len(self._places), distance)
+        flat = np.ravel_multi_index((self._owner, self._distance - 1), shape)
+        size = shape[0] * shape[1]
+        count = np.bincount(flat, minlength=size)
+        total = np.bincount(flat, weights=values, minlength=size)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(shape)
+
+
+def _divergence(expected: Probabilities, found: Probabilities) -> Numbers:
+    """sum(p (log p - log q)) over the vocabulary; 0 at least but for rounding: (n, V) -> (n,)."""
+    found_divergence: Numbers = (np.exp(expected) * (expected - found)).sum(axis=-1)
+    return found_divergence

@@ -1,0 +1,298 @@
+"""One step of one unit as its equation, with the real numbers in it.
+
+The numbers are computed in float64 from the model's weights and the states that the engine in NumPy
+has after reading what comes before, so that they are those of any engine to its rounding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine import ReferenceBackend
+from ricorda.engine.chunks import positions_at_once
+from ricorda.errors import ConfigurationError
+from ricorda.insight.units import Text, Unit, ids_of
+from ricorda.models import ModelConfiguration, ModelFile
+from ricorda.models.configuration import CellName
+
+STRONGEST = 5
+
+Vector: TypeAlias = NDArray[np.float64]
+
+
+class Gate(NamedTuple):
+    """What one block of a cell's stacked weights is called and ends in."""
+
+    name: str
+    letter: str
+    activation: str
+
+
+GATES: dict[CellName, tuple[Gate, ...]] = {
+    "rnn": (Gate("hidden", "h'", "tanh"),),
+    "gru": (
+        Gate("reset_gate", "r", "sigmoid"),
+        Gate("update_gate", "z", "sigmoid"),
+        Gate("candidate", "n", "tanh"),
+    ),
+    "lstm": (
+        Gate("input_gate", "i", "sigmoid"),
+        Gate("forget_gate", "f", "sigmoid"),
+        Gate("candidate", "g", "tanh"),
+        Gate("output_gate", "o", "sigmoid"),
+    ),
+}
+"""The blocks of each cell, in the order of its weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One weight times what it reads."""
+
+    source: str
+    """What is read: a unit as `0:17`, or for the symbol's vector `input 3`, or the symbol."""
+
+    weight: float
+    value: float
+
+    @property
+    def product(self) -> float:
+        """What it adds to the sum."""
+        return self.weight * self.value
+
+
+@dataclass(frozen=True, slots=True)
+class GateTerms:
+    """One gate of one unit: the terms of its sum, and what comes of it.
+
+    total = from_input + input_bias + scale * (from_hidden + hidden_bias)
+    value = activation(total)
+    """
+
+    name: str
+    """`input_gate`, `candidate` ... as in a trace; `hidden` for a simple network."""
+
+    letter: str
+    """Its letter in the equation."""
+
+    activation: str
+    """`sigmoid`, `tanh` or `relu`."""
+
+    from_input: float
+    """The input weights times the input (W x): the symbol's, or what the layer below says."""
+
+    input_bias: float
+    from_hidden: float
+    """The recurrent weights times the layer's outputs before the step (U h)."""
+
+    hidden_bias: float
+
+    scale: float
+    """1, but in the GRU's candidate its reset gate."""
+
+    total: float
+    value: float
+
+    strongest: tuple[Product, ...]
+    """The products with the largest size in both sums, the largest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEquation:
+    """One step of one unit: what it had, what its gates were, what it has now."""
+
+    cell: CellName
+    unit: Unit
+    position: int
+    """Which symbol of the text was read in this step, from 0."""
+
+    symbol: str
+    """That symbol, as a person may read it."""
+
+    gates: tuple[GateTerms, ...]
+
+    hidden_before: float
+    hidden: float
+
+    cell_before: float | None
+    """The LSTM's cell before the step; None for other cells."""
+
+    cell_after: float | None
+
+    def gate(self, name: str) -> GateTerms:
+        """Find a gate by its name. Raises KeyError if the cell has none of this name."""
+        for terms in self.gates:
+            if terms.name == name:
+                return terms
+        raise KeyError(name)
+
+    def lines(self, digits: int = 3) -> list[str]:
+        """Write the equations, a line each, with their numbers."""
+        return [line for terms in self.gates for line in (_gate_line(terms, digits),)] + [
+            *_result_lines(self, digits)
+        ]
+
+
+def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> StepEquation:
+    """Compute the step in which a unit read the symbol at `position` of a text, term by term.
+
+    A negative position counts from the end. Raises ConfigurationError for a position outside the
+    text or a unit that the network does not have, TextError if the model knows none of the text.
+    """
+    unit.checked(file.configuration)
+    ids = ids_of(file.vocabulary, text)
+    if not -len(ids) <= position < len(ids):
+        raise ConfigurationError(
+            f"expected a position from 0 to {len(ids) - 1} in this text, got {position}"
+        )
+    position %= len(ids)
+    backend = ReferenceBackend(file.configuration, file.tensors, np.float64)
+    state = backend.zero_state(1)
+    chunk = positions_at_once(file.configuration)
+    for begin in range(0, position, chunk):
+        part = ids[np.newaxis, begin : min(begin + chunk, position)]
+        _, state = backend.forward(part, state)
+    traced, _ = backend.trace(ids[position : position + 1], state)
+    inputs = _Inputs(file, unit, int(ids[position]), traced["hidden"][0])
+    gates = _gates(file, unit, inputs, np.asarray(state[0, unit.layer, 0], np.float64))
+    has_cell = file.configuration.cell == "lstm"
+    return StepEquation(
+        cell=file.configuration.cell,
+        unit=unit,
+        position=position,
+        symbol=file.vocabulary.label(int(ids[position])),
+        gates=gates,
+        hidden_before=float(state[0, unit.layer, 0, unit.number]),
+        hidden=float(traced["hidden"][0, unit.layer, unit.number]),
+        cell_before=float(state[1, unit.layer, 0, unit.number]) if has_cell else None,
+        cell_after=float(traced["cell"][0, unit.layer, unit.number]) if has_cell else None,
+    )
+
+
+class _Inputs:
+    """What a unit's layer reads at one step: x (I,), and what each number of it is."""
+
+    def __init__(self, file: ModelFile, unit: Unit, symbol: int, hidden: Vector) -> None:
+        configuration = file.configuration
+        self.places: Sequence[int] = range(configuration.input_size)
+        self.sources: Sequence[str]
+        if unit.layer > 0:
+            self.values: Vector = np.asarray(hidden[unit.layer - 1], np.float64)
+            self.places = range(configuration.hidden_size)
+            self.sources = [str(Unit(unit.layer - 1, number)) for number in self.places]
+        elif configuration.embedding_size == "onehot":
+            self.values = np.ones(1)
+            self.places = [symbol]
+            self.sources = [repr(file.vocabulary.label(symbol))]
+        else:
+            self.values = file.tensors["embedding.weight"][symbol].astype(np.float64)
+            self.sources = [f"input {number}" for number in self.places]
+
+
+def _gates(file: ModelFile, unit: Unit, inputs: _Inputs, hidden: Vector) -> tuple[GateTerms, ...]:
+    """Compute every gate of a unit from what it reads: inputs, hidden (H,)."""
+    configuration = file.configuration
+    found: list[GateTerms] = []
+    for number, gate in enumerate(GATES[configuration.cell]):
+        row = number * configuration.hidden_size + unit.number
+        # In the GRU the candidate's past is scaled by the reset gate, which comes first.
+        is_scaled = configuration.cell == "gru" and gate.name == "candidate"
+        scale = found[0].value if is_scaled else 1.0
+        found.append(_terms(file, unit, row, gate, inputs, hidden, scale))
+    return tuple(found)
+
+
+def _terms(
+    file: ModelFile,
+    unit: Unit,
+    row: int,
+    gate: Gate,
+    inputs: _Inputs,
+    hidden: Vector,
+    scale: float,
+) -> GateTerms:
+    """Compute one gate, whose weights are a row of its layer's."""
+    layer = f"layers.{unit.layer}"
+    input_weights = file.tensors[f"{layer}.weight_ih"][row, inputs.places].astype(np.float64)
+    hidden_weights = file.tensors[f"{layer}.weight_hh"][row].astype(np.float64)
+    input_bias = float(file.tensors[f"{layer}.bias_ih"][row])
+    hidden_bias = float(file.tensors[f"{layer}.bias_hh"][row])
+    from_input = float(input_weights @ inputs.values)
+    from_hidden = float(hidden_weights @ hidden)
+    total = from_input + input_bias + scale * (from_hidden + hidden_bias)
+    activation = _activation(file.configuration, gate)
+    products = [
+        *map(Product, inputs.sources, input_weights.tolist(), inputs.values.tolist()),
+        *(
+            Product(str(Unit(unit.layer, number)), weight, value)
+            for number, (weight, value) in enumerate(
+                zip(hidden_weights.tolist(), hidden.tolist(), strict=True)
+            )
+        ),
+    ]
+    products.sort(key=lambda each: -abs(each.product))
+    return GateTerms(
+        name=gate.name,
+        letter=gate.letter,
+        activation=activation,
+        from_input=from_input,
+        input_bias=input_bias,
+        from_hidden=from_hidden,
+        hidden_bias=hidden_bias,
+        scale=scale,
+        total=total,
+        value=_apply(activation, total),
+        strongest=tuple(each for each in products[:STRONGEST] if each.product != 0),
+    )
+
+
+def _activation(configuration: ModelConfiguration, gate: Gate) -> str:
+    return configuration.nonlinearity if configuration.cell == "rnn" else gate.activation
+
+
+def _apply(activation: str, total: float) -> float:
+    if activation == "relu":
+        return max(total, 0.0)
+    if activation == "tanh":
+        return float(np.tanh(total))
+    return float(0.5 + 0.5 * np.tanh(0.5 * total))
+
+
+def _signed(value: float, digits: int) -> str:
+    """A further term of a sum: "+ 0.120"."""
+    return f"{'-' if value < 0 else '+'} {abs(value):.{digits}f}"
+
+
+def _gate_line(terms: GateTerms, digits: int) -> str:
+    past = (
+        f"{_signed(terms.from_hidden, digits)} {_signed(terms.hidden_bias, digits)}"
+        if terms.scale == 1
+        else f"+ {terms.scale:.{digits}f} * ({terms.from_hidden:.{digits}f} "
+        f"{_signed(terms.hidden_bias, digits)})"
+    )
+    total = f"{terms.from_input:.{digits}f} {_signed(terms.input_bias, digits)} {past}"
+    return (
+        f"{terms.letter:<2} = {terms.activation}({total}) = "
+        f"{terms.activation}({terms.total:.{digits}f}) = {terms.value:.{digits}f}"
+    )
+
+
+def _result_lines(step: StepEquation, digits: int) -> list[str]:
+    """Write what the gates make of the state; for a simple network its one gate says all."""
+    if step.cell == "rnn":
+        return []
+    values = {terms.letter: f"{terms.value:.{digits}f}" for terms in step.gates}
+    before, after = f"{step.hidden_before:.{digits}f}", f"{step.hidden:.{digits}f}"
+    if step.cell == "gru":
+        z, n = values["z"], values["n"]
+        return [f"h' = (1 - z) * n + z * h = (1 - {z}) * {n} + {z} * {before} = {after}"]
+    assert step.cell_before is not None and step.cell_after is not None
+    i, f, g, o = (values[letter] for letter in "ifgo")
+    cell = f"{step.cell_after:.{digits}f}"
+    return [
+        f"c' = f * c + i * g = {f} * {step.cell_before:.{digits}f} + {i} * {g} = {cell}",
+        f"h' = o * tanh(c') = {o} * tanh({cell}) = {after}",
+    ]
