@@ -25,7 +25,7 @@ OPENED, STARTED = 6, 7  # the helpers: a quote has just opened; something was re
 
 Weights = NDArray[np.float32]
 
-_WORDS = "the cat sat on a mat and saw seven dogs run after one small red ball".split()
+_WORDS = ["the", "cat", "sat", "on", "a", "mat", "saw", "seven", "dogs", "run", "one", "red"]
 
 
 def planted_text(sentences: int = 160, seed: int = 1) -> str:

@@ -21,9 +21,9 @@ from ricorda.insight.agreement import Agreement, agreement, rank_correlation
 from ricorda.insight.alternatives import Surprise, alternatives
 from ricorda.insight.clamping import clamped
 from ricorda.insight.clusters import Cluster, clusters
+from ricorda.insight.deletion import Influence, influence
 from ricorda.insight.features import Feature, describe
 from ricorda.insight.health import Health, unit_health
-from ricorda.insight.influence import Influence, influence
 from ricorda.insight.memorisation import Shared, Stretch, chance_length, shared_stretches
 from ricorda.insight.step_equation import GateTerms, Product, StepEquation, step_equation
 from ricorda.insight.surprisal_page import surprisal_page

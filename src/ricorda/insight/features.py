@@ -101,12 +101,17 @@ def describe(vocabulary: Vocabulary, ids: Ids) -> dict[Feature, Column]:
     Features that never change in this text are left out, and of two that are the same everywhere
     the more general one.
     """
+    return _distinct(every_column(vocabulary, ids))
+
+
+def every_column(vocabulary: Vocabulary, ids: Ids) -> dict[str, Column]:
+    """Tell every feature at every place of a text, ids (T,), by key: columns (T,)."""
     text, places = _characters(vocabulary, ids)
     columns = {**_spans(text), **_classes(text), **_words(text), **_lines(text)}
     spread = {key: column[places] for key, column in columns.items()}
     if isinstance(vocabulary, ByteVocabulary):
         spread |= _bytes(ids, places)
-    return _distinct(spread)
+    return spread
 
 
 def _characters(vocabulary: Vocabulary, ids: Ids) -> tuple[str, NDArray[np.int64]]:
@@ -135,10 +140,10 @@ def _spans(text: str) -> dict[str, Column]:
         for key, pairs in _BRACKETS.items()
     }
     bracketed["inside_tags"] = _depth(text, spans.tags(text))
-    depth = np.sum(list(bracketed.values()), axis=0, dtype=np.float32)
+    depth: Column = np.stack(list(bracketed.values())).sum(axis=0)
     columns = {
         **quotes,
-        "inside_quotes": np.sum(list(quotes.values()), axis=0, dtype=np.float32),
+        "inside_quotes": np.stack(list(quotes.values())).sum(axis=0),
         **bracketed,
         "inside_brackets": depth,
     }
@@ -254,12 +259,11 @@ def _lines(text: str) -> dict[str, Column]:
     codes = code_points(text)
     line_end = codes == ord("\n")
     since = _since(line_end)
-    first = np.arange(len(codes)) - since.astype(np.int64)  # the line end before, or the first
     lengths = _line_lengths(line_end)
     spaces = np.isin(codes, [ord(" "), ord("\t")])
     began = _leading_spaces(spaces, line_end)
-    starts = _word_starts(text)
-    words = np.cumsum(starts)
+    words = np.cumsum(_word_starts(text))
+    words_before = _last(words, line_end)
     empty = line_end & np.concatenate([[True], line_end[:-1]])
     lines = np.cumsum(line_end)
     sentence_end = np.isin(codes, [ord(sign) for sign in ".!?。！？"])
@@ -267,7 +271,7 @@ def _lines(text: str) -> dict[str, Column]:
     return {
         "since_line_end": since,
         "share_of_line": np.where(line_end, 1.0, since / np.maximum(lengths, 1)).astype(np.float32),
-        "words_in_line": (words - words[first]).astype(np.float32) * ~line_end,
+        "words_in_line": (words - words_before).astype(np.float32),
         "since_sentence_end": _since(sentence_end),
         "since_empty_line": np.minimum(lines - _last(lines, empty), FARTHEST).astype(np.float32),
         "line_indentation": np.where(line_end, 0, began).astype(np.float32),
@@ -276,9 +280,9 @@ def _lines(text: str) -> dict[str, Column]:
 
 
 def _since(marks: NDArray[np.bool_]) -> Column:
-    """How many places ago the last mark was, (T,); before the first, places since the beginning."""
+    """How many places ago the last mark was, (T,), as though one stood before the text."""
     places = np.arange(len(marks))
-    last = np.maximum.accumulate(np.where(marks, places, 0))
+    last = np.maximum.accumulate(np.where(marks, places, -1))
     return np.minimum(places - last, FARTHEST).astype(np.float32)
 
 
@@ -311,7 +315,7 @@ def _leading_spaces(spaces: NDArray[np.bool_], line_end: NDArray[np.bool_]) -> N
 def _word_starts(text: str) -> NDArray[np.int64]:
     """1 where a run of anything but space begins, (T,)."""
     distinct, numbers = np.unique(code_points(text), return_inverse=True)
-    is_space = np.array([chr(code).isspace() for code in distinct.tolist()])[numbers]
+    is_space = np.array([chr(code).isspace() for code in distinct.tolist()], np.bool_)[numbers]
     starts = ~is_space & np.concatenate([[True], is_space[:-1]])
     found: NDArray[np.int64] = starts.astype(np.int64)
     return found
@@ -337,7 +341,7 @@ def _distinct(columns: dict[str, Column]) -> dict[Feature, Column]:
         column = columns[key]
         digest = column.tobytes()
         opposite = (1 - column).tobytes() if key not in NUMERIC else b""
-        if column.min() == column.max() or digest in seen or opposite in seen:
+        if (column == column[:1]).all() or digest in seen or opposite in seen:
             continue
         seen.add(digest)
         kept[feature_of(key)] = column

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ricorda.engine.backend import Ids
 from ricorda.errors import ConfigurationError
-from ricorda.insight.influence import DISTANCE, Places, chosen_places
+from ricorda.insight.deletion import DISTANCE, Places, chosen_places
 from ricorda.insight.units import Text, ids_of
 from ricorda.models import ModelFile, RecurrentLanguageModel
 from ricorda.models.cells.base import State
@@ -87,7 +87,7 @@ class _Network:
         state = self._state_before(place - distance)
         vectors = self._table[self._ids[place - distance : place]]  # (D, I)
         if measure == "norm":
-            return self._gradient(vectors[None], state, place)[0].norm(dim=-1).numpy()
+            return _array(self._gradient(vectors[None], state, place)[0].norm(dim=-1))
         away = vectors - self._mean
         if measure == "product":
             gradient = self._gradient(vectors[None], state, place)[0]
@@ -95,7 +95,7 @@ class _Network:
             shares = (torch.arange(WAYPOINTS, dtype=torch.float64) + 0.5) / WAYPOINTS
             way = self._mean + shares[:, None, None] * away  # (waypoints, D, I)
             gradient = self._gradient(way, state, place).mean(dim=0)
-        return (away * gradient).sum(dim=-1).numpy()
+        return _array((away * gradient).sum(dim=-1))
 
     def _state_before(self, place: int) -> list[State]:
         """The state after all symbols before a place; what was read last is gone on from."""
@@ -118,3 +118,8 @@ class _Network:
         wanted = logits.log_softmax(dim=-1)[:, self._ids[place]].sum()
         (gradient,) = torch.autograd.grad(wanted, given)
         return gradient
+
+
+def _array(values: Tensor) -> Numbers:
+    found: Numbers = values.numpy()
+    return found

@@ -131,9 +131,8 @@ class StepEquation:
 
     def lines(self, digits: int = 3) -> list[str]:
         """Write the equations, a line each, with their numbers."""
-        return [line for terms in self.gates for line in (_gate_line(terms, digits),)] + [
-            *_result_lines(self, digits)
-        ]
+        gates = [_gate_line(terms, digits) for terms in self.gates]
+        return [*gates, *_result_lines(self, digits)]
 
 
 def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> StepEquation:
@@ -261,22 +260,28 @@ def _apply(activation: str, total: float) -> float:
     return float(0.5 + 0.5 * np.tanh(0.5 * total))
 
 
+def _number(value: float, digits: int) -> str:
+    """A number without the sign of a zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
 def _signed(value: float, digits: int) -> str:
     """A further term of a sum: "+ 0.120"."""
-    return f"{'-' if value < 0 else '+'} {abs(value):.{digits}f}"
+    shown = _number(value, digits)
+    return f"- {shown[1:]}" if shown.startswith("-") else f"+ {shown}"
 
 
 def _gate_line(terms: GateTerms, digits: int) -> str:
     past = (
         f"{_signed(terms.from_hidden, digits)} {_signed(terms.hidden_bias, digits)}"
         if terms.scale == 1
-        else f"+ {terms.scale:.{digits}f} * ({terms.from_hidden:.{digits}f} "
+        else f"+ {_number(terms.scale, digits)} * ({_number(terms.from_hidden, digits)} "
         f"{_signed(terms.hidden_bias, digits)})"
     )
-    total = f"{terms.from_input:.{digits}f} {_signed(terms.input_bias, digits)} {past}"
+    total = f"{_number(terms.from_input, digits)} {_signed(terms.input_bias, digits)} {past}"
     return (
         f"{terms.letter:<2} = {terms.activation}({total}) = "
-        f"{terms.activation}({terms.total:.{digits}f}) = {terms.value:.{digits}f}"
+        f"{terms.activation}({_number(terms.total, digits)}) = {_number(terms.value, digits)}"
     )
 
 
@@ -284,15 +289,16 @@ def _result_lines(step: StepEquation, digits: int) -> list[str]:
     """Write what the gates make of the state; for a simple network its one gate says all."""
     if step.cell == "rnn":
         return []
-    values = {terms.letter: f"{terms.value:.{digits}f}" for terms in step.gates}
-    before, after = f"{step.hidden_before:.{digits}f}", f"{step.hidden:.{digits}f}"
+    values = {terms.letter: f"{_number(terms.value, digits)}" for terms in step.gates}
+    before, after = f"{_number(step.hidden_before, digits)}", f"{_number(step.hidden, digits)}"
     if step.cell == "gru":
         z, n = values["z"], values["n"]
         return [f"h' = (1 - z) * n + z * h = (1 - {z}) * {n} + {z} * {before} = {after}"]
-    assert step.cell_before is not None and step.cell_after is not None
+    assert step.cell_before is not None
+    assert step.cell_after is not None
     i, f, g, o = (values[letter] for letter in "ifgo")
-    cell = f"{step.cell_after:.{digits}f}"
+    cell = f"{_number(step.cell_after, digits)}"
     return [
-        f"c' = f * c + i * g = {f} * {step.cell_before:.{digits}f} + {i} * {g} = {cell}",
+        f"c' = f * c + i * g = {f} * {_number(step.cell_before, digits)} + {i} * {g} = {cell}",
         f"h' = o * tanh(c') = {o} * tanh({cell}) = {after}",
     ]

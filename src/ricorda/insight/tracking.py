@@ -17,13 +17,12 @@ vary by chance, so that a feature of few occurrences does not set the bar for al
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.engine import Model
-from ricorda.engine.backend import Ids
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight.association import Effects, Levels, Ranks, read_levels
 from ricorda.insight.features import Column, Feature, describe
@@ -33,10 +32,11 @@ SYMBOLS = 50_000  # read by default
 SHIFTS = 39  # the least p-value is 1 / 40
 LEAST_SHIFT = 0.05  # of a part's length: moved labels stand clear of their own places
 LEAST_OCCURRENCES = 10  # places with a feature, and without, in each part
-LEAST_RUNS = 4  # stretches with a feature in each part
+LEAST_RUNS = 4  # stretches with a feature in each part, or times that a number falls
 SHORTEST = 200  # symbols
 
 Numbers: TypeAlias = NDArray[np.float32]
+Value = TypeVar("Value", np.float32, np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +180,18 @@ def _usable(described: dict[Feature, Column]) -> tuple[tuple[Feature, ...], list
     return tuple(kept), list(kept.values())
 
 
-def _parts(whole: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+def _parts(whole: NDArray[Value]) -> tuple[NDArray[Value], NDArray[Value]]:
     """The part that chooses, and the part that measures."""
     half = len(whole) // 2
     return whole[:half], whole[half:]
 
 
-def _occurs(feature: Feature, part: NDArray[np.generic]) -> bool:
+def _occurs(feature: Feature, part: Column) -> bool:
     """Whether a part of a column says enough of its feature."""
     if not feature.is_binary:
         _, counts = np.unique(part, return_counts=True)
-        return len(counts) > 1 and len(part) - int(counts.max()) >= LEAST_OCCURRENCES
+        falls = int(np.count_nonzero(part[1:] < part[:-1]))  # it comes back, again and again
+        return falls >= LEAST_RUNS and len(part) - int(counts.max()) >= LEAST_OCCURRENCES
     values = part.astype(bool)
     occurrences = int(values.sum())
     runs = int(np.count_nonzero(values[1:] & ~values[:-1])) + int(values[0])

@@ -1,0 +1,71 @@
+"""`ricorda clamp`: what a model writes with units held at a value or switched off."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ricorda.cli.models import model_path
+from ricorda.cli.options import options_from
+from ricorda.cli.output import print_json
+from ricorda.engine import load_file, open_model
+from ricorda.engine.generation import GenerationSettings
+from ricorda.errors import ConfigurationError
+from ricorda.insight import Unit, clamped
+
+SETTINGS = ["length", "temperature", "top_k", "top_p", "min_p", "greedy", "stop", "seed"]
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("units", metavar="UNIT[=VALUE]...", nargs=-1, required=True)
+@click.option("--prompt", default="", help="The text to continue; without one, a fresh line.")
+@options_from(GenerationSettings, SETTINGS)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    model: Path, units: tuple[str, ...], prompt: str, as_json: bool, **options: Any
+) -> None:
+    """Write the same sample twice: as MODEL is, and with units' outputs held at a value.
+
+    Without a value a unit is switched off, which is to hold it at 0.
+
+    \b
+    ricorda clamp runs/my 17                  switch unit 17 off
+    ricorda clamp runs/my 17=1 1:3=-0.5       hold two units, one of layer 1
+    """
+    held = _parsed(units)
+    file = load_file(model_path(model))
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    first = open_model(file).begin(prompt, **given)
+    given["seed"] = first.seed
+    other = open_model(clamped(file, held)).begin(prompt, **given)
+    texts = first.text(), other.text()
+    if as_json:
+        print_json(
+            {
+                "prompt": prompt,
+                "seed": first.seed,
+                "units": {str(unit): value for unit, value in held.items()},
+                "undisturbed": texts[0],
+                "clamped": texts[1],
+            }
+        )
+        return
+    click.echo(f"--- as it is (seed {first.seed}) ---\n{prompt}{texts[0]}")
+    names = ", ".join(f"{unit} held at {value:g}" for unit, value in held.items())
+    click.echo(f"--- {names} ---\n{prompt}{texts[1]}")
+
+
+def _parsed(units: tuple[str, ...]) -> dict[Unit, float]:
+    """Read `17`, `17=0.5`, `1:17=-1`. Raises ConfigurationError for anything else."""
+    found: dict[Unit, float] = {}
+    for word in units:
+        name, sign, number = word.partition("=")
+        try:
+            value = float(number) if sign else 0.0
+        except ValueError:
+            raise ConfigurationError(
+                f"expected a unit and a number, such as 17=0.5, got {word!r}"
+            ) from None
+        found[Unit.parse(name)] = value
+    return found

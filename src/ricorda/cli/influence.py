@@ -1,0 +1,171 @@
+"""`ricorda influence`: how much each past symbol matters to what a model expects next."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.cli.models import model_path
+from ricorda.cli.options import whole_number
+from ricorda.cli.output import print_json
+from ricorda.cli.tables import print_table, visible
+from ricorda.cli.text_ids import read_ids
+from ricorda.engine import load_file, open_model
+from ricorda.insight import Agreement, Influence, agreement, influence
+from ricorda.insight.deletion import DISTANCE
+from ricorda.pages import fixed
+
+SYMBOLS = 20_000
+METHODS = {"leave-out": "leave out", "replace": "replace"}
+MEASURES = ("norm", "product", "integrated")
+
+Numbers = NDArray[np.float64]
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("text")
+@click.option(
+    "--position",
+    "positions",
+    type=whole_number(at_least=1),
+    multiple=True,
+    help="A symbol that is predicted, counted from 0; may be repeated. By default 32 of them.",
+)
+@click.option(
+    "--distance",
+    type=whole_number(at_least=1),
+    default=DISTANCE,
+    help=f"How many symbols back to look.  [default: {DISTANCE}]",
+)
+@click.option(
+    "--method",
+    type=click.Choice(list(METHODS)),
+    default="leave-out",
+    help="Leave each past symbol out, or replace it by others of the text.  [default: leave-out]",
+)
+@click.option(
+    "--gradient",
+    type=click.Choice(MEASURES),
+    help="Compare with gradients, which needs PyTorch.",
+)
+@click.option(
+    "--symbols",
+    type=whole_number(at_least=2),
+    default=SYMBOLS,
+    help=f"Read so many symbols of the text at most.  [default: {SYMBOLS}]",
+)
+@click.option(
+    "--seed",
+    type=whole_number(at_least=0),
+    default=0,
+    help="Which symbols replace one.  [default: 0]",
+)
+@click.option("--encoding", help="The text's encoding where it is not UTF-8.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    model: Path,
+    text: str,
+    positions: tuple[int, ...],
+    distance: int,
+    method: str,
+    gradient: str | None,
+    symbols: int,
+    seed: int,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Say how much each of the last symbols matters to what MODEL expects next in TEXT.
+
+    The divergence says how far the probabilities of the next symbol move without a past one; the
+    surprisal how much more surprising the symbol becomes that really follows. Both in bits.
+    """
+    file = load_file(model_path(model))
+    trained = open_model(file)
+    ids = read_ids(trained, text, encoding, symbols)
+    places = list(positions) or None
+    chosen: Any = METHODS[method]
+    found = influence(trained, ids, places, distance=distance, method=chosen, seed=seed)
+    slopes: Numbers | None = None
+    if gradient is not None:
+        from ricorda.insight import gradient_influence
+
+        measure: Any = gradient
+        slopes = gradient_influence(file, ids, places, distance=distance, measure=measure)[1]
+    agreed = None if slopes is None else agreement(found.nats, slopes)
+    if as_json:
+        print_json(_as_json(found, slopes, agreed))
+        return
+    if len(found.positions) == 1:
+        _print_place(found, slopes)
+    else:
+        _print_distances(found, slopes)
+    if agreed is not None:
+        click.echo(
+            f"\nrank correlation of surprisal and gradient: {_correlation(agreed.at_a_place)} over "
+            f"one place's past ({_correlation(agreed.recency)} with another place's), "
+            f"{_correlation(agreed.at_a_distance)} over the places at one distance"
+        )
+
+
+def _print_place(found: Influence, slopes: Numbers | None) -> None:
+    """One place's past, the nearest first."""
+    place = int(found.positions[0])
+    click.echo(f"before {visible(found.symbols[place])} at {place}:")
+    rows = []
+    for far, (position, symbol, nats, divergence) in enumerate(found.at(0)):
+        row = [str(position), visible(symbol), _bits(divergence), _bits(nats)]
+        rows.append([*row, *([] if slopes is None else [fixed(float(slopes[0, far]), 4)])])
+    names = [">position", "symbol", ">divergence", ">surprisal"]
+    print_table([*names, *([] if slopes is None else [">gradient"])], rows)
+
+
+def _print_distances(found: Influence, slopes: Numbers | None) -> None:
+    """The mean of all places, by distance."""
+    rows = []
+    for number, far in enumerate(found.distances):
+        divergence, nats = found.mean_divergence[number], found.mean_nats[number]
+        row = [str(far), _bits(float(divergence)), _bits(float(nats))]
+        if slopes is not None:
+            sizes = np.abs(slopes[:, number])
+            known = sizes[~np.isnan(sizes)]
+            row.append(fixed(float(known.mean()) if len(known) else None, 4))
+        rows.append(row)
+    names = [">symbols back", ">divergence", ">surprisal"]
+    print_table([*names, *([] if slopes is None else [">gradient"])], rows)
+    click.echo(f"\nthe mean of {len(found.positions)} places")
+
+
+def _bits(nats: float) -> str:
+    return fixed(nats / math.log(2), 4)
+
+
+def _correlation(value: float | None) -> str:
+    return fixed(value, 2)
+
+
+def _as_json(found: Influence, slopes: Numbers | None, agreed: Agreement | None) -> dict[str, Any]:
+    """By place and distance; null where the text does not go back so far."""
+    more: dict[str, Any] = {}
+    if slopes is not None and agreed is not None:
+        more["gradient"] = _rows(slopes)
+        more["agreement"] = {
+            "at_a_place": agreed.at_a_place,
+            "recency": agreed.recency,
+            "at_a_distance": agreed.at_a_distance,
+        }
+    return {
+        "method": found.method,
+        "positions": found.positions.tolist(),
+        "symbols": [found.symbols[place] for place in found.positions.tolist()],
+        "nats": _rows(found.nats),
+        "divergence": _rows(found.divergence),
+        **more,
+    }
+
+
+def _rows(values: Numbers) -> list[list[float | None]]:
+    return [[None if math.isnan(value) else value for value in row] for row in values.tolist()]

@@ -1,0 +1,202 @@
+"""`ricorda memorised`: the longest stretch that a text has word for word from the training text."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ricorda.cli.models import load_model
+from ricorda.cli.options import options_from, whole_number
+from ricorda.cli.output import print_json
+from ricorda.cli.tables import print_table
+from ricorda.engine.generation import GenerationSettings
+from ricorda.errors import ConfigurationError, InputError, TextError
+from ricorda.insight import Shared, shared_stretches
+from ricorda.insight.memorisation import Characters
+from ricorda.pages import percent
+from ricorda.text import find_sources, read_bytes, read_text
+
+LENGTH = 10_000
+SHOWN = 200  # characters of a stretch in the table
+
+
+@click.command()
+@click.argument("written", type=click.Path(path_type=Path))
+@click.argument("training", nargs=-1, required=True)
+@click.option(
+    "--length",
+    type=whole_number(at_least=1),
+    default=LENGTH,
+    help=f"How much a model writes, or how much of a text is looked at.  [default: {LENGTH}]",
+)
+@options_from(GenerationSettings, ["temperature", "top_k", "top_p", "min_p", "seed"])
+@click.option(
+    "--validation-fraction",
+    type=float,
+    help="Compare with the held-back end of the training text, such as 0.1 as `train` has it; "
+    "that part then does not count as training text.",
+)
+@click.option("--control", help="Compare with this text, which the model never saw.")
+@click.option("--encoding", help="The texts' encoding where it is not UTF-8.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    written: Path,
+    training: tuple[str, ...],
+    length: int,
+    validation_fraction: float | None,
+    control: str | None,
+    encoding: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Say how much of WRITTEN stands word for word in the TRAINING texts.
+
+    WRITTEN is a text, or a model (a run's folder or a .safetensors file), which then writes one.
+    The training texts are read once and may be larger than memory. With --validation-fraction or
+    --control, as long a text that the model never saw is judged too: language repeats itself.
+
+    \b
+    ricorda memorised runs/my my.txt --validation-fraction 0.1
+    """
+    if validation_fraction is not None and not 0 < validation_fraction < 1:
+        raise ConfigurationError(
+            "--validation-fraction: expected a number above 0 and below 1, such as 0.1, "
+            f"got {validation_fraction}"
+        )
+    if validation_fraction is not None and control is not None:
+        raise ConfigurationError("--validation-fraction and --control: give one of the two")
+    if "-" in training and validation_fraction is not None:
+        raise ConfigurationError(
+            "--validation-fraction reads the training text twice, which standard input does not "
+            "allow: name a file"
+        )
+    texts = _Texts(encoding)
+    own, seed = _written(written, length, options, texts)
+    texts.as_bytes = isinstance(own, bytes)
+    others, pieces = _compared(texts, training, control, validation_fraction, len(own))
+    found = shared_stretches([own, *others], pieces)
+    if as_json:
+        print_json(_as_json(found, seed))
+    else:
+        _print(found)
+
+
+class _Texts:
+    """How texts are read: characters, or bytes as they are."""
+
+    def __init__(self, encoding: str | None) -> None:
+        self.encoding = encoding
+        self.as_bytes = False
+
+    def pieces(self, names: tuple[str, ...]) -> Iterator[Characters]:
+        sources = find_sources(names, encoding=self.encoding)
+        if self.as_bytes and self.encoding is None:
+            return read_bytes(sources)
+        texts = read_text(sources, self.encoding or "utf-8")
+        return (text.encode() for text in texts) if self.as_bytes else texts
+
+
+def _written(
+    path: Path, length: int, options: dict[str, Any], texts: _Texts
+) -> tuple[Characters, int | None]:
+    """The text to judge, and the seed if a model wrote it."""
+    if not path.is_dir() and path.suffix != ".safetensors":
+        if given := [name for name, value in options.items() if value is not None]:
+            raise ConfigurationError(
+                f"--{given[0].replace('_', '-')} is for a model that writes, {path} is a text"
+            )
+        return _beginning(texts.pieces((str(path),)), length), None
+    model = load_model(path, precision="auto")
+    given = {name: value for name, value in options.items() if value is not None}
+    generation = model.begin("", length=length, **given)
+    pieces = list(generation)
+    if model.vocabulary.kind == "bytes":
+        return b"".join(bytes(piece.ids) for piece in pieces), generation.seed
+    return "".join(piece.text for piece in pieces), generation.seed
+
+
+def _compared(
+    texts: _Texts,
+    training: tuple[str, ...],
+    control: str | None,
+    fraction: float | None,
+    length: int,
+) -> tuple[list[Characters], Iterator[Characters]]:
+    """The text to compare with, if any, and the training text without it."""
+    if control is not None:
+        return [_beginning(texts.pieces((control,)), length)], texts.pieces(training)
+    if fraction is None:
+        return [], texts.pieces(training)
+    total = sum(map(len, texts.pieces(training)))
+    border = math.floor(total * (1 - fraction) + 1e-6)
+    held_back = _beginning(_part(texts.pieces(training), border, total), length)
+    if len(held_back) < length:
+        raise InputError(
+            f"expected at least {length:,} characters in the held-back part of the training text, "
+            f"got {len(held_back):,}: give a smaller --length or another --control"
+        )
+    return [held_back], _part(texts.pieces(training), 0, border)
+
+
+def _part(pieces: Iterator[Characters], begin: int, end: int) -> Iterator[Characters]:
+    """The characters from `begin` until `end`."""
+    place = 0
+    for piece in pieces:
+        part = piece[max(0, begin - place) : max(0, end - place)]
+        place += len(piece)
+        if part:
+            yield part
+        if place >= end:
+            return
+
+
+def _beginning(pieces: Iterator[Characters], length: int) -> Characters:
+    """The first characters of a text. Raises TextError if there is none."""
+    parts = list(_part(pieces, 0, length))
+    if not parts:
+        raise TextError("expected a text of at least one character, got none")
+    empty = parts[0][:0]
+    return empty.join(parts)  # type: ignore[arg-type]
+
+
+NAMES = ("written", "never seen")
+
+
+def _print(found: list[Shared]) -> None:
+    """A column for each text."""
+    own = found[0]
+    columns = ["", *(f">{name}" for name in itertools.islice(NAMES, len(found)))]
+    rows = [["longest stretch, characters", *(str(each.longest.length) for each in found)]]
+    for length, share in own.shares.items():
+        if share is not None:
+            shares = (each.shares[length] for each in found)
+            shown = ("–" if each is None else _share(each) for each in shares)
+            rows.append([f"stretches of {length} that training holds", *shown])
+    rows.append(["longest by chance", *(f"{each.chance:.1f}" for each in found)])
+    print_table(columns, rows)
+    longest = own.longest
+    click.echo(
+        f"\n{own.characters:,} characters against {own.training_characters:,}. The longest, at "
+        f"{longest.position:,} and at {longest.training_position:,} of the training text:"
+    )
+    click.echo(longest.text[:SHOWN] + ("…" if len(longest.text) > SHOWN else ""))
+
+
+def _share(value: float) -> str:
+    return "0 %" if value == 0 else "100 %" if value == 1 else percent(value)
+
+
+def _as_json(found: list[Shared], seed: int | None) -> dict[str, Any]:
+    described: list[dict[str, Any]] = []
+    for each in found:
+        finite = each.chance if math.isfinite(each.chance) else None
+        described.append({**asdict(each), "chance": finite})
+    return {
+        "seed": seed,
+        "written": described[0],
+        "never_seen": described[1] if len(described) > 1 else None,
+    }

@@ -1,0 +1,62 @@
+"""`ricorda step`: one step of one unit, with the real numbers in its equation."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ricorda.cli.models import model_path
+from ricorda.cli.output import print_json
+from ricorda.cli.tables import visible
+from ricorda.cli.text_ids import UnitType, read_ids
+from ricorda.engine import load_file, open_model
+from ricorda.insight import StepEquation, Unit, step_equation
+
+LONGEST = 2**20  # symbols of the text that are read
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("text")
+@click.option(
+    "--unit",
+    type=UnitType(),
+    default="0",
+    help="Which unit, such as 17, or 1:17 of layer 1.  [default: 0]",
+)
+@click.option(
+    "--position",
+    type=int,
+    default=-1,
+    help="The symbol read in the step, counted from 0; by default the last of the text.",
+)
+@click.option("--encoding", help="The text's encoding where it is not UTF-8.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    model: Path, text: str, unit: Unit, position: int, encoding: str | None, as_json: bool
+) -> None:
+    """Show the step in which a unit of MODEL reads one symbol of TEXT: every gate's real numbers.
+
+    In each sum stand, in this order: what comes from the input, the input's bias, what comes from
+    the layer's outputs of the step before, the recurrent bias.
+    """
+    file = load_file(model_path(model))
+    trained = open_model(file, backend="numpy")
+    found = step_equation(file, read_ids(trained, text, encoding, LONGEST), position, unit)
+    if as_json:
+        print_json(_as_json(found))
+        return
+    click.echo(f"unit {unit} reads {visible(found.symbol)} at {found.position}")
+    for line in found.lines():
+        click.echo(line)
+    for terms in found.gates:
+        strongest = ", ".join(
+            f"{each.source}: {each.weight:.3f} * {each.value:.3f} = {each.product:.3f}"
+            for each in terms.strongest
+        )
+        click.echo(f"{terms.letter:<2} most from {strongest or 'nothing'}")
+
+
+def _as_json(found: StepEquation) -> dict[str, Any]:
+    return {**asdict(found), "unit": str(found.unit), "lines": found.lines()}

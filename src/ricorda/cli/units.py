@@ -1,0 +1,208 @@
+"""`ricorda units`: what each unit of a model tracks in a text."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ricorda.cli.models import load_model
+from ricorda.cli.options import whole_number
+from ricorda.cli.output import print_json
+from ricorda.cli.tables import print_table
+from ricorda.cli.text_ids import UnitType, read_ids
+from ricorda.insight import Health, Tracked, Unit, track_units, unit_activity, unit_health
+from ricorda.insight.tracking import SHIFTS, SHORTEST, SYMBOLS
+from ricorda.pages import fixed
+
+TOP = 20
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("text")
+@click.option(
+    "--unit",
+    "units",
+    type=UnitType(),
+    multiple=True,
+    help="Show everything about this unit, such as 17, or 1:17 of layer 1; may be repeated.",
+)
+@click.option("--feature", help="Show the units that go most closely with one feature, by name.")
+@click.option(
+    "--top",
+    type=whole_number(at_least=1),
+    default=TOP,
+    help=f"How many units to show.  [default: {TOP}]",
+)
+@click.option(
+    "--symbols",
+    type=whole_number(at_least=SHORTEST),
+    default=SYMBOLS,
+    help=f"Read so many symbols of the text at most.  [default: {SYMBOLS}]",
+)
+@click.option(
+    "--shifts",
+    type=whole_number(at_least=1),
+    default=SHIFTS,
+    help=f"How many controls with moved labels to make.  [default: {SHIFTS}]",
+)
+@click.option(
+    "--seed",
+    type=whole_number(at_least=0),
+    default=0,
+    help="Which places the labels are moved to.  [default: 0]",
+)
+@click.option("--encoding", help="The text's encoding where it is not UTF-8.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    model: Path,
+    text: str,
+    units: tuple[Unit, ...],
+    feature: str | None,
+    top: int,
+    symbols: int,
+    shifts: int,
+    seed: int,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Say what each unit of MODEL tracks in TEXT, and which units are dead or saturated.
+
+    The first half of TEXT chooses each unit's feature, the second measures the effect: 1 where the
+    unit tells exactly where the feature is, 0 where it has nothing to do with it. The control is
+    the same with labels moved along the text.
+
+    \b
+    ricorda units runs/my my.txt
+    ricorda units runs/my my.txt --unit 17
+    ricorda units runs/my my.txt --feature inside_quotes
+    """
+    trained = load_model(model)
+    for unit in units:
+        unit.checked(trained.configuration)
+    ids = read_ids(trained, text, encoding, symbols)
+    tracked = track_units(trained, ids, symbols=None, shifts=shifts, seed=seed)
+    health = unit_health(trained, ids)
+    if as_json:
+        found = _as_json(tracked, health, units, feature, top)
+        activity = unit_activity(trained, ids, units)
+        for number, unit in enumerate(units):
+            found["units"][str(unit)]["activity"] = activity[:, number].tolist()
+        print_json(found)
+    elif units:
+        for unit in units:
+            _print_unit(tracked, health, unit, top)
+    elif feature is not None:
+        rows = tracked.units_for(feature, top)
+        print_table(["unit", ">effect"], [[str(unit), fixed(size, 3)] for unit, size in rows])
+    else:
+        _print_ranking(tracked, health, top)
+
+
+def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
+    """A line a unit, the largest effect first."""
+    rows = [
+        [
+            str(entry.unit),
+            f"{'not ' if entry.direction < 0 else ''}{entry.feature.description}"
+            if entry.feature.is_binary
+            else f"{'fewer ' if entry.direction < 0 else ''}{entry.feature.description}",
+            fixed(entry.effect, 3),
+            fixed(entry.fitted_effect, 3),
+            fixed(entry.control, 3),
+            fixed(entry.p_value, 3),
+            health.state_of(entry.unit),
+        ]
+        for entry in tracked.ranking[:top]
+    ]
+    columns = ["unit", "tracks", ">effect", ">first half", ">control", ">p", "state"]
+    print_table(columns, rows)
+    best = sorted(tracked.control_best)
+    click.echo(
+        f"\n{tracked.symbols:,} symbols, {len(tracked.features)} features. With labels moved, the "
+        f"best of all units had {best[len(best) // 2]:.3f} (median of {tracked.shifts}), "
+        f"{best[-1]:.3f} at most."
+    )
+    click.echo(
+        f"{len(health.dead)} dead and {len(health.saturated)} saturated of {health.mean.size:,} "
+        "units."
+    )
+
+
+def _print_unit(tracked: Tracked, health: Health, unit: Unit, top: int) -> None:
+    """All about one unit: its range, its gates, every feature."""
+    click.echo(f"unit {unit}: {health.state_of(unit)}")
+    click.echo(
+        f"output from {health.smallest[unit]:.3f} to {health.largest[unit]:.3f}, mean "
+        f"{health.mean[unit]:.3f}, standard deviation {health.deviation[unit]:.3f}"
+    )
+    for name, shut in health.shut.items():
+        click.echo(
+            f"{name.replace('_', ' ')}: shut {shut[unit]:.0%}, open {health.open[name][unit]:.0%}"
+        )
+    effects = tracked.effects[:, unit.layer, unit.number].tolist()
+    fitted = tracked.fitted_effects[:, unit.layer, unit.number].tolist()
+    found = sorted(
+        zip(tracked.features, effects, fitted, strict=True), key=lambda each: -abs(each[2])
+    )
+    print_table(
+        ["name", "feature", ">effect", ">first half"],
+        [
+            [feature.key, feature.description, fixed(effect, 3), fixed(first, 3)]
+            for feature, effect, first in found[:top]
+        ],
+    )
+
+
+def _as_json(
+    tracked: Tracked, health: Health, units: tuple[Unit, ...], feature: str | None, top: int
+) -> dict[str, Any]:
+    """What the tables say; of the units that were asked for, everything."""
+    return {
+        "symbols": tracked.symbols,
+        "shifts": tracked.shifts,
+        "features": {each.key: each.description for each in tracked.features},
+        "ranking": [
+            {
+                "unit": str(entry.unit),
+                "feature": entry.feature.key,
+                "direction": entry.direction,
+                "effect": entry.effect,
+                "fitted_effect": entry.fitted_effect,
+                "control": entry.control,
+                "p_value": entry.p_value,
+                "state": health.state_of(entry.unit),
+            }
+            for entry in tracked.ranking[:top]
+        ],
+        "control_best": list(tracked.control_best),
+        "dead": [str(unit) for unit in health.dead],
+        "saturated": [str(unit) for unit in health.saturated],
+        "units": {str(unit): _unit_as_json(tracked, health, unit) for unit in units},
+        **(
+            {}
+            if feature is None
+            else {
+                "feature": feature,
+                "units_for_feature": [
+                    {"unit": str(unit), "effect": effect}
+                    for unit, effect in tracked.units_for(feature, top)
+                ],
+            }
+        ),
+    }
+
+
+def _unit_as_json(tracked: Tracked, health: Health, unit: Unit) -> dict[str, Any]:
+    """One unit's range, gates and effects."""
+    effects = tracked.effects[:, unit.layer, unit.number].tolist()
+    return {
+        "state": health.state_of(unit),
+        "mean": float(health.mean[unit]),
+        "deviation": float(health.deviation[unit]),
+        "smallest": float(health.smallest[unit]),
+        "largest": float(health.largest[unit]),
+        "shut": {name: float(share[unit]) for name, share in health.shut.items()},
+        "open": {name: float(share[unit]) for name, share in health.open.items()},
+        "effects": dict(zip([each.key for each in tracked.features], effects, strict=True)),
+    }
