@@ -275,6 +275,7 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     look("surprise", looking.surprise, ask.ReadRequest)
     look("activity", looking.activity, ask.UnitRequest)
     look("step", looking.step, ask.PlaceRequest)
+    look("influence", looking.influence, ask.PositionRequest)
     look("clamp", looking.clamp, ask.ClampRequest)
     look("next", looking.next, ask.NextRequest)
     look("write", looking.write, ask.WriteRequest)

@@ -13,6 +13,7 @@ from ricorda.engine import Model, open_model
 from ricorda.engine.softmax import most_likely_first
 from ricorda.errors import RunError, TextError
 from ricorda.insight.clamping import clamped
+from ricorda.insight.deletion import influence
 from ricorda.insight.health import Health, unit_health
 from ricorda.insight.step_equation import step_equation
 from ricorda.insight.tracking import Tracked, track_units
@@ -25,11 +26,12 @@ from ricorda.studio.settings import (
     HeatRequest,
     NextRequest,
     PlaceRequest,
+    PositionRequest,
     ReadRequest,
     UnitRequest,
     WriteRequest,
 )
-from ricorda.studio.texts import Reading, Texts, reading_of
+from ricorda.studio.texts import Texts, reading_of
 from ricorda.text import ByteVocabulary
 
 KEPT = 2  # models in memory
@@ -37,6 +39,7 @@ ALTERNATIVES = 8
 MOST_SHOWN = 60  # symbols of a distribution
 TRACKED_SYMBOLS = 20_000
 TRACKED_VALUES = 40_000_000  # units times symbols
+DISTANCE = 50  # symbols that are looked back
 MOST_RANKED = 4_096  # units sent
 
 Levels = NDArray[np.int8]
@@ -73,7 +76,7 @@ class Looking:
         }
 
     def units(self, run: RunFolder) -> dict[str, Any]:
-        """All units, ranked by what they track in the text kept back."""
+        """All units, ranked by what they track in the text."""
         with self._lock:
             _, model = self._load(run)
             key = self._stamp(run)
@@ -118,6 +121,18 @@ class Looking:
                 for gate in step.gates
             ],
         }
+
+    def influence(self, run: RunFolder, request: PositionRequest) -> dict[str, Any]:
+        """How far the chances at one place move, in bits, without each symbol before it."""
+        text = self._text(run, request)
+        with self._lock:
+            _, model = self._load(run)
+            found = influence(model, text, [request.position], distance=DISTANCE)
+        past = [
+            [place, symbol, round(divergence / math.log(2), 4)]
+            for place, symbol, _, divergence in found.at(0)
+        ]
+        return {"past": past}
 
     def clamp(self, run: RunFolder, request: ClampRequest) -> dict[str, Any]:
         """Two continuations from the same seed: as the model is, and with a unit held."""
@@ -201,18 +216,12 @@ class Looking:
         return self._texts.stretch(reading_of(run), request.begin, request.length)
 
     def _rank(self, run: RunFolder, model: Model) -> dict[str, Any]:
-        """Rank units on the text kept back, or, where that is too short, on all of it."""
+        """Rank units on the beginning of the text, as `ricorda units` does."""
         reading = reading_of(run)
         units = model.configuration.num_layers * model.configuration.hidden_size
         most = max(1_000, min(TRACKED_SYMBOLS, TRACKED_VALUES // units))
-        begin = _held_back(self._texts.facts(reading), reading)
-        try:
-            text = self._texts.stretch(reading, begin, most)
-            tracked = track_units(model, text)
-        except TextError:
-            begin, text = 0, self._texts.stretch(reading, 0, most)
-            tracked = track_units(model, text)
-        return {"begin": begin, **_ranking(tracked, unit_health(model, text))}
+        text = self._texts.stretch(reading, 0, most)
+        return _ranking(track_units(model, text, symbols=most), unit_health(model, text))
 
     def _all_levels(self, run: RunFolder, model: Model, text: str) -> Levels:
         """Every unit's output at every symbol, (T, L * H), in 127ths of its range."""
@@ -229,11 +238,6 @@ class Looking:
                 found[here] = np.rint(np.clip(hidden, -1, 1) * 127).astype(np.int8)
             self._levels = (key, found)
         return self._levels[1]
-
-
-def _held_back(facts: dict[str, Any], reading: Reading) -> int:
-    """Where the text that is kept back begins; 0 where none is."""
-    return facts["training"] if facts["validation"] and reading.validation is None else 0
 
 
 def _symbols(model: Model, ids: Any) -> dict[str, Any]:

@@ -70,6 +70,12 @@ class PlaceRequest(UnitRequest):
     position: Annotated[int, Field(ge=0, le=LONGEST_READ)] = 0
 
 
+class PositionRequest(ReadRequest):
+    """One place of a text, with something before it."""
+
+    position: Annotated[int, Field(ge=1, le=LONGEST_READ)]
+
+
 class HeatRequest(ReadRequest):
     """What some units, `layer:number`, did over a text."""
 

@@ -1,5 +1,5 @@
 // Panel 6: the chances of the next character, shaped by sliders; one chooses it oneself.
-import { quoted, setCommand } from "./commands.js";
+import { quoted, runWord, setCommand } from "./commands.js";
 import { $, element, paced, show, whenSeen } from "./dom.js";
 import { post, runPath, tell } from "./server.js";
 import { on, state } from "./state.js";
@@ -101,7 +101,7 @@ function fill() {
   $("unknown").textContent = t("choose.unknown", { characters: found.unknown });
   const options = Object.entries(sampling()).map(([name, value]) => ` --${name.replace("_", "-")} ${value}`).join("");
   const prompt = $("context").value ? ` --prompt ${quoted($("context").value)}` : "";
-  setCommand("choose", `ricorda sample ${quoted(state.details?.path ?? state.run)}${prompt}${options} --length 1`);
+  setCommand("choose", `ricorda sample ${runWord()}${prompt}${options} --length 1`);
 }
 
 function row(symbol) {

@@ -1,5 +1,5 @@
 // Panel 4: what each unit tracks, the text in a unit's colours, one step's equation, a unit held.
-import { quoted, setCommand } from "./commands.js";
+import { quoted, runWord, setCommand, stretchCommand } from "./commands.js";
 import { $, element, fillTable, paced, show, whenSeen } from "./dom.js";
 import { Heat } from "./heat.js";
 import { get, post, runPath, tell } from "./server.js";
@@ -9,6 +9,7 @@ import { SymbolText } from "./symbols.js";
 import { knows, number, onLanguage, t, visible } from "./words.js";
 
 const AT_ONCE = 40;
+const WRITTEN = 300; // characters of each sample
 const LEVELS = 4;
 const AROUND = 12; // symbols to each side of a place in the table
 let units = null;
@@ -71,7 +72,7 @@ async function look() {
     const found = await get(runPath(run, "/units"));
     if (state.run !== run) return;
     units = found;
-    if (first && units.units.length) chosen = { layer: units.units[0].layer, unit: units.units[0].unit };
+    if (first && units.units.length) setChosen(units.units[0]);
     fillUnits();
   } catch (error) {
     if (state.run !== run) return;
@@ -130,9 +131,15 @@ function fillUnits() {
 }
 
 function setInsideCommand() {
-  const path = quoted(state.details?.path ?? state.run ?? "");
   const learned = state.details?.text?.texts?.[0];
-  setCommand("inside", learned ? `ricorda units ${path} ${quoted(learned)}` : null);
+  const held = Number($("clamp-value").value);
+  const prompt = $("clamp-text").value ? ` --prompt ${quoted($("clamp-text").value)}` : "";
+  const unit = name(chosen);
+  setCommand("inside", learned && units ? [
+    `ricorda units ${runWord()} ${quoted(learned)} --symbols ${units.symbols ?? 20000}`,
+    `${stretchCommand()} | ricorda step ${runWord()} - --unit ${unit} --position ${text.chosen}`,
+    `ricorda clamp ${runWord()} ${unit}${held ? `=${held}` : ""}${prompt} --length ${WRITTEN} --seed 1`,
+  ] : null);
 }
 
 function chooseByNumber() {
@@ -147,13 +154,17 @@ function chooseByNumber() {
 
 async function choose({ layer, unit }) {
   tell($("inside-problem"), null);
-  chosen = { layer, unit };
+  setChosen({ layer, unit });
   const focused = document.activeElement?.closest("#units") ? name(chosen) : null;
   fillUnits();
   if (focused) [...$("units").querySelectorAll("button")].find((each) => each.textContent === focused)?.focus();
+  await lookAtUnit();
+}
+
+function setChosen({ layer, unit }) {
+  chosen = { layer, unit };
   $("unit-number").value = name(chosen);
   fillClampValue();
-  await lookAtUnit();
 }
 
 // Four steps to each side, and nothing near zero.
@@ -201,7 +212,9 @@ async function lookAtStep(place) {
   try {
     const run = state.run;
     const found = await post(runPath(run, "/step"), { ...stretchRequest(), ...chosen, position: place });
-    if (state.run === run) fillStep($("step"), found);
+    if (state.run !== run) return;
+    fillStep($("step"), found);
+    setInsideCommand();
   } catch (error) {
     tell($("inside-problem"), error);
   }
@@ -213,11 +226,12 @@ function fillClampValue() {
   $("clamp-shown").textContent = shown;
   $("clamp-value").setAttribute("aria-valuetext", shown);
   $("held-heading").textContent = t("inside.held", { unit: name(chosen), value: shown });
+  setInsideCommand();
 }
 
 async function clamp() {
   try {
-    const asked = { ...chosen, value: Number($("clamp-value").value), text: $("clamp-text").value, length: 300, seed: 1 };
+    const asked = { ...chosen, value: Number($("clamp-value").value), text: $("clamp-text").value, length: WRITTEN, seed: 1 };
     const found = await post(runPath(state.run, "/clamp"), asked);
     fillClampValue();
     const parts = (sample) => [element("span", { class: "muted" }, sample.slice(0, found.same)), sample.slice(found.same)];

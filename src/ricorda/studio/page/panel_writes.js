@@ -1,5 +1,5 @@
 // Panel 3: what the model writes as it learns, from the same seed each time.
-import { setCommand, quoted } from "./commands.js";
+import { runWord, setCommand } from "./commands.js";
 import { $, element, show, whenSeen } from "./dom.js";
 import { inBits, on, state } from "./state.js";
 import { duration, number, onLanguage, t } from "./words.js";
@@ -30,7 +30,7 @@ export function beginWrites() {
     seen();
   });
   on("status", () => setCommand("writes", state.run && state.status?.has_model
-    ? `ricorda sample ${quoted(state.details?.path ?? state.run)} --seed 1 --length 200` : null));
+    ? `ricorda sample ${runWord()} --seed 1 --length 200` : null));
   onLanguage(fill);
 }
 

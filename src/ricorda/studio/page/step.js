@@ -16,7 +16,7 @@ export function fillStep(place, step) {
   ]);
   const table = element("table");
   fillTable(table, ["gate", "from_input", "from_past", "bias", "sum", "value"].map((column) => t(`step.${column}`)), gates);
-  const lines = step.lines.map((line) => element("li", {}, element("code", {}, line)));
+  const lines = step.lines.map((line) => element("li", {}, element("code", {}, localised(line))));
   place.replaceChildren(
     element("p", {}, t("step.sentence", {
       unit: step.unit, symbol, cell: step.cell.toUpperCase(), before: number(step.hidden_before, DIGITS), after: number(step.hidden, DIGITS),
@@ -26,6 +26,9 @@ export function fillStep(place, step) {
     element("details", {}, element("summary", {}, t("step.strongest")), strongest(step.gates)),
   );
 }
+
+// The same line with its numbers as the language writes them.
+const localised = (line) => line.replace(/-?\d+\.\d+/g, (digits) => number(Number(digits), DIGITS));
 
 const gateName = (name) => (knows(`gate.${name}`) ? t(`gate.${name}`) : name);
 
