@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from ricorda.durable import write_atomically
@@ -40,23 +41,25 @@ class BaselineFigures:
             if kept.is_file():
                 with contextlib.suppress(OSError, ValueError):
                     return {"done": True, **json.loads(kept.read_bytes()[:LONGEST])}
-            if key in self._failed:
-                return {"done": True, "bits_per_character": None}
-            if key not in self._running:
+            if key not in self._failed and key not in self._running:
                 self._running[key] = self._begin(reading)
+            if key in self._running and self._running[key].poll() is None:
                 return {"done": False}
-            process = self._running[key]
-            if process.poll() is None:
-                return {"done": False}
-            del self._running[key]
-            output = process.stdout.read(LONGEST) if process.stdout else b""
-            try:
-                found = json.loads(output)
-                write_atomically(kept, json.dumps(found).encode())
-            except (OSError, ValueError):
-                self._failed.add(key)
-                return {"done": True, "bits_per_character": None}
-        return {"done": True, **found}
+            return {"done": True, "bits_per_character": None, **self._finish(key, kept)}
+
+    def _finish(self, key: str, kept: Path) -> dict[str, Any]:
+        """Take what a process printed, and keep it; nothing if it failed."""
+        process = self._running.pop(key, None)
+        if process is None:
+            return {}
+        output, _ = process.communicate()
+        try:
+            found: dict[str, Any] = json.loads(output[:LONGEST])
+            write_atomically(kept, json.dumps(found).encode())
+        except (OSError, ValueError):
+            self._failed.add(key)
+            return {}
+        return found
 
     def close(self) -> None:
         """End what is being computed."""
