@@ -140,7 +140,7 @@ def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
     def open_it(run: str | None = "bottles", url: str = place.url, **options: Any) -> "Page":
         options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | options
         context = browser.new_context(reduced_motion="reduce", **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(int(os.environ.get('PAGE_TIMEOUT', '20000')))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -148,6 +148,7 @@ def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
         page.goto(url)
         page.wait_for_selector("html[data-ready]")
         if run is not None:
+            in_sight(page, "runs")
             page.click(f"#runs-table button:text-is('{run}')")
             page.wait_for_selector(f"#run-name:text-is('{run}')", state="attached")
         return page
@@ -160,7 +161,7 @@ def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
 
 def _note(errors: list[str], message: Any) -> None:
     """Keep what the page's policy or a script complained of; lost connections are no fault."""
-    if message.type == "error" and "net::" not in message.text:
+    if message.type == "error" and "Failed to load resource" not in message.text:
         errors.append(message.text)
 
 

@@ -22,6 +22,7 @@ export class Heat {
     box.replaceChildren(this.inner);
     this.place = { unit: 0, symbol: 0 };
     this.units = [];
+    box.setAttribute("aria-label", t("inside.heat"));
     box.addEventListener("scroll", () => this.draw());
     this.canvas.addEventListener("pointermove", (event) => this.#read(this.#under(event)));
     this.canvas.addEventListener("click", (event) => {

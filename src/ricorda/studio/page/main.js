@@ -63,4 +63,4 @@ showWhatThereIs();
 markPanelInSight();
 document.documentElement.dataset.ready = "true";
 if (state.about.texts.length) chooseText(state.about.texts[0].name);
-chooseRun(state.about);
+chooseRun(state.about).catch(() => show($("lost"), true));

@@ -102,11 +102,11 @@ const firstPlace = (facts) => (facts.validation ? facts.training : 0);
 
 async function waitForBaselines(name) {
   while (state.run === name) {
-    const found = await get(runPath(name, "/baselines"));
+    const found = await get(runPath(name, "/baselines")).catch(() => null); // asked again
     if (state.run !== name) return;
-    state.baselines = found;
+    if (found) state.baselines = found;
     tellAll("rows");
-    if (found.done) return;
+    if (found?.done) return;
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
