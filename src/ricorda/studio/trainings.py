@@ -24,6 +24,7 @@ from ricorda.studio.workspace import Workspace
 
 State = Literal["queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"]
 
+PROGRAM = [sys.executable, "-m", "ricorda"]
 LOOK_SECONDS = 0.5
 ENDINGS_WELL = (0, 130, 143)
 LONGEST_REASON = 300  # characters
@@ -177,7 +178,7 @@ class Trainings:
         self._closing.set()
         for training in self._known.values():
             if training.alive and training.process is not None:
-                training.process.returncode = 0  # it is nobody's any more: no warning at the end
+                training.process.returncode = 0  # it is nobody's child any more
 
     def _begin_what_fits(self) -> None:
         while self._queue:
@@ -193,7 +194,7 @@ class Trainings:
         training.folder.parent.mkdir(parents=True, exist_ok=True)
         with self.workspace.log_of(name).open("wb") as log:
             training.process = subprocess.Popen(
-                [sys.executable, "-m", "ricorda", *training.arguments],
+                [*PROGRAM, *training.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
