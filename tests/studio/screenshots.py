@@ -16,7 +16,7 @@ from tests.studio.conftest import ARGUMENTS, CHROMIUM, PANELS, end_studio, in_si
 
 SIZES = {"wide": (1200, 900), "narrow": (390, 844)}
 VARIANTS = [("en", "light", "wide"), ("it", "dark", "narrow"), ("en", "dark", "wide")]
-TALLEST = 2400  # pixels of a picture
+MARGIN = 20  # pixels around a panel
 
 
 def main() -> None:
@@ -68,12 +68,20 @@ def take(page: Page, language: str, theme: str, size: str, out: Path) -> None:
         in_sight(page, panel)
         prepare(page, panel)
         section = page.locator(f"#{panel}")
-        page.wait_for_timeout(700)
+        for _ in range(2):  # a panel may grow once all of it is in sight
+            page.wait_for_timeout(800)
+            box = section.bounding_box()
+            assert box is not None
+            page.set_viewport_size({"width": width, "height": int(box["height"]) + 200})
+            in_sight(page, panel)
+        page.wait_for_timeout(800)
         box = section.bounding_box()
         assert box is not None
-        page.set_viewport_size({"width": width, "height": min(TALLEST, int(box["height"]) + 120)})
-        page.wait_for_timeout(700)
-        section.screenshot(path=out / f"studio-{panel}-{size}-{theme}-{language}.png")
+        clip = {"x": 0, "y": max(0, box["y"] - MARGIN), "width": width}
+        page.screenshot(
+            path=out / f"studio-{panel}-{size}-{theme}-{language}.png",
+            clip={**clip, "height": box["height"] + 2 * MARGIN},  # type: ignore[typeddict-item]
+        )
         page.set_viewport_size({"width": width, "height": height})
 
 

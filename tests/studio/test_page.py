@@ -59,7 +59,6 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     assert len(page.text_content("#sample") or "") > 100
     in_sight(page, "learning")
     page.wait_for_selector("#learning #loss-table tbody tr", state="attached")
-    page.wait_for_selector("#learning .level-name >> nth=3")  # the simple methods
     assert number_in(page, "#now-bits") < 6
     page.context.close()  # the page is closed while the run goes on
 
@@ -100,6 +99,7 @@ def test_the_loss_falls_before_ones_eyes(open_page: Open) -> None:
     newest = page.locator("#loss-table tbody tr").first.locator("td").nth(2).text_content()
     oldest = page.locator("#loss-table tbody tr").last.locator("td").nth(2).text_content()
     assert float(newest or 9) < float(oldest or 0) - 0.2
+    page.wait_for_selector("#learning .level-name >> nth=3")  # the simple methods
     page.locator("#loss .plot").focus()
     page.keyboard.press("Home")
     first = page.inner_text("#loss .reading")
@@ -270,6 +270,12 @@ def show_everything(page: "Page") -> None:
     page.locator("#step tbody tr").first.wait_for()
     in_sight(page, "surprise")
     page.wait_for_selector("#surprise-text span[class*=s]")
+    page.click("[data-reader=surprise] summary")  # a short text: axe looks at each character
+    page.fill("#surprise-own", TEXT[:60])
+    page.click("[data-reader=surprise] button >> nth=0")
+    page.wait_for_selector("#surprise-text span >> nth=60", state="detached")
+    in_sight(page, "inside")
+    page.wait_for_selector("#unit-text span >> nth=60", state="detached")
     in_sight(page, "choose")
     page.wait_for_selector("#chances button")
     for summary in page.locator("main details:not([open]) > summary").all():

@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
@@ -198,6 +199,7 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
             "path": str(run.path),
             "training": None if config is None else config.get("training"),
             "text": None if config is None else config.get("text"),
+            "texts": [] if config is None else [_short(each) for each in reading_of(run).names],
             "has_model": run.model.is_file(),
             "has_report": run.report.is_file(),
             "command": shlex.join(["ricorda", *_command(studio, run)]),
@@ -297,4 +299,12 @@ def _command(studio: Studio, run: RunFolder) -> list[str]:
         return given
     if not run.is_run:
         return ["runs"]
-    return ["train", *reading_of(run).words, "--config", str(run.path)]
+    reading = reading_of(run)
+    shortened = replace(reading, names=tuple(map(_short, reading.names)))
+    return ["train", *shortened.words, "--config", str(run.path)]
+
+
+def _short(name: str) -> str:
+    """A path as it is typed here: from this folder, where it lies below."""
+    path = Path(name)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else name

@@ -1,4 +1,4 @@
-"""Simple methods' figures of a text, computed in the background at the lowest priority and kept."""
+"""Simple methods' figures of a text, computed in the background at a low priority and kept."""
 
 import contextlib
 import hashlib
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ from ricorda.durable import write_atomically
 from ricorda.studio.texts import Reading
 from ricorda.studio.workspace import Workspace
 
-LOWEST = 19  # priority: training comes first
+PATIENCE = 10  # added to the niceness: training comes first
 LONGEST = 64 * 1024  # bytes of what `ricorda baselines --json` prints
+
+
+def _absolute(reading: Reading) -> Reading:
+    """The same, by names that do not depend on the folder one is in."""
+    return replace(reading, names=tuple(str(Path(name).absolute()) for name in reading.names))
 
 
 class BaselineFigures:
@@ -35,7 +41,7 @@ class BaselineFigures:
         """
         if reading.validation is not None:
             return {"done": True, "bits_per_character": None}
-        key = hashlib.sha256(repr(reading.stamp).encode()).hexdigest()[:24]
+        key = hashlib.sha256(repr(_absolute(reading).stamp).encode()).hexdigest()[:24]
         kept = self._workspace.hidden / f"baselines-{key}.json"
         with self._lock:
             if kept.is_file():
@@ -77,5 +83,5 @@ class BaselineFigures:
             stderr=subprocess.DEVNULL,
         )
         with contextlib.suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST)
+            os.setpriority(os.PRIO_PROCESS, process.pid, PATIENCE)
         return process

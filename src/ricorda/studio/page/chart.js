@@ -21,7 +21,7 @@ const decimals = (values) =>
 
 export class LineChart {
   // describe(): { label, series: [{name, kind, points: [[x, y]]}], levels: [{name, value, dash}],
-  //   axis: (x) => text, readings: [{x, text}], height, top }
+  //   axis: (x) => text, readings: [{x, text}], height, low, top }
   constructor(place, describe) {
     this.describe = describe;
     this.reading = element("p", { class: "reading" });
@@ -55,10 +55,11 @@ export class LineChart {
     }
     const right = width > WIDE && levels.length ? 118 : 10;
     const high = Math.max(...points.map((point) => point[1]), ...levels.map((level) => level.value)) * 1.04;
+    const low = chart.low ?? 0;
     const last = Math.max(...points.map((point) => point[0]), 1e-9);
     this.area = { left: MARGIN.left, width: width - MARGIN.left - right, height: chart.height };
     this.x = (value) => MARGIN.left + (this.area.width * value) / last;
-    this.y = (value) => MARGIN.top + chart.height * (1 - value / (chart.top ?? high));
+    this.y = (value) => MARGIN.top + chart.height * (1 - (value - low) / ((chart.top ?? high) - low));
     const drawing = svg("svg", {
       width, height: chart.height + MARGIN.top + MARGIN.bottom, role: "img", "aria-label": this.#inWords(chart),
     });
@@ -73,17 +74,19 @@ export class LineChart {
 
   #grid(chart, high, last) {
     const shapes = [];
-    const rows = ticks(0, chart.top ?? high, chart.height > 150 ? 6 : 3);
+    const rows = ticks(chart.low ?? 0, chart.top ?? high, chart.height > 150 ? 6 : 3);
     const digits = decimals(rows);
     const end = this.area.left + this.area.width;
     for (const value of rows) {
       const y = this.y(value);
-      shapes.push(svg("line", { class: value ? "grid" : "base", x1: this.area.left, x2: end, y1: y, y2: y }));
+      shapes.push(svg("line", { class: "grid", x1: this.area.left, x2: end, y1: y, y2: y }));
       const name = svg("text", { x: this.area.left - 8, y: y + 4, "text-anchor": "end" });
       name.textContent = number(value, digits);
       shapes.push(name);
     }
-    const columns = ticks(0, last, Math.max(2, Math.min(6, Math.floor(this.area.width / 90)))).slice(1);
+    const bottom = MARGIN.top + chart.height;
+    shapes.push(svg("line", { class: "base", x1: this.area.left, x2: end, y1: bottom, y2: bottom }));
+    const columns = ticks(0, last, Math.max(2, Math.min(6, Math.floor(this.area.width / 60)))).slice(1);
     for (const value of columns) {
       const name = svg("text", { x: this.x(value), y: MARGIN.top + chart.height + 20, "text-anchor": "middle" });
       name.textContent = chart.axis(value);

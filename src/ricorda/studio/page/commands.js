@@ -53,7 +53,7 @@ export const runWord = () => quoted(state.details?.path ?? state.run ?? "");
 export function stretchCommand() {
   const { text, begin, length } = state.stretch;
   if (text !== null) return `printf %s ${quoted(text)}`;
-  const name = state.details?.text?.texts?.[0] ?? "";
+  const name = state.details?.texts?.[0] ?? "";
   const place = JSON.stringify(name);
   const program = state.facts?.kind === "bytes"
     ? `import sys; sys.stdout.buffer.write(open(${place}, "rb").read()[${begin}:${begin + length}])`

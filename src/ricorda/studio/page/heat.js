@@ -33,6 +33,7 @@ export class Heat {
     box.addEventListener("focus", () => this.reading.setAttribute("aria-live", "polite"));
     box.addEventListener("blur", () => this.reading.removeAttribute("aria-live"));
     new ResizeObserver(() => this.draw()).observe(box);
+    addEventListener("theme", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 

@@ -22,7 +22,7 @@ function beginSwitches() {
   $("theme").addEventListener("change", () => {
     localStorage.setItem("theme", $("theme").value);
     document.documentElement.dataset.theme = $("theme").value;
-    dispatchEvent(new Event("resize"));
+    dispatchEvent(new Event("theme"));
   });
 }
 

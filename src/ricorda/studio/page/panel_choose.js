@@ -37,10 +37,11 @@ export function beginChoose() {
   fillSliders();
 }
 
-// The beginning of a word of the text, so that there is something to continue.
+// The beginning of the text, up to the first letters of a word, so that much is possible.
 function begin() {
-  const words = state.facts?.beginning.trimStart().split(/\s+/) ?? [];
-  if (words[0]) $("context").value = words.slice(0, 2).join(" ").slice(0, 30);
+  const beginning = state.facts?.beginning.trimStart().slice(0, 40) ?? "";
+  const space = beginning.lastIndexOf(" ");
+  $("context").value = beginning.slice(0, space > 5 ? space + 2 : 12);
 }
 
 function sampling() {

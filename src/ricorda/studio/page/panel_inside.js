@@ -18,6 +18,7 @@ let chosen = { layer: 0, unit: 0 };
 let activity = null;
 let text = null;
 let heat = null;
+let step = null; // the last one that was computed
 
 export function beginInside() {
   text = new SymbolText($("unit-text"), () => t("inside.text_of", { unit: name(chosen) }), point);
@@ -44,6 +45,7 @@ export function beginInside() {
   on("run", () => {
     units = null;
     activity = null;
+    step = null;
     listed = AT_ONCE;
     chosen = { layer: 0, unit: 0 };
   });
@@ -52,6 +54,7 @@ export function beginInside() {
     fillActivity();
     fillClampValue();
     heat.draw();
+    if (step) fillStep($("step"), step);
   });
   fillClampValue();
 }
@@ -131,7 +134,7 @@ function fillUnits() {
 }
 
 function setInsideCommand() {
-  const learned = state.details?.text?.texts?.[0];
+  const learned = state.details?.texts?.[0];
   const held = Number($("clamp-value").value);
   const prompt = $("clamp-text").value ? ` --prompt ${quoted($("clamp-text").value)}` : "";
   const unit = name(chosen);
@@ -213,7 +216,8 @@ async function lookAtStep(place) {
     const run = state.run;
     const found = await post(runPath(run, "/step"), { ...stretchRequest(), ...chosen, position: place });
     if (state.run !== run) return;
-    fillStep($("step"), found);
+    step = found;
+    fillStep($("step"), step);
     setInsideCommand();
   } catch (error) {
     tell($("inside-problem"), error);

@@ -177,8 +177,10 @@ function describeLoss() {
     name: t(`baseline.${name}`), value: found[name], dash,
   }));
   const rows = state.metrics.filter((row) => row.event === "training" || row.event === "evaluation");
+  const lowest = Math.min(...rows.map((row) => bits(row) ?? Infinity), ...levels.map((level) => level.value));
   return {
     label: t("learning.loss"),
+    low: lowest > 1.5 ? Math.floor(lowest - 0.5) : 0,
     series: [
       { name: t("learning.training"), kind: "line", points: whole(trainingRows()) },
       { name: t("learning.validation"), kind: "dotted", points: whole(evaluations()) },

@@ -63,6 +63,7 @@ export async function chooseText(name) {
   }
   fill();
   tellAll("text");
+  get(`/api/texts/${encodeURIComponent(name)}/baselines`).catch(() => null); // soon they are needed
 }
 
 function fillEarlier() {
