@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.insight.planted import planted_file, planted_text
 
 import ricorda
 from ricorda.models import write_model_file
 from ricorda.runs import RunFolder, append_row
-from tests.insight.planted import planted_file, planted_text
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -140,7 +140,7 @@ def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
     def open_it(run: str | None = "bottles", url: str = place.url, **options: Any) -> "Page":
         options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | options
         context = browser.new_context(reduced_motion="reduce", **options)
-        context.set_default_timeout(int(os.environ.get('PAGE_TIMEOUT', '20000')))
+        context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "20000")))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+from tests.studio.conftest import ARGUMENTS, CHROMIUM, end_studio, in_sight, start_studio
 
 from ricorda.runs import RunFolder, read_rows
-from tests.studio.conftest import ARGUMENTS, CHROMIUM, end_studio, in_sight, start_studio
 
 
 def main() -> None:

@@ -1,8 +1,10 @@
-"""Pictures of every panel, wide and narrow, into docs/pictures/: `python -m tests.studio.screenshots`.
+"""Pictures of every panel, wide and narrow, into docs/pictures/.
 
-    --text FILE      the text that is learned (by default Python's own library)
-    --minutes M      for how long (by default half a minute)
-    --out FOLDER     where the pictures go
+    python -m tests.studio.screenshots
+
+--text FILE      the text that is learned (by default Python's own library)
+--minutes M      for how long (by default half a minute)
+--out FOLDER     where the pictures go
 """
 
 import argparse
@@ -11,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
-
 from tests.studio.conftest import ARGUMENTS, CHROMIUM, PANELS, end_studio, in_sight, start_studio
 
 SIZES = {"wide": (1200, 900), "narrow": (390, 844)}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from tests.studio.conftest import PANELS, TEXT, Place, end_studio, in_sight, start_studio
 
 if TYPE_CHECKING:
@@ -64,8 +63,8 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
 
     again = open_page(None, own_place.url)
     again.wait_for_selector("#state:text('learning')")
-    again.wait_for_selector("#writes-full:not([hidden])", state="attached")
     in_sight(again, "writes")
+    again.wait_for_selector("#writes-full:not([hidden])")
     again.locator("#moment").fill("0")
     assert "random" in again.inner_text("#sample-facts")
     before_learning = again.inner_text("#sample")

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-
 from tests.studio.conftest import TEXT, Place
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -96,7 +95,14 @@ def test_every_answer_has_the_policy(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/page/../workspace.py", "/page/%2e%2e/workspace.py", "/page/none.js", "/docs", "/openapi.json"]
+    "path",
+    [
+        "/page/../workspace.py",
+        "/page/%2e%2e/workspace.py",
+        "/page/none.js",
+        "/docs",
+        "/openapi.json",
+    ],
 )
 def test_no_other_file_is_served(client: Client, path: str) -> None:
     assert client.ask("GET", path)[0] == 404
@@ -134,7 +140,9 @@ BAD: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("method, path, body", BAD, ids=[f"{each[1]} {each[2]}"[:60] for each in BAD])
+@pytest.mark.parametrize(
+    "method, path, body", BAD, ids=[f"{each[1]} {each[2]}"[:60] for each in BAD]
+)
 def test_what_is_wrong_is_told_in_one_line(
     client: Client, method: str, path: str, body: Any
 ) -> None:

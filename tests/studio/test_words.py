@@ -72,7 +72,14 @@ def test_no_word_is_empty(language: str) -> None:
 
 def test_text_is_only_ever_inserted_as_text() -> None:
     text = sources()
-    for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "Function(",
+    ):
         assert way not in text
     page = (PAGE / "index.html").read_text("utf-8")
     assert not re.findall(r'\son\w+="|\sstyle="|<style|<script>', page)

@@ -10,6 +10,9 @@ try:
 except ImportError:  # Windows: nothing is locked there
     fcntl = None  # type: ignore[assignment]
 
+CAN_TELL = fcntl is not None
+"""Whether this system has such locks."""
+
 LOCKS = Path("/proc/locks")
 
 

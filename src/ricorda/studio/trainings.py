@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder, ended, list_runs
-from ricorda.studio.activity import trainer_of
+from ricorda.studio.activity import CAN_TELL, trainer_of
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.texts import read_config
 from ricorda.studio.workspace import Workspace
@@ -74,7 +74,7 @@ class Trainings:
     def begin(self, text: Path, request: TrainingRequest) -> str:
         """Have a text learned, as soon as there are cores for it; hand back the run's name."""
         with self._lock:
-            folder = self.workspace.free_run(text, {each.folder.name for each in self._queue})
+            folder = self.workspace.free_run(text, set(self.names()))
             threads = min(request.threads or self.cores, self.cores)
             words = ["train", str(text), *request.words(threads), "--out", str(folder)]
             self._queue.append(Training(folder, words, threads))
@@ -207,18 +207,21 @@ class Trainings:
         alive = training is not None and training.alive
         if alive and training is not None and training.pausing:
             return "pausing", None
-        if alive and not run.samples.is_file():
+        trainer = trainer_of(run)
+        if alive and (not run.samples.is_file() or (CAN_TELL and trainer is None)):
             return "starting", None
-        if alive or trainer_of(run) is not None:
+        if alive or trainer is not None:
             return "learning", None
         code = None if training is None else training.exit_code
-        if code is not None and code not in ENDINGS_WELL:
+        was_stopped = training is not None and training.pausing
+        if code is not None and code not in ENDINGS_WELL and not was_stopped:
             return "failed", self._last_words(run.path.name)
         with contextlib.suppress(RunError):
             reason = ended(run)
             if reason is not None:
                 return "ended", reason
-        return ("stopped" if self._mark(run.path.name).exists() else "paused"), None
+        can_go_on = run.is_run and not self._mark(run.path.name).exists()
+        return ("paused" if can_go_on else "stopped"), None
 
     def _mark(self, name: str) -> Path:
         """The file that says that a run was stopped for good."""
