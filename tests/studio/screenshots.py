@@ -78,10 +78,14 @@ def take(page: Page, language: str, theme: str, size: str, out: Path) -> None:
         page.wait_for_timeout(800)
         box = section.bounding_box()
         assert box is not None
-        clip = {"x": 0, "y": max(0, box["y"] - MARGIN), "width": width}
         page.screenshot(
             path=out / f"studio-{panel}-{size}-{theme}-{language}.png",
-            clip={**clip, "height": box["height"] + 2 * MARGIN},  # type: ignore[typeddict-item]
+            clip={
+                "x": 0,
+                "y": max(0, box["y"] - MARGIN),
+                "width": width,
+                "height": box["height"] + 2 * MARGIN,
+            },
         )
         page.set_viewport_size({"width": width, "height": height})
 

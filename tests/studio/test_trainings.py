@@ -1,5 +1,6 @@
 """Trainings as processes: queued by cores, paused and resumed, seen whoever began them."""
 
+import os
 import signal
 import sys
 import time
@@ -62,7 +63,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def request(threads: int = 1, **options: int) -> TrainingRequest:
-    return TrainingRequest(text="my.txt", threads=threads, **options)  # type: ignore[arg-type]
+    return TrainingRequest(text="my.txt", threads=threads, **options)
 
 
 def state(trainings: Trainings, name: str) -> str:
@@ -145,12 +146,11 @@ def test_closing_leaves_them_running(trainings: Trainings) -> None:
     wait_for(lambda: state(trainings, name) == "learning")
     trainings.close()
     assert trainer_of(RunFolder(trainings.workspace.runs / name)) == process.pid
-    process.send_signal(signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitpid(process.pid, 0)
 
 
 def test_the_lock_tells_who_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     run = RunFolder(tmp_path)
     assert trainer_of(run) is None
     with RunLock(tmp_path):

@@ -1,6 +1,6 @@
 """What a request may say; anything else is refused."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -91,7 +91,7 @@ class SamplingRequest(Request):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
-    def sampling(self) -> dict[str, float | int]:
+    def sampling(self) -> dict[str, Any]:
         """The fields of ricorda.engine.SamplingSettings that are given."""
         names = {"temperature", "top_k", "top_p", "min_p"}
         return self.model_dump(include=names, exclude_none=True)

@@ -6,10 +6,10 @@ import os
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -178,7 +178,7 @@ class Texts:
             )
 
     @contextlib.contextmanager
-    def _new_file(self, name: str) -> Any:
+    def _new_file(self, name: str) -> Iterator[tuple[IO[bytes], Callable[[], str]]]:
         """A file beside the texts, and what puts it among them once it is whole."""
         folder = self._workspace.texts
         folder.mkdir(parents=True, exist_ok=True)
