@@ -83,12 +83,17 @@ ENDED_ROW: dict[str, Any] = {
 }
 
 
+def environment() -> dict[str, str]:
+    """What lets another process import the same ricorda, whatever folder it is in."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+
+
 def start_studio(folder: Path, *options: str) -> Place:
     """Start `ricorda studio` in a folder and wait for its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ricorda", "studio", "--no-browser", "--port", "0", *options],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -14,7 +14,14 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
-from tests.studio.conftest import ARGUMENTS, CHROMIUM, end_studio, in_sight, start_studio
+from tests.studio.conftest import (
+    ARGUMENTS,
+    CHROMIUM,
+    end_studio,
+    environment,
+    in_sight,
+    start_studio,
+)
 
 from ricorda.runs import RunFolder, read_rows
 
@@ -35,6 +42,7 @@ def main() -> None:
             page.click("[data-sample=library]")
             page.wait_for_selector("#facts:not([hidden])")
             first = first_sample(page)
+            print(f"first sample after {first:.2f} s", file=sys.stderr)
             pairs = []
             for _ in range(arguments.pairs):
                 watched = with_the_page(page, Path(folder), arguments.steps)
@@ -82,7 +90,9 @@ def by_itself(folder: Path, steps: int) -> float:
     out = folder / f"alone-{time.monotonic_ns()}"
     words = ["train", "texts/python-library.txt", "--out", str(out), "--steps", str(steps)]
     words += ["--hidden-size", "128", "--early-samples", "--quiet"]
-    subprocess.run([sys.executable, "-m", "ricorda", *words], cwd=folder, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "ricorda", *words], cwd=folder, env=environment(), check=True
+    )
     return clock(out)
 
 
