@@ -201,6 +201,11 @@ WITHOUT_TORCH = [
     ["evaluate", "runs/tiny", "my.txt"],
     ["score", "runs/tiny", "my.txt"],
     ["score", "runs/tiny", "my.txt", "--html", "page.html"],
+    ["units", "runs/tiny", "my.txt"],
+    ["step", "runs/tiny", "my.txt"],
+    ["influence", "runs/tiny", "my.txt"],
+    ["clamp", "runs/tiny", "0"],
+    ["memorised", "runs/tiny", "my.txt", "--length", "20"],
     ["info"],
     ["info", "runs/tiny/model.safetensors"],
     ["runs"],
@@ -252,3 +257,15 @@ def test_without_torch_training_says_what_to_install(
         "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[train]'\n"
     )
     assert [entry.name for entry in (place / "runs").iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("way", MISSING)
+def test_without_torch_gradients_say_what_to_install(way: str, place: Path) -> None:
+    words = ["influence", "runs/tiny", "my.txt", "--gradient", "norm"]
+    done = run(MISSING[way] + RUN, *words, cwd=place)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "ricorda: influence by gradients needs PyTorch, which is not installed: "
+        "pip install 'ricorda[train]'\n"
+    )

@@ -1,7 +1,7 @@
-"""What checkpoints cost at the defaults: `python -m tests.faults.cost TEXT [STEPS]`.
+"""What checkpoints cost at the defaults: `python -m tests.faults.cost TEXT [MINUTES]`.
 
 Prints the time that training stood still for saves, and that the thread beside it took, as shares
-of the run.
+of a run with that budget, three minutes unless another is given.
 """
 
 import sys
@@ -34,10 +34,10 @@ def timed(owner: type[Any], name: str) -> list[tuple[float, float]]:
 
 def main() -> None:
     """Train once and print."""
-    text, steps = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 600
+    text, minutes = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 3.0
     stops, writes = timed(Loop, "_save"), timed(Saver, "_written")
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        run = ricorda.train(text, out=Path(folder, "run"), steps=steps, quiet=True)
+        run = ricorda.train(text, out=Path(folder, "run"), minutes=minutes, quiet=True)
     seconds = run.metrics["train_seconds"]
     for what, calls in (("training stood still", stops), ("the thread wrote", writes)):
         wall, busy = (sum(each) for each in zip(*calls, strict=True))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ricorda.runs import read_rows
+from ricorda.runs import RunFolder, ended, read_rows
 from ricorda.training.checkpoint_folder import Broken, Checkpoint, Newer
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -99,8 +99,13 @@ class Forge:
         return self.call(place, "resume", "run", *words, **request)
 
     def finish(self, place: Path, *words: str) -> Done:
-        """Go on with place/run, or begin it if it never began, until it has ended."""
+        """Go on with place/run, or begin it if it never began, until it has ended.
+
+        A run that wrote its last row before it was killed has ended.
+        """
         begun = (place / "run" / "config.json").exists()
+        if begun and ended(RunFolder(place / "run")) is not None:
+            return Done(place, 0, "")
         done = self.resume(place) if begun else self.train(place, *words)
         assert done.status == 0, done.output
         return done

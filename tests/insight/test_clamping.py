@@ -56,7 +56,7 @@ def test_it_equals_the_network_with_the_output_replaced(name: str, held: dict[Un
     changed = clamped(file, held)
     ids = file.vocabulary.encode(TEXT)[np.newaxis]
     for backend in ("numpy", "auto"):
-        engine = open_model(changed, backend=backend).backend  # type: ignore[arg-type]
+        engine = open_model(changed, backend=backend).backend
         logits, _ = engine.forward(ids, engine.zero_state(1))
         np.testing.assert_allclose(logits[0], expected, atol=2e-5, rtol=1e-5)
 

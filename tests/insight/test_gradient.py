@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.insight.planted import planted_file, planted_text
 from tests.insight.test_step_equation import NETWORKS, TEXT
 
 from ricorda.engine import ReferenceBackend
+from ricorda.engine.backend import Array
 from ricorda.engine.reference import Layer
 from ricorda.engine.softmax import log_softmax
 from ricorda.errors import ConfigurationError
@@ -13,8 +15,10 @@ from ricorda.insight import gradient_influence
 from ricorda.insight.gradient import MEASURES
 from ricorda.models import ModelFile
 
+Numbers = NDArray[np.float64]
 
-def log_probability(file: ModelFile, vectors: "np.ndarray", place: int, begin: int) -> float:  # type: ignore[type-arg]
+
+def log_probability(file: ModelFile, vectors: Numbers, place: int, begin: int) -> float:
     """Log p of the symbol at a place where vectors (D, I) stand for those from `begin` on."""
     backend = ReferenceBackend(file.configuration, file.tensors, np.float64)
     ids = file.vocabulary.encode(TEXT)
@@ -22,7 +26,7 @@ def log_probability(file: ModelFile, vectors: "np.ndarray", place: int, begin: i
     if begin:
         _, state = backend.forward(ids[np.newaxis, :begin], state)
     layers: list[Layer] = backend._layers
-    hidden = vectors[np.newaxis]
+    hidden: Array = vectors[np.newaxis]
     for number, layer in enumerate(layers):
         projected = layer.project_input(hidden)
         activations, _ = backend._run_layer(layer, projected, state[:, number], ("hidden",))
@@ -31,7 +35,7 @@ def log_probability(file: ModelFile, vectors: "np.ndarray", place: int, begin: i
     return float(log_softmax(logits)[ids[place]])
 
 
-def table(file: ModelFile) -> "np.ndarray":  # type: ignore[type-arg]
+def table(file: ModelFile) -> Numbers:
     if file.configuration.embedding_size == "onehot":
         return np.eye(file.configuration.vocabulary_size)
     return file.tensors["embedding.weight"].astype(np.float64)

@@ -8,7 +8,7 @@ from ricorda.engine import Model, open_model
 from ricorda.engine.backend import Array, Ids, State
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Tracked, Unit, track_units
-from ricorda.insight.tracking import SHORTEST
+from ricorda.insight.tracking import SHORTEST, SIGNIFICANT
 from ricorda.models import ModelConfiguration, ModelFile
 from ricorda.models.configuration import CellName
 from ricorda.text.vocabulary import ByteVocabulary
@@ -76,8 +76,8 @@ class _Elsewhere:
 
 def test_the_ranking_has_each_unit_once_by_falling_effect(lstm: Tracked) -> None:
     assert {entry.unit for entry in lstm.ranking} == {Unit(0, n) for n in range(HIDDEN_SIZE)}
-    effects = [entry.effect for entry in lstm.ranking]
-    assert effects == sorted(effects, reverse=True)
+    order = [(entry.p_value > SIGNIFICANT, -entry.effect) for entry in lstm.ranking]
+    assert order == sorted(order)
     assert lstm.of(QUOTE_UNIT) == lstm.ranking[0]
     with pytest.raises(KeyError):
         lstm.of(Unit(1, 0))
@@ -90,7 +90,7 @@ def test_the_table_holds_what_the_ranking_says(lstm: Tracked) -> None:
         assert lstm.effects[place] * entry.direction == pytest.approx(entry.effect)
         assert lstm.fitted_effects[place] * entry.direction == pytest.approx(entry.fitted_effect)
         fitted = np.abs(lstm.fitted_effects[:, entry.unit.layer, entry.unit.number])
-        assert entry.fitted_effect == pytest.approx(fitted.max())
+        assert entry.fitted_effect >= fitted.max() - 0.35  # less what chance makes of a feature
 
 
 def test_units_for_a_feature(lstm: Tracked) -> None:

@@ -104,11 +104,18 @@ def command(
     else:
         _print_distances(found, slopes)
     if agreed is not None:
-        click.echo(
-            f"\nrank correlation of surprisal and gradient: {_correlation(agreed.at_a_place)} over "
-            f"one place's past ({_correlation(agreed.recency)} with another place's), "
-            f"{_correlation(agreed.at_a_distance)} over the places at one distance"
-        )
+        _print_agreement(agreed)
+
+
+def _print_agreement(agreed: Agreement) -> None:
+    """The rank correlations that there are."""
+    known = {
+        "over one place's past": agreed.at_a_place,
+        "with another place's past": agreed.recency,
+        "over the places at one distance": agreed.at_a_distance,
+    }
+    found = [f"{value:.2f} {name}" for name, value in known.items() if value is not None]
+    click.echo(f"\nrank correlation of surprisal and gradient: {', '.join(found) or 'none'}")
 
 
 def _print_place(found: Influence, slopes: Numbers | None) -> None:
@@ -141,10 +148,6 @@ def _print_distances(found: Influence, slopes: Numbers | None) -> None:
 
 def _bits(nats: float) -> str:
     return fixed(nats / math.log(2), 4)
-
-
-def _correlation(value: float | None) -> str:
-    return fixed(value, 2)
 
 
 def _as_json(found: Influence, slopes: Numbers | None, agreed: Agreement | None) -> dict[str, Any]:

@@ -105,9 +105,9 @@ def _written(
 ) -> tuple[Characters, int | None]:
     """The text to judge, and the seed if a model wrote it."""
     if not path.is_dir() and path.suffix != ".safetensors":
-        if given := [name for name, value in options.items() if value is not None]:
+        if extra := [name for name, value in options.items() if value is not None]:
             raise ConfigurationError(
-                f"--{given[0].replace('_', '-')} is for a model that writes, {path} is a text"
+                f"--{extra[0].replace('_', '-')} is for a model that writes, {path} is a text"
             )
         return _beginning(texts.pieces((str(path),)), length), None
     model = load_model(path, precision="auto")

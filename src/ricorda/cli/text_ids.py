@@ -1,6 +1,7 @@
 """The beginning of a TEXT as ids of a model's vocabulary."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -12,8 +13,13 @@ from ricorda.errors import TextError
 from ricorda.insight.units import Unit
 from ricorda.text import ByteVocabulary
 
+if TYPE_CHECKING:
+    ParameterType = click.ParamType[Any]
+else:
+    ParameterType = click.ParamType  # older versions of click have no `[]`
 
-class UnitType(click.ParamType):
+
+class UnitType(ParameterType):
     """A unit as it is typed: `17`, or `1:17` of layer 1."""
 
     name = "unit"

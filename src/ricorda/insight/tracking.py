@@ -4,6 +4,10 @@ The text is cut in two. The first part says which feature goes best with each un
 direction; the second part, which had no say in that, says how closely they go together. So the
 largest of many effects is not reported for being the largest: one question is asked of each unit.
 
+A feature that occurs in a few places close together goes with many units by chance. Each feature
+is therefore allowed what chance makes of it, twice the root mean square of its effects with moved
+labels, before the largest is chosen; the effects that are told are whole.
+
 The control asks the same of the same units and the same labels, moved along the text in a circle.
 Neighbouring places are alike, in the unit as in the feature: thousands of places may hold a dozen
 quotations. A plain permutation of the labels would make them jump at every place, which nothing in
@@ -34,6 +38,7 @@ LEAST_SHIFT = 0.05  # of a part's length: moved labels stand clear of their own 
 LEAST_OCCURRENCES = 10  # places with a feature, and without, in each part
 LEAST_RUNS = 4  # stretches with a feature in each part, or times that a number falls
 SHORTEST = 200  # symbols
+SIGNIFICANT = 0.05  # the p-value up to which units come first in the ranking
 
 Numbers: TypeAlias = NDArray[np.float32]
 Value = TypeVar("Value", np.float32, np.uint16)
@@ -66,7 +71,8 @@ class Tracked:
     """What every unit tracks; L layers, H units each, F features."""
 
     ranking: tuple[Tracking, ...]
-    """One entry a unit, the largest effect on the second part first."""
+    """One entry a unit: first those of a p-value up to 0.05, then the others, the largest effect on
+    the second part first in each."""
 
     features: tuple[Feature, ...]
     effects: Numbers
@@ -150,7 +156,8 @@ def track_units(
     levels = read_levels(model, ids)
     fitted, held_out = _both_parts(levels, columns, shifts, seed)
     shape = (len(features), model.configuration.num_layers, model.configuration.hidden_size)
-    selection = _select(fitted[0])
+    allowance = 2 * _by_chance(fitted[1:])
+    selection = _select(fitted[0], allowance)
     return Tracked(
         ranking=_ranking(features, selection, fitted[0], held_out, shape[2]),
         features=features,
@@ -159,7 +166,7 @@ def track_units(
         symbols=len(ids),
         shifts=shifts,
         control_best=tuple(
-            float(_select(first).apply(second[np.newaxis]).max())
+            float(_select(first, allowance).apply(second[np.newaxis]).max())
             for first, second in zip(fitted[1:], held_out[1:], strict=True)
         ),
     )
@@ -213,9 +220,18 @@ def _both_parts(
     return found[0], found[1]
 
 
-def _select(effects: Numbers) -> _Selection:
-    """Choose each unit's feature by the largest effect of any sign: effects (N, F)."""
-    feature = np.abs(effects).argmax(axis=1)
+def _by_chance(moved: Effects) -> Numbers:
+    """How large effects with each feature are by chance: (S, N, F) -> (F,)."""
+    found: Numbers = np.maximum(np.sqrt((moved**2).mean(axis=(0, 1))), 1e-6)
+    return found
+
+
+def _select(effects: Numbers, allowance: Numbers) -> _Selection:
+    """Choose each unit's feature by the largest effect of any sign: effects (N, F).
+
+    The allowance (F,) is taken off each effect first.
+    """
+    feature = (np.abs(effects) - allowance).argmax(axis=1)
     chosen = np.take_along_axis(effects, feature[:, np.newaxis], axis=1)[:, 0]
     return _Selection(feature, np.where(chosen < 0, -1, 1).astype(np.float32))
 
@@ -232,7 +248,7 @@ def _ranking(
     p_values = _p_values(effects, held_out[1:], selection)
     controls = np.sqrt((effects[1:] ** 2).mean(axis=0))
     fitted_effects = selection.apply(fitted[np.newaxis])[0]
-    order = np.lexsort((-fitted_effects, -effects[0]))
+    order = np.lexsort((-fitted_effects, -effects[0], p_values > SIGNIFICANT))
     return tuple(
         Tracking(
             unit=Unit(*divmod(number, hidden_size)),
@@ -252,8 +268,7 @@ def _p_values(effects: Numbers, moved: Effects, selection: _Selection) -> NDArra
 
     Effects are divided by their feature's root mean square over all units and shifts.
     """
-    by_feature = np.sqrt((moved**2).mean(axis=(0, 1)))  # (F,)
-    scale = np.maximum(by_feature, 1e-6)[selection.feature]  # (N,)
+    scale = _by_chance(moved)[selection.feature]  # (N,)
     farthest = (effects[1:] / scale).max(axis=1)  # (S,)
     reached = (farthest[:, np.newaxis] >= effects[0] / scale).sum(axis=0)
     found: NDArray[np.float64] = (1 + reached) / (1 + len(farthest))

@@ -210,12 +210,14 @@ def _learn(
             report.close()
     metrics = _conclude(loop, material, reason)
     rows = loop.safekeeping.metrics
-    rows.append({"step": loop.progress.step, "event": "ended", **metrics})
     rows.flush()
     try:
         write_report(folder, record, metrics)
     except (OSError, RunError) as error:
         report.say(f"{folder.report} cannot be written ({error}): the run itself is saved")
+    # last of all: what is killed before this row goes on, and makes its report
+    rows.append({"step": loop.progress.step, "event": "ended", **metrics})
+    rows.flush()
     _say_result(report, metrics)
     return Run(folder.path, metrics, signal_number)
 

@@ -1,0 +1,113 @@
+"""`ricorda memorised`: what a text or a model's writing has from the training text."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ricorda
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def texts(here: Path) -> Path:
+    Path("training.txt").write_text(
+        "once upon a time there was a fox " * 3 + "and a very old hen\n" * 9
+    )
+    Path("written.txt").write_text("I wrote: there was a fox and no hen")
+    Path("other.txt").write_text("nothing of that is here, or is it")
+    return here
+
+
+def test_a_text(texts: Path, call: Call) -> None:
+    code, out, err = call("memorised", "written.txt", "training.txt")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1].split() == ["longest", "stretch,", "characters", "21"]
+    assert "The longest, at 8 and at 82 of the training text:\n there was a fox and " in out
+
+
+def test_json(texts: Path, call: Call) -> None:
+    found = json.loads(call("memorised", "written.txt", "training.txt", "--json")[1])
+    assert found["seed"] is None
+    assert found["never_seen"] is None
+    assert found["written"]["longest"] == {
+        "length": 21,
+        "position": 8,
+        "training_position": 82,
+        "text": " there was a fox and ",
+    }
+    assert set(found["written"]["shares"]) == {"10", "20", "40", "80"}
+    assert found["written"]["shares"]["40"] is None
+
+
+def test_a_model_writes(texts: Path, call: Call) -> None:
+    words = ["memorised", "runs/tiny", "my.txt", "--length", "200", "--json", "--seed", "4"]
+    found = json.loads(call(*words)[1])
+    assert found["seed"] == 4
+    assert found["written"]["characters"] == 200
+    text = ricorda.load("runs/tiny", precision="auto").generate("", length=200, seed=4)
+    longest = found["written"]["longest"]
+    begin = longest["position"]
+    assert text[begin : begin + longest["length"]] == longest["text"]
+    assert longest["text"] in Path("my.txt").read_text()
+    other = json.loads(call(*words, "--temperature", "0.2")[1])
+    assert other["written"]["longest"] != longest
+    file = json.loads(call("memorised", "runs/tiny/model.safetensors", *words[2:])[1])
+    assert file == found
+
+
+def test_a_text_that_the_model_never_saw_is_judged_too(texts: Path, call: Call) -> None:
+    words = ["memorised", "written.txt", "training.txt", "--json"]
+    found = json.loads(call(*words, "--control", "other.txt")[1])
+    assert found["never_seen"]["characters"] == len("nothing of that is here, or is it")
+    whole = Path("training.txt").read_text()
+    split = json.loads(call(*words, "--length", "20", "--validation-fraction", "0.1")[1])
+    border = int(len(whole) * 0.9)
+    assert split["written"]["training_characters"] == border
+    held_back = split["never_seen"]["longest"]
+    assert held_back["text"] in whole[:border]
+    assert held_back["text"] in whole[border : border + 20]
+
+
+def test_bytes(texts: Path, call: Call) -> None:
+    ricorda.train(
+        "my.txt",
+        out="runs/bytes",
+        vocabulary="bytes",
+        steps=2,
+        hidden_size=4,
+        threads=1,
+        quiet=True,
+    )
+    found = json.loads(call("memorised", "runs/bytes", "my.txt", "--length", "50", "--json")[1])
+    assert found["written"]["characters"] == 50
+    assert found["written"]["training_characters"] == len(Path("my.txt").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["written.txt", "missing.txt"], "missing.txt: no such file or folder"),
+        (["missing.txt", "training.txt"], "missing.txt: no such file or folder"),
+        (["runs", "training.txt"], "no model file at"),
+        (["written.txt", "training.txt", "--seed", "1"], "--seed is for a model that writes"),
+        (["written.txt", "training.txt", "--validation-fraction", "1"], "above 0 and below 1"),
+        (["written.txt", "-", "--validation-fraction", "0.1"], "standard input does not allow"),
+        (
+            ["written.txt", "training.txt", "--validation-fraction", "0.01"],
+            "expected at least 35 characters in the held-back part",
+        ),
+        (
+            ["written.txt", "my.txt", "--control", "other.txt", "--validation-fraction", "0.1"],
+            "give one of the two",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_told(texts: Path, call: Call, words: list[str], told: str) -> None:
+    code, out, err = call("memorised", *words)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1
