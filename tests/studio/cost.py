@@ -29,8 +29,8 @@ from ricorda.runs import RunFolder, read_rows
 def main() -> None:
     """Measure, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--pairs", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         place = start_studio(Path(folder))

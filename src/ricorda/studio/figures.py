@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,6 @@ from ricorda.studio.workspace import Workspace
 
 PATIENCE = 10  # added to the niceness: training comes first
 LONGEST = 64 * 1024  # bytes of what `ricorda baselines --json` prints
-
-
-def _absolute(reading: Reading) -> Reading:
-    """The same, by names that do not depend on the folder one is in."""
-    return replace(reading, names=tuple(str(Path(name).absolute()) for name in reading.names))
 
 
 class BaselineFigures:
@@ -41,7 +35,7 @@ class BaselineFigures:
         """
         if reading.validation is not None:
             return {"done": True, "bits_per_character": None}
-        key = hashlib.sha256(repr(_absolute(reading).stamp).encode()).hexdigest()[:24]
+        key = hashlib.sha256(repr(reading.stamp).encode()).hexdigest()[:24]
         kept = self._workspace.hidden / f"baselines-{key}.json"
         with self._lock:
             if kept.is_file():

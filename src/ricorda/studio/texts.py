@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,13 +40,13 @@ class Reading:
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Changes when a file does."""
-        found = []
-        for name in self.names:
+        """Changes when a file does; the same from whatever folder a name starts."""
+        found: list[Any] = []
+        for name in map(os.path.abspath, self.names):
             with contextlib.suppress(OSError):
                 status = Path(name).stat()
-                found.append((status.st_mtime_ns, status.st_size))
-        return (self, *found)
+                found.append((name, status.st_mtime_ns, status.st_size))
+        return (replace(self, names=()), *found)
 
     @property
     def words(self) -> list[str]:

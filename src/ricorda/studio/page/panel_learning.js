@@ -10,6 +10,7 @@ import { duration, number, onLanguage, short, t } from "./words.js";
 const NUMBERS = ["minutes", "steps", "hidden_size", "num_layers", "batch_size", "window", "learning_rate", "dropout", "seed", "threads"];
 const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", xz: "5 3 1 3" };
 const TABLE_ROWS = 60;
+const PAUSE = 1000; // milliseconds between two drawings: the cores are for learning
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
 
@@ -26,15 +27,15 @@ export function beginLearning() {
   const draw = paced(() => {
     loss.draw();
     gradient.draw();
+    fillNow();
     fillRows();
-  }, 500);
+  }, PAUSE);
   const drawSeen = whenSeen($("learning"), draw);
   on("run", () => {
     fill();
     drawSeen();
   });
   on("rows", () => {
-    fillNow();
     drawSeen();
     tellEvaluation();
   });
