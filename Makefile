@@ -8,6 +8,7 @@
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
+#   make pictures  the studio's panels, into docs/pictures
 #   make clean     take away what the other targets made
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyi') $(shell find kernels -type f)
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test lint sanitize faults fuzz bench clean
+.PHONY: demo test lint sanitize faults fuzz bench pictures clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -59,6 +60,9 @@ bench: $(VENV)/.tools
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt onnxruntime
 	$(RUN)/ricorda bench engine
 	$(RUN)/ricorda bench train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
+
+pictures: $(VENV)/.tools
+	$(RUN)/python -m tests.studio.screenshots $(if $(TEXT),--text '$(TEXT)')
 
 # python3 -m venv needs Debian's python3-venv; its absence is told in one line.
 $(VENV)/bin/python:
