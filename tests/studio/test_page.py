@@ -57,7 +57,8 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     page.wait_for_selector("#writes-full:not([hidden])")
     assert len(page.text_content("#sample") or "") > 100
     in_sight(page, "learning")
-    page.wait_for_selector("#learning #loss-table tbody tr", state="attached")
+    page.click("#learning details:has(#loss-table) summary")
+    page.wait_for_selector("#loss-table tbody tr")
     assert number_in(page, "#now-bits") < 6
     page.context.close()  # the page is closed while the run goes on
 
@@ -94,7 +95,8 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
 def test_the_loss_falls_before_ones_eyes(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "learning")
-    page.wait_for_selector("#loss-table tbody tr >> nth=10", state="attached")
+    page.click("#learning details:has(#loss-table) summary")
+    page.wait_for_selector("#loss-table tbody tr >> nth=10")
     newest = page.locator("#loss-table tbody tr").first.locator("td").nth(2).text_content()
     oldest = page.locator("#loss-table tbody tr").last.locator("td").nth(2).text_content()
     assert float(newest or 9) < float(oldest or 0) - 0.2

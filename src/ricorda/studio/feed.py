@@ -15,7 +15,7 @@ from typing import Any
 
 from ricorda.runs import RunFolder
 
-LOOK_SECONDS = 0.4
+LOOK_SECONDS = 0.5
 QUIET_SECONDS = 15.0  # after which a comment tells that the connection lives
 MOST_AT_ONCE = 1 << 22  # bytes of rows in one event
 

@@ -10,7 +10,7 @@ import { duration, number, onLanguage, short, t } from "./words.js";
 const NUMBERS = ["minutes", "steps", "hidden_size", "num_layers", "batch_size", "window", "learning_rate", "dropout", "seed", "threads"];
 const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", xz: "5 3 1 3" };
 const TABLE_ROWS = 60;
-const PAUSE = 1000; // milliseconds between two drawings: the cores are for learning
+const PAUSE = 2000; // milliseconds between two drawings: the cores are for learning
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
 
@@ -47,6 +47,7 @@ export function beginLearning() {
     fillNow();
     drawSeen();
   });
+  $("loss-table").closest("details").addEventListener("toggle", fillRows);
   setInterval(() => document.hidden || fillLeft(), 1000);
   fill();
 }
@@ -210,6 +211,7 @@ function describeGradient() {
 }
 
 function fillRows() {
+  if (!$("loss-table").closest("details").open) return;
   const trained = trainingRows();
   const rows = evaluations().slice(-TABLE_ROWS).reverse();
   const before = (step) => trained.findLast((row) => row.step <= step);
