@@ -76,6 +76,7 @@ def first_sample(page: Page) -> float:
 def with_the_page(page: Page, folder: Path, steps: int) -> float:
     """Train so many steps while the page shows the curves."""
     page.evaluate("() => { document.querySelector('#settings details').open = true; }")
+    page.select_option("#size", "128")
     page.fill("#steps", str(steps))
     in_sight(page, "learning")
     page.evaluate("() => document.getElementById('start').click()")

@@ -68,18 +68,18 @@ def take(page: Page, language: str, theme: str, size: str, out: Path) -> None:
     for panel in PANELS:
         in_sight(page, panel)
         prepare(page, panel)
-        section = page.locator(f"#{panel}")
-        for _ in range(2):  # a panel may grow once all of it is in sight
-            page.wait_for_timeout(800)
-            box = section.bounding_box()
-            assert box is not None
-            page.set_viewport_size({"width": width, "height": int(box["height"]) + 200})
-            in_sight(page, panel)
-        page.wait_for_timeout(800)
-        box = section.bounding_box()
-        assert box is not None
+        page.wait_for_timeout(2500)  # what comes into sight is drawn at most every other second
+        box = page.evaluate(
+            """(id) => {
+              document.querySelector(".bar").style.position = "static";
+              const box = document.getElementById(id).getBoundingClientRect();
+              return { y: box.y + scrollY, height: box.height };
+            }""",
+            panel,
+        )
         page.screenshot(
             path=out / f"studio-{panel}-{size}-{theme}-{language}.png",
+            full_page=True,
             clip={
                 "x": 0,
                 "y": max(0, box["y"] - MARGIN),
@@ -87,7 +87,6 @@ def take(page: Page, language: str, theme: str, size: str, out: Path) -> None:
                 "height": box["height"] + 2 * MARGIN,
             },
         )
-        page.set_viewport_size({"width": width, "height": height})
 
 
 def prepare(page: Page, panel: str) -> None:
