@@ -6,6 +6,7 @@
 #   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
 #   make faults    the whole fault suite: kills, disks that refuse, each safeguard switched off
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
+#   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
 #   make pictures  the studio's panels, into docs/pictures
@@ -17,7 +18,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyi') $(shell find kernels -type f)
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test lint sanitize faults fuzz bench pictures clean
+.PHONY: demo test lint sanitize faults fuzz serve-check bench pictures clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -55,6 +56,12 @@ fuzz: $(VENV)/.tools
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt atheris
 	for target in $(FUZZ_TARGETS); do \
 	  $(RUN)/python tests/fuzz/fuzz.py $$target -runs=$(FUZZ_RUNS) || exit 1; done
+
+SERVE_CASES ?= 3500
+
+serve-check: $(VENV)/.tools
+	$(RUN)/python -m tests.serving.contract '$(MODEL)' --cases $(SERVE_CASES)
+	$(RUN)/python -m tests.serving.load '$(MODEL)'
 
 bench: $(VENV)/.tools
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt onnxruntime

@@ -205,7 +205,9 @@ auto trace_python(const Network& network, const Input<Ids, 2>& ids, const Input<
 
 SamplingSettings sampling_settings(double repetition_penalty, int repetition_window,
                                    const std::optional<Input<bool, 1>>& permitted, bool greedy,
-                                   double temperature, int top_k, double top_p, double min_p) {
+                                   double temperature, int top_k, double top_p, double min_p,
+                                   double presence_penalty, double frequency_penalty,
+                                   const std::optional<Input<float, 1>>& bias) {
   SamplingSettings settings;
   settings.repetition_penalty = repetition_penalty;
   settings.repetition_window = repetition_window;
@@ -216,6 +218,9 @@ SamplingSettings sampling_settings(double repetition_penalty, int repetition_win
   settings.top_k = top_k;
   settings.top_p = top_p;
   settings.min_p = min_p;
+  settings.presence_penalty = presence_penalty;
+  settings.frequency_penalty = frequency_penalty;
+  if (bias) settings.bias.assign(bias->data(), bias->data() + bias->size());
   return settings;
 }
 
@@ -293,15 +298,18 @@ auto save_python(const Session& session, std::int64_t stream) {
 // What a stream with these logits (V) chooses by each uniform number, for the tests of sampling.
 auto choose_python(const Input<float, 1>& logits, const SamplingSettings& settings,
                    const Input<Ids, 1>& recent, const Input<double, 1>& uniforms,
-                   const std::string& kernels) {
+                   const std::string& kernels, const std::optional<Input<Ids, 1>>& before) {
   const int vocabulary_size = static_cast<int>(logits.size());
   settings.check(vocabulary_size);
   const std::vector<Ids> seen = checked_ids("recent", recent, vocabulary_size);
+  std::vector<std::uint32_t> written(vocabulary_size, 0);
+  if (before)
+    for (const Ids id : checked_ids("written", *before, vocabulary_size)) ++written[id];
   Sampler sampler(choose_instruction_set(kernels).routines, vocabulary_size);
   NewArray<Ids> chosen({uniforms.size()});
   for (std::size_t i = 0; i < uniforms.size(); ++i)
-    chosen.elements[i] =
-        sampler.choose(logits.data(), settings, {seen.begin(), seen.end()}, uniforms.data()[i]);
+    chosen.elements[i] = sampler.choose(logits.data(), settings, {seen.begin(), seen.end()},
+                                        written, uniforms.data()[i]);
   return chosen.to_python();
 }
 
@@ -375,12 +383,14 @@ NB_MODULE(_kernels, module) {
   module.def("read", &read_python, "values"_a.noconvert(), "times"_a = 1, "kernels"_a = "");
   module.def("philox", &philox_python, "seed"_a, "stream_index"_a, "count"_a);
   module.def("choose", &choose_python, "logits"_a.noconvert(), "settings"_a, "recent"_a.noconvert(),
-             "uniforms"_a.noconvert(), "kernels"_a = "");
+             "uniforms"_a.noconvert(), "kernels"_a = "", "written"_a.noconvert() = nb::none());
 
   nb::class_<SamplingSettings>(module, "SamplingSettings")
       .def(nb::new_(&sampling_settings), nb::kw_only(), "repetition_penalty"_a = 1.0,
            "repetition_window"_a = 64, "permitted"_a.noconvert() = nb::none(), "greedy"_a = false,
-           "temperature"_a = 1.0, "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0);
+           "temperature"_a = 1.0, "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0,
+           "presence_penalty"_a = 0.0, "frequency_penalty"_a = 0.0,
+           "bias"_a.noconvert() = nb::none());
 
   nb::class_<Session>(module, "Session")
       .def(nb::init<std::shared_ptr<Network>>(), "network"_a)
@@ -389,6 +399,7 @@ NB_MODULE(_kernels, module) {
            "state"_a.noconvert() = nb::none(), "before"_a.noconvert() = nb::none())
       .def("remove", &Session::remove, "stream"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("advance", &advance_python, "steps"_a, "threads"_a = 1)
+      .def("interrupt", &Session::interrupt)
       .def("save", &save_python, "stream"_a)
       .def("__len__", &Session::size, nb::call_guard<nb::gil_scoped_release>());
 

@@ -25,6 +25,12 @@ void SamplingSettings::check(int vocabulary_size) const {
   expect(repetition_penalty > 0 && repetition_penalty < infinity,
          "repetition_penalty must be a number above 0");
   expect(repetition_window >= 1, "repetition_window must be at least 1");
+  expect(std::abs(presence_penalty) < infinity && std::abs(frequency_penalty) < infinity,
+         "presence_penalty and frequency_penalty must be numbers");
+  expect(bias.empty() || bias.size() == static_cast<std::size_t>(vocabulary_size),
+         "bias must have a number for each symbol of the vocabulary");
+  expect(std::all_of(bias.begin(), bias.end(), [](float each) { return std::isfinite(each); }),
+         "bias must hold finite numbers");
   expect(permitted.empty() || permitted.size() == static_cast<std::size_t>(vocabulary_size),
          "permitted must say yes or no to each symbol of the vocabulary");
   expect(permitted.empty() || std::count(permitted.begin(), permitted.end(), 0) < vocabulary_size,
@@ -45,10 +51,12 @@ Sampler::Sampler(const Routines& routines, int vocabulary_size)
 }
 
 std::uint32_t Sampler::choose(const float* logits, const SamplingSettings& settings,
-                              const std::deque<std::uint32_t>& recent, double uniform) {
+                              const std::deque<std::uint32_t>& recent,
+                              const std::vector<std::uint32_t>& written, double uniform) {
   float* scores = scores_.data();
   std::copy_n(logits, vocabulary_size_, scores);
   if (settings.repetition_penalty != 1.0) penalise(settings.repetition_penalty, recent);
+  if (!settings.bias.empty() || settings.counts_symbols()) discount(settings, written);
   if (!settings.permitted.empty()) forbid(settings.permitted);
   const float largest = routines_.largest(scores, static_cast<int>(scores_.size()));
   if (settings.chooses_the_best())
@@ -74,6 +82,18 @@ void Sampler::penalise(double penalty, const std::deque<std::uint32_t>& recent) 
     if (seen_[id] == 0) continue;
     seen_[id] = 0;
     const double score = scores_[id] > 0 ? scores_[id] / penalty : scores_[id] * penalty;
+    scores_[id] = static_cast<float>(std::clamp(score, -largest_score, largest_score));
+  }
+}
+
+// Adds the bias; takes off what a symbol's having been written costs.
+void Sampler::discount(const SamplingSettings& settings,
+                       const std::vector<std::uint32_t>& written) {
+  for (int id = 0; id < vocabulary_size_; ++id) {
+    double score = scores_[id];
+    if (!settings.bias.empty()) score += settings.bias[id];
+    if (settings.counts_symbols() && written[id] > 0)
+      score -= settings.presence_penalty + settings.frequency_penalty * written[id];
     scores_[id] = static_cast<float>(std::clamp(score, -largest_score, largest_score));
   }
 }

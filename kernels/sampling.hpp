@@ -17,6 +17,9 @@ namespace ricorda {
 struct SamplingSettings {
   double repetition_penalty = 1.0;  // 1: none
   int repetition_window = 64;
+  double presence_penalty = 0.0;         // taken off the score of each symbol written before
+  double frequency_penalty = 0.0;        // the same, times how often it was written
+  std::vector<float> bias;               // (V) added to the scores; empty: none
   std::vector<unsigned char> permitted;  // (V) 0 or 1; empty: every symbol
   bool greedy = false;
   double temperature = 1.0;  // 0: greedy
@@ -24,6 +27,7 @@ struct SamplingSettings {
   double top_p = 1.0;        // 1: all
   double min_p = 0.0;        // 0: all
 
+  bool counts_symbols() const { return presence_penalty != 0.0 || frequency_penalty != 0.0; }
   bool chooses_the_best() const { return greedy || temperature == 0.0; }
   // Throws std::invalid_argument for an option out of range.
   void check(int vocabulary_size) const;
@@ -45,12 +49,15 @@ class Sampler {
   Sampler(const Routines& routines, int vocabulary_size);
 
   // Chooses from logits (V), all finite, by a uniform number in [0, 1). `recent` are the last
-  // symbols read, no more than the repetition window.
+  // symbols read, no more than the repetition window; `written` (V) says how often each was
+  // written, and is looked at only if the settings count symbols.
   std::uint32_t choose(const float* logits, const SamplingSettings& settings,
-                       const std::deque<std::uint32_t>& recent, double uniform);
+                       const std::deque<std::uint32_t>& recent,
+                       const std::vector<std::uint32_t>& written, double uniform);
 
  private:
   void penalise(double penalty, const std::deque<std::uint32_t>& recent);
+  void discount(const SamplingSettings& settings, const std::vector<std::uint32_t>& written);
   void forbid(const std::vector<unsigned char>& permitted);
   float weigh(float largest, double temperature);
   void gather_candidates();

@@ -29,7 +29,8 @@ struct Session::Stream {
   std::vector<float> state;           // (S, L, Hp)
   std::vector<std::uint32_t> unread;  // at least one: the last one chosen, if nothing else
   std::size_t next_unread = 0;
-  std::deque<std::uint32_t> recent;  // the last symbols, for the repetition penalty
+  std::deque<std::uint32_t> recent;    // the last symbols, for the repetition penalty
+  std::vector<std::uint32_t> written;  // (V) how often each was chosen, if a penalty asks
   Philox random;
   StopSequences stops;
   Written held;      // chosen, but perhaps part of a stop sequence
@@ -90,11 +91,13 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
                                                 std::move(ids),
                                                 0,
                                                 {},
+                                                {},
                                                 Philox(settings.seed, settings.stream_index),
                                                 StopSequences(settings.stops),
                                                 {},
                                                 {}});
   stream->settings.alternatives = std::min(settings.alternatives, shape.vocabulary_size);
+  if (settings.sampling.counts_symbols()) stream->written.assign(shape.vocabulary_size, 0);
   stream->state.assign(shape.state_size(), 0.0f);
   if (state != nullptr)
     for (int part = 0; part < shape.state_parts() * shape.num_layers; ++part)
@@ -152,6 +155,7 @@ std::vector<Progress> Session::advance(int steps, int threads) {
       room = std::make_unique<Room>(*network_, together);
     advance_group(Streams(first, last), steps, *room);
   });
+  interrupted_ = false;
   std::vector<Progress> progress;
   for (Stream* stream : active)
     progress.push_back(
@@ -177,9 +181,10 @@ void Session::advance_group(Streams streams, int steps, Room& room) {
     each_state([&](float* own, float* shared) { std::copy_n(own, padded_hidden, shared); });
     do {
       step(streams, room.states.data(), room);
-    } while (--steps > 0 && std::none_of(streams.begin(), streams.end(), ended));
+    } while (--steps > 0 && !interrupted_ && std::none_of(streams.begin(), streams.end(), ended));
     each_state([&](float* own, float* shared) { std::copy_n(shared, padded_hidden, own); });
     std::erase_if(streams, ended);
+    if (interrupted_) break;
   }
 }
 
@@ -206,10 +211,11 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
   }
   const double uniform = stream.random.next_uniform();
   const std::uint32_t chosen =
-      room.sampler.choose(logits, stream.settings.sampling, stream.recent, uniform);
+      room.sampler.choose(logits, stream.settings.sampling, stream.recent, stream.written, uniform);
   stream.unread.assign(1, chosen);
   stream.next_unread = 0;
   stream.remember(chosen);
+  if (!stream.written.empty()) ++stream.written[chosen];
   ++stream.chosen;
   stream.held.ids.push_back(chosen);
   if (stream.settings.alternatives >= 0) describe(stream, logits, chosen, room);

@@ -5,6 +5,7 @@
 // on when they come and go, or on the number of threads.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -67,6 +68,10 @@ class Session {
   // read, it chooses the next. Returns one Progress for each of these streams, in order.
   std::vector<Progress> advance(int steps, int threads);
 
+  // Lets the `advance` under way, or else the next one, end after the step that it is in; waits for
+  // nothing.
+  void interrupt() { interrupted_ = true; }
+
   // The state (S, L, 1, H) of a stream and the symbols it has yet to read from there, so that
   // add(unread, settings, state) goes on from the same place.
   std::vector<std::uint32_t> save(std::int64_t stream, float* state) const;
@@ -86,6 +91,7 @@ class Session {
 
   std::shared_ptr<const Network> network_;
   mutable std::mutex mutex_;
+  std::atomic<bool> interrupted_ = false;
   std::map<std::int64_t, std::unique_ptr<Stream>> streams_;
   std::int64_t next_number_ = 0;
   std::vector<std::unique_ptr<Room>> rooms_;  // of the groups, kept from call to call

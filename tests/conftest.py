@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# No test may use, or fill, the cache of whoever runs it.
+os.environ["RICORDA_CACHE"] = "off"
+
 # No test may depend on the machine's speed.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")

@@ -22,7 +22,7 @@ BELOW: dict[str, set[str]] = {
     "pages": set(),
     "run_summary": {"errors", "runs"},
     "runs": {"durable", "errors", "validation"},
-    "text": {"errors"},
+    "text": {"durable", "errors"},
     "validation": {"errors"},
     "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "errors", "models", "text", "validation"},

@@ -53,8 +53,12 @@ def choose(
     recent: NDArray[np.uint32],
     uniforms: NDArray[np.float64],
     kernels: str = "",
+    written: NDArray[np.uint32] | None = None,
 ) -> NDArray[np.uint32]:
-    """Say what is chosen from logits (V,) after the symbols `recent` by each uniform number."""
+    """Say what is chosen from logits (V,) after the symbols `recent` by each uniform number.
+
+    `written` are the symbols that presence and frequency penalty count.
+    """
 
 class SamplingSettings:
     """How the next symbol is chosen; see ricorda.engine.sampling. 0 means no limit for top_k."""
@@ -70,6 +74,9 @@ class SamplingSettings:
         top_k: int = 0,
         top_p: float = 1.0,
         min_p: float = 0.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        bias: NDArray[np.float32] | None = None,
     ) -> None: ...
 
 class Session:
@@ -99,6 +106,9 @@ class Session:
 
     def advance(self, steps: int, threads: int = 1) -> list[Progress]:
         """Take up to `steps` steps in every stream that has not ended."""
+
+    def interrupt(self) -> None:
+        """Let the `advance` under way, or the next, end after its step; waits for nothing."""
 
     def save(self, stream: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         """Hand back the symbols yet to read (n,) and the state (S, L, 1, H) to read them from."""

@@ -30,7 +30,8 @@ def require_torch(purpose: str = "training needs") -> None:
 def require_serving() -> None:
     """See that the server's packages are there. Raises MissingExtra if one is not."""
     for name in ("fastapi", "uvicorn", "prometheus_client"):
-        if name not in sys.modules and importlib.util.find_spec(name) is None:
+        known = sys.modules.get(name, ...)
+        if known is None or (known is ... and importlib.util.find_spec(name) is None):
             raise MissingExtra(
                 f"serving needs {name}, which is not installed: pip install 'ricorda[serve]'"
             )

@@ -16,7 +16,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 KEYS = {
     *("ricorda", "python", "system", "processor", "cores", "kernels"),
-    *("numpy", "safetensors", "pydantic", "click", "rich", "torch", "gpu"),
+    *("numpy", "safetensors", "pydantic", "click", "rich", "torch", "gpu", "cache"),
 }
 
 
@@ -61,3 +61,16 @@ def test_a_package_without_a_version_is_there(call: Call, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "unversioned", module)
     monkeypatch.setattr("ricorda.cli.doctor.NEEDED", ("unversioned",))
     assert json.loads(call("doctor", "--json")[1])["unversioned"] == "unknown"
+
+
+def test_the_cache_is_told(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RICORDA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RICORDA_CACHE_LIMIT", "2GB")
+    entry = tmp_path / "cache" / "entries" / "one"
+    entry.mkdir(parents=True)
+    (entry / "ids").write_bytes(bytes(1500))
+    _, out, _ = call("doctor", "--json")
+    told = f"{tmp_path}/cache: 1 texts, 1.5 kB of at most 2 GB"
+    assert json.loads(out)["cache"] == told
+    monkeypatch.setenv("RICORDA_CACHE", "off")
+    assert json.loads(call("doctor", "--json")[1])["cache"] is None

@@ -47,6 +47,8 @@ CHANGES = [
     ["--seed", "2"],
     ["--repetition-penalty", "3"],
     ["--repetition-penalty", "3", "--repetition-window", "2"],
+    ["--presence-penalty", "3"],
+    ["--frequency-penalty", "1"],
     ["--allowed", "abcdef "],
     ["--banned", "o"],
     ["--prompt", "6 bottles"],

@@ -6,7 +6,10 @@ Every target feeds bytes to one reader. An error of ricorda's own tree is right;
 crash, a hang or more memory than libFuzzer's limit ends the fuzzing and leaves the bytes behind.
 """
 
+import atexit
 import io
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -27,9 +30,8 @@ with atheris.instrument_imports(include=["ricorda"]):
 
 import numpy as np
 
-PLACE = Path(
-    tempfile.mkdtemp(prefix="ricorda-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
-)
+TEMPORARY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
+PLACE = TEMPORARY / f"ricorda-fuzz-{os.getpid()}"
 ENCODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252", "shift_jis", "gb18030"]
 
 
@@ -111,6 +113,15 @@ def seeds(folder: Path) -> None:
         (folder / name).write_text(content, "utf-8")
 
 
+def make_place() -> None:
+    """Make the folder of this process, and remove those that killed ones left behind."""
+    for left in TEMPORARY.glob("ricorda-fuzz-*"):
+        if not Path("/proc", left.name.rpartition("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    PLACE.mkdir()
+    atexit.register(shutil.rmtree, PLACE, ignore_errors=True)
+
+
 def main() -> None:
     """Fuzz one target."""
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
@@ -124,7 +135,9 @@ def main() -> None:
             if not str(error):
                 raise RuntimeError("an error without a message") from error
 
-    corpus = Path(tempfile.mkdtemp(prefix="ricorda-corpus-"))
+    make_place()
+    corpus = PLACE / "corpus"
+    corpus.mkdir()
     seeds(corpus)
     atheris.Setup([*sys.argv, "-rss_limit_mb=1024", "-timeout=10", str(corpus)], once)
     atheris.Fuzz()

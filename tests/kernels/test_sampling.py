@@ -1,5 +1,6 @@
 """What the kernels choose, against the reference and against exact probabilities."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -129,3 +130,43 @@ def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     settings = _kernels.SamplingSettings(**options)
     with pytest.raises(ValueError, match=next(iter(options))):
         _kernels.choose(np.zeros(3, np.float32), settings, NOTHING_READ, np.array([0.5]))
+
+
+@pytest.mark.parametrize("size", [2, 17, 300])
+def test_bias_and_penalties_are_those_of_the_reference(
+    random: np.random.Generator, kernels: str, size: int
+) -> None:
+    for _ in range(10):
+        logits = random.normal(0, 3, size).astype(np.float32)
+        written = random.integers(0, size, 12, np.uint32)
+        biased = tuple((int(i), float(random.uniform(-5, 5))) for i in random.permutation(size)[:5])
+        options: dict[str, Any] = {
+            "temperature": 0.9,
+            "presence_penalty": float(random.uniform(-2, 2)),
+            "frequency_penalty": float(random.uniform(-2, 2)),
+        }
+        bias = np.zeros(size, np.float32)
+        for symbol, amount in biased:
+            bias[symbol] = amount
+        python = SamplingSettings(**options, logit_bias=biased)
+        expected = distribution(logits, python, (), None, bias, Counter(written.tolist()))
+        uniforms = away_from_boundaries(random.random(300), expected)
+        settings = _kernels.SamplingSettings(**options, bias=bias)
+        chosen = _kernels.choose(logits, settings, NOTHING_READ, uniforms, kernels, written)
+        assert chosen.tolist() == [choose(expected, uniform) for uniform in uniforms]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bias": np.zeros(3, np.float32)},
+        {"bias": np.full(4, np.inf, np.float32)},
+        {"presence_penalty": np.inf},
+        {"frequency_penalty": np.nan},
+    ],
+    ids=str,
+)
+def test_wrong_bias_and_penalties_are_errors(options: dict[str, Any]) -> None:
+    logits = np.zeros(4, np.float32)
+    with pytest.raises(ValueError, match=r"bias|penalty"):
+        _kernels.choose(logits, _kernels.SamplingSettings(**options), NOTHING_READ, np.zeros(1))

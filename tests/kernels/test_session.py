@@ -285,3 +285,30 @@ def test_several_threads_may_use_one_session(network: _kernels.Network) -> None:
         texts[stream] += ids
     assert len(session) == 80
     assert all(len(text) == 40 for text in texts.values())
+
+
+def test_an_interrupted_session_hands_out_what_it_has(network: _kernels.Network) -> None:
+    session = _kernels.Session(network)
+    begin(session, length=40)
+    session.interrupt()
+    ((_, ids, *_, chosen, _),) = session.advance(30)
+    assert len(ids) == chosen == 0  # one step, which read a symbol of the prompt
+    ((_, ids, *_),) = session.advance(12)
+    assert len(ids) == 11  # nothing of the interruption is left
+    expected = alone(network, length=40)[0]
+    (rest,) = run(session, itertools.repeat(7)).values()
+    assert ids.tolist() + rest[0] == expected
+
+
+def test_penalties_count_each_stream_by_itself(network: _kernels.Network) -> None:
+    sampling = _kernels.SamplingSettings(greedy=True, frequency_penalty=5.0)
+    together = _kernels.Session(network)
+    begin(together, sampling=sampling)
+    begin(together, seed=2)
+    first, _ = run(together, itertools.repeat(5)).values()
+    assert first == alone(network, sampling=sampling)
+    assert len(set(first[0])) > len(set(alone(network, sampling=_greedy())[0]))
+
+
+def _greedy() -> _kernels.SamplingSettings:
+    return _kernels.SamplingSettings(greedy=True)

@@ -69,7 +69,7 @@ def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = Path("/dev/full").open("w+b", buffering=0)  # noqa: SIM115 (the IdFile closes it)
-    monkeypatch.setattr(IdFile, "_new_file", lambda _: full)
+    monkeypatch.setattr(IdFile, "_new_file", lambda *_: full)
     with IdFile(tmp_path) as file, pytest.raises(TextError) as caught:
         file.append(ids_below(10, 10), 10)
     assert f"{tmp_path}: No space left on device; make room there" in str(caught.value)

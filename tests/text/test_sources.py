@@ -1,6 +1,7 @@
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def write(path: Path, data: bytes = b"text\n") -> Path:
     return path
 
 
-def names(sources: list[Source]) -> list[str]:
+def names(sources: Sequence[Source]) -> list[str]:
     return [source.name for source in sources]
 
 
@@ -114,6 +115,30 @@ def test_each_file_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "link.txt").symlink_to(first)
     sources = find_sources([second, tmp_path, tmp_path / "*.txt", first, "-", "-"])
     assert names(sources) == [str(second), str(first), "standard input"]
+
+
+def test_a_folder_met_again_gives_nothing_new(tmp_path: Path) -> None:
+    for name in ["a/1.txt", "a/2.txt", "b/3.txt"]:
+        write(tmp_path / name)
+    (tmp_path / "b" / "link.txt").symlink_to(tmp_path / "a" / "1.txt")
+    (tmp_path / "c").symlink_to(tmp_path / "a")
+    everything = [tmp_path / "a" / "2.txt", tmp_path, tmp_path / "a", tmp_path / "c"]
+    expected = [str(tmp_path / name) for name in ["a/2.txt", "a/1.txt", "b/3.txt"]]
+    assert names(find_sources(everything)) == expected
+
+
+def test_many_sources_in_order(tmp_path: Path) -> None:
+    for number in range(5000):
+        (tmp_path / f"{number:04}.txt").write_bytes(b"a")
+    sources = find_sources(["-", tmp_path])
+    assert len(sources) == 5001
+    assert sources[0].name == "standard input"
+    assert [sources[place].path for place in (1, 4097, -1)] == [
+        tmp_path / f"{number:04}.txt" for number in (0, 4096, 4999)
+    ]
+    assert list(sources.starting_at(4999)) == sources[4999:] == list(sources)[4999:]
+    with pytest.raises(IndexError):
+        sources[5001]
 
 
 def test_standard_input_is_not_a_file() -> None:

@@ -78,6 +78,9 @@ def test_more_time_or_a_faster_machine_buys_a_larger_network_and_more_dropout() 
         dropouts = [each.dropout for each in plans]
         assert dropouts == sorted(dropouts)
         assert dropouts[0] < 0.15
+        decays = [each.weight_decay for each in plans]
+        assert decays == sorted(decays)
+        assert decays[0] < decays[-1] <= 0.1
         assert 0.2 < dropouts[-1] <= 0.5
 
 

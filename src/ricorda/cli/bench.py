@@ -1,5 +1,7 @@
 """`ricorda bench`: this machine's figures, each with its peer."""
 
+import importlib
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ from ricorda.cli.options import whole_number
 from ricorda.cli.output import print_json
 from ricorda.errors import MissingExtra
 from ricorda.extras import require_torch
+from ricorda.text import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +23,17 @@ if TYPE_CHECKING:
 
 PARTS = ("tutorial", "layers", "share", "neighbour", "target", "memory")
 FILE_WIDTH = 160
+
+SCALE_PARTS = {
+    "encoding": ("ricorda.bench.scale", "measure_encoding"),
+    "files": ("ricorda.bench.scale_files", "measure_files"),
+    "training": ("ricorda.bench.scale_training", "measure_training"),
+    "processes": ("ricorda.bench.scale_training", "measure_processes"),
+}
+"""What measures each part of `bench scale`: called with a way to say a word, and the rounds."""
+
+UNASKED_SCALE_PARTS = ("encoding", "training", "processes")
+"""All but a million files, which many disks have no room to name."""
 
 
 @click.group()
@@ -110,6 +124,48 @@ def train(
         parts=parts or PARTS,  # type: ignore[arg-type]
     )
     _show("train", results, as_json=as_json)
+
+
+@command.command()
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(list(SCALE_PARTS)),
+    help="Measure this part alone; may be given more than once.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where the generated texts go, three times the largest; by default the system's "
+    "temporary folder.",
+)
+@click.option(
+    "--largest",
+    metavar="SIZE",
+    default="1GB",
+    show_default=True,
+    help="The largest text to encode.",
+)
+@rounds_option
+@json_option
+def scale(
+    parts: tuple[str, ...], folder: Path | None, largest: str, rounds: int, as_json: bool
+) -> None:
+    """Measure how cost grows: encoding over the text's size, training, several processes.
+
+    Part files, only when asked for, writes and encodes a million small files, and a bomb.
+    """
+    settings = {
+        "encoding": {"folder": folder, "largest": parse_size("--largest", largest)},
+        "files": {"folder": folder},
+    }
+    results: list[Iterable[Result]] = []
+    for part in parts or UNASKED_SCALE_PARTS:
+        module, function = SCALE_PARTS[part]
+        measure = getattr(importlib.import_module(module), function)
+        results.append(measure(_say, rounds=rounds, **settings.get(part, {})))
+    _show("scale", itertools.chain.from_iterable(results), as_json=as_json)
 
 
 @command.command()

@@ -10,6 +10,9 @@ import click
 
 import ricorda
 from ricorda.cli.output import print_json
+from ricorda.text import cache_for
+from ricorda.text.sizes import readable_size
+from ricorda.text.sources import displayed
 
 NEEDED = ("numpy", "safetensors", "pydantic", "click", "rich")
 OPTIONAL = {"torch": "training: pip install 'ricorda[train]'"}
@@ -47,6 +50,7 @@ def examine() -> dict[str, Any]:
         "kernels": _kernels(),
         **{name: _version(name) for name in (*NEEDED, *OPTIONAL)},
         "gpu": _gpu(),
+        "cache": _cache(),
     }
 
 
@@ -69,6 +73,22 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
+
+
+def _cache() -> str | None:
+    """Where encoded texts are kept, and what they take; None if none are."""
+    cache = cache_for(None)
+    if cache is None:
+        return None
+    try:
+        usage, limit = cache.usage(), cache.limit
+    except OSError as error:
+        return f"{displayed(cache.folder)}: {error.strerror}"
+    interrupted = f", {usage.interrupted} interrupted" if usage.interrupted else ""
+    return (
+        f"{displayed(cache.folder)}: {usage.texts} texts{interrupted}, "
+        f"{readable_size(usage.bytes)} of at most {readable_size(limit)}"
+    )
 
 
 def _gpu() -> str | None:

@@ -10,7 +10,17 @@ from ricorda.cli.options import whole_number
 from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
 from ricorda.pages import plural
-from ricorda.text import ByteVocabulary, Vocabulary, find_sources, read_bytes, read_text
+from ricorda.text import (
+    ByteVocabulary,
+    Decompression,
+    Newlines,
+    Vocabulary,
+    find_sources,
+    parse_size,
+    read_bytes,
+    read_text,
+)
+from ricorda.text.reading import PLAIN
 
 
 @click.command()
@@ -29,6 +39,17 @@ from ricorda.text import ByteVocabulary, Vocabulary, find_sources, read_bytes, r
     default="auto",
     help="Line ends, as in training.",
 )
+@click.option(
+    "--decompress",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    help="Whether to read what gzip, zstd and xz files hold, as in training.",
+)
+@click.option(
+    "--max-decompressed",
+    metavar="SIZE",
+    help="The most that a compressed file may come to, such as 20GB.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: Path,
@@ -36,6 +57,8 @@ def command(
     window: int | None,
     encoding: str | None,
     newlines: str,
+    decompress: str,
+    max_decompressed: str | None,
     as_json: bool,
 ) -> None:
     """Say how well MODEL predicts TEXT: nats and bits per character, bits per byte.
@@ -45,7 +68,9 @@ def command(
     """
     trained = load_model(model)
     skipped = Skipped(trained.vocabulary)
-    pieces = pieces_for(trained.vocabulary, texts, encoding, newlines)
+    limit = None if max_decompressed is None else parse_size("--max-decompressed", max_decompressed)
+    decompression = Decompression(decompress == "auto", limit)
+    pieces = pieces_for(trained.vocabulary, texts, encoding, newlines, decompression)
     figures = trained.evaluate(skipped.watch(pieces), window, on_unknown="skip").as_json()
     skipped.tell()
     if as_json:
@@ -61,15 +86,21 @@ def command(
 
 
 def pieces_for(
-    vocabulary: Vocabulary, texts: tuple[str, ...], encoding: str | None, newlines: str
+    vocabulary: Vocabulary,
+    texts: tuple[str, ...],
+    encoding: str | None,
+    newlines: str,
+    decompression: Decompression = PLAIN,
 ) -> Iterator[str | bytes]:
     """The texts as a vocabulary takes them in training: bytes as they are, or characters."""
     if newlines not in ("auto", "normalise", "keep"):
         raise ConfigurationError(f"--newlines {newlines}: expected auto, normalise or keep")
-    sources = find_sources(texts, encoding=encoding)
+    sources = find_sources(texts, encoding=encoding, decompress=decompression.enabled)
     if isinstance(vocabulary, ByteVocabulary) and encoding is None:
-        return read_bytes(sources, "normalise" if newlines == "normalise" else "keep")
-    return read_text(sources, encoding or "utf-8", "keep" if newlines == "keep" else "normalise")
+        ends: Newlines = "normalise" if newlines == "normalise" else "keep"
+        return read_bytes(sources, ends, decompression=decompression)
+    ends = "keep" if newlines == "keep" else "normalise"
+    return read_text(sources, encoding or "utf-8", ends, decompression=decompression)
 
 
 class Skipped:

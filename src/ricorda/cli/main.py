@@ -30,6 +30,7 @@ COMMANDS = {
     "sample": _Entry("ricorda.cli.sample", "Continue a prompt."),
     "evaluate": _Entry("ricorda.cli.evaluate", "Say how well a model predicts a text."),
     "score": _Entry("ricorda.cli.score", "Say how surprising each character of a text is."),
+    "serve": _Entry("ricorda.cli.serve", "Serve models over HTTP."),
     "units": _Entry("ricorda.cli.units", "Say what each unit of a model tracks in a text."),
     "step": _Entry("ricorda.cli.step", "Show one step of one unit with its real numbers."),
     "influence": _Entry("ricorda.cli.influence", "Say how much each past character matters."),

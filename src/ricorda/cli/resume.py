@@ -24,7 +24,7 @@ from ricorda.training.options import TrainingOptions
     type=click.Path(path_type=Path),
     help="Where the file to judge by lies now, if it was moved.",
 )
-@options_from(TrainingOptions, ["minutes", "epochs", "steps"])
+@options_from(TrainingOptions, ["minutes", "epochs", "steps", "cache"])
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(

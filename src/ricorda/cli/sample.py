@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 SETTINGS = [
     "length", "temperature", "top_k", "top_p", "min_p", "greedy", "stop", "seed",
-    "repetition_penalty", "repetition_window", "allowed", "banned", "on_unknown",
+    "repetition_penalty", "repetition_window", "presence_penalty", "frequency_penalty",
+    "allowed", "banned", "on_unknown",
 ]  # fmt: skip
 
 

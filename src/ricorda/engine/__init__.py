@@ -13,6 +13,7 @@ from ricorda.engine.backend import (
     State,
     Stream,
     Surprisals,
+    Symbols,
     zero_state,
 )
 from ricorda.engine.generation import (
@@ -62,6 +63,7 @@ __all__ = [
     "State",
     "Stream",
     "Surprisals",
+    "Symbols",
     "Trace",
     "Writer",
     "WrittenSymbol",

@@ -41,6 +41,22 @@ class Surprisals(NamedTuple):
     """Their surprisals, (B, T, N)."""
 
 
+class Symbols(NamedTuple):
+    """Symbols that a stream has written for certain: n of them, N alternatives each."""
+
+    ids: Ids
+    """The symbols, (n,)."""
+
+    log_probabilities: Array
+    """In nats, the model's own, (n,); (0,) if not asked for."""
+
+    alternative_ids: Ids
+    """The most likely symbols, the most likely first, (n, N)."""
+
+    alternative_log_probabilities: Array
+    """Their log-probabilities, (n, N)."""
+
+
 class Backend(Protocol):
     """The arithmetic of one trained network.
 
@@ -98,6 +114,10 @@ class Stream(Protocol):
     def written(self) -> int:
         """How many symbols were chosen so far, those of a stop string included."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether its logits were not finite; it is no longer in the session then."""
+
 
 class Session(Protocol):
     """Texts being written side by side; they come and go between calls of `advance`.
@@ -125,6 +145,15 @@ class Session(Protocol):
         In a step a stream reads a symbol of its prompt and, from its last one on, chooses the
         next. Returns each of these streams with its new text, None if no character is complete.
         """
+
+    def advance_symbols(self, steps: int = 1) -> "Sequence[tuple[Stream, Symbols]]":
+        """Do as `advance` does, and hand back symbols as arrays instead of text.
+
+        A stream whose logits are not finite is told by its `failed`, and removed.
+        """
+
+    def interrupt(self) -> None:
+        """Let the call of `advance` under way, or the next, end after the step it is in."""
 
     def remove(self, stream: Any) -> None:
         """Forget a stream, whether it has ended or not."""

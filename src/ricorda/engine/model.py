@@ -185,16 +185,21 @@ class Model:
 
 
 def load(
-    path: str | Path, precision: Precision = "float32", backend: BackendName = "auto"
+    path: str | Path,
+    precision: Precision = "float32",
+    backend: BackendName = "auto",
+    *,
+    threads: int | None = None,
 ) -> Model:
     """Load a trained model from its file or its run's folder; needs no PyTorch.
 
     float32 is the reference; `auto` is the fastest that loses less than 0.002 nats per symbol.
+    The kernels share work between so many threads, by default one for each core.
 
     Raises ModelFileError if the file is missing or damaged, ConfigurationError if the precision or
     the backend is not to be had.
     """
-    return open_model(load_file(path), precision, backend)
+    return open_model(load_file(path), precision, backend, threads=threads)
 
 
 def load_file(path: str | Path) -> ModelFile:
@@ -207,10 +212,14 @@ def load_file(path: str | Path) -> ModelFile:
 
 
 def open_model(
-    file: ModelFile, precision: Precision = "float32", backend: BackendName = "auto"
+    file: ModelFile,
+    precision: Precision = "float32",
+    backend: BackendName = "auto",
+    *,
+    threads: int | None = None,
 ) -> Model:
     """Make what a model file holds ready to run; otherwise as `load`."""
-    engine = make_backend(file.configuration, file.tensors, precision, backend)
+    engine = make_backend(file.configuration, file.tensors, precision, backend, threads=threads)
     return Model(file.configuration, file.vocabulary, engine, file.training)
 
 
@@ -219,6 +228,8 @@ def make_backend(
     tensors: Mapping[str, Array],
     precision: Precision = "float32",
     backend: BackendName = "auto",
+    *,
+    threads: int | None = None,
 ) -> Backend:
     """Choose the engine for a network: the C++ kernels where they were built, else NumPy.
 
@@ -233,7 +244,7 @@ def make_backend(
     if backend != "numpy" and kernels_are_built():
         from ricorda.engine.native import NativeBackend
 
-        return NativeBackend(configuration, tensors, precision)
+        return NativeBackend(configuration, tensors, precision, threads=threads)
     if backend == "native":
         raise ConfigurationError(
             "backend native needs the compiled kernels, which this installation lacks: "

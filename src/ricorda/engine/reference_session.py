@@ -1,12 +1,14 @@
 """Texts being written side by side by the engine in NumPy, each as if it were alone."""
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
 
-from ricorda.engine.backend import Backend, Ids, State
+from ricorda.engine.backend import Backend, Ids, State, Symbols
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
 from ricorda.engine.writer import Writer
+from ricorda.errors import ModelFileError
 from ricorda.text.vocabulary import Vocabulary
 
 
@@ -18,6 +20,8 @@ class ReferenceStream:
         self.unread = list(unread)
         """Symbols that the network has yet to read."""
         self.state = state  # (S, L, 1, H)
+        self.failed = False
+        """Whether its logits were not finite; it is no longer in the session then."""
 
     @property
     def seed(self) -> int:
@@ -42,6 +46,7 @@ class ReferenceSession:
         self._backend = backend
         self._vocabulary = vocabulary
         self._streams: list[ReferenceStream] = []
+        self._interrupted = threading.Event()
 
     def add(
         self,
@@ -64,8 +69,29 @@ class ReferenceSession:
 
     def advance(self, steps: int = 1) -> list[tuple[ReferenceStream, Piece | None]]:
         """Take up to `steps` steps in every stream that has not ended."""
-        going = [stream for stream in self._streams if not stream.ended]
-        return [(stream, self._write(stream, steps)) for stream in going]
+        try:
+            going = [stream for stream in self._streams if not stream.ended]
+            return [(stream, self._write(stream, steps)) for stream in going]
+        finally:
+            self._interrupted.clear()
+
+    def advance_symbols(self, steps: int = 1) -> list[tuple[ReferenceStream, Symbols]]:
+        """Do as `advance` does, and hand back symbols as arrays instead of text."""
+        found: list[tuple[ReferenceStream, Symbols]] = []
+        for stream in [stream for stream in self._streams if not stream.ended]:
+            piece = None
+            try:
+                piece = self._write(stream, steps)
+            except ModelFileError:
+                stream.failed = True
+                self.remove(stream)
+            found.append((stream, _as_arrays(piece)))
+        self._interrupted.clear()
+        return found
+
+    def interrupt(self) -> None:
+        """Let the call of `advance` under way, or the next, end after a step of each stream."""
+        self._interrupted.set()
 
     def remove(self, stream: ReferenceStream) -> None:
         """Forget a stream, whether it has ended or not."""
@@ -90,7 +116,7 @@ class ReferenceSession:
             stream.unread.append(chosen)
             if piece:
                 pieces.append(piece)
-            if stream.ended:
+            if stream.ended or self._interrupted.is_set():
                 break
         return _joined(pieces)
 
@@ -101,3 +127,17 @@ def _joined(pieces: Sequence[Piece]) -> Piece | None:
         return None
     text = "".join(piece.text for piece in pieces)
     return Piece(text, tuple(symbol for piece in pieces for symbol in piece.symbols))
+
+
+def _as_arrays(piece: Piece | None) -> Symbols:
+    """The symbols of a piece."""
+    symbols = piece.symbols if piece else ()
+    told = [symbol for symbol in symbols if symbol.log_probability is not None]
+    width = len(told[0].alternatives) if told else 0
+    best = np.array([symbol.alternatives for symbol in told]).reshape(len(told), width, 2)
+    return Symbols(
+        np.array([symbol.id for symbol in symbols], np.uint32),
+        np.array([symbol.log_probability for symbol in told], np.float64),
+        best[:, :, 0].astype(np.uint32),
+        best[:, :, 1],
+    )

@@ -1,6 +1,6 @@
 """How the next symbol is chosen from logits: options, probabilities, random numbers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 
 import numpy as np
@@ -10,10 +10,12 @@ from pydantic.dataclasses import dataclass
 
 from ricorda.engine.backend import Array
 from ricorda.engine.softmax import Probabilities, finite, most_likely_first
-from ricorda.errors import ConfigurationError
+from ricorda.errors import ConfigurationError, VocabularyError
 from ricorda.text.vocabulary import Vocabulary
 
 Mask = NDArray[np.bool_]
+
+FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 
 LARGEST_SCORE = 1e300  # keeps an extreme penalty from making infinities, which have no softmax
 
@@ -32,6 +34,16 @@ class SamplingSettings:
 
     repetition_window: Annotated[int, Field(ge=1)] = 64
     """How many of the last symbols, those of the prompt included, the penalty looks at."""
+
+    logit_bias: tuple[tuple[int, FiniteNumber], ...] = ()
+    """Ids of symbols and what is added to the logit of each; those that the model lacks are an
+    error."""
+
+    presence_penalty: FiniteNumber = 0.0
+    """Taken off the logit of each symbol that was written before, the prompt not counted."""
+
+    frequency_penalty: FiniteNumber = 0.0
+    """The same, times how often it was written."""
 
     banned: str = ""
     """Characters that are never written."""
@@ -81,19 +93,43 @@ def permitted_symbols(settings: SamplingSettings, vocabulary: Vocabulary) -> Mas
     return permitted
 
 
+def bias_of(settings: SamplingSettings, vocabulary: Vocabulary) -> NDArray[np.float32] | None:
+    """Give what is added to each logit, (V,); None if nothing.
+
+    Raises VocabularyError for an id that the model lacks.
+    """
+    if not settings.logit_bias:
+        return None
+    bias = np.zeros(vocabulary.size, np.float32)
+    for symbol, amount in settings.logit_bias:
+        if not 0 <= symbol < vocabulary.size:
+            raise VocabularyError(
+                f"logit_bias expects ids from 0 to {vocabulary.size - 1}, got {symbol}"
+            )
+        bias[symbol] += amount
+    return bias
+
+
 def distribution(
     logits: Array,
     settings: SamplingSettings,
     recent: Iterable[int] = (),
     permitted: Mask | None = None,
+    bias: Array | None = None,
+    written: Mapping[int, int] | None = None,
 ) -> Probabilities:
     """Turn the logits of the next symbol, (V,), into the probabilities it is drawn with, (V,).
 
     `recent` are the last symbols read, which the repetition penalty looks at; `permitted` comes
-    from `permitted_symbols`. Raises ModelFileError if a logit is not finite.
+    from `permitted_symbols`, `bias` from `bias_of`; `written` says how often each symbol was
+    written so far. Raises ModelFileError if a logit is not finite.
     """
     scores = finite(logits)
     penalise(scores, recent, settings.repetition_penalty)
+    if bias is not None:
+        scores += bias
+    for symbol, times in (written or {}).items():
+        scores[symbol] -= settings.presence_penalty + settings.frequency_penalty * times
     if permitted is not None:
         scores[~permitted] = -np.inf
     if settings.chooses_the_best:

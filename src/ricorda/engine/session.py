@@ -6,13 +6,13 @@ go, or on the number of threads. What it consists of is what `Generation` writes
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda import _kernels
-from ricorda.engine.backend import Ids, State
+from ricorda.engine.backend import Ids, State, Symbols
 from ricorda.engine.generation import (
     Ending,
     GenerationSettings,
@@ -20,7 +20,7 @@ from ricorda.engine.generation import (
     WrittenSymbol,
 )
 from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel_ids
-from ricorda.engine.sampling import SamplingSettings, permitted_symbols
+from ricorda.engine.sampling import SamplingSettings, bias_of, permitted_symbols
 from ricorda.engine.softmax import finite
 from ricorda.text.vocabulary import Vocabulary
 
@@ -39,24 +39,17 @@ class NativeStream:
         """Why it ended; None while it has not."""
         self.written = 0
         """How many symbols were chosen so far, those of a stop string included."""
+        self.failed = False
+        """Whether its logits were not finite; it is no longer in the session then."""
         self._one_by_one = vocabulary.kind == "bytes"
         self._decoder = vocabulary.decoder()
         self._waiting: list[WrittenSymbol] = []
 
-    def take(
-        self,
-        ids: NDArray[np.uint32],
-        log_probabilities: NDArray[np.float32],
-        best: NDArray[np.uint32],
-        best_log_probabilities: NDArray[np.float32],
-        written: int,
-        ended: Ending | None,
-    ) -> Piece | None:
+    def take(self, new: Symbols) -> Piece | None:
         """Turn what the kernels wrote into a piece of text; None if no character is complete."""
-        self.written, self.ended = written, ended
-        symbols = written_symbols(ids, log_probabilities, best, best_log_probabilities)
+        symbols = written_symbols(new)
         if not self._one_by_one:
-            return Piece(self._decoder.decode(ids), symbols) if symbols else None
+            return Piece(self._decoder.decode(new.ids), symbols) if symbols else None
         return self._whole_characters(symbols)
 
     def _whole_characters(self, symbols: Sequence[WrittenSymbol]) -> Piece | None:
@@ -131,19 +124,42 @@ class NativeSession:
         """
         with self._lock:
             failed = False
-            for progress in self._session.advance(steps, self._threads):
-                number, ids, chances, best, best_chances, written, ending = progress
-                stream = self._streams[number]
-                if ending == "not finite":
-                    self._forget(stream)
+            for stream, new in self._advance(steps):
+                if stream.failed:
                     failed = True
                 else:
-                    piece = stream.take(ids, chances, best, best_chances, written, ending)
-                    self._found.append((stream, piece))
+                    self._found.append((stream, stream.take(new)))
             if failed:
                 finite(np.array([np.nan]))  # raises
             found, self._found = self._found, []
         return found
+
+    def advance_symbols(self, steps: int = 1) -> list[tuple[NativeStream, Symbols]]:
+        """Do as `advance` does, and hand back symbols as arrays instead of text.
+
+        A stream whose logits are not finite is told by its `failed`, and removed.
+        """
+        with self._lock:
+            return list(self._advance(steps))
+
+    def interrupt(self) -> None:
+        """Let the call of `advance` under way, or the next, end after the step it is in.
+
+        For another thread that has a stream to add or to remove; waits for nothing.
+        """
+        self._session.interrupt()
+
+    def _advance(self, steps: int) -> Iterator[tuple[NativeStream, Symbols]]:
+        for progress in self._session.advance(steps, self._threads):
+            number, ids, chances, best, best_chances, written, ending = progress
+            stream = self._streams[number]
+            stream.written = written
+            if ending == "not finite":
+                stream.failed = True
+                self._forget(stream)
+            else:
+                stream.ended = ending
+            yield stream, Symbols(ids, chances, best, best_chances)
 
     def remove(self, stream: NativeStream) -> None:
         """Forget a stream, whether it has ended or not."""
@@ -178,6 +194,9 @@ def kernel_settings(
         top_k=min(settings.top_k or 0, LARGEST_INTEGER),
         top_p=1.0 if settings.top_p is None else settings.top_p,
         min_p=settings.min_p or 0.0,
+        presence_penalty=settings.presence_penalty,
+        frequency_penalty=settings.frequency_penalty,
+        bias=bias_of(settings, vocabulary),
     )
 
 
@@ -186,22 +205,17 @@ def stop_sequences(stops: Sequence[str], vocabulary: Vocabulary) -> list[list[in
     return [vocabulary.encode(stop).tolist() for stop in stops if not vocabulary.unknown(stop)]
 
 
-def written_symbols(
-    ids: NDArray[np.uint32],
-    log_probabilities: NDArray[np.float32],
-    best: NDArray[np.uint32],
-    best_log_probabilities: NDArray[np.float32],
-) -> tuple[WrittenSymbol, ...]:
+def written_symbols(new: Symbols) -> tuple[WrittenSymbol, ...]:
     """Put together what belongs to each symbol; log-probabilities (0,) if not asked for."""
-    if len(log_probabilities) == 0:
-        return tuple(map(WrittenSymbol, ids.tolist()))
+    if len(new.log_probabilities) == 0:
+        return tuple(map(WrittenSymbol, new.ids.tolist()))
     return tuple(
         WrittenSymbol(symbol, nats, tuple(zip(others, other_nats, strict=True)))
         for symbol, nats, others, other_nats in zip(
-            ids.tolist(),
-            log_probabilities.tolist(),
-            best.tolist(),
-            best_log_probabilities.tolist(),
+            new.ids.tolist(),
+            new.log_probabilities.tolist(),
+            new.alternative_ids.tolist(),
+            new.alternative_log_probabilities.tolist(),
             strict=True,
         )
     )

@@ -1,12 +1,12 @@
 """What one text needs besides the network: choosing symbols, finding stops, handing out text."""
 
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from ricorda.engine.backend import Array
 from ricorda.engine.generation import Ending, GenerationSettings, Piece, WrittenSymbol
-from ricorda.engine.sampling import choose, distribution, permitted_symbols, uniforms
+from ricorda.engine.sampling import bias_of, choose, distribution, permitted_symbols, uniforms
 from ricorda.engine.softmax import log_softmax, most_likely_first
 from ricorda.engine.stops import StopDetector
 from ricorda.text.vocabulary import Vocabulary
@@ -31,6 +31,8 @@ class Writer:
         self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
         self._settings = settings
         self._permitted = permitted_symbols(settings, vocabulary)
+        self._bias = bias_of(settings, vocabulary)
+        self._counts: Counter[int] = Counter()
         self._recent = deque(prompt, maxlen=settings.repetition_window)
         self._uniforms = uniforms(self.seed, settings.stream_index)
         self._decoder = vocabulary.decoder()
@@ -42,9 +44,12 @@ class Writer:
 
         Call it no more once `ended` is set.
         """
-        probabilities = distribution(logits, self._settings, self._recent, self._permitted)
+        probabilities = distribution(
+            logits, self._settings, self._recent, self._permitted, self._bias, self._counts
+        )
         chosen = choose(probabilities, next(self._uniforms))
         self._recent.append(chosen)
+        self._counts[chosen] += 1
         self.written += 1
         text = self._decoder.decode([chosen])
         self._held.add(self._describe(chosen, logits), len(text))

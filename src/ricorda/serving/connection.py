@@ -7,6 +7,7 @@ dropped, and of too many connections the one that has waited longest without a r
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +18,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from ricorda.serving.problems import Problem
-
 
 LINGER_SECONDS = 1.0
 
@@ -87,9 +87,11 @@ class BoundedConnection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: ConnectionLimits,
+        on_refusal: Callable[[str, Problem], None],
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
+        self._on_refusal = on_refusal
         self._head = HeadScan()
         self._phase = ""
         self._since = time.monotonic()
@@ -158,6 +160,7 @@ class BoundedConnection(H11Protocol):
         """Answer what is no HTTP; uvicorn calls this where it catches h11's error."""
         error = sys.exc_info()[1]
         status = getattr(error, "error_status_hint", 400)
+        status = 400 if status >= 500 else status  # an unknown coding: the client's fault
         self._refuse(Problem(status, f"expected an HTTP request: {str(error).lower()}"))
 
     def _follow(self) -> None:
@@ -201,6 +204,7 @@ class BoundedConnection(H11Protocol):
                 "connection: close",
                 *(f"{name}: {value}" for name, value in problem.headers.items()),
             ]
+            self._on_refusal(self.client[0] if self.client else "local", problem)
             self.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         self._close_gently()
 

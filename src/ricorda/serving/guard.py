@@ -149,6 +149,8 @@ class Guard:
                 f"expected at most {settings.most_headers} headers of {settings.largest_headers} "
                 f"bytes together, got {len(headers)} of {size}",
             )
+        if scope["http_version"] not in ("1.0", "1.1"):
+            raise _closing(400, "expected HTTP/1.1")
         names = {name for name, _ in headers}
         doubtful = b"content-length" in names or scope["http_version"] != "1.1"
         if b"transfer-encoding" in names and doubtful:

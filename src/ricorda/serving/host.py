@@ -18,6 +18,7 @@ import uvicorn
 from ricorda.errors import ConfigurationError
 from ricorda.serving.connection import BoundedConnection, ConnectionLimits
 from ricorda.serving.guard import Application
+from ricorda.serving.problems import Problem
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MARGIN = 2.0  # seconds after the deadline, for what the application ends by itself
@@ -78,19 +79,25 @@ class Host:
         *,
         limits: ConnectionLimits | None = None,
         drain_seconds: float = 20.0,
+        on_start: Callable[[], None] = lambda: None,
         on_ready: Callable[[], None] = lambda: None,
         on_drain: Callable[[], None] = lambda: None,
         on_reload: Callable[[], None] | None = None,
+        on_refusal: Callable[[str, Problem], None] = lambda client, problem: None,
     ) -> None:
         """Prepare to serve an application at a bound socket.
 
-        Called in the event loop: `on_ready` once connections are accepted, `on_drain` when the end
-        begins, `on_reload` at each SIGHUP. What is under way has `drain_seconds` to end.
+        Called in the event loop: `on_start` before connections are accepted, `on_ready` after,
+        `on_drain` when the end begins, `on_reload` at each SIGHUP. What is under way has
+        `drain_seconds` to end. `on_refusal` gets the client's address and the problem of what is
+        answered before it has become a request.
         """
         limits = limits or ConnectionLimits()
         config = uvicorn.Config(
             application,
-            http=functools.partial(BoundedConnection, limits=limits),  # type: ignore[arg-type]
+            http=functools.partial(  # type: ignore[arg-type]
+                BoundedConnection, limits=limits, on_refusal=on_refusal
+            ),
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -104,7 +111,7 @@ class Host:
             h11_max_incomplete_event_size=limits.head_bytes,
         )
         self.listening = listening
-        self._server = _Server(config, on_ready, on_drain, on_reload)
+        self._server = _Server(config, on_start, on_ready, on_drain, on_reload)
 
     @property
     def address(self) -> str:
@@ -134,20 +141,21 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
+        on_start: Callable[[], None],
         on_ready: Callable[[], None],
         on_drain: Callable[[], None],
         on_reload: Callable[[], None] | None,
     ) -> None:
         super().__init__(config)
-        self._on_ready, self._on_drain, self._on_reload = on_ready, on_drain, on_reload
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_start, self._on_ready = on_start, on_ready
+        self._on_drain, self._on_reload = on_drain, on_reload
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, then say so."""
-        self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
         if threading.current_thread() is threading.main_thread():
-            self._listen_to_signals(self._loop)
+            self._listen_to_signals(asyncio.get_running_loop())
+        self._on_start()
+        await super().startup(sockets)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -4,13 +4,18 @@ A text goes through these, in order:
 
     find_sources      arguments -> the files that they name
     encode_sources    files -> EncodedText: ids on disk, and their vocabulary
+    encode_with_cache the same, kept for the next time
     split             ids -> the part that trains and the part that validates
     WindowStream      ids -> the windows of truncated backpropagation through time
 """
 
-from ricorda.text.encoding import EncodedText, VocabularyKind, encode_sources
+from ricorda.text.cache import Cache, cache_for
+from ricorda.text.cached_encoding import encode_with_cache
+from ricorda.text.compression import Decompression
+from ricorda.text.encoding import EncodedText, VocabularyKind, encode_sources, make_request
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
-from ricorda.text.sources import LeftOut, Source, find_sources
+from ricorda.text.sizes import parse_size
+from ricorda.text.sources import LeftOut, Source, Sources, find_sources
 from ricorda.text.splits import Split, split
 from ricorda.text.vocabulary import (
     ByteVocabulary,
@@ -25,8 +30,10 @@ from ricorda.text.windows import Window, WindowStream
 
 __all__ = [
     "ByteVocabulary",
+    "Cache",
     "CharacterVocabulary",
     "Decoder",
+    "Decompression",
     "EncodedText",
     "Ids",
     "LeftOut",
@@ -34,14 +41,19 @@ __all__ = [
     "OnUnknown",
     "Progress",
     "Source",
+    "Sources",
     "Split",
     "Vocabulary",
     "VocabularyKind",
     "Window",
     "WindowStream",
+    "cache_for",
     "encode_sources",
+    "encode_with_cache",
     "find_sources",
     "id_type",
+    "make_request",
+    "parse_size",
     "read_bytes",
     "read_text",
     "split",

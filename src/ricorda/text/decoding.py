@@ -61,6 +61,11 @@ def guess_unicode(head: bytes) -> str | None:
     return next((encoding for encoding, fits in guesses.items() if fits), None)
 
 
+def looks_binary(head: bytes) -> bool:
+    """Tell whether a file's first bytes are unlike text of one byte a character, or UTF-8."""
+    return len(head.translate(None, _NO_TEXT)) < 0.98 * len(head)
+
+
 class StrictDecoder:
     """Decodes one file piece by piece, without its byte order mark."""
 
@@ -137,7 +142,7 @@ class StrictDecoder:
             return f"it looks like {guess.upper()}, give --encoding {guess}"
         if self._encoding != "utf-8":
             return f"give the encoding it was written in, or {_ANY_BYTES} (without --encoding)"
-        if len(self._head.translate(None, _NO_TEXT)) < 0.98 * len(self._head):
+        if looks_binary(self._head):
             return f"it looks like binary data; name a text, or {_ANY_BYTES}"
         if self._beyond_ascii or not error.object[: error.start].isascii():
             return f"what comes before is UTF-8, so repair the file there, or {_ANY_BYTES}"

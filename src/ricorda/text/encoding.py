@@ -1,42 +1,28 @@
 """Encoding texts of any size into ids that lie on disk and are read through memory.
 
-The text is read once, so that pipes and files that change need no special care. While a vocabulary
-of characters is still being collected, they get provisional ids, new ones as they are met; a pass
-over the ids on disk then puts them in the order of the finished vocabulary.
+The text is read once, so that pipes and files that change need no special care. While one thread
+reads and decodes a piece, another looks up the ids of the one before, writes them and updates the
+digest.
 """
 
 import hashlib
-import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal, Self
 
 from ricorda.errors import TextError
+from ricorda.text import reading
+from ricorda.text.compression import Decompression
+from ricorda.text.encoders import ByteEncoder, CollectingEncoder, Encoder, KnownEncoder
 from ricorda.text.id_file import IdFile
-from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
+from ricorda.text.reading import BEGINNING, PLAIN, Newlines, Piece, Place, Progress
 from ricorda.text.sources import Source
-from ricorda.text.vocabulary import (
-    ByteVocabulary,
-    CharacterVocabulary,
-    Ids,
-    OnUnknown,
-    Vocabulary,
-    code_points,
-    count_characters,
-    id_type,
-    start_symbol,
-    unknown_symbols_error,
-)
+from ricorda.text.vocabulary import ByteVocabulary, Ids, OnUnknown, Vocabulary
 
 VocabularyKind = Literal["characters", "bytes"]
-
-_NO_ID = -1
 
 
 @dataclass(eq=False)
@@ -44,7 +30,7 @@ class EncodedText:
     """A text as ids on disk, with what was counted on the way; use it in a `with` block.
 
     The disk space is free again once the text is closed or collected and no view of the ids is
-    left.
+    left, unless they lie in the cache.
     """
 
     _ids: Ids | None
@@ -60,11 +46,20 @@ class EncodedText:
     digest: str
     """SHA-256, in hexadecimal, of those bytes."""
 
-    sources: tuple[str, ...]
-    """The names of the sources, in order."""
-
     skipped: dict[str, int]
     """The characters without an id, which were left out, and how often each occurs."""
+
+    _sources: Sequence[Source] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the sources, in order."""
+        return tuple(source.name for source in self._sources)
+
+    @property
+    def source_count(self) -> int:
+        """How many sources there are."""
+        return len(self._sources)
 
     @property
     def ids(self) -> Ids:
@@ -89,6 +84,71 @@ class EncodedText:
         self.close()
 
 
+@dataclass(frozen=True)
+class Request:
+    """All that decides which ids a text becomes, besides the text."""
+
+    vocabulary: VocabularyKind | Vocabulary
+    encoding: str | None
+    newlines: Newlines
+    on_unknown: OnUnknown
+    decompression: Decompression
+
+    @property
+    def by_bytes(self) -> bool:
+        """Whether symbols are bytes."""
+        return self.vocabulary == "bytes" or isinstance(self.vocabulary, ByteVocabulary)
+
+    @property
+    def raw(self) -> bool:
+        """Whether bytes are taken as they are, nothing being decoded."""
+        return self.by_bytes and self.encoding is None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON that is equal for equal requests."""
+        known = isinstance(self.vocabulary, Vocabulary)
+        return {
+            "vocabulary": self.vocabulary.to_json() if known else self.vocabulary,  # type: ignore[union-attr]
+            "encoding": self.encoding,
+            "newlines": self.newlines,
+            "on_unknown": self.on_unknown,
+            "decompress": self.decompression.enabled,
+            "limit": self.decompression.limit,
+        }
+
+    def encoder(self) -> Encoder:
+        """Return a new encoder."""
+        known = self.vocabulary if isinstance(self.vocabulary, Vocabulary) else None
+        if self.by_bytes:
+            return ByteEncoder(known)
+        return CollectingEncoder() if known is None else KnownEncoder(known, self.on_unknown)
+
+    def pieces(
+        self, sources: Sequence[Source], progress: Progress | None, start: Place
+    ) -> Iterator[Piece]:
+        """Read sources from a place on."""
+        if self.raw:
+            return reading.latin_pieces(
+                sources,
+                self.newlines,
+                progress=progress,
+                decompression=self.decompression,
+                start=start,
+            )
+        return reading.text_pieces(
+            sources,
+            self.encoding or "utf-8",
+            self.newlines,
+            progress=progress,
+            decompression=self.decompression,
+            start=start,
+        )
+
+    def bytes_of(self, text: str) -> bytes:
+        """Return the bytes of a piece that was read."""
+        return text.encode("latin-1" if self.raw else "utf-8")
+
+
 def encode_sources(
     sources: Sequence[Source],
     *,
@@ -98,6 +158,7 @@ def encode_sources(
     newlines: Newlines | Literal["auto"] = "auto",
     on_unknown: OnUnknown = "error",
     progress: Progress | None = None,
+    decompression: Decompression = PLAIN,
 ) -> EncodedText:
     """Encode sources, one after another, into a file without a name on the disk of `folder`.
 
@@ -110,150 +171,127 @@ def encode_sources(
     Raises TextError where the text cannot be read or decoded, is empty, or does not fit on the
     disk; VocabularyError, with "error", once the whole text has been searched.
     """
-    by_bytes = vocabulary == "bytes" or isinstance(vocabulary, ByteVocabulary)
-    raw = by_bytes and encoding is None
+    request = make_request(vocabulary, encoding, newlines, on_unknown, decompression)
+    return encode_request(sources, request, folder, progress)
+
+
+def make_request(
+    vocabulary: VocabularyKind | Vocabulary,
+    encoding: str | None,
+    newlines: Newlines | Literal["auto"],
+    on_unknown: OnUnknown,
+    decompression: Decompression,
+) -> Request:
+    """Settle what "auto" means."""
+    raw = (vocabulary == "bytes" or isinstance(vocabulary, ByteVocabulary)) and encoding is None
     if newlines == "auto":
         newlines = "keep" if raw else "normalise"
-    tally = _Tally()
+    return Request(vocabulary, encoding, newlines, on_unknown, decompression)
+
+
+def encode_request(
+    sources: Sequence[Source], request: Request, folder: Path, progress: Progress | None
+) -> EncodedText:
+    """Encode sources into a file without a name, as `encode_sources` does."""
     with IdFile(folder) as file:
-        if raw:
-            pieces = read_bytes(sources, newlines, progress=progress)
-            found = _write(file, pieces, _ByteEncoder(vocabulary, tally))
-        else:
-            texts = read_text(sources, encoding or "utf-8", newlines, progress=progress)
-            if by_bytes:
-                pieces = (text.encode("utf-8") for text in texts)
-                found = _write(file, pieces, _ByteEncoder(vocabulary, tally))
-            elif isinstance(vocabulary, Vocabulary):
-                found = _write(file, texts, _KnownEncoder(vocabulary, on_unknown, tally))
-            else:
-                found = _write(file, texts, _CollectingEncoder(tally))
-        ids = file.map(found.size)
+        writing = Writing(file, request.encoder(), request)
+        writing.write(request.pieces(sources, progress, BEGINNING))
+        vocabulary, final_ids = writing.encoder.finish()
+        if final_ids is not None:
+            file.translate(final_ids)
+        ids = file.map(vocabulary.size)
     return EncodedText(
         ids,
-        found,
-        characters=tally.characters,
-        bytes=tally.byte_count,
-        digest=tally.digest.hexdigest(),
-        sources=tuple(source.name for source in sources),
-        skipped=dict(tally.skipped),
+        vocabulary,
+        characters=writing.encoder.characters,
+        bytes=writing.byte_count,
+        digest=writing.digest.hexdigest(),
+        skipped=dict(writing.encoder.skipped),
+        _sources=sources,
     )
 
 
-@dataclass
-class _Tally:
-    """What is counted while the text goes by."""
+class Writing:
+    """Writes the ids of pieces into a file, and keeps count."""
 
-    characters: int = 0
-    byte_count: int = 0
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    skipped: Counter[str] = field(default_factory=Counter)
+    def __init__(self, file: IdFile, encoder: Encoder, request: Request) -> None:
+        self.encoder = encoder
+        self.digest = hashlib.sha256()
+        self.byte_count = 0
+        self.id_count = 0
+        self._file = file
+        self._request = request
 
-    def add(self, data: bytes, characters: int) -> None:
-        self.characters += characters
-        self.byte_count += len(data)
-        self.digest.update(data)
+    def write(
+        self, pieces: Iterable[Piece], written: Callable[[Place], None] | None = None
+    ) -> None:
+        """Write all pieces; `written` is called after each, in the thread that writes."""
 
+        def step(piece: Piece, data: bytes) -> None:
+            ids, kept = self.encoder.encode(piece.text, data)
+            self._file.append(ids, self.encoder.size)
+            self.digest.update(kept)
+            self.byte_count += len(kept)
+            self.id_count += len(ids)
+            if written is not None:
+                written(piece.place)
 
-Piece_contra = TypeVar("Piece_contra", str, bytes, contravariant=True)
-
-
-class _Encoder(Protocol[Piece_contra]):
-    """Turns pieces of the text into ids, perhaps provisional ones."""
-
-    size: int
-    """How many different ids there are so far."""
-
-    def encode(self, piece: Piece_contra) -> NDArray[np.integer[Any]]: ...
-
-    def finish(self) -> tuple[Vocabulary, Ids | None]:
-        """Return the vocabulary, and by provisional id the final one where they differ."""
-
-
-def _write(
-    file: IdFile, pieces: Iterator[Piece_contra], encoder: _Encoder[Piece_contra]
-) -> Vocabulary:
-    for piece in pieces:
-        file.append(encoder.encode(piece), encoder.size)
-    vocabulary, final_ids = encoder.finish()
-    if final_ids is not None:
-        file.translate(final_ids)
-    return vocabulary
+        with _InOrder() as worker:
+            for piece in _gathered(pieces):
+                worker.do(step, piece, self._request.bytes_of(piece.text))
 
 
-class _ByteEncoder:
-    def __init__(self, vocabulary: Vocabulary | str, tally: _Tally) -> None:
-        self.size = 256
-        self._vocabulary = vocabulary
-        self._tally = tally
-        self._first: int | None = None
-        self._has_line_end = False
-
-    def encode(self, piece: bytes) -> Ids:
-        ids = np.frombuffer(piece, np.uint8)
-        self._tally.add(piece, count_characters(ids))
-        if self._first is None:
-            self._first = piece[0]
-        self._has_line_end = self._has_line_end or b"\n" in piece
-        return ids
-
-    def finish(self) -> tuple[Vocabulary, None]:
-        if isinstance(self._vocabulary, Vocabulary):
-            return self._vocabulary, None
-        assert self._first is not None  # an empty text stops before
-        return ByteVocabulary(ord("\n") if self._has_line_end else self._first), None
+def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Put the pieces of small files together, so that each is worth its while."""
+    texts: list[str] = []
+    size = 0
+    place = BEGINNING
+    for text, place in pieces:
+        texts.append(text)
+        size += len(text)
+        if 2 * size >= reading.PIECE_BYTES:
+            yield Piece("".join(texts), place)
+            texts, size = [], 0
+    if texts:
+        yield Piece("".join(texts), place)
 
 
-class _KnownEncoder:
-    def __init__(self, vocabulary: Vocabulary, on_unknown: OnUnknown, tally: _Tally) -> None:
-        self.size = vocabulary.size
-        self._vocabulary = vocabulary
-        self._on_unknown = on_unknown
-        self._tally = tally
+class _InOrder:
+    """Does tasks one after another in a thread, one at a time; the first without one.
 
-    def encode(self, piece: str) -> Ids:
-        ids = self._vocabulary.encode(piece, "skip")
-        if len(ids) < len(piece):
-            unknown = set(self._vocabulary.unknown(piece))
-            self._tally.skipped.update(symbol for symbol in piece if symbol in unknown)
-            piece = self._vocabulary.decode(ids)
-        self._tally.add(piece.encode("utf-8"), len(piece))
-        return ids
+    Raises the error of a task at the next one, or at the end.
+    """
 
-    def finish(self) -> tuple[Vocabulary, None]:
-        skipped = self._tally.skipped
-        if skipped and self._on_unknown == "error":
-            raise unknown_symbols_error(list(skipped), skipped.total())
-        if self._tally.characters == 0:
-            raise TextError(
-                "none of the text's characters is in the vocabulary; "
-                "give a text like the one the model learned"
-            )
-        return self._vocabulary, None
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._started = False
+        self._last: Future[None] | None = None
 
+    def do(self, task: Callable[..., None], *arguments: object) -> None:
+        """Do a task after those before."""
+        if not self._started:
+            self._started = True
+            task(*arguments)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="ricorda-encoding")
+        if self._last is not None:
+            self._last.result()
+        self._last = self._pool.submit(task, *arguments)
 
-class _CollectingEncoder:
-    def __init__(self, tally: _Tally) -> None:
-        self.size = 0
-        self._tally = tally
-        self._ids = np.full(sys.maxunicode + 1, _NO_ID, np.int32)  # provisional, by code point
-        self._first = ""
+    def __enter__(self) -> Self:
+        return self
 
-    def encode(self, piece: str) -> NDArray[np.int32]:
-        codes = code_points(piece)
-        ids = self._ids.take(codes)
-        if ids.min() == _NO_ID:
-            new = np.unique(codes[ids == _NO_ID])
-            self._ids[new] = np.arange(self.size, self.size + len(new))
-            self.size += len(new)
-            ids = self._ids.take(codes)
-        self._first = self._first or piece[0]
-        self._tally.add(piece.encode("utf-8"), len(piece))
-        return ids
-
-    def finish(self) -> tuple[Vocabulary, Ids]:
-        codes = np.flatnonzero(self._ids != _NO_ID)  # ascending
-        symbols = "".join(map(chr, codes.tolist()))
-        final_ids = np.empty(self.size, id_type(self.size))
-        final_ids[self._ids[codes]] = np.arange(self.size)
-        return CharacterVocabulary(symbols, start_symbol(symbols, self._first)), final_ids
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is None:
+            return
+        try:
+            if error is None and self._last is not None:
+                self._last.result()
+        finally:
+            self._pool.shutdown(cancel_futures=True)

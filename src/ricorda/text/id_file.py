@@ -1,5 +1,6 @@
 """Ids on disk: appended piece by piece, then mapped into memory."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,9 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.errors import TextError
+from ricorda.text.resident import mapped
 from ricorda.text.vocabulary import Ids, id_type
 
 _BLOCK = 1 << 20  # ids rewritten at a time
+
+
+IdType = np.dtype[np.unsignedinteger[Any]]
+
+_TYPES: tuple[IdType, ...] = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
+
+
+def translated(ids: Ids, table: NDArray[np.integer[Any]], type: IdType) -> Ids:
+    """Return each id's entry in `table` (V,)."""
+    if ids.dtype == np.uint8 and type == np.uint8:
+        entries = table.astype(np.uint8).tobytes().ljust(256, b"\0")
+        return np.frombuffer(ids.tobytes().translate(entries), np.uint8)
+    return table.take(ids).astype(type, copy=False)
 
 
 class IdFile:
@@ -28,9 +43,14 @@ class IdFile:
         self._folder = folder
         self._type = id_type(1)
         try:
-            self._file = self._new_file()
+            self._file = self._new_file(self._type)
         except OSError as error:
             raise self._unwritable(error) from error
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of each id so far."""
+        return self._type.itemsize
 
     def append(self, ids: NDArray[np.integer[Any]], size: int) -> None:
         """Write further ids (T,), all below `size`. Raises TextError if the disk is full."""
@@ -45,7 +65,7 @@ class IdFile:
         try:
             for place, ids in self._blocks():
                 self._file.seek(place)
-                self._file.write(table.take(ids).astype(self._type, copy=False).data)
+                self._file.write(translated(ids, table, self._type).data)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -57,7 +77,7 @@ class IdFile:
         try:
             self._make_room(size)
             self._file.flush()
-            ids: Ids = np.memmap(self._file, self._type, mode="r")
+            ids: Ids = mapped(self._file, self._type)
         except OSError as error:
             raise self._unwritable(error) from error
         return ids
@@ -74,7 +94,7 @@ class IdFile:
         with suppress(OSError):  # a full disk, which was reported before
             self._file.close()
 
-    def _new_file(self) -> IO[bytes]:
+    def _new_file(self, type: IdType) -> IO[bytes]:
         return tempfile.TemporaryFile(dir=self._folder)
 
     def _make_room(self, size: int) -> None:
@@ -82,7 +102,7 @@ class IdFile:
         wider = id_type(size)
         if wider.itemsize <= self._type.itemsize:
             return
-        file = self._new_file()
+        file = self._new_file(wider)
         try:
             for _, ids in self._blocks():
                 file.write(ids.astype(wider).data)
@@ -105,8 +125,52 @@ class IdFile:
             yield place, np.frombuffer(data, self._type)
             place += len(data)
 
-    def _unwritable(self, error: OSError) -> TextError:
+    def _unwritable(self, error: OSError) -> Exception:
         return TextError(
             f"the encoded text cannot be written to {self._folder}: {error.strerror or error}; "
             "make room there or choose another folder"
         )
+
+
+class KeptIdFile(IdFile):
+    """Provisional ids in a file with a name, so that another process can go on with them.
+
+    Raises OSError where IdFile raises TextError.
+    """
+
+    def __init__(self, folder: Path, itemsize: int = 1, count: int = 0) -> None:
+        """Begin anew, or go on after the first `count` ids of `itemsize` bytes.
+
+        Raises OSError, or ValueError if there are not so many.
+        """
+        self._folder = folder
+        self._type = _TYPES[(1, 2, 4).index(itemsize)]
+        self._file = self._new_file(self._type) if count == 0 else self._place(itemsize).open("r+b")
+        if self._file.seek(0, os.SEEK_END) < count * itemsize:
+            self._file.close()
+            raise ValueError("fewer ids than were written")
+        self._file.truncate(count * itemsize)
+
+    def blocks(self) -> Iterator[Ids]:
+        """Yield all ids so far, then stand at their end."""
+        for _, ids in self._blocks():
+            yield ids
+
+    def flush(self) -> None:
+        """Hand what was written to the system, where it outlives this process."""
+        self._file.flush()
+
+    def discard_others(self) -> None:
+        """Remove what a narrower type left."""
+        for type in _TYPES:
+            if type != self._type:
+                self._place(type.itemsize).unlink(missing_ok=True)
+
+    def _place(self, itemsize: int) -> Path:
+        return self._folder / f"provisional.{itemsize}"
+
+    def _new_file(self, type: IdType) -> IO[bytes]:
+        return self._place(type.itemsize).open("w+b")
+
+    def _unwritable(self, error: OSError) -> Exception:
+        return error

@@ -3,17 +3,50 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO, Literal
+from typing import IO, Literal, NamedTuple
 
 from ricorda.errors import TextError
-from ricorda.text.decoding import StrictDecoder, canonical_encoding
-from ricorda.text.sources import Source, unreadable
+from ricorda.text.compression import (
+    MAGIC_BYTES,
+    Decompression,
+    check_name,
+    decompressed,
+    kind_of,
+)
+from ricorda.text.decoding import HEAD_BYTES, StrictDecoder, canonical_encoding
+from ricorda.text.sources import Source, Sources, unreadable
 
 PIECE_BYTES = 1 << 20
 """How many bytes are read at a time."""
 
 Newlines = Literal["normalise", "keep"]
 Progress = Callable[[int], None]
+
+PLAIN = Decompression()
+"""Compressed files are decompressed, within the limits that hold unasked."""
+
+
+class Place(NamedTuple):
+    """How far a text was read, to go on from there."""
+
+    source: int = 0
+    """Sources that were read to their end."""
+
+    offset: int = 0
+    """Characters (or bytes, where nothing is decoded) of the next source that were read."""
+
+    last: str = ""
+    """The last character before; empty at the beginning."""
+
+
+BEGINNING = Place()
+
+
+class Piece(NamedTuple):
+    """Some of a text, and how far it is read with it."""
+
+    text: str
+    place: Place
 
 
 def read_text(
@@ -22,21 +55,20 @@ def read_text(
     newlines: Newlines = "normalise",
     *,
     progress: Progress | None = None,
+    decompression: Decompression = PLAIN,
 ) -> Iterator[str]:
     """Read sources as one text, in pieces of about a million characters, none of them empty.
 
     Decoding is strict and drops byte order marks. "normalise" turns the line ends CR LF and CR
     into LF. Between two files a line end is added where the first does not end with one.
-    `progress` is called with the number of bytes read so far.
+    `progress` is called with the number of bytes read so far, compressed ones where they are.
 
-    Raises TextError where a source cannot be read or decoded, and if all are empty.
+    Raises TextError where a source cannot be read, decompressed or decoded, and if all are empty.
     """
-    canonical = canonical_encoding(encoding)
-    count = _Counter(progress)
-    texts = (_decoded(source, canonical, count) for source in sources)
-    if newlines == "normalise":
-        texts = (_with_line_feeds(text) for text in texts)
-    return _joined(texts, sources)
+    pieces = text_pieces(
+        sources, encoding, newlines, progress=progress, decompression=decompression
+    )
+    return (piece.text for piece in pieces)
 
 
 def read_bytes(
@@ -44,20 +76,59 @@ def read_bytes(
     newlines: Newlines = "keep",
     *,
     progress: Progress | None = None,
+    decompression: Decompression = PLAIN,
 ) -> Iterator[bytes]:
     """Read sources as they are, in pieces of about 1 MB, none of them empty.
 
     Nothing is decoded or dropped, only a line end (LF) added between two files as `read_text`
     does. "normalise" turns the bytes CR LF and CR into LF.
 
-    Raises TextError where a source cannot be read, and if all are empty.
+    Raises TextError where a source cannot be read or decompressed, and if all are empty.
     """
-    # In Latin-1 each byte is the character of the same number, so the rules of text serve.
+    pieces = latin_pieces(sources, newlines, progress=progress, decompression=decompression)
+    return (piece.text.encode("latin-1") for piece in pieces)
+
+
+def text_pieces(
+    sources: Sequence[Source],
+    encoding: str,
+    newlines: Newlines,
+    *,
+    progress: Progress | None,
+    decompression: Decompression,
+    start: Place = BEGINNING,
+) -> Iterator[Piece]:
+    """Read as `read_text` does, from a place on."""
+    canonical = canonical_encoding(encoding)
     count = _Counter(progress)
-    texts = (_as_latin(source, count) for source in sources)
-    if newlines == "normalise":
-        texts = (_with_line_feeds(text) for text in texts)
-    return (text.encode("latin-1") for text in _joined(texts, sources))
+
+    def decoded(source: Source) -> Iterator[str]:
+        decoder = StrictDecoder(source.name, canonical)
+        for data in _raw(source, count, decompression):
+            yield decoder.decode(data)
+        yield decoder.decode(b"", final=True)
+
+    return _joined(map(decoded, _from(sources, start)), sources, newlines, start)
+
+
+def latin_pieces(
+    sources: Sequence[Source],
+    newlines: Newlines,
+    *,
+    progress: Progress | None,
+    decompression: Decompression,
+    start: Place = BEGINNING,
+) -> Iterator[Piece]:
+    """Read as `read_bytes` does, from a place on, each byte as the character of its number.
+
+    That is Latin-1, so that the rules of text serve for bytes too.
+    """
+    count = _Counter(progress)
+
+    def as_latin(source: Source) -> Iterator[str]:
+        return (data.decode("latin-1") for data in _raw(source, count, decompression))
+
+    return _joined(map(as_latin, _from(sources, start)), sources, newlines, start)
 
 
 class _Counter:
@@ -73,11 +144,41 @@ class _Counter:
             self._progress(self._total)
 
 
-def _raw(source: Source, count: _Counter) -> Iterator[bytes]:
+def _from(sources: Sequence[Source], start: Place) -> Iterator[Source]:
+    if isinstance(sources, Sources):
+        return sources.starting_at(start.source)
+    return iter(sources[start.source :])
+
+
+def _raw(source: Source, count: _Counter, decompression: Decompression) -> Iterator[bytes]:
+    """Yield what a file holds, decompressed if it is compressed."""
     try:
         with _opened(source) as file:
-            while data := file.read(PIECE_BYTES):
+            pieces: list[bytes] = []  # of the beginning, last first
+
+            def read(size: int) -> bytes:
+                if pieces:
+                    return pieces.pop()
+                data = file.read(size)
+                if data:
+                    count.add(len(data))
+                return data
+
+            head = b""
+            while decompression.enabled and len(head) < MAGIC_BYTES:
+                data = file.read(PIECE_BYTES)
+                if not data:
+                    break
                 count.add(len(data))
+                pieces.insert(0, data)
+                head += data
+            kind = kind_of(head) if head else None
+            if kind is not None:
+                yield from decompressed(source.name, kind, read, decompression.limit)
+                return
+            if head:
+                check_name(source.name, head[:HEAD_BYTES])
+            while data := read(PIECE_BYTES):
                 yield data
     except OSError as error:
         raise unreadable(source.name, error) from error
@@ -92,22 +193,13 @@ def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
     return nullcontext(buffer)  # it stays open
 
 
-def _decoded(source: Source, encoding: str, count: _Counter) -> Iterator[str]:
-    decoder = StrictDecoder(source.name, encoding)
-    for data in _raw(source, count):
-        yield decoder.decode(data)
-    yield decoder.decode(b"", final=True)
-
-
-def _as_latin(source: Source, count: _Counter) -> Iterator[str]:
-    for data in _raw(source, count):
-        yield data.decode("latin-1")
-
-
 def _with_line_feeds(pieces: Iterable[str]) -> Iterator[str]:
     """Turn CR LF and CR into LF; a CR that ends a piece waits for what follows."""
     waiting = ""
     for piece in pieces:
+        if "\r" not in piece and not waiting:
+            yield piece
+            continue
         text = waiting + piece
         waiting = "\r" if text.endswith("\r") else ""
         yield text.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
@@ -115,16 +207,22 @@ def _with_line_feeds(pieces: Iterable[str]) -> Iterator[str]:
         yield "\n"
 
 
-def _joined(texts: Iterable[Iterator[str]], sources: Sequence[Source]) -> Iterator[str]:
+def _joined(
+    texts: Iterable[Iterator[str]], sources: Sequence[Source], newlines: Newlines, start: Place
+) -> Iterator[Piece]:
     """Chain texts without their empty pieces; each but the last ends with a line end."""
-    last = ""
-    for text in texts:
-        at_start = True
-        for piece in filter(None, text):
-            missing_end = at_start and last not in {"", "\n"}
-            yield "\n" + piece if missing_end else piece
-            at_start = False
-            last = piece[-1]
+    last, skipped = start.last, start.offset
+    for number, text in enumerate(texts, start.source):
+        offset = 0
+        for piece in _with_line_feeds(text) if newlines == "normalise" else text:
+            offset += len(piece)
+            new = piece[max(0, len(piece) - (offset - skipped)) :] if skipped else piece
+            if not new:
+                continue
+            missing_end = offset == len(new) and last not in {"", "\n"}
+            last = new[-1]
+            yield Piece("\n" + new if missing_end else new, Place(number, offset, last))
+        skipped = 0
     if not last:
         names = sources[0].name if len(sources) == 1 else f"all {len(sources)} texts"
         raise TextError(f"{names}: empty; a text of at least 2 characters is needed")

@@ -5,17 +5,18 @@ import glob
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 from ricorda.errors import TextError
+from ricorda.text.compression import head_of, kind_of
 from ricorda.text.decoding import HEAD_BYTES, canonical_encoding
 
 STANDARD_INPUT = "-"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One text to read: a file, or standard input where the path is None."""
 
@@ -31,6 +32,100 @@ class Source:
             return None
         status = _status(self.path)
         return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+class Sources(Sequence[Source]):
+    """Sources in order. A million files of a folder take a little more than their names do.
+
+    Going through them is quick; those of a folder are otherwise found by going through some
+    thousand names.
+    """
+
+    def __init__(self) -> None:
+        self._groups: list[Source | _Group] = []
+        self._count = 0
+
+    def append(self, source: Source) -> None:
+        """Add one."""
+        self._groups.append(source)
+        self._count += 1
+
+    def extend(self, group: "_Group") -> None:
+        """Add some of a folder's files."""
+        self._groups.append(group)
+        self._count += len(group)
+
+    def starting_at(self, number: int) -> Iterator[Source]:
+        """Yield the sources from the one of this number on."""
+        for group in self._groups:
+            size = 1 if isinstance(group, Source) else len(group)
+            if number >= size:
+                number -= size
+                continue
+            yield from [group] if isinstance(group, Source) else list(group)[number:]
+            number = 0
+
+    def __iter__(self) -> Iterator[Source]:
+        return self.starting_at(0)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Source]: ...
+
+    def __getitem__(self, index: int | slice) -> Source | list[Source]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        if not -self._count <= index < self._count:
+            raise IndexError(f"source {index} of {self._count}")
+        return next(self.starting_at(index % self._count))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Sources({list(self[:3])}{', ...' if self._count > 3 else ''})"
+
+
+class _Group:
+    """Some files of one folder, as their names in one piece."""
+
+    __slots__ = ("_count", "_names", "folder")
+
+    LARGEST = 4096
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder = folder
+        self._names = os.fsencode("\0".join(names))
+        self._count = len(names)
+
+    def names(self) -> list[str]:
+        return os.fsdecode(self._names).split("\0") if self._count else []
+
+    @property
+    def first(self) -> str:
+        return self.names()[0]
+
+    @property
+    def last(self) -> str:
+        return self.names()[-1]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Source]:
+        for name in self.names():
+            path = self.folder / name
+            yield Source(displayed(path), path)
+
+
+_EMPTY = _Group(Path(), [])
 
 
 class LeftOut(NamedTuple):
@@ -49,31 +144,36 @@ def find_sources(
     arguments: Sequence[str | Path],
     *,
     encoding: str | None = None,
+    decompress: bool = True,
     on_left_out: Callable[[LeftOut], None] | None = None,
-) -> list[Source]:
+) -> Sources:
     """Find the files that arguments name, each file once, in the order of the arguments.
 
     An argument is a file, a folder (all files in it and in its folders, sorted), a glob pattern
     (`**` goes into folders), a named pipe, or "-" for standard input. Inside folders, hidden files
     and folders are left out, and files with a zero byte in their first 8 KB, which look binary,
-    unless an encoding other than UTF-8 is given; `on_left_out` is told of each.
+    unless an encoding other than UTF-8 is given; `on_left_out` is told of each. Where `decompress`
+    says that compressed files are read as what they hold, that is what is looked at.
 
     Raises TextError where an argument names nothing that can be read.
     """
     if not arguments:
         raise TextError("no text given: name a file, a folder, a pattern, or - for standard input")
     keep_binary = encoding is not None and canonical_encoding(encoding) != "utf-8"
-    search = _Search(keep_binary, on_left_out or (lambda _: None))
+    search = _Search(keep_binary, decompress, on_left_out or (lambda _: None))
     for argument in arguments:
         search.add_argument(str(argument))
-    return list(search.found.values())
+    return search.found
 
 
 def displayed(path: Path | str) -> str:
     """Return a file's name as one printable line."""
+    name = str(path)
+    if name.isprintable():
+        return name
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in str(path)
+        for character in name
     )
 
 
@@ -91,16 +191,21 @@ def unreadable(path: Path | str, error: Exception) -> TextError:
 
 
 class _Search:
-    """Collects sources by their real path, so that none is read twice."""
+    """Collects sources, none of them twice."""
 
-    def __init__(self, keep_binary: bool, on_left_out: Callable[[LeftOut], None]) -> None:
-        self.found: dict[str, Source] = {}
+    def __init__(
+        self, keep_binary: bool, decompress: bool, on_left_out: Callable[[LeftOut], None]
+    ) -> None:
+        self.found = Sources()
+        self._once = _Once()
         self._keep_binary = keep_binary
+        self._decompress = decompress
         self._on_left_out = on_left_out
 
     def add_argument(self, argument: str) -> None:
         if argument == STANDARD_INPUT:
-            self.found.setdefault(STANDARD_INPUT, Source("standard input", None))
+            if self._once.is_new(STANDARD_INPUT):
+                self.found.append(Source("standard input", None))
             return
         if not argument:
             raise TextError("an empty name given as text: name a file, a folder or a pattern")
@@ -118,7 +223,7 @@ class _Search:
         if all(without_text):
             raise TextError(f"{displayed(pattern)}: no text matches this pattern")
 
-    def _add_named(self, path: Path) -> list[LeftOut] | None:
+    def _add_named(self, path: Path) -> "_LeftOutTally | None":
         """Add what an argument names outright: binary or hidden, it was asked for.
 
         Returns what was left out of a folder in which there was no text, otherwise None.
@@ -132,47 +237,70 @@ class _Search:
         raise TextError(f"{displayed(path)}: a device or socket, not a text; name a file")
 
     def _add_file(self, path: Path, real_path: str) -> None:
-        self.found.setdefault(real_path, Source(displayed(path), path))
+        if self._once.is_new(real_path):
+            self.found.append(Source(displayed(path), path))
 
-    def _add_folder(self, folder: Path) -> list[LeftOut] | None:
-        left_out: list[LeftOut] = []
+    def _add_folder(self, folder: Path) -> "_LeftOutTally | None":
+        """Add the texts below a folder, sorted, depth first.
+
+        Links to folders are followed. What is still to be seen is kept in a list, not on the call
+        stack, together with the real paths of the folders above it, where a loop shows.
+        """
+        left_out = _LeftOutTally(self._on_left_out)
         text_found = False
-        for path, real_path in self._walk(folder, left_out.append):
-            self._add_file(path, real_path)
-            text_found = True
-        for item in left_out:
-            self._on_left_out(item)
+        pending: list[_Folder | _Files] = [_Folder(folder, os.path.realpath(folder))]
+        while pending:
+            item = pending.pop()
+            if isinstance(item, _Folder):
+                pending += reversed(self._look_into(item, left_out.add))
+            elif item.is_links:
+                for path in (item.folder / name for name in item.names):
+                    if self._is_text(str(path), left_out.add):
+                        self._add_file(path, os.path.realpath(path))
+                        text_found = True
+            else:
+                text_found |= self._add_files(item, left_out.add)
         return None if text_found else left_out
 
-    def _walk(
-        self, folder: Path, leave_out: Callable[[LeftOut], None]
-    ) -> Iterator[tuple[Path, str]]:
-        """Yield (path, real path) of each text below a folder, sorted, depth first.
+    def _add_files(self, files: "_Files", leave_out: Callable[[LeftOut], None]) -> bool:
+        """Add a folder's files that hold text; tell if there are any."""
+        prefix = os.path.join(files.folder, "")  # noqa: PTH118 (a million times quicker)
+        names = [name for name in files.names if self._is_text(prefix + name, leave_out)]
+        for first in range(0, len(names), _Group.LARGEST):
+            group = _Group(files.folder, names[first : first + _Group.LARGEST])
+            group = self._once.only_new(files.real_folder, group)
+            if len(group):
+                self.found.extend(group)
+        return bool(names)
 
-        Links to folders are followed. The folders still to be seen are kept in a list, not on the
-        call stack, together with the real paths of the folders above them, where a loop shows.
-        """
-        pending: list[tuple[Path, str, tuple[str, ...]]] = [(folder, os.path.realpath(folder), ())]
-        while pending:
-            path, real_path, above = pending.pop()
+    def _look_into(
+        self, folder: "_Folder", leave_out: Callable[[LeftOut], None]
+    ) -> "list[_Folder | _Files]":
+        """Return what a folder holds, in order, neighbouring files together."""
+        if folder.real_path in folder.above:
+            raise unreadable(folder.path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
+        names, others = _entries(folder.path, leave_out)
+        above = (*folder.above, folder.real_path)
+        found: list[_Folder | _Files] = []
+        files = _Files(folder.path, folder.real_path)
+        for name in names:
+            if name not in others:
+                files.names.append(name)
+                continue
+            path = folder.path / name
+            item: _Folder | _Files | None = None
             mode = self._mode(path, leave_out)
-            if mode is None:
-                continue
-            if not stat.S_ISDIR(mode):
-                if self._is_text(path, mode, leave_out):
-                    yield path, real_path
-                continue
-            if real_path in above:
-                raise unreadable(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
-            below = []
-            for entry in _entries(path):
-                if entry.name.startswith("."):
-                    leave_out(LeftOut(path / entry.name, "hidden"))
-                    continue
-                is_link = entry.is_symlink()
-                real = os.path.realpath(entry.path) if is_link else f"{real_path}/{entry.name}"
-                below.append((path / entry.name, real, (*above, real_path)))
-            pending.extend(reversed(below))
+            if mode is not None and stat.S_ISDIR(mode):
+                real = os.path.realpath(path) if others[name] else f"{folder.real_path}/{name}"
+                item = _Folder(path, real, above)
+            elif mode is not None and stat.S_ISREG(mode):
+                item = _Files(folder.path, folder.real_path, [name], is_links=True)
+            elif mode is not None:
+                leave_out(LeftOut(path, "not a regular file"))
+            if item is not None:
+                found += [files, item] if files.names else [item]
+                files = _Files(folder.path, folder.real_path)
+        return [*found, files] if files.names else found
 
     def _mode(self, path: Path, leave_out: Callable[[LeftOut], None]) -> int | None:
         try:
@@ -183,14 +311,87 @@ class _Search:
         except OSError as error:
             raise unreadable(path, error) from error
 
-    def _is_text(self, path: Path, mode: int, leave_out: Callable[[LeftOut], None]) -> bool:
-        if not stat.S_ISREG(mode):
-            leave_out(LeftOut(path, "not a regular file"))
-            return False
-        if not self._keep_binary and _looks_binary(path):
-            leave_out(LeftOut(path, "binary"))
+    def _is_text(self, path: str, leave_out: Callable[[LeftOut], None]) -> bool:
+        if not self._keep_binary and _holds_zeros(path, self._decompress):
+            leave_out(LeftOut(Path(path), "binary"))
             return False
         return True
+
+
+@dataclass
+class _Folder:
+    """A folder still to be looked into."""
+
+    path: Path
+    real_path: str
+    above: tuple[str, ...] = ()
+
+
+@dataclass
+class _Files:
+    """Files of one folder still to be added, or one link to a file."""
+
+    folder: Path
+    real_folder: str
+    names: list[str] = field(default_factory=list)
+    is_links: bool = False
+
+
+class _Once:
+    """Remembers the real paths that came before, those of whole folders by little more than names.
+
+    Only where a folder is met for a second time are its names looked through.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[str, list[_Group]] = {}
+        self._names: dict[str, set[str]] = {}
+
+    def is_new(self, real_path: str) -> bool:
+        folder, name = os.path.split(real_path)
+        known = self._known(folder)
+        if name in known:
+            return False
+        known.add(name)
+        return True
+
+    def only_new(self, real_folder: str, group: _Group) -> _Group:
+        """Return the group without the files that came before."""
+        if real_folder in self._names:
+            known = self._known(real_folder)
+            names = [name for name in group.names() if name not in known]
+            known.update(names)
+            return _Group(group.folder, names) if names else _EMPTY
+        groups = self._groups.setdefault(real_folder, [])
+        if groups and groups[-1].last >= group.first:  # the folder is gone through once more
+            self._known(real_folder)
+            return self.only_new(real_folder, group)
+        groups.append(group)
+        return group
+
+    def _known(self, folder: str) -> set[str]:
+        groups = self._groups.pop(folder, [])
+        known = self._names.setdefault(folder, set())
+        for group in groups:
+            known.update(group.names())
+        return known
+
+
+class _LeftOutTally:
+    """Passes on what is left out, and counts it."""
+
+    def __init__(self, tell: Callable[[LeftOut], None]) -> None:
+        self.first: LeftOut | None = None
+        self.first_binary: LeftOut | None = None
+        self.binary = 0
+        self._tell = tell
+
+    def add(self, item: LeftOut) -> None:
+        self.first = self.first or item
+        if item.reason == "binary":
+            self.first_binary = self.first_binary or item
+            self.binary += 1
+        self._tell(item)
 
 
 def _status(path: Path) -> os.stat_result:
@@ -200,35 +401,53 @@ def _status(path: Path) -> os.stat_result:
         raise unreadable(path, error) from error
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(
+    folder: Path, leave_out: Callable[[LeftOut], None]
+) -> tuple[list[str], dict[str, bool]]:
+    """Return the names in a folder, sorted, and those that are not files: true for links."""
+    names: list[str] = []
+    others: dict[str, bool] = {}
     try:
         with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            for entry in entries:
+                if entry.name.startswith("."):
+                    leave_out(LeftOut(folder / entry.name, "hidden"))
+                    continue
+                names.append(entry.name)
+                if not entry.is_file(follow_symlinks=False):
+                    others[entry.name] = entry.is_symlink()
     except OSError as error:
         raise unreadable(folder, error) from error
+    names.sort()
+    return names, others
 
 
-def _looks_binary(path: Path) -> bool:
+def _holds_zeros(path: str, decompress: bool) -> bool:
+    """Tell whether a file, or what a compressed one holds, has a zero byte in its first 8 KB."""
     try:
-        with path.open("rb") as file:
-            return b"\0" in file.read(HEAD_BYTES)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            head = os.read(descriptor, HEAD_BYTES)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise unreadable(path, error) from error
+    kind = kind_of(head) if decompress else None
+    return b"\0" in (head if kind is None else head_of(kind, head))
 
 
-def _folder_without_text(folder: Path, left_out: list[LeftOut]) -> TextError:
+def _folder_without_text(folder: Path, left_out: _LeftOutTally) -> TextError:
     name = displayed(folder)
-    binary = [item for item in left_out if item.reason == "binary"]
-    if binary:
+    if left_out.first_binary is not None:
         return TextError(
-            f"{name}: a folder without text: {len(binary)} "
-            f"{'file looks' if len(binary) == 1 else 'files look'} binary, such as "
-            f"{binary[0].name}; if that is UTF-16 text, give --encoding utf-16, "
+            f"{name}: a folder without text: {left_out.binary} "
+            f"{'file looks' if left_out.binary == 1 else 'files look'} binary, such as "
+            f"{left_out.first_binary.name}; if that is UTF-16 text, give --encoding utf-16, "
             "or name the files themselves"
         )
-    if left_out:
+    if left_out.first is not None:
         return TextError(
-            f"{name}: a folder without text: only {left_out[0].name} "
-            f"({left_out[0].reason}) and the like; name a file to read it all the same"
+            f"{name}: a folder without text: only {left_out.first.name} "
+            f"({left_out.first.reason}) and the like; name a file to read it all the same"
         )
     return TextError(f"{name}: a folder without text: put text files there or name another")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.errors import ConfigurationError, TextError
+from ricorda.text.resident import RowReader
 from ricorda.text.vocabulary import Ids
 
 
@@ -67,6 +68,7 @@ class WindowStream:
         self.windows_per_epoch = max(1, (len(ids) - 1) // (batch_size * self.window))
         """How many windows make an epoch."""
         self._ids = np.asarray(ids)
+        self._reader = RowReader(ids)
         self._seed = seed
         self._reset_probability = reset_probability
 
@@ -75,7 +77,7 @@ class WindowStream:
         _check("step", step, 0, 2**63)
         epoch, number = divmod(step, self.windows_per_epoch)
         first = self._row_starts(epoch) + number * self.window  # (B,)
-        symbols = self._ids[first[:, None] + np.arange(self.window + 1)].astype(np.int64)
+        symbols = self._reader.rows(first, self.window + 1)
         restart = self._restart(epoch, number)
         return Window(symbols[:, :-1].copy(), symbols[:, 1:].copy(), restart)
 

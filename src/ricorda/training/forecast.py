@@ -8,7 +8,7 @@ from typing import Any
 
 from ricorda.errors import TextError
 from ricorda.models import ModelFile
-from ricorda.text import WindowStream
+from ricorda.text import WindowStream, cache_for
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.device import check_memory, computing_with, memory_need, this_machine
 from ricorda.training.evaluation import QuickEvaluation
@@ -19,6 +19,7 @@ from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
 from ricorda.training.planner import Machine, choose, depends_on_speed, operations_of
 from ricorda.training.progress import Reporter, reporter_for
+from ricorda.training.reading_progress import showing
 from ricorda.training.speed import measure_speed
 from ricorda.validation import validated
 
@@ -75,11 +76,15 @@ def forecast(
     if not texts:
         raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
     machine = this_machine(given)
-    say = (reporter or reporter_for(quiet=quiet)).say
+    report = reporter or reporter_for(quiet=quiet)
+    say, cache = report.say, cache_for(given.cache)
     sources = locate([str(text) for text in texts], given, say)
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
         sources = keep_passing(sources, Path(folder))
-        material = read_material(sources, Path(folder), given, say)
+        with showing(report) as progress:
+            material = read_material(
+                sources, Path(folder), given, say, cache=cache, progress=progress
+            )
         return _expect(material, settle(given, material, machine))
 
 

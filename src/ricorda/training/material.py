@@ -6,7 +6,21 @@ from pathlib import Path
 
 from ricorda.durable import PARTIAL, flush_folder, write_new
 from ricorda.errors import RunError, TextError
-from ricorda.text import EncodedText, Ids, encode_sources, find_sources, read_bytes, split
+from ricorda.text import (
+    Cache,
+    Decompression,
+    EncodedText,
+    Ids,
+    OnUnknown,
+    Vocabulary,
+    VocabularyKind,
+    encode_with_cache,
+    find_sources,
+    make_request,
+    parse_size,
+    read_bytes,
+    split,
+)
 from ricorda.text.sources import LeftOut, Source
 from ricorda.training.options import TrainingOptions
 from ricorda.training.record import TextRecord
@@ -31,18 +45,18 @@ class Material:
 
 def locate(
     texts: Sequence[str], options: TrainingOptions, say: Callable[[str], None]
-) -> list[Source]:
+) -> Sequence[Source]:
     """Find the files that the arguments name, and tell what a folder holds besides."""
-    left_out: list[LeftOut] = []
-    sources = find_sources(texts, encoding=options.encoding, on_left_out=left_out.append)
-    if left_out:
+    left_out = _LeftOut()
+    sources = _found(texts, options, left_out.add)
+    if left_out.first is not None:
         say(
-            f"left out {len(left_out)} of the folder's files: "
-            f"{left_out[0].name} {left_out[0].reason}"
-            + (" and others" if len(left_out) > 1 else "")
+            f"left out {left_out.count:,} of the folder's files: "
+            f"{left_out.first.name} {left_out.first.reason}"
+            + (" and others" if left_out.count > 1 else "")
         )
     if options.validation is not None:
-        for source in find_sources([options.validation], encoding=options.encoding):
+        for source in _found([options.validation], options):
             if source.size is None:
                 raise TextError(
                     f"--validation {source.name}: expected a file, which a resumed run can read "
@@ -51,8 +65,35 @@ def locate(
     return sources
 
 
-def keep_passing(sources: list[Source], folder: Path) -> list[Source]:
+class _LeftOut:
+    """The first of what was left out, and how much was."""
+
+    def __init__(self) -> None:
+        self.first: LeftOut | None = None
+        self.count = 0
+
+    def add(self, item: LeftOut) -> None:
+        self.first = self.first or item
+        self.count += 1
+
+
+def _found(
+    texts: Sequence[str | Path],
+    options: TrainingOptions | TextRecord,
+    on_left_out: Callable[[LeftOut], None] | None = None,
+) -> Sequence[Source]:
+    return find_sources(
+        texts,
+        encoding=options.encoding,
+        decompress=options.decompress == "auto",
+        on_left_out=on_left_out,
+    )
+
+
+def keep_passing(sources: Sequence[Source], folder: Path) -> Sequence[Source]:
     """Copy what can be read only once into the run's folder, so that a resumed run has it."""
+    if all(source.size is not None for source in sources):
+        return sources
     return [
         source if source.size is not None else _copied(source, folder / f"input-{number}.txt")
         for number, source in enumerate(sources, 1)
@@ -62,7 +103,7 @@ def keep_passing(sources: list[Source], folder: Path) -> list[Source]:
 def _copied(source: Source, place: Path) -> Source:
     """The same bytes in a file."""
     partial = place.with_name(f".{place.name}{PARTIAL}")
-    write_new(partial, read_bytes([source]))
+    write_new(partial, read_bytes([source], decompression=Decompression(enabled=False)))
     partial.rename(place)
     flush_folder(place.parent)
     (copy,) = find_sources([place])
@@ -74,18 +115,33 @@ def read_material(
     folder: Path,
     options: TrainingOptions | TextRecord,
     say: Callable[[str], None],
+    *,
+    cache: Cache | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Material:
-    """Encode the sources into a file of the folder and split them.
+    """Encode the sources, into the cache or a file of the folder, and split them.
 
     Raises TextError where the text cannot be read, decoded or used.
     """
-    text = encode_sources(
-        sources,
-        vocabulary=options.vocabulary,
-        folder=folder,
-        encoding=options.encoding,
-        newlines=options.newlines,
-    )
+
+    def encoded(
+        sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
+    ) -> EncodedText:
+        limit = options.max_decompressed
+        decompression = Decompression(
+            enabled=options.decompress == "auto",
+            limit=None if limit is None else parse_size("--max-decompressed", limit),
+        )
+        return encode_with_cache(
+            sources,
+            make_request(vocabulary, options.encoding, options.newlines, on_unknown, decompression),
+            folder=folder,
+            cache=cache,
+            say=say,
+            progress=progress,
+        )
+
+    text = encoded(sources, options.vocabulary, "error")
     if options.validation is None:
         parts = split(text.ids, options.validation_fraction)
         if parts.reason:
@@ -93,14 +149,7 @@ def read_material(
         return Material(text, None, parts.training, parts.validation)
     if len(text.ids) < 2:
         raise TextError(f"expected a text of at least 2 symbols, it has {len(text.ids)}")
-    validation = encode_sources(
-        find_sources([options.validation], encoding=options.encoding),
-        vocabulary=text.vocabulary,
-        folder=folder,
-        encoding=options.encoding,
-        newlines=options.newlines,
-        on_unknown="skip",
-    )
+    validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
     if validation.skipped:
         say(
             f"{sum(validation.skipped.values())} characters of {options.validation} that the "
@@ -111,11 +160,18 @@ def read_material(
     return Material(text, validation, text.ids, validation.ids)
 
 
-def read_material_again(record: TextRecord, folder: Path) -> Material:
+def read_material_again(
+    record: TextRecord,
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    cache: Cache | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Material:
     """Read a run's text once more. Raises RunError if it is gone or no longer the same."""
     try:
-        sources = find_sources(record.texts, encoding=record.encoding)
-        material = read_material(sources, folder, record, lambda _: None)
+        sources = _found(record.texts, record)
+        material = read_material(sources, folder, record, say, cache=cache, progress=progress)
     except TextError as error:
         raise RunError(f"the run's text cannot be read again: {error}") from error
     _compare(", ".join(record.texts), "text", material.text, record.digest, record.bytes)

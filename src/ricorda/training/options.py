@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
 from ricorda.models.configuration import CellName, Initialisation
+from ricorda.text.sizes import parse_size
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInteger = Annotated[int, Field(ge=1, le=10**12)]
@@ -89,6 +90,18 @@ class TrainingOptions:
     newlines: Literal["auto", "normalise", "keep"] = "auto"
     """Line ends: normalise makes each a \\n, keep leaves them; auto keeps them in bytes alone."""
 
+    decompress: Literal["auto", "off"] = "auto"
+    """Compressed texts: auto reads what gzip, zstd and xz files hold, off takes them as they
+    are."""
+
+    max_decompressed: str | None = None
+    """The most that a compressed file may come to, such as 20GB; unless given, 64 MiB or 200
+    times its size."""
+
+    cache: str | None = None
+    """A folder where large texts stay encoded for the next time, or off; by default
+    ~/.cache/ricorda."""
+
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Share of the text, at its end, that is kept back to judge by; 0.1 unless it is tiny."""
 
@@ -121,6 +134,14 @@ class TrainingOptions:
     """Processor threads to compute with."""
 
     def __post_init__(self) -> None:
+        if self.cache == "":
+            raise ConfigurationError("--cache: expected a folder or off, got an empty name")
+        if self.max_decompressed is not None:
+            parse_size("--max-decompressed", self.max_decompressed)
+            if self.decompress == "off":
+                raise ConfigurationError(
+                    "--max-decompressed is for compressed texts: leave out --decompress off"
+                )
         budgets = [name for name in ("minutes", "epochs", "steps") if getattr(self, name)]
         if len(budgets) > 1:
             raise ConfigurationError(

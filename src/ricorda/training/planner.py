@@ -9,8 +9,8 @@ The rules follow measured runs (docs/log.md) on texts of several kinds. They are
 A step costs 6 floating-point operations for each symbol and parameter. Of a budget in time the
 operations are known, and the larger the network, the fewer symbols it reads: best is a network that
 reads a few symbols for each of its parameters, and more of them the more often it has read them
-before. A text that is read many times over asks for dropout, of outputs and of recurrent weights;
-a very small one for a small network besides.
+before. A text that is read many times over asks for dropout, of outputs and of recurrent weights,
+and for weight decay; a very small one for a small network besides.
 """
 
 import math
@@ -29,7 +29,7 @@ SYMBOLS_PER_PASS = 0.4  # so many more for each reading,
 MOST_SYMBOLS_PER_PARAMETER = 16.0  # up to this
 PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
 BY_HEART = 640  # symbols; a text too short to validate with is learned by heart, without dropout
-LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 6e-3}  # H 256, B 32
+LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 9e-3}  # H 256, B 32
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def choose(
     recurrent_dropout = options.recurrent_dropout
     if recurrent_dropout is None:
         recurrent_dropout = _recurrent_dropout(passes)
+    weight_decay = _weight_decay(passes) if options.weight_decay is None else options.weight_decay
     return TrainingConfiguration(
         model=model,
         budget=budget,
@@ -85,7 +86,7 @@ def choose(
         dropout=dropout,
         input_dropout=options.input_dropout or 0.0,
         recurrent_dropout=recurrent_dropout,
-        weight_decay=0.01 if options.weight_decay is None else options.weight_decay,
+        weight_decay=weight_decay,
         clip_norm=options.clip_norm or 1.0,
         averaging=options.averaging or 0.0,
         initialisation=options.initialisation,
@@ -170,7 +171,7 @@ def _symbols(
 
 def _learning_rate(model: ModelConfiguration, batch_size: int) -> float:
     """Lower for large networks, deep ones and small batches."""
-    rate = LEARNING_RATE[model.cell] * min(1.5, (256 / model.hidden_size) ** 0.5)
+    rate = LEARNING_RATE[model.cell] * min(1.2, (256 / model.hidden_size) ** 0.5)
     rate *= (min(batch_size, 64) / 32) ** 0.4 / model.num_layers**0.5
     return float(f"{rate:.1e}")
 
@@ -184,12 +185,17 @@ def _embedding_size(vocabulary_size: int) -> int:
 
 def _dropout(passes: float) -> float:
     """Little for a text read once, more with each further reading, ever more slowly."""
-    return round(min(0.5, max(0.0, 0.2 * math.log1p(passes) - 0.2)), 2)
+    return round(min(0.5, max(0.0, 0.15 * math.log1p(passes) - 0.12)), 2)
 
 
 def _recurrent_dropout(passes: float) -> float:
     """For what is read many times."""
     return round(min(0.3, max(0.0, 0.14 * math.log(max(passes, 1.0) / 4))), 2)
+
+
+def _weight_decay(passes: float) -> float:
+    """In proportion to how often a text is read, within limits."""
+    return round(min(0.1, max(0.01, passes / 100)), 3)
 
 
 def _warmup_steps(budget: Budget, training_size: int, step_size: int) -> int:

@@ -43,6 +43,12 @@ class TextRecord:
     newlines: Literal["auto", "normalise", "keep"]
     """What was done with line ends."""
 
+    decompress: Literal["auto", "off"] = "auto"
+    """Whether compressed files were decompressed."""
+
+    max_decompressed: str | None = None
+    """The most that each was allowed to come to, if that was given."""
+
     digest: str
     """SHA-256 of the text as it was encoded, to know it again."""
 

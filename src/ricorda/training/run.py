@@ -15,7 +15,8 @@ from ricorda.engine import Figures, Model, load
 from ricorda.errors import RunError, TextError, TrainingError
 from ricorda.models import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder, ended, find_run, new_run_folder
-from ricorda.text import WindowStream
+from ricorda.text import Source, WindowStream, cache_for
+from ricorda.text.sources import displayed
 from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.device import computing_with, this_machine
@@ -35,6 +36,7 @@ from ricorda.training.material import (
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
 from ricorda.training.progress import Reporter, clock, in_nats_and_bits, reporter_for
+from ricorda.training.reading_progress import showing
 from ricorda.training.record import RunRecord, TextRecord, new_record, read_record, write_record
 from ricorda.training.report import write_report
 from ricorda.training.resumption import (
@@ -46,6 +48,9 @@ from ricorda.training.resumption import (
 )
 from ricorda.training.safekeeping import Safekeeping
 from ricorda.validation import validated
+
+MOST_NAMES = 1000
+"""Files of a text that config.json names one by one."""
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
 
@@ -80,15 +85,20 @@ def train(
         raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
     machine = this_machine(given)
     report = reporter or reporter_for(quiet=quiet)
+    cache = cache_for(given.cache)
     sources = locate([str(text) for text in texts], given, report.say)
     folder = new_run_folder(given.out, str(texts[0]))
     with RunLock(folder.path):
         remove_leftovers(folder.path)
         with _removed_on_error(folder):
-            sources = keep_passing(sources, folder.path)
-            material = read_material(sources, folder.path, given, report.say)
+            kept = keep_passing(sources, folder.path)
+            with showing(report) as progress:
+                material = read_material(
+                    kept, folder.path, given, report.say, cache=cache, progress=progress
+                )
             configuration = settle(given, material, machine)
-            record = new_record(_text_record(material, given), configuration)
+            names = _names(texts, sources, kept)
+            record = new_record(_text_record(names, material, given), configuration)
             write_record(folder, record)
         report.say(f"{describe(material, configuration)}\nrun: {folder.path}")
         return _learn(folder, record, material, report)
@@ -102,6 +112,7 @@ def resume(
     minutes: float | None = None,
     epochs: float | None = None,
     steps: int | None = None,
+    cache: str | None = None,
     reporter: Reporter | None = None,
     quiet: bool = False,
 ) -> Run:
@@ -109,10 +120,12 @@ def resume(
 
     text, validation: where the text lies now, if it was moved. minutes, epochs, steps: another
     budget, which counts from the run's beginning; the learning rate goes on as if it had been
-    given then. Raises RunError if the run has ended (and no budget is given), has no checkpoint,
-    is being trained, or its text has changed; ConfigurationError for a budget that is spent.
+    given then. cache: as in training. Raises RunError if the run has ended (and no budget is
+    given), has no checkpoint, is being trained, or its text has changed; ConfigurationError for a
+    budget that is spent.
     """
     place = find_run(None if folder is None else Path(folder))
+    kept = cache_for(cache)
     report = reporter or reporter_for(quiet=quiet)
     with RunLock(place.path):
         refuse_link(place.checkpoints)
@@ -126,7 +139,10 @@ def resume(
                 "or go on with more of a budget, such as --minutes 10"
             )
         record = with_budget(with_text(record, text, validation), budget)
-        material = read_material_again(record.text, place.path)
+        with showing(report) as progress:
+            material = read_material_again(
+                record.text, place.path, report.say, cache=kept, progress=progress
+            )
         return _learn(place, record, material, report, resumed=True)
 
 
@@ -175,17 +191,47 @@ def _removed_on_error(folder: RunFolder) -> Any:
         raise
 
 
-def _text_record(material: Material, options: TrainingOptions) -> TextRecord:
+def _names(
+    texts: Sequence[str | Path], sources: Sequence[Source], kept: Sequence[Source]
+) -> list[str]:
+    """What the run is to read again: each file, or where there are many, what named them.
+
+    What was piped in is then the file that keeps it.
+    """
+    if len(kept) <= MOST_NAMES:
+        return [_absolute(source.path or source.name) for source in kept]
+    pairs = () if kept is sources else zip(sources, kept, strict=True)
+    copies = {str(old.path or "-"): new.path for old, new in pairs if old != new}
+    return [_absolute(copies.get(str(text)) or text) for text in texts]
+
+
+def _absolute(name: Path | str) -> str:
+    """A file's whole name; one that is not Unicode as it is displayed."""
+    path = str(Path(name).absolute())
+    return path if path.isascii() or _is_unicode(path) else displayed(path)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text_record(names: list[str], material: Material, options: TrainingOptions) -> TextRecord:
     """What config.json says of the text."""
     validation = options.validation
     judging = material.validation_text
     return TextRecord(
-        texts=[str(Path(name).absolute()) for name in material.text.sources],
+        texts=names,
         validation=None if validation is None else str(validation.absolute()),
         validation_fraction=options.validation_fraction,
         vocabulary=options.vocabulary,
         encoding=options.encoding,
         newlines=options.newlines,
+        decompress=options.decompress,
+        max_decompressed=options.max_decompressed,
         digest=material.text.digest,
         bytes=material.text.bytes,
         validation_digest=None if judging is None else judging.digest,

@@ -1,0 +1,105 @@
+"""`ricorda serve`: an HTTP API for models."""
+
+import logging
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ricorda.cli.models import model_path
+from ricorda.cli.options import options_from
+from ricorda.cli.output import print_json
+from ricorda.extras import require_serving
+from ricorda.serving.settings import ServerSettings
+from ricorda.validation import validated
+
+if TYPE_CHECKING:
+    from ricorda.serving.catalogue import Catalogue
+    from ricorda.serving.service import Service
+
+SETTINGS = [field.name for field in fields(ServerSettings)]
+
+SWITCH_SECONDS = 0.001
+"""How long the engine's thread may keep the event loop from Python, and the other way round."""
+
+
+@click.command()
+@click.argument("models", metavar="[MODEL | NAME=MODEL]...", nargs=-1)
+@options_from(ServerSettings, SETTINGS)
+@click.option("--check", is_flag=True, help="Read everything, say what would be served, and end.")
+def command(models: tuple[str, ...], check: bool, **options: Any) -> None:
+    """Serve each MODEL, a model file or a run's folder; by default the newest run.
+
+    OpenAI's clients, and whatever speaks their API of completions, can use it.
+
+    \b
+    ricorda serve runs/poems
+    curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' \\
+      -d '{"model": "poems", "prompt": "Nel mezzo", "max_tokens": 50}'
+    """
+    require_serving()
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    settings = validated(ServerSettings, **given)
+    words = models or (str(model_path(None)),)
+    _log_to_standard_error()
+    service = _prepare(words, settings)
+    from ricorda.serving.service import make_host
+
+    host = make_host(service, _tell_ready(service))
+    if check:
+        print_json(_summary(service, host.address))
+        host.listening.close()
+        service.stop()
+        return
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        host.run()
+    finally:
+        service.stop()
+
+
+def _prepare(words: tuple[str, ...], settings: ServerSettings) -> "Service":
+    """Read keys and models."""
+    from ricorda.serving.catalogue import Catalogue, places_of
+    from ricorda.serving.service import Service, authenticator
+
+    authenticator(settings)  # before models are read, which may take a while
+    catalogue = Catalogue(places_of(words), precision=settings.precision, threads=settings.threads)
+    return Service(catalogue, settings)
+
+
+def _tell_ready(service: "Service") -> Any:
+    def tell(address: str) -> None:
+        names = ", ".join(service.catalogue.models)
+        print(f"ricorda: serving {names} at http://{address}/v1", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _summary(service: "Service", address: str) -> dict[str, Any]:
+    """What `--check` prints."""
+    return {"address": address, "models": _models(service.catalogue), "ok": True}
+
+
+def _models(catalogue: "Catalogue") -> list[dict[str, Any]]:
+    return [
+        {
+            "id": name,
+            "parameters": served.model.parameters,
+            "symbols": served.model.vocabulary.size,
+            "precision": getattr(served.model.backend, "precision", "float64"),
+            "fingerprint": served.fingerprint,
+        }
+        for name, served in catalogue.models.items()
+    ]
+
+
+def _log_to_standard_error() -> None:
+    """Tell what happens to the server itself; requests have a log of their own."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("ricorda: %(message)s"))
+    logger = logging.getLogger("ricorda.serving")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

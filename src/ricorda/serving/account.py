@@ -1,0 +1,112 @@
+"""What is written down of each request: a line of JSON, and the figures.
+
+A line tells the client by its address and the number of its key, never a key, a prompt or a text.
+"""
+
+import json
+import logging
+import secrets
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from ricorda.errors import ConfigurationError
+from ricorda.serving.guard import Application, Message, Receive, Scope, Send
+from ricorda.serving.metrics import Metrics
+from ricorda.serving.problems import Problem
+
+log = logging.getLogger("ricorda.serving")
+CLIENT_LEFT = 499
+"""The status in logs of a request whose client left."""
+
+
+class AccessLog:
+    """Lines of JSON in a file, on standard error, or nowhere."""
+
+    def __init__(self, place: str) -> None:
+        """Open the file `place`; - is standard error. Raises ConfigurationError if it cannot be."""
+        self._stream: TextIO | None = None
+        self._owned = place not in ("-", "off")
+        if place == "-":
+            self._stream = sys.stderr
+        elif self._owned:
+            try:
+                self._stream = Path(place).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115
+            except OSError as error:
+                raise ConfigurationError(
+                    f"cannot write the access log {place}: {error.strerror}"
+                ) from None
+
+    def write(self, **fields: Any) -> None:
+        """Write a line; a full disk or a reader that has gone loses it, and nothing else."""
+        if self._stream is None:
+            return
+        fields = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields}
+        try:
+            self._stream.write(json.dumps(fields) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            log.debug("a line of the access log was lost")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._owned and self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+class Account:
+    """An ASGI middleware that writes down each request when its answer has ended."""
+
+    def __init__(self, application: Application, access_log: AccessLog, metrics: Metrics) -> None:
+        self.application = application
+        self.access_log = access_log
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection, and see that no error gets out of it."""
+        if scope["type"] != "http":
+            await self.application(scope, receive, send)
+            return
+        began = time.perf_counter()
+        number = secrets.token_hex(8)
+        record: dict[str, Any] = {}
+        scope.setdefault("state", {})["record"] = record
+        status = 0
+
+        async def send_counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = (b"x-request-id", number.encode())
+                message["headers"] = [*message.get("headers", []), own]
+            await send(message)
+
+        try:
+            await self.application(scope, receive, send_counted)
+        except Exception:  # answered with 500 by then
+            log.exception("a request failed")
+        finally:
+            seconds = time.perf_counter() - began
+            status = CLIENT_LEFT if record.pop("left", False) else status
+            route = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(seconds)
+            client = scope.get("client")
+            self.access_log.write(
+                request=number,
+                address=client[0] if client else None,
+                client=scope["state"].get("client"),
+                method=scope["method"][:16],
+                path=scope["path"][:200],
+                status=status,
+                seconds=round(seconds, 6),
+                **record,
+            )
+
+    def refused(self, address: str, problem: Problem) -> None:
+        """Write down what was refused before it became a request."""
+        self.metrics.requests.labels("none", str(problem.status)).inc()
+        self.access_log.write(address=address, status=problem.status, refused=problem.message[:200])

@@ -1,0 +1,236 @@
+"""The routes of the API, on FastAPI."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ricorda.serving.completion import CompletionTask, as_json, check_ids, encode
+from ricorda.serving.documents import describe, docs_page
+from ricorda.serving.problems import Problem
+from ricorda.serving.requests import (
+    CompletionRequest,
+    DetokenizeRequest,
+    TokenizeRequest,
+    read_body,
+)
+
+if TYPE_CHECKING:
+    from ricorda.serving.service import Service
+
+Result = TypeVar("Result")
+EVENTS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
+
+def build_api(service: "Service") -> FastAPI:
+    """Make the application of a service; the guard stands before it."""
+    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.add_exception_handler(Problem, _on_problem)
+    api.add_exception_handler(HTTPException, _on_http_exception)
+    api.add_exception_handler(Exception, _on_error)
+    _add_completions(api, service)
+    _add_models(api, service)
+    _add_tokens(api, service)
+    _add_operations(api, service)
+    return api
+
+
+def _add_completions(api: FastAPI, service: "Service") -> None:
+    @api.post("/v1/completions")
+    async def complete(request: Request) -> Response:
+        """Continue a text, or score it."""
+        await service.turns.wait()
+        body = await read_body(request, CompletionRequest, longest=service.settings.max_body)
+        task = service.begin(body, request.state.client)
+        record = request.state.record
+        if body.stream:
+            return EventStream(task, service, record)
+        try:
+            answer = await unless_disconnected(request.receive, task.answer())
+        finally:
+            service.end(task, record)
+        if answer is None:
+            record["left"] = True
+            return Response(status_code=204)  # to nobody
+        return JSON(answer)
+
+
+def _add_models(api: FastAPI, service: "Service") -> None:
+    def card(name: str) -> dict[str, Any]:
+        served = service.catalogue.get(name)
+        return {
+            "id": served.name,
+            "object": "model",
+            "created": served.created,
+            "owned_by": "ricorda",
+        }
+
+    @api.get("/v1/models")
+    async def list_models() -> Response:
+        """List the models."""
+        cards = [card(name) for name in service.catalogue.models]
+        return JSON({"object": "list", "data": cards})
+
+    @api.get("/v1/models/{model}")
+    async def get_model(model: str) -> Response:
+        """Tell of one model."""
+        return JSON(card(model))
+
+
+def _add_tokens(api: FastAPI, service: "Service") -> None:
+    longest = service.settings.max_body
+
+    @api.post("/tokenize")
+    async def tokenize(request: Request) -> Response:
+        """Turn a text into the ids of its symbols."""
+        body = await read_body(request, TokenizeRequest, longest=longest)
+        served = service.catalogue.only(body.model)
+        vocabulary = served.model.vocabulary
+        ids = encode(body.prompt, vocabulary, service.settings.on_unknown).tolist()
+        answer: dict[str, Any] = {
+            "tokens": ids,
+            "count": len(ids),
+            "max_model_len": service.settings.max_prompt,
+        }
+        if body.return_token_strs:
+            answer["token_strs"] = [served.names.names[symbol] for symbol in ids]
+        return JSON(answer)
+
+    @api.get("/tokenizer_info")
+    async def tokenizer_info(model: str | None = None) -> Response:
+        """Say what symbols the model, or the only one, has; evaluation harnesses ask for it."""
+        served = service.catalogue.only(model)
+        vocabulary = served.model.vocabulary
+        start = served.names.names[vocabulary.start]
+        return JSON(
+            {
+                "tokenizer_class": vocabulary.kind,
+                "vocab_size": vocabulary.size,
+                "model_max_length": service.settings.max_prompt,
+                "bos_token": None,
+                "eos_token": None if start.startswith("bytes:") else start,
+                "pad_token": None,
+            }
+        )
+
+    @api.post("/detokenize")
+    async def detokenize(request: Request) -> Response:
+        """Turn ids into the text of their symbols."""
+        body = await read_body(request, DetokenizeRequest, longest=longest)
+        vocabulary = service.catalogue.only(body.model).model.vocabulary
+        return JSON({"prompt": vocabulary.decode(check_ids(body.tokens, vocabulary, "tokens"))})
+
+
+def _add_operations(api: FastAPI, service: "Service") -> None:
+    document: dict[str, Any] = {}
+
+    def described() -> dict[str, Any]:
+        if not document:
+            document.update(describe(api, service.settings, list(service.catalogue.models)))
+        return document
+
+    @api.get("/health")
+    async def health() -> Response:
+        """Say that the process answers; needs no key."""
+        return JSON({"status": "ok"})
+
+    @api.get("/ready")
+    async def ready() -> Response:
+        """Say whether requests are welcome."""
+        service.refuse_while_draining()
+        return JSON({"status": "ready", "models": list(service.catalogue.models)})
+
+    @api.get("/metrics")
+    async def metrics() -> Response:
+        """Give figures for Prometheus."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @api.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return JSON(described())
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(docs_page(described()))
+
+
+class JSON(Response):
+    """An answer in JSON, made of what the routes put together."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Write it in UTF-8."""
+        return as_json(content).encode()
+
+
+class EventStream(Response):
+    """A completion as server-sent events; ends the task however it ends."""
+
+    def __init__(self, task: CompletionTask, service: "Service", record: dict[str, Any]) -> None:
+        self.status_code = 200
+        self.background = None
+        self.media_type = "text/event-stream"
+        self.body = b""
+        self.init_headers(EVENTS)
+        del self.headers["content-length"]
+        self._task, self._service, self._record = task, service, record
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the text or the client is gone."""
+        try:
+            if await unless_disconnected(receive, self._send(send)) is None:
+                self._record["left"] = True
+        finally:
+            self._service.end(self._task, self._record)
+
+    async def _send(self, send: Send) -> bool:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        async for events in self._task.events():
+            await send({"type": "http.response.body", "body": events, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return True
+
+
+async def unless_disconnected(receive: Receive, work: Awaitable[Result]) -> Result | None:
+    """Wait for some work, but only as long as the client does; None if it has left."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for each in (working, watching):
+            each.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return Response(
+        error.body(), error.status, headers=error.headers, media_type="application/json"
+    )
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    messages = {
+        404: "there is nothing at this path: GET /docs lists what there is",
+        405: "this path does not take this method",
+    }
+    message = messages.get(error.status_code, str(error.detail))
+    return await _on_problem(request, Problem(error.status_code, message, headers=error.headers))
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    return await _on_problem(request, Problem(500, "the server failed: see its log"))

@@ -1,0 +1,232 @@
+"""The models that are served, each under its name, and how they are replaced while in use."""
+
+import asyncio
+import hashlib
+import logging
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ricorda
+from ricorda.engine import Model, load
+from ricorda.engine.backend import Precision
+from ricorda.engine.model import MODEL_FILE_NAME
+from ricorda.errors import ConfigurationError, ModelFileError, RicordaError
+from ricorda.serving.problems import Problem
+from ricorda.serving.symbols import SymbolNames
+from ricorda.serving.worker import Worker
+
+NAME = re.compile(r"[^/\s\x00-\x1f\x7f]{1,100}")
+log = logging.getLogger("ricorda.serving")
+
+Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model's file lies, and under which name it is served."""
+
+    name: str
+    path: Path
+
+
+class ServedModel:
+    """One model as it was read at some moment; requests that began with it end with it."""
+
+    def __init__(self, place: Place, model: Model, signature: Signature, fingerprint: str) -> None:
+        self.name = place.name
+        self.model = model
+        self.signature = signature
+        self.fingerprint = fingerprint
+        self.created = signature[0] // 10**9
+        """When its file was written, in seconds since 1970."""
+        self.names = SymbolNames(model.vocabulary)
+        self._worker: Worker | None = None
+        self._users = 0
+        self._retired = False
+
+    @property
+    def worker(self) -> Worker:
+        """Its engine."""
+        assert self._worker is not None, "started before it is served"
+        return self._worker
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start its engine's thread, whose results go to an event loop."""
+        self._worker = Worker(self.model, loop, self.name)
+
+    def hold(self) -> None:
+        """Keep its engine for a request; in the event loop, as all that follows."""
+        self._users += 1
+
+    def release(self) -> None:
+        """The request is over."""
+        self._users -= 1
+        self._retire_if_unused()
+
+    def retire(self) -> None:
+        """Let its engine end when the requests that hold it are over."""
+        self._retired = True
+        self._retire_if_unused()
+
+    def _retire_if_unused(self) -> None:
+        if self._retired and self._users == 0 and self._worker is not None:
+            self._worker.retire()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its engine's thread."""
+        if self._worker is not None:
+            self._worker.join(seconds)
+
+
+class Catalogue:
+    """All models, by name."""
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        *,
+        precision: Precision = "auto",
+        threads: int | None = None,
+    ) -> None:
+        """Read every model. Raises ModelFileError or ConfigurationError if one cannot be."""
+        self._precision: Precision = precision
+        self._threads = threads
+        self._places = {place.name: place for place in places}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reloading = threading.Lock()
+        self._refused: dict[str, Signature | None] = {}
+        self._models = {place.name: self._read(place) for place in places}
+
+    @property
+    def models(self) -> Mapping[str, ServedModel]:
+        """What is served now."""
+        return self._models
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the engines; called in the event loop that takes their results."""
+        self._loop = loop
+        for served in self._models.values():
+            served.start(loop)
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """End the engines and wait for their threads."""
+        for served in self._models.values():
+            served.retire()
+        for served in self._models.values():
+            served.join(seconds)
+
+    def get(self, name: str) -> ServedModel:
+        """Find a model by its name alone. Raises Problem (404)."""
+        try:
+            return self._models[name]
+        except KeyError:
+            raise Problem(
+                404,
+                f"the model {name[:100]!r} is not served here: GET /v1/models lists those that are",
+                param="model",
+                code="model_not_found",
+            ) from None
+
+    def only(self, name: str | None) -> ServedModel:
+        """Find a model by its name, which may be left out where there is only one."""
+        if name is not None:
+            return self.get(name)
+        if len(self._models) > 1:
+            raise Problem(400, "model must be given: several are served", param="model")
+        return next(iter(self._models.values()))
+
+    def changed(self) -> list[str]:
+        """Name the models whose file is another one than was read, or last refused."""
+        found = []
+        for name, place in self._places.items():
+            try:
+                signature = signature_of(model_file(place.path))
+            except OSError:
+                continue  # between two files; what was read goes on
+            if signature not in (self._models[name].signature, self._refused.get(name)):
+                found.append(name)
+        return found
+
+    def reload(self, names: Iterable[str] | None = None) -> dict[str, str | None]:
+        """Read models again, all or those named, each taking the old one's place at once.
+
+        Texts under way go on with the old one. One that cannot be read leaves the old one where it
+        is. Returns what went wrong with each, None if nothing. May run in any thread.
+        """
+        results: dict[str, str | None] = {}
+        with self._reloading:
+            for name in self._places if names is None else names:
+                results[name] = self._reload(self._places[name])
+        return results
+
+    def _reload(self, place: Place) -> str | None:
+        try:
+            new = self._read(place)
+        except (RicordaError, OSError) as error:
+            try:
+                self._refused[place.name] = signature_of(model_file(place.path))
+            except OSError:
+                self._refused[place.name] = None
+            return str(error)
+        if self._loop is not None:
+            new.start(self._loop)
+        old, self._models = self._models[place.name], {**self._models, place.name: new}
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(old.retire)
+        self._refused.pop(place.name, None)
+        return None
+
+    def _read(self, place: Place) -> ServedModel:
+        path = model_file(place.path)
+        try:
+            signature = signature_of(path)
+            model = load(path, self._precision, threads=self._threads)
+            digest = hashlib.sha256(path.read_bytes())
+        except OSError as error:
+            raise ModelFileError(
+                f"no model file at {path}: give a model.safetensors or a run's folder"
+            ) from error
+        digest.update(f"{getattr(model.backend, 'precision', '')} {ricorda.__version__}".encode())
+        return ServedModel(place, model, signature, f"fp_{digest.hexdigest()[:12]}")
+
+
+def places_of(words: Sequence[str]) -> list[Place]:
+    """Turn `PATH` or `NAME=PATH` into places; a path's name is that of its run, else of its file.
+
+    Raises ConfigurationError if a name is impossible or twice there.
+    """
+    places: list[Place] = []
+    for word in words:
+        name, separator, path = word.partition("=")
+        if not separator or Path(word).exists():
+            name, path = _name_of(Path(word)), word
+        if not NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"expected a model's name of at most 100 characters without spaces or slashes, got "
+                f"{name!r}: give it as NAME=PATH"
+            )
+        if any(place.name == name for place in places):
+            raise ConfigurationError(
+                f"two models would be called {name!r}: name one of them as NAME=PATH"
+            )
+        places.append(Place(name, Path(path)))
+    return places
+
+
+def _name_of(path: Path) -> str:
+    path = path.absolute()
+    return path.parent.name if path.name == MODEL_FILE_NAME else path.name.split(".safetensors")[0]
+
+
+def model_file(path: Path) -> Path:
+    """The file of a model given by itself or by its run's folder."""
+    return path / MODEL_FILE_NAME if path.is_dir() else path
+
+
+def signature_of(path: Path) -> Signature:
+    """What tells a file from one that takes its place. Raises OSError."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,152 @@
+"""What the server answers, as the OpenAPI document describes it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Answer(BaseModel):
+    """A part of an answer; it has no fields but those named."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Logprobs(Answer):
+    """What the model thought of each symbol, before any sampling option."""
+
+    tokens: list[str]
+    """The symbols: characters; of a model of bytes, `bytes:\\xNN` where a byte is none."""
+
+    token_logprobs: list[float | None]
+    """Natural logarithms of their probabilities; null for the first symbol of an echoed prompt."""
+
+    top_logprobs: list[dict[str, float] | None]
+    """The likeliest symbols in its place, the chosen one always among them."""
+
+    text_offset: list[int]
+    """Where each begins in the choice's text, in characters."""
+
+
+class Choice(Answer):
+    """One text."""
+
+    text: str
+    """The continuation, after the prompt if it was to be echoed."""
+
+    index: int
+    """Its number: those of the first prompt come first."""
+
+    logprobs: Logprobs | None
+    """Null unless asked for."""
+
+    finish_reason: Literal["stop", "length"] | None
+    """`stop`: a stop string came; `length`: the text is cut; null while it goes on."""
+
+    token_ids: list[int] | None = None
+    """The ids of the continuation's symbols, if asked for."""
+
+    prompt_token_ids: list[int] | None = None
+    """The ids of the prompt's symbols, if asked for."""
+
+
+class Usage(Answer):
+    """How many symbols were read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Completion(Answer):
+    """The answer to a request for completion, or one event of its stream."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    """Changes with the model's weights, their precision and ricorda's version."""
+
+    choices: list[Choice]
+    usage: Usage | None = None
+
+
+class ModelCard(Answer):
+    """A model that is served."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(Answer):
+    """All models that are served."""
+
+    object: Literal["list"]
+    data: list[ModelCard]
+
+
+class Tokens(Answer):
+    """A text as ids."""
+
+    tokens: list[int]
+    count: int
+    max_model_len: int
+    """The longest prompt that is taken, in symbols."""
+
+    token_strs: list[str] | None = None
+
+
+class TokenizerInfo(Answer):
+    """What symbols a model has."""
+
+    tokenizer_class: Literal["characters", "bytes"]
+    vocab_size: int
+    model_max_length: int
+    """The longest prompt that is taken, in symbols."""
+
+    bos_token: None
+    """There is no such symbol."""
+
+    eos_token: str | None
+    """The symbol that a text without a prompt begins after, usually a line end."""
+
+    pad_token: None
+    """There is no such symbol."""
+
+
+class Text(Answer):
+    """Ids as a text."""
+
+    prompt: str
+
+
+class Health(Answer):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Answer):
+    """Requests are welcome."""
+
+    status: Literal["ready"]
+    models: list[str]
+
+
+class ErrorDetail(Answer):
+    """What was wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    """The field at fault."""
+
+    code: str | None
+
+
+class ErrorAnswer(Answer):
+    """A request that was refused or failed."""
+
+    error: ErrorDetail

@@ -1,0 +1,195 @@
+"""The server as a whole: models, limits and routes put together, from its start to its end."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ricorda.errors import ConfigurationError
+from ricorda.serving.account import AccessLog, Account
+from ricorda.serving.admission import Admission, AdmissionLimits
+from ricorda.serving.api import build_api
+from ricorda.serving.catalogue import Catalogue
+from ricorda.serving.completion import CompletionTask
+from ricorda.serving.connection import ConnectionLimits
+from ricorda.serving.guard import Anyone, Application, Authenticator, BearerKeys, Guard
+from ricorda.serving.guard import GuardSettings as Rules
+from ricorda.serving.host import Host, bind, is_loopback
+from ricorda.serving.keys import read_keys
+from ricorda.serving.metrics import Metrics
+from ricorda.serving.problems import Problem
+from ricorda.serving.requests import CompletionRequest
+from ricorda.serving.settings import ServerSettings
+from ricorda.serving.turns import Turns
+
+log = logging.getLogger("ricorda.serving")
+
+
+class Service:
+    """All that a server holds; everything but its making happens in the event loop."""
+
+    def __init__(self, catalogue: Catalogue, settings: ServerSettings) -> None:
+        """Put a server together.
+
+        Raises ConfigurationError if it would be open to other machines without a key.
+        """
+        self.catalogue = catalogue
+        self.settings = settings
+        self.admission = Admission(
+            AdmissionLimits(
+                streams=settings.max_streams,
+                streams_per_client=settings.max_streams_per_client,
+                queue=settings.max_queue,
+                queue_per_client=settings.max_queue_per_client,
+            )
+        )
+        self.metrics = Metrics(lambda: self.admission.running, lambda: self.admission.waiting)
+        self.turns = Turns()
+        self.draining = False
+        self.guard = Guard(build_api(self), rules(settings), authenticator(settings))
+        self.access_log = AccessLog(settings.access_log)
+        self.account = Account(self.guard, self.access_log, self.metrics)
+        self.application: Application = self.account
+        self._tasks: set[CompletionTask] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self._reloading: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Start the engines, and to look for files that are replaced."""
+        self.catalogue.start(asyncio.get_running_loop())
+        self._watching = asyncio.ensure_future(self._watch())
+
+    def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
+        """Check a request and let its texts wait for their turn. Raises Problem."""
+        self.refuse_while_draining()
+        served = self.catalogue.get(request.model)
+        task = CompletionTask(request, served, self.settings, self.turns)
+        task.begin(self.admission, client, self.settings.request_seconds)
+        self._tasks.add(task)
+        return task
+
+    def end(self, task: CompletionTask, record: dict[str, Any]) -> None:
+        """See that a request holds nothing any more, and write down what it was."""
+        if record.get("left"):
+            self.metrics.disconnects.inc()
+        task.close()
+        self._tasks.discard(task)
+        name = task.served.name
+        record.update(
+            model=name,
+            prompt_symbols=task.prompt_symbols,
+            written_symbols=task.written_symbols,
+            stream=bool(task.request.stream),
+        )
+        if task.request.user:
+            record["user"] = task.request.user
+        self.metrics.prompt_symbols.labels(name).inc(task.prompt_symbols)
+        self.metrics.written_symbols.labels(name).inc(task.written_symbols)
+        if task.first_symbol_seconds is not None:
+            record["first_symbol_seconds"] = round(task.first_symbol_seconds, 6)
+            self.metrics.first_symbol_seconds.labels(name).observe(task.first_symbol_seconds)
+
+    def refuse_while_draining(self) -> None:
+        """Raise Problem (503) if the server is about to end."""
+        if self.draining:
+            raise Problem(
+                503, "the server is shutting down", code="draining", headers={"retry-after": "5"}
+            )
+
+    def drain(self) -> None:
+        """Take no more requests; what is not done in time is cut."""
+        self.draining = True
+        if self._watching is not None:
+            self._watching.cancel()
+        log.info("ending: %d requests are under way", len(self._tasks))
+        asyncio.get_running_loop().call_later(self.settings.drain_seconds, self._cut)
+
+    def reload(self, names: Sequence[str] | None = None) -> None:
+        """Read keys and models again; all models, or those named."""
+        if names is None:
+            try:
+                self.guard.authenticator = authenticator(self.settings)
+            except ConfigurationError as error:
+                log.error("kept the API keys: %s", error)
+        task = asyncio.ensure_future(self._reload(names))
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+
+    def stop(self) -> None:
+        """End the engines, after the event loop."""
+        self.catalogue.stop()
+        self.access_log.close()
+
+    def _cut(self) -> None:
+        for task in list(self._tasks):
+            task.cut()
+
+    async def _reload(self, names: Sequence[str] | None) -> None:
+        results = await asyncio.to_thread(self.catalogue.reload, names)
+        for name, problem in results.items():
+            result = "failed" if problem else "done"
+            self.metrics.reloads.labels(name, result).inc()
+            if problem:
+                log.error("kept the model %s: %s", name, problem)
+            else:
+                log.info("read the model %s again", name)
+
+    async def _watch(self) -> None:
+        """Read a model again soon after its file was replaced."""
+        while True:
+            await asyncio.sleep(self.settings.watch_seconds)
+            if names := self.catalogue.changed():
+                await self._reload(names)
+
+
+def rules(settings: ServerSettings) -> Rules:
+    """What the guard lets pass."""
+    return Rules(
+        loopback_only=is_loopback(settings.host),
+        hosts=frozenset(name.lower() for name in settings.allow_host),
+        origins=frozenset(origin.lower().rstrip("/") for origin in settings.allow_origin),
+        largest_body=settings.max_body,
+    )
+
+
+def authenticator(settings: ServerSettings) -> Authenticator:
+    """Who may come in. Raises ConfigurationError if anybody of any machine could."""
+    keys = read_keys(settings.api_key_file)
+    if keys:
+        return BearerKeys(keys)
+    if not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"listening at {settings.host} lets other machines in, which needs an API key: give "
+            "--api-key-file, or set RICORDA_API_KEY, or listen at 127.0.0.1"
+        )
+    return Anyone()
+
+
+def make_host(service: Service, on_ready: Callable[[str], None] = lambda address: None) -> Host:
+    """Bind a service to its address; raises ConfigurationError if that is taken."""
+    settings = service.settings
+    listening = bind(settings.host, settings.port)
+    limits = ConnectionLimits(
+        connections=settings.max_connections,
+        head_seconds=settings.head_seconds,
+        body_seconds=settings.body_seconds,
+        idle_seconds=settings.idle_seconds,
+        stalled_seconds=settings.stalled_seconds,
+    )
+    host: Host
+
+    def ready() -> None:
+        on_ready(host.address)
+
+    host = Host(
+        service.application,
+        listening,
+        limits=limits,
+        drain_seconds=settings.drain_seconds,
+        on_start=service.start,
+        on_ready=ready,
+        on_drain=service.drain,
+        on_reload=service.reload,
+        on_refusal=service.account.refused,
+    )
+    return host

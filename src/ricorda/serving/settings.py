@@ -1,0 +1,101 @@
+"""Every option of the server, with a safe default."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from ricorda.engine.backend import Precision
+from ricorda.text.vocabulary import OnUnknown
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+SeveralTexts = Annotated[tuple[str, ...], BeforeValidator(tuple)]
+
+
+@dataclass(
+    frozen=True,
+    kw_only=True,
+    config=ConfigDict(extra="forbid", use_attribute_docstrings=True),
+)
+class ServerSettings:
+    """Where the server listens, who may come in, and how much it lets anybody take."""
+
+    host: str = "127.0.0.1"
+    """The address to listen at; any other than this machine's own demands an API key."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """The port to listen at; 0 takes a free one and prints it."""
+
+    api_key_file: Path | None = None
+    """A file of API keys, one a line; the environment variable RICORDA_API_KEY may hold one."""
+
+    allow_host: SeveralTexts = ()
+    """A further name in the Host header under which the server may be addressed; repeatable."""
+
+    allow_origin: SeveralTexts = ()
+    """A site, as https://example.org, whose pages may call the server; repeatable."""
+
+    precision: Precision = "auto"
+    """How the engine keeps the weights; auto is the fastest that loses almost nothing."""
+
+    threads: AtLeastOne | None = None
+    """Processor threads of the engine; as many as there are cores if not given."""
+
+    on_unknown: OnUnknown = "error"
+    """A character of a prompt that the model never saw is refused (error) or left out (skip)."""
+
+    max_body: AtLeastOne = 1 << 20
+    """Bytes of a request's body at most."""
+
+    max_prompt: AtLeastOne = 65536
+    """Symbols of a prompt at most."""
+
+    max_prompts: AtLeastOne = 128
+    """Prompts of a request at most."""
+
+    max_tokens: AtLeastOne = 4096
+    """The largest max_tokens of a request."""
+
+    max_n: AtLeastOne = 16
+    """The largest n and best_of of a request."""
+
+    max_streams: AtLeastOne = 64
+    """Texts that are written at once; further ones wait."""
+
+    max_streams_per_client: AtLeastOne = 64
+    """The same of one client, known by its key or its address."""
+
+    max_queue: AtLeastOne = 1024
+    """Texts that wait at most; a request for more is answered with 503."""
+
+    max_queue_per_client: AtLeastOne = 256
+    """The same of one client; answered with 429."""
+
+    max_connections: AtLeastOne = 512
+    """Connections open at once."""
+
+    head_seconds: Seconds = 10.0
+    """How long a request's headers may take to arrive."""
+
+    body_seconds: Seconds = 30.0
+    """How long its body may take to arrive."""
+
+    request_seconds: Seconds = 600.0
+    """How long a request may be worked on, waiting included."""
+
+    idle_seconds: Seconds = 30.0
+    """How long a connection may stay open between two requests."""
+
+    stalled_seconds: Seconds = 20.0
+    """How long a client may leave what it was sent unread before it is dropped."""
+
+    drain_seconds: Seconds = 20.0
+    """How long texts under way may go on after SIGTERM or Ctrl-C."""
+
+    watch_seconds: Seconds = 2.0
+    """How often to look whether a model's file was replaced."""
+
+    access_log: str = "-"
+    """Where a line of JSON for each request goes: a file, - for standard error, or off."""

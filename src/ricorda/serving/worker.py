@@ -1,0 +1,282 @@
+"""The one thread that runs a model: all texts advance together, and come and go between steps.
+
+Orders come in from the event loop and wake the thread within one step; what was written goes back
+to the loop, one call for all texts. A text to be scored is read a bounded part at a time between
+the steps, many side by side.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ricorda.engine import Ending, GenerationSettings, Model, Session, State, Stream, Symbols
+from ricorda.engine.backend import Ids
+from ricorda.errors import InputError, ModelFileError
+
+ROUND_SECONDS = 0.01
+"""How long the engine goes on, if nobody interrupts it, before it hands out what it has."""
+
+MOST_STEPS = 256
+MOST_POSITIONS = 1 << 14
+MOST_ROWS = 64
+
+log = logging.getLogger("ricorda.serving")
+
+
+class Job:
+    """A text to be written or scored. Its results are read in the event loop alone."""
+
+    def __init__(self) -> None:
+        self.new: list[Symbols] = []
+        """What has come and was not taken yet."""
+        self.over = False
+        """Whether nothing more will come."""
+        self.error: Exception | None = None
+        """Why it failed."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called whenever something came."""
+
+    def take(self) -> list[Symbols]:
+        """Hand over what has come since the last call."""
+        new, self.new = self.new, []
+        return new
+
+
+class WritingJob(Job):
+    """Continue the symbols `ids`, at least one."""
+
+    def __init__(self, ids: Ids, settings: GenerationSettings) -> None:
+        super().__init__()
+        self.ids = ids
+        self.settings = settings
+        self.ending: Ending | None = None
+        """Why the text ended."""
+        self.written = 0
+        """How many symbols were chosen, those of a stop string included."""
+        self.counted = 0  # the same, as the engine's thread knows it
+
+
+class ScoringJob(Job):
+    """Say how well each of the symbols `ids`, at least two, but the first was expected."""
+
+    def __init__(self, ids: Ids, alternatives: int) -> None:
+        super().__init__()
+        self.ids = ids
+        self.alternatives = alternatives
+        # Only the engine's thread looks at these.
+        self.position = 0
+        self.state: State | None = None
+
+
+Delivery = tuple[Job, Symbols | None, int, Ending | None, bool, Exception | None]
+
+
+class Worker:
+    """Runs one model in a thread of its own until it is retired and idle."""
+
+    def __init__(self, model: Model, loop: asyncio.AbstractEventLoop, name: str) -> None:
+        self._model = model
+        self._loop = loop
+        self._session: Session = model.backend.session(model.vocabulary)
+        self._condition = threading.Condition()
+        self._orders: list[Callable[[], None]] = []
+        self._retired = False
+        self._writing: dict[Stream, WritingJob] = {}
+        self._scoring: list[ScoringJob] = []
+        self._pace = Pace()
+        self._thread = threading.Thread(target=self._run, name=f"engine {name}", daemon=True)
+        self._thread.start()
+
+    def begin(self, job: Job) -> None:
+        """Let a job join at the next step; from any thread."""
+        self._order(lambda: self._add(job))
+
+    def cancel(self, job: Job) -> None:
+        """Let a job leave at the next step, if it is still there; from any thread."""
+        self._order(lambda: self._drop(job))
+
+    def retire(self) -> None:
+        """Let the thread end once its jobs are over; from any thread."""
+        with self._condition:
+            self._retired = True
+            self._condition.notify()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread to end."""
+        self._thread.join(seconds)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
+
+    def _order(self, order: Callable[[], None]) -> None:
+        with self._condition:
+            self._orders.append(order)
+            self._condition.notify()
+        self._session.interrupt()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while not (self._orders or self._writing or self._scoring or self._retired):
+                    self._condition.wait()
+                orders, self._orders = self._orders, []
+                if self._retired and not (orders or self._writing or self._scoring):
+                    return
+            for order in orders:
+                order()
+            try:
+                deliveries = [*self._write(), *self._score()]
+            except Exception as error:
+                log.exception("the engine failed")
+                deliveries = self._give_up(error)
+            self._deliver(deliveries)
+
+    def _add(self, job: Job) -> None:
+        """In the engine's thread: begin."""
+        if isinstance(job, WritingJob):
+            try:
+                self._writing[self._session.add(job.ids, job.settings)] = job
+            except InputError as error:
+                self._deliver([(job, None, 0, None, True, error)])
+        elif isinstance(job, ScoringJob):
+            job.state = self._model.backend.zero_state(1)
+            self._scoring.append(job)
+
+    def _drop(self, job: Job) -> None:
+        """In the engine's thread: leave off."""
+        for stream, other in self._writing.items():
+            if other is job:
+                self._session.remove(stream)
+                del self._writing[stream]
+                return
+        if job in self._scoring:
+            self._scoring.remove(job)
+
+    def _write(self) -> list[Delivery]:
+        """Advance all texts for a while."""
+        if not self._writing:
+            return []
+        began = time.perf_counter()
+        steps = self._pace.steps
+        found = self._session.advance_symbols(steps)
+        seconds = time.perf_counter() - began
+        deliveries: list[Delivery] = []
+        taken = 0
+        for stream, symbols in found:
+            job = self._writing[stream]
+            taken = max(taken, stream.written - job.counted)
+            job.counted = stream.written
+            if stream.failed:
+                del self._writing[stream]
+                deliveries.append((job, None, stream.written, None, True, _not_finite()))
+                continue
+            over = stream.ended is not None
+            if over:
+                self._session.remove(stream)
+                del self._writing[stream]
+            if over or len(symbols.ids):
+                deliveries.append((job, symbols, stream.written, stream.ended, over, None))
+        self._pace.took(taken or steps, seconds)  # fewer than asked for if interrupted
+        return deliveries
+
+    def _score(self) -> list[Delivery]:
+        """Read on in some texts, side by side: each row a bounded part of one."""
+        jobs = self._scoring[:MOST_ROWS]
+        if not jobs:
+            return []
+        self._scoring = [*self._scoring[len(jobs) :], *jobs]  # take turns where there are many
+        longest = max(len(job.ids) - 1 - job.position for job in jobs)
+        steps = max(1, min(longest, self._pace.positions // len(jobs)))
+        inputs = np.zeros((len(jobs), steps), np.int64)
+        targets = np.zeros((len(jobs), steps), np.int64)
+        for row, job in enumerate(jobs):
+            part = job.ids[job.position : job.position + steps + 1]
+            inputs[row, : len(part) - 1], targets[row, : len(part) - 1] = part[:-1], part[1:]
+        began = time.perf_counter()
+        state = np.concatenate([job.state for job in jobs if job.state is not None], axis=2)
+        found, state = self._model.backend.score(
+            inputs, targets, state, max(job.alternatives for job in jobs)
+        )
+        self._pace.read(inputs.size, time.perf_counter() - began)
+        deliveries: list[Delivery] = []
+        for row, job in enumerate(jobs):
+            count = min(steps, len(job.ids) - 1 - job.position)
+            job.state = state[:, :, row : row + 1]
+            nats = found.nats[row, :count]
+            symbols = Symbols(
+                job.ids[job.position + 1 : job.position + 1 + count],
+                -nats,
+                found.alternative_ids[row, :count, : job.alternatives],
+                -found.alternative_nats[row, :count, : job.alternatives],
+            )
+            job.position += count
+            failed = not np.isfinite(nats).all()
+            over = failed or job.position == len(job.ids) - 1
+            if over:
+                self._scoring.remove(job)
+            error = _not_finite() if failed else None
+            deliveries.append((job, symbols, 0, None, over, error))
+        return deliveries
+
+    def _give_up(self, error: Exception) -> list[Delivery]:
+        """After an error that nobody foresaw, end every job and begin afresh."""
+        jobs: list[Job] = [*self._writing.values(), *self._scoring]
+        self._writing, self._scoring = {}, []
+        self._session = self._model.backend.session(self._model.vocabulary)
+        return [(job, None, 0, None, True, error) for job in jobs]
+
+    def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Hand everything to the event loop by one call."""
+        if deliveries:
+            try:
+                self._loop.call_soon_threadsafe(_receive, deliveries)
+            except RuntimeError:  # the loop has closed: nobody waits for it any more
+                log.debug("nobody is left to take what was written")
+
+
+class Pace:
+    """How much work is about ROUND_SECONDS of it, by what it took lately."""
+
+    def __init__(self) -> None:
+        self.steps = 4
+        """Steps of all texts."""
+        self.positions = 256
+        """Symbols to score."""
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Learn from some steps."""
+        self.steps = _towards(self.steps, steps, seconds, MOST_STEPS)
+
+    def read(self, positions: int, seconds: float) -> None:
+        """Learn from some symbols."""
+        self.positions = _towards(self.positions, positions, seconds, MOST_POSITIONS)
+
+
+def _towards(now: int, done: int, seconds: float, most: int) -> int:
+    wanted = done * ROUND_SECONDS / max(seconds, 1e-6)
+    return int(min(max(1, now // 2, min(wanted, 2 * now)), most))
+
+
+def _receive(deliveries: Sequence[Delivery]) -> None:
+    """In the event loop: put results where their requests look."""
+    for job, symbols, written, ending, over, error in deliveries:
+        if symbols is not None:
+            job.new.append(symbols)
+        if isinstance(job, WritingJob):
+            job.written, job.ending = written, ending
+        job.over, job.error = over, error
+    for job, *_ in deliveries:
+        job.changed()
+
+
+def _not_finite() -> ModelFileError:
+    return ModelFileError(
+        "expected finite numbers from the model, got infinity or none: its state overflows on "
+        "this text; train it again with a lower learning rate or without relu"
+    )

@@ -1,0 +1,340 @@
+"""Encoded texts that are kept from one command to the next.
+
+    CACHE/entries/CONTENT/   ids, manifest.json: one encoded text, whole
+    CACHE/known/KEY          names the entry of files that were unchanged while they were encoded
+    CACHE/work/KEY/          an encoding that is going on, or was interrupted
+    CACHE/work/KEY.lock      held by the process that works there
+
+CONTENT is a digest of the text and its vocabulary, KEY one of the files' names, sizes and times and
+of the options. An entry gets its name when all of it is on the disk.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ricorda.durable import flush_folder, open_untrusting, write_atomically
+from ricorda.errors import RicordaError
+from ricorda.text.encoding import EncodedText
+from ricorda.text.resident import mapped
+from ricorda.text.sizes import parse_size
+from ricorda.text.sources import Source
+from ricorda.text.vocabulary import Vocabulary, id_type
+
+try:
+    import fcntl
+except ImportError:  # Windows: without locks there is no cache
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT = 1
+PLACE_VARIABLE = "RICORDA_CACHE"
+LIMIT_VARIABLE = "RICORDA_CACHE_LIMIT"
+LARGEST_LIMIT = 100 * 10**9
+"""Bytes that the cache may take where no limit is set, or half of what it and the disk have."""
+
+BLOCK = 4 << 20
+"""Bytes of ids that have one checksum."""
+
+_CHECKED_BLOCKS = 24  # of an entry whose file is as it was left
+_MANIFEST = "manifest.json"
+_LARGEST_MANIFEST = 256 << 20  # bytes; a vocabulary has at most 12 MB
+_ABANDONED = 14 * 86400  # seconds after which an interrupted encoding is given up
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the cache holds."""
+
+    texts: int
+    interrupted: int
+    bytes: int
+
+
+class Cache:
+    """A folder of encoded texts."""
+
+    def __init__(self, folder: Path, limit: int | None = None) -> None:
+        """Use a folder, of at most `limit` bytes; it need not be there yet."""
+        self.folder = folder
+        self._limit = limit
+
+    @property
+    def entries(self) -> Path:
+        """Where whole texts lie."""
+        return self.folder / "entries"
+
+    @property
+    def known(self) -> Path:
+        """Where it is noted which files an entry belongs to."""
+        return self.folder / "known"
+
+    @property
+    def work(self) -> Path:
+        """Where encodings are going on."""
+        return self.folder / "work"
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that it may take. Raises OSError."""
+        if self._limit is not None:
+            return self._limit
+        there = next(each for each in (self.folder, *self.folder.parents) if each.exists())
+        room = shutil.disk_usage(there).free + self.usage().bytes
+        return min(LARGEST_LIMIT, room // 2)
+
+    def prepare(self) -> None:
+        """Make the folders, for this user alone. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.folder.stat().st_mode & 0o077:
+            self.folder.chmod(0o700)
+        for folder in (self.entries, self.known, self.work):
+            folder.mkdir(exist_ok=True, mode=0o700)
+
+    def find(self, key: str, sources: Sequence[Source]) -> EncodedText | None:
+        """Return the text of files that were encoded before, if it is there and whole."""
+        try:
+            content = (self.known / key).read_text("ascii")
+        except (OSError, ValueError):
+            return None
+        text = self.open(content, sources) if _is_digest(content) else None
+        if text is None:
+            with contextlib.suppress(OSError):
+                (self.known / key).unlink()
+        return text
+
+    def open(self, content: str, sources: Sequence[Source]) -> EncodedText | None:
+        """Return the text of an entry; what is damaged is removed, and counts as not there."""
+        entry = self.entries / content
+        try:
+            text = _read_entry(entry, sources)
+            with contextlib.suppress(OSError):  # a cache that may only be read
+                os.utime(entry)
+        except (OSError, ValueError, KeyError, TypeError, RicordaError):
+            shutil.rmtree(entry, ignore_errors=True)
+            return None
+        return text
+
+    def note(self, key: str, content: str) -> None:
+        """Remember which entry files belong to. Raises OSError."""
+        write_atomically(self.known / key, content.encode("ascii"))
+
+    def publish(self, made: Path, content: str) -> None:
+        """Give a finished entry its name, in place of one that is there. Raises OSError."""
+        entry = self.entries / content
+        flush_folder(made)
+        try:
+            made.rename(entry)
+        except OSError:
+            shutil.rmtree(entry)
+            made.rename(entry)
+        flush_folder(self.entries)
+
+    def make_room(self, size: int, keep: Path | None = None) -> bool:
+        """Remove what was not used for longest until `size` bytes fit in; tell if they do.
+
+        What another process has mapped stays readable to it. Raises OSError.
+        """
+        limit = self.limit
+        items = sorted((path.stat().st_mtime, path) for path in self._removable() if path != keep)
+        sizes = {path: _size_of(path) for _, path in items}
+        total = sum(sizes.values()) + (0 if keep is None else _size_of(keep))
+        for changed, path in items:
+            abandoned = path.parent == self.work and time.time() - changed > _ABANDONED
+            if total + size <= limit and not abandoned:
+                continue
+            if self._remove(path):
+                total -= sizes[path]
+        self._forget_removed()
+        return total + size <= limit
+
+    def usage(self) -> Usage:
+        """Count what is there; a folder that is not there holds nothing."""
+        texts, works = _folders(self.entries), _folders(self.work)
+        return Usage(len(texts), len(works), sum(_size_of(path) for path in (*texts, *works)))
+
+    @contextlib.contextmanager
+    def working(self, key: str) -> Iterator[Path | None]:
+        """Hold the folder where files are encoded; None while another process does.
+
+        Raises OSError.
+        """
+        folder = self.work / key
+        with _locked(_lock_of(folder)) as held:
+            if not held:
+                yield None
+                return
+            folder.mkdir(exist_ok=True, mode=0o700)
+            try:
+                yield folder
+            finally:
+                if not folder.exists():
+                    _lock_of(folder).unlink(missing_ok=True)
+
+    def _removable(self) -> list[Path]:
+        return [*_folders(self.entries), *_folders(self.work)]
+
+    def _remove(self, path: Path) -> bool:
+        """Remove an entry, or work that nobody is at."""
+        if path.parent == self.entries:
+            shutil.rmtree(path, ignore_errors=True)
+            return not path.exists()
+        with _locked(_lock_of(path)) as held:
+            if held:
+                shutil.rmtree(path, ignore_errors=True)
+                _lock_of(path).unlink(missing_ok=True)
+            return held
+
+    def _forget_removed(self) -> None:
+        for path in self.known.iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                if not (self.entries / path.read_text("ascii")).exists():
+                    path.unlink()
+
+
+def cache_for(option: str | None) -> Cache | None:
+    """Return the cache that an option names: a folder, "off", or None for the user's own.
+
+    The user's own is $RICORDA_CACHE (which may be "off" too), else ricorda in $XDG_CACHE_HOME,
+    else ~/.cache/ricorda. Raises ConfigurationError for a limit in $RICORDA_CACHE_LIMIT that is
+    no size.
+    """
+    chosen = option if option is not None else os.environ.get(PLACE_VARIABLE, "")
+    if chosen == "off" or fcntl is None:
+        return None
+    said = os.environ.get(LIMIT_VARIABLE, "")
+    limit = parse_size(LIMIT_VARIABLE, said) if said else None
+    if chosen:
+        return Cache(Path(chosen).absolute(), limit)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        home = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    except RuntimeError:  # nobody's home
+        return None
+    return Cache(home / "ricorda", limit)
+
+
+def write_manifest(entry: Path, text: EncodedText, checksums: list[int]) -> str:
+    """Describe the ids of an entry in its manifest, and return its name. Raises OSError."""
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "vocabulary": text.vocabulary.to_json(),
+        "characters": text.characters,
+        "bytes": text.bytes,
+        "digest": text.digest,
+        "skipped": text.skipped,
+        "ids": len(text.ids),
+        "checksums": checksums,
+        "file": _facts((entry / "ids").stat()),
+    }
+    write_atomically(entry / _MANIFEST, json.dumps([manifest, _digest(manifest)]).encode("ascii"))
+    named = ("format", "vocabulary", "digest", "skipped", "ids")
+    return _digest({name: manifest[name] for name in named})
+
+
+def _read_entry(entry: Path, sources: Sequence[Source]) -> EncodedText:
+    """Read an entry. Raises OSError, ValueError, KeyError, TypeError if it is damaged."""
+    with open_untrusting(entry / _MANIFEST) as file:
+        manifest, digest = json.loads(file.read(_LARGEST_MANIFEST))
+    if manifest["format"] != FORMAT or _digest(manifest) != digest:
+        raise ValueError("another format, or damaged")
+    vocabulary = Vocabulary.from_json(manifest["vocabulary"])
+    type = id_type(vocabulary.size)
+    with open_untrusting(entry / "ids") as file:
+        status = os.fstat(file.fileno())
+        if status.st_size != manifest["ids"] * type.itemsize:
+            raise ValueError("damaged")
+        untouched = _facts(status) == manifest["file"]
+        _check(file, manifest["checksums"], status.st_size, untouched)
+        ids = mapped(file, type)
+    return EncodedText(
+        ids,
+        vocabulary,
+        characters=manifest["characters"],
+        bytes=manifest["bytes"],
+        digest=manifest["digest"],
+        skipped=manifest["skipped"],
+        _sources=sources,
+    )
+
+
+def _check(file: Any, checksums: list[int], size: int, untouched: bool) -> None:
+    """Compare blocks with their checksums: some, or all of a file that was copied or touched."""
+    count = -(-size // BLOCK)
+    if len(checksums) != count:
+        raise ValueError("damaged")
+    blocks: Sequence[int] = range(count)
+    if untouched and count > _CHECKED_BLOCKS:
+        blocks = sorted({0, count - 1, *random.sample(range(count), _CHECKED_BLOCKS - 2)})
+    for block in blocks:
+        file.seek(block * BLOCK)
+        if zlib.crc32(file.read(BLOCK)) != checksums[block]:
+            raise ValueError("damaged")
+
+
+def _facts(status: os.stat_result) -> list[int]:
+    """What shows that nobody wrote into a file."""
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    except OSError:
+        return []
+
+
+def _size_of(folder: Path) -> int:
+    """The bytes on disk of a folder's files, as far as they can be seen."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(place, name).lstat().st_size
+    return total
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold a lock that ends with its process; false if another process holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            if not _is_open_file(path, descriptor):  # its holder removed it meanwhile
+                continue
+            yield True
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _is_open_file(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,277 @@
+"""Encoding texts through the cache: found there, gone on with, or encoded into it.
+
+What cannot be cached is encoded without: a small text, a pipe, one that another process is at, a
+cache that fails. Whatever goes wrong with the cache, the text is what is in the files.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.durable import flush, write_atomically
+from ricorda.errors import RicordaError, RunError
+from ricorda.text.cache import BLOCK, FORMAT, Cache, write_manifest
+from ricorda.text.encoding import EncodedText, Request, Writing, encode_request
+from ricorda.text.id_file import IdType, KeptIdFile, translated
+from ricorda.text.reading import BEGINNING, Place, Progress
+from ricorda.text.resident import mapped
+from ricorda.text.sizes import readable_size
+from ricorda.text.sources import Source, displayed
+from ricorda.text.survey import Survey, survey
+from ricorda.text.vocabulary import Ids, Vocabulary, id_type
+
+SMALLEST = 16 << 20
+"""Bytes of a text below which reading it again is as quick."""
+
+CHECKPOINT_BYTES = 64 << 20
+"""Bytes of text after which an encoding that is interrupted can go on."""
+
+_STATE = "state.json"
+
+
+def encode_with_cache(
+    sources: Sequence[Source],
+    request: Request,
+    *,
+    folder: Path,
+    cache: Cache | None,
+    say: Callable[[str], None],
+    progress: Callable[[int, int | None], None] | None = None,
+) -> EncodedText:
+    """Encode sources as `encode_sources` does, or take them from the cache.
+
+    `folder` is where the ids go that are not cached. `say` is told, in one line, where the cache
+    fails or an interrupted encoding goes on. `progress` is called with the number of bytes read so
+    far, and of how many where that is known.
+    """
+    found = survey(sources)
+    count = None if progress is None else lambda done: progress(done, found.size)
+    if cache is not None and found.size is not None and found.size >= SMALLEST:
+        try:
+            text = _Encoding(cache, sources, request, found, say, count).text()
+        except (OSError, RunError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            say(_without(cache, f"it cannot be written: {reason}"))
+            text = None
+        if text is not None:
+            return text
+    return encode_request(sources, request, folder, count)
+
+
+def _without(cache: Cache, reason: str) -> str:
+    return f"the encoded text is not kept in {displayed(cache.folder)}: {reason}"
+
+
+class _Encoding:
+    """The encoding of certain files into the cache."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        sources: Sequence[Source],
+        request: Request,
+        found: Survey,
+        say: Callable[[str], None],
+        progress: Progress | None,
+    ) -> None:
+        self._cache, self._sources, self._request = cache, sources, request
+        self._found, self._say, self._progress = found, say, progress
+        asked = json.dumps([FORMAT, request.as_json(), found.key], sort_keys=True)
+        self._key = hashlib.sha256(asked.encode("ascii")).hexdigest()
+
+    def text(self) -> EncodedText | None:
+        """The text; None where it is to be encoded without the cache, which is told.
+
+        Raises OSError or RunError if the cache fails, TextError and VocabularyError for the text.
+        """
+        text = self._cache.find(self._key, self._sources)
+        if text is not None:
+            return text
+        seconds = self._found.seconds_to_settle
+        reason = "its files bear a time to come" if seconds is None else self._lacks_room()
+        if seconds is None or reason is not None:
+            self._say(_without(self._cache, str(reason)))
+            return None
+        time.sleep(seconds)
+        with self._cache.working(self._key) as folder:
+            if folder is None:
+                self._say(_without(self._cache, "another process is encoding it"))
+                return None
+            text = self._cache.find(self._key, self._sources)
+            if text is None:
+                text = self._encoded(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            return text
+
+    def _lacks_room(self) -> str | None:
+        """Why there is no room for the ids, first provisional and then final ones, if so."""
+        size = self._found.size or 0
+        self._cache.prepare()
+        if not self._cache.make_room(size):
+            return (
+                f"it has {readable_size(size)}, the cache may take "
+                f"{readable_size(self._cache.limit)} (RICORDA_CACHE_LIMIT)"
+            )
+        free = shutil.disk_usage(self._cache.folder).free
+        return None if free > 2 * size else f"only {readable_size(free)} are free there"
+
+    def _encoded(self, folder: Path) -> EncodedText:
+        try:
+            work = _restored(folder, self._request)
+            if work is None:
+                work = _Work(folder, KeptIdFile(folder), self._request)
+            else:
+                done = readable_size(work.writing.byte_count)
+                self._say(f"goes on with an encoding that was interrupted after {done}")
+            with work.file:
+                work.run(self._sources, self._progress)
+                vocabulary, final_ids = work.writing.encoder.finish()
+                checksums = work.write_entry(folder / "entry", final_ids, id_type(vocabulary.size))
+        except RicordaError:
+            shutil.rmtree(folder, ignore_errors=True)  # going on would come to the same
+            raise
+        return self._published(folder, work.writing, vocabulary, checksums)
+
+    def _published(
+        self, folder: Path, writing: Writing, vocabulary: Vocabulary, checksums: list[int]
+    ) -> EncodedText:
+        entry = folder / "entry"
+        with (entry / "ids").open("rb") as file:
+            ids = mapped(file, id_type(vocabulary.size))
+        text = EncodedText(
+            ids,
+            vocabulary,
+            characters=writing.encoder.characters,
+            bytes=writing.byte_count,
+            digest=writing.digest.hexdigest(),
+            skipped=dict(writing.encoder.skipped),
+            _sources=self._sources,
+        )
+        if survey(self._sources) != self._found:
+            self._say(_without(self._cache, "its files changed while they were read"))
+            return text
+        content = write_manifest(entry, text, checksums)
+        self._cache.publish(entry, content)
+        self._cache.note(self._key, content)
+        shutil.rmtree(folder)
+        self._cache.make_room(0, keep=self._cache.entries / content)
+        return text
+
+
+class _Work:
+    """An encoding that leaves behind, now and then, what is needed to go on with it."""
+
+    def __init__(
+        self, folder: Path, file: KeptIdFile, request: Request, place: Place = BEGINNING
+    ) -> None:
+        self.file = file
+        self.writing = Writing(file, request.encoder(), request)
+        self.place = place
+        self._folder = folder
+        self._request = request
+        self._saved_bytes = 0
+
+    def run(self, sources: Sequence[Source], progress: Progress | None) -> None:
+        """Read the sources from the place on, to their end."""
+        self._saved_bytes = self.writing.byte_count
+        before = sum(source.size or 0 for source in islice(sources, self.place.source))
+        count = None if progress is None else lambda done: progress(before + done)
+        self.writing.write(self._request.pieces(sources, count, self.place), self._written)
+        self._save()
+
+    def write_entry(
+        self, entry: Path, table: NDArray[np.integer[Any]] | None, type: IdType
+    ) -> list[int]:
+        """Write the final ids beside the provisional ones; return their blocks' checksums."""
+        shutil.rmtree(entry, ignore_errors=True)
+        entry.mkdir(mode=0o700)
+        checksums = []
+        per_block = BLOCK // type.itemsize
+        with (entry / "ids").open("xb", buffering=0) as file:
+            for block in _in_blocks(self.file.blocks(), per_block):
+                ids = block if table is None else translated(block, table, type)
+                data = ids.astype(type, copy=False).data.cast("B")
+                checksums.append(zlib.crc32(data))
+                _write_all(file, data)
+            flush(file)
+        return checksums
+
+    def _written(self, place: Place) -> None:
+        self.place = place
+        if self.writing.byte_count - self._saved_bytes >= CHECKPOINT_BYTES:
+            self._save()
+
+    def _save(self) -> None:
+        self._saved_bytes = self.writing.byte_count
+        self.file.flush()
+        state = {
+            "format": FORMAT,
+            "place": self.place,
+            "encoder": self.writing.encoder.state(),
+            "bytes": self.writing.byte_count,
+            "digest": self.writing.digest.hexdigest(),
+            "ids": self.writing.id_count,
+            "itemsize": self.file.itemsize,
+        }
+        write_atomically(self._folder / _STATE, json.dumps(state).encode("ascii"))
+        self.file.discard_others()
+
+
+def _restored(folder: Path, request: Request) -> _Work | None:
+    """Take up what an interrupted process left, if the ids stand for the text that was read.
+
+    They are turned back into its bytes for that, whose digest is needed anyway.
+    """
+    try:
+        state = json.loads((folder / _STATE).read_bytes())
+        if state["format"] != FORMAT:
+            return None
+        source, offset, last = state["place"]
+        file = KeptIdFile(folder, int(state["itemsize"]), int(state["ids"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        work = _Work(folder, file, request, Place(int(source), int(offset), str(last)))
+        writing = work.writing
+        writing.encoder.restore(state["encoder"])
+        for ids in file.blocks():
+            data = writing.encoder.bytes_of(ids)
+            writing.digest.update(data)
+            writing.byte_count += len(data)
+            writing.id_count += len(ids)
+        if writing.digest.hexdigest() == state["digest"]:
+            return work
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RicordaError):
+        pass
+    file.__exit__(None, None, None)
+    return None
+
+
+def _in_blocks(blocks: Iterable[Ids], size: int) -> Iterator[Ids]:
+    """Yield the same ids, `size` at a time."""
+    rest: list[Ids] = []
+    count = 0
+    for block in blocks:
+        rest.append(block)
+        count += len(block)
+        if count >= size:
+            ids = np.concatenate(rest)
+            for first in range(0, count - size + 1, size):
+                yield ids[first : first + size]
+            rest, count = [ids[count - count % size :]], count % size
+    if count:
+        yield np.concatenate(rest)
+
+
+def _write_all(file: IO[bytes], data: memoryview) -> None:
+    while data:
+        data = data[file.write(data) :]

@@ -1,0 +1,112 @@
+"""Turns, queues and limits."""
+
+import pytest
+
+from ricorda.serving.admission import Admission, AdmissionLimits, Ticket
+from ricorda.serving.problems import Problem
+
+
+class Line:
+    """Clients whose texts tell when they begin."""
+
+    def __init__(self, **limits: int) -> None:
+        defaults = {"streams": 2, "streams_per_client": 2, "queue": 6, "queue_per_client": 4}
+        self.admission = Admission(AdmissionLimits(**defaults | limits))
+        self.begun: list[str] = []
+
+    def enter(self, client: str, count: int = 1) -> list[Ticket]:
+        tickets = [Ticket(client, lambda: self.begun.append(client)) for _ in range(count)]
+        self.admission.enter(tickets)
+        return tickets
+
+
+def test_texts_begin_at_once_where_there_is_room() -> None:
+    line = Line()
+    line.enter("a", 2)
+    assert line.begun == ["a", "a"]
+    assert (line.admission.running, line.admission.waiting) == (2, 0)
+
+
+def test_clients_take_turns() -> None:
+    line = Line(streams=1)
+    (running, *_) = line.enter("a", 4)
+    line.enter("b", 2)
+    line.enter("c", 1)
+    everybody = [running]
+    for _ in range(6):
+        line.admission.leave(everybody[-1])
+        waiting = line.begun[-1]
+        assert waiting
+        everybody.append(_running(line))
+    assert line.begun == ["a", "a", "b", "c", "a", "b", "a"]
+
+
+def _running(line: Line) -> Ticket:
+    """The one text that runs."""
+    (found,) = [ticket for ticket in TICKETS if ticket.running and not ticket.over]
+    return found
+
+
+TICKETS: list[Ticket] = []
+
+
+@pytest.fixture(autouse=True)
+def _keep_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
+    TICKETS.clear()
+    original = Ticket.__init__
+
+    def keep(self: Ticket, *arguments: object) -> None:
+        original(self, *arguments)  # type: ignore[arg-type]
+        TICKETS.append(self)
+
+    monkeypatch.setattr(Ticket, "__init__", keep)
+
+
+def test_a_client_has_no_more_than_its_share() -> None:
+    line = Line(streams=3, streams_per_client=1)
+    first = line.enter("a", 3)
+    line.enter("b", 1)
+    assert line.begun == ["a", "b"]
+    line.admission.leave(first[0])
+    assert line.begun == ["a", "b", "a"]
+
+
+def test_too_many_texts_of_a_client_are_429_and_none_of_them_waits() -> None:
+    line = Line()
+    line.enter("a", 6)
+    with pytest.raises(Problem) as refused:
+        line.enter("a")
+    assert refused.value.status == 429
+    assert refused.value.headers["retry-after"]
+    assert line.admission.waiting == 4
+
+
+def test_too_many_texts_of_all_are_503() -> None:
+    line = Line()
+    line.enter("a", 6)
+    line.enter("b", 2)
+    with pytest.raises(Problem) as refused:
+        line.enter("c")
+    assert refused.value.status == 503
+    assert refused.value.headers["retry-after"]
+    assert line.admission.waiting == 6
+
+
+def test_leaving_frees_the_place_waiting_or_running_once() -> None:
+    line = Line(streams=1)
+    first, second, third = line.enter("a", 3)
+    line.admission.leave(second)
+    line.admission.leave(second)
+    assert (line.admission.running, line.admission.waiting) == (1, 1)
+    line.admission.leave(first)
+    assert third.running
+    line.admission.leave(third)
+    assert (line.admission.running, line.admission.waiting) == (0, 0)
+    line.enter("a")
+    assert len(line.begun) == 3
+
+
+def test_no_texts_need_no_place() -> None:
+    line = Line()
+    line.admission.enter([])
+    assert line.admission.running == 0

@@ -1,0 +1,338 @@
+"""What the API answers, field by field."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.serving.conftest import SYMBOLS, Server, eventually
+
+import ricorda
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def letters(models: dict[str, Path]) -> ricorda.Model:
+    """The same model in this process, in the precision that the server chose."""
+    return ricorda.load(models["letters"], "auto")
+
+
+def test_an_answer_has_every_field(server: Server) -> None:
+    answer = server.complete(max_tokens=7, seed=1)
+    assert answer["id"].startswith("cmpl-")
+    assert answer["object"] == "text_completion"
+    assert answer["model"] == "letters"
+    assert answer["system_fingerprint"].startswith("fp_")
+    (choice,) = answer["choices"]
+    assert (choice["index"], choice["logprobs"], choice["finish_reason"]) == (0, None, "length")
+    assert len(choice["text"]) == 7
+    assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 7, "total_tokens": 10}
+
+
+def test_it_writes_what_the_library_writes(server: Server, letters: ricorda.Model) -> None:
+    text = letters.generate("abc", length=40, seed=5, temperature=0.9, top_k=9, min_p=0.01)
+    fields = {"max_tokens": 40, "seed": 5, "temperature": 0.9, "top_k": 9, "min_p": 0.01}
+    assert server.text(**fields) == text
+
+
+def test_max_tokens_is_16_unless_given(server: Server) -> None:
+    assert len(server.text()) == len(server.text(max_tokens=None)) == 16
+
+
+CHANGES: dict[str, Any] = {
+    "prompt": "abd",
+    "max_tokens": 29,
+    "temperature": 0.3,
+    "top_p": 0.4,
+    "top_k": 2,
+    "min_p": 0.7,
+    "seed": 2,
+    "stop": ["e", "a", "i"],
+    "logit_bias": {"7": 100},
+    "presence_penalty": 2,
+    "frequency_penalty": 2,
+    "echo": True,
+    "best_of": 4,
+}
+
+
+def test_every_field_changes_the_text(server: Server) -> None:
+    base = {"max_tokens": 30, "seed": 1}
+    texts = [server.text(**base), *(server.text(**base | {k: v}) for k, v in CHANGES.items())]
+    assert len(set(texts)) == 1 + len(CHANGES)
+
+
+def test_a_seed_repeats_and_none_is_fresh(server: Server) -> None:
+    assert server.text(seed=-3, max_tokens=30) == server.text(seed=-3, max_tokens=30)
+    assert server.text(max_tokens=30) != server.text(max_tokens=30)
+
+
+def test_temperature_0_writes_the_likeliest(server: Server, letters: ricorda.Model) -> None:
+    greedy = letters.generate("abc", length=20, greedy=True)
+    assert server.text(temperature=0, max_tokens=20) == greedy
+    assert server.text(top_p=0, max_tokens=20) == greedy
+    assert server.text(top_k=1, max_tokens=20) == greedy
+
+
+def test_prompts_of_every_kind(server: Server, letters: ricorda.Model) -> None:
+    ids = letters.vocabulary.encode("abc").tolist()
+    for one in ("abc", ["abc"], ids, [ids], [float(each) for each in ids]):
+        assert server.text(prompt=one, seed=3) == server.text(prompt="abc", seed=3)
+    answer = server.complete(prompt=["abc", "def"], seed=3, n=2)
+    texts = [choice["text"] for choice in answer["choices"]]
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2, 3]
+    assert texts[0] == server.text(prompt="abc", seed=3)
+    assert texts[2] == server.text(prompt="def", seed=3)
+    assert len(set(texts)) == 4
+    assert answer["usage"]["prompt_tokens"] == 6
+    assert answer["usage"]["completion_tokens"] == 64
+
+
+def test_an_empty_prompt_starts_as_the_library_does(server: Server, letters: ricorda.Model) -> None:
+    text = letters.generate("", length=16, seed=1, temperature=1.0)
+    empties: list[Any] = ["", None, [""], [[]]]
+    for empty in empties:
+        assert server.text(prompt=empty, seed=1, echo=True) == text
+
+
+def test_texts_of_one_request_without_a_seed_differ(server: Server) -> None:
+    answer = server.complete(prompt=["abc"] * 3, n=3, max_tokens=30)
+    assert len({choice["text"] for choice in answer["choices"]}) == 9
+
+
+def test_stop_strings_end_the_text_before_them(server: Server) -> None:
+    whole = server.text(seed=1, max_tokens=200)
+    stop = whole[20:23]
+    answer = server.complete(seed=1, max_tokens=200, stop=stop)
+    (choice,) = answer["choices"]
+    assert choice["text"] == whole[: whole.index(stop)]
+    assert choice["finish_reason"] == "stop"
+    several = server.text(seed=1, max_tokens=200, stop=["世é世é", stop, "zzzzz", "qqqq"])
+    assert several == choice["text"]
+    events = server.events(seed=1, max_tokens=200, stop=stop)
+    assert "".join(event["choices"][0]["text"] for event in events) == choice["text"]
+    assert events[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_logprobs_are_the_models_own(server: Server, letters: ricorda.Model) -> None:
+    answer = server.complete(seed=1, max_tokens=12, logprobs=3, echo=True, temperature=0.5)
+    (choice,) = answer["choices"]
+    told = choice["logprobs"]
+    assert "".join(told["tokens"]) == choice["text"]
+    assert told["text_offset"] == list(range(15))
+    assert told["token_logprobs"][0] is None
+    assert told["top_logprobs"][0] is None
+    scores = letters.score(choice["text"], alternatives=3)
+    np.testing.assert_allclose(told["token_logprobs"][1:], -scores.nats[1:], atol=1e-4)
+    for place in range(1, 15):
+        top = told["top_logprobs"][place]
+        assert 3 <= len(top) <= 4
+        assert top[told["tokens"][place]] == told["token_logprobs"][place]
+        assert max(top.values()) >= told["token_logprobs"][place]
+        best = scores.vocabulary.decode([scores.alternative_ids[place, 0]])
+        assert max(top, key=lambda token: top[token]) == best
+
+
+def test_logprobs_0_tells_the_chosen_symbol_alone(server: Server) -> None:
+    told = server.complete(logprobs=0)["choices"][0]["logprobs"]
+    assert told["top_logprobs"] == [
+        {token: nats} for token, nats in zip(told["tokens"], told["token_logprobs"], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1])
+def test_echo_with_logprobs_scores_the_prompt(
+    server: Server, letters: ricorda.Model, max_tokens: int
+) -> None:
+    text = "è una frase, abc.\n" * 40
+    expected = -letters.score(text).nats[1:]
+    for prompt in (text, letters.vocabulary.encode(text).tolist()):
+        answer = server.complete(prompt=prompt, max_tokens=max_tokens, logprobs=1, echo=True)
+        (choice,) = answer["choices"]
+        told = choice["logprobs"]
+        assert choice["text"].startswith(text)
+        assert len(told["tokens"]) == len(text) + max_tokens
+        scores = told["token_logprobs"][1 : len(text)]
+        np.testing.assert_allclose(scores, expected, atol=1e-4)
+        assert answer["usage"]["completion_tokens"] == max_tokens
+
+
+def test_prompts_are_scored_side_by_side_as_alone(server: Server) -> None:
+    prompts = ["a", "ab", "def" * 30, "世é" * 7]
+    together = server.complete(prompt=prompts, max_tokens=0, logprobs=2, echo=True)
+    for prompt, choice in zip(prompts, together["choices"], strict=True):
+        alone = server.complete(prompt=prompt, max_tokens=0, logprobs=2, echo=True)
+        assert alone["choices"][0]["logprobs"] == choice["logprobs"]
+
+
+def test_max_tokens_0_writes_nothing(server: Server) -> None:
+    assert server.text(max_tokens=0) == ""
+    assert server.text(max_tokens=0, echo=True) == "abc"
+    (event,) = server.events(max_tokens=0)
+    assert event["choices"][0]["finish_reason"] == "length"
+
+
+def test_bytes_have_names_and_places(server: Server) -> None:
+    answer = server.complete(
+        model="bytes", prompt="aé世", echo=True, logprobs=0, max_tokens=60, seed=3
+    )
+    (choice,) = answer["choices"]
+    told = choice["logprobs"]
+    assert told["tokens"][:6] == ["a", *(f"bytes:\\x{byte:02x}" for byte in "é世".encode())]
+    assert told["text_offset"][:6] == [0, 1, 1, 2, 2, 2]
+    assert told["text_offset"] == sorted(told["text_offset"])
+    raw = b"".join(
+        bytes([int(token[8:], 16)]) if token.startswith("bytes:") else token.encode()
+        for token in told["tokens"]
+    )
+    assert raw.decode("utf-8", "replace") == choice["text"]
+    for token, offset in zip(told["tokens"], told["text_offset"], strict=True):
+        if not token.startswith("bytes:"):
+            assert choice["text"][offset] == token
+
+
+def test_best_of_gives_back_the_likeliest(server: Server) -> None:
+    fields = {"seed": 1, "max_tokens": 10, "logprobs": 0}
+    every = server.complete(n=6, **fields)["choices"]
+    best = server.complete(n=2, best_of=6, **fields)
+    means = [np.mean(choice["logprobs"]["token_logprobs"]) for choice in every]
+    order = np.argsort(means)[::-1]
+    assert [c["text"] for c in best["choices"]] == [every[i]["text"] for i in order[:2]]
+    assert [c["index"] for c in best["choices"]] == [0, 1]
+    assert best["usage"]["completion_tokens"] == 60
+
+
+def test_logit_bias_forces_and_forbids(server: Server, letters: ricorda.Model) -> None:
+    ids = letters.vocabulary.encode("e").tolist()
+    assert server.text(logit_bias={str(ids[0]): 100}) == "e" * 16
+    assert "e" not in server.text(logit_bias={str(ids[0]): -100}, max_tokens=200, seed=1)
+
+
+def test_penalties_spread_the_symbols(server: Server) -> None:
+    def variety(**fields: float) -> int:
+        return len(set(server.text(seed=1, max_tokens=25, temperature=0.5, **fields)))
+
+    assert variety(frequency_penalty=2, presence_penalty=2) > variety()
+    assert variety(frequency_penalty=-2) < variety()
+
+
+def test_ids_are_given_back_if_asked_for(server: Server, letters: ricorda.Model) -> None:
+    (choice,) = server.complete(return_token_ids=True, echo=True, seed=1)["choices"]
+    assert choice["prompt_token_ids"] == letters.vocabulary.encode("abc").tolist()
+    assert letters.vocabulary.decode(choice["token_ids"]) == choice["text"][3:]
+    events = server.events(return_token_ids=True, seed=1, max_tokens=16)
+    ids = [symbol for event in events for symbol in event["choices"][0]["token_ids"]]
+    assert ids == choice["token_ids"]
+    assert events[0]["choices"][0]["prompt_token_ids"] == choice["prompt_token_ids"]
+
+
+@pytest.mark.parametrize("model", ["letters", "bytes"])
+@pytest.mark.parametrize("echo", [False, True])
+def test_a_stream_is_the_same_text_in_pieces(server: Server, model: str, echo: bool) -> None:
+    fields = {"model": model, "prompt": ["abc", "é世"], "n": 2, "seed": 4, "max_tokens": 300}
+    fields |= {"logprobs": 2, "echo": echo, "stop": ["世", "ab"]}
+    whole = server.complete(**fields)
+    events = server.events(**fields, stream_options={"include_usage": True})
+    assert events[-1]["choices"] == []
+    assert events[-1]["usage"] == whole["usage"]
+    assert {event["id"] for event in events} == {events[0]["id"]}
+    assert all(event["usage"] is None for event in events[:-1])
+    for choice in whole["choices"]:
+        parts = [
+            part
+            for event in events
+            for part in event["choices"]
+            if part["index"] == choice["index"]
+        ]
+        assert "".join(part["text"] for part in parts) == choice["text"]
+        for name, values in choice["logprobs"].items():
+            assert [each for part in parts for each in part["logprobs"][name]] == values
+        reasons = [part["finish_reason"] for part in parts]
+        assert reasons == [None] * (len(parts) - 1) + [choice["finish_reason"]]
+
+
+def test_unknown_characters_are_refused_or_left_out(server: Server, serve: Serve) -> None:
+    status, error = server.refused(prompt="abXYc")
+    assert (status, error["param"], error["code"]) == (400, "prompt", "unknown_characters")
+    assert "'X' 'Y'" in error["message"]
+    skipping = server.text(prompt="abXYc", on_unknown="skip", seed=1)
+    assert skipping == server.text(prompt="abc", seed=1)
+    with serve(on_unknown="skip") as other:
+        assert other.text(prompt="abXYc", seed=1) == skipping
+        assert other.refused(prompt="abXYc", on_unknown="error")[0] == 400
+
+
+def test_models_are_listed_and_told(server: Server) -> None:
+    status, _, listed = server.ask("GET", "/v1/models")
+    assert status == 200
+    assert [card["id"] for card in listed["data"]] == ["letters", "bytes"]
+    status, _, card = server.ask("GET", "/v1/models/bytes")
+    assert (status, card) == (200, listed["data"][1])
+    status, _, answer = server.ask("GET", "/v1/models/none")
+    assert (status, answer["error"]["code"]) == (404, "model_not_found")
+    assert server.refused(model="none")[0] == 404
+
+
+def test_tokens_there_and_back(server: Server, serve: Serve, models: dict[str, Path]) -> None:
+    body = {"model": "bytes", "prompt": "é!", "return_token_strs": True}
+    status, _, found = server.ask("POST", "/tokenize", body)
+    assert status == 200
+    assert found["tokens"] == list("é!".encode())
+    assert found["token_strs"] == ["bytes:\\xc3", "bytes:\\xa9", "!"]
+    assert found["count"] == 3
+    body = {"model": "bytes", "tokens": found["tokens"]}
+    assert server.ask("POST", "/detokenize", body)[2] == {"prompt": "é!"}
+    assert server.ask("POST", "/tokenize", {"prompt": "a"})[0] == 400  # which of the models?
+    with serve({"one": models["letters"]}) as single:
+        tokens = single.ask("POST", "/tokenize", {"prompt": SYMBOLS})[2]["tokens"]
+        assert single.ask("POST", "/detokenize", {"tokens": tokens})[2] == {"prompt": SYMBOLS}
+
+
+def test_health_ready_metrics_and_documents(server: Server) -> None:
+    assert server.ask("GET", "/health")[::2] == (200, {"status": "ok"})
+    status, _, ready = server.ask("GET", "/ready")
+    assert (status, ready) == (200, {"status": "ready", "models": ["letters", "bytes"]})
+    before = written(server)
+    server.text(max_tokens=9)
+    assert written(server) == before + 9
+    status, _, page = server.ask("GET", "/docs")
+    assert status == 200
+    assert b"presence_penalty" in page
+
+
+def written(server: Server) -> float:
+    lines = server.ask("GET", "/metrics")[2].decode().splitlines()
+    (line,) = [line for line in lines if line.startswith('ricorda_written_symbols_total{model="l')]
+    return float(line.rsplit(" ", 1)[1])
+
+
+def test_the_answers_are_those_of_the_document(server: Server) -> None:
+    from ricorda.serving.responses import Completion, ErrorAnswer, ModelList, Tokens
+
+    Completion.model_validate(server.complete(logprobs=2, n=2, echo=True, return_token_ids=True))
+    for event in server.events(logprobs=1, stream_options={"include_usage": True}):
+        Completion.model_validate(event)
+    ModelList.model_validate(server.ask("GET", "/v1/models")[2])
+    Tokens.model_validate(server.ask("POST", "/tokenize", {"model": "letters", "prompt": "a"})[2])
+    ErrorAnswer.model_validate({"error": server.refused(n=0)[1]})
+
+
+def test_a_model_that_overflows_fails_alone(
+    server: Server, serve: Serve, models: dict[str, Path], tmp_path: Path
+) -> None:
+    file = ricorda.models.model_file.read_model_file(models["letters"])
+    for name, tensor in file.tensors.items():
+        if name == "output.weight":
+            tensor[:] = 3e38
+    path = tmp_path / "huge.safetensors"
+    ricorda.models.model_file.write_model_file(path, file)
+    with serve({"huge": path, "letters": models["letters"]}) as other:
+        status, error = other.refused(model="huge")
+        assert (status, error["code"]) == (500, "model_failed")
+        status, error = other.refused(model="huge", echo=True, logprobs=1, max_tokens=0)
+        assert (status, error["code"]) == (500, "model_failed")
+        assert other.events(model="huge")[-1]["error"]["code"] == "model_failed"
+        assert other.text(seed=1) == server.text(seed=1)
+        assert eventually(lambda: other.service.admission.running == 0)
