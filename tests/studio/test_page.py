@@ -182,7 +182,7 @@ def test_a_character_is_chosen_by_hand(open_page: Open) -> None:
     chance = page.locator("#chances button").first
     page.wait_for_selector("#chances button")
     page.locator("#temperature").fill("0")
-    page.wait_for_selector("#chances-words:text('1 of')")
+    page.wait_for_selector("#chances-words:text-matches('^1 of')")
     assert chance.locator(".chance").inner_text() == "100%"
     symbol = chance.locator(".symbol").inner_text()
     chance.click()
@@ -193,7 +193,7 @@ def test_a_character_is_chosen_by_hand(open_page: Open) -> None:
     page.click("#undo")
     page.locator("#top_k").fill("3")
     page.locator("#temperature").fill("1")
-    page.wait_for_selector("#chances-words:text('3 of')")
+    page.wait_for_selector("#chances-words:text-matches('^3 of')")
     assert "--temperature 1 --top-k 3" in page.inner_text("[data-command=choose]")
 
 
