@@ -10,6 +10,7 @@
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
+#   make pictures  the studio's panels, into docs/pictures
 #   make clean     take away what the other targets made
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyi') $(shell find kernels -type f)
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test lint sanitize faults processes fuzz serve-check bench clean
+.PHONY: demo test lint sanitize faults processes fuzz serve-check bench pictures clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -71,6 +72,9 @@ bench: $(VENV)/.tools
 	$(RUN)/ricorda bench engine
 	$(RUN)/ricorda bench train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
 
+pictures: $(VENV)/.tools
+	$(RUN)/python -m tests.studio.screenshots $(if $(TEXT),--text '$(TEXT)')
+
 # python3 -m venv needs Debian's python3-venv; its absence is told in one line.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -82,7 +86,7 @@ $(VENV)/bin/python:
 $(VENV)/.dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
 	  torch scikit-build-core nanobind cmake ninja click numpy pydantic rich safetensors \
-	  zstandard fastapi prometheus-client uvicorn plotly
+	  zstandard fastapi prometheus-client uvicorn
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies CMakeLists.txt $(SOURCES)

@@ -20,6 +20,7 @@ BELOW: dict[str, set[str]] = {
     "extras": {"errors"},
     "lazy": set(),
     "pages": set(),
+    "run_summary": {"errors", "runs"},
     "runs": {"durable", "errors", "validation"},
     "text": {"durable", "errors"},
     "validation": {"errors"},
@@ -27,6 +28,10 @@ BELOW: dict[str, set[str]] = {
     "engine": {"_kernels", "errors", "models", "text", "validation"},
     "insight": {"engine", "errors", "extras", "lazy", "models", "pages", "text"},
     "serving": {"engine", "errors", "models", "pages", "text", "validation"},
+    "studio": {
+        *("durable", "engine", "errors", "insight", "models", "run_summary", "runs"),
+        *("serving", "text"),
+    },
     "training": {
         *("_kernels", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
         *("runs", "text", "validation"),

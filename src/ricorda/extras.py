@@ -35,3 +35,12 @@ def require_serving() -> None:
             raise MissingExtra(
                 f"serving needs {name}, which is not installed: pip install 'ricorda[serve]'"
             )
+
+
+def require_studio() -> None:
+    """See that the page's packages are there. Raises MissingExtra if one is not."""
+    for name in ("fastapi", "uvicorn"):
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            raise MissingExtra(
+                f"the studio needs {name}, which is not installed: pip install 'ricorda[studio]'"
+            )

@@ -29,7 +29,6 @@ from ricorda.text import (
     find_sources,
     make_request,
     reading,
-    survey,
 )
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no cache without file locks")

@@ -162,6 +162,27 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert resumed.metrics["train_seconds"] >= stopped.metrics["train_seconds"]
 
 
+def test_a_run_that_is_watched_writes_before_its_first_step(learn: Learn) -> None:
+    whole = learn(steps=300, early_samples=True)
+    stopped = learn(steps=300, early_samples=True, reporter=InterruptAt(5))
+    samples = [list(read_rows(run.folder / "samples.jsonl")) for run in (whole, stopped)]
+    assert [row["step"] for row in samples[0][:6]] == [0, 1, 2, 4, 8, 15]  # 15: an evaluation
+    assert samples[1] == samples[0][:4]
+    assert samples[0][0]["text"] != samples[0][-1]["text"]
+    trained = [row["step"] for row in rows(whole, "training")]
+    assert len(trained) == len(set(trained))
+    assert {1, 2, 4, 8} <= set(trained)
+    resumed = ricorda.resume(stopped.folder, quiet=True)
+    assert list(read_rows(resumed.folder / "samples.jsonl")) == samples[0]
+    assert rows(resumed, "training") == rows(whole, "training")
+
+
+def test_watching_changes_no_weight(learn: Learn) -> None:
+    runs = [learn(early_samples=watched) for watched in (False, True)]
+    assert runs[0].metrics["validation"] == runs[1].metrics["validation"]
+    assert rows(runs[0], "evaluation") == rows(runs[1], "evaluation")
+
+
 def test_an_interrupted_run_has_a_model(learn: Learn) -> None:
     run = learn(reporter=InterruptAt(1))
     assert run.metrics["validation"] is None

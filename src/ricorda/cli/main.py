@@ -38,6 +38,8 @@ COMMANDS = {
     "memorised": _Entry("ricorda.cli.memorised", "Find what a text has from the training text."),
     "info": _Entry("ricorda.cli.info", "Say what a model is and where it came from."),
     "runs": _Entry("ricorda.cli.runs", "List all runs with their figures."),
+    "baselines": _Entry("ricorda.cli.baselines", "Say what simple methods make of a text."),
+    "studio": _Entry("ricorda.cli.studio", "Open the web page: watch a network learn."),
     "bench": _Entry("ricorda.cli.bench", "Measure ricorda against its peers."),
     "doctor": _Entry("ricorda.cli.doctor", "Show versions, cores and what is missing."),
 }

@@ -95,6 +95,10 @@ class TrainingConfiguration:
     evaluations: Annotated[int, Field(ge=1)] = 20
     """How many times, evenly, the model is evaluated, sampled and saved."""
 
+    early_samples: bool = False
+    """Whether the model also writes before its first step and after 1, 2, 4, ... until it is
+    evaluated for the first time."""
+
     patience: Annotated[int, Field(ge=1)] | None = None
     """Evaluations without a better one after which learning stops; None never does."""
 

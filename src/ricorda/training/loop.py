@@ -87,6 +87,7 @@ class Loop:
                 if self.safekeeping.is_empty:
                     self._save()
                     self.safekeeping.wait()  # from here on no row is without a checkpoint
+                    self._write_early()
                 reason = None
                 while reason is None:
                     reason = self._reason_to_stop()
@@ -109,7 +110,9 @@ class Loop:
         word = self.ranks.heard(lambda: self._word(step))
         if word.calibrate or self.pace.evaluates_after(step, evaluated):
             self._evaluate(goes_on=True)
-        elif word.save:
+            return
+        self._write_early()
+        if word.save:
             self._save()
 
     def _word(self, step: int) -> Word:
@@ -139,8 +142,7 @@ class Loop:
         """Take one step and tell of it."""
         began = time.monotonic()
         progress, learner = self.progress, self.learner
-        rate = learning_rate(progress.step, self.pace.total_steps, self.configuration)
-        rate *= progress.learning_rate_factor
+        rate = self._rate(progress.step)
         batch = self.feed.batch_at(progress.step)
         self.ranks.say(self._word(progress.step + 1))
         metrics = take_step(learner, batch, rate, self.configuration)
@@ -156,21 +158,23 @@ class Loop:
         """Move the bar; now and then add a row to metrics.jsonl."""
         step, total = self.progress.step, self.pace.total_steps
         interval = self.progress.interval
-        seconds = interval.seconds + time.monotonic() - self._interval_began
-        speed = self._symbols_per_step * interval.steps / seconds
-        speed /= self.symbols_per_character
         nats = interval.nats / interval.steps
         self.reporter.stepped(
-            step, total, self.pace.share(step), nats, speed, self.pace.seconds_left(step)
+            step, total, self.pace.share(step), nats, self._speed, self.pace.seconds_left(step)
         )
         if total is None or step * ROWS // total == (step - 1) * ROWS // total:
             return
+        self._add_training_row(rate)
+
+    def _add_training_row(self, rate: float) -> None:
+        """Add the means since the last such row to metrics.jsonl."""
+        interval = self.progress.interval
         self._row(
             event="training",
-            nats_per_character=nats,
+            nats_per_character=interval.nats / interval.steps,
             learning_rate=rate,
             gradient_norm=interval.gradient_norm / interval.steps,
-            characters_per_second=round(speed, 1),
+            characters_per_second=round(self._speed, 1),
         )
         self.progress.interval = Interval()
         self._interval_began = time.monotonic()
@@ -200,6 +204,17 @@ class Loop:
             self._interval_began += time.monotonic() - began - self.pace.evaluation_seconds
             self.pace.evaluation_seconds = time.monotonic() - began
         self.reporter.evaluated(self.progress.step, per_character, sample)
+
+    def _write_early(self) -> None:
+        """Let a model that was never judged write, where that is wanted: at steps 0, 1, 2, 4 ..."""
+        step, interval = self.progress.step, self.progress.interval
+        is_due = step & (step - 1) == 0 and not self.progress.evaluated_step
+        if not (self.configuration.early_samples and is_due):
+            return
+        sample = self.ranks.first_does(lambda: write_sample(self._model_file()))
+        self.safekeeping.samples.append({"step": step, "text": sample})
+        if interval.steps:
+            self._add_training_row(self._rate(step - 1))
 
     def _judge(self) -> Judgement:
         """Judge the weights, and the averaged ones beside them."""
@@ -318,6 +333,18 @@ class Loop:
         if unsaved or self.safekeeping.has_failed:
             self._save()
         self.safekeeping.finish()
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of the step that follows so many."""
+        rate = learning_rate(step, self.pace.total_steps, self.configuration)
+        return rate * self.progress.learning_rate_factor
+
+    @property
+    def _speed(self) -> float:
+        """Characters a second since the last training row."""
+        interval = self.progress.interval
+        seconds = interval.seconds + time.monotonic() - self._interval_began
+        return self._symbols_per_step * interval.steps / seconds / self.symbols_per_character
 
     @property
     def _symbols_per_step(self) -> int:

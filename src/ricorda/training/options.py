@@ -108,6 +108,10 @@ class TrainingOptions:
     validation: Path | None = None
     """A file to judge by instead."""
 
+    early_samples: bool = False
+    """Also let it write before the first step and after steps 1, 2, 4, ... up to the first
+    evaluation."""
+
     patience: PositiveInteger | None = None
     """Stop after this many evaluations without a better one."""
 

@@ -98,6 +98,7 @@ def choose(
         forget_bias=1.0 if options.forget_bias is None else options.forget_bias,
         warmup_steps=_warmup_steps(budget, training_size, batch_size * window),
         evaluations=_evaluations(budget),
+        early_samples=options.early_samples,
         patience=options.patience,
         keep=options.keep,
         seed=options.seed,

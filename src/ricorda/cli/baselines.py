@@ -1,0 +1,91 @@
+"""`ricorda baselines`: what simple methods make of a text."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ricorda.cli.options import options_from
+from ricorda.cli.output import print_json
+from ricorda.pages import fixed
+from ricorda.text import encode_sources, find_sources, split
+from ricorda.text.baselines import baselines
+from ricorda.training.options import TrainingOptions
+
+NAMES = {
+    "uniform": "every symbol equally likely",
+    "frequencies": "by how frequent each symbol is",
+    "five_grams": "by the last four symbols (5-grams, Witten-Bell)",
+    "xz": "the compressor xz",
+}
+
+
+@click.command()
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
+@options_from(TrainingOptions, ["vocabulary", "encoding", "newlines", "validation_fraction"])
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Say what a network has to beat on TEXT: simple methods, in bits per character.
+
+    They see the part of the text that a training learns from and are judged on the part that it
+    keeps back. TEXT is what `ricorda train` takes.
+    """
+    given = TrainingOptions(**{name: value for name, value in options.items() if value is not None})
+    found = figures([*texts], given)
+    if as_json:
+        print_json(found)
+    else:
+        _print_table(found)
+
+
+def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
+    """A text's size and split, and what the simple methods come to; None where none is judged."""
+    sources = find_sources(texts, encoding=options.encoding)
+    with (
+        tempfile.TemporaryDirectory(prefix="ricorda-") as folder,
+        encode_sources(
+            sources,
+            vocabulary=options.vocabulary,
+            folder=Path(folder),
+            encoding=options.encoding,
+            newlines=options.newlines,
+        ) as text,
+    ):
+        parts = split(text.ids, options.validation_fraction)
+        judged = None
+        if parts.validation is not None:
+            judged = baselines(parts.training, parts.validation, text.vocabulary).as_json()
+        return {
+            "characters": text.characters,
+            "bytes": text.bytes,
+            "vocabulary_size": text.vocabulary.size,
+            "training": len(parts.training),
+            "validation": 0 if parts.validation is None else len(parts.validation),
+            "bits_per_character": judged,
+        }
+
+
+def _print_table(found: dict[str, Any]) -> None:
+    click.echo(
+        f"{found['characters']:,} characters, {found['bytes']:,} bytes, "
+        f"{found['vocabulary_size']:,} different symbols; {found['training']:,} to learn from, "
+        f"{found['validation']:,} to judge by"
+    )
+    judged = found["bits_per_character"]
+    if judged is None:
+        click.echo("no text is kept back to judge by")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("bits/character", justify="right")
+    table.add_column("method")
+    for name, meaning in NAMES.items():
+        table.add_row(fixed(judged[name], 3), meaning)
+    Console().print(table)
+    if judged["counted"] < found["training"] or judged["judged"] < found["validation"]:
+        click.echo(
+            f"of the text's parts the last {judged['counted']:,} and the first "
+            f"{judged['judged']:,} symbols were read"
+        )

@@ -1,0 +1,108 @@
+"""`ricorda studio`: the web page."""
+
+import socket
+import threading
+import webbrowser
+from pathlib import Path
+
+import click
+
+from ricorda.cli.options import whole_number
+from ricorda.errors import ConfigurationError
+from ricorda.extras import require_studio
+from ricorda.runs import RUNS
+
+PORT = 8321
+LARGEST_TEXT = 256  # MB
+UPLOAD_SECONDS = 600.0
+DRAIN_SECONDS = 0.5
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=whole_number(at_least=0),
+    help=f"Listen here; 0 takes any that is free. [default: {PORT}, else any]",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RUNS,
+    help="The folder of runs.  [default: runs]",
+)
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("texts"),
+    help="Where texts that are dropped on the page are kept.  [default: texts]",
+)
+@click.option(
+    "--largest-text",
+    metavar="MB",
+    type=whole_number(at_least=1),
+    default=LARGEST_TEXT,
+    help=f"How large a text may be that is dropped on the page.  [default: {LARGEST_TEXT}]",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def command(port: int | None, runs: Path, texts: Path, largest_text: int, no_browser: bool) -> None:
+    """Open the web page: drop a text, watch a network learn it, look inside.
+
+    The page is served to this machine alone. Its address holds a token and is printed; Ctrl-C ends
+    the page, while trainings go on and are among `ricorda runs`.
+    """
+    require_studio()
+    from ricorda.serving.connection import ConnectionLimits
+    from ricorda.serving.host import Host
+    from ricorda.studio.application import make_application, make_studio
+    from ricorda.studio.entrance import Token
+    from ricorda.studio.workspace import Workspace
+
+    listening = _bind(port)
+    token = Token(listening.getsockname()[1])
+    studio = make_studio(Workspace(runs, texts), token, largest_text * 1_000_000)
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/{token.query}"
+
+    def ready() -> None:
+        click.echo(f"ricorda studio: {url}")
+        click.echo("Ctrl-C ends the page; trainings go on.", err=True)
+        if not no_browser:
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+    host = Host(
+        make_application(studio, largest_text * 1_000_000),
+        listening,
+        limits=ConnectionLimits(connections=64, body_seconds=UPLOAD_SECONDS),
+        drain_seconds=DRAIN_SECONDS,
+        on_ready=ready,
+    )
+    threading.Thread(target=studio.trainings.watch, daemon=True).start()
+    try:
+        host.run()
+    finally:
+        running, waiting = studio.trainings.running(), studio.trainings.waiting()
+        studio.close()
+        _say_goodbye(running, waiting)
+
+
+def _bind(port: int | None) -> socket.socket:
+    """The port that was given, else the usual one, else any."""
+    from ricorda.serving.host import bind
+
+    if port is not None:
+        return bind("127.0.0.1", port)
+    try:
+        return bind("127.0.0.1", PORT)
+    except ConfigurationError:
+        return bind("127.0.0.1", 0)
+
+
+def _say_goodbye(running: list[str], waiting: list[str]) -> None:
+    """Tell what goes on, and what will not begin."""
+    if running:
+        click.echo(
+            f"the page is closed; still training: {', '.join(running)} "
+            "(see `ricorda runs`; `ricorda studio` shows it again)",
+            err=True,
+        )
+    if waiting:
+        click.echo(f"not begun, for want of a free core: {', '.join(waiting)}", err=True)

@@ -1,0 +1,301 @@
+"""What a trained model shows of itself, as the page asks for it."""
+
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine import Model, open_model
+from ricorda.engine.softmax import most_likely_first
+from ricorda.errors import RunError, TextError
+from ricorda.insight.clamping import clamped
+from ricorda.insight.deletion import influence
+from ricorda.insight.health import Health, unit_health
+from ricorda.insight.step_equation import step_equation
+from ricorda.insight.tracking import Tracked, track_units
+from ricorda.insight.units import Unit, known_ids, read_activations, unit_activity
+from ricorda.models import ModelFile
+from ricorda.models.model_file import read_model_file
+from ricorda.runs import RunFolder
+from ricorda.studio.settings import (
+    ClampRequest,
+    HeatRequest,
+    NextRequest,
+    PlaceRequest,
+    PositionRequest,
+    ReadRequest,
+    UnitRequest,
+    WriteRequest,
+)
+from ricorda.studio.texts import Texts, reading_of
+from ricorda.text import ByteVocabulary
+
+KEPT = 2  # models in memory
+ALTERNATIVES = 8
+MOST_SHOWN = 60  # symbols of a distribution
+TRACKED_SYMBOLS = 20_000
+TRACKED_VALUES = 40_000_000  # units times symbols
+DISTANCE = 50  # symbols that are looked back
+MOST_RANKED = 4_096  # units sent
+
+Levels = NDArray[np.int8]
+
+
+class Looking:
+    """The models of a workspace's runs and what they show; from any thread, one at a time."""
+
+    def __init__(self, texts: Texts) -> None:
+        """Take the texts that the runs learn."""
+        self._texts = texts
+        self._models: OrderedDict[tuple[str, int], tuple[ModelFile, Model]] = OrderedDict()
+        self._tracked: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+        self._levels: tuple[tuple[Any, ...], Levels] | None = None
+        self._lock = threading.Lock()
+
+    def surprise(self, run: RunFolder, request: ReadRequest) -> dict[str, Any]:
+        """Each symbol of a text, its surprisal in bits and what was likelier."""
+        text = self._text(run, request)
+        with self._lock:
+            _, model = self._load(run)
+            scores = model.score(text, ALTERNATIVES, on_unknown="skip")
+        bits = [None, *(round(nats / math.log(2), 3) for nats in scores.nats[1:].tolist())]
+        return {
+            **_symbols(model, scores.ids),
+            "bits": bits,
+            "alternatives": [
+                [[symbol, round(chance, 5)] for symbol, chance in scores.alternatives(place)]
+                for place in range(len(bits))
+            ],
+            "mean_bits": round(float(scores.nats[1:].mean()) / math.log(2), 4)
+            if len(bits) > 1
+            else None,
+        }
+
+    def units(self, run: RunFolder) -> dict[str, Any]:
+        """All units, ranked by what they track in the text."""
+        with self._lock:
+            _, model = self._load(run)
+            key = self._stamp(run)
+            if key not in self._tracked:
+                self._tracked[key] = self._rank(run, model)
+                while len(self._tracked) > 2 * KEPT:
+                    self._tracked.popitem(last=False)
+            return self._tracked[key]
+
+    def activity(self, run: RunFolder, request: UnitRequest) -> dict[str, Any]:
+        """What one unit did at each symbol of a text."""
+        text, unit = self._text(run, request), Unit(request.layer, request.unit)
+        with self._lock:
+            _, model = self._load(run)
+            ids = known_ids(model, text)
+            values = unit_activity(model, ids, [unit])[:, 0]
+        return {**_symbols(model, ids), "values": [round(each, 4) for each in values.tolist()]}
+
+    def heat(self, run: RunFolder, request: HeatRequest) -> bytes:
+        """What some units did: a signed byte for each unit and symbol, -127 to 127, by unit."""
+        text = self._text(run, request)
+        with self._lock:
+            _, model = self._load(run)
+            shape = model.configuration
+            units = [Unit(*each).checked(shape) for each in request.units]
+            levels = self._all_levels(run, model, text)
+        columns = [unit.layer * shape.hidden_size + unit.number for unit in units]
+        return np.ascontiguousarray(levels[:, columns].T).tobytes()
+
+    def step(self, run: RunFolder, request: PlaceRequest) -> dict[str, Any]:
+        """One unit's equation with its numbers, at one symbol of a text."""
+        text, unit = self._text(run, request), Unit(request.layer, request.unit)
+        with self._lock:
+            file, _ = self._load(run)
+            step = step_equation(file, text, request.position, unit)
+        return {
+            **asdict(step),
+            "unit": str(unit),
+            "lines": step.lines(),
+            "gates": [
+                {**asdict(gate), "strongest": [list(product) for product in _strongest(gate)]}
+                for gate in step.gates
+            ],
+        }
+
+    def influence(self, run: RunFolder, request: PositionRequest) -> dict[str, Any]:
+        """How far the chances at one place move, in bits, without each symbol before it."""
+        text = self._text(run, request)
+        with self._lock:
+            _, model = self._load(run)
+            found = influence(model, text, [request.position], distance=DISTANCE)
+        past = [
+            [place, symbol, round(divergence / math.log(2), 4)]
+            for place, symbol, _, divergence in found.at(0)
+        ]
+        return {"past": past}
+
+    def clamp(self, run: RunFolder, request: ClampRequest) -> dict[str, Any]:
+        """Two continuations from the same seed: as the model is, and with a unit held."""
+        unit = Unit(request.layer, request.unit)
+        with self._lock:
+            file, model = self._load(run)
+            held = open_model(clamped(file, {unit: request.value}))
+            seed = 1 if request.seed is None else request.seed
+            both = [
+                each.generate(request.text, length=request.length, seed=seed, **request.sampling)
+                for each in (model, held)
+            ]
+        return {"as_it_is": both[0], "held": both[1], "same": _common(*both)}
+
+    def next(self, run: RunFolder, request: NextRequest) -> dict[str, Any]:
+        """The chances of the symbol after a text: the model's own, and as the settings shape them.
+
+        The symbols are those that are likeliest in either way.
+        """
+        with self._lock:
+            _, model = self._load(run)
+            own = model.distribution(request.text, temperature=1.0).probabilities
+            shaped = model.distribution(request.text, **request.sampling).probabilities
+            unknown = model.vocabulary.unknown(request.text)
+        order = most_likely_first(own)[:MOST_SHOWN].tolist()
+        extra = [
+            each for each in most_likely_first(shaped)[:MOST_SHOWN].tolist() if each not in order
+        ]
+        shown = [*order, *(each for each in extra if shaped[each] > 0)]
+        return {
+            "symbols": [
+                {
+                    "label": model.vocabulary.label(each),
+                    "text": _alone(model, each),
+                    "own": float(own[each]),
+                    "shaped": float(shaped[each]),
+                }
+                for each in shown
+            ],
+            "possible": int((shaped > 0).sum()),
+            "different": model.vocabulary.size,
+            "unknown": unknown,
+            "own_bits": _entropy(own),
+            "shaped_bits": _entropy(shaped),
+        }
+
+    def write(self, run: RunFolder, request: WriteRequest) -> dict[str, Any]:
+        """Continue a text."""
+        with self._lock:
+            _, model = self._load(run)
+            generation = model.begin(
+                request.text, length=request.length, seed=request.seed, **request.sampling
+            )
+            return {"text": generation.text(), "seed": generation.seed}
+
+    def _load(self, run: RunFolder) -> tuple[ModelFile, Model]:
+        """A run's best model so far. Raises RunError if there is none yet."""
+        key = self._stamp(run)
+        if key not in self._models:
+            file = read_model_file(run.model)
+            self._models[key] = (file, open_model(file))
+            while len(self._models) > KEPT:
+                self._models.popitem(last=False)
+        self._models.move_to_end(key)
+        return self._models[key]
+
+    def _stamp(self, run: RunFolder) -> tuple[str, int]:
+        try:
+            return str(run.model), run.model.stat().st_mtime_ns
+        except OSError:
+            raise RunError(
+                "this run has no model yet: it comes with its first evaluation"
+            ) from None
+
+    def _text(self, run: RunFolder, request: ReadRequest) -> str:
+        """The text to read: the one sent, or a stretch of the run's own."""
+        if request.text is not None:
+            if not request.text:
+                raise TextError("expected a text of at least one character, got none")
+            return request.text
+        return self._texts.stretch(reading_of(run), request.begin, request.length)
+
+    def _rank(self, run: RunFolder, model: Model) -> dict[str, Any]:
+        """Rank units on the beginning of the text, as `ricorda units` does."""
+        reading = reading_of(run)
+        units = model.configuration.num_layers * model.configuration.hidden_size
+        most = max(1_000, min(TRACKED_SYMBOLS, TRACKED_VALUES // units))
+        text = self._texts.stretch(reading, 0, most)
+        return _ranking(track_units(model, text, symbols=most), unit_health(model, text))
+
+    def _all_levels(self, run: RunFolder, model: Model, text: str) -> Levels:
+        """Every unit's output at every symbol, (T, L * H), in 127ths of its range."""
+        key = (*self._stamp(run), text)
+        if self._levels is None or self._levels[0] != key:
+            ids = known_ids(model, text)
+            found = np.empty(
+                (len(ids), model.configuration.num_layers * model.configuration.hidden_size),
+                np.int8,
+            )
+            for block in read_activations(model, ids):
+                hidden = block.arrays["hidden"].reshape(-1, found.shape[1])
+                here = slice(block.begin, block.begin + len(hidden))
+                found[here] = np.rint(np.clip(hidden, -1, 1) * 127).astype(np.int8)
+            self._levels = (key, found)
+        return self._levels[1]
+
+
+def _symbols(model: Model, ids: Any) -> dict[str, Any]:
+    """The symbols of a text: as they stand in it, and spelled out where they have no such form."""
+    numbers = np.asarray(ids).tolist()
+    return {
+        "symbols": [_alone(model, each) for each in numbers],
+        "labels": {
+            place: model.vocabulary.label(each)
+            for place, each in enumerate(numbers)
+            if model.vocabulary.label(each) != _alone(model, each)
+        },
+    }
+
+
+def _alone(model: Model, symbol: int) -> str:
+    """A symbol's own text; a byte that is no character by itself has its name."""
+    if isinstance(model.vocabulary, ByteVocabulary) and symbol >= 0x80:
+        return model.vocabulary.label(symbol)
+    return model.vocabulary.decode([symbol])
+
+
+def _ranking(tracked: Tracked, health: Health) -> dict[str, Any]:
+    """What the page shows of the ranking."""
+    return {
+        "symbols": tracked.symbols,
+        "shifts": tracked.shifts,
+        "features": {feature.key: feature.description for feature in tracked.features},
+        "units": [
+            {
+                "layer": entry.unit.layer,
+                "unit": entry.unit.number,
+                "feature": entry.feature.key,
+                "direction": entry.direction,
+                "effect": round(entry.effect, 4),
+                "control": round(entry.control, 4),
+                "p_value": round(entry.p_value, 4),
+                "health": health.state_of(entry.unit),
+            }
+            for entry in tracked.ranking[:MOST_RANKED]
+        ],
+        "dead": len(health.dead),
+        "saturated": len(health.saturated),
+        "control_best": round(max(tracked.control_best), 4),
+    }
+
+
+def _strongest(gate: Any) -> list[tuple[str, float, float, float]]:
+    return [(each.source, each.weight, each.value, each.product) for each in gate.strongest]
+
+
+def _common(first: str, second: str) -> int:
+    """How many characters two texts begin with alike."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(first), len(second)))
+
+
+def _entropy(probabilities: NDArray[np.float64]) -> float:
+    """How undecided a distribution is, in bits."""
+    positive = probabilities[probabilities > 0]
+    return max(0.0, float(-(positive * np.log2(positive)).sum()))

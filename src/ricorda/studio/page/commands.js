@@ -1,0 +1,62 @@
+// Under each panel, the commands that give its numbers in a terminal.
+import { announce } from "./announce.js";
+import { element } from "./dom.js";
+import { state } from "./state.js";
+import { onLanguage, t } from "./words.js";
+
+const boxes = new Map(); // panel -> { box, commands }
+
+export function beginCommands() {
+  for (const box of document.querySelectorAll("[data-command]")) {
+    boxes.set(box.dataset.command, { box, commands: [] });
+    box.hidden = true;
+  }
+  onLanguage(() => boxes.forEach(fill));
+}
+
+// commands: one, several, or none
+export function setCommand(panel, commands) {
+  const entry = boxes.get(panel);
+  const wanted = [commands ?? []].flat();
+  if (wanted.join("\n") === entry.commands.join("\n")) return;
+  entry.commands = wanted;
+  fill(entry);
+}
+
+function fill({ box, commands }) {
+  box.hidden = !commands.length;
+  box.replaceChildren(
+    element("span", { class: "muted" }, t("page.command")),
+    element("ul", {}, ...commands.map((command) => element("li", {}, element("code", {}, command), copier(command)))),
+  );
+}
+
+function copier(command) {
+  const button = element("button", { type: "button", class: "quiet", "aria-label": t("page.copy_command", { command }) }, t("page.copy"));
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(command);
+    button.textContent = t("page.copied");
+    announce(t("page.copied"));
+    setTimeout(() => (button.textContent = t("page.copy")), 2000);
+  });
+  return button;
+}
+
+// A word as a shell takes it.
+export function quoted(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+}
+
+export const runWord = () => quoted(state.details?.path ?? state.run ?? "");
+
+// What hands the stretch that is read to a command's standard input.
+export function stretchCommand() {
+  const { text, begin, length } = state.stretch;
+  if (text !== null) return `printf %s ${quoted(text)}`;
+  const name = state.details?.texts?.[0] ?? "";
+  const place = JSON.stringify(name);
+  const program = state.facts?.kind === "bytes"
+    ? `import sys; sys.stdout.buffer.write(open(${place}, "rb").read()[${begin}:${begin + length}])`
+    : `print(open(${place}, encoding="utf-8").read()[${begin}:${begin + length}], end="")`;
+  return `python3 -c ${quoted(program)}`;
+}

@@ -1,0 +1,143 @@
+// Panel 6: the chances of the next character, shaped by sliders; one chooses it oneself.
+import { quoted, runWord, setCommand } from "./commands.js";
+import { $, element, paced, show, whenSeen } from "./dom.js";
+import { post, runPath, tell } from "./server.js";
+import { on, state } from "./state.js";
+import { number, onLanguage, percent, t, visible } from "./words.js";
+
+const SLIDERS = ["temperature", "top_k", "top_p", "min_p"];
+const SHOWN = 14;
+const DRAWN = 40;
+const history = [];
+let found = null;
+let asking = null;
+
+export function beginChoose() {
+  const ask = paced(look, 80);
+  const seen = whenSeen($("choose"), ask);
+  for (const id of SLIDERS) {
+    $(id).addEventListener("input", () => {
+      fillSliders();
+      ask();
+    });
+  }
+  $("context").addEventListener("input", ask);
+  $("draw").addEventListener("click", () => draw(1));
+  $("draw-many").addEventListener("click", () => draw(DRAWN));
+  $("undo").addEventListener("click", () => {
+    if (history.length) setContext(history.pop());
+  });
+  on("model", seen);
+  on("run", () => (found = null));
+  on("stretch", () => $("context").value === "" && begin());
+  onLanguage(() => {
+    fillSliders();
+    fill();
+  });
+  fillSliders();
+}
+
+// The beginning of the text, up to the first letters of a word, so that much is possible.
+function begin() {
+  const beginning = state.facts?.beginning.trimStart().slice(0, 40) ?? "";
+  const space = beginning.lastIndexOf(" ");
+  $("context").value = beginning.slice(0, space > 5 ? space + 2 : 12);
+}
+
+function sampling() {
+  const asked = { temperature: Number($("temperature").value) };
+  if (Number($("top_k").value) < Number($("top_k").max)) asked.top_k = Number($("top_k").value);
+  if (Number($("top_p").value) < 1) asked.top_p = Number($("top_p").value);
+  if (Number($("min_p").value) > 0) asked.min_p = Number($("min_p").value);
+  return asked;
+}
+
+function fillSliders() {
+  const off = t("choose.off");
+  const shown = {
+    temperature: number(Number($("temperature").value), 2),
+    top_k: sampling().top_k === undefined ? off : number(sampling().top_k),
+    top_p: sampling().top_p === undefined ? off : number(sampling().top_p, 2),
+    min_p: sampling().min_p === undefined ? off : number(sampling().min_p, 2),
+  };
+  for (const id of SLIDERS) {
+    $(id).parentElement.querySelector("output").textContent = shown[id];
+    $(id).setAttribute("aria-valuetext", shown[id]);
+  }
+}
+
+async function look() {
+  if (!state.run || !state.status?.has_model) return;
+  asking?.abort();
+  asking = new AbortController();
+  const run = state.run;
+  tell($("choose-problem"), null);
+  try {
+    const asked = { text: $("context").value, ...sampling() };
+    found = await post(runPath(run, "/next"), asked, { signal: asking.signal });
+    if (state.run === run) fill();
+  } catch (error) {
+    if (error.name !== "AbortError") tell($("choose-problem"), error);
+  }
+}
+
+function fill() {
+  if (!found) return;
+  const most = Number($("top_k").max);
+  const wanted = Math.max(2, Math.min(100, found.different));
+  if (most !== wanted) {
+    const wasOff = sampling().top_k === undefined;
+    $("top_k").max = wanted;
+    if (wasOff) $("top_k").value = wanted;
+    fillSliders();
+  }
+  const order = [...found.symbols].sort((a, b) => b.shaped - a.shaped || b.own - a.own).slice(0, SHOWN);
+  const focused = document.activeElement?.closest("#chances") ? [...$("chances").querySelectorAll("button")].indexOf(document.activeElement) : -1;
+  $("chances").replaceChildren(...order.map(row));
+  if (focused >= 0) $("chances").querySelectorAll("button")[Math.min(focused, order.length - 1)]?.focus();
+  $("chances-words").textContent = t("choose.words", {
+    possible: number(found.possible), different: number(found.different), own: number(found.own_bits, 2), shaped: number(found.shaped_bits, 2),
+  });
+  show($("unknown"), found.unknown);
+  $("unknown").textContent = t("choose.unknown", { characters: found.unknown });
+  const options = Object.entries(sampling()).map(([name, value]) => ` --${name.replace("_", "-")} ${value}`).join("");
+  const prompt = $("context").value ? ` --prompt ${quoted($("context").value)}` : "";
+  setCommand("choose", `ricorda sample ${runWord()}${prompt}${options} --length 1`);
+}
+
+function row(symbol) {
+  const shaped = element("span", { class: "bar-fill" });
+  const own = element("span", { class: "bar-own" });
+  shaped.style.width = `${symbol.shaped * 100}%`;
+  own.style.width = `${symbol.own * 100}%`;
+  const button = element("button", { type: "button", class: symbol.shaped ? "" : "impossible",
+    "aria-label": t("choose.this", { symbol: spoken(symbol.label), shaped: percent(symbol.shaped), own: percent(symbol.own) }) },
+    element("bdi", { class: "symbol" }, visible(symbol.label)),
+    element("span", { class: "bar-track", "aria-hidden": "true" }, shaped, own),
+    element("span", { class: "chance" }, percent(symbol.shaped)));
+  button.addEventListener("click", () => setContext($("context").value + symbol.text, true));
+  return element("li", {}, button);
+}
+
+function spoken(label) {
+  if (label === " ") return t("choose.space");
+  return label === "\\n" ? t("choose.line_end") : label;
+}
+
+function setContext(text, keeps = false) {
+  if (keeps) history.push($("context").value);
+  $("context").value = text;
+  $("context").scrollTop = $("context").scrollHeight;
+  look();
+}
+
+async function draw(length) {
+  if (!state.run) return;
+  try {
+    const asked = { text: $("context").value, length, ...sampling() };
+    const { text } = await post(runPath(state.run, "/write"), asked);
+    setContext($("context").value + text, true);
+  } catch (error) {
+    tell($("choose-problem"), error);
+  }
+}

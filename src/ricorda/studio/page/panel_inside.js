@@ -1,0 +1,248 @@
+// Panel 4: what each unit tracks, the text in a unit's colours, one step's equation, a unit held.
+import { quoted, runWord, setCommand, stretchCommand } from "./commands.js";
+import { $, element, fillTable, paced, show, whenSeen } from "./dom.js";
+import { Heat } from "./heat.js";
+import { get, post, runPath, tell } from "./server.js";
+import { on, state, stretchRequest } from "./state.js";
+import { fillStep } from "./step.js";
+import { SymbolText } from "./symbols.js";
+import { knows, number, onLanguage, t, visible } from "./words.js";
+
+const AT_ONCE = 40;
+const WRITTEN = 300; // characters of each sample
+const LEVELS = 4;
+const AROUND = 12; // symbols to each side of a place in the table
+let units = null;
+let listed = AT_ONCE;
+let chosen = { layer: 0, unit: 0 };
+let activity = null;
+let text = null;
+let heat = null;
+let step = null; // the last one that was computed
+
+export function beginInside() {
+  text = new SymbolText($("unit-text"), () => t("inside.text_of", { unit: name(chosen) }), point);
+  heat = new Heat($("heat"), $("heat-reading"), (unit, place) => {
+    choose(unit);
+    text.choose(place);
+  });
+  $("more-units").addEventListener("click", () => {
+    listed += AT_ONCE;
+    fillUnits();
+  });
+  $("show-unit").addEventListener("click", chooseByNumber);
+  $("unit-number").addEventListener("keydown", (event) => event.key === "Enter" && chooseByNumber());
+  $("clamp").addEventListener("submit", (event) => {
+    event.preventDefault();
+    clamp();
+  });
+  $("clamp-value").addEventListener("input", fillClampValue);
+  const refresh = paced(look, 3000);
+  const seen = whenSeen($("inside"), refresh);
+  const seenStretch = whenSeen($("inside"), lookAtStretch);
+  on("model", seen);
+  on("stretch", () => state.status?.has_model && seenStretch());
+  on("run", () => {
+    units = null;
+    activity = null;
+    step = null;
+    listed = AT_ONCE;
+    chosen = { layer: 0, unit: 0 };
+  });
+  onLanguage(() => {
+    fillUnits();
+    fillActivity();
+    fillClampValue();
+    heat.draw();
+    if (step) fillStep($("step"), step);
+  });
+  fillClampValue();
+}
+
+const name = ({ layer, unit }) => `${layer}:${unit}`;
+const direction = (entry) => (entry.direction < 0 ? t("inside.less") : t("inside.more_of"));
+
+function feature(key) {
+  return knows(`feature.${key}`) ? t(`feature.${key}`) : (units?.features[key] ?? key);
+}
+
+async function look() {
+  const run = state.run;
+  tell($("inside-problem"), null);
+  $("units-state").textContent = t("inside.ranking");
+  try {
+    const first = units === null;
+    const found = await get(runPath(run, "/units"));
+    if (state.run !== run) return;
+    units = found;
+    if (first && units.units.length) setChosen(units.units[0]);
+    fillUnits();
+  } catch (error) {
+    if (state.run !== run) return;
+    units = { units: [], features: {}, problem: error.message };
+    fillUnits();
+  }
+  await lookAtStretch();
+}
+
+async function lookAtStretch() {
+  const run = state.run;
+  await lookAtUnit();
+  const ranked = (units?.units ?? []).slice(0, 256).map((each) => [each.layer, each.unit]);
+  if (ranked.length && activity && state.run === run) {
+    heat.fill(ranked, activity.symbols, stretchRequest(), run);
+  }
+}
+
+async function lookAtUnit() {
+  const run = state.run;
+  const wanted = { ...chosen };
+  try {
+    const found = await post(runPath(run, "/activity"), { ...stretchRequest(), ...wanted });
+    if (state.run !== run || name(wanted) !== name(chosen)) return;
+    activity = found;
+    fillActivity();
+    await lookAtStep(text.chosen);
+  } catch (error) {
+    tell($("inside-problem"), error);
+  }
+}
+
+function fillUnits() {
+  if (!units) return;
+  $("units-state").textContent = units.problem
+    ? t("inside.not_ranked", { message: units.problem })
+    : t("inside.ranked", {
+        symbols: number(units.symbols), shifts: number(units.shifts), control: number(units.control_best, 2),
+        dead: number(units.dead), saturated: number(units.saturated),
+      });
+  const rows = units.units.slice(0, listed).map((entry) => {
+    const button = element("button", { type: "button", class: "link", "aria-pressed": String(name(entry) === name(chosen)) }, name(entry));
+    button.addEventListener("click", () => choose(entry));
+    const bar = element("span", { class: "bar-track", "aria-hidden": "true" }, element("span", { class: "bar-fill" }));
+    bar.firstChild.style.width = `${Math.max(0, Math.min(1, entry.effect)) * 100}%`;
+    const state = entry.health === "works" ? "" : ` · ${t(`health.${entry.health}`)}`;
+    return element("tr", { class: name(entry) === name(chosen) ? "chosen" : "" },
+      element("th", { scope: "row" }, button),
+      element("td", {}, `${feature(entry.feature)} ${direction(entry)}${state}`),
+      element("td", { class: "number" }, bar, number(entry.effect, 2)),
+      element("td", { class: "number" }, number(entry.control, 2)));
+  });
+  $("units").querySelector("tbody").replaceChildren(...rows);
+  show($("more-units"), units.units.length > listed);
+  setInsideCommand();
+}
+
+function setInsideCommand() {
+  const learned = state.details?.texts?.[0];
+  const held = Number($("clamp-value").value);
+  const prompt = $("clamp-text").value ? ` --prompt ${quoted($("clamp-text").value)}` : "";
+  const unit = name(chosen);
+  setCommand("inside", learned && units ? [
+    `ricorda units ${runWord()} ${quoted(learned)} --symbols ${units.symbols ?? 20000}`,
+    `${stretchCommand()} | ricorda step ${runWord()} - --unit ${unit} --position ${text.chosen}`,
+    `ricorda clamp ${runWord()} ${unit}${held ? `=${held}` : ""}${prompt} --length ${WRITTEN} --seed 1`,
+  ] : null);
+}
+
+function chooseByNumber() {
+  const parts = $("unit-number").value.trim().split(":").map(Number);
+  const wanted = parts.length === 2 ? { layer: parts[0], unit: parts[1] } : { layer: 0, unit: parts[0] };
+  const shape = state.details?.training?.model;
+  const fits = Number.isInteger(wanted.layer) && Number.isInteger(wanted.unit) && shape &&
+    wanted.layer >= 0 && wanted.layer < shape.num_layers && wanted.unit >= 0 && wanted.unit < shape.hidden_size;
+  if (fits) choose(wanted);
+  else tell($("inside-problem"), new Error(t("inside.no_unit", { layers: number(shape?.num_layers), units: number(shape?.hidden_size) })));
+}
+
+async function choose({ layer, unit }) {
+  tell($("inside-problem"), null);
+  setChosen({ layer, unit });
+  const focused = document.activeElement?.closest("#units") ? name(chosen) : null;
+  fillUnits();
+  if (focused) [...$("units").querySelectorAll("button")].find((each) => each.textContent === focused)?.focus();
+  await lookAtUnit();
+}
+
+function setChosen({ layer, unit }) {
+  chosen = { layer, unit };
+  $("unit-number").value = name(chosen);
+  fillClampValue();
+}
+
+// Four steps to each side, and nothing near zero.
+function colour(value) {
+  const level = Math.min(LEVELS, Math.round(Math.abs(value) * LEVELS));
+  return level === 0 ? "" : `${value > 0 ? "more" : "less"}${level}`;
+}
+
+function fillActivity() {
+  const entry = units?.units.find((each) => name(each) === name(chosen));
+  $("unit-heading").textContent = entry
+    ? t("inside.unit_tracks", { unit: name(chosen), feature: feature(entry.feature), direction: direction(entry) })
+    : t("inside.unit_number", { unit: name(chosen) });
+  const swatches = [-1, -0.5, 0, 0.5, 1].map((value) => element("span", { class: `swatch-number ${colour(value)}` }, number(value, 1)));
+  $("unit-legend").replaceChildren(t("inside.legend"), ...swatches);
+  if (!activity) return;
+  text.fill(activity.symbols, activity.labels, activity.values.map(colour));
+  fillStrongest();
+}
+
+function around(place) {
+  const from = Math.max(0, place - AROUND);
+  const before = activity.symbols.slice(from, place).join("");
+  const after = activity.symbols.slice(place + 1, place + 1 + AROUND).join("");
+  return element("bdi", { class: "context" }, before.replaceAll("\n", "↵"),
+    element("mark", {}, visible(activity.labels[place] ?? activity.symbols[place])), after.replaceAll("\n", "↵"));
+}
+
+function fillStrongest() {
+  const order = activity.values.map((value, place) => [value, place]).sort((a, b) => b[0] - a[0]);
+  const rows = [...order.slice(0, 8), ...order.slice(-8)].map(([value, place]) => [around(place), number(value, 3)]);
+  fillTable($("strongest"), [t("inside.place"), t("inside.value")], rows);
+}
+
+function point(place, settled) {
+  if (!activity) return;
+  const shown = visible(activity.labels[place] ?? activity.symbols[place] ?? "");
+  text.reading.textContent = t("inside.reading", { symbol: shown, unit: name(chosen), value: number(activity.values[place], 3) });
+  if (settled) lookAtStepSoon(place);
+}
+
+const lookAtStepSoon = paced((place) => lookAtStep(place), 200);
+
+async function lookAtStep(place) {
+  try {
+    const run = state.run;
+    const found = await post(runPath(run, "/step"), { ...stretchRequest(), ...chosen, position: place });
+    if (state.run !== run) return;
+    step = found;
+    fillStep($("step"), step);
+    setInsideCommand();
+  } catch (error) {
+    tell($("inside-problem"), error);
+  }
+}
+
+function fillClampValue() {
+  const value = Number($("clamp-value").value);
+  const shown = value === 0 ? t("inside.off") : number(value, 1);
+  $("clamp-shown").textContent = shown;
+  $("clamp-value").setAttribute("aria-valuetext", shown);
+  $("held-heading").textContent = t("inside.held", { unit: name(chosen), value: shown });
+  setInsideCommand();
+}
+
+async function clamp() {
+  try {
+    const asked = { ...chosen, value: Number($("clamp-value").value), text: $("clamp-text").value, length: WRITTEN, seed: 1 };
+    const found = await post(runPath(state.run, "/clamp"), asked);
+    fillClampValue();
+    const parts = (sample) => [element("span", { class: "muted" }, sample.slice(0, found.same)), sample.slice(found.same)];
+    $("as-it-is").replaceChildren(...parts(found.as_it_is));
+    $("held").replaceChildren(...parts(found.held));
+    show($("clamped"), true);
+  } catch (error) {
+    tell($("inside-problem"), error);
+  }
+}

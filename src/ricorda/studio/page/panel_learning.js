@@ -1,0 +1,226 @@
+// Panel 2: a training is begun, paused, ended; its figures as they come.
+import { announce } from "./announce.js";
+import { LineChart } from "./chart.js";
+import { setCommand } from "./commands.js";
+import { $, fillTable, paced, show, whenSeen } from "./dom.js";
+import { post, runPath, tell } from "./server.js";
+import { evaluations, follow, inBits, on, state, trainingRows } from "./state.js";
+import { duration, number, onLanguage, short, t } from "./words.js";
+
+const NUMBERS = ["minutes", "steps", "hidden_size", "num_layers", "batch_size", "window", "learning_rate", "dropout", "seed", "threads"];
+const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", xz: "5 3 1 3" };
+const TABLE_ROWS = 60;
+const PAUSE = 2000; // milliseconds between two drawings: the cores are for learning
+const ALIVE = ["starting", "learning", "pausing", "queued"];
+let begun = false;
+
+export function beginLearning() {
+  $("settings").addEventListener("submit", (event) => {
+    event.preventDefault();
+    start();
+  });
+  $("pause").addEventListener("click", () => act("/pause"));
+  $("stop").addEventListener("click", () => act("/stop"));
+  $("go-on").addEventListener("click", () => act("/resume"));
+  const loss = new LineChart($("loss"), describeLoss);
+  const gradient = new LineChart($("gradient"), describeGradient);
+  const draw = paced(() => {
+    loss.draw();
+    gradient.draw();
+    fillNow();
+    fillRows();
+  }, PAUSE);
+  const drawSeen = whenSeen($("learning"), draw);
+  on("run", () => {
+    fill();
+    drawSeen();
+  });
+  on("rows", () => {
+    drawSeen();
+    tellEvaluation();
+  });
+  on("status", fill);
+  on("details", fill);
+  on("text", fill);
+  onLanguage(() => {
+    fill();
+    fillNow();
+    drawSeen();
+  });
+  $("loss-table").closest("details").addEventListener("toggle", fillRows);
+  setInterval(() => document.hidden || fillLeft(), 1000);
+  fill();
+}
+
+function request() {
+  const asked = { text: state.text?.name };
+  for (const name of NUMBERS) {
+    const value = $(name).value.trim();
+    if (value !== "") asked[name] = Number(value);
+  }
+  if (asked.steps !== undefined) delete asked.minutes;
+  if (asked.hidden_size === undefined && $("size").value) asked.hidden_size = Number($("size").value);
+  if ($("cell").value) asked.cell = $("cell").value;
+  if ($("vocabulary").value !== "characters") asked.vocabulary = $("vocabulary").value;
+  return asked;
+}
+
+async function start() {
+  tell($("learning-problem"), null);
+  if (!state.text) {
+    tell($("learning-problem"), new Error(t("learning.no_text")));
+    $("choose-file").focus();
+    return;
+  }
+  const wrong = [...$("settings").elements].find((field) => field.willValidate && !field.checkValidity());
+  if (wrong) {
+    wrong.closest("details")?.setAttribute("open", "");
+    wrong.focus();
+    tell($("learning-problem"), new Error(`${wrong.labels[0].textContent}: ${wrong.validationMessage}`));
+    return;
+  }
+  try {
+    const { name } = await post("/api/runs", request());
+    begun = true;
+    announce(t("learning.begun", { name }));
+    await follow(name);
+  } catch (error) {
+    tell($("learning-problem"), error);
+  }
+}
+
+async function act(action) {
+  tell($("learning-problem"), null);
+  try {
+    await post(runPath(state.run, action), {});
+  } catch (error) {
+    tell($("learning-problem"), error);
+  }
+}
+
+function fill() {
+  const status = state.status;
+  show($("progress"), state.run);
+  setCommand("learning", state.run ? state.details?.command : null);
+  if (!state.run) return;
+  const now = status?.state ?? "starting";
+  const pill = $("state");
+  pill.className = `pill ${now}`;
+  pill.textContent = status?.place
+    ? t("state.queued_at", { place: number(status.place) })
+    : t(`state.${now}`);
+  $("run-name").textContent = state.run;
+  const settings = state.details?.training;
+  $("network").textContent = settings
+    ? t("learning.network", {
+        cell: settings.model.cell.toUpperCase(), layers: number(settings.model.num_layers),
+        units: number(settings.model.hidden_size),
+      })
+    : "";
+  show($("pause"), ["learning", "queued"].includes(now));
+  show($("stop"), ["learning", "queued", "paused"].includes(now));
+  show($("go-on"), ["paused", "stopped", "failed"].includes(now));
+  if (now === "failed") tell($("learning-problem"), new Error(status.reason || t("learning.failed")));
+  fillNow();
+}
+
+function budgetShare(row, settings) {
+  const budget = settings?.budget;
+  if (!row || !budget) return null;
+  if (budget.minutes) return seconds(row) / (budget.minutes * 60);
+  if (budget.steps) return row.step / budget.steps;
+  return null;
+}
+
+// The run's clock now: the last row's, and what has passed since it came.
+function seconds(row) {
+  const learning = state.status?.state === "learning";
+  return row.seconds + (learning ? Math.min(30, (performance.now() - state.arrived) / 1000) : 0);
+}
+
+function fillNow() {
+  const row = state.metrics.findLast((each) => each.seconds !== undefined);
+  const judged = evaluations().at(-1);
+  const trained = trainingRows().at(-1);
+  const ended = state.metrics.at(-1)?.event === "ended" ? state.metrics.at(-1) : null;
+  const bits = ended?.validation?.bits_per_character ?? inBits(judged?.nats_per_character ?? trained?.nats_per_character);
+  $("now-bits").textContent = number(bits, 2);
+  $("now-step").textContent = number(state.metrics.at(-1)?.step);
+  $("now-speed").textContent = short(trained?.characters_per_second);
+  const share = ended && ended.stopped_because !== "interrupted" ? 1 : budgetShare(row, state.details?.training);
+  if (share === null) $("share").removeAttribute("value");
+  else $("share").value = Math.min(1, share);
+  fillLeft();
+  show($("baselines-state"), state.facts && state.baselines && !state.baselines.done);
+}
+
+function fillLeft() {
+  const row = state.metrics.findLast((each) => each.seconds !== undefined);
+  const share = budgetShare(row, state.details?.training);
+  const alive = ALIVE.includes(state.status?.state);
+  const left = share > 0 && alive ? (seconds(row) / share) * (1 - Math.min(1, share)) : null;
+  $("now-left").textContent = alive ? duration(left) : "–";
+}
+
+function tellEvaluation() {
+  const judged = evaluations().at(-1);
+  if (!judged || !begun || state.status?.state !== "learning") return;
+  announce(t("learning.announce", { bits: number(inBits(judged.nats_per_character), 2), steps: number(judged.step) }));
+}
+
+const reading = (row, figure) =>
+  t("learning.reading", { steps: number(row.step), time: duration(row.seconds), figure });
+
+function describeLoss() {
+  const bits = (row) => inBits(row.nats_per_character);
+  const whole = (rows) => rows.filter((row) => row.nats_per_character != null).map((row) => [row.seconds, bits(row)]);
+  const found = state.baselines?.bits_per_character;
+  const levels = Object.entries(found ? BASELINES : {}).map(([name, dash]) => ({
+    name: t(`baseline.${name}`), value: found[name], dash,
+  }));
+  const rows = state.metrics.filter((row) => row.event === "training" || row.event === "evaluation");
+  const lowest = Math.min(...rows.map((row) => bits(row) ?? Infinity), ...levels.map((level) => level.value));
+  return {
+    label: t("learning.loss"),
+    low: lowest > 1.5 ? Math.floor(lowest - 0.5) : 0,
+    series: [
+      { name: t("learning.training"), kind: "line", points: whole(trainingRows()) },
+      { name: t("learning.validation"), kind: "dotted", points: whole(evaluations()) },
+    ].filter((series) => series.points.length),
+    levels,
+    axis: duration,
+    readings: rows.map((row) => ({
+      x: row.seconds,
+      text: reading(row, t(row.event === "training" ? "learning.training_bits" : "learning.validation_bits", { bits: number(bits(row), 2) })),
+    })),
+    height: 300,
+  };
+}
+
+function describeGradient() {
+  const rows = trainingRows().filter((row) => row.gradient_norm != null);
+  const sorted = rows.map((row) => row.gradient_norm).sort((a, b) => a - b);
+  return {
+    label: t("learning.gradient"),
+    series: [{ name: t("learning.gradient"), kind: "line", points: rows.map((row) => [row.seconds, row.gradient_norm]) }],
+    axis: duration,
+    readings: rows.map((row) => ({ x: row.seconds, text: reading(row, number(row.gradient_norm, 3)) })),
+    height: 90,
+    top: sorted.length > 10 ? sorted[Math.floor(sorted.length * 0.97)] * 1.3 : undefined,
+  };
+}
+
+function fillRows() {
+  if (!$("loss-table").closest("details").open) return;
+  const trained = trainingRows();
+  const rows = evaluations().slice(-TABLE_ROWS).reverse();
+  const before = (step) => trained.findLast((row) => row.step <= step);
+  fillTable(
+    $("loss-table"),
+    [t("learning.steps"), t("runs.time"), t("learning.training"), t("learning.validation"), t("learning.gradient"), t("learning.speed")],
+    rows.map((row) => [
+      number(row.step), duration(row.seconds), number(inBits(before(row.step)?.nats_per_character), 3),
+      number(inBits(row.nats_per_character), 3), number(before(row.step)?.gradient_norm, 3), number(before(row.step)?.characters_per_second),
+    ]),
+  );
+}

@@ -1,0 +1,92 @@
+// Panel 7: all runs, compared; a report to take home.
+import { LineChart } from "./chart.js";
+import { setCommand } from "./commands.js";
+import { $, element, paced, show, whenSeen } from "./dom.js";
+import { get, runPath } from "./server.js";
+import { follow, inBits, on, state } from "./state.js";
+import { duration, number, onLanguage, short, t } from "./words.js";
+
+const DASHES = ["", "7 4", "2 4", "12 4 2 4", "1 6", "18 6"];
+const REFRESH = 5000;
+const compared = new Map(); // name -> its curve
+let rows = [];
+let chart = null;
+
+export function beginRuns() {
+  chart = new LineChart($("comparison"), describe);
+  const seen = whenSeen($("runs"), paced(refresh, 1500));
+  on("run", seen);
+  on("status", seen);
+  on("model", seen);
+  onLanguage(fill);
+  setInterval(() => document.hidden || seen(), REFRESH);
+  seen();
+}
+
+async function refresh() {
+  try {
+    rows = (await get("/api/runs")).runs;
+  } catch {
+    return; // told elsewhere
+  }
+  for (const name of compared.keys()) {
+    if (rows.find((row) => row.name === name)?.state === "learning") await loadCurve(name);
+  }
+  fill();
+}
+
+async function loadCurve(name) {
+  compared.set(name, (await get(runPath(name, "/curve"))).points);
+}
+
+function fill() {
+  show($("runs-full"), rows.length);
+  show($("runs-empty"), !rows.length);
+  setCommand("runs", rows.length ? "ricorda runs" : null);
+  const focused = document.activeElement?.closest("#runs-table") ? document.activeElement.dataset.key : null;
+  $("runs-table").querySelector("tbody").replaceChildren(...rows.map(line));
+  if (focused) document.querySelector(`#runs-table [data-key="${CSS.escape(focused)}"]`)?.focus();
+  show($("comparison"), compared.size);
+  show($("comparison-empty"), !compared.size);
+  chart.draw();
+}
+
+function line(row) {
+  const check = element("input", { type: "checkbox", "aria-label": t("runs.compare_this", { name: row.name }), "data-key": `c ${row.name}` });
+  check.checked = compared.has(row.name);
+  check.addEventListener("change", () => compare(row.name, check.checked));
+  const look = element("button", { type: "button", class: "link", "data-key": `l ${row.name}`, "aria-pressed": String(row.name === state.run) }, row.name);
+  look.addEventListener("click", async () => {
+    await follow(row.name);
+    fill();
+  });
+  const bits = row.validation?.bits_per_character ?? inBits(row.validation?.nats_per_character);
+  const report = row.has_report
+    ? element("a", { href: runPath(row.name, "/report"), download: "", "data-key": `r ${row.name}`, "aria-label": t("runs.report_of", { name: row.name }) }, t("runs.export"))
+    : element("span", { class: "muted" }, "–");
+  return element("tr", { class: row.name === state.run ? "chosen" : "" },
+    element("td", {}, element("span", { class: "target" }, check)),
+    element("th", { scope: "row" }, look),
+    element("td", {}, element("span", { class: `pill ${row.state}` }, t(`state.${row.state}`))),
+    element("td", { class: "number" }, number(bits, 3)),
+    element("td", { class: "number" }, number(row.steps)),
+    element("td", { class: "number" }, duration(row.train_seconds)),
+    element("td", { class: "number" }, short(row.parameters)),
+    element("td", {}, report));
+}
+
+async function compare(name, wanted) {
+  if (wanted) await loadCurve(name);
+  else compared.delete(name);
+  fill();
+}
+
+function describe() {
+  const series = [...compared].map(([name, points], index) => ({
+    name, kind: `compared compared${index % DASHES.length}`, points: points.map(([seconds, nats]) => [seconds, inBits(nats)]),
+  }));
+  const readings = series
+    .flatMap((each) => each.points.map(([x, y]) => ({ x, text: t("runs.reading", { name: each.name, time: duration(x), bits: number(y, 3) }) })))
+    .sort((a, b) => a.x - b.x);
+  return { label: t("runs.curves"), series: series.filter((each) => each.points.length), axis: duration, readings, height: 220 };
+}

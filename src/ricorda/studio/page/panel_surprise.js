@@ -1,0 +1,153 @@
+// Panel 5: each character in the colour of its surprisal, and what the model expected.
+import { runWord, setCommand, stretchCommand } from "./commands.js";
+import { $, element, fillTable, paced, whenSeen } from "./dom.js";
+import { post, runPath, tell } from "./server.js";
+import { on, state, stretchRequest } from "./state.js";
+import { SymbolText } from "./symbols.js";
+import { number, onLanguage, percent, t, visible } from "./words.js";
+
+const CLASSES = 10; // a bit each
+const TOP = 12;
+const AROUND = 15;
+const PAST = 6;
+const DISTANCE = 50;
+let found = null;
+let text = null;
+let past = null; // what came before the place chosen, by how much it matters
+
+export function beginSurprise() {
+  text = new SymbolText($("surprise-text"), () => t("surprise.text"), point);
+  const seen = whenSeen($("surprise"), paced(look, 1500));
+  on("model", seen);
+  on("stretch", () => state.status?.has_model && seen());
+  on("run", () => (found = null));
+  onLanguage(fill);
+}
+
+async function look() {
+  const run = state.run;
+  tell($("surprise-problem"), null);
+  try {
+    const answer = await post(runPath(run, "/surprise"), stretchRequest());
+    if (state.run !== run) return;
+    const first = found === null;
+    found = answer;
+    past = null;
+    fill();
+    if (first) text.choose(mostSurprising());
+  } catch (error) {
+    tell($("surprise-problem"), error);
+  }
+}
+
+const level = (bits) => (bits === null ? "" : `s${Math.min(CLASSES - 1, Math.floor(bits))}`);
+
+function fill() {
+  if (!found) return;
+  const steps = Array.from({ length: CLASSES }, (_, bits) =>
+    element("span", { class: `swatch-number ${level(bits)}` }, bits === CLASSES - 1 ? `${number(bits)}+` : number(bits)));
+  $("surprise-legend").replaceChildren(t("surprise.legend"), ...steps);
+  text.fill(found.symbols, found.labels, found.bits.map(level));
+  $("surprise-mean").textContent = t("surprise.mean", {
+    bits: number(found.mean_bits, 2), even: number(2 ** (found.mean_bits ?? 0), 1), symbols: number(found.symbols.length),
+  });
+  inspect(text.chosen);
+  fillTop();
+  setSurpriseCommand();
+}
+
+function context(place) {
+  const before = found.symbols.slice(Math.max(0, place - AROUND), place).join("").replaceAll("\n", "↵");
+  const after = found.symbols.slice(place + 1, place + 6).join("").replaceAll("\n", "↵");
+  return element("bdi", { class: "context" }, before, element("mark", {}, symbolAt(place)), after);
+}
+
+const symbolAt = (place) => visible(found.labels[place] ?? found.symbols[place]);
+
+function fillTop() {
+  const order = found.bits.map((bits, place) => [bits ?? -1, place]).sort((a, b) => b[0] - a[0]).slice(0, TOP);
+  const rows = order.map(([bits, place]) => [
+    context(place), number(bits, 1),
+    found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${visible(symbol)} ${percent(chance)}`).join("  "),
+  ]);
+  fillTable($("surprising"), [t("surprise.place"), t("surprise.bits"), t("surprise.expected")], rows);
+}
+
+function point(place, settled) {
+  if (!found) return;
+  inspect(place);
+  if (settled) {
+    lookBackSoon(place);
+    setSurpriseCommand();
+  }
+  text.reading.textContent = settled && found.bits[place] !== null
+    ? t("surprise.reading", {
+        symbol: symbolAt(place), bits: number(found.bits[place], 1),
+        others: found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${visible(symbol)} ${percent(chance)}`).join(", "),
+      })
+    : "";
+}
+
+function setSurpriseCommand() {
+  const read = `${stretchCommand()} | ricorda`;
+  setCommand("surprise", [`${read} score ${runWord()} -`, `${read} influence ${runWord()} - --position ${Math.max(1, text.chosen)} --distance ${DISTANCE}`]);
+}
+
+// Somewhere worth looking at, near the beginning.
+function mostSurprising() {
+  const near = found.bits.slice(0, 300).map((bits) => bits ?? -1);
+  return near.indexOf(Math.max(...near));
+}
+
+const lookBackSoon = paced(lookBack, 300);
+
+async function lookBack(place) {
+  const run = state.run;
+  if (place < 1) return;
+  try {
+    const answer = await post(runPath(run, "/influence"), { ...stretchRequest(), position: place });
+    if (state.run !== run || text.chosen !== place) return;
+    past = { place, ...answer };
+    inspect(place);
+  } catch (error) {
+    tell($("surprise-problem"), error);
+  }
+}
+
+// The past symbols that matter most to the chances at this place, in the order of the text.
+function strongestPast(place) {
+  if (past?.place !== place) return [];
+  const order = [...past.past].sort((a, b) => b[2] - a[2]).slice(0, PAST).filter((each) => each[2] > 0.005);
+  const most = Math.max(...order.map((each) => each[2]), 1e-9);
+  return order.sort((a, b) => a[0] - b[0]).map(([at, symbol, bits]) => {
+    const fill = element("span", { class: "bar-fill" });
+    fill.style.width = `${(bits / most) * 100}%`;
+    return element("li", {},
+      element("bdi", { class: "symbol" }, `−${number(place - at)} ${visible(symbol)}`),
+      element("span", { class: "bar-track", "aria-hidden": "true" }, fill),
+      element("span", { class: "chance" }, number(bits, 2)));
+  });
+}
+
+function inspect(place) {
+  const bits = found.bits[place];
+  const alternatives = found.alternatives[place] ?? [];
+  const back = strongestPast(place);
+  const written = found.labels[place] ?? found.symbols[place];
+  const rows = alternatives.map(([symbol, chance]) => {
+    const fill = element("span", { class: "bar-fill" });
+    fill.style.width = `${chance * 100}%`;
+    return element("li", { class: symbol === written ? "this" : "" },
+      element("bdi", { class: "symbol" }, visible(symbol)),
+      element("span", { class: "bar-track", "aria-hidden": "true" }, fill),
+      element("span", { class: "chance" }, percent(chance)));
+  });
+  $("inspector").replaceChildren(
+    element("p", { class: "glyph" }, symbolAt(place)),
+    element("p", {}, bits === null ? t("surprise.first") : t("surprise.bits_of", { bits: number(bits, 2), chance: percent(2 ** -bits) })),
+    rows.length ? element("h4", {}, t("surprise.expected")) : "",
+    element("ol", { class: "expected" }, ...rows),
+    back.length ? element("h4", {}, t("surprise.past")) : "",
+    element("ol", { class: "expected past" }, ...back),
+  );
+}

@@ -1,0 +1,101 @@
+// Panel 1: a text is dropped, pasted or chosen; what it is.
+import { announce } from "./announce.js";
+import { setCommand } from "./commands.js";
+import { $, element, show } from "./dom.js";
+import { get, post, tell, upload } from "./server.js";
+import { state, tellAll } from "./state.js";
+import { bytes, number, onLanguage, percent, t, visible } from "./words.js";
+
+export function beginText() {
+  const drop = $("drop");
+  $("choose-file").addEventListener("click", () => $("file").click());
+  $("file").addEventListener("change", () => bringFile($("file").files[0]));
+  drop.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    const file = event.dataTransfer.files[0];
+    const pasted = event.dataTransfer.getData("text/plain");
+    if (file) bringFile(file);
+    else if (pasted) bring(() => upload("dropped", pasted));
+  });
+  $("use-paste").addEventListener("click", () => {
+    if ($("paste").value) bring(() => upload("pasted", $("paste").value));
+    else $("paste").focus();
+  });
+  for (const button of document.querySelectorAll("[data-sample]")) {
+    button.addEventListener("click", () => bring(() => post("/api/sample-texts", { name: button.dataset.sample })));
+  }
+  $("earlier").addEventListener("change", () => $("earlier").value && chooseText($("earlier").value));
+  onLanguage(fill);
+  fillEarlier();
+}
+
+function bringFile(file) {
+  if (file) bring(() => upload(file.name, file));
+}
+
+async function bring(send) {
+  tell($("text-problem"), null);
+  $("facts-empty").textContent = t("text.reading");
+  try {
+    const kept = await send();
+    state.about = await get("/api/studio");
+    await chooseText(kept.name);
+    announce(t("text.announce", { name: kept.name, characters: number(state.text.characters) }));
+  } catch (error) {
+    tell($("text-problem"), error);
+  }
+  $("facts-empty").textContent = t("text.empty");
+}
+
+export async function chooseText(name) {
+  tell($("text-problem"), null);
+  try {
+    state.text = await get(`/api/texts/${encodeURIComponent(name)}`);
+  } catch (error) {
+    tell($("text-problem"), error);
+    return;
+  }
+  fill();
+  tellAll("text");
+  get(`/api/texts/${encodeURIComponent(name)}/baselines`).catch(() => null); // soon they are needed
+}
+
+function fillEarlier() {
+  const names = (state.about?.texts ?? []).map((text) => text.name);
+  $("earlier").replaceChildren(
+    element("option", { value: "" }, names.length ? t("text.choose") : t("text.none_yet")),
+    ...names.map((name) => element("option", { value: name }, name)),
+  );
+  $("earlier").value = state.text?.name ?? "";
+}
+
+function fill() {
+  fillEarlier();
+  const facts = state.text;
+  show($("facts"), facts);
+  show($("facts-empty"), !facts);
+  if (!facts) return;
+  $("facts-name").textContent = facts.name;
+  $("facts-size").textContent = bytes(facts.bytes);
+  $("facts-characters").textContent = number(facts.characters);
+  $("facts-different").textContent = number(facts.different);
+  const share = facts.training / (facts.training + facts.validation);
+  $("split-words").textContent = facts.validation
+    ? t("text.split", { training: number(facts.training), validation: number(facts.validation), share: percent(share) })
+    : t("text.no_split");
+  $("split-training").style.flexGrow = facts.training;
+  $("split-validation").style.flexGrow = facts.validation;
+  $("beginning").textContent = facts.beginning;
+  $("frequent").replaceChildren(
+    ...facts.frequent.map(([label, count]) =>
+      element("li", {}, element("bdi", { class: "symbol" }, visible(label)), ` ${percent(count / facts.symbols)}`),
+    ),
+  );
+  setCommand("text", facts.command);
+}

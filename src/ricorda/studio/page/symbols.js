@@ -1,0 +1,80 @@
+// A text symbol by symbol, each with a colour; the pointer and the arrow keys choose one.
+import { element } from "./dom.js";
+import { t } from "./words.js";
+
+const LINE_JUMP = 40; // symbols, where a line is longer
+const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
+
+export class SymbolText {
+  // onChoose(place, settled): the pointer is over a symbol, or, settled, it was chosen
+  constructor(place, name, onChoose) {
+    this.name = name;
+    this.onChoose = onChoose;
+    this.box = element("div", { class: "symbols", tabindex: "0", role: "group", dir: "auto" });
+    this.reading = element("p", { class: "reading symbol-reading" });
+    place.replaceChildren(this.box, this.reading);
+    this.spans = [];
+    this.chosen = 0;
+    this.box.addEventListener("click", (event) => this.#pointed(event, true));
+    this.box.addEventListener("pointerover", (event) => this.#pointed(event, false));
+    this.box.addEventListener("pointerleave", () => this.onChoose(this.chosen, false));
+    this.box.addEventListener("focus", () => this.reading.setAttribute("aria-live", "polite"));
+    this.box.addEventListener("blur", () => this.reading.removeAttribute("aria-live"));
+    this.box.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  // symbols: texts; labels: by place, where a symbol is spelled out; classes: one for each
+  fill(symbols, labels, classes) {
+    this.box.setAttribute("aria-label", t("page.symbols_keys", { name: this.name() }));
+    this.spans = symbols.map((symbol, place) => {
+      const ends = symbol === "\n";
+      const spelled = place in labels && !ends;
+      const span = element("span", { class: classes[place] }, spelled ? labels[place] : symbol);
+      if (ends) span.classList.add("end");
+      if (spelled) span.classList.add("spelled");
+      span.dataset.place = place;
+      return span;
+    });
+    this.box.replaceChildren(...this.spans);
+    this.chosen = Math.min(this.chosen, Math.max(0, symbols.length - 1));
+    this.#mark();
+  }
+
+  // Other colours for the same symbols.
+  colour(classes) {
+    this.spans.forEach((span, place) => {
+      const kept = ["end", "spelled", "held"].filter((name) => span.classList.contains(name));
+      span.className = [classes[place], ...kept].join(" ");
+    });
+  }
+
+  choose(place) {
+    this.chosen = Math.max(0, Math.min(this.spans.length - 1, place));
+    this.#mark();
+    this.onChoose(this.chosen, true);
+  }
+
+  #mark() {
+    this.box.querySelector(".held")?.classList.remove("held");
+    this.spans[this.chosen]?.classList.add("held");
+  }
+
+  #pointed(event, settled) {
+    const place = event.target.dataset?.place;
+    if (place === undefined) return;
+    if (settled) this.choose(Number(place));
+    else this.onChoose(Number(place), false);
+  }
+
+  #key(event) {
+    if (!KEYS.includes(event.key) || !this.spans.length) return;
+    event.preventDefault();
+    const jump = event.key.startsWith("Page") ? 5 * LINE_JUMP : LINE_JUMP;
+    if (event.key === "ArrowLeft") this.choose(this.chosen - 1);
+    else if (event.key === "ArrowRight") this.choose(this.chosen + 1);
+    else if (event.key === "Home") this.choose(0);
+    else if (event.key === "End") this.choose(this.spans.length - 1);
+    else this.choose(this.chosen + (event.key.endsWith("Up") ? -jump : jump));
+    this.spans[this.chosen].scrollIntoView({ block: "nearest" });
+  }
+}

@@ -1,0 +1,125 @@
+"""What a request may say; anything else is refused."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LONGEST_READ = 20_000  # characters of a text to look into
+LONGEST_CONTEXT = 10_000  # characters before the one that is chosen
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Request(BaseModel):
+    """The body of a request."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class TrainingRequest(Request):
+    """A training to begin: `ricorda train`'s options that the page offers."""
+
+    text: Name
+    minutes: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
+    steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    vocabulary: Literal["characters", "bytes"] = "characters"
+    cell: Literal["rnn", "gru", "lstm"] | None = None
+    hidden_size: Annotated[int, Field(ge=1, le=2048)] | None = None
+    num_layers: Annotated[int, Field(ge=1, le=8)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=1024)] | None = None
+    window: Annotated[int, Field(ge=2, le=4096)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+
+    def words(self, threads: int) -> list[str]:
+        """The same on a command line, with the threads that were settled."""
+        given = self.model_dump(exclude={"text", "threads", "vocabulary"}, exclude_none=True)
+        words = [] if self.vocabulary == "characters" else ["--vocabulary", self.vocabulary]
+        for name, value in given.items():
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            words += [f"--{name.replace('_', '-')}", shown]
+        return [*words, "--threads", str(threads), "--early-samples"]
+
+
+class SampleTextRequest(Request):
+    """One of the texts for those who have none at hand."""
+
+    name: Name
+
+
+class ReadRequest(Request):
+    """A text for a model to read: one's own, or a stretch of what it learned."""
+
+    text: Annotated[str, Field(max_length=LONGEST_READ)] | None = None
+    begin: Annotated[int, Field(ge=0, le=2**53)] = 0
+    length: Annotated[int, Field(ge=1, le=LONGEST_READ)] = 1_000
+
+
+class UnitRequest(ReadRequest):
+    """One unit's activity over a text."""
+
+    layer: Annotated[int, Field(ge=0, le=63)] = 0
+    unit: Annotated[int, Field(ge=0, le=65_535)] = 0
+
+
+class PlaceRequest(UnitRequest):
+    """One unit at one place of a text."""
+
+    position: Annotated[int, Field(ge=0, le=LONGEST_READ)] = 0
+
+
+class PositionRequest(ReadRequest):
+    """One place of a text, with something before it."""
+
+    position: Annotated[int, Field(ge=1, le=LONGEST_READ)]
+
+
+class HeatRequest(ReadRequest):
+    """What some units, `layer:number`, did over a text."""
+
+    units: Annotated[list[tuple[int, int]], Field(max_length=256)]
+
+
+class SamplingRequest(Request):
+    """How symbols are chosen."""
+
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.8
+    top_k: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The fields of ricorda.engine.SamplingSettings that are given."""
+        names = {"temperature", "top_k", "top_p", "min_p"}
+        return self.model_dump(include=names, exclude_none=True)
+
+
+class NextRequest(SamplingRequest):
+    """The chances of the symbol that follows a text."""
+
+    text: Annotated[str, Field(max_length=LONGEST_CONTEXT)] = ""
+
+
+class WriteRequest(SamplingRequest):
+    """A text to be continued."""
+
+    text: Annotated[str, Field(max_length=LONGEST_CONTEXT)] = ""
+    length: Annotated[int, Field(ge=1, le=2_000)] = 200
+    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+
+
+class ClampRequest(WriteRequest):
+    """A text to be continued twice: as the model is, and with a unit held at a value."""
+
+    layer: Annotated[int, Field(ge=0, le=63)] = 0
+    unit: Annotated[int, Field(ge=0, le=65_535)] = 0
+    value: Annotated[float, Field(ge=-1, le=1)] = 0.0
+
+
+class CompareRequest(Request):
+    """Runs whose curves are shown together."""
+
+    runs: Annotated[list[Name], Field(min_length=1, max_length=12)]

@@ -1,0 +1,248 @@
+"""What a text is: its size, its symbols, how it is split, and any stretch of it."""
+
+import contextlib
+import json
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ricorda.durable import PARTIAL
+from ricorda.errors import RunError, TextError
+from ricorda.runs import RunFolder
+from ricorda.studio.workspace import Workspace
+from ricorda.text import EncodedText, encode_sources, find_sources, split
+from ricorda.text.encoding import VocabularyKind
+
+KEPT_OPEN = 3  # texts whose encoded form is kept on disk
+BEGINNING = 600  # symbols shown of a text
+FREQUENT = 12  # of its symbols
+LARGEST_CONFIG = 16 * 1024 * 1024  # bytes
+COUNTED_AT_ONCE = 1 << 22  # symbols
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text is read: from which files, and as what."""
+
+    names: tuple[str, ...]
+    kind: VocabularyKind = "characters"
+    encoding: str | None = None
+    newlines: str = "auto"
+    validation_fraction: float | None = None
+    validation: str | None = None
+
+    @property
+    def stamp(self) -> tuple[Any, ...]:
+        """Changes when a file does; the same from whatever folder a name starts."""
+        found: list[Any] = []
+        for name in map(os.path.abspath, self.names):
+            with contextlib.suppress(OSError):
+                status = Path(name).stat()
+                found.append((name, status.st_mtime_ns, status.st_size))
+        return (replace(self, names=()), *found)
+
+    @property
+    def words(self) -> list[str]:
+        """The same on a command line."""
+        words = [*self.names]
+        if self.kind != "characters":
+            words += ["--vocabulary", self.kind]
+        if self.encoding is not None:
+            words += ["--encoding", self.encoding]
+        if self.newlines != "auto":
+            words += ["--newlines", self.newlines]
+        if self.validation_fraction is not None:
+            words += ["--validation-fraction", f"{self.validation_fraction:g}"]
+        return words
+
+
+def reading_of(run: RunFolder) -> Reading:
+    """How a run reads its text. Raises RunError if its config.json does not tell."""
+    record = read_config(run)
+    try:
+        text = record["text"]
+        return Reading(
+            names=tuple(map(str, text["texts"])),
+            kind="bytes" if text["vocabulary"] == "bytes" else "characters",
+            encoding=text["encoding"],
+            newlines=text["newlines"],
+            validation_fraction=text["validation_fraction"],
+            validation=text["validation"],
+        )
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{run.config} does not say which text the run learns") from error
+
+
+def read_config(run: RunFolder) -> dict[str, Any]:
+    """A run's config.json as it stands. Raises RunError if it is no object."""
+    try:
+        with run.config.open("rb") as file:
+            found = json.loads(file.read(LARGEST_CONFIG))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"cannot read {run.config}: it is damaged or gone") from error
+    if not isinstance(found, dict):
+        raise RunError(f"cannot read {run.config}: it is damaged")
+    return found
+
+
+class Texts:
+    """The texts of a workspace, and those that its runs learn; from any thread."""
+
+    def __init__(self, workspace: Workspace, largest: int) -> None:
+        """Keep texts of up to `largest` bytes."""
+        self._workspace = workspace
+        self._largest = largest
+        self._open: OrderedDict[tuple[Any, ...], EncodedText] = OrderedDict()
+        self._facts: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def list(self) -> list[dict[str, Any]]:
+        """Each text's name and bytes, the newest first."""
+        return [
+            {"name": path.name, "bytes": path.stat().st_size}
+            for path in self._workspace.list_texts()
+        ]
+
+    async def keep(self, name: str, pieces: AsyncIterator[bytes]) -> str:
+        """Write a text to disk as it comes, and hand back the name that it has now.
+
+        Raises TextError if it is empty, larger than allowed or not UTF-8; nothing is left then.
+        """
+        with self._new_file(name) as (file, finish):
+            received = 0
+            async for piece in pieces:
+                received += len(piece)
+                self._check_size(received)
+                file.write(piece)
+            return finish()
+
+    def keep_now(self, name: str, pieces: Iterable[bytes]) -> str:
+        """Keep a text that is at hand; otherwise as `keep`."""
+        with self._new_file(name) as (file, finish):
+            received = 0
+            for piece in pieces:
+                received += len(piece)
+                self._check_size(received)
+                file.write(piece)
+            return finish()
+
+    def reading(self, name: str, kind: VocabularyKind = "characters") -> Reading:
+        """How a training reads a text of the workspace."""
+        return Reading((str(self._workspace.text(name)),), kind)
+
+    def facts(self, reading: Reading) -> dict[str, Any]:
+        """Tell a text's size, symbols, split and beginning. Raises TextError."""
+        key = reading.stamp
+        with self._lock:
+            if key not in self._facts:
+                self._facts[key] = _facts(self._encoded(reading), reading)
+                _shorten(self._facts, 4 * KEPT_OPEN)
+            return self._facts[key]
+
+    def stretch(self, reading: Reading, begin: int, length: int) -> str:
+        """The text of some symbols; what lies beyond its end is left out. Raises TextError."""
+        with self._lock:
+            text = self._encoded(reading)
+            ids = text.ids[max(0, begin) : max(0, begin) + length]
+            return text.vocabulary.decode(ids)
+
+    def _encoded(self, reading: Reading) -> EncodedText:
+        key = reading.stamp
+        if key in self._open:
+            self._open.move_to_end(key)
+            return self._open[key]
+        with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
+            text = encode_sources(
+                find_sources(reading.names, encoding=reading.encoding),
+                vocabulary=reading.kind,
+                folder=Path(folder),
+                encoding=reading.encoding,
+                newlines=reading.newlines,  # type: ignore[arg-type]
+            )
+        self._open[key] = text
+        _shorten(self._open, KEPT_OPEN)
+        return text
+
+    def _check_size(self, received: int) -> None:
+        if received > self._largest:
+            raise TextError(
+                f"expected a text of at most {self._largest:,} bytes: start the studio with a "
+                "larger --largest-text, or train from the command line"
+            )
+
+    @contextlib.contextmanager
+    def _new_file(self, name: str) -> Iterator[tuple[IO[bytes], Callable[[], str]]]:
+        """A file beside the texts, and what puts it among them once it is whole."""
+        folder = self._workspace.texts
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=PARTIAL, dir=folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+
+                def finish() -> str:
+                    file.close()
+                    reading = Reading((temporary,))
+                    with tempfile.TemporaryDirectory(prefix="ricorda-") as place:
+                        _check(reading, Path(place), name)
+                    with self._lock:
+                        kept = self._workspace.free_text(name)
+                        Path(temporary).chmod(0o644)
+                        Path(temporary).rename(kept)
+                    return kept.name
+
+                yield file, finish
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _check(reading: Reading, place: Path, name: str) -> None:
+    """See that a text can be learned. Raises TextError that speaks of it by its own name."""
+    try:
+        with encode_sources(
+            find_sources(reading.names), vocabulary="characters", folder=place
+        ) as text:
+            split(text.ids)
+    except TextError as error:
+        told = str(error)
+        for spelled in reading.names:
+            told = told.replace(spelled, name)
+        raise TextError(told) from error
+
+
+def _shorten(cache: OrderedDict[Any, Any], most: int) -> None:
+    while len(cache) > most:
+        cache.popitem(last=False)
+
+
+def _facts(text: EncodedText, reading: Reading) -> dict[str, Any]:
+    """What the page shows of a text."""
+    if reading.validation is None:
+        parts = split(text.ids, reading.validation_fraction)
+        training, validation = len(parts.training), parts.validation
+        judged = 0 if validation is None else len(validation)
+    else:
+        training, judged = len(text.ids), 0
+    vocabulary = text.vocabulary
+    counts = np.zeros(vocabulary.size, np.int64)
+    for begin in range(0, len(text.ids), COUNTED_AT_ONCE):
+        block = text.ids[begin : begin + COUNTED_AT_ONCE]
+        counts += np.bincount(block, minlength=vocabulary.size)
+    frequent = np.argsort(-counts, kind="stable")[:FREQUENT].tolist()
+    return {
+        "characters": text.characters,
+        "bytes": text.bytes,
+        "symbols": len(text.ids),
+        "kind": reading.kind,
+        "different": int((counts > 0).sum()),
+        "training": training,
+        "validation": judged,
+        "beginning": vocabulary.decode(text.ids[:BEGINNING]),
+        "frequent": [[vocabulary.label(each), int(counts[each])] for each in frequent],
+    }

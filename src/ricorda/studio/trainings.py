@@ -1,0 +1,246 @@
+"""Trainings as processes of their own, which outlive the page: begun, paused, ended, queued.
+
+Each is an ordinary `ricorda train` or `ricorda resume`, in a session of its own. A pause is the
+signal that Ctrl-C sends: the run saves itself and ends, and resumes bit for bit.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ricorda.errors import RunError
+from ricorda.runs import RunFolder, ended, list_runs
+from ricorda.studio.activity import CAN_TELL, trainer_of
+from ricorda.studio.settings import TrainingRequest
+from ricorda.studio.texts import read_config
+from ricorda.studio.workspace import Workspace
+
+State = Literal["queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"]
+
+PROGRAM = [sys.executable, "-m", "ricorda"]
+LOOK_SECONDS = 0.5
+ENDINGS_WELL = (0, 130, 143)
+LONGEST_REASON = 300  # characters
+LOG_END = 4096  # bytes
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass
+class Training:
+    """One training that this studio began or will begin."""
+
+    folder: Path
+    arguments: list[str]
+    """What follows `ricorda`."""
+
+    threads: int
+    process: "subprocess.Popen[bytes] | None" = None
+    pausing: bool = False
+    exit_code: int | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        if self.process is None:
+            return False
+        self.exit_code = self.process.poll()
+        return self.exit_code is None
+
+
+@dataclass
+class Trainings:
+    """All trainings of a workspace; from any thread."""
+
+    workspace: Workspace
+    cores: int = field(default_factory=usable_cores)
+    _known: dict[str, Training] = field(default_factory=dict)
+    _queue: deque[Training] = field(default_factory=deque)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _closing: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self, text: Path, request: TrainingRequest) -> str:
+        """Have a text learned, as soon as there are cores for it; hand back the run's name."""
+        with self._lock:
+            folder = self.workspace.free_run(text, set(self.names()))
+            threads = min(request.threads or self.cores, self.cores)
+            words = ["train", str(text), *request.words(threads), "--out", str(folder)]
+            self._queue.append(Training(folder, words, threads))
+            self._begin_what_fits()
+            return folder.name
+
+    def go_on(self, name: str) -> None:
+        """Resume a run that was paused, as soon as there are cores. Raises RunError."""
+        with self._lock:
+            run = self.workspace.run(name)
+            state = self.state(name)["state"]
+            if state in ("learning", "starting", "queued"):
+                return
+            if state == "ended":
+                raise RunError(f"the run {name} has ended: begin a new one")
+            threads = min(_threads_of(run), self.cores)
+            words = ["resume", str(run.path)]
+            self._mark(name).unlink(missing_ok=True)
+            self._queue.append(Training(run.path, words, threads))
+            self._begin_what_fits()
+
+    def pause(self, name: str) -> None:
+        """Have a run save itself and end, or leave the queue. Raises RunError if it is neither."""
+        with self._lock:
+            for training in list(self._queue):
+                if training.folder.name == name:
+                    self._queue.remove(training)
+                    self._known.pop(name, None)
+                    return
+            training_now = self._known.get(name)
+            if training_now is not None and training_now.alive:
+                assert training_now.process is not None
+                if not training_now.pausing:  # a second signal would end it at once, unsaved
+                    training_now.pausing = True
+                    training_now.process.send_signal(signal.SIGINT)
+                return
+            trainer = trainer_of(self.workspace.run(name))
+            if not trainer:
+                raise RunError(f"the run {name} is not being trained: there is nothing to pause")
+            os.kill(trainer, signal.SIGINT)  # it was begun elsewhere, or by an earlier studio
+
+    def stop(self, name: str) -> None:
+        """As `pause`, and not meant to go on; a paused run is only marked. Raises RunError."""
+        with self._lock:
+            if self.state(name)["state"] != "paused":
+                self.pause(name)
+            if self.workspace.run_is_there(name):
+                self._mark(name).touch()
+
+    def names(self) -> list[str]:
+        """The names of all trainings that this studio knows of, the newest first."""
+        with self._lock:
+            return [*(each.folder.name for each in reversed(self._queue)), *reversed(self._known)]
+
+    def knows(self, name: str) -> bool:
+        """Whether this studio began the training, or will."""
+        return name in self.names()
+
+    def arguments(self, name: str) -> list[str] | None:
+        """What follows `ricorda` on the command line that began a training; None if unknown."""
+        with self._lock:
+            for training in (*self._queue, *self._known.values()):
+                if training.folder.name == name:
+                    return training.arguments
+        return None
+
+    def state(self, name: str) -> dict[str, Any]:
+        """Say what a run is doing: `state`, and `reason` where it ended or failed."""
+        with self._lock:
+            places = [each.folder.name for each in self._queue]
+            if name in places:
+                return {"state": "queued", "reason": None, "place": places.index(name) + 1}
+            training = self._known.get(name)
+        state, reason = self._state(RunFolder(self.workspace.runs / name), training)
+        return {"state": state, "reason": reason, "place": None}
+
+    def waiting(self) -> list[str]:
+        """The names of those in the queue, the next one first."""
+        with self._lock:
+            return [each.folder.name for each in self._queue]
+
+    def running(self) -> list[str]:
+        """The names of the runs that are being trained, by whomever."""
+        with self._lock:
+            ours = [name for name, each in self._known.items() if each.alive]
+        others = [
+            run.path.name
+            for run in list_runs(self.workspace.runs)
+            if run.path.name not in ours and trainer_of(run) is not None
+        ]
+        return ours + others
+
+    def watch(self) -> None:
+        """Begin what waits, as cores become free, until `close`; for a thread of its own."""
+        while not self._closing.wait(LOOK_SECONDS):
+            with self._lock:
+                self._begin_what_fits()
+
+    def close(self) -> None:
+        """Begin nothing more; what runs goes on."""
+        self._closing.set()
+        for training in self._known.values():
+            if training.alive and training.process is not None:
+                training.process.returncode = 0  # it is nobody's child any more
+
+    def _begin_what_fits(self) -> None:
+        while self._queue:
+            busy = sum(each.threads for each in self._known.values() if each.alive)
+            first = self._queue[0]
+            if busy and busy + first.threads > self.cores:
+                return
+            self._queue.popleft()
+            self._begin(first)
+
+    def _begin(self, training: Training) -> None:
+        name = training.folder.name
+        training.folder.parent.mkdir(parents=True, exist_ok=True)
+        with self.workspace.log_of(name).open("wb") as log:
+            training.process = subprocess.Popen(
+                [*PROGRAM, *training.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._known.pop(name, None)  # the newest comes last
+        self._known[name] = training
+
+    def _state(self, run: RunFolder, training: Training | None) -> tuple[State, str | None]:
+        alive = training is not None and training.alive
+        if alive and training is not None and training.pausing:
+            return "pausing", None
+        trainer = trainer_of(run)
+        if alive and (not run.samples.is_file() or (CAN_TELL and trainer is None)):
+            return "starting", None
+        if alive or trainer is not None:
+            return "learning", None
+        code = None if training is None else training.exit_code
+        was_stopped = training is not None and training.pausing
+        if code is not None and code not in ENDINGS_WELL and not was_stopped:
+            return "failed", self._last_words(run.path.name)
+        with contextlib.suppress(RunError):
+            reason = ended(run)
+            if reason is not None:
+                return "ended", reason
+        can_go_on = run.is_run and not self._mark(run.path.name).exists()
+        return ("paused" if can_go_on else "stopped"), None
+
+    def _mark(self, name: str) -> Path:
+        """The file that says that a run was stopped for good."""
+        return self.workspace.hidden / f"{name}.stopped"
+
+    def _last_words(self, name: str) -> str:
+        """The last line that a process printed."""
+        try:
+            with self.workspace.log_of(name).open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - LOG_END))
+                lines = file.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return ""
+        return next((line for line in reversed(lines) if line.strip()), "")[:LONGEST_REASON]
+
+
+def _threads_of(run: RunFolder) -> int:
+    """How many threads a run trains with."""
+    with contextlib.suppress(RunError, KeyError, TypeError, ValueError):
+        return max(1, int(read_config(run)["training"]["threads"]))
+    return 1

@@ -1,0 +1,85 @@
+"""Where the studio's runs and texts lie. Requests name them; no name leads anywhere else."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ricorda.errors import RunError, TextError
+from ricorda.runs import LONGEST_NAME, RunFolder, list_runs
+
+TEXT_SUFFIX = ".txt"
+HIDDEN = ".studio"
+"""The folder under runs/ for what is kept between two sittings: logs and figures."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Two folders: of runs, as `ricorda runs` lists them, and of texts that were brought in."""
+
+    runs: Path = Path("runs")
+    texts: Path = Path("texts")
+
+    @property
+    def hidden(self) -> Path:
+        """The folder for logs and figures, made when first asked for."""
+        place = self.runs / HIDDEN
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def log_of(self, run: str) -> Path:
+        """What a run's process printed."""
+        return self.hidden / f"{run}.log"
+
+    def run(self, name: str) -> RunFolder:
+        """A run by its name. Raises RunError if there is none."""
+        for run in list_runs(self.runs):
+            if run.path.name == name:
+                return run
+        raise RunError(f"expected a run under {self.runs}/, found none with this name")
+
+    def run_is_there(self, name: str) -> bool:
+        """Whether a run of this name has begun."""
+        return any(run.path.name == name for run in list_runs(self.runs))
+
+    def text(self, name: str) -> Path:
+        """A text by its name. Raises TextError if there is none."""
+        for path in self.list_texts():
+            if path.name == name:
+                return path
+        raise TextError(f"expected a text under {self.texts}/, found none with this name")
+
+    def list_texts(self) -> list[Path]:
+        """Every text, the newest first."""
+        if not self.texts.is_dir():
+            return []
+        found = [
+            path
+            for path in self.texts.iterdir()
+            if path.suffix == TEXT_SUFFIX and path.is_file() and not path.name.startswith(".")
+        ]
+        return sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path.name))
+
+    def free_text(self, name: str) -> Path:
+        """A place for a new text, numbered if the name is taken."""
+        self.texts.mkdir(parents=True, exist_ok=True)
+        return _free(self.texts, _plain(name), TEXT_SUFFIX, set())
+
+    def free_run(self, text: Path, taken: set[str]) -> Path:
+        """A place for a new run, named for its text; `taken` are names that wait."""
+        return _free(self.runs, _plain(text.name), "", taken)
+
+
+def _plain(name: str) -> str:
+    """A name without folders, its ending, and what shells or systems trip over."""
+    last = re.split(r"[\\/]", name)[-1]
+    stem = last.rsplit(".", 1)[0] if "." in last.strip(".") else last
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:LONGEST_NAME] or "text"
+
+
+def _free(folder: Path, stem: str, suffix: str, taken: set[str]) -> Path:
+    number = 1
+    while True:
+        name = f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}"
+        if name not in taken and not (folder / name).exists():
+            return folder / name
+        number += 1

@@ -1,0 +1,178 @@
+"""What simple methods make of a text: the lines that a network has to get below.
+
+All are judged on the part of the text that a training keeps back, after seeing only the part that
+it learns from, in bits per character:
+
+    uniform     every symbol of the text equally likely
+    frequencies each symbol as likely as it is frequent
+    five_grams  the last four symbols decide, with shorter contexts where they say little
+                (interpolated Witten-Bell smoothing; Witten and Bell, 1991)
+    xz          how many bytes the compressor adds for the rest: xz(all) - xz(training part)
+
+Time and memory are bounded: of long texts the last symbols before the border are counted and the
+first ones after it are judged. What was left out is told.
+"""
+
+import lzma
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.text.vocabulary import Ids, Vocabulary
+
+ORDER = 5
+MOST_COUNTED = 4_000_000  # symbols before the border that are counted, and compressed
+MOST_JUDGED = 200_000  # symbols after it
+XZ_PRESET = 6
+
+Keys = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Bits per character of simple methods on the part of a text that is kept back."""
+
+    uniform: float
+    frequencies: float
+    five_grams: float
+    xz: float
+
+    counted: int
+    """Symbols that the last three had seen."""
+
+    judged: int
+    """Symbols that all were judged by."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures by name."""
+        return asdict(self)
+
+
+def baselines(training: Ids, validation: Ids, vocabulary: Vocabulary) -> Baselines:
+    """Judge the simple methods on a split text: ids (N,) and (M,), both at least 2 long."""
+    seen, judged = training[-MOST_COUNTED:], validation[:MOST_JUDGED]
+    characters, _ = vocabulary.count(judged)
+    per_character = len(judged) / max(1, characters)  # 1 but for bytes
+    return Baselines(
+        uniform=math.log2(max(1, vocabulary.size)) * per_character,
+        frequencies=_frequencies(seen, judged, vocabulary.size) * per_character,
+        five_grams=witten_bell(seen, judged, vocabulary.size, ORDER) * per_character,
+        xz=_xz(seen, judged, vocabulary) / max(1, characters),
+        counted=len(seen),
+        judged=len(judged),
+    )
+
+
+def _frequencies(seen: Ids, judged: Ids, size: int) -> float:
+    """Mean bits of a symbol by its count, one more for each so that none is impossible."""
+    counts = np.bincount(seen, minlength=size) + 1.0
+    return float(-np.log2(counts[judged] / counts.sum()).mean())
+
+
+def witten_bell(seen: Ids, judged: Ids, size: int, order: int) -> float:
+    """Mean bits of a judged symbol, (M,), after counting seen ones, (N,), up to so many in a row.
+
+    With c(h s) occurrences of a symbol s after a history h, n(h) of all and d(h) different ones,
+
+        p(s | h) = (c(h s) + d(h) p(s | shorter h)) / (n(h) + d(h))
+
+    and the shortest is uniform. The judged symbols' histories begin in the seen ones.
+    """
+    reach = order - 1
+    text = np.concatenate([seen[len(seen) - min(reach, len(seen)) :], judged]).astype(np.int64)
+    begin = len(text) - len(judged)
+    probability = np.full(len(judged), 1.0 / size)
+    numbering = _Numbering(seen.astype(np.int64), text, size)
+    for length in range(order):  # of the history
+        if length > 0 and not numbering.extend(length):
+            break
+        histories, judged_histories = numbering.histories(length)
+        counts = _Counts(histories, seen[length:].astype(np.int64), size, numbering.different)
+        first = max(0, length - begin)  # a judged symbol without so long a history stays as it is
+        wanted = judged_histories[begin + first - length : len(text) - length]
+        symbols = text[begin + first :]
+        of_pair, of_history, different = counts.look_up(wanted, symbols)
+        known = of_history > 0
+        smoothed = (of_pair + different * probability[first:]) / np.where(
+            known, of_history + different, 1
+        )
+        probability[first:] = np.where(known, smoothed, probability[first:])
+    return float(-np.log2(probability).mean())
+
+
+class _Numbering:
+    """Histories as numbers: those of one length are numbered by the one shorter and a symbol."""
+
+    def __init__(self, seen: Keys, judged: Keys, size: int) -> None:
+        self._seen, self._judged, self._size = seen, judged, size
+        self._of_seen = np.zeros(len(seen) + 1, np.int64)  # of the history from each place on
+        self._of_judged = np.zeros(len(judged) + 1, np.int64)
+
+    def extend(self, length: int) -> bool:
+        """Let the histories be one symbol longer; False if the seen text is too short."""
+        if len(self._seen) <= length:
+            return False
+        # that of length L from place t on is the one of length L - 1 from t on, and one symbol more
+        keys = self._of_seen[: len(self._seen) - length + 1] * self._size + self._seen[length - 1 :]
+        numbers, self._of_seen = np.unique(keys, return_inverse=True)
+        wanted = self._of_judged[: max(0, len(self._judged) - length + 1)]
+        known = wanted >= 0
+        wanted = np.where(known, wanted * self._size + self._judged[length - 1 :], -1)
+        place = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+        self._of_judged = np.where(known & (numbers[place] == wanted), place, -1)
+        return True
+
+    @property
+    def different(self) -> int:
+        """How many histories of this length the seen text has."""
+        return int(self._of_seen.max()) + 1
+
+    def histories(self, length: int) -> tuple[Keys, Keys]:
+        """The numbers of the histories from each place on: of the seen text, of the judged."""
+        return self._of_seen[: len(self._seen) - length], self._of_judged
+
+
+class _Counts:
+    """How often each symbol follows each history."""
+
+    def __init__(self, histories: Keys, symbols: Keys, size: int, number: int) -> None:
+        self._size = size
+        self._pairs, self._of_pair = np.unique(histories * size + symbols, return_counts=True)
+        owners = self._pairs // size
+        self._of_history = np.bincount(histories, minlength=number)
+        self._different = np.bincount(owners, minlength=number)
+
+    def look_up(
+        self, histories: Keys, symbols: Keys
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """For each pair: its count, its history's, and the history's different symbols."""
+        known = histories >= 0
+        safe = np.where(known, histories, 0)
+        wanted = safe * self._size + symbols
+        place = np.minimum(np.searchsorted(self._pairs, wanted), len(self._pairs) - 1)
+        found = known & (self._pairs[place] == wanted)
+        return (
+            np.where(found, self._of_pair[place], 0).astype(np.float64),
+            np.where(known, self._of_history[safe], 0).astype(np.float64),
+            np.where(known, self._different[safe], 0).astype(np.float64),
+        )
+
+
+def _xz(seen: Ids, judged: Ids, vocabulary: Vocabulary) -> float:
+    """Bits that xz adds for the judged symbols, which it reads after the seen ones."""
+    before = _as_bytes(seen, vocabulary)
+    after = before + _as_bytes(judged, vocabulary)
+    added = len(lzma.compress(after, preset=XZ_PRESET)) - len(
+        lzma.compress(before, preset=XZ_PRESET)
+    )
+    return 8.0 * max(0, added)
+
+
+def _as_bytes(ids: Ids, vocabulary: Vocabulary) -> bytes:
+    """The bytes that a file of these symbols has."""
+    if vocabulary.kind == "bytes":
+        return ids.astype(np.uint8).tobytes()
+    return vocabulary.decode(ids).encode("utf-8", "surrogatepass")

@@ -1,0 +1,74 @@
+"""`ricorda studio`, before a page is opened."""
+
+import importlib.util
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.studio.conftest import end_studio, start_studio
+from tests.studio.test_server import Client
+
+from ricorda.runs import RunFolder
+from ricorda.studio.activity import trainer_of
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+WRONG = [["--port", "x"], ["--port", "-1"], ["--largest-text", "0"], ["extra"]]
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_wrong_usage(call: Call, words: list[str]) -> None:
+    code, out, err = call("studio", *words)
+    assert (code, out) == (2, "")
+    assert "see `ricorda studio --help`" in err
+
+
+def test_a_port_that_is_taken_is_told(call: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = call("studio", "--no-browser", "--port", str(taken.getsockname()[1]))
+    assert code == 2
+    assert "cannot listen at 127.0.0.1" in err
+
+
+def test_without_its_packages_it_says_what_to_install(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def without(name: str, *rest: Any) -> Any:
+        return None if name == "uvicorn" else find(name, *rest)
+
+    monkeypatch.delitem(sys.modules, "uvicorn", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    code, _, err = call("studio", "--no-browser")
+    assert code == 1
+    assert err == (
+        "ricorda: the studio needs uvicorn, which is not installed: pip install 'ricorda[studio]'\n"
+    )
+
+
+def test_the_page_ends_and_trainings_go_on(tmp_path: Path, bottles: str) -> None:
+    place = start_studio(tmp_path, "--runs", "here", "--texts", "there")
+    client = Client(place)
+    assert client.ask("POST", "/api/texts?name=my.txt", bottles.encode())[0] == 200
+    asked = {"text": "my.txt", "minutes": 5, "hidden_size": 8, "threads": 1}
+    assert client.json("POST", "/api/runs", asked) == {"name": "my"}
+    assert (tmp_path / "there" / "my.txt").is_file()
+    run = RunFolder(tmp_path / "here" / "my")
+    deadline = time.monotonic() + 60
+    while not run.samples.is_file() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert "still training: my" in end_studio(place)
+    trainer = trainer_of(run)
+    assert trainer is not None
+    os.kill(trainer, signal.SIGINT)
+    while trainer_of(run) is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert run.report.is_file()

@@ -1,0 +1,175 @@
+"""A studio in a process of its own, with a run that has ended, and a browser to look at it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.insight.planted import planted_file, planted_text
+
+import ricorda
+from ricorda.models import write_model_file
+from ricorda.runs import RunFolder, append_row
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+TEXT = "".join(
+    f'{number} bottles of beer on the wall, "so many", {number} bottles (of beer)!\n'
+    for number in range(150, 0, -1)
+)
+PANELS = ["text", "learning", "writes", "inside", "surprise", "choose", "runs"]
+
+
+@dataclass
+class Place:
+    """A folder with runs and texts, and the studio that serves them."""
+
+    folder: Path
+    url: str
+    process: "subprocess.Popen[str]"
+
+
+def make_place(folder: Path) -> None:
+    """A text, a run that learned it, and a run whose model has a unit that tracks quotes."""
+    texts, runs = folder / "texts", folder / "runs"
+    texts.mkdir()
+    (texts / "bottles.txt").write_text(TEXT)
+    ricorda.train(
+        texts / "bottles.txt",
+        out=runs / "bottles",
+        steps=60,
+        hidden_size=12,
+        early_samples=True,
+        threads=1,
+        quiet=True,
+    )
+    plant(runs / "planted", folder / "planted.txt")
+
+
+def plant(folder: Path, text: Path) -> None:
+    """A run's folder around a model that was made by hand."""
+    folder.mkdir(parents=True)
+    text.write_text(planted_text())
+    record = json.loads((folder.parent / "bottles" / "config.json").read_text())
+    record["text"]["texts"] = [str(text)]
+    file = planted_file("lstm")
+    record["training"]["model"] |= {
+        "hidden_size": file.configuration.hidden_size,
+        "vocabulary_size": file.configuration.vocabulary_size,
+    }
+    run = RunFolder(folder)
+    write_model_file(run.model, file)
+    append_row(run.metrics, {"step": 1, "event": "evaluation", **PLANTED_ROW})
+    append_row(run.metrics, {"step": 1, "event": "ended", "stopped_because": "steps", **ENDED_ROW})
+    run.config.write_text(json.dumps(record))
+
+
+PLANTED_ROW: dict[str, Any] = {"seconds": 1.0, "characters_seen": 64, "nats_per_character": 2.0}
+ENDED_ROW: dict[str, Any] = {
+    "steps": 1,
+    "train_seconds": 1.0,
+    "parameters": 1,
+    "validation": {"nats_per_character": 2.0, "bits_per_character": 2.885, "bits_per_byte": 2.885},
+}
+
+
+def environment() -> dict[str, str]:
+    """What lets another process import the same ricorda, whatever folder it is in."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+
+
+def start_studio(folder: Path, *options: str) -> Place:
+    """Start `ricorda studio` in a folder and wait for its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ricorda", "studio", "--no-browser", "--port", "0", *options],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("ricorda studio: http://127.0.0.1:"), process.stderr
+    return Place(folder, line.split()[-1], process)
+
+
+def end_studio(place: Place) -> str:
+    """End it as Ctrl-C does; what it said is handed back."""
+    place.process.send_signal(signal.SIGINT)
+    _, said = place.process.communicate(timeout=30)
+    return said
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One studio for all tests that change nothing of what others look at."""
+    folder = tmp_path_factory.mktemp("studio")
+    make_place(folder)
+    found = start_studio(folder)
+    yield found
+    end_studio(found)
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """One headless Chromium; tests that need it are skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture
+def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
+    """Open the page as a person does; whatever a script throws fails the test."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def open_it(run: str | None = "bottles", url: str = place.url, **options: Any) -> "Page":
+        options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | options
+        context = browser.new_context(reduced_motion="reduce", **options)
+        context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "20000")))
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: _note(errors, message))
+        page.goto(url)
+        page.wait_for_selector("html[data-ready]")
+        if run is not None:
+            in_sight(page, "runs")
+            page.click(f"#runs-table button:text-is('{run}')")
+            page.wait_for_selector(f"#run-name:text-is('{run}')", state="attached")
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def _note(errors: list[str], message: Any) -> None:
+    """Keep what the page's policy or a script complained of; lost connections are no fault."""
+    if message.type == "error" and "Failed to load resource" not in message.text:
+        errors.append(message.text)
+
+
+def in_sight(page: "Page", panel: str) -> None:
+    """Scroll a panel into sight, as its link does."""
+    page.click(f'nav a[href="#{panel}"]')

@@ -1,0 +1,381 @@
+"""The page as a person uses it, in headless Chromium: every panel, from the text to the report."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.studio.conftest import PANELS, TEXT, Place, end_studio, in_sight, start_studio
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture
+def own_place(tmp_path: Path) -> Iterator[Place]:
+    """A studio of one test's own, with nothing in it."""
+    found = start_studio(tmp_path)
+    yield found
+    end_studio(found)
+
+
+def drop(page: "Page", name: str, text: str) -> None:
+    """Drop a file on the page."""
+    transfer = page.evaluate_handle(
+        "([name, text]) => { const data = new DataTransfer();"
+        "data.items.add(new File([text], name, {type: 'text/plain'})); return data; }",
+        [name, text],
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+
+
+def number_in(page: "Page", selector: str) -> float:
+    text = page.inner_text(selector).replace(",", "")
+    return float(text) if re.fullmatch(r"[\d.]+", text) else float("nan")
+
+
+def begin_training(page: "Page", minutes: float) -> None:
+    page.select_option("#size", "64")
+    page.click("#settings summary")
+    page.fill("#minutes", str(minutes))
+    page.fill("#hidden_size", "12")
+    page.fill("#threads", "1")
+    page.click("#start")
+
+
+def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
+    page = open_page(None, own_place.url)
+    drop(page, "My beer.txt", TEXT)
+    page.wait_for_selector("#facts-name:text-is('My-beer.txt')")
+    assert page.inner_text("#facts-characters") == f"{len(TEXT):,}"
+    assert "to judge by" in page.inner_text("#split-words")
+    begin_training(page, 5)
+    in_sight(page, "writes")
+    page.wait_for_selector("#writes-full:not([hidden])")
+    assert len(page.text_content("#sample") or "") > 100
+    in_sight(page, "learning")
+    page.click("#learning details:has(#loss-table) summary")
+    page.wait_for_selector("#loss-table tbody tr")
+    assert number_in(page, "#now-bits") < 6
+    page.context.close()  # the page is closed while the run goes on
+
+    again = open_page(None, own_place.url)
+    again.wait_for_selector("#state:text('learning')")
+    in_sight(again, "writes")
+    again.wait_for_selector("#writes-full:not([hidden])")
+    again.locator("#moment").fill("0")
+    assert "random" in again.inner_text("#sample-facts")
+    before_learning = again.inner_text("#sample")
+    again.click("#newest")
+    assert again.inner_text("#sample") != before_learning
+
+    again.click("#pause")
+    again.wait_for_selector("#state:text-is('paused')")
+    steps = number_in(again, "#now-step")
+    again.click("#go-on")
+    again.wait_for_selector("#state:text-is('learning')")
+    again.click("#pause")
+    again.wait_for_selector("#state:text-is('paused')")
+    assert number_in(again, "#now-step") >= steps
+    again.click("#stop")
+    again.wait_for_selector("#state:text-is('stopped')")
+
+    in_sight(again, "runs")
+    with again.expect_download() as download:
+        again.click("#runs-table a:text('Export')")
+    assert download.value.suggested_filename == "My-beer.html"
+    report = Path(download.value.path()).read_text("utf-8")
+    assert report.startswith("<!DOCTYPE html>")
+    assert "A run of ricorda" in report
+
+
+def test_the_loss_falls_before_ones_eyes(open_page: Open) -> None:
+    page = open_page()
+    in_sight(page, "learning")
+    page.click("#learning details:has(#loss-table) summary")
+    page.wait_for_selector("#loss-table tbody tr >> nth=10")
+    newest = page.locator("#loss-table tbody tr").first.locator("td").nth(2).text_content()
+    oldest = page.locator("#loss-table tbody tr").last.locator("td").nth(2).text_content()
+    assert float(newest or 9) < float(oldest or 0) - 0.2
+    page.wait_for_selector("#learning .level-name >> nth=3")  # the simple methods
+    page.locator("#loss .plot").focus()
+    page.keyboard.press("Home")
+    first = page.inner_text("#loss .reading")
+    page.keyboard.press("End")
+    assert page.inner_text("#loss .reading") != first
+    assert "bits" in first
+
+
+def test_a_unit_is_clicked_and_the_text_coloured(open_page: Open) -> None:
+    page = open_page("planted")
+    in_sight(page, "inside")
+    rows = page.locator("#units tbody tr")
+    rows.first.wait_for()
+    first = [cell.inner_text() for cell in rows.first.locator("th, td").all()]
+    assert first[0] == "0:5"  # the unit that was planted
+    assert "inside" in first[1]
+    effect, control = float(first[2]), float(first[3])
+    assert effect > 0.9
+    assert control < 0.25
+    coloured = page.locator("#unit-text .symbols span[class*=more], #unit-text span[class*=less]")
+    coloured.first.wait_for()
+    classes = "() => [...document.querySelectorAll('#unit-text span')].map((s) => s.className)"
+    colours = page.evaluate(classes)
+    other = rows.nth(8).locator("button")
+    name = other.inner_text()
+    other.click()
+    page.wait_for_selector(f"#unit-heading:text('Unit {name}')")
+    page.locator(f"#step p:text('unit {name}')").wait_for()
+    assert page.evaluate(classes) != colours
+    assert page.locator("#step tbody tr").count() >= 4
+    page.fill("#unit-number", "0:999")
+    page.click("#show-unit")
+    assert "16" in page.inner_text("#inside-problem")
+
+
+def test_a_unit_is_held_and_the_sample_written_again(open_page: Open) -> None:
+    page = open_page("planted")
+    in_sight(page, "inside")
+    page.locator("#units tbody tr").first.wait_for()
+    page.locator("#clamp-value").fill("1")
+    page.click("#clamp button")
+    page.wait_for_selector("#clamped:not([hidden])")
+    assert page.inner_text("#as-it-is") != page.inner_text("#held")
+    assert "held at 1" in page.inner_text("#held-heading")
+    assert "ricorda clamp runs/planted 0:5=1 --length 300 --seed 1" in page.inner_text(
+        "[data-command=inside]"
+    )
+
+
+def test_surprise_is_read_out_by_pointer_and_keys(open_page: Open) -> None:
+    page = open_page()
+    in_sight(page, "surprise")
+    page.wait_for_selector("#surprise-text span[class*=s]")
+    page.hover("#surprise-text .symbols span >> nth=20")
+    assert "it gave this a chance of" in page.inner_text("#inspector")
+    page.locator("#surprise-text .symbols").focus()
+    for key in ("Home", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert "expected:" in page.inner_text("#surprise-text .reading")
+    page.locator("#inspector .past li").first.wait_for()
+    assert page.locator("#surprising tbody tr").count() == 12
+
+
+def test_one_reads_a_text_of_ones_own(open_page: Open) -> None:
+    page = open_page()
+    in_sight(page, "surprise")
+    page.wait_for_selector("#surprise-text span[class*=s]")
+    page.click("[data-reader=surprise] summary")
+    page.fill("#surprise-own", "9 bottles <b>&amp;</b> of beer")
+    page.click("[data-reader=surprise] button >> nth=0")
+    page.wait_for_selector("#surprise-mean:text('these 2')")
+    assert "<" not in page.inner_text("#surprise-text .symbols")  # it never saw one
+
+
+def test_a_character_is_chosen_by_hand(open_page: Open) -> None:
+    page = open_page()
+    in_sight(page, "choose")
+    page.fill("#context", "9 bottl")
+    chance = page.locator("#chances button").first
+    page.wait_for_selector("#chances button")
+    page.locator("#temperature").fill("0")
+    page.wait_for_selector("#chances-words:text-matches('^1 of')")
+    assert chance.locator(".chance").inner_text() == "100%"
+    symbol = chance.locator(".symbol").inner_text()
+    chance.click()
+    assert page.input_value("#context") == "9 bottl" + symbol.replace("␣", " ")
+    page.click("#draw-many")
+    page.wait_for_selector("#undo")
+    page.click("#undo")
+    page.click("#undo")
+    page.locator("#top_k").fill("3")
+    page.locator("#temperature").fill("1")
+    page.wait_for_selector("#chances-words:text-matches('^3 of')")
+    assert "--temperature 1 --top-k 3" in page.inner_text("[data-command=choose]")
+
+
+def test_the_language_is_the_browsers_and_may_be_changed(open_page: Open) -> None:
+    page = open_page(locale="it-IT")
+    assert page.locator("html").get_attribute("lang") == "it"
+    assert "impara" in page.inner_text("h1")
+    page.select_option("#language", "en")
+    assert page.inner_text("#text-heading").endswith("Text")
+    in_sight(page, "runs")
+    english = page.locator("#runs-table tbody tr:has-text('planted') td.number").first.inner_text()
+    page.select_option("#language", "it")
+    italian = page.locator("#runs-table tbody tr:has-text('planted') td.number").first.inner_text()
+    assert (english, italian) == ("2.885", "2,885")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert page.locator("html").get_attribute("lang") == "it"
+
+
+def test_runs_are_compared(open_page: Open) -> None:
+    page = open_page()
+    in_sight(page, "runs")
+    for name in ("bottles", "planted"):
+        page.check(f"input[aria-label='Compare {name}']")
+    page.wait_for_selector("#comparison .curve.compared1", state="attached")
+    page.uncheck("input[aria-label='Compare planted']")
+    page.wait_for_selector("#comparison .curve.compared1", state="detached")
+
+
+def test_a_connection_that_was_lost_goes_on(open_page: Open) -> None:
+    page = open_page()
+    page.context.set_offline(True)
+    page.click("#runs-table button:text-is('planted')")
+    page.wait_for_selector("#lost:not([hidden])", state="attached")
+    page.context.set_offline(False)
+    page.wait_for_selector("#lost[hidden]", state="attached")
+    page.wait_for_selector("#state:text-is('ended')", state="attached")
+
+
+def test_what_is_wrong_is_told_in_the_page(open_page: Open, own_place: Place) -> None:
+    page = open_page(None, own_place.url)
+    page.click("#start")
+    assert "choose a text first" in page.inner_text("#learning-problem")
+    drop(page, "empty.txt", "")
+    page.wait_for_selector("#text-problem:not([hidden])")
+    assert "empty" in page.inner_text("#text-problem")
+    page.fill("#paste", "<img src=x onerror=alert(1)> & \u202e so on " * 30)
+    page.click("#use-paste")
+    page.wait_for_selector("#facts-name:text-is('pasted.txt')")
+    assert page.inner_text("#beginning").startswith("<img src=x onerror=alert(1)> &")
+    page.fill("#minutes", "-1")
+    page.click("#start")
+    assert "Minutes" in page.inner_text("#learning-problem")
+
+
+def axe_violations(page: "Page") -> list[Any]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        (each["id"], node["target"], node["failureSummary"])
+        for each in found
+        for node in each["nodes"]
+    ]
+
+
+def show_everything(page: "Page") -> None:
+    """Open what is folded away, in every panel."""
+    for panel in PANELS:
+        in_sight(page, panel)
+        page.wait_for_timeout(0)
+    in_sight(page, "inside")
+    page.locator("#units tbody tr").first.wait_for()
+    page.locator("#step tbody tr").first.wait_for()
+    in_sight(page, "surprise")
+    page.wait_for_selector("#surprise-text span[class*=s]")
+    page.click("[data-reader=surprise] summary")  # a short text: axe looks at each character
+    page.fill("#surprise-own", TEXT[:60])
+    page.click("[data-reader=surprise] button >> nth=0")
+    page.wait_for_selector("#surprise-text span >> nth=60", state="detached")
+    in_sight(page, "inside")
+    page.wait_for_selector("#unit-text span >> nth=60", state="detached")
+    in_sight(page, "choose")
+    page.wait_for_selector("#chances button")
+    for summary in page.locator("main details:not([open]) > summary").all():
+        if summary.is_visible():
+            summary.click()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_either_language(open_page: Open, theme: str) -> None:
+    page = open_page(color_scheme=theme)
+    in_sight(page, "runs")
+    page.check("input[aria-label='Compare bottles']")
+    show_everything(page)
+    for language in ("en", "it"):
+        page.select_option("#language", language)
+        assert axe_violations(page) == []
+
+
+def test_an_empty_page_has_no_fault_either(open_page: Open, own_place: Place) -> None:
+    page = open_page(None, own_place.url)
+    assert axe_violations(page) == []
+
+
+def test_nothing_is_cut_off_at_400_percent(open_page: Open) -> None:
+    page = open_page(viewport={"width": 320, "height": 640})
+    show_everything(page)
+    widths = page.evaluate(
+        "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert widths[0] <= widths[1]
+
+
+def focused(page: "Page") -> str:
+    return str(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
+
+
+def tab_to(page: "Page", selector: str, most: int = 150) -> None:
+    """Press Tab until an element has the focus, which must be visible."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"() => document.activeElement.matches({selector!r})"):
+            style = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+            assert style != "none"
+            return
+    raise AssertionError(f"Tab never came to {selector}; it is at {focused(page)}")
+
+
+def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
+    page = open_page("planted")
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    page.evaluate("() => document.querySelector('.skip').focus()")
+    page.keyboard.press("Enter")
+    tab_to(page, "#earlier")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#facts:not([hidden])")
+    tab_to(page, "#start")
+    tab_to(page, "#loss .plot")
+    page.keyboard.press("Home")
+    tab_to(page, "#gradient .plot")
+    tab_to(page, "#units button")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    tab_to(page, "#unit-text .symbols")
+    page.keyboard.press("ArrowRight")
+    assert "unit" in page.inner_text("#unit-text .reading")
+    tab_to(page, "#heat")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    tab_to(page, "#clamp-value")
+    page.keyboard.press("ArrowRight")
+    tab_to(page, "#clamp button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#clamped:not([hidden])")
+    tab_to(page, "#surprise-text .symbols")
+    page.keyboard.press("ArrowRight")
+    page.locator("#surprise-text .reading:text('bits')").wait_for()
+    tab_to(page, "#context")
+    before = page.input_value("#context")
+    page.wait_for_selector("#chances button")
+    tab_to(page, "#chances button")
+    page.keyboard.press("Enter")
+    assert len(page.input_value("#context")) > len(before)
+    tab_to(page, "#runs-table input")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#comparison .curve", state="attached")
+    tab_to(page, "#comparison .plot")
+
+
+def test_announcements_are_few(open_page: Open) -> None:
+    page = open_page()
+    said = page.evaluate(
+        """async () => {
+          const { announce } = await import('/page/announce.js');
+          const said = [];
+          new MutationObserver(() => said.push(document.getElementById('announcer').textContent))
+            .observe(document.getElementById('announcer'), {childList: true});
+          for (const text of ['one', 'two', 'three']) announce(text);
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          return said;
+        }"""
+    )
+    assert said == ["one"]

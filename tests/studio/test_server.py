@@ -1,0 +1,234 @@
+"""The studio's addresses: who comes in, what they answer, what they refuse."""
+
+import http.client
+import json
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from tests.studio.conftest import TEXT, Place
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Client:
+    """Asks as a browser that has come in would."""
+
+    def __init__(self, place: Place) -> None:
+        parts = urlsplit(place.url)
+        assert parts.port is not None
+        self.port = parts.port
+        self.token = parse_qs(parts.query)["token"][0]
+        self.cookie = f"ricorda_studio_{self.port}={self.token}"
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        *,
+        cookie: bool = True,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        given = {"Cookie": self.cookie} if cookie else {}
+        content = body
+        if body is not None and not isinstance(body, bytes):
+            content = json.dumps(body).encode()
+            given["Content-Type"] = "application/json"
+        given |= headers or {}
+        connection.request(method, path, content, given)
+        response = connection.getresponse()
+        found = response.status, dict(response.getheaders()), response.read()
+        connection.close()
+        return found
+
+    def json(self, method: str, path: str, body: Any = None) -> Any:
+        status, _, content = self.ask(method, path, body)
+        assert status == 200, content
+        return json.loads(content)
+
+
+@pytest.fixture(scope="module")
+def client(place: Place) -> Client:
+    return Client(place)
+
+
+def test_the_token_is_changed_for_a_cookie(client: Client) -> None:
+    status, headers, _ = client.ask("GET", f"/?token={client.token}", cookie=False)
+    assert (status, headers["location"]) == (303, "/")
+    assert headers["set-cookie"] == f"{client.cookie}; Path=/; HttpOnly; SameSite=Strict"
+
+
+@pytest.mark.parametrize("path", ["/", "/?token=wrong", "/?token="])
+def test_without_the_token_nobody_comes_in(client: Client, path: str) -> None:
+    status, headers, content = client.ask("GET", path, cookie=False)
+    assert status == 401
+    assert "set-cookie" not in headers
+    assert b"Open the address" in content
+
+
+REFUSED: list[tuple[dict[str, str], int]] = [
+    ({"Cookie": "ricorda_studio=x"}, 401),
+    ({"Cookie": ""}, 401),
+    ({"Host": "evil.example"}, 403),
+    ({"Host": "192.168.1.2"}, 403),
+    ({"Origin": "http://evil.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, 401),
+    ({"Sec-Fetch-Site": "same-site"}, 401),
+]
+
+
+@pytest.mark.parametrize("headers, status", REFUSED, ids=str)
+@pytest.mark.parametrize("path", ["/api/studio", "/page/main.js", "/api/runs/bottles/report"])
+def test_who_is_refused(client: Client, path: str, headers: dict[str, str], status: int) -> None:
+    assert client.ask("GET", path, None, headers)[0] == status
+
+
+def test_every_answer_has_the_policy(client: Client) -> None:
+    for path in ("/", "/page/main.js", "/api/studio", "/nothing"):
+        _, headers, _ = client.ask("GET", path)
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "require-trusted-types-for 'script'" in policy
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../workspace.py",
+        "/page/%2e%2e/workspace.py",
+        "/page/none.js",
+        "/docs",
+        "/openapi.json",
+    ],
+)
+def test_no_other_file_is_served(client: Client, path: str) -> None:
+    assert client.ask("GET", path)[0] == 404
+
+
+BAD: list[tuple[str, str, Any]] = [
+    ("POST", "/api/runs", {}),
+    ("POST", "/api/runs", {"text": "none.txt"}),
+    ("POST", "/api/runs", {"text": "../planted.txt"}),
+    ("POST", "/api/runs", {"text": "bottles.txt", "hidden_size": 4096}),
+    ("POST", "/api/runs", {"text": "bottles.txt", "minutes": 0}),
+    ("POST", "/api/runs", {"text": "bottles.txt", "out": "/tmp/x"}),
+    ("POST", "/api/runs/none/pause", {}),
+    ("POST", "/api/runs/bottles/pause", {}),
+    ("POST", "/api/runs/bottles/resume", {}),
+    ("GET", "/api/runs/none", None),
+    ("GET", "/api/runs/..%2f..%2fetc", None),
+    ("GET", "/api/runs/planted/report", None),
+    ("GET", "/api/texts/none.txt", None),
+    ("POST", "/api/sample-texts", {"name": "other"}),
+    ("POST", "/api/texts?name=x", b""),
+    ("POST", "/api/texts?name=x", b"\xff\xfe\xfa"),
+    ("POST", "/api/runs/bottles/surprise", {"text": ""}),
+    ("POST", "/api/runs/bottles/surprise", {"text": "☃☃"}),
+    ("POST", "/api/runs/bottles/surprise", {"text": "a" * 20_001}),
+    ("POST", "/api/runs/bottles/activity", {"unit": 99}),
+    ("POST", "/api/runs/bottles/activity", {"layer": 9}),
+    ("POST", "/api/runs/bottles/step", {"position": 19_000}),
+    ("POST", "/api/runs/bottles/heat", {"units": [[0, 99]]}),
+    ("POST", "/api/runs/bottles/clamp", {"value": 2}),
+    ("POST", "/api/runs/bottles/next", {"temperature": -1}),
+    ("POST", "/api/runs/bottles/write", {"length": 10_000}),
+    ("POST", "/api/runs/bottles/influence", {"position": 0}),
+    ("POST", "/api/runs/bottles/next", b"{"),
+]
+
+
+@pytest.mark.parametrize(
+    "method, path, body", BAD, ids=[f"{each[1]} {each[2]}"[:60] for each in BAD]
+)
+def test_what_is_wrong_is_told_in_one_line(
+    client: Client, method: str, path: str, body: Any
+) -> None:
+    status, _, content = client.ask(method, path, body)
+    assert status in (404, 422)
+    if status == 422:
+        message = json.loads(content)["error"]["message"]
+        assert message
+        assert "\n" not in message
+        assert "Traceback" not in message
+
+
+def test_bodies_are_bounded(client: Client) -> None:
+    path = "/api/runs/bottles/next"
+    status, _, _ = client.ask("POST", path, b"x" * 300_000)
+    assert status == 413
+    headers = {"Content-Length": str(10**12)}
+    assert client.ask("POST", "/api/texts?name=x", b"", headers)[0] == 413
+
+
+def test_what_a_model_shows(client: Client) -> None:
+    run = "/api/runs/bottles"
+    facts = client.json("GET", f"{run}/facts")
+    assert facts["symbols"] == len(TEXT)
+    surprise = client.json("POST", f"{run}/surprise", {"begin": 10, "length": 50})
+    assert "".join(surprise["symbols"]) == TEXT[10:60]
+    assert surprise["bits"][0] is None
+    assert all(bits >= 0 for bits in surprise["bits"][1:])
+    chances = surprise["alternatives"][1]
+    assert [each[1] for each in chances] == sorted((each[1] for each in chances), reverse=True)
+    activity = client.json("POST", f"{run}/activity", {"length": 50, "unit": 3})
+    heat = client.ask("POST", f"{run}/heat", {"length": 50, "units": [[0, 3], [0, 4]]})[2]
+    assert len(heat) == 100
+    signed = [byte - 256 * (byte > 127) for byte in heat[:50]]
+    assert [round(value * 127) for value in activity["values"]] == pytest.approx(signed, abs=1)
+    step = client.json("POST", f"{run}/step", {"length": 50, "unit": 3, "position": 7})
+    assert step["hidden"] == pytest.approx(activity["values"][7], abs=1e-3)
+    past = client.json("POST", f"{run}/influence", {"length": 50, "position": 20})["past"]
+    assert [place for place, _, _ in past] == list(range(19, -1, -1))
+
+
+def test_the_settings_reshape_the_chances(client: Client) -> None:
+    path = "/api/runs/bottles/next"
+    plain = client.json("POST", path, {"text": "9 bott", "temperature": 1})
+    assert sum(each["own"] for each in plain["symbols"]) == pytest.approx(1)
+    for each in plain["symbols"]:
+        assert each["own"] == pytest.approx(each["shaped"])
+    for change, possible in (({"top_k": 2}, 2), ({"temperature": 0}, 1), ({"min_p": 1.0}, 1)):
+        shaped = client.json("POST", path, {"text": "9 bott", "temperature": 1, **change})
+        assert shaped["possible"] == possible
+    few = client.json("POST", path, {"text": "9 bott", "temperature": 1, "top_p": 0.5})
+    assert few["possible"] < plain["possible"]
+    assert client.json("POST", path, {"text": "9 ☃"})["unknown"] == "☃"
+
+
+def test_the_same_seed_writes_the_same(client: Client) -> None:
+    asked = {"text": "9 ", "length": 30, "seed": 3}
+    texts = {client.json("POST", "/api/runs/bottles/write", asked)["text"] for _ in range(2)}
+    assert len(texts) == 1
+
+
+def test_simple_methods_are_judged_in_the_background(client: Client) -> None:
+    deadline = time.monotonic() + 60
+    found: dict[str, Any] = {"done": False}
+    while not found["done"] and time.monotonic() < deadline:
+        found = client.json("GET", "/api/texts/bottles.txt/baselines")
+    judged = found["bits_per_character"]
+    assert judged["five_grams"] < judged["frequencies"] < judged["uniform"]
+    assert client.json("GET", "/api/texts/bottles.txt/baselines") == found
+
+
+def test_bytes_are_shown_as_bytes(client: Client) -> None:
+    facts = client.json("GET", "/api/texts/bottles.txt?vocabulary=bytes")
+    assert facts["kind"] == "bytes"
+    assert facts["command"].endswith("--vocabulary bytes")
+
+
+def test_the_run_tells_its_command(client: Client) -> None:
+    details = client.json("GET", "/api/runs/bottles")
+    assert details["state"] == "ended"
+    assert details["command"].startswith("ricorda train ")
+    assert "--config runs/bottles" in details["command"]
+    assert Path(details["text"]["texts"][0]).name == "bottles.txt"

@@ -1,0 +1,121 @@
+"""Texts that are brought in: bounded, checked, kept under plain names, described."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ricorda.errors import RunError, TextError
+from ricorda.studio.sample_texts import LIBRARY_BYTES, SAMPLES, sample_text
+from ricorda.studio.texts import Reading, Texts
+from ricorda.studio.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "runs", tmp_path / "texts")
+
+
+@pytest.fixture
+def texts(workspace: Workspace) -> Texts:
+    return Texts(workspace, largest=100_000)
+
+
+@pytest.mark.parametrize(
+    "given, kept",
+    [
+        ("my.txt", "my.txt"),
+        ("Dante, Inferno.md", "Dante-Inferno.txt"),
+        ("../../etc/passwd", "passwd.txt"),
+        ("..\\..\\boot.ini", "boot.txt"),
+        ("/", "text.txt"),
+        ("...", "text.txt"),
+        (".hidden", "hidden.txt"),
+        ("città\x00\n.txt", "città.txt"),
+        ("x" * 300, "x" * 60 + ".txt"),
+        ("", "text.txt"),
+    ],
+)
+def test_names_lead_nowhere_else(texts: Texts, workspace: Workspace, given: str, kept: str) -> None:
+    assert texts.keep_now(given, [b"abcabc"]) == kept
+    assert [path.name for path in workspace.texts.iterdir()] == [kept]
+
+
+def test_a_name_that_is_taken_is_numbered(texts: Texts) -> None:
+    names = [texts.keep_now("my.txt", [b"abc", b"abc"]) for _ in range(3)]
+    assert names == ["my.txt", "my-2.txt", "my-3.txt"]
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"", "empty"),
+        (b"a", "one character"),
+        (b"caf\xe9 caf\xe9", "my.txt"),
+        (b"x" * 100_001, "at most 100,000 bytes"),
+    ],
+)
+def test_what_cannot_be_learned_is_not_kept(
+    texts: Texts, workspace: Workspace, content: bytes, told: str
+) -> None:
+    with pytest.raises(TextError, match=told):
+        texts.keep_now("my.txt", [content])
+    assert list(workspace.texts.iterdir()) == []
+
+
+def test_facts(texts: Texts) -> None:
+    name = texts.keep_now("my.txt", ["perché no?\n".encode() * 100])
+    facts = texts.facts(texts.reading(name))
+    assert (facts["characters"], facts["bytes"]) == (1100, 1200)
+    assert facts["training"] + facts["validation"] == 1100
+    assert facts["different"] == 11
+    assert facts["frequent"][-1][1] == 100
+    assert facts["beginning"].startswith("perché no?\nperché")
+    by_bytes = texts.facts(texts.reading(name, "bytes"))
+    assert (by_bytes["symbols"], by_bytes["different"]) == (1200, 12)
+
+
+def test_a_stretch_of_a_text(texts: Texts) -> None:
+    reading = texts.reading(texts.keep_now("my.txt", ["àbcdefgh".encode() * 20]))
+    assert texts.stretch(reading, 0, 3) == "àbc"
+    assert texts.stretch(reading, 158, 100) == "gh"
+    assert texts.stretch(reading, 500, 10) == ""
+
+
+def test_a_text_that_changed_is_read_again(texts: Texts, workspace: Workspace) -> None:
+    name = texts.keep_now("my.txt", [b"abcabc"])
+    path = workspace.texts / name
+    assert texts.facts(texts.reading(name))["characters"] == 6
+    path.write_text("xyz" * 5)
+    os.utime(path, ns=(1, 1))
+    assert texts.facts(texts.reading(name))["characters"] == 15
+
+
+def test_unknown_names(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("abc")
+    for name in ("none.txt", "../secret.txt", str(tmp_path / "secret.txt")):
+        with pytest.raises(TextError, match="found none"):
+            workspace.text(name)
+        with pytest.raises(RunError, match="found none"):
+            workspace.run(name)
+
+
+def test_the_samples() -> None:
+    pattern = b"".join(sample_text("pattern")).decode()
+    assert pattern.startswith("aaaaabbbbbccccacdddddaaaaabbbbb")
+    assert set(pattern) == set("abcd")
+    library = b"".join(sample_text("library"))
+    assert 100_000 < len(library) <= LIBRARY_BYTES
+    assert library.decode().count("def ") > 100
+    assert set(SAMPLES) == {"pattern", "library"}
+    with pytest.raises(TextError, match="pattern, library"):
+        b"".join(sample_text("other"))
+
+
+def test_a_reading_as_a_command_line_says_it() -> None:
+    assert Reading(("a b.txt",)).words == ["a b.txt"]
+    reading = Reading(("a",), "bytes", "latin-1", "keep", 0.25)
+    assert reading.words == [
+        *("a", "--vocabulary", "bytes", "--encoding", "latin-1"),
+        *("--newlines", "keep", "--validation-fraction", "0.25"),
+    ]

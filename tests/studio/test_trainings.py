@@ -1,0 +1,168 @@
+"""Trainings as processes: queued by cores, paused and resumed, seen whoever began them."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ricorda.errors import RunError
+from ricorda.runs import RunFolder, append_row
+from ricorda.studio import trainings as module
+from ricorda.studio.activity import trainer_of
+from ricorda.studio.settings import TrainingRequest
+from ricorda.studio.trainings import Trainings
+from ricorda.studio.workspace import Workspace
+from ricorda.training.lock import RunLock
+
+# Stands for `ricorda train`: takes the run's lock, writes rows, saves when asked to end.
+STAND_IN = """
+import fcntl, json, os, pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[sys.argv.index("--out") + 1] if "--out" in sys.argv else sys.argv[2])
+if "--seed" in sys.argv:
+    sys.exit("ricorda: it broke")
+folder.mkdir(parents=True, exist_ok=True)
+lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+fcntl.flock(lock, fcntl.LOCK_EX)
+(folder / "config.json").write_text(json.dumps({"training": {"threads": 1}}))
+ended = []
+signal.signal(signal.SIGINT, lambda *_: ended.append("interrupted"))
+rows = folder / "samples.jsonl"
+rows.write_text('{"step": 0, "text": ""}\\n')
+end = time.monotonic() + 60
+while not ended and not (folder / "end").exists() and time.monotonic() < end:
+    time.sleep(0.01)
+reason = ended[0] if ended else "steps"
+row = {"step": 1, "event": "ended", "stopped_because": reason, "validation": None}
+with open(folder / "metrics.jsonl", "a") as file:
+    file.write(json.dumps(row) + "\\n")
+"""
+
+
+@pytest.fixture
+def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainings]:
+    program = tmp_path / "stand_in.py"
+    program.write_text(STAND_IN)
+    monkeypatch.setattr(module, "PROGRAM", [sys.executable, str(program)])
+    found = Trainings(Workspace(tmp_path / "runs", tmp_path / "texts"), cores=2)
+    yield found
+    for training in found._known.values():
+        if training.process is not None:
+            training.process.kill()
+            training.process.wait()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def request(threads: int = 1, **options: int) -> TrainingRequest:
+    return TrainingRequest(text="my.txt", threads=threads, **options)
+
+
+def state(trainings: Trainings, name: str) -> str:
+    return str(trainings.state(name)["state"])
+
+
+def begin(trainings: Trainings, threads: int = 1) -> str:
+    return trainings.begin(Path("my.txt"), request(threads))
+
+
+def test_as_many_as_there_are_cores(trainings: Trainings) -> None:
+    first, second = begin(trainings), begin(trainings)
+    third, fourth = begin(trainings, threads=2), begin(trainings)
+    assert [first, second, third, fourth] == ["my", "my-2", "my-3", "my-4"]
+    for name in (first, second):
+        wait_for(lambda name=name: state(trainings, name) == "learning")  # type: ignore[misc]
+    assert trainings.state(third) == {"state": "queued", "reason": None, "place": 1}
+    assert trainings.state(fourth)["place"] == 2
+    assert trainings.waiting() == [third, fourth]
+    (trainings.workspace.runs / first / "end").touch()
+    wait_for(lambda: state(trainings, first) == "ended")
+    trainings._begin_what_fits()
+    assert trainings.waiting() == [third, fourth]  # it wants two cores, and nobody overtakes
+    (trainings.workspace.runs / second / "end").touch()
+    wait_for(lambda: state(trainings, second) == "ended")
+    trainings._begin_what_fits()
+    assert trainings.waiting() == [fourth]
+    trainings.pause(fourth)
+    assert trainings.waiting() == []
+
+
+def test_a_pause_and_a_resume(trainings: Trainings) -> None:
+    name = begin(trainings)
+    wait_for(lambda: state(trainings, name) == "learning")
+    trainings.pause(name)
+    trainings.pause(name)  # the second signal would have ended it at once
+    wait_for(lambda: state(trainings, name) == "paused")
+    trainings.go_on(name)
+    wait_for(lambda: state(trainings, name) == "learning")
+    trainings.stop(name)
+    wait_for(lambda: state(trainings, name) == "stopped")
+    trainings.go_on(name)
+    wait_for(lambda: state(trainings, name) == "learning")
+    (trainings.workspace.runs / name / "end").touch()
+    wait_for(lambda: state(trainings, name) == "ended")
+    with pytest.raises(RunError, match="has ended"):
+        trainings.go_on(name)
+
+
+def test_a_failure_tells_its_last_words(trainings: Trainings) -> None:
+    name = trainings.begin(Path("my.txt"), request(seed=1))
+    wait_for(lambda: state(trainings, name) == "failed")
+    assert trainings.state(name)["reason"] == "ricorda: it broke"
+
+
+def test_another_studio_sees_and_pauses_it(trainings: Trainings) -> None:
+    name = begin(trainings)
+    wait_for(lambda: state(trainings, name) == "learning")
+    other = Trainings(trainings.workspace, cores=2)
+    assert state(other, name) == "learning"
+    assert other.running() == [name]
+    other.pause(name)
+    wait_for(lambda: state(other, name) == "paused")
+
+
+def test_what_is_not_trained_cannot_be_paused(trainings: Trainings) -> None:
+    run = RunFolder(trainings.workspace.runs / "old")
+    run.path.mkdir(parents=True)
+    run.config.write_text("{}")
+    append_row(run.metrics, {"step": 1, "event": "ended", "stopped_because": "steps"})
+    with pytest.raises(RunError, match="not being trained"):
+        trainings.pause("old")
+    assert trainings.state("old")["state"] == "ended"
+
+
+def test_closing_leaves_them_running(trainings: Trainings) -> None:
+    name = begin(trainings)
+    process = trainings._known[name].process
+    assert process is not None
+    wait_for(lambda: state(trainings, name) == "learning")
+    trainings.close()
+    assert trainer_of(RunFolder(trainings.workspace.runs / name)) == process.pid
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitpid(process.pid, 0)
+
+
+def test_the_lock_tells_who_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path)
+    assert trainer_of(run) is None
+    with RunLock(tmp_path):
+        assert trainer_of(run) in (os.getpid(), 0)
+        monkeypatch.setattr("ricorda.studio.activity.LOCKS", tmp_path / "none")
+        assert trainer_of(run) == 0  # where the system keeps no list
+    assert trainer_of(run) is None
+
+
+def test_a_request_as_a_command_line() -> None:
+    asked = TrainingRequest(text="x", minutes=0.5, hidden_size=64, cell="gru", learning_rate=1e-3)
+    assert asked.words(2) == [
+        *("--minutes", "0.5", "--cell", "gru", "--hidden-size", "64"),
+        *("--learning-rate", "0.001", "--threads", "2", "--early-samples"),
+    ]
