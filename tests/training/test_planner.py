@@ -52,14 +52,21 @@ def test_what_is_given_is_kept() -> None:
 
 
 def test_what_other_cells_and_inputs_have_no_use_for_is_kept() -> None:
-    assert plan(forget_bias=0.0).forget_bias == 0
+    assert plan(forget_bias=1.0).forget_bias == 1
     assert plan(input_dropout=0.3).input_dropout == 0.3
+
+
+def test_a_network_too_small_to_learn_the_text_by_heart_needs_less_against_it() -> None:
+    small, large = (plan(minutes=3, hidden_size=size) for size in (64, 512))
+    assert small.dropout < large.dropout
+    assert small.recurrent_dropout < large.recurrent_dropout
+    assert small.weight_decay < large.weight_decay
 
 
 def test_what_nothing_speaks_for_is_left_out() -> None:
     chosen = plan()
     assert (chosen.input_dropout, chosen.averaging) == (0, 0)
-    assert (chosen.initialisation, chosen.forget_bias) == ("orthogonal", 1)
+    assert (chosen.initialisation, chosen.forget_bias) == ("orthogonal", 0)
 
 
 def test_without_a_budget_it_is_three_minutes() -> None:

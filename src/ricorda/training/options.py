@@ -70,7 +70,7 @@ class TrainingOptions:
     """How the weights from state to state are drawn: orthogonal, or uniform as PyTorch does."""
 
     forget_bias: Annotated[float, Field(ge=-100, le=100)] | None = None
-    """Where the biases of the lstm cell's forget gates start; 1 unless given."""
+    """Where the biases of the lstm cell's forget gates start; 0 unless given."""
 
     minutes: Annotated[float, Field(ge=0.001, le=10**7)] | None = None
     """Budget: learn for this long."""

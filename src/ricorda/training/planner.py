@@ -77,6 +77,8 @@ def choose(
     )
     symbols = _symbols(budget, training_size, batch_size * window, operations_of(model), machine)
     passes = 0.0 if training_size < BY_HEART else symbols / training_size
+    capacity = operations_of(model) / 6 / training_size  # parameters a symbol
+    passes *= min(1.0, capacity**1.5)  # a small network cannot learn the text by heart
     dropout = _dropout(passes) if options.dropout is None else options.dropout
     recurrent_dropout = options.recurrent_dropout
     if recurrent_dropout is None:
@@ -95,7 +97,7 @@ def choose(
         clip_norm=options.clip_norm or 1.0,
         averaging=options.averaging or 0.0,
         initialisation=options.initialisation,
-        forget_bias=1.0 if options.forget_bias is None else options.forget_bias,
+        forget_bias=options.forget_bias or 0.0,
         warmup_steps=_warmup_steps(budget, training_size, batch_size * window),
         evaluations=_evaluations(budget),
         early_samples=options.early_samples,
