@@ -92,9 +92,9 @@ def test_more_time_or_a_faster_machine_buys_a_larger_network_and_more_dropout() 
 
 
 def test_a_given_size_changes_how_often_the_text_is_read() -> None:
-    small, large = (plan(minutes=3, hidden_size=size) for size in (64, 1024))
-    assert small.dropout > large.dropout
-    assert small.learning_rate > large.learning_rate
+    fitting, large = (plan(minutes=3, hidden_size=size) for size in (512, 1024))
+    assert fitting.dropout > large.dropout
+    assert fitting.learning_rate > large.learning_rate
 
 
 def test_a_small_text_gets_a_small_network_and_more_dropout() -> None:
