@@ -169,7 +169,7 @@ def running(models: dict[str, Path], **settings: Any) -> Iterator[Server]:
     service = Service(catalogue, chosen)
     ready = threading.Event()
     host = make_host(service, lambda address: ready.set())
-    thread = threading.Thread(target=host.run, name="server")
+    thread = threading.Thread(target=host.run, name="server", daemon=True)
     port = host.listening.getsockname()[1]
     thread.start()
     assert ready.wait(20)
