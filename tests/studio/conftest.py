@@ -1,5 +1,6 @@
 """A studio in a process of its own, with a run that has ended, and a browser to look at it."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -111,6 +112,14 @@ def end_studio(place: Place) -> str:
     return said
 
 
+def end_trainings(folder: Path) -> None:
+    """End what a studio's trainings, which outlive it, still do in a folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").resolve() == folder.resolve():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One studio for all tests that change nothing of what others look at."""
@@ -119,6 +128,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     found = start_studio(folder)
     yield found
     end_studio(found)
+    end_trainings(folder)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.studio.conftest import PANELS, TEXT, Place, end_studio, in_sight, start_studio
+from tests.studio.conftest import (
+    PANELS,
+    TEXT,
+    Place,
+    end_studio,
+    end_trainings,
+    in_sight,
+    start_studio,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -20,6 +28,7 @@ def own_place(tmp_path: Path) -> Iterator[Place]:
     found = start_studio(tmp_path)
     yield found
     end_studio(found)
+    end_trainings(found.folder)
 
 
 def drop(page: "Page", name: str, text: str) -> None:
