@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from ricorda.bench import engine, timing, train, train_layer, train_memory, train_target
+from ricorda.bench import (
+    engine,
+    scale_gpu,
+    timing,
+    train,
+    train_layer,
+    train_memory,
+    train_target,
+)
 from ricorda.bench.nanogpt import NEEDED
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
@@ -141,3 +149,18 @@ def test_without_kernels_there_is_nothing_to_measure(
     code, _, err = call("bench", what)
     assert code == 1
     assert "the compiled kernels are missing" in err
+
+
+def test_text_and_nanogpt_reach_the_measurement_of_a_gpu(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def measure_gpu(say: Any, **settings: Any) -> list[Result]:
+        asked.update(settings)
+        return []
+
+    monkeypatch.setattr(scale_gpu, "measure_gpu", measure_gpu)
+    words = ("bench", "scale", "--part", "gpu", "--text", "my.txt", "--nanogpt", "peer")
+    assert call(*words, "--rounds", "2")[0] == 0
+    assert asked == {"text": Path("my.txt"), "nanogpt": Path("peer"), "rounds": 2}

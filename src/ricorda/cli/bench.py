@@ -29,11 +29,12 @@ SCALE_PARTS = {
     "files": ("ricorda.bench.scale_files", "measure_files"),
     "training": ("ricorda.bench.scale_training", "measure_training"),
     "processes": ("ricorda.bench.scale_training", "measure_processes"),
+    "gpu": ("ricorda.bench.scale_gpu", "measure_gpu"),
 }
 """What measures each part of `bench scale`: called with a way to say a word, and the rounds."""
 
 UNASKED_SCALE_PARTS = ("encoding", "training", "processes")
-"""All but a million files, which many disks have no room to name."""
+"""All but a million files, which many disks have no room to name, and a GPU."""
 
 
 @click.group()
@@ -147,18 +148,36 @@ def train(
     show_default=True,
     help="The largest text to encode.",
 )
+@click.option(
+    "--text",
+    type=click.Path(path_type=Path),
+    help="For part gpu: tinyshakespeare, to be learned as well as nanoGPT learns it.",
+)
+@click.option(
+    "--nanogpt",
+    type=click.Path(path_type=Path),
+    help="For part gpu: a checkout of nanoGPT, whose recipe for a GPU is run beside ours.",
+)
 @rounds_option
 @json_option
 def scale(
-    parts: tuple[str, ...], folder: Path | None, largest: str, rounds: int, as_json: bool
+    parts: tuple[str, ...],
+    folder: Path | None,
+    largest: str,
+    text: Path | None,
+    nanogpt: Path | None,
+    rounds: int,
+    as_json: bool,
 ) -> None:
     """Measure how cost grows: encoding over the text's size, training, several processes.
 
-    Part files, only when asked for, writes and encodes a million small files, and a bomb.
+    Only when asked for: part files writes and encodes a million small files, and a bomb; part gpu
+    measures training on a GPU.
     """
     settings: dict[str, dict[str, Any]] = {
         "encoding": {"folder": folder, "largest": parse_size("--largest", largest)},
         "files": {"folder": folder},
+        "gpu": {"text": text, "nanogpt": nanogpt},
     }
     results: list[Iterable[Result]] = []
     for part in parts or UNASKED_SCALE_PARTS:

@@ -186,6 +186,7 @@ function fillActivity() {
   if (!activity) return;
   text.fill(activity.symbols, activity.labels, activity.values.map(colour));
   fillStrongest();
+  if (text.reading.textContent) point(Math.min(pointed, activity.symbols.length - 1), false);
 }
 
 function around(place) {
@@ -202,8 +203,11 @@ function fillStrongest() {
   fillTable($("strongest"), [t("inside.place"), t("inside.value")], rows);
 }
 
+let pointed = 0; // the place last pointed at
+
 function point(place, settled) {
   if (!activity) return;
+  pointed = place;
   const shown = visible(activity.labels[place] ?? activity.symbols[place] ?? "");
   text.reading.textContent = t("inside.reading", { symbol: shown, unit: name(chosen), value: number(activity.values[place], 3) });
   if (settled) lookAtStepSoon(place);
