@@ -28,7 +28,7 @@ def data() -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def signals_as_in_a_terminal() -> None:
-    """Programs under test hear signals even where the tests were started to hear none (nohup, &)."""
+    """Programs under test hear signals even where the tests were started to hear none."""
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGTERM, signal.SIG_DFL),
