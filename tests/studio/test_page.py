@@ -173,6 +173,29 @@ def test_surprise_is_read_out_by_pointer_and_keys(open_page: Open) -> None:
     assert page.locator("#surprising tbody tr").count() == 12
 
 
+def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
+    page = open_page()
+    in_sight(page, "surprise")
+    page.locator("#inspector .past li").first.wait_for()
+    page.check("#by-gradient")
+    page.locator("#steepest li").first.wait_for()
+    assert "rank correlation" in page.inner_text("#agreement")
+    assert "--gradient norm" in page.inner_text("[data-command=surprise]")
+    page.uncheck("#by-gradient")
+    page.locator("#agreement").wait_for(state="detached")
+
+
+def test_what_is_known_by_heart_is_looked_for(open_page: Open) -> None:
+    page = open_page()
+    in_sight(page, "writes")
+    page.click("#by-heart")
+    page.wait_for_selector("#by-heart-found:not([hidden])")
+    assert (page.text_content("#by-heart-text") or "") in TEXT
+    assert "kept back" in page.inner_text("#by-heart-longest")
+    assert page.locator("#by-heart-shares tbody tr").count() == 4
+    assert "ricorda memorised" in page.inner_text("[data-command=writes]")
+
+
 def test_one_reads_a_text_of_ones_own(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "surprise")
@@ -278,8 +301,13 @@ def show_everything(page: "Page") -> None:
     in_sight(page, "inside")
     page.locator("#units tbody tr").first.wait_for()
     page.locator("#step tbody tr").first.wait_for()
+    in_sight(page, "writes")
+    page.click("#by-heart")
+    page.wait_for_selector("#by-heart-found:not([hidden])")
     in_sight(page, "surprise")
     page.wait_for_selector("#surprise-text span[class*=s]")
+    page.check("#by-gradient")
+    page.locator("#agreement").wait_for()
     page.click("[data-reader=surprise] summary")  # a short text: axe looks at each character
     page.fill("#surprise-own", TEXT[:60])
     page.click("[data-reader=surprise] button >> nth=0")
@@ -345,6 +373,9 @@ def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
     tab_to(page, "#loss .plot")
     page.keyboard.press("Home")
     tab_to(page, "#gradient .plot")
+    tab_to(page, "#by-heart")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#by-heart-found:not([hidden])")
     tab_to(page, "#units button")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -362,6 +393,9 @@ def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
     tab_to(page, "#surprise-text .symbols")
     page.keyboard.press("ArrowRight")
     page.locator("#surprise-text .reading:text('bits')").wait_for()
+    tab_to(page, "#by-gradient")
+    page.keyboard.press("Space")
+    page.locator("#agreement").wait_for()
     tab_to(page, "#context")
     before = page.input_value("#context")
     page.wait_for_selector("#chances button")

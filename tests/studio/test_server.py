@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from tests.studio.conftest import TEXT, Place
+
+import ricorda
+from ricorda.insight import gradient_influence
+from ricorda.models.model_file import read_model_file
+from ricorda.text import split
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -142,6 +148,8 @@ BAD: list[tuple[str, str, Any]] = [
     ("POST", "/api/runs/bottles/next", {"temperature": -1}),
     ("POST", "/api/runs/bottles/write", {"length": 10_000}),
     ("POST", "/api/runs/bottles/influence", {"position": 0}),
+    ("POST", "/api/runs/bottles/memorised", {"length": 0}),
+    ("POST", "/api/runs/bottles/memorised", {"length": 20_001}),
     ("POST", "/api/runs/bottles/next", b"{"),
 ]
 
@@ -188,6 +196,39 @@ def test_what_a_model_shows(client: Client) -> None:
     assert step["hidden"] == pytest.approx(activity["values"][7], abs=1e-3)
     past = client.json("POST", f"{run}/influence", {"length": 50, "position": 20})["past"]
     assert [place for place, _, _ in past] == list(range(19, -1, -1))
+
+
+def test_gradients_are_compared_with_leaving_out(client: Client, place: Place) -> None:
+    asked = {"text": TEXT[:50], "position": 20, "gradient": True}
+    found = client.json("POST", "/api/runs/bottles/influence", asked)
+    assert [place for place, *_ in found["gradient"]] == list(range(19, -1, -1))
+    ids = ricorda.load(place.folder / "runs" / "bottles").vocabulary.encode(TEXT[:50])
+    file = read_model_file(place.folder / "runs" / "bottles" / "model.safetensors")
+    _, slopes = gradient_influence(file, ids, [20], distance=20)
+    assert [slope for *_, slope in found["gradient"]] == pytest.approx(slopes[0], abs=1e-4)
+    assert -1 <= found["agreement"] <= 1
+    first = client.json("POST", "/api/runs/bottles/influence", {**asked, "position": 1})
+    assert first["agreement"] is None
+
+
+def test_what_a_model_knows_by_heart(client: Client, place: Place) -> None:
+    found = client.json("POST", "/api/runs/bottles/memorised", {"length": 200, "seed": 3})
+    parts = split(np.frombuffer(TEXT.encode(), np.uint8))
+    learned = parts.training.tobytes().decode()
+    written = ricorda.load(place.folder / "runs" / "bottles").generate("", length=200, seed=3)
+    stretches = [written[begin:end] for begin in range(200) for end in range(begin + 1, 201)]
+    assert found["length"] == 200
+    assert found["longest"] == max(len(each) for each in stretches if each in learned)
+    assert len(found["text"]) == found["longest"]
+    assert found["text"] in learned
+    assert found["kept_back"] > 10  # the bottles are counted down by the same words
+    assert [size for size, *_ in found["shares"]] == [10, 20, 40, 80]
+
+
+def test_no_more_is_written_than_was_kept_back(client: Client) -> None:
+    facts = client.json("GET", "/api/runs/bottles/facts")
+    found = client.json("POST", "/api/runs/bottles/memorised", {})
+    assert found["length"] == facts["validation"]
 
 
 def test_the_settings_reshape_the_chances(client: Client) -> None:

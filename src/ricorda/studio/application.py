@@ -281,6 +281,7 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     look("clamp", looking.clamp, ask.ClampRequest)
     look("next", looking.next, ask.NextRequest)
     look("write", looking.write, ask.WriteRequest)
+    look("memorised", looking.memorised, ask.MemorisedRequest)
 
     @application.post("/api/runs/{name}/heat")
     def heat(name: str, request: ask.HeatRequest) -> Response:

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.engine import Model, open_model
+from ricorda.engine.backend import Ids
 from ricorda.engine.softmax import most_likely_first
 from ricorda.errors import RunError, TextError
+from ricorda.insight.agreement import agreement
 from ricorda.insight.clamping import clamped
-from ricorda.insight.deletion import influence
+from ricorda.insight.deletion import Influence, influence
 from ricorda.insight.health import Health, unit_health
+from ricorda.insight.memorisation import CHUNK, shared_stretches
 from ricorda.insight.step_equation import step_equation
 from ricorda.insight.tracking import Tracked, track_units
 from ricorda.insight.units import Unit, known_ids, read_activations, unit_activity
@@ -24,6 +27,7 @@ from ricorda.runs import RunFolder
 from ricorda.studio.settings import (
     ClampRequest,
     HeatRequest,
+    MemorisedRequest,
     NextRequest,
     PlaceRequest,
     PositionRequest,
@@ -32,13 +36,14 @@ from ricorda.studio.settings import (
     WriteRequest,
 )
 from ricorda.studio.texts import Texts, reading_of
-from ricorda.text import ByteVocabulary
+from ricorda.text import ByteVocabulary, Vocabulary
 
 KEPT = 2  # models in memory
 ALTERNATIVES = 8
 MOST_SHOWN = 60  # symbols of a distribution
 TRACKED_SYMBOLS = 20_000
 TRACKED_VALUES = 40_000_000  # units times symbols
+LONGEST_QUOTED = 1_000  # characters of a stretch that is shown
 DISTANCE = 50  # symbols that are looked back
 MOST_RANKED = 4_096  # units sent
 
@@ -126,13 +131,15 @@ class Looking:
         """How far the chances at one place move, in bits, without each symbol before it."""
         text = self._text(run, request)
         with self._lock:
-            _, model = self._load(run)
-            found = influence(model, text, [request.position], distance=DISTANCE)
+            file, model = self._load(run)
+            ids = known_ids(model, text)
+            found = influence(model, ids, [request.position], distance=DISTANCE)
+            more = _by_gradient(file, ids, found) if request.gradient else {}
         past = [
             [place, symbol, round(divergence / math.log(2), 4)]
             for place, symbol, _, divergence in found.at(0)
         ]
-        return {"past": past}
+        return {"past": past, **more}
 
     def clamp(self, run: RunFolder, request: ClampRequest) -> dict[str, Any]:
         """Two continuations from the same seed: as the model is, and with a unit held."""
@@ -187,6 +194,41 @@ class Looking:
                 request.text, length=request.length, seed=request.seed, **request.sampling
             )
             return {"text": generation.text(), "seed": generation.seed}
+
+    def memorised(self, run: RunFolder, request: MemorisedRequest) -> dict[str, Any]:
+        """The longest stretch that the model writes word for word as it learned it.
+
+        As much of what was kept back is judged beside it; where less was, the model writes less.
+        """
+        vocabulary, parts = self._texts.parts(reading_of(run))
+        kept_back = parts.validation
+        length = min(request.length, len(parts.training))
+        if kept_back is not None:
+            length = min(length, len(kept_back))
+        with self._lock:
+            _, model = self._load(run)
+            pieces = list(model.begin("", length=length, seed=request.seed))
+        ids = np.array([each for piece in pieces for each in piece.ids])
+        written = [_characters(model.vocabulary, ids)]
+        if kept_back is not None:
+            written.append(_characters(vocabulary, kept_back[:length]))
+        learned = (
+            _characters(vocabulary, parts.training[begin : begin + CHUNK])
+            for begin in range(0, len(parts.training), CHUNK)
+        )
+        own, *usual = shared_stretches(written, learned)
+        return {
+            "length": length,
+            "longest": own.longest.length,
+            "text": own.longest.text[:LONGEST_QUOTED],
+            "chance": round(own.chance, 1) if math.isfinite(own.chance) else None,
+            "kept_back": usual[0].longest.length if usual else None,
+            "shares": [
+                [each, share, usual[0].shares[each] if usual else None]
+                for each, share in own.shares.items()
+                if share is not None
+            ],
+        }
 
     def _load(self, run: RunFolder) -> tuple[ModelFile, Model]:
         """A run's best model so far. Raises RunError if there is none yet."""
@@ -283,6 +325,29 @@ def _ranking(tracked: Tracked, health: Health) -> dict[str, Any]:
         "saturated": len(health.saturated),
         "control_best": round(max(tracked.control_best), 4),
     }
+
+
+def _by_gradient(file: ModelFile, ids: Ids, found: Influence) -> dict[str, Any]:
+    """How steep the chance of what followed is at each past symbol, and how the ways agree."""
+    from ricorda.insight import gradient_influence
+
+    distance = len(found.distances)
+    _, slopes = gradient_influence(file, ids, found.positions.tolist(), distance=distance)
+    agreed = agreement(found.nats, slopes).at_a_place
+    return {
+        "gradient": [
+            [place, symbol, round(float(slope), 4)]
+            for (place, symbol, *_), slope in zip(found.at(0), slopes[0], strict=False)
+        ],
+        "agreement": None if agreed is None else round(agreed, 4),
+    }
+
+
+def _characters(vocabulary: Vocabulary, ids: NDArray[Any]) -> str | bytes:
+    """Symbols as what `shared_stretches` compares: characters, or the bytes themselves."""
+    if isinstance(vocabulary, ByteVocabulary):
+        return ids.astype(np.uint8).tobytes()
+    return vocabulary.decode(ids)
 
 
 def _strongest(gate: Any) -> list[tuple[str, float, float, float]]:

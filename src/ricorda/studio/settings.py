@@ -74,6 +74,8 @@ class PositionRequest(ReadRequest):
     """One place of a text, with something before it."""
 
     position: Annotated[int, Field(ge=1, le=LONGEST_READ)]
+    gradient: bool = False
+    """Whether to measure by gradients too."""
 
 
 class HeatRequest(ReadRequest):
@@ -109,6 +111,13 @@ class WriteRequest(SamplingRequest):
     text: Annotated[str, Field(max_length=LONGEST_CONTEXT)] = ""
     length: Annotated[int, Field(ge=1, le=2_000)] = 200
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+
+
+class MemorisedRequest(Request):
+    """How much a model writes, to be looked for in what it learned."""
+
+    length: Annotated[int, Field(ge=1, le=20_000)] = 10_000
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 1
 
 
 class ClampRequest(WriteRequest):

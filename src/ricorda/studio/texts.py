@@ -17,8 +17,9 @@ from ricorda.durable import PARTIAL
 from ricorda.errors import RunError, TextError
 from ricorda.runs import RunFolder
 from ricorda.studio.workspace import Workspace
-from ricorda.text import EncodedText, encode_sources, find_sources, split
+from ricorda.text import EncodedText, Vocabulary, encode_sources, find_sources, split
 from ricorda.text.encoding import VocabularyKind
+from ricorda.text.splits import Split
 
 KEPT_OPEN = 3  # texts whose encoded form is kept on disk
 BEGINNING = 600  # symbols shown of a text
@@ -152,6 +153,14 @@ class Texts:
             text = self._encoded(reading)
             ids = text.ids[max(0, begin) : max(0, begin) + length]
             return text.vocabulary.decode(ids)
+
+    def parts(self, reading: Reading) -> tuple[Vocabulary, Split]:
+        """The symbols that are learned and those kept back, not loaded. Raises TextError."""
+        with self._lock:
+            text = self._encoded(reading)
+        if reading.validation is not None:
+            return text.vocabulary, Split(text.ids, None)
+        return text.vocabulary, split(text.ids, reading.validation_fraction)
 
     def _encoded(self, reading: Reading) -> EncodedText:
         key = reading.stamp

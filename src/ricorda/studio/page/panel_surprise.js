@@ -21,6 +21,10 @@ export function beginSurprise() {
   on("model", seen);
   on("stretch", () => state.status?.has_model && seen());
   on("run", () => (found = null));
+  $("by-gradient").addEventListener("change", () => {
+    if (found) lookBackSoon(text.chosen);
+    setSurpriseCommand();
+  });
   onLanguage(fill);
 }
 
@@ -90,7 +94,7 @@ function point(place, settled) {
 
 function setSurpriseCommand() {
   const read = `${stretchCommand()} | ricorda`;
-  setCommand("surprise", [`${read} score ${runWord()} -`, `${read} influence ${runWord()} - --position ${Math.max(1, text.chosen)} --distance ${DISTANCE}`]);
+  setCommand("surprise", [`${read} score ${runWord()} -`, `${read} influence ${runWord()} - --position ${Math.max(1, text.chosen)} --distance ${DISTANCE}${byGradient() ? " --gradient norm" : ""}`]);
 }
 
 // Somewhere worth looking at, near the beginning.
@@ -99,14 +103,17 @@ function mostSurprising() {
   return near.indexOf(Math.max(...near));
 }
 
+const byGradient = () => $("by-gradient").checked;
+
 const lookBackSoon = paced(lookBack, 300);
 
 async function lookBack(place) {
   const run = state.run;
   if (place < 1) return;
   try {
-    const answer = await post(runPath(run, "/influence"), { ...stretchRequest(), position: place });
+    const answer = await post(runPath(run, "/influence"), { ...stretchRequest(), position: place, gradient: byGradient() });
     if (state.run !== run || text.chosen !== place) return;
+    tell($("surprise-problem"), null);
     past = { place, ...answer };
     inspect(place);
   } catch (error) {
@@ -115,24 +122,36 @@ async function lookBack(place) {
 }
 
 // The past symbols that matter most to the chances at this place, in the order of the text.
-function strongestPast(place) {
-  if (past?.place !== place) return [];
-  const order = [...past.past].sort((a, b) => b[2] - a[2]).slice(0, PAST).filter((each) => each[2] > 0.005);
+function strongest(place, all, least, digits) {
+  const order = [...all].sort((a, b) => b[2] - a[2]).slice(0, PAST).filter((each) => each[2] > least);
   const most = Math.max(...order.map((each) => each[2]), 1e-9);
-  return order.sort((a, b) => a[0] - b[0]).map(([at, symbol, bits]) => {
+  return order.sort((a, b) => a[0] - b[0]).map(([at, symbol, size]) => {
     const fill = element("span", { class: "bar-fill" });
-    fill.style.width = `${(bits / most) * 100}%`;
+    fill.style.width = `${(size / most) * 100}%`;
     return element("li", {},
       element("bdi", { class: "symbol" }, `−${number(place - at)} ${visible(symbol)}`),
       element("span", { class: "bar-track", "aria-hidden": "true" }, fill),
-      element("span", { class: "chance" }, number(bits, 2)));
+      element("span", { class: "chance" }, number(size, digits)));
   });
+}
+
+function fillPast(place) {
+  const known = past?.place === place ? past : { past: [] };
+  const back = strongest(place, known.past, 0.005, 2);
+  const steep = known.gradient ? strongest(place, known.gradient, 0, 3) : [];
+  return [
+    back.length ? element("h4", {}, t("surprise.past")) : "",
+    element("ol", { class: "expected past" }, ...back),
+    steep.length ? element("h4", {}, t("surprise.by_gradient")) : "",
+    element("ol", { class: "expected past", id: "steepest" }, ...steep),
+    known.gradient ? element("p", { class: "small", id: "agreement" }, known.agreement === null
+      ? t("surprise.no_agreement") : t("surprise.agreement", { value: number(known.agreement, 2) })) : "",
+  ];
 }
 
 function inspect(place) {
   const bits = found.bits[place];
   const alternatives = found.alternatives[place] ?? [];
-  const back = strongestPast(place);
   const written = found.labels[place] ?? found.symbols[place];
   const rows = alternatives.map(([symbol, chance]) => {
     const fill = element("span", { class: "bar-fill" });
@@ -147,7 +166,6 @@ function inspect(place) {
     element("p", {}, bits === null ? t("surprise.first") : t("surprise.bits_of", { bits: number(bits, 2), chance: percent(2 ** -bits) })),
     rows.length ? element("h4", {}, t("surprise.expected")) : "",
     element("ol", { class: "expected" }, ...rows),
-    back.length ? element("h4", {}, t("surprise.past")) : "",
-    element("ol", { class: "expected past" }, ...back),
+    ...fillPast(place),
   );
 }

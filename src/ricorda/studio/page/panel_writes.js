@@ -1,12 +1,14 @@
 // Panel 3: what the model writes as it learns, from the same seed each time.
-import { runWord, setCommand } from "./commands.js";
-import { $, element, show, whenSeen } from "./dom.js";
+import { quoted, runWord, setCommand } from "./commands.js";
+import { $, element, fillTable, show, whenSeen } from "./dom.js";
+import { post, runPath, tell } from "./server.js";
 import { inBits, on, state } from "./state.js";
-import { duration, number, onLanguage, t } from "./words.js";
+import { duration, number, onLanguage, percent, t } from "./words.js";
 
 const AT_ONCE = 10;
 let listed = AT_ONCE;
 let follows = true; // the newest, until one looks back
+let known = null; // what the model knows by heart
 
 export function beginWrites() {
   const slider = $("moment");
@@ -22,16 +24,66 @@ export function beginWrites() {
     listed += AT_ONCE;
     fillAll();
   });
+  $("by-heart").addEventListener("click", lookByHeart);
   const seen = whenSeen($("writes"), fill);
   on("rows", seen);
   on("run", () => {
     follows = true;
     listed = AT_ONCE;
+    known = null;
+    tell($("by-heart-problem"), null);
+    fillByHeart();
     seen();
   });
-  on("status", () => setCommand("writes", state.run && state.status?.has_model
-    ? `ricorda sample ${runWord()} --seed 1 --length 200` : null));
-  onLanguage(fill);
+  on("status", setWritesCommand);
+  on("details", setWritesCommand);
+  onLanguage(() => {
+    fill();
+    fillByHeart();
+  });
+}
+
+function setWritesCommand() {
+  if (!state.run || !state.status?.has_model) return setCommand("writes", null);
+  const commands = [`ricorda sample ${runWord()} --seed 1 --length 200`];
+  const read = state.details?.text;
+  if (read) {
+    const words = [...state.details.texts.map(quoted)];
+    if (read.encoding) words.push("--encoding", quoted(read.encoding));
+    if (state.facts?.validation) words.push("--validation-fraction", read.validation_fraction ?? 0.1);
+    words.push("--length", known?.length ?? 10000, "--seed", 1);
+    commands.push(`ricorda memorised ${runWord()} ${words.join(" ")}`);
+  }
+  setCommand("writes", commands);
+}
+
+async function lookByHeart() {
+  const run = state.run;
+  tell($("by-heart-problem"), null);
+  $("by-heart").disabled = true;
+  $("by-heart-state").textContent = t("writes.by_heart_wait");
+  try {
+    const answer = await post(runPath(run, "/memorised"), {});
+    if (state.run === run) known = answer;
+  } catch (error) {
+    if (state.run === run) tell($("by-heart-problem"), error);
+  }
+  $("by-heart").disabled = false;
+  $("by-heart-state").textContent = "";
+  fillByHeart();
+  setWritesCommand();
+}
+
+function fillByHeart() {
+  show($("by-heart-found"), known);
+  if (!known) return;
+  const values = { length: number(known.length), longest: number(known.longest), chance: known.chance === null ? "∞" : number(known.chance, 1) };
+  const usual = known.kept_back === null ? "" : ` ${t("writes.by_heart_usual", { usual: number(known.kept_back) })}`;
+  $("by-heart-longest").textContent = t("writes.by_heart_longest", values) + usual;
+  $("by-heart-text").textContent = known.text;
+  const share = (value) => (value === null ? "–" : percent(value));
+  fillTable($("by-heart-shares"), [t("writes.by_heart_size"), t("writes.by_heart_own"), t("writes.by_heart_other")],
+    known.shares.map(([length, own, other]) => [number(length), share(own), share(other)]));
 }
 
 function fill() {
