@@ -159,6 +159,18 @@ def test_a_unit_is_held_and_the_sample_written_again(open_page: Open) -> None:
     )
 
 
+def test_a_file_in_another_encoding(open_page: Open, own_place: Place) -> None:
+    page = open_page(None, own_place.url)
+    content = ("perché no?\n" * 100).encode("latin-1")
+    page.set_input_files("#file", {"name": "old.txt", "mimeType": "text/plain", "buffer": content})
+    page.wait_for_selector("#text-problem:not([hidden])")
+    assert "expected UTF-8" in page.inner_text("#text-problem")
+    page.select_option("#encoding", "windows-1252")
+    page.wait_for_selector("#facts-name:text-is('old.txt')")
+    assert "perché" in page.inner_text("#beginning")
+    assert not page.is_visible("#text-problem")
+
+
 def test_surprise_is_read_out_by_pointer_and_keys(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "surprise")

@@ -63,6 +63,25 @@ def test_what_cannot_be_learned_is_not_kept(
     assert list(workspace.texts.iterdir()) == []
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp850", "UTF-8"])
+def test_a_text_in_another_encoding_is_kept_in_utf8(
+    texts: Texts, workspace: Workspace, encoding: str
+) -> None:
+    written = "perché no?\r\n" * 100
+    content = written.encode(encoding)
+    kept = texts.keep_now("my.txt", [content[:7], content[7:]], encoding)
+    assert (workspace.texts / kept).read_bytes() == written.encode()
+
+
+@pytest.mark.parametrize("encoding, told", [("ascii", "my.txt"), ("base64", "not a text encoding")])
+def test_an_encoding_that_does_not_fit_keeps_nothing(
+    texts: Texts, workspace: Workspace, encoding: str, told: str
+) -> None:
+    with pytest.raises(TextError, match=told):
+        texts.keep_now("my.txt", ["perché no?\n".encode() * 100], encoding)
+    assert not list(workspace.texts.glob("*"))
+
+
 def test_facts(texts: Texts) -> None:
     name = texts.keep_now("my.txt", ["perché no?\n".encode() * 100])
     facts = texts.facts(texts.reading(name))

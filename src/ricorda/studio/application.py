@@ -138,8 +138,8 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
     Kind = Literal["characters", "bytes"]  # noqa: N806 - a type
 
     @application.post(UPLOAD)
-    async def keep(request: Request, name: str = "text") -> dict[str, str]:
-        return {"name": await studio.texts.keep(name, request.stream())}
+    async def keep(request: Request, name: str = "text", encoding: str = "utf-8") -> dict[str, str]:
+        return {"name": await studio.texts.keep(name, request.stream(), encoding)}
 
     @application.post("/api/sample-texts")
     def keep_sample(request: ask.SampleTextRequest) -> dict[str, str]:

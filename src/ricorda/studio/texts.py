@@ -17,7 +17,8 @@ from ricorda.durable import PARTIAL
 from ricorda.errors import RunError, TextError
 from ricorda.runs import RunFolder
 from ricorda.studio.workspace import Workspace
-from ricorda.text import EncodedText, Vocabulary, encode_sources, find_sources, split
+from ricorda.text import EncodedText, Vocabulary, encode_sources, find_sources, read_text, split
+from ricorda.text.decoding import canonical_encoding
 from ricorda.text.encoding import VocabularyKind
 from ricorda.text.splits import Split
 
@@ -111,12 +112,13 @@ class Texts:
             for path in self._workspace.list_texts()
         ]
 
-    async def keep(self, name: str, pieces: AsyncIterator[bytes]) -> str:
+    async def keep(self, name: str, pieces: AsyncIterator[bytes], encoding: str = "utf-8") -> str:
         """Write a text to disk as it comes, and hand back the name that it has now.
 
-        Raises TextError if it is empty, larger than allowed or not UTF-8; nothing is left then.
+        Kept in UTF-8, whatever its encoding was. Raises TextError if it is empty, larger than
+        allowed or not in that encoding; nothing is left then.
         """
-        with self._new_file(name) as (file, finish):
+        with self._new_file(name, encoding) as (file, finish):
             received = 0
             async for piece in pieces:
                 received += len(piece)
@@ -124,9 +126,9 @@ class Texts:
                 file.write(piece)
             return finish()
 
-    def keep_now(self, name: str, pieces: Iterable[bytes]) -> str:
+    def keep_now(self, name: str, pieces: Iterable[bytes], encoding: str = "utf-8") -> str:
         """Keep a text that is at hand; otherwise as `keep`."""
-        with self._new_file(name) as (file, finish):
+        with self._new_file(name, encoding) as (file, finish):
             received = 0
             for piece in pieces:
                 received += len(piece)
@@ -187,8 +189,9 @@ class Texts:
             )
 
     @contextlib.contextmanager
-    def _new_file(self, name: str) -> Iterator[tuple[IO[bytes], Callable[[], str]]]:
+    def _new_file(self, name: str, encoding: str) -> Iterator[tuple[IO[bytes], Callable[[], str]]]:
         """A file beside the texts, and what puts it among them once it is whole."""
+        is_utf8 = canonical_encoding(encoding) == "utf-8"
         folder = self._workspace.texts
         folder.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=PARTIAL, dir=folder)
@@ -197,9 +200,10 @@ class Texts:
 
                 def finish() -> str:
                     file.close()
-                    reading = Reading((temporary,))
-                    with tempfile.TemporaryDirectory(prefix="ricorda-") as place:
-                        _check(reading, Path(place), name)
+                    with _told_of(temporary, name):
+                        if not is_utf8:
+                            _to_utf8(Path(temporary), encoding)
+                        _check(Path(temporary))
                     with self._lock:
                         kept = self._workspace.free_text(name)
                         Path(temporary).chmod(0o644)
@@ -211,18 +215,36 @@ class Texts:
             Path(temporary).unlink(missing_ok=True)
 
 
-def _check(reading: Reading, place: Path, name: str) -> None:
-    """See that a text can be learned. Raises TextError that speaks of it by its own name."""
+def _check(path: Path) -> None:
+    """See that a text can be learned. Raises TextError."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ricorda-") as place,
+        encode_sources(
+            find_sources([str(path)]), vocabulary="characters", folder=Path(place)
+        ) as text,
+    ):
+        split(text.ids)
+
+
+def _to_utf8(path: Path, encoding: str) -> None:
+    """Write a text again in UTF-8. Raises TextError if it is not in the encoding."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=PARTIAL, dir=path.parent)
     try:
-        with encode_sources(
-            find_sources(reading.names), vocabulary="characters", folder=place
-        ) as text:
-            split(text.ids)
+        with os.fdopen(descriptor, "wb") as file:
+            for text in read_text(find_sources([str(path)], encoding=encoding), encoding, "keep"):
+                file.write(text.encode())
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _told_of(path: str, name: str) -> Iterator[None]:
+    """Within, errors speak of a text by its own name."""
+    try:
+        yield
     except TextError as error:
-        told = str(error)
-        for spelled in reading.names:
-            told = told.replace(spelled, name)
-        raise TextError(told) from error
+        raise TextError(str(error).replace(path, name)) from error
 
 
 def _shorten(cache: OrderedDict[Any, Any], most: int) -> None:

@@ -6,10 +6,13 @@ import { get, post, tell, upload } from "./server.js";
 import { state, tellAll } from "./state.js";
 import { bytes, number, onLanguage, percent, t, visible } from "./words.js";
 
+let refused = null; // a file that could not be read: another encoding may fit
+
 export function beginText() {
   const drop = $("drop");
   $("choose-file").addEventListener("click", () => $("file").click());
   $("file").addEventListener("change", () => bringFile($("file").files[0]));
+  $("encoding").addEventListener("change", () => bringFile(refused));
   drop.addEventListener("dragover", (event) => {
     event.preventDefault();
     drop.classList.add("over");
@@ -36,10 +39,11 @@ export function beginText() {
 }
 
 function bringFile(file) {
-  if (file) bring(() => upload(file.name, file));
+  refused = null;
+  if (file) bring(() => upload(file.name, file, $("encoding").value), file);
 }
 
-async function bring(send) {
+async function bring(send, file = null) {
   tell($("text-problem"), null);
   $("facts-empty").textContent = t("text.reading");
   try {
@@ -48,6 +52,7 @@ async function bring(send) {
     await chooseText(kept.name);
     announce(t("text.announce", { name: kept.name, characters: number(state.text.characters) }));
   } catch (error) {
+    refused = file;
     tell($("text-problem"), error);
   }
   $("facts-empty").textContent = t("text.empty");

@@ -36,8 +36,8 @@ export async function postForBytes(path, body) {
   return new Int8Array(await response.arrayBuffer());
 }
 
-export async function upload(name, content) {
-  const path = `/api/texts?name=${encodeURIComponent(name)}`;
+export async function upload(name, content, encoding = "utf-8") {
+  const path = `/api/texts?${new URLSearchParams({ name, encoding })}`;
   const headers = { "content-type": "application/octet-stream" };
   return (await answer(fetch(path, { method: "POST", headers, body: content }))).json();
 }
