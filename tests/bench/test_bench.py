@@ -1,6 +1,7 @@
 """The benchmark measures what it says: peers compute the same, ratios are taken by turns."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_the_torch_peers_write(cell: CellName) -> None:
 
 def test_a_ratio_is_the_median_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("ricorda.bench.timing.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing, "time", Mock(perf_counter=lambda: now[0]))
     turns: list[str] = []
 
     def work(name: str, seconds: float) -> Any:

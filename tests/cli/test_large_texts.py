@@ -2,10 +2,10 @@
 
 import gzip
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import zstandard
@@ -137,7 +137,7 @@ class Said(Lines):
 def test_reading_is_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     report = Said()
     now = iter([0.0, 1.0, 10.0, 12.0, 20.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(reading_progress, "time", Mock(monotonic=lambda: next(now)))
     with reading_progress.showing(report) as progress:
         for done in (1, 2, 3, 4):
             progress(done * 10**9, 5 * 10**9)
@@ -151,7 +151,7 @@ def test_reading_is_shown_as_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = iter([0.0, 0.1, 2.0, 2.01])
-    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(reading_progress, "time", Mock(monotonic=lambda: next(now)))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     with reading_progress.showing(Bar()) as progress:

@@ -179,6 +179,7 @@ def running(models: dict[str, Path], **settings: Any) -> Iterator[Server]:
         host.stop()
         thread.join(20)
         service.stop()
+        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="session")

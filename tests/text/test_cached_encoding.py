@@ -6,10 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ from ricorda.text import (
     find_sources,
     make_request,
     reading,
+    survey,
 )
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no cache without file locks")
@@ -182,9 +183,9 @@ def test_a_text_written_a_moment_ago_is_waited_for(
     encode: Encoded, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(cached_encoding, "time", Mock(sleep=slept.append))
     status = text.stat()
-    monkeypatch.setattr(time, "time_ns", lambda: status.st_ctime_ns + 10**7)
+    monkeypatch.setattr(survey, "time", Mock(time_ns=lambda: status.st_ctime_ns + 10**7))
     encode(text)
     assert slept
     assert 0 < slept[0] < 0.05 or slept[0] > 2
@@ -194,7 +195,7 @@ def test_a_text_from_the_future_is_not_kept(
     encode: Encoded, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = text.stat().st_ctime_ns
-    monkeypatch.setattr(time, "time_ns", lambda: changed - 10**10)
+    monkeypatch.setattr(survey, "time", Mock(time_ns=lambda: changed - 10**10))
     encode(text)
     assert "its files bear a time to come" in encode.said[0]
     encode(text)
@@ -447,7 +448,7 @@ def test_any_texts_interrupted_anywhere(
     expected = plain(*paths, folder=folder)
     with monkeypatch.context() as patched:
         patched.setattr(cached_encoding, "CHECKPOINT_BYTES", 1)
-        patched.setattr(time, "sleep", lambda _: None)
+        patched.setattr(cached_encoding, "time", Mock())
         patched.setattr(reading, "PIECE_BYTES", 4)
         interrupted = interrupt(encode, monkeypatch, paths, save)
         assert_same(encode(*paths), expected)

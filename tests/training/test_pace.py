@@ -1,5 +1,7 @@
 """Budgets become steps, and minutes are kept."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from ricorda.training import Budget
@@ -11,7 +13,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("ricorda.training.pace.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("ricorda.training.pace.time", Mock(monotonic=lambda: self.now))
 
 
 @pytest.fixture
