@@ -69,12 +69,43 @@ def test_compressed_texts_as_they_are(here: Path, bottles: str, call: Call) -> N
     assert json.loads(out)["bytes"] == len(data) - 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "my.gz", *SHORT),
+        ("evaluate", "runs/tiny", "my.gz"),
+        ("score", "runs/tiny", "my.gz"),
+        ("units", "runs/tiny", "my.gz"),
+        ("step", "runs/tiny", "my.gz"),
+        ("influence", "runs/tiny", "my.gz"),
+        ("memorised", "my.txt", "my.gz"),
+        ("baselines", "my.gz"),
+        ("bench", "precision", "runs/tiny", "my.gz"),
+    ],
+)
+def test_every_command_reads_compressed_texts_as_training_does(
+    here: Path, bottles: str, call: Call, words: tuple[str, ...]
+) -> None:
+    Path("my.gz").write_bytes(gzip.compress(bottles.encode()))
+    code, out, err = call(*words, "--max-decompressed", "1kB")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "my.gz: it comes to more than --max-decompressed 1 kB allows" in err
+    code, out, err = call(*words, "--max-decompressed", "1kB", "--decompress", "off")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "leave out --decompress off" in err
+
+
+def test_line_ends_are_kept_where_they_are_wanted(here: Path, bottles: str, call: Call) -> None:
+    Path("ends.txt").write_bytes(b"a\r\nb\r\n")
+    for ends, characters in (("auto", 4), ("keep", 6)):
+        _, out, _ = call("baselines", "ends.txt", "--newlines", ends, "--json")
+        assert json.loads(out)["characters"] == characters
+        _, out, err = call("score", "runs/tiny", "ends.txt", "--newlines", ends, "--json")
+        assert ("left out 2 characters" in err) == (ends == "keep")
+
+
 def test_a_limit_for_compressed_texts(here: Path, bottles: str, call: Call) -> None:
     Path("my.gz").write_bytes(gzip.compress(bottles.encode()))
-    for command in (("train", "my.gz", *SHORT), ("evaluate", "runs/tiny", "my.gz")):
-        code, out, err = call(*command, "--max-decompressed", "1kB")
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        assert "my.gz: it comes to more than --max-decompressed 1 kB allows" in err
     metrics = train(call, "my.gz", "--max-decompressed", "1MB")
     assert config(metrics)["text"]["max_decompressed"] == "1MB"
 

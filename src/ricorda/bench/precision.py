@@ -7,23 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from ricorda.engine import GenerationSettings, Precision, load
-from ricorda.text import ByteVocabulary, find_sources, read_bytes, read_text
+from ricorda.text import TextReader
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 TIMED = 5_000  # symbols
 
 
-def losses(model: Path, texts: Sequence[str]) -> dict[str, dict[str, float]]:
+def losses(model: Path, texts: Sequence[str], reader: TextReader) -> dict[str, dict[str, float]]:
     """Nats per character, their loss against float32, and the time of a symbol, by precision.
 
     The state is carried through the whole text. Characters that the model lacks are left out.
     """
     found: dict[str, dict[str, float]] = {}
-    sources = find_sources(texts)
     for precision in PRECISIONS:
         trained = load(model, precision=precision, backend="native")
-        of_bytes = isinstance(trained.vocabulary, ByteVocabulary)
-        pieces = read_bytes(sources) if of_bytes else read_text(sources)
+        pieces = reader.symbols(texts, trained.vocabulary)
         nats = trained.evaluate(pieces, on_unknown="skip").nats_per_character
         session = trained.backend.session(trained.vocabulary)
         start = np.array([trained.vocabulary.start])

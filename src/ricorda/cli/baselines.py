@@ -10,8 +10,9 @@ from rich.table import Table
 
 from ricorda.cli.options import options_from
 from ricorda.cli.output import print_json
+from ricorda.cli.texts import OPTIONS as READING
 from ricorda.pages import fixed
-from ricorda.text import encode_sources, find_sources, split
+from ricorda.text import Decompression, encode_sources, find_sources, split
 from ricorda.text.baselines import baselines
 from ricorda.training.options import TrainingOptions
 
@@ -25,7 +26,7 @@ NAMES = {
 
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@options_from(TrainingOptions, ["vocabulary", "encoding", "newlines", "validation_fraction"])
+@options_from(TrainingOptions, ["vocabulary", *READING, "validation_fraction"])
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Say what a network has to beat on TEXT: simple methods, in bits per character.
@@ -43,7 +44,9 @@ def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
     """A text's size and split, and what the simple methods come to; None where none is judged."""
-    sources = find_sources(texts, encoding=options.encoding)
+    sources = find_sources(
+        texts, encoding=options.encoding, decompress=options.decompress == "auto"
+    )
     with (
         tempfile.TemporaryDirectory(prefix="ricorda-") as folder,
         encode_sources(
@@ -52,6 +55,7 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
             folder=Path(folder),
             encoding=options.encoding,
             newlines=options.newlines,
+            decompression=Decompression.of(options.decompress, options.max_decompressed),
         ) as text,
     ):
         parts = split(text.ids, options.validation_fraction)

@@ -13,10 +13,12 @@ from ricorda.cli.options import whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_table, visible
 from ricorda.cli.text_ids import read_ids
+from ricorda.cli.texts import reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import Agreement, Influence, agreement, influence
 from ricorda.insight.deletion import DISTANCE
 from ricorda.pages import fixed
+from ricorda.text import TextReader
 
 SYMBOLS = 20_000
 METHODS = {"leave-out": "leave out", "replace": "replace"}
@@ -64,7 +66,7 @@ Numbers = NDArray[np.float64]
     default=0,
     help="Which symbols replace one.  [default: 0]",
 )
-@click.option("--encoding", help="The text's encoding where it is not UTF-8.")
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: Path,
@@ -75,7 +77,7 @@ def command(
     gradient: str | None,
     symbols: int,
     seed: int,
-    encoding: str | None,
+    reader: TextReader,
     as_json: bool,
 ) -> None:
     """Say how much each of the last symbols matters to what MODEL expects next in TEXT.
@@ -85,7 +87,7 @@ def command(
     """
     file = load_file(model_path(model))
     trained = open_model(file)
-    ids = read_ids(trained, text, encoding, symbols)
+    ids = read_ids(trained, text, reader, symbols)
     places = list(positions) or None
     chosen: Any = METHODS[method]
     found = influence(trained, ids, places, distance=distance, method=chosen, seed=seed)

@@ -13,12 +13,13 @@ from ricorda.cli.models import load_model
 from ricorda.cli.options import options_from, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_table
+from ricorda.cli.texts import reading_options
 from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError, InputError, TextError
 from ricorda.insight import Shared, shared_stretches
 from ricorda.insight.memorisation import Characters
 from ricorda.pages import percent
-from ricorda.text import find_sources, read_bytes, read_text
+from ricorda.text import TextReader
 
 LENGTH = 10_000
 SHOWN = 200  # characters of a stretch in the table
@@ -41,7 +42,7 @@ SHOWN = 200  # characters of a stretch in the table
     "that part then does not count as training text.",
 )
 @click.option("--control", help="Compare with this text, which the model never saw.")
-@click.option("--encoding", help="The texts' encoding where it is not UTF-8.")
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     written: Path,
@@ -49,7 +50,7 @@ def command(
     length: int,
     validation_fraction: float | None,
     control: str | None,
-    encoding: str | None,
+    reader: TextReader,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -74,7 +75,7 @@ def command(
             "--validation-fraction reads the training text twice, which standard input does not "
             "allow: name a file"
         )
-    texts = _Texts(encoding)
+    texts = _Texts(reader)
     own, seed = _written(written, length, options, texts)
     texts.as_bytes = isinstance(own, bytes)
     others, pieces = _compared(texts, training, control, validation_fraction, len(own))
@@ -86,18 +87,14 @@ def command(
 
 
 class _Texts:
-    """How texts are read: characters, or bytes as they are."""
+    """Texts as characters, or as bytes where a model of bytes writes."""
 
-    def __init__(self, encoding: str | None) -> None:
-        self.encoding = encoding
+    def __init__(self, reader: TextReader) -> None:
+        self.reader = reader
         self.as_bytes = False
 
     def pieces(self, names: tuple[str, ...]) -> Iterator[Characters]:
-        sources = find_sources(names, encoding=self.encoding)
-        if self.as_bytes and self.encoding is None:
-            return read_bytes(sources)
-        texts = read_text(sources, self.encoding or "utf-8")
-        return (text.encode() for text in texts) if self.as_bytes else texts
+        return self.reader.data(names) if self.as_bytes else self.reader.text(names)
 
 
 def _written(

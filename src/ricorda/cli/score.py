@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.cells import cell_len
 
-from ricorda.cli.evaluate import Skipped, pieces_for
 from ricorda.cli.models import load_model
 from ricorda.cli.output import print_json
+from ricorda.cli.texts import Skipped, reading_options
 from ricorda.durable import write_atomically
 from ricorda.errors import InputError
+from ricorda.text import TextReader
 
 if TYPE_CHECKING:
     from ricorda.engine import Scores
@@ -27,9 +28,9 @@ ALTERNATIVES = 5
     type=click.Path(path_type=Path),
     help="Write a page that colours each character by its surprisal and shows the alternatives.",
 )
-@click.option("--encoding", help="The text's encoding where it is not UTF-8.")
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(model: Path, text: str, html: Path | None, encoding: str | None, as_json: bool) -> None:
+def command(model: Path, text: str, html: Path | None, reader: TextReader, as_json: bool) -> None:
     """Say how surprising each character of TEXT is to MODEL, in bits.
 
     TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
@@ -39,7 +40,7 @@ def command(model: Path, text: str, html: Path | None, encoding: str | None, as_
         _check_page(html, text)
     trained = load_model(model)
     skipped = Skipped(trained.vocabulary)
-    pieces = skipped.watch(pieces_for(trained.vocabulary, (text,), encoding, "auto"))
+    pieces = skipped.watch(reader.symbols((text,), trained.vocabulary))
     scores = trained.score(pieces, ALTERNATIVES, on_unknown="skip")
     figures = scores.figures.as_json()
     skipped.tell()

@@ -10,8 +10,10 @@ from ricorda.cli.models import model_path
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import visible
 from ricorda.cli.text_ids import UnitType, read_ids
+from ricorda.cli.texts import reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import StepEquation, Unit, step_equation
+from ricorda.text import TextReader
 
 LONGEST = 2**20  # symbols of the text that are read
 
@@ -31,10 +33,10 @@ LONGEST = 2**20  # symbols of the text that are read
     default=-1,
     help="The symbol read in the step, counted from 0; by default the last of the text.",
 )
-@click.option("--encoding", help="The text's encoding where it is not UTF-8.")
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    model: Path, text: str, unit: Unit, position: int, encoding: str | None, as_json: bool
+    model: Path, text: str, unit: Unit, position: int, reader: TextReader, as_json: bool
 ) -> None:
     """Show the step in which a unit of MODEL reads one symbol of TEXT: every gate's real numbers.
 
@@ -43,7 +45,7 @@ def command(
     """
     file = load_file(model_path(model))
     trained = open_model(file, backend="numpy")
-    found = step_equation(file, read_ids(trained, text, encoding, LONGEST), position, unit)
+    found = step_equation(file, read_ids(trained, text, reader, LONGEST), position, unit)
     if as_json:
         print_json(_as_json(found))
         return

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from ricorda.cli.evaluate import Skipped, pieces_for
+from ricorda.cli.texts import Skipped
 from ricorda.engine import Model
 from ricorda.engine.backend import Ids
 from ricorda.errors import TextError
 from ricorda.insight.units import Unit
-from ricorda.text import ByteVocabulary
+from ricorda.text import ByteVocabulary, TextReader
 
 if TYPE_CHECKING:
     ParameterType = click.ParamType[Any]
@@ -31,13 +31,13 @@ class UnitType(ParameterType):
         return value if isinstance(value, Unit) else Unit.parse(str(value))
 
 
-def read_ids(model: Model, text: str, encoding: str | None, symbols: int) -> Ids:
+def read_ids(model: Model, text: str, reader: TextReader, symbols: int) -> Ids:
     """Read a text's first `symbols` symbols that the model knows, and tell what was left out.
 
     Raises TextError if there is none.
     """
     skipped = Skipped(model.vocabulary)
-    pieces = skipped.watch(pieces_for(model.vocabulary, (text,), encoding, "auto"))
+    pieces = skipped.watch(reader.symbols((text,), model.vocabulary))
     found: list[Ids] = []
     size = 0
     for ids in _encoded(model, pieces):

@@ -10,9 +10,11 @@ from ricorda.cli.options import whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_table
 from ricorda.cli.text_ids import UnitType, read_ids
+from ricorda.cli.texts import reading_options
 from ricorda.insight import Health, Tracked, Unit, track_units, unit_activity, unit_health
 from ricorda.insight.tracking import SHIFTS, SHORTEST, SYMBOLS
 from ricorda.pages import fixed
+from ricorda.text import TextReader
 
 TOP = 20
 
@@ -52,7 +54,7 @@ TOP = 20
     default=0,
     help="Which places the labels are moved to.  [default: 0]",
 )
-@click.option("--encoding", help="The text's encoding where it is not UTF-8.")
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: Path,
@@ -63,7 +65,7 @@ def command(
     symbols: int,
     shifts: int,
     seed: int,
-    encoding: str | None,
+    reader: TextReader,
     as_json: bool,
 ) -> None:
     """Say what each unit of MODEL tracks in TEXT, and which units are dead or saturated.
@@ -80,7 +82,7 @@ def command(
     trained = load_model(model)
     for unit in units:
         unit.checked(trained.configuration)
-    ids = read_ids(trained, text, encoding, symbols)
+    ids = read_ids(trained, text, reader, symbols)
     tracked = track_units(trained, ids, symbols=None, shifts=shifts, seed=seed)
     health = unit_health(trained, ids)
     if as_json:

@@ -13,6 +13,7 @@ from ricorda.text.cache import Cache, cache_for
 from ricorda.text.cached_encoding import encode_with_cache
 from ricorda.text.compression import Decompression
 from ricorda.text.encoding import EncodedText, VocabularyKind, encode_sources, make_request
+from ricorda.text.reader import TextReader
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.sizes import parse_size
 from ricorda.text.sources import LeftOut, Source, Sources, find_sources
@@ -43,6 +44,7 @@ __all__ = [
     "Source",
     "Sources",
     "Split",
+    "TextReader",
     "Vocabulary",
     "VocabularyKind",
     "Window",

@@ -8,11 +8,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from ricorda.errors import TextError
 from ricorda.text.decoding import HEAD_BYTES, looks_binary
-from ricorda.text.sizes import readable_size
+from ricorda.text.sizes import parse_size, readable_size
 
 Kind = Literal["gzip", "zstd", "xz"]
 
@@ -50,6 +50,15 @@ class Decompression:
 
     limit: int | None = None
     """Bytes that each may come to; None for 64 MiB or 200 times its size, whichever is more."""
+
+    @classmethod
+    def of(cls, decompress: Literal["auto", "off"], limit: str | None) -> Self:
+        """What is meant by `--decompress` and `--max-decompressed`.
+
+        Raises ConfigurationError if the limit is no size.
+        """
+        size = None if limit is None else parse_size("--max-decompressed", limit)
+        return cls(decompress == "auto", size)
 
 
 def kind_of(head: bytes) -> Kind | None:

@@ -17,7 +17,6 @@ from ricorda.text import (
     encode_with_cache,
     find_sources,
     make_request,
-    parse_size,
     read_bytes,
     split,
 )
@@ -127,11 +126,7 @@ def read_material(
     def encoded(
         sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
     ) -> EncodedText:
-        limit = options.max_decompressed
-        decompression = Decompression(
-            enabled=options.decompress == "auto",
-            limit=None if limit is None else parse_size("--max-decompressed", limit),
-        )
+        decompression = Decompression.of(options.decompress, options.max_decompressed)
         return encode_with_cache(
             sources,
             make_request(vocabulary, options.encoding, options.newlines, on_unknown, decompression),
