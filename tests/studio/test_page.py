@@ -193,6 +193,9 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     page.locator("#steepest li").first.wait_for()
     assert "rank correlation" in page.inner_text("#agreement")
     assert "--gradient norm" in page.inner_text("[data-command=surprise]")
+    with page.expect_response("**/surprise"), page.expect_response("**/influence"):
+        page.evaluate("import('/page/state.js').then((state) => state.tellAll('model'))")
+    page.locator("#steepest li").first.wait_for()  # a new checkpoint takes nothing away
     page.uncheck("#by-gradient")
     page.locator("#agreement").wait_for(state="detached")
 

@@ -11,7 +11,8 @@ const TOP = 12;
 const AROUND = 15;
 const PAST = 6;
 const DISTANCE = 50;
-let found = null;
+let found = null; // the newest answer, with what was asked for
+let newest = 0; // the number of the newest look, which alone counts
 let text = null;
 let past = null; // what came before the place chosen, by how much it matters
 
@@ -29,16 +30,18 @@ export function beginSurprise() {
 }
 
 async function look() {
-  const run = state.run;
+  const [run, asked] = [state.run, stretchRequest()];
+  const mine = ++newest;
   tell($("surprise-problem"), null);
   try {
-    const answer = await post(runPath(run, "/surprise"), stretchRequest());
-    if (state.run !== run) return;
+    const answer = await post(runPath(run, "/surprise"), asked);
+    if (state.run !== run || newest !== mine) return;
     const first = found === null;
-    found = answer;
+    found = { ...answer, asked };
     past = null;
     fill();
     if (first) text.choose(mostSurprising());
+    else lookBackSoon(text.chosen);
   } catch (error) {
     tell($("surprise-problem"), error);
   }
@@ -108,11 +111,11 @@ const byGradient = () => $("by-gradient").checked;
 const lookBackSoon = paced(lookBack, 300);
 
 async function lookBack(place) {
-  const run = state.run;
+  const [run, read] = [state.run, found];
   if (place < 1) return;
   try {
-    const answer = await post(runPath(run, "/influence"), { ...stretchRequest(), position: place, gradient: byGradient() });
-    if (state.run !== run || text.chosen !== place) return;
+    const answer = await post(runPath(run, "/influence"), { ...read.asked, position: place, gradient: byGradient() });
+    if (state.run !== run || found !== read || text.chosen !== place) return;
     tell($("surprise-problem"), null);
     past = { place, ...answer };
     inspect(place);
