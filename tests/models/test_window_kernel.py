@@ -48,6 +48,13 @@ class Case(NamedTuple):
         state = tuple(leaf(part) for part in self.state)
         return Case(cell, leaf(self.inputs), state, tuple(part.double() for part in self.after))
 
+    def stay_off_the_kinks(self) -> None:
+        """Make every other unit on and the rest off whatever comes in, up to 20 units."""
+        with torch.no_grad():
+            self.cell.bias_ih[::2] += 4
+            self.cell.bias_ih[1::2] -= 4
+            self.cell.weight_hh.mul_(0.05)
+
     def leaves(self) -> list[Tensor]:
         return [self.inputs, *self.state, *self.cell.weights()]
 
@@ -109,10 +116,13 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 
 def assert_near(one: Tensor, other: Tensor, share: float = 1e-5) -> None:
-    """Equal within a share of the largest entry."""
+    """Equal within a share of the largest entry, or of the 1 that all draws are below.
+
+    What cancels keeps the rounding of its terms: a single unit's gradient may come to anything.
+    """
     one, other = one.detach(), other.detach()
-    scale = float(other.abs().max())
-    torch.testing.assert_close(one.double(), other.double(), rtol=0, atol=share * scale + 1e-12)
+    nearest = share * float(other.abs().max()) + 0.05 * share
+    torch.testing.assert_close(one.double(), other.double(), rtol=0, atol=nearest)
 
 
 @every_cell
@@ -147,10 +157,8 @@ def test_a_step_in_any_direction_changes_the_result_as_the_gradient_says(
 ) -> None:
     """By central differences in float32, which leave about three digits."""
     case = make(name, nonlinearity, (2, 4, 3, 5))
-    if nonlinearity == "relu":  # where no unit can come near its kink
-        with torch.no_grad():
-            case.cell.bias_ih.add_(4)
-            case.cell.weight_hh.mul_(0.05)
+    if nonlinearity == "relu":
+        case.stay_off_the_kinks()
 
     def value() -> float:
         with torch.no_grad():
@@ -263,12 +271,11 @@ def test_gradients_of_gradients_are_an_error(make: Callable[..., Case]) -> None:
 def test_autocast_rounds_the_factors(
     make: Callable[..., Case], name: CellName, nonlinearity: str
 ) -> None:
-    """Seven products of two rounded factors lie on the way to a gradient (test_gradients.py).
-
-    Near zero a rounding may switch a relu, and then a whole term comes or goes.
-    """
-    most = 7 * 2 * BFLOAT16_ROUNDING * (3 if nonlinearity == "relu" else 1)
+    """Seven products of two rounded factors lie on the way to a gradient (test_gradients.py)."""
+    most = 7 * 2 * BFLOAT16_ROUNDING
     case = make(name, nonlinearity, (4, 12, 7, 20))
+    if nonlinearity == "relu":
+        case.stay_off_the_kinks()
     exact = [*case.results(), *case.gradients()]
     with torch.autocast("cpu", torch.bfloat16):
         results = case.results()
