@@ -20,6 +20,10 @@ FAMILIES = {
     "state": {
         *("queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"),
     },
+    "problem": {
+        *("text_error", "vocabulary_error", "configuration_error", "model_file_error"),
+        *("run_error", "training_error", "missing_extra", "invalid_request", "body_too_large"),
+    },
     "step": {"gate", "from_input", "from_past", "bias", "sum", "value"},
 }
 """Keys that a script puts together, and what may follow the dot."""

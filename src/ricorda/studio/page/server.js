@@ -1,5 +1,6 @@
 // The studio's own server: JSON there and back, errors as one line.
-import { t } from "./words.js";
+import { element } from "./dom.js";
+import { knows, t } from "./words.js";
 
 export class Refused extends Error {
   constructor(message, code, status) {
@@ -47,5 +48,13 @@ export const runPath = (name, rest = "") => `/api/runs/${encodeURIComponent(name
 // A line of what went wrong, or none.
 export function tell(target, error) {
   target.hidden = !error;
-  target.textContent = error ? (error.code === "unreachable" ? error.message : t("page.problem", { message: error.message })) : "";
+  target.replaceChildren(...(error ? sentences(error) : []));
+}
+
+// The page's own words for the kind of problem, then the server's, which are English.
+function sentences(error) {
+  if (error.code === "unreachable") return [error.message];
+  const kind = `problem.${error.code}`;
+  if (!knows(kind)) return [t("page.problem", { message: error.message })];
+  return [`${t(kind)} `, element("span", { lang: "en" }, error.message)];
 }
