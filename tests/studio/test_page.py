@@ -189,6 +189,11 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "surprise")
     page.locator("#inspector .past li").first.wait_for()
+    assert page.evaluate("""() => {
+        const [box, held] = [".symbols", ".held"].map((part) =>
+            document.querySelector("#surprise-text " + part).getBoundingClientRect());
+        return box.top <= held.top && held.bottom <= box.bottom;
+    }""")
     page.check("#by-gradient")
     page.locator("#steepest li").first.wait_for()
     assert "rank correlation" in page.inner_text("#agreement")

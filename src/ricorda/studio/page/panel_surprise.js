@@ -40,8 +40,12 @@ async function look() {
     found = { ...answer, asked };
     past = null;
     fill();
-    if (first) text.choose(mostSurprising());
-    else lookBackSoon(text.chosen);
+    if (first) {
+      text.choose(mostSurprising());
+      text.reveal();
+    } else {
+      lookBackSoon(text.chosen);
+    }
   } catch (error) {
     tell($("surprise-problem"), error);
   }

@@ -54,6 +54,13 @@ export class SymbolText {
     this.onChoose(this.chosen, true);
   }
 
+  // Bring the place chosen into sight within the box; the page stays where it is.
+  reveal() {
+    if (!this.spans.length) return;
+    const [box, place] = [this.box, this.spans[this.chosen]].map((each) => each.getBoundingClientRect());
+    this.box.scrollTop += Math.min(0, place.top - box.top) + Math.max(0, place.bottom - box.bottom + place.height);
+  }
+
   #mark() {
     this.box.querySelector(".held")?.classList.remove("held");
     this.spans[this.chosen]?.classList.add("held");
