@@ -1,17 +1,24 @@
 """What every test may ask for."""
 
 import os
+import secrets
 import signal
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
 # No test may use, or fill, the cache of whoever runs it.
 os.environ["RICORDA_CACHE"] = "off"
 
+# Where the seed is given, every run draws the same input, Hypothesis' too.
+GIVEN_SEED = os.environ.get("RICORDA_TEST_SEED")
+SEED = int(GIVEN_SEED) if GIVEN_SEED else secrets.randbits(64)
+
 # No test may depend on the machine's speed.
-settings.register_profile("unhurried", deadline=None)
+settings.register_profile("unhurried", deadline=None, derandomize=bool(GIVEN_SEED))
 settings.load_profile("unhurried")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -24,6 +31,18 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real texts not found in {folder}: set RICORDA_DATA to their folder")
     return folder
+
+
+def pytest_report_header() -> str:
+    """Show how this run's input is drawn again."""
+    return f"random input: RICORDA_TEST_SEED={SEED}"
+
+
+@pytest.fixture
+def random(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Input that is new in each test and each run; a test that fails shows the run's seed."""
+    print(f"RICORDA_TEST_SEED={SEED}")
+    return np.random.default_rng([SEED, zlib.crc32(request.node.nodeid.encode())])
 
 
 @pytest.fixture(autouse=True, scope="session")

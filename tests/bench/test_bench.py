@@ -12,14 +12,15 @@ from ricorda.models import ModelConfiguration
 from ricorda.models.configuration import CellName
 
 
-def random_network(cell: CellName, embedding_size: Any) -> tuple[ModelConfiguration, peers.Tensors]:
+def random_network(
+    random: np.random.Generator, cell: CellName, embedding_size: Any
+) -> tuple[ModelConfiguration, peers.Tensors]:
     configuration = ModelConfiguration(
         cell=cell,
         vocabulary_size=7,
         hidden_size=9,
         embedding_size=embedding_size,
     )
-    random = np.random.default_rng()
     return configuration, {
         name: random.standard_normal(shape).astype(np.float32)
         for name, shape in configuration.tensor_shapes().items()
@@ -28,13 +29,15 @@ def random_network(cell: CellName, embedding_size: Any) -> tuple[ModelConfigurat
 
 @pytest.mark.parametrize("embedding_size", ["onehot", 4])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_the_onnx_step_is_the_engines(cell: CellName, embedding_size: Any) -> None:
+def test_the_onnx_step_is_the_engines(
+    random: np.random.Generator, cell: CellName, embedding_size: Any
+) -> None:
     reference = pytest.importorskip("onnx.reference")
     from ricorda.bench.onnx_step import step_graph
 
-    configuration, tensors = random_network(cell, embedding_size)
+    configuration, tensors = random_network(random, cell, embedding_size)
     evaluator = reference.ReferenceEvaluator(step_graph(configuration, tensors))
-    state = np.random.default_rng().standard_normal((configuration.state_parts, 1, 1, 9))
+    state = random.standard_normal((configuration.state_parts, 1, 1, 9))
     parts = dict(
         zip(("hidden", "cell"), state.astype(np.float32)[:, 0][:, np.newaxis], strict=False)
     )
@@ -46,8 +49,8 @@ def test_the_onnx_step_is_the_engines(cell: CellName, embedding_size: Any) -> No
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_the_torch_peers_write(cell: CellName) -> None:
-    configuration, tensors = random_network(cell, 4)
+def test_the_torch_peers_write(random: np.random.Generator, cell: CellName) -> None:
+    configuration, tensors = random_network(random, cell, 4)
     written = [peers.torch_layer(configuration, tensors), peers.torch_cell(configuration, tensors)]
     for write in written:
         write(3)

@@ -25,14 +25,6 @@ def kernels(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture
-def random() -> np.random.Generator:
-    """Fresh random input; pytest shows the seed of a test that fails."""
-    seed = np.random.SeedSequence().entropy
-    print(f"seed {seed}")
-    return np.random.default_rng(seed)
-
-
 class Case:
     """A network with random weights, its kernels and its reference in float64."""
 

@@ -68,11 +68,9 @@ class Case(NamedTuple):
 
 
 @pytest.fixture
-def make() -> Callable[..., Case]:
-    """Make a random cell and a window; the seed is printed."""
-    seed = int(np.random.default_rng().integers(2**63)) % 2**63
-    print(f"seed {seed}")
-    generator = torch.Generator().manual_seed(seed)
+def make(random: np.random.Generator) -> Callable[..., Case]:
+    """Make a random cell and a window."""
+    generator = torch.Generator().manual_seed(int(random.integers(2**63)))
 
     def make_one(
         name: CellName = "gru", nonlinearity: str = "tanh", size: tuple[int, ...] = (3, 7, 5, 9)
