@@ -53,7 +53,7 @@ def check(case: Any, share: float = 1e-5, **options: Any) -> None:
     )
     assert_near(learner.gradients(), gradients, share)
     for part, expected in zip(learner.state, state, strict=True):
-        np.testing.assert_allclose(part, expected, atol=5e-6)
+        np.testing.assert_allclose(part, expected, rtol=2e-6, atol=5e-6)
 
 
 @every_cell
@@ -88,9 +88,10 @@ def test_whole_vectors(make_case: MakeCase, kernels: str, cell: dict[str, str]) 
 @every_cell
 def test_a_large_one_on_every_core(make_case: MakeCase, cell: dict[str, str]) -> None:
     size = {"hidden_size": 256, "embedding_size": 48, "vocabulary_size": 80, "num_layers": 2}
-    # among 400,000 ReLUs one may stand so near its kink that rounding puts it on the other side
-    share = 1e-2 if "nonlinearity" in cell else 1e-5
-    check(make_case(**cell, **size, streams=32, steps=24), share, threads=2)
+    case = make_case(**cell, **size, streams=32, steps=24)
+    if "nonlinearity" in cell:  # among 400,000 one would be near enough for rounding to cross it
+        case.stay_off_the_kinks()
+    check(case, threads=2)
 
 
 def test_more_symbols_than_are_summed_together(make_case: MakeCase) -> None:
@@ -118,7 +119,8 @@ def test_many_symbols_and_nothing_else(make_case: MakeCase) -> None:
                 embedding_size=embedding,
                 streams=1,
                 steps=1,
-            )
+            ),
+            share=1e-4,  # the one unit's gradient is a sum of 50,000 terms that cancel
         )
 
 
