@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ricorda.errors import RicordaError
-from ricorda.training.ranks import WORD_NUMBERS, Ranks, Share, Word
+from ricorda.training.exchange import make_exchange
+from ricorda.training.ranks import Exchange, Ranks, Share, Word
 
 
 class Table:
@@ -33,6 +34,8 @@ class Table:
 
 
 class ThreadRanks(Ranks):
+    shares_memory = True
+
     def __init__(self, table: Table, rank: int) -> None:
         self.rank, self.size = rank, table.size
         self._table = table
@@ -44,12 +47,13 @@ class ThreadRanks(Ranks):
     def heard(self, now: Callable[[], Word]) -> Word:
         return self._heard
 
-    def average(self, flat: Tensor, nats: float) -> float:
-        flat[-WORD_NUMBERS - 1 :] = torch.tensor([nats, *self._said.numbers()])
-        self.sum(flat)
-        mean, *word = flat[-WORD_NUMBERS - 1 :].tolist()
+    def exchange(self, count: int) -> Exchange:
+        return make_exchange(self, count, on_one_machine=self.shares_memory)
+
+    def average(self, exchange: Exchange, nats: float) -> float:
+        mean, *word = exchange.add_up([nats, *self._said.numbers()])
         self._heard = Word.from_sum(word)
-        return float(mean)
+        return mean
 
     def sum(self, numbers: Tensor) -> Tensor:
         found = self._table.exchange(self.rank, numbers.clone())

@@ -23,7 +23,7 @@ from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.ranks import ALONE, WORD_NUMBERS, Ranks
+from ricorda.training.ranks import ALONE, Exchange, Ranks
 from ricorda.training.step import Batch, StepMetrics, non_finite
 
 try:
@@ -85,7 +85,7 @@ class FusedStep:
         self._model = model
         self._ranks = ranks
         self._share = ranks.share(configuration.batch_size)
-        self._flat: Tensor | None = None
+        self._exchange: Exchange | None = None
         self._average = average
         self._configuration = configuration
         self._betas = moments.betas
@@ -139,12 +139,12 @@ class FusedStep:
         self, kernel: "_kernels.Learner", window: "_Window", update: "_Update"
     ) -> tuple[float, float]:
         """Take the step in two calls, between which the gradients of all are added up."""
-        if self._flat is None:
+        if self._exchange is None:
             count = sum(weights.size for weights, *_ in self._parameters)
-            self._flat = torch.zeros(count + WORD_NUMBERS + 1)
-        gradient: NDArray[np.float32] = self._flat.numpy()[: -WORD_NUMBERS - 1]
+            self._exchange = self._ranks.exchange(count)
+        gradient = _memory(self._exchange.gradient)
         nats = kernel.gradients(*window, gradient, key=self._mask_key())
-        nats = self._ranks.average(self._flat, nats)
+        nats = self._ranks.average(self._exchange, nats)
         return nats, kernel.apply(window[2], gradient, **update)
 
     def _mask_key(self) -> int:

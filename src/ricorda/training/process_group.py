@@ -1,6 +1,6 @@
 """Several processes that learn together, through torch.distributed under torchrun.
 
-Processors talk through gloo, GPUs through NCCL. What a step needs of the others is one all-reduce:
+Processors talk through gloo, GPUs through NCCL. What a step needs of the others is one exchange:
 the gradients, the loss and a few words go together. What is rare goes through the store that
 torchrun offers: there the first may take its time, as long as it shows that it is alive.
 """
@@ -24,7 +24,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from ricorda import errors
 from ricorda.errors import ConfigurationError, ProcessLost, RicordaError
-from ricorda.training.ranks import WORD_NUMBERS, Ranks, Share, Word
+from ricorda.training.exchange import make_exchange
+from ricorda.training.ranks import Exchange, Ranks, Share, Word
 
 BEAT = 0.5  # seconds between signs of life while the first works
 MEETING_SECONDS = 300.0  # in which all processes must have started
@@ -129,15 +130,17 @@ class ProcessGroup(Ranks):
         """What all said with the last step."""
         return self._heard
 
-    def average(self, flat: Tensor, nats: float) -> float:
-        """One all-reduce for the gradients, the loss and the word."""
-        tail = flat[-WORD_NUMBERS - 1 :]
-        tail.copy_(torch.tensor([nats, *self._said.numbers()]))
+    def exchange(self, count: int) -> Exchange:
+        """Shared memory where all run on this machine, else torch.distributed."""
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return make_exchange(self, count, on_one_machine=here == self.size)
+
+    def average(self, exchange: Exchange, nats: float) -> float:
+        """The loss and the word go with the gradients."""
         with self.told_as_lost():
-            dist.all_reduce(flat)
-        mean, *word = tail.tolist()
+            mean, *word = exchange.add_up([nats, *self._said.numbers()])
         self._heard = Word.from_sum(word)
-        return float(mean)
+        return mean
 
     def sum(self, numbers: Tensor) -> Tensor:
         """Add them up by an all-reduce."""

@@ -6,7 +6,8 @@ nothing is exchanged; `process_group.ProcessGroup` is one of several.
 """
 
 import contextlib
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -71,6 +72,18 @@ class Word(NamedTuple):
 WORD_NUMBERS = len(Word().numbers())
 
 
+class Exchange(ABC):
+    """A place for one process's gradients, and a way to add them up with those of the others."""
+
+    def __init__(self, gradient: Tensor) -> None:
+        self.gradient = gradient
+        """(P,) float32: its own before adding up, the sum of all after."""
+
+    @abstractmethod
+    def add_up(self, numbers: Sequence[float]) -> list[float]:
+        """Replace the gradients by the sum of all; the sums of a few numbers that go along."""
+
+
 class Ranks:
     """One process alone."""
 
@@ -94,13 +107,16 @@ class Ranks:
         """What all said with the last step; a process alone hears what it would say now."""
         return now()
 
-    def average(self, flat: Tensor, nats: float) -> float:
-        """Add the gradients (P) of all up in place; what each adds to the mean nats -> the mean.
+    def exchange(self, count: int) -> Exchange:
+        """A way for P gradients, for `average`; every process must ask for it at the same time."""
+        raise NotImplementedError("a process alone has nobody to exchange gradients with")
 
-        Between processes `flat` has WORD_NUMBERS + 1 further numbers at its end, for the word.
+    def average(self, exchange: Exchange, nats: float) -> float:
+        """Add the gradients of all up in place; what each adds to the mean nats -> the mean.
+
         Raises ProcessLost where one does not answer.
         """
-        return nats
+        raise NotImplementedError("a process alone has nobody to exchange gradients with")
 
     def sum(self, numbers: Tensor) -> Tensor:
         """Add numbers of all up."""

@@ -12,7 +12,7 @@ from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.models.output_loss import mean_nats
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.ranks import ALONE, WORD_NUMBERS, Ranks
+from ricorda.training.ranks import ALONE, Ranks
 
 
 class Batch(NamedTuple):
@@ -92,7 +92,7 @@ def train_step(
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), configuration.clip_norm))
     mean = nats.item()
     if ranks.size > 1:
-        mean = ranks.average(torch.zeros(WORD_NUMBERS + 1), mean)
+        mean = ranks.average(ranks.exchange(0), mean)  # the gradients were, on the way backwards
     if not math.isfinite(norm):
         raise non_finite(mean, norm)
     optimizer.step()
