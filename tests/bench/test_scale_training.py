@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from ricorda.bench import gpu_ways, scale_gpu, scale_plot, scale_training
+from ricorda.bench import gpu_ways, nanogpt, scale_gpu, scale_plot, scale_training
 from ricorda.bench.nanogpt import Moment
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
@@ -114,7 +114,7 @@ def test_the_time_to_the_target_is_told_whether_or_not_the_peer_reaches_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, best: float, said: int
 ) -> None:
     moments = [Moment(10.0, 2.0), Moment(40.0, best)]
-    monkeypatch.setattr(scale_gpu.peer, "learn", lambda *_: moments)
+    monkeypatch.setattr(nanogpt, "learn", lambda *_: moments)
     monkeypatch.setattr(scale_gpu, "seconds_to_target", lambda *_: [4.0, 5.0, 8.0])
     text = tmp_path / "text.txt"
     text.write_text(scale_training.generated_text(20, 2000))
