@@ -14,7 +14,7 @@ from ricorda.models import ModelConfiguration, output_loss
 from ricorda.text import WindowStream
 from ricorda.training import TrainingOptions, forecast
 from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.device import computing_with, memory_need, tf32, this_machine
+from ricorda.training.device import computing_with, memory_need, take_own_gpu, tf32, this_machine
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.feed import Feed
 from ricorda.training.learner import make_learner, take_step, to_batch
@@ -180,6 +180,25 @@ def test_each_process_of_a_machine_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(ConfigurationError, match="GPU for each of 3"):
             this_machine(TrainingOptions(processes=3))
         assert this_machine(TrainingOptions(processes=3, device="cpu")).device == "cpu"
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    take_own_gpu()  # alone: whatever the program has chosen
+    assert not taken
+    for name, value in (
+        ("RANK", "3"),
+        ("WORLD_SIZE", "4"),
+        ("MASTER_ADDR", ""),
+        ("MASTER_PORT", ""),
+    ):
+        monkeypatch.setenv(name, value)
+    for number in ("1", "2"):  # the second finds no GPU of its number, and no CUDA error either
+        monkeypatch.setenv("LOCAL_RANK", number)
+        take_own_gpu()
+    assert taken == [1]
 
 
 def test_bfloat16_is_refused_where_layers_lack_it(monkeypatch: pytest.MonkeyPatch) -> None:

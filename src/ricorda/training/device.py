@@ -115,12 +115,12 @@ def check_gpus(processes: int) -> None:
 
 
 def take_own_gpu() -> None:
-    """Let "cuda" mean this process's GPU, that of its number on this machine, where there is one.
+    """Let "cuda" mean, for one of several processes, the GPU of its number on this machine.
 
-    Threads begin with the first GPU: see `Feed`.
+    A process alone keeps the one that it has. Threads begin with the first GPU: see `Feed`.
     """
-    number = int(os.environ.get("LOCAL_RANK", "0")) if started_together() else 0
-    if number < torch.cuda.device_count():
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    if started_together() and number < torch.cuda.device_count():
         torch.cuda.set_device(number)
 
 
