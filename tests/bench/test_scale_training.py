@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from ricorda.bench import scale_gpu, scale_plot, scale_training
+from ricorda.bench import gpu_ways, nanogpt, scale_gpu, scale_plot, scale_training
+from ricorda.bench.nanogpt import Moment
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
 from ricorda.engine import kernels_are_built
@@ -16,7 +17,7 @@ from ricorda.errors import ConfigurationError
 
 @pytest.fixture(autouse=True)
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (scale_training, scale_gpu):
+    for module in (scale_training, scale_gpu, gpu_ways):
         monkeypatch.setattr(module, "SECONDS", 0.01)
 
 
@@ -87,6 +88,41 @@ def test_a_share_of_the_peak_is_measured() -> None:
     found = scale_gpu.speed("cpu", "float32", 4, peak, turns=1, batch_size=2, window=4)
     assert found.ratio.median > 0
     assert 0 < found.details["share_of_peak"] < 2
+
+
+def test_other_ways_are_measured_and_what_cannot_be_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gpu_ways, "HIDDEN_SIZES", (4,))
+    monkeypatch.setattr(gpu_ways, "STREAMS", 2)
+    monkeypatch.setattr(gpu_ways, "STEPS", 4)
+    monkeypatch.setattr(torch, "compile", lambda module: module)
+    monkeypatch.setattr(torch.cuda, "Stream", None)  # as where there is none
+    said: list[str] = []
+    found = list(gpu_ways.measure(said.append, rounds=1, device="cpu"))
+    assert [each.what.split(": ")[1] for each in found] == [
+        what for what, *_ in gpu_ways.WAYS if "graph" not in what
+    ]
+    assert all(each.ratio.median > 0 for each in found)
+    assert [line.split(",")[0] for line in said] == [
+        what for what, *_ in gpu_ways.WAYS if "graph" in what
+    ]
+
+
+@pytest.mark.parametrize("best, said", [(1.2, 0), (1.6, 1)])
+def test_the_time_to_the_target_is_told_whether_or_not_the_peer_reaches_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, best: float, said: int
+) -> None:
+    moments = [Moment(10.0, 2.0), Moment(40.0, best)]
+    monkeypatch.setattr(nanogpt, "learn", lambda *_: moments)
+    monkeypatch.setattr(scale_gpu, "seconds_to_target", lambda *_: [4.0, 5.0, 8.0])
+    text = tmp_path / "text.txt"
+    text.write_text(scale_training.generated_text(20, 2000))
+    lines: list[str] = []
+    results = list(scale_gpu.time_to_target(lines.append, text, tmp_path))
+    assert [each.ratio.median for each in results] == [8.0]
+    assert results[0].details["target_nats_per_character"] == max(1.4697, best)
+    assert sum("which nanoGPT's run did not" in line for line in lines) == said
 
 
 def test_plots_show_every_point(tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ def stream() -> WindowStream:
 
 
 def test_what_is_prepared_ahead_is_the_same() -> None:
-    ahead, plain = Feed(stream(), "cpu", ahead=True), Feed(stream(), "cpu")
+    ahead, plain = (
+        Feed(stream(), torch.device("cpu"), ahead=True),
+        Feed(stream(), torch.device("cpu")),
+    )
     for step in [0, 1, 2, 7, 8, 3, 4]:  # a run may go back
         for mine, its in zip(ahead.batch_at(step), plain.batch_at(step), strict=True):
             if its is None:
@@ -27,7 +30,7 @@ def test_what_is_prepared_ahead_is_the_same() -> None:
 
 
 def test_what_goes_wrong_ahead_is_raised() -> None:
-    feed = Feed(stream(), "cpu", ahead=True)
+    feed = Feed(stream(), torch.device("cpu"), ahead=True)
     with pytest.raises(ConfigurationError):
         feed.batch_at(-1)
     feed.close()

@@ -8,7 +8,11 @@ import pytest
 import torch
 
 import ricorda
+from ricorda.models.cells import CELLS
+from ricorda.models.configuration import CellName
 from ricorda.runs import RunFolder, read_rows
+from ricorda.training import TrainingOptions
+from ricorda.training.device import this_machine
 from ricorda.training.progress import Silent
 
 pytestmark = [
@@ -61,6 +65,21 @@ def test_a_gpu_learns_what_a_processor_learns(text: Path, cell: str) -> None:
     assert curve(there)[:20] == pytest.approx(curve(here)[:20], rel=1e-4)
     assert there.metrics["validation"] == pytest.approx(here.metrics["validation"], rel=0.02)
     assert ricorda.load("gpu").generate("9", length=20, seed=1)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_cudnn_takes_the_weights_as_they_lie(cell: CellName, kind: torch.dtype) -> None:
+    """Else it gathers them at every call, and warns, which is an error here."""
+    if kind == torch.bfloat16 and not this_machine(TrainingOptions()).bfloat16:
+        pytest.skip("needs bfloat16 in cuDNN's layers")
+    layer = CELLS[cell](64, 128).reset_parameters().to("cuda")
+    inputs = torch.randn(8, 16, 64, device="cuda")
+    with torch.autocast("cuda", torch.bfloat16, enabled=kind == torch.bfloat16):
+        outputs, _ = layer.over_window(inputs, layer.initial_state(8))
+    outputs.float().sum().backward()
+    assert outputs.dtype == kind
+    assert all(parameter.grad is not None for parameter in layer.parameters())
 
 
 def test_bfloat16_learns(text: Path) -> None:

@@ -26,6 +26,7 @@ from ricorda.models import RecurrentLanguageModel
 from ricorda.text import CharacterVocabulary, Ids, WindowStream, find_sources, read_text
 from ricorda.training import TrainingConfiguration, TrainingOptions, choose
 from ricorda.training.device import computing_with, this_machine
+from ricorda.training.forecast import settle_for
 from ricorda.training.learner import make_learner, take_step, to_batch
 from ricorda.training.learner_state import Learner
 from ricorda.training.schedule import learning_rate
@@ -121,12 +122,18 @@ def learn(task: Task, minutes: float, seed: int, target: float) -> tuple[float, 
     Hands back the seconds of training and the last judgement, nats a character.
     """
     options = TrainingOptions(minutes=minutes, seed=seed)
-    configuration = choose(
-        options,
-        training_size=len(task.training),
-        vocabulary_size=task.vocabulary_size,
-        machine=this_machine(options),
-    )
+    machine = this_machine(options)
+    if (
+        machine.device == "cuda"
+    ):  # the plan's figure for a machine that is not measured is two cores'
+        configuration = settle_for(options, task.training, task.vocabulary_size, machine)
+    else:
+        configuration = choose(
+            options,
+            training_size=len(task.training),
+            vocabulary_size=task.vocabulary_size,
+            machine=machine,
+        )
     steps = max(JUDGED, round(minutes * 60 * measure_speed(configuration, task.training)))
     with computing_with(configuration):
         return _learn(task, configuration, steps, target)

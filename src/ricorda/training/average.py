@@ -35,8 +35,8 @@ class WeightAverage:
         """Take in the weights after a step."""
         kept = self.next_kept()
         self.steps += 1
-        for name, averaged in self.tensors.items():
-            averaged.lerp_(self._in(model, name), 1.0 - kept)
+        weights = [self._in(model, name) for name in self.tensors]
+        torch._foreach_lerp_(list(self.tensors.values()), weights, 1.0 - kept)
 
     @contextlib.contextmanager
     def swapped_in(self, model: RecurrentLanguageModel) -> Iterator[None]:

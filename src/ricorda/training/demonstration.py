@@ -113,12 +113,12 @@ def right_length(text: str) -> int:
 
 def _adam(
     model: RecurrentLanguageModel, configuration: TrainingConfiguration
-) -> Moments | torch.optim.Optimizer:
+) -> Moments | torch.optim.AdamW:
     """Adam (Kingma & Ba, 2015): AdamW without decay, with the betas of its paper."""
     betas = (0.9, 0.999)
     if fused.applies_to(configuration):
         return Moments(betas)
-    return torch.optim.AdamW(model.parameters(), betas=betas, weight_decay=0.0)
+    return torch.optim.AdamW(model.parameters(), betas=betas, weight_decay=0.0, fused=True)
 
 
 def _network(seed: int) -> RecurrentLanguageModel:

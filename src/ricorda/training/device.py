@@ -4,12 +4,12 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from ricorda.errors import ConfigurationError
-from ricorda.models.cells import window_kernel
+from ricorda.models.cells import LSTMCell, window_kernel
 from ricorda.models.configuration import GATES, CellName
 from ricorda.models.output_loss import MOST_LOGITS
 from ricorda.training.configuration import TrainingConfiguration
@@ -22,7 +22,8 @@ from ricorda.training.started import local_processes, started_together
 def this_machine(options: TrainingOptions) -> Machine:
     """Look at the machine, hold the options against it.
 
-    Raises ConfigurationError for a GPU that is not there, and for bfloat16 where a cell has none.
+    Raises ConfigurationError for a GPU that is not there, for more processes than GPUs, and for
+    bfloat16 where a cell has none.
     """
     has_gpu = torch.cuda.is_available()
     if options.device == "cuda" and not has_gpu:
@@ -30,6 +31,10 @@ def this_machine(options: TrainingOptions) -> Machine:
             "--device cuda: PyTorch finds no CUDA GPU here; give --device cpu or leave it out"
         )
     device = "cuda" if has_gpu and options.device != "cpu" else "cpu"
+    processes, here = _processes(options)
+    if device == "cuda":
+        check_gpus(here)
+        take_own_gpu()
     bfloat16 = _fast_bfloat16(device, kernels=options.kernels == "auto")
     if (
         device == "cpu"
@@ -40,7 +45,11 @@ def this_machine(options: TrainingOptions) -> Machine:
             f"--precision bfloat16: {options.cell} is computed in float32 alone on this "
             "processor; leave --precision out, or take --cell lstm"
         )
-    processes, here = _processes(options)
+    if device == "cuda" and options.precision == "bfloat16" and not bfloat16:
+        raise ConfigurationError(
+            "--precision bfloat16: this GPU, or cuDNN's layers in this PyTorch, do not have it "
+            "(cuDNN's have from PyTorch 2.10 and cuDNN 9.13 on); leave --precision out"
+        )
     return Machine(
         device=device,
         threads=torch.get_num_threads() if here == 1 else max(1, cores() // here),
@@ -74,12 +83,53 @@ def _fast_bfloat16(device: str, *, kernels: bool) -> frozenset[CellName]:
     """The cells that are learned faster in bfloat16 than in float32."""
     if device == "cuda":
         has = torch.cuda.is_bf16_supported(including_emulation=False)
-        return frozenset(GATES) if has else frozenset()
+        return frozenset(GATES) if has and _layers_learn_bfloat16() else frozenset()
     if kernels and learns_bfloat16():
         return frozenset(GATES)
     capabilities = torch.cpu.get_capabilities()
     has = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return frozenset[CellName](["lstm"] if has else [])  # PyTorch has it for the LSTM alone
+
+
+def _layers_learn_bfloat16() -> bool:
+    """Whether cuDNN's layers do: a small one is tried, as older versions of either refuse it."""
+    cell = LSTMCell(8, 8).to("cuda")
+    inputs = torch.zeros(1, 2, 8, device="cuda")
+    try:
+        with torch.autocast("cuda", torch.bfloat16):
+            outputs, _ = cell.over_window(inputs, cell.initial_state(1))
+        outputs.float().sum().backward()
+    except RuntimeError:
+        return False
+    return outputs.dtype == torch.bfloat16
+
+
+def check_gpus(processes: int) -> None:
+    """See that each of a machine's processes has a GPU. Raises ConfigurationError if not."""
+    found = torch.cuda.device_count()
+    if processes > found:
+        raise ConfigurationError(
+            f"expected a GPU for each of {processes} processes on this machine, got {found}: "
+            f"give --processes {found}, or --device cpu"
+        )
+
+
+def take_own_gpu() -> None:
+    """Let "cuda" mean, for one of several processes, the GPU of its number on this machine.
+
+    A process alone keeps the one that it has. Threads begin with the first GPU: see `Feed`.
+    """
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    if started_together() and number < torch.cuda.device_count():
+        torch.cuda.set_device(number)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error, PyTorch's or the system's, is for want of memory, on a GPU too."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    told = ("allocate memory", "ALLOC_FAILED")  # of a processor; of cuBLAS and cuDNN
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in told)
 
 
 class MemoryNeed(NamedTuple):
@@ -98,11 +148,13 @@ class MemoryNeed(NamedTuple):
 
 
 def memory_need(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
-    """Count, low, what a training needs on one machine.
+    """Count, low, what a training needs on one machine, or on one of its GPUs: each has its own.
 
     training_size is the number of symbols to learn from, which no window is longer than.
     """
     here = local_processes() if started_together() else configuration.processes
+    if configuration.device == "cuda":
+        here = 1
     model = configuration.model
     copies = 5 if configuration.averaging else 4
     places = configuration.batch_size * min(configuration.window, training_size)
@@ -135,7 +187,7 @@ def check_memory(configuration: TrainingConfiguration, training_size: int) -> Me
 def memory_of(device: str) -> int:
     """The bytes of a GPU's memory, or of what this process may use beside the processor."""
     if device == "cuda":
-        return int(torch.cuda.get_device_properties(0).total_memory)
+        return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")  # of a container
     text = limit.read_text().strip() if limit.is_file() else ""
@@ -152,22 +204,31 @@ def computing_with(configuration: TrainingConfiguration) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(configuration.threads)
     try:
-        with window_kernel.switched(on=configuration.kernels == "auto"), _without_tf32():
+        with window_kernel.switched(on=configuration.kernels == "auto"), tf32(on=False):
             yield
     finally:
         torch.set_num_threads(before)
 
 
 @contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Within, float32 is float32 on a GPU too: products and cuDNN's layers are not rounded to TF32.
+def tf32(*, on: bool) -> Iterator[None]:
+    """Within, a GPU's products and cuDNN's layers round float32 to TF32, or do not, then as before.
 
-    PyTorch rounds cuDNN's by default. Who wants speed takes bfloat16, which is faster still.
+    A run never does; PyTorch rounds cuDNN's by default. Who wants speed takes bfloat16, which is
+    faster still.
+    `allow_tf32` cannot even be read where a program has used the newer `fp32_precision`.
     """
-    products, layers = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, layers.allow_tf32
-    products.allow_tf32 = layers.allow_tf32 = False
+    places: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
+    name: str = "allow_tf32"
+    wanted: bool | str = on
+    if hasattr(places[0], "fp32_precision"):  # since PyTorch 2.9
+        places[1] = torch.backends.cudnn.rnn
+        name, wanted = "fp32_precision", "tf32" if on else "ieee"
+    before = [getattr(place, name) for place in places]
     try:
+        for place in places:
+            setattr(place, name, wanted)
         yield
     finally:
-        products.allow_tf32, layers.allow_tf32 = before
+        for place, value in zip(places, before, strict=True):
+            setattr(place, name, value)

@@ -104,7 +104,7 @@ class QuickEvaluation:
             with autocast:
                 hidden, state = model.hidden(inputs, state)
                 nats = nats_of_each(model.output, hidden, targets)
-            total += nats.double()[self._counts[:, here].flatten()].sum()
+            total += nats.double().where(self._counts[:, here].flatten(), 0.0).sum()
         model.train()
         total, count = self._ranks.sum(torch.stack([total, count]).cpu())
         return float(total) / int(count)

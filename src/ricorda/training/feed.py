@@ -2,6 +2,8 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import torch
+
 from ricorda.text import WindowStream
 from ricorda.training.learner import to_batch
 from ricorda.training.step import Batch
@@ -12,14 +14,20 @@ class Feed:
 
     ahead: a thread prepares the next one while this one is learned; by default where a GPU learns,
     whose processor would otherwise wait. The batches are the same.
+    device: that of the learner, with its number where there are several GPUs: a new thread would
+    take the first.
     """
 
-    def __init__(self, stream: WindowStream, device: str, *, ahead: bool | None = None) -> None:
+    def __init__(
+        self, stream: WindowStream, device: torch.device, *, ahead: bool | None = None
+    ) -> None:
         self._stream = stream
         self._device = device
         self._thread: ThreadPoolExecutor | None = None
-        if device == "cuda" if ahead is None else ahead:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="feed")
+        if device.type == "cuda" if ahead is None else ahead:
+            self._thread = ThreadPoolExecutor(
+                1, thread_name_prefix="feed", initializer=self._take_device
+            )
         self._next: tuple[int, Future[Batch]] | None = None
 
     def batch_at(self, step: int) -> Batch:
@@ -37,6 +45,11 @@ class Feed:
         """Let the thread go."""
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
+
+    def _take_device(self) -> None:
+        """Let the thread pin memory for the learner's GPU, not for the first."""
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)
 
     def _prepare(self, step: int) -> Batch:
         return to_batch(self._stream.window_at(step), self._device)

@@ -6,11 +6,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ricorda.errors import TextError
+from ricorda.errors import ConfigurationError, TextError
 from ricorda.models import ModelFile
-from ricorda.text import WindowStream, cache_for
+from ricorda.text import Ids, WindowStream, cache_for
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.device import check_memory, computing_with, memory_need, this_machine
+from ricorda.training.device import (
+    check_memory,
+    computing_with,
+    lacks_memory,
+    memory_need,
+    this_machine,
+)
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.learner import make_learner
 from ricorda.training.loop import write_sample
@@ -24,6 +30,7 @@ from ricorda.training.speed import measure_speed
 from ricorda.validation import validated
 
 SECONDS = 1.0  # of measuring the speed by which a network's size is chosen
+MEASURED_ON_A_GPU = 3  # times at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,26 +98,54 @@ def forecast(
 def settle(options: TrainingOptions, material: Material, machine: Machine) -> TrainingConfiguration:
     """Choose what is not given, by the machine's speed as a second of steps tells it.
 
-    Raises ConfigurationError if the machine cannot hold it.
+    A GPU does more operations a second the larger the network is, so there the network that was
+    chosen is measured in its turn, as long as the choice grows. Raises ConfigurationError if the
+    machine cannot hold it.
     """
+
+    return settle_for(options, material.training, material.text.vocabulary.size, machine)
+
+
+def settle_for(
+    options: TrainingOptions, training: Ids, vocabulary_size: int, machine: Machine
+) -> TrainingConfiguration:
+    """The same for a text's ids (N,)."""
 
     def plan(machine: Machine) -> TrainingConfiguration:
         configuration = choose(
             options,
-            training_size=len(material.training),
-            vocabulary_size=material.text.vocabulary.size,
+            training_size=len(training),
+            vocabulary_size=vocabulary_size,
             machine=machine,
         )
-        check_memory(configuration, len(material.training))
+        check_memory(configuration, len(training))
         return configuration
 
     configuration = plan(machine)
     if not depends_on_speed(options):
         return configuration
-    symbols = configuration.batch_size * min(configuration.window, len(material.training) - 1)
-    symbols_per_second = symbols * measure_speed(configuration, material.training, SECONDS)
-    operations = symbols_per_second * operations_of(configuration.model)
-    return plan(replace(machine, operations=operations))
+    for _ in range(MEASURED_ON_A_GPU if machine.device == "cuda" else 1):
+        before = configuration.model.parameters
+        operations = _operations(configuration, training)
+        configuration = plan(replace(machine, operations=operations))
+        if configuration.model.parameters <= before:
+            break
+    return configuration
+
+
+def _operations(configuration: TrainingConfiguration, training: Ids) -> float:
+    """Floating-point operations a second, as some steps take them."""
+    symbols = configuration.batch_size * min(configuration.window, len(training) - 1)
+    try:
+        steps_per_second = measure_speed(configuration, training, SECONDS)
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        raise ConfigurationError(
+            "expected a training that fits in the memory, but a step of it does not: lower "
+            "--batch-size, --window or --hidden-size"
+        ) from error
+    return symbols * steps_per_second * operations_of(configuration.model)
 
 
 def _expect(material: Material, configuration: TrainingConfiguration) -> Forecast:

@@ -65,12 +65,15 @@ def _window_loss(
     return DistributedDataParallel(loss, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
-def to_batch(window: Window, device: str) -> Batch:
+def to_batch(window: Window, device: str | torch.device) -> Batch:
     """Bring a window to the device; to a GPU through pinned memory, which it reads by itself."""
+    place = torch.device(device)
 
     def bring(array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)
-        return tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
+        if place.type == "cpu":
+            return tensor
+        return tensor.pin_memory().to(place, non_blocking=True)
 
     restart = None
     if window.restart.any():

@@ -42,7 +42,7 @@ class Learner:
     """
 
     model: RecurrentLanguageModel
-    optimizer: torch.optim.Optimizer | Moments
+    optimizer: torch.optim.AdamW | Moments
     state: list[State]
     average: WeightAverage | None = None
     fused: FusedStep | None = None

@@ -24,6 +24,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from ricorda import errors
 from ricorda.errors import ConfigurationError, ProcessLost, RicordaError
+from ricorda.training.device import take_own_gpu
 from ricorda.training.exchange import make_exchange
 from ricorda.training.ranks import Exchange, Ranks, Share, Word
 
@@ -44,7 +45,7 @@ def joined(timeout: float, device: str) -> Iterator[Ranks]:
     """
     seconds = timedelta(seconds=timeout)
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        take_own_gpu()
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     with _told_as_lost(timeout):
         store, rank, size = next(rendezvous("env://", timeout=seconds))

@@ -10,9 +10,11 @@ import torch
 from ricorda.errors import ConfigurationError
 from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.device import check_gpus
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import USED
 from ricorda.training.record import RunRecord
+from ricorda.training.started import local_processes, started_together
 from ricorda.validation import validated
 
 MOVED = ("device", "threads", "processes")
@@ -64,7 +66,7 @@ def on_this_machine(
     """The record with the processes that go on with the run, their threads and their device.
 
     Threads that are not given are the run's, divided anew. Raises ConfigurationError for a GPU that
-    is not there, or more processes than streams.
+    is not there, or more processes than streams or GPUs.
     """
     training = record.training
     if threads is None:
@@ -81,6 +83,8 @@ def on_this_machine(
             "the run goes on with --device cuda, but PyTorch finds no CUDA GPU here: "
             "give --device cpu"
         )
+    if device == "cuda":
+        check_gpus(local_processes() if started_together() else processes)
     training = replace(training, device=device, threads=threads, processes=processes)
     return replace(record, training=training)
 

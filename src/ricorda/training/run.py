@@ -19,7 +19,7 @@ from ricorda.text import Source, WindowStream, cache_for
 from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.device import computing_with, cores, this_machine
+from ricorda.training.device import computing_with, cores, lacks_memory, this_machine
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.feed import Feed
 from ricorda.training.fingerprint import fingerprint
@@ -490,8 +490,7 @@ def _memory_errors_told(folder: RunFolder) -> Any:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        lacking = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not lacking and "allocate memory" not in str(error):
+        if not lacks_memory(error):
             raise
         raise TrainingError(
             "not enough memory: close other programs, then go on with "
@@ -556,7 +555,7 @@ def _set_up(
         progress=progress,
         reporter=report,
         safekeeping=safekeeping,
-        feed=Feed(stream, configuration.device),
+        feed=Feed(stream, learner.device),
         ranks=group,
         saved_step=saved_step,
     )

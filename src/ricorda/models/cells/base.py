@@ -7,7 +7,7 @@ from typing import ClassVar, Self, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ricorda.models.cells import window_kernel
+from ricorda.models.cells import gpu_layer, window_kernel
 from ricorda.models.configuration import CellName, Initialisation
 
 State: TypeAlias = tuple[Tensor, ...]
@@ -21,8 +21,8 @@ class RecurrentCell(nn.Module, ABC):
     of a layer K of `torch.nn.LSTM` by adding `_lK` to each name.
 
     `forward` is one step, written as its equation. `over_window` is the same over T symbols, by the
-    C++ kernels where they apply, else by PyTorch's fused operation, `by_torch`. The tests hold each
-    to the others.
+    C++ kernels where they apply, else by PyTorch's fused operation, `by_torch`, on a GPU cuDNN's.
+    The tests hold each to the others.
     """
 
     name: ClassVar[CellName]
@@ -97,6 +97,9 @@ class RecurrentCell(nn.Module, ABC):
         weight_hh: recurrent weights to use in place of the cell's own, thinned out by dropout say.
         """
         weights = self.weights(weight_hh)
+        if inputs.device.type == "cuda":
+            outputs, after = gpu_layer.over_window(self.by_torch, inputs, state, weights)
+            return outputs, self.state_type(*after)
         if not window_kernel.applies_to(inputs, state):
             return self.by_torch(inputs, state, weights)
         outputs, after = window_kernel.over_window(
