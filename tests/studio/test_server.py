@@ -94,6 +94,16 @@ def test_who_is_refused(client: Client, path: str, headers: dict[str, str], stat
     assert client.ask("GET", path, None, headers)[0] == status
 
 
+@pytest.mark.parametrize(
+    "other", ['settings={"a": 1}', "a[b]=1", "nothing", "expires=Mon, 01 Jan", "path=/", "é=1"]
+)
+def test_cookies_of_other_programs_do_no_harm(client: Client, other: str) -> None:
+    wrong = client.cookie.replace(client.token, "wrong")
+    for cookie, status in ((client.cookie, 200), (wrong, 401)):
+        for header in (f"{other}; {cookie}", f"{cookie}; {other}"):
+            assert client.ask("GET", "/api/studio", None, {"Cookie": header})[0] == status, header
+
+
 def test_every_answer_has_the_policy(client: Client) -> None:
     for path in ("/", "/page/main.js", "/api/studio", "/nothing"):
         _, headers, _ = client.ask("GET", path)
