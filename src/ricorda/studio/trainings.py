@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ricorda.errors import RunError
-from ricorda.runs import RunFolder, ended, list_runs
+from ricorda.runs import RunFolder, ended
 from ricorda.studio.activity import CAN_TELL, trainer_of
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.texts import read_config
@@ -162,7 +162,7 @@ class Trainings:
             ours = [name for name, each in self._known.items() if each.alive]
         others = [
             run.path.name
-            for run in list_runs(self.workspace.runs)
+            for run in self.workspace.list_runs()
             if run.path.name not in ours and trainer_of(run) is not None
         ]
         return ours + others
