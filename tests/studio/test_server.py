@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from tests.studio.conftest import TEXT, Place
+from tests.studio.test_trainings import wait_for
 
 import ricorda
 from ricorda.insight import gradient_influence
@@ -283,3 +285,15 @@ def test_the_run_tells_its_command(client: Client) -> None:
     assert details["command"].startswith("ricorda train ")
     assert "--config runs/bottles" in details["command"]
     assert Path(details["text"]["texts"][0]).name == "bottles.txt"
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(client: Client, place: Place) -> None:
+    head = (
+        f"POST /api/texts?name=broken HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {client.cookie}\r\n"
+        "Content-Length: 100000\r\n\r\nabc"
+    )
+    with socket.create_connection(("127.0.0.1", client.port)) as connection:
+        connection.sendall(head.encode())
+        wait_for(lambda: list((place.folder / "texts").glob(".*")) != [])
+    wait_for(lambda: list((place.folder / "texts").glob(".*")) == [])
+    assert "broken.txt" not in [text["name"] for text in client.json("GET", "/api/studio")["texts"]]

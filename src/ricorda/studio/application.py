@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import ricorda
 from ricorda.durable import open_untrusting
@@ -25,6 +26,7 @@ from ricorda.studio.feed import events
 from ricorda.studio.figures import BaselineFigures
 from ricorda.studio.looking import Looking
 from ricorda.studio.page_files import read_page_files
+from ricorda.studio.rows import FromRows
 from ricorda.studio.sample_texts import SAMPLES, sample_text
 from ricorda.studio.shell import command_line
 from ricorda.studio.texts import Texts, read_config, reading_of
@@ -102,6 +104,10 @@ def _add_errors(application: FastAPI) -> None:
     @application.exception_handler(HTTPException)
     async def no_such(request: Request, error: HTTPException) -> Response:
         return refusal(Problem(error.status_code, error.detail.lower(), headers=error.headers))
+
+    @application.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return refusal(Problem(400, "the request broke off"))  # nobody reads it
 
     @application.exception_handler(OSError)
     async def system(request: Request, error: OSError) -> Response:
@@ -182,6 +188,7 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
 def _add_runs(application: FastAPI, studio: Studio) -> None:
     """Trainings: begun, paused, resumed, watched, compared, taken home."""
     workspace, trainings = studio.workspace, studio.trainings
+    summaries = FromRows(summary)
 
     def place(name: str) -> RunFolder:
         """A run's folder, or that of one that has yet to begin."""
@@ -193,7 +200,7 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
     def runs() -> dict[str, Any]:
         begun = [
             {
-                **summary(run),
+                **summaries.of(run),
                 "name": run.path.name,
                 "has_report": run.report.is_file(),
                 **trainings.state(run.path.name),
