@@ -10,6 +10,7 @@ from typing import Any
 
 from ricorda.durable import PARTIAL, append, flush_folder, make_folder
 from ricorda.errors import RunError
+from ricorda.validation import parse_json
 
 RUNS = Path("runs")
 LOCK = ".lock"
@@ -156,12 +157,20 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                row = json.loads(line, parse_constant=lambda _: None)
-            except (ValueError, RecursionError) as error:
+                yield parse_row(line)
+            except ValueError as error:
                 raise RunError(f"line {number} of {path} is damaged: {error}") from error
-            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-                raise RunError(f"line {number} of {path} is damaged: it tells of no step")
-            yield row
+
+
+def parse_row(line: bytes) -> dict[str, Any]:
+    """One JSON line that may come from anybody; numbers that are not finite are None.
+
+    Raises ValueError, saying what is wrong.
+    """
+    row = parse_json(line, longest=LONGEST_ROW, finite=False)
+    if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+        raise ValueError("it tells of no step")
+    return row
 
 
 def _name_for(text_name: str) -> str:

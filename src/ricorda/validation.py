@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import reprlib
 from typing import Any, TypeVar
 
@@ -95,15 +96,21 @@ def _unknown(option: str, settings: type[Any]) -> str:
     return f"unknown option {option}: {hint}"
 
 
-def parse_json(text: str | bytes, *, longest: int) -> Any:
+def parse_json(text: str | bytes, *, longest: int, finite: bool = True) -> Any:
     """Parse JSON that may come from anybody: of bounded length and depth, each key once.
 
-    longest counts characters of a str, bytes of bytes. Raises ValueError, saying what is wrong.
+    longest counts characters of a str, bytes of bytes. A number that is not finite is wrong, or
+    None if `finite` is false. Raises ValueError, saying what is wrong.
     """
     if len(text) > longest:
         raise ValueError(f"it is {len(text)} long, more than {longest}")
     try:
-        value = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
+        value = json.loads(
+            text,
+            object_pairs_hook=_each_once,
+            parse_constant=_no_number if finite else _nothing,
+            parse_float=float if finite else _finite,
+        )
     except RecursionError:
         raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels") from None
     _check_depth(value)
@@ -119,6 +126,16 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
+
+
+def _nothing(name: str) -> None:
+    return None
+
+
+def _finite(digits: str) -> float | None:
+    """A number; None where it is beyond a float, such as 1e999."""
+    number = float(digits)
+    return number if math.isfinite(number) else None
 
 
 def _check_depth(value: Any) -> None:

@@ -120,3 +120,14 @@ def test_what_cannot_be_is_told() -> None:
     with pytest.raises(ConfigurationError, match=r"lengths must be at least 1, got \[0\]"):
         shared("abc", "abc", lengths=(0,))
     assert shared("abc", "xyz").longest.length == 0
+
+
+def test_what_has_the_same_hash_is_compared_before_it_counts_as_shared() -> None:
+    """Thue and Morse's sequence and its opposite have one hash modulo 2**64, whatever the base."""
+    sequence = "".join("ab"[number.bit_count() % 2] for number in range(2**11))
+    opposite = sequence.translate(str.maketrans("ab", "ba"))
+    other, same = (
+        shared_stretches([sequence], [text], lengths=[2048])[0] for text in (opposite, sequence)
+    )
+    assert (other.shares, same.shares) == ({2048: 0}, {2048: 1})
+    assert (other.longest.length, same.longest.length) == (1024, 2048)

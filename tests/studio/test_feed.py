@@ -10,6 +10,7 @@ import pytest
 from ricorda.runs import RunFolder, append_row
 from ricorda.studio import feed
 from ricorda.studio.feed import Place, events, read_news
+from ricorda.studio.rows import FromRows
 
 
 @pytest.fixture
@@ -104,3 +105,18 @@ def test_a_connection_goes_on_where_it_was_lost(run: RunFolder) -> None:
     append_row(run.metrics, {"step": 2})
     (later,) = read_events(run, rows["id"], 1)
     assert [row["step"] for row in later["data"]["metrics"]] == [2]
+
+
+def test_all_rows_are_read_again_only_when_there_are_others(run: RunFolder) -> None:
+    read: list[int] = []
+
+    def count(run: RunFolder) -> int:
+        read.append(len(run.metrics.read_bytes()))
+        return read[-1]
+
+    sizes = FromRows(count)
+    append_row(run.metrics, {"step": 1})
+    assert [sizes.of(run) for _ in range(3)] == [12] * 3
+    append_row(run.metrics, {"step": 2})
+    assert [sizes.of(run) for _ in range(3)] == [24] * 3
+    assert read == [12, 24]

@@ -15,6 +15,9 @@ from tests.studio.conftest import (
     in_sight,
     start_studio,
 )
+from tests.studio.test_shell import WORDS
+
+from ricorda.studio.shell import command_line
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -157,6 +160,14 @@ def test_a_unit_is_held_and_the_sample_written_again(open_page: Open) -> None:
     assert "ricorda clamp runs/planted 0:5=1 --length 300 --seed 1" in page.inner_text(
         "[data-command=inside]"
     )
+
+
+def test_the_page_quotes_as_the_server_does(open_page: Open) -> None:
+    page = open_page(None)
+    for word in WORDS:
+        if word.encode("utf-8", "ignore").decode() == word:  # the others are no text
+            script = "async (word) => (await import('/page/commands.js')).quoted(word)"
+            assert page.evaluate(script, word) == command_line([word])
 
 
 def test_a_file_in_another_encoding(open_page: Open, own_place: Place) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from tests.studio.conftest import TEXT, Place
+from tests.studio.test_trainings import wait_for
 
 import ricorda
 from ricorda.insight import gradient_influence
@@ -92,6 +94,16 @@ REFUSED: list[tuple[dict[str, str], int]] = [
 @pytest.mark.parametrize("path", ["/api/studio", "/page/main.js", "/api/runs/bottles/report"])
 def test_who_is_refused(client: Client, path: str, headers: dict[str, str], status: int) -> None:
     assert client.ask("GET", path, None, headers)[0] == status
+
+
+@pytest.mark.parametrize(
+    "other", ['settings={"a": 1}', "a[b]=1", "nothing", "expires=Mon, 01 Jan", "path=/", "é=1"]
+)
+def test_cookies_of_other_programs_do_no_harm(client: Client, other: str) -> None:
+    wrong = client.cookie.replace(client.token, "wrong")
+    for cookie, status in ((client.cookie, 200), (wrong, 401)):
+        for header in (f"{other}; {cookie}", f"{cookie}; {other}"):
+            assert client.ask("GET", "/api/studio", None, {"Cookie": header})[0] == status, header
 
 
 def test_every_answer_has_the_policy(client: Client) -> None:
@@ -273,3 +285,15 @@ def test_the_run_tells_its_command(client: Client) -> None:
     assert details["command"].startswith("ricorda train ")
     assert "--config runs/bottles" in details["command"]
     assert Path(details["text"]["texts"][0]).name == "bottles.txt"
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(client: Client, place: Place) -> None:
+    head = (
+        f"POST /api/texts?name=broken HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {client.cookie}\r\n"
+        "Content-Length: 100000\r\n\r\nabc"
+    )
+    with socket.create_connection(("127.0.0.1", client.port)) as connection:
+        connection.sendall(head.encode())
+        wait_for(lambda: list((place.folder / "texts").glob(".*")) != [])
+    wait_for(lambda: list((place.folder / "texts").glob(".*")) == [])
+    assert "broken.txt" not in [text["name"] for text in client.json("GET", "/api/studio")["texts"]]

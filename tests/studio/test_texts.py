@@ -1,11 +1,17 @@
 """Texts that are brought in: bounded, checked, kept under plain names, described."""
 
+import asyncio
+import gzip
+import lzma
 import os
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from ricorda.errors import RunError, TextError
+from ricorda.studio import texts as module
 from ricorda.studio.sample_texts import LIBRARY_BYTES, SAMPLES, sample_text
 from ricorda.studio.texts import Reading, Texts
 from ricorda.studio.workspace import Workspace
@@ -82,6 +88,53 @@ def test_an_encoding_that_does_not_fit_keeps_nothing(
     assert not list(workspace.texts.glob("*"))
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+def test_a_compressed_text_is_kept_as_what_it_holds(
+    texts: Texts, workspace: Workspace, compress: Callable[[bytes], bytes]
+) -> None:
+    written = "perché no?\n".encode("latin-1") * 100
+    kept = texts.keep_now("my.txt.gz", [compress(written)], "latin-1")
+    assert (workspace.texts / kept).read_bytes() == written.decode("latin-1").encode()
+    kept = texts.keep_now("my.gz", [compress(b"abc\n" * 100)])
+    assert (workspace.texts / kept).read_bytes() == b"abc\n" * 100
+
+
+def test_a_compressed_text_may_hold_no_more_than_another(
+    texts: Texts, workspace: Workspace
+) -> None:
+    with pytest.raises(TextError, match="more than"):
+        texts.keep_now("my.gz", [gzip.compress(b"abcd" * 50_000)])
+    assert list(workspace.texts.iterdir()) == []
+
+
+def test_a_text_is_checked_beside_what_the_server_does(
+    texts: Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    monkeypatch.setattr(module, "_check", lambda path: threads.append(threading.get_ident()))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abcabc"
+
+    asyncio.run(texts.keep("my.txt", pieces()))
+    assert threads != [threading.get_ident()]
+
+
+def test_a_run_that_learned_a_compressed_text_is_read_as_it_was(
+    texts: Texts, tmp_path: Path
+) -> None:
+    text = tmp_path / "my.gz"
+    text.write_bytes(gzip.compress(b"abcabc\n" * 100))
+    assert texts.stretch(Reading((str(text),)), 0, 3) == "abc"
+    packed = Reading((str(text),), "bytes", decompress="off")
+    assert texts.facts(packed)["symbols"] == text.stat().st_size
+    assert packed.words[-2:] == ["--decompress", "off"]
+    limited = Reading((str(text),), max_decompressed="100 B")
+    assert limited.words[-2:] == ["--max-decompressed", "100 B"]
+    with pytest.raises(TextError, match="more than"):
+        texts.stretch(limited, 0, 3)
+
+
 def test_facts(texts: Texts) -> None:
     name = texts.keep_now("my.txt", ["perché no?\n".encode() * 100])
     facts = texts.facts(texts.reading(name))
@@ -133,6 +186,9 @@ def test_the_samples() -> None:
 
 def test_a_reading_as_a_command_line_says_it() -> None:
     assert Reading(("a b.txt",)).words == ["a b.txt"]
+    assert Reading(("-n.txt", "-")).words == ["./-n.txt", "-"]
+    exact = Reading(("a",), validation_fraction=0.12345678)
+    assert exact.words == ["a", "--validation-fraction", "0.12345678"]
     reading = Reading(("a",), "bytes", "latin-1", "keep", 0.25)
     assert reading.words == [
         *("a", "--vocabulary", "bytes", "--encoding", "latin-1"),

@@ -219,9 +219,20 @@ class _Search:
         """Take account of a chunk, of which the last `new` symbols were not in one before."""
         self.training_count += new
         self._count_symbols(chunk.codes[len(chunk.codes) - new :])
-        for length, windows in self._counted.items():
-            self._seen[length][windows.among(chunk.windows(length))[1]] = True
+        for length in self._counted:
+            self._count_stretches(chunk, length)
         self._lengthen(chunk)
+
+    def _count_stretches(self, chunk: _Chunk, length: int) -> None:
+        """Note which stretches of a length a chunk has; each is compared once, when first met."""
+        windows, seen = self._counted[length], self._seen[length]
+        places, numbers = windows.among(chunk.windows(length))
+        unseen = ~seen[numbers]
+        fresh, first = np.unique(numbers[unseen], return_index=True)
+        for number, place in zip(fresh.tolist(), places[unseen][first].tolist(), strict=True):
+            own = int(windows.places[number])
+            found = chunk.codes[place : place + length]
+            seen[number] = np.array_equal(found, self.codes[own : own + length])
 
     def _lengthen(self, chunk: _Chunk) -> None:
         """Find the longest shared stretch of a chunk if it is longer than the best so far."""

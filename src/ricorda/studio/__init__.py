@@ -9,6 +9,10 @@ feed         a run's rows as they grow, for server-sent events
 looking      what a trained model shows: surprise, units, the next symbol
 settings     what a request may say
 application  the addresses and their answers
+rows         what all rows of a run come to, read once
+answers      JSON, and what the system refuses
+turns        threads for what takes long
+shell        commands as a person copies them
 entrance     the token in the address, changed for a cookie
 page/        HTML, CSS and ES modules as they are served, and the words in each language
 """

@@ -1,6 +1,7 @@
 """Which process trains in a run's folder: the one that holds its lock."""
 
 import os
+import stat
 from pathlib import Path
 
 from ricorda.runs import LOCK, RunFolder
@@ -23,8 +24,10 @@ def trainer_of(run: RunFolder) -> int | None:
     tried for an instant.
     """
     try:
-        status = (run.path / LOCK).stat()
+        status = (run.path / LOCK).lstat()  # a link would name somebody else's lock
     except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
         return None
     if LOCKS.is_file():
         return _listed(status)

@@ -1,34 +1,41 @@
 """The studio's addresses and their answers, behind the guard."""
 
 import re
-import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import ricorda
+from ricorda.durable import open_untrusting
 from ricorda.errors import InputError, RicordaError, RunError
 from ricorda.run_summary import summary
-from ricorda.runs import RunFolder, list_runs, read_rows
+from ricorda.runs import RunFolder, read_rows
 from ricorda.serving.guard import Application, Guard, GuardSettings
 from ricorda.serving.problems import Problem
 from ricorda.studio import settings as ask
+from ricorda.studio.answers import JSON, refusal, system_problem
 from ricorda.studio.entrance import SafeHeaders, Token
 from ricorda.studio.feed import events
 from ricorda.studio.figures import BaselineFigures
 from ricorda.studio.looking import Looking
 from ricorda.studio.page_files import read_page_files
+from ricorda.studio.rows import FromRows
 from ricorda.studio.sample_texts import SAMPLES, sample_text
+from ricorda.studio.shell import command_line
 from ricorda.studio.texts import Texts, read_config, reading_of
 from ricorda.studio.trainings import Trainings
+from ricorda.studio.turns import Turns
 from ricorda.studio.workspace import Workspace
 
 LARGEST_REQUEST = 256 * 1024  # bytes, but for texts
+LARGEST_REPORT = 256 * 1024 * 1024  # bytes
 UPLOAD = "/api/texts"
 FILE_NAME = re.compile(r"[^\x20-\x7e]|[\"\\]")
 
@@ -43,6 +50,8 @@ class Studio:
     looking: Looking
     baselines: BaselineFigures
     token: Token
+    turns: Turns = field(default_factory=Turns)
+    """For what takes long."""
 
     def close(self) -> None:
         """End what belongs to the page; trainings go on."""
@@ -65,7 +74,13 @@ def make_studio(workspace: Workspace, token: Token, largest_text: int) -> Studio
 
 def make_application(studio: Studio, largest_text: int) -> Application:
     """The whole application: the guard, the page's policy, the addresses."""
-    application = FastAPI(title="ricorda studio", docs_url=None, redoc_url=None, openapi_url=None)
+    application = FastAPI(
+        title="ricorda studio",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        default_response_class=JSON,
+    )
     _add_errors(application)
     _add_page(application, studio)
     _add_texts(application, studio)
@@ -84,20 +99,32 @@ def _add_errors(application: FastAPI) -> None:
 
     @application.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
-        return JSONResponse(error.as_json(), error.status, error.headers)
+        return refusal(error)
+
+    @application.exception_handler(HTTPException)
+    async def no_such(request: Request, error: HTTPException) -> Response:
+        return refusal(Problem(error.status_code, error.detail.lower(), headers=error.headers))
+
+    @application.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return refusal(Problem(400, "the request broke off"))  # nobody reads it
+
+    @application.exception_handler(OSError)
+    async def system(request: Request, error: OSError) -> Response:
+        return refusal(system_problem(error))
 
     @application.exception_handler(RicordaError)
     async def ours(request: Request, error: RicordaError) -> Response:
         status = 422 if isinstance(error, InputError) else 500
         code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-        return JSONResponse(Problem(status, str(error), code=code).as_json(), status)
+        return refusal(Problem(status, str(error), code=code))
 
     @application.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or "the body"
-        told = Problem(422, f"{where}: {first['msg']}", param=where, code="invalid_request")
-        return JSONResponse(told.as_json(), 422)
+        message = f"{where}: {first['msg']}"
+        return refusal(Problem(422, message, param=where, code="invalid_request"))
 
 
 def _add_page(application: FastAPI, studio: Studio) -> None:
@@ -147,10 +174,11 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
         return {"name": studio.texts.keep_now(SAMPLES.get(request.name, request.name), pieces)}
 
     @application.get("/api/texts/{name}")
-    def facts(name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
+    async def facts(name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
         reading = studio.texts.reading(name, vocabulary)
-        command = shlex.join(["ricorda", "baselines", *reading.words])
-        return {"name": name, "command": command, **studio.texts.facts(reading)}
+        command = command_line(["ricorda", "baselines", *reading.words])
+        found = await studio.turns.take(lambda: studio.texts.facts(reading))
+        return {"name": name, "command": command, **found}
 
     @application.get("/api/texts/{name}/baselines")
     def baselines_of_text(name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
@@ -160,6 +188,7 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
 def _add_runs(application: FastAPI, studio: Studio) -> None:
     """Trainings: begun, paused, resumed, watched, compared, taken home."""
     workspace, trainings = studio.workspace, studio.trainings
+    summaries = FromRows(summary)
 
     def place(name: str) -> RunFolder:
         """A run's folder, or that of one that has yet to begin."""
@@ -171,12 +200,12 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
     def runs() -> dict[str, Any]:
         begun = [
             {
-                **summary(run),
+                **summaries.of(run),
                 "name": run.path.name,
                 "has_report": run.report.is_file(),
                 **trainings.state(run.path.name),
             }
-            for run in list_runs(workspace.runs)
+            for run in workspace.list_runs()
         ]
         there = {row["name"] for row in begun}
         waiting = [
@@ -202,13 +231,13 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
             "texts": [] if config is None else [_short(each) for each in reading_of(run).names],
             "has_model": run.model.is_file(),
             "has_report": run.report.is_file(),
-            "command": shlex.join(["ricorda", *_command(studio, run)]),
+            "command": command_line(["ricorda", *_command(studio, run)]),
             **trainings.state(name),
         }
 
     @application.get("/api/runs/{name}/facts")
-    def facts_of_run(name: str) -> dict[str, Any]:
-        return studio.texts.facts(reading_of(workspace.run(name)))
+    async def facts_of_run(name: str) -> dict[str, Any]:
+        return await studio.turns.take(lambda: studio.texts.facts(reading_of(workspace.run(name))))
 
     @application.get("/api/runs/{name}/baselines")
     def baselines_of_run(name: str) -> dict[str, Any]:
@@ -255,7 +284,8 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
     def report(name: str) -> Response:
         run = workspace.run(name)
         try:
-            content = run.report.read_bytes()
+            with open_untrusting(run.report) as report:
+                content = report.read(LARGEST_REPORT)
         except OSError:
             raise RunError("this run has no report yet: it comes when it pauses or ends") from None
         file = FILE_NAME.sub("_", f"{name}.html")
@@ -268,8 +298,8 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     workspace, looking = studio.workspace, studio.looking
 
     def look(path: str, show: Callable[..., Any], kind: type[ask.Request]) -> None:
-        def answer(name: str, request: Any) -> Any:
-            return show(workspace.run(name), request)
+        async def answer(name: str, request: Any) -> Any:
+            return await studio.turns.take(lambda: show(workspace.run(name), request))
 
         answer.__annotations__ = {"name": str, "request": kind, "return": Any}
         application.post(f"/api/runs/{{name}}/{path}")(answer)
@@ -284,13 +314,13 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     look("memorised", looking.memorised, ask.MemorisedRequest)
 
     @application.post("/api/runs/{name}/heat")
-    def heat(name: str, request: ask.HeatRequest) -> Response:
-        content = looking.heat(workspace.run(name), request)
+    async def heat(name: str, request: ask.HeatRequest) -> Response:
+        content = await studio.turns.take(lambda: looking.heat(workspace.run(name), request))
         return Response(content, media_type="application/octet-stream")
 
     @application.get("/api/runs/{name}/units")
-    def units(name: str) -> dict[str, Any]:
-        return looking.units(workspace.run(name))
+    async def units(name: str) -> dict[str, Any]:
+        return await studio.turns.take(lambda: looking.units(workspace.run(name)))
 
 
 def _command(studio: Studio, run: RunFolder) -> list[str]:

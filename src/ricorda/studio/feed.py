@@ -6,6 +6,7 @@ now, as after a resume from an earlier checkpoint, everything is told from the b
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ricorda.runs import RunFolder
+from ricorda.durable import open_untrusting
+from ricorda.runs import RunFolder, parse_row
 
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 15.0  # after which a comment tells that the connection lives
@@ -66,7 +68,7 @@ def read_news(run: RunFolder, place: Place) -> News | None:
     metrics, metrics_read = _rows(run.metrics, place.metrics)
     samples, samples_read = _rows(run.samples, place.samples)
     first = place == Place()
-    if not metrics and not samples and not again:
+    if not metrics_read and not samples_read and not again:
         return None
     return News(
         Place(place.metrics + metrics_read, place.samples + samples_read, files),
@@ -128,7 +130,7 @@ def _look(run: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
 def _rows(path: Path, begin: int) -> tuple[list[dict[str, Any]], int]:
     """The whole rows from a byte on, and how many bytes they are; a damaged row is left out."""
     try:
-        with path.open("rb") as file:
+        with open_untrusting(path) as file:
             file.seek(begin, os.SEEK_SET)
             content = file.read(MOST_AT_ONCE)
     except OSError:
@@ -136,10 +138,6 @@ def _rows(path: Path, begin: int) -> tuple[list[dict[str, Any]], int]:
     whole = content.rfind(b"\n") + 1
     rows = []
     for line in content[:whole].splitlines():
-        try:
-            row = json.loads(line, parse_constant=lambda _: None)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
+        with contextlib.suppress(ValueError):
+            rows.append(parse_row(line))
     return rows, whole

@@ -15,6 +15,7 @@ from ricorda.studio.texts import Reading
 from ricorda.studio.workspace import Workspace
 
 PATIENCE = 10  # added to the niceness: training comes first
+AT_ONCE = 2  # processes
 LONGEST = 64 * 1024  # bytes of what `ricorda baselines --json` prints
 
 
@@ -33,7 +34,7 @@ class BaselineFigures:
 
         Without figures, because none can be had, they are None.
         """
-        if reading.validation is not None:
+        if reading.validation is not None or reading.is_gone:
             return {"done": True, "bits_per_character": None}
         key = hashlib.sha256(repr(reading.stamp).encode()).hexdigest()[:24]
         kept = self._workspace.hidden / f"baselines-{key}.json"
@@ -42,6 +43,8 @@ class BaselineFigures:
                 with contextlib.suppress(OSError, ValueError):
                     return {"done": True, **json.loads(kept.read_bytes()[:LONGEST])}
             if key not in self._failed and key not in self._running:
+                if sum(each.poll() is None for each in self._running.values()) >= AT_ONCE:
+                    return {"done": False}  # its turn comes as it is asked for again
                 self._running[key] = self._begin(reading)
             if key in self._running and self._running[key].poll() is None:
                 return {"done": False}

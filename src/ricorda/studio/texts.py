@@ -1,26 +1,31 @@
 """What a text is: its size, its symbols, how it is split, and any stretch of it."""
 
 import contextlib
-import json
 import os
 import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, Literal
 
 import numpy as np
+from anyio import to_thread
+from pydantic import Field, ValidationError
+from pydantic.dataclasses import dataclass
 
-from ricorda.durable import PARTIAL
+from ricorda.durable import PARTIAL, open_untrusting
 from ricorda.errors import RunError, TextError
 from ricorda.runs import RunFolder
 from ricorda.studio.workspace import Workspace
 from ricorda.text import EncodedText, Vocabulary, encode_sources, find_sources, read_text, split
+from ricorda.text.compression import MAGIC_BYTES, Decompression, kind_of
 from ricorda.text.decoding import canonical_encoding
 from ricorda.text.encoding import VocabularyKind
+from ricorda.text.sources import STANDARD_INPUT
 from ricorda.text.splits import Split
+from ricorda.validation import parse_json
 
 KEPT_OPEN = 3  # texts whose encoded form is kept on disk
 BEGINNING = 600  # symbols shown of a text
@@ -29,16 +34,22 @@ LARGEST_CONFIG = 16 * 1024 * 1024  # bytes
 COUNTED_AT_ONCE = 1 << 22  # symbols
 
 
+Name = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+"""A text's name: a path, a pattern, or - for standard input."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a text is read: from which files, and as what."""
 
-    names: tuple[str, ...]
+    names: tuple[Name, ...]
     kind: VocabularyKind = "characters"
-    encoding: str | None = None
-    newlines: str = "auto"
-    validation_fraction: float | None = None
-    validation: str | None = None
+    encoding: Name | None = None
+    newlines: Literal["auto", "normalise", "keep"] = "auto"
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
+    validation: Name | None = None
+    decompress: Literal["auto", "off"] = "auto"
+    max_decompressed: Name | None = None
 
     @property
     def stamp(self) -> tuple[Any, ...]:
@@ -51,17 +62,25 @@ class Reading:
         return (replace(self, names=()), *found)
 
     @property
+    def is_gone(self) -> bool:
+        """Whether it came from standard input or a pipe, which tell a text once."""
+        return any(name == STANDARD_INPUT or Path(name).is_fifo() for name in self.names)
+
+    @property
     def words(self) -> list[str]:
         """The same on a command line."""
-        words = [*self.names]
-        if self.kind != "characters":
-            words += ["--vocabulary", self.kind]
-        if self.encoding is not None:
-            words += ["--encoding", self.encoding]
-        if self.newlines != "auto":
-            words += ["--newlines", self.newlines]
-        if self.validation_fraction is not None:
-            words += ["--validation-fraction", f"{self.validation_fraction:g}"]
+        words = [f"./{name}" if name[0] == "-" != name else name for name in self.names]
+        options = {
+            "vocabulary": None if self.kind == "characters" else self.kind,
+            "encoding": self.encoding,
+            "newlines": None if self.newlines == "auto" else self.newlines,
+            "validation-fraction": self.validation_fraction,
+            "decompress": None if self.decompress == "auto" else self.decompress,
+            "max-decompressed": self.max_decompressed,
+        }
+        for name, value in options.items():
+            if value is not None:
+                words += [f"--{name}", str(value)]
         return words
 
 
@@ -71,23 +90,25 @@ def reading_of(run: RunFolder) -> Reading:
     try:
         text = record["text"]
         return Reading(
-            names=tuple(map(str, text["texts"])),
-            kind="bytes" if text["vocabulary"] == "bytes" else "characters",
+            names=text["texts"],
+            kind=text["vocabulary"],
             encoding=text["encoding"],
             newlines=text["newlines"],
             validation_fraction=text["validation_fraction"],
             validation=text["validation"],
+            decompress=text.get("decompress", "auto"),
+            max_decompressed=text.get("max_decompressed"),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise RunError(f"{run.config} does not say which text the run learns") from error
 
 
 def read_config(run: RunFolder) -> dict[str, Any]:
     """A run's config.json as it stands. Raises RunError if it is no object."""
     try:
-        with run.config.open("rb") as file:
-            found = json.loads(file.read(LARGEST_CONFIG))
-    except (OSError, ValueError, RecursionError) as error:
+        with open_untrusting(run.config) as file:
+            found = parse_json(file.read(LARGEST_CONFIG), longest=LARGEST_CONFIG)
+    except (OSError, ValueError) as error:
         raise RunError(f"cannot read {run.config}: it is damaged or gone") from error
     if not isinstance(found, dict):
         raise RunError(f"cannot read {run.config}: it is damaged")
@@ -115,8 +136,8 @@ class Texts:
     async def keep(self, name: str, pieces: AsyncIterator[bytes], encoding: str = "utf-8") -> str:
         """Write a text to disk as it comes, and hand back the name that it has now.
 
-        Kept in UTF-8, whatever its encoding was. Raises TextError if it is empty, larger than
-        allowed or not in that encoding; nothing is left then.
+        Kept in UTF-8, whatever its encoding was, and not compressed. Raises TextError if it is
+        empty, larger than allowed or not in that encoding; nothing is left then.
         """
         with self._new_file(name, encoding) as (file, finish):
             received = 0
@@ -124,7 +145,7 @@ class Texts:
                 received += len(piece)
                 self._check_size(received)
                 file.write(piece)
-            return finish()
+            return await to_thread.run_sync(finish)
 
     def keep_now(self, name: str, pieces: Iterable[bytes], encoding: str = "utf-8") -> str:
         """Keep a text that is at hand; otherwise as `keep`."""
@@ -169,13 +190,23 @@ class Texts:
         if key in self._open:
             self._open.move_to_end(key)
             return self._open[key]
+        if reading.is_gone:
+            raise TextError(
+                "the run learned its text from standard input or a pipe, which tell it once: "
+                "bring it in as a file to look at it"
+            )
+        decompression = Decompression.of(reading.decompress, reading.max_decompressed)
+        sources = find_sources(
+            reading.names, encoding=reading.encoding, decompress=decompression.enabled
+        )
         with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
             text = encode_sources(
-                find_sources(reading.names, encoding=reading.encoding),
+                sources,
                 vocabulary=reading.kind,
                 folder=Path(folder),
                 encoding=reading.encoding,
-                newlines=reading.newlines,  # type: ignore[arg-type]
+                newlines=reading.newlines,
+                decompression=decompression,
             )
         self._open[key] = text
         _shorten(self._open, KEPT_OPEN)
@@ -201,8 +232,8 @@ class Texts:
                 def finish() -> str:
                     file.close()
                     with _told_of(temporary, name):
-                        if not is_utf8:
-                            _to_utf8(Path(temporary), encoding)
+                        if not is_utf8 or _is_compressed(Path(temporary)):
+                            _to_utf8(Path(temporary), encoding, self._largest)
                         _check(Path(temporary))
                     with self._lock:
                         kept = self._workspace.free_text(name)
@@ -226,12 +257,22 @@ def _check(path: Path) -> None:
         split(text.ids)
 
 
-def _to_utf8(path: Path, encoding: str) -> None:
-    """Write a text again in UTF-8. Raises TextError if it is not in the encoding."""
+def _is_compressed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return kind_of(file.read(MAGIC_BYTES)) is not None
+
+
+def _to_utf8(path: Path, encoding: str, largest: int) -> None:
+    """Write a text again in UTF-8, of what is compressed what it holds.
+
+    Raises TextError if it is not in the encoding, or holds more bytes than allowed.
+    """
     descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=PARTIAL, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            for text in read_text(find_sources([str(path)], encoding=encoding), encoding, "keep"):
+            sources = find_sources([str(path)], encoding=encoding)
+            limit = Decompression(limit=largest)
+            for text in read_text(sources, encoding, "keep", decompression=limit):
                 file.write(text.encode())
         Path(temporary).replace(path)
     finally:

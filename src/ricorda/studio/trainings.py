@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ricorda.errors import RunError
-from ricorda.runs import RunFolder, ended, list_runs
+from ricorda.runs import RunFolder, ended
 from ricorda.studio.activity import CAN_TELL, trainer_of
+from ricorda.studio.rows import FromRows
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.texts import read_config
 from ricorda.studio.workspace import Workspace
@@ -70,6 +71,7 @@ class Trainings:
     _queue: deque[Training] = field(default_factory=deque)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _closing: threading.Event = field(default_factory=threading.Event)
+    _ended: FromRows[str | None] = field(default_factory=lambda: FromRows(_ended))
 
     def begin(self, text: Path, request: TrainingRequest) -> str:
         """Have a text learned, as soon as there are cores for it; hand back the run's name."""
@@ -162,7 +164,7 @@ class Trainings:
             ours = [name for name, each in self._known.items() if each.alive]
         others = [
             run.path.name
-            for run in list_runs(self.workspace.runs)
+            for run in self.workspace.list_runs()
             if run.path.name not in ours and trainer_of(run) is not None
         ]
         return ours + others
@@ -216,10 +218,9 @@ class Trainings:
         was_stopped = training is not None and training.pausing
         if code is not None and code not in ENDINGS_WELL and not was_stopped:
             return "failed", self._last_words(run.path.name)
-        with contextlib.suppress(RunError):
-            reason = ended(run)
-            if reason is not None:
-                return "ended", reason
+        reason = self._ended.of(run)
+        if reason is not None:
+            return "ended", reason
         can_go_on = run.is_run and not self._mark(run.path.name).exists()
         return ("paused" if can_go_on else "stopped"), None
 
@@ -237,6 +238,13 @@ class Trainings:
         except OSError:
             return ""
         return next((line for line in reversed(lines) if line.strip()), "")[:LONGEST_REASON]
+
+
+def _ended(run: RunFolder) -> str | None:
+    """Why a run has ended; None if it may go on or its rows are damaged."""
+    with contextlib.suppress(RunError):
+        return ended(run)
+    return None
 
 
 def _threads_of(run: RunFolder) -> int:

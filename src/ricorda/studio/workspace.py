@@ -30,16 +30,20 @@ class Workspace:
         """What a run's process printed."""
         return self.hidden / f"{run}.log"
 
+    def list_runs(self) -> list[RunFolder]:
+        """Every run that an address can name, the newest first."""
+        return [run for run in list_runs(self.runs) if _has_an_address(run.path)]
+
     def run(self, name: str) -> RunFolder:
         """A run by its name. Raises RunError if there is none."""
-        for run in list_runs(self.runs):
+        for run in self.list_runs():
             if run.path.name == name:
                 return run
         raise RunError(f"expected a run under {self.runs}/, found none with this name")
 
     def run_is_there(self, name: str) -> bool:
         """Whether a run of this name has begun."""
-        return any(run.path.name == name for run in list_runs(self.runs))
+        return any(run.path.name == name for run in self.list_runs())
 
     def text(self, name: str) -> Path:
         """A text by its name. Raises TextError if there is none."""
@@ -55,7 +59,8 @@ class Workspace:
         found = [
             path
             for path in self.texts.iterdir()
-            if path.suffix == TEXT_SUFFIX and path.is_file() and not path.name.startswith(".")
+            if path.suffix == TEXT_SUFFIX and not path.name.startswith(".")
+            if path.is_file() and _has_an_address(path)
         ]
         return sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path.name))
 
@@ -67,6 +72,15 @@ class Workspace:
     def free_run(self, text: Path, taken: set[str]) -> Path:
         """A place for a new run, named for its text; `taken` are names that wait."""
         return _free(self.runs, _plain(text.name), "", taken)
+
+
+def _has_an_address(path: Path) -> bool:
+    """Whether a name is text; a system may hold others, whose bytes are no UTF-8."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(name: str) -> str:

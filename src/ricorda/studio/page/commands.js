@@ -42,9 +42,21 @@ function copier(command) {
   return button;
 }
 
-// A word as a shell takes it.
+// A word as a shell takes it. What a terminal would obey as it is pasted, or what would make the
+// line look like another, is spelled out in the form $'\x1b' of bash, zsh and ksh.
 export function quoted(word) {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
+  if (UNSAFE.test(word)) return `$'${word.replace(TO_SPELL, spelled)}'`;
+  return `'${word.replaceAll("'", `'"'"'`)}'`;
+}
+
+const UNSAFE = /(?![\n\t])[\p{C}\p{Zl}\p{Zp}]/u;
+const TO_SPELL = /[\p{C}\p{Zl}\p{Zp}\\']/gu;
+
+function spelled(character) {
+  if ("\\'".includes(character)) return `\\${character}`;
+  const bytes = [...new TextEncoder().encode(character)];
+  return bytes.map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
 }
 
 export const runWord = () => quoted(state.details?.path ?? state.run ?? "");
