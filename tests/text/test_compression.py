@@ -173,7 +173,9 @@ def test_a_window_too_large_for_bounded_memory(tmp_path: Path) -> None:
 
 
 def test_a_dictionary_that_is_not_there_is_named(tmp_path: Path) -> None:
-    lines = [f"{number} bottles of beer on the wall\n".encode() * 4 for number in range(400)]
+    lines: list[bytes | bytearray | memoryview[int]] = [
+        f"{number} bottles of beer on the wall\n".encode() * 4 for number in range(400)
+    ]
     dictionary = zstandard.train_dictionary(1024, lines)
     data = zstandard.ZstdCompressor(dict_data=dictionary).compress(TEXT)
     message = error_of(written(tmp_path / "a", data))

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ class TwoOfThem(Ranks):
 
 @pytest.mark.skipif(not dist.is_available(), reason="PyTorch without torch.distributed")
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_a_learner_by_pytorch_among_several_warns_of_nothing(tmp_path: Path, cell: str) -> None:
+def test_a_learner_by_pytorch_among_several_warns_of_nothing(tmp_path: Path, cell: Any) -> None:
     """Nobody who trains can do anything about PyTorch's warnings of its own options."""
     settings = TrainingConfiguration(
         model=ModelConfiguration(cell=cell, vocabulary_size=5, hidden_size=4, embedding_size=3),
