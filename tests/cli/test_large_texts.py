@@ -191,6 +191,26 @@ def test_reading_is_shown_as_a_bar(
     assert "2 MB, 1 MB/s" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("columns, speed", [(40, ""), (59, ""), (60, ", 27.5 MB/s")])
+def test_a_narrow_terminal_shows_the_bar_rather_than_the_speed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+    speed: str,
+) -> None:
+    now = iter([0.0, 10.0])
+    monkeypatch.setattr(reading_progress, "time", Mock(monotonic=lambda: next(now)))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with reading_progress.showing(Bar()) as progress:
+        progress(275 * 10**6, 300 * 10**6)
+    shown = capsys.readouterr().err
+    assert f"275 MB of 300 MB{speed}" in shown
+    assert "reading the text" in shown
+    assert "━" in shown
+    assert "…" not in shown
+
+
 def test_reading_is_not_shown_where_nothing_is() -> None:
     report: Reporter = Silent()
     with reading_progress.showing(report) as progress:

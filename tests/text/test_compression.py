@@ -172,6 +172,17 @@ def test_a_window_too_large_for_bounded_memory(tmp_path: Path) -> None:
     assert "needs at most 134 MB of memory to decompress" in error_of(path)
 
 
+def test_a_dictionary_that_is_not_there_is_named(tmp_path: Path) -> None:
+    lines: list[bytes | bytearray | memoryview[int]] = [
+        f"{number} bottles of beer on the wall\n".encode() * 4 for number in range(400)
+    ]
+    dictionary = zstandard.train_dictionary(1024, lines)
+    data = zstandard.ZstdCompressor(dict_data=dictionary).compress(TEXT)
+    message = error_of(written(tmp_path / "a", data))
+    assert "compressed with a dictionary" in message
+    assert "damaged" not in message
+
+
 def test_compressed_files_as_they_are(tmp_path: Path) -> None:
     data = COMPRESS["gzip"](TEXT)
     path = written(tmp_path / "a.gz", data)

@@ -156,6 +156,41 @@ def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
         assert err.count("\n") == 0, err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_they_learn_ends_all_without_a_word(
+    place: Path, number: signal.Signals
+) -> None:
+    """As a terminal does, the signal goes to all of them at once: here while they read a pipe."""
+    os.mkfifo(place / "pipe")
+    process = started(place, "train", "pipe", *SMALL, "--processes", "2", "--out", "begun")
+    try:
+        with (place / "pipe").open("wb"):  # opens when the first one reads
+            everyone = [*workers(process), process.pid]
+            for each in everyone:
+                os.kill(each, number)
+            status, out, err = ended(process)
+    finally:
+        process.kill()
+    assert status in {128 + number, -number}
+    assert (out, err.strip()) == ("", "")
+    assert not any(Path(f"/proc/{each}").exists() for each in everyone)
+    if number == signal.SIGINT:
+        assert not (place / "begun").exists()
+
+
+@LONG
+def test_a_launcher_that_is_killed_takes_all_with_it(place: Path) -> None:
+    options = ["train", "bottles.txt", *SMALL, "--steps", "1000000", "--processes", "2"]
+    process = started(place, *options, "--out", "alone")
+    at_step(place / "alone", 0)
+    process.kill()
+    _, err = process.communicate(timeout=LONGEST)  # until the last one has closed it
+    assert "the last checkpoint stands" in err  # of the launcher, or of a rank that saw it first
+    assert "Traceback" not in err
+    with RunLock(place / "alone"):
+        assert list((place / "alone" / "checkpoints").iterdir())
+
+
 @LONG
 def test_a_rank_that_hangs_ends_the_run_within_the_time_that_is_stated(place: Path) -> None:
     options = ["train", "bottles.txt", *SMALL, "--steps", "100000", "--processes", "2"]

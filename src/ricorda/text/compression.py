@@ -161,6 +161,11 @@ def _damaged(name: str, kind: Kind, error: Exception, taken: int, count: int) ->
             "to decompress, but it needs more: compress it again without --long or --ultra, or "
             f"pipe it in: {kind} -dc FILE | ricorda train -"
         )
+    if "dictionary" in said.lower():
+        return TextError(
+            f"{name}: expected {kind} that needs nothing besides, but it was compressed with a "
+            f"dictionary: decompress it by hand with that ({kind} -d -D DICTIONARY), or pipe it in"
+        )
     where = "" if count == 1 else f" in its part {count}"
     return TextError(
         f"{name}: expected {kind} data, but it is damaged{where} within its first "

@@ -9,8 +9,10 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,18 +21,39 @@ from typing import Any
 from ricorda import errors
 from ricorda.errors import RicordaError, TrainingError
 from ricorda.training.device import cores
+from ricorda.training.interruption import SIGNALS
 from ricorda.training.worker import OUTCOME, REQUEST
 
 LAUNCHER = "torch.distributed.elastic"
 WORKER = "ricorda.training.worker"
+
+# An interruption while all is being imported ends a process without a word, unless it is ignored.
+START = f"""\
+import runpy, signal
+if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+runpy.run_module("{WORKER}", run_name="__main__")
+"""
 
 
 def launch(request: dict[str, Any], *, processes: int, max_restarts: int) -> dict[str, Any]:
     """Train or resume in several processes; hands back the outcome as `worker` writes it.
 
     request: a command (train or resume), its arguments and its options. Raises what the run
-    raised, TrainingError where processes died more often than they may.
+    raised, TrainingError where processes died more often than they may. A signal that comes
+    before they learn ends them, and then does here what it does to one process.
     """
+    outcome, signal_number = _launched(request, processes, max_restarts)
+    if outcome is None:
+        signal.raise_signal(signal_number)
+        raise TrainingError(f"signal {signal_number} stopped the processes before they learned")
+    return outcome
+
+
+def _launched(
+    request: dict[str, Any], processes: int, max_restarts: int
+) -> tuple[dict[str, Any] | None, int]:
+    """The outcome, and the signal that came; no outcome where it came before they learned."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -48,15 +71,17 @@ def launch(request: dict[str, Any], *, processes: int, max_restarts: int) -> dic
             local_addr="127.0.0.1",
             max_restarts=max_restarts,
         )
-        failure = None
-        with _environment(processes), _quiet():
+        failure, signal_number = None, 0
+        with _environment(processes), _quiet(), _own_handlers():
             try:
-                elastic_launch(settings, sys.executable)("-m", WORKER, name)
-            except SignalException:  # the processes have saved and told
-                pass
+                elastic_launch(settings, sys.executable)("-c", START, name, str(os.getpid()))
+            except SignalException as error:  # the processes have saved and told, if they learned
+                signal_number = int(error.sigval)
             except ChildFailedError as error:
                 failure = error
-        return _outcome(folder, failure, max_restarts)
+        if signal_number and not (folder / OUTCOME).exists():
+            return None, signal_number
+        return _outcome(folder, failure, max_restarts), signal_number
 
 
 def _outcome(folder: Path, failure: Any, max_restarts: int) -> dict[str, Any]:
@@ -97,6 +122,19 @@ def _environment(processes: int) -> Iterator[None]:
     finally:
         for name in missing:
             os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Put back what signals did before; the launcher leaves its own handlers behind."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                if handler is not None:  # one that Python did not set cannot be put back
+                    signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ def _window_loss(
         return loss
     from torch.nn.parallel import DistributedDataParallel
 
-    return DistributedDataParallel(loss, broadcast_buffers=False, gradient_as_bucket_view=True)
+    return DistributedDataParallel(loss, gradient_as_bucket_view=True)
 
 
 def to_batch(window: Window, device: str | torch.device) -> Batch:

@@ -19,6 +19,7 @@ ReadingProgress = Callable[[int, int | None], None]
 PATIENCE = 0.5  # seconds of reading without a bar
 LINE_EVERY = 10.0  # seconds between lines where there is no terminal
 _REFRESH = 0.1  # seconds
+_NARROW = 60  # columns; fewer do not hold the bar and the speed too
 
 
 @runtime_checkable
@@ -57,11 +58,12 @@ def _lines(report: Reporter) -> Iterator[ReadingProgress]:
 @contextlib.contextmanager
 def _bar() -> Iterator[ReadingProgress]:
     began = last = time.monotonic()
+    console = Console(file=unbroken_stderr(), markup=False, highlight=False)
     progress = Progress(
         TextColumn("reading the text"),
         BarColumn(bar_width=None, table_column=Column(ratio=1)),
         TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
-        console=Console(file=unbroken_stderr(), markup=False, highlight=False),
+        console=console,
         transient=True,
         auto_refresh=False,
         expand=True,
@@ -76,6 +78,8 @@ def _bar() -> Iterator[ReadingProgress]:
         last = now
         progress.start()
         shown = figures(done, total, now - began)
+        if console.width < _NARROW:
+            shown = shown.rpartition(", ")[0]
         progress.update(task, completed=done, total=total, figures=shown, refresh=True)
 
     try:

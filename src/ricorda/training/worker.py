@@ -2,11 +2,15 @@
 
 It ends with 0 where nothing is to be tried again, be it the end, a signal or a wrong input, and
 with 1 where another process was lost.
+Interrupted before it learns, it puts away what it began and ends without a word.
 """
 
 import json
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,20 +19,27 @@ from ricorda.errors import ProcessLost, RicordaError
 from ricorda.extras import require_torch
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
+LOOK_SECONDS = 1.0  # between looks whether the launcher is there
 
 
-def main(folder: Path) -> int:
-    """Do what the request in a folder asks for."""
+def main(folder: Path, launcher: int) -> int:
+    """Do what the request in a folder asks for, as long as the launcher, a process, is there."""
+    watcher = threading.Thread(target=_end_without, args=(launcher,), daemon=True)
+    watcher.start()
     require_torch()
     from ricorda.training.run import resume, train
 
     request = json.loads((folder / REQUEST).read_text())
     learn = train if request["command"] == "train" else resume
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set for the imports, which are done
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         run = learn(*request["arguments"], quiet=request["quiet"], **request["options"])
     except ProcessLost as error:
         print(f"ricorda: {error}", file=sys.stderr, flush=True)
         os._exit(1)  # PyTorch's threads for the lost one cannot be ended in good order
+    except KeyboardInterrupt:
+        os._exit(128 + signal.SIGINT)  # nor those for others that end now
     except RicordaError as error:
         if not error.told:
             _tell(folder, {"error": type(error).__name__, "message": str(error)})
@@ -39,9 +50,23 @@ def main(folder: Path) -> int:
     return 0
 
 
+def _end_without(launcher: int) -> None:
+    """End this process once the launcher was killed: nobody would end it, or start it again."""
+    while os.getppid() == launcher:
+        time.sleep(LOOK_SECONDS)
+    if os.environ.get("RANK") == "0":
+        print(
+            "ricorda: the process that started this run's processes was killed: the last "
+            "checkpoint stands; go on with `ricorda resume`",
+            file=sys.stderr,
+            flush=True,
+        )
+    os._exit(1)
+
+
 def _tell(folder: Path, outcome: Mapping[str, object]) -> None:
     write_atomically(folder / OUTCOME, json.dumps(outcome).encode())
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
