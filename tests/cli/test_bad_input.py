@@ -244,7 +244,6 @@ OPTIONS: list[tuple[list[str], str]] = [
     ([*TRAIN, "--out", "/proc/run"], "cannot make the run's folder /proc/run"),
     ([*TRAIN, "--out", "/dev/null"], "/dev/null is a file"),
     ([*TRAIN, "--out", "x" * 300], "File name too long"),
-    ([*TRAIN, "--out", ""], "expected a new or an empty folder for the run, . holds other files"),
     ([*TRAIN, "--config", "missing.toml"], "cannot read the configuration missing.toml"),
     (["train"], "Missing argument 'TEXT...'"),
     ([*SAMPLE, "--length", "-1"], "at least 0, got '-1'"),

@@ -38,7 +38,7 @@ def test_the_table_has_a_line_for_each_symbol(text: Path, call: Call) -> None:
         assert chances == sorted(chances, reverse=True)
 
 
-@pytest.mark.parametrize("width, alternatives", [(80, 5), (53, 5), (52, 4), (40, 3), (20, 0)])
+@pytest.mark.parametrize("width, alternatives", [(80, 5), (60, 5), (52, 4), (40, 3), (20, 0)])
 def test_a_narrow_terminal_shows_fewer_alternatives(
     text: Path, call: Call, monkeypatch: pytest.MonkeyPatch, width: int, alternatives: int
 ) -> None:
