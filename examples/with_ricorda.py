@@ -1,6 +1,6 @@
 """The tutorial's pattern with ricorda: learn it, then continue it from any of its characters.
 
-Needs `pip install 'ricorda[train]'`; takes some seconds.
+Needs `pip install '.[train]'` in a checkout; takes some seconds.
 """
 
 import tempfile

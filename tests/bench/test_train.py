@@ -25,7 +25,7 @@ from ricorda.bench.nanogpt import Moment
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
 from ricorda.engine import kernels_are_built
-from ricorda.errors import RicordaError
+from ricorda.errors import InputError, RicordaError
 from ricorda.models.cells import CELLS
 from ricorda.models.configuration import CellName
 from ricorda.training import demonstration
@@ -280,3 +280,10 @@ def test_parts_are_measured_as_asked_and_missing_texts_are_told(said: list[str])
         "without --text and --nanogpt: the time to nanoGPT's loss is left out",
         "without --text: the memory of a training is left out",
     ]
+
+
+def test_a_text_that_cannot_be_learned_is_wrong_input(tmp_path: Path) -> None:
+    text = tmp_path / "empty.txt"
+    text.touch()
+    with pytest.raises(InputError, match=r"empty.txt: empty; a text of at least 2"):
+        train_memory.measure(text, 0.001)

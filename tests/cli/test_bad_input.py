@@ -168,7 +168,20 @@ def test_models(place: Path, call: Call, model: str) -> None:
         refused(call(*words, model, *text), MODELS[model])
 
 
+EMPTY = "expected the name of a file or a folder, got an empty one"
+
 OPTIONS: list[tuple[list[str], str]] = [
+    (["sample", ""], EMPTY),
+    (["evaluate", "", "my.txt"], EMPTY),
+    (["resume", ""], EMPTY),
+    (["runs", ""], EMPTY),
+    ([*TRAIN, "--out", ""], EMPTY),
+    (["studio", "--runs", ""], EMPTY),
+    (["bench", "train", "--text", ""], EMPTY),
+    (["bench", "train", "--minutes", "nan"], "expected a number, at least 0.001, got 'nan'"),
+    (["studio", "--port", "65536"], "expected a port from 0 to 65535, got 65536"),
+    (["serve", "runs/tiny", "--check", "--allow-origin", "foo"], "such as https://example.org"),
+    (["serve", "runs/tiny", "--check", "--allow-host", ""], "--allow-host: expected a name"),
     ([*TRAIN, "--nonsense"], "No such option"),
     ([*TRAIN, "--dropout", "1.5"], "'--dropout': expected a number, at least 0 and below 1"),
     ([*TRAIN, "--dropout", "-0.1"], "at least 0 and below 1, got '-0.1'"),
@@ -231,7 +244,6 @@ OPTIONS: list[tuple[list[str], str]] = [
     ([*TRAIN, "--out", "/proc/run"], "cannot make the run's folder /proc/run"),
     ([*TRAIN, "--out", "/dev/null"], "/dev/null is a file"),
     ([*TRAIN, "--out", "x" * 300], "File name too long"),
-    ([*TRAIN, "--out", ""], "expected a new or an empty folder for the run, . holds other files"),
     ([*TRAIN, "--config", "missing.toml"], "cannot read the configuration missing.toml"),
     (["train"], "Missing argument 'TEXT...'"),
     ([*SAMPLE, "--length", "-1"], "at least 0, got '-1'"),

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,18 @@ def test_without_kernels_there_is_nothing_to_measure(
     code, _, err = call("bench", what)
     assert code == 1
     assert "the compiled kernels are missing" in err
+
+
+@pytest.mark.parametrize("words", [(), ("--part", "training"), ("--part", "gpu")])
+def test_what_learns_asks_for_pytorch_before_anything_runs(
+    words: tuple[str, ...], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, out, err = call("bench", "scale", *words)
+    assert (code, out) == (1, "")
+    assert err == (
+        "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[train]'\n"
+    )
 
 
 def test_text_and_nanogpt_reach_the_measurement_of_a_gpu(

@@ -45,7 +45,8 @@ def test_json_and_a_seed_that_was_drawn(here: Path, call: Call) -> None:
     [
         ("x", "expected a unit as its number"),
         ("3=x", "expected a unit and a number, such as 17=0.5, got '3=x'"),
-        ("3=nan", "expected a number to hold unit 0:3 at, got nan"),
+        ("3=nan", "expected a number from -1e+06 to 1e+06 to hold unit 0:3 at, got nan"),
+        ("3=1e40", "expected a number from -1e+06 to 1e+06 to hold unit 0:3 at, got 1e+40"),
         ("3=", "expected a unit and a number"),
         ("12", "expected a unit from 0:0 to 0:11, got 0:12"),
     ],
@@ -55,3 +56,9 @@ def test_what_is_wrong_is_told(here: Path, call: Call, word: str, told: str) -> 
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
+
+
+def test_a_unit_has_one_value(here: Path, call: Call) -> None:
+    code, out, err = call("clamp", "runs/tiny", "3", "0:3=1")
+    assert (code, out) == (2, "")
+    assert err == "ricorda: unit 0:3 is named twice: give it one value\n"

@@ -16,7 +16,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 KEYS = {
     *("ricorda", "python", "system", "processor", "cores", "kernels"),
-    *("numpy", "safetensors", "pydantic", "click", "rich", "torch", "gpu", "cache"),
+    *("numpy", "safetensors", "pydantic", "click", "rich", "torch", "fastapi", "gpu", "cache"),
 }
 
 

@@ -1,5 +1,7 @@
 """Options made from settings: what they accept, what they say, how they are explained."""
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import click
@@ -108,3 +110,39 @@ def test_a_number_without_settings() -> None:
     assert whole_number(at_least=2).convert("2", None, None) == 2
     with pytest.raises(click.BadParameter, match="expected a whole number, at least 2, got '1'"):
         whole_number(at_least=2).convert("1", None, None)
+
+
+def test_numbers_are_written_as_a_person_would() -> None:
+    @dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
+    class Waiting:
+        seconds: Annotated[float, Field(gt=0, le=1e6)] = 120.0
+        """How long."""
+
+        names: tuple[str, ...] = ()
+        """Who."""
+
+    @click.command()
+    @options_from(Waiting, ["seconds", "names"])
+    def command(**options: object) -> None: ...
+
+    explained = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+    assert "[above 0 and at most 1000000; default: 120]" in explained
+    assert "Who. May be repeated." in explained
+
+
+def test_every_command_explains_itself_in_whole_words() -> None:
+    from ricorda.cli.main import ricorda_command
+
+    for line in helps(ricorda_command, "ricorda"):
+        assert not re.search(r"INTEGER|FLOAT|^  \w+  .*\.\.\.$", line), line
+
+
+def helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
+    """The lines of a command's help, and of all its commands'."""
+    context = click.Context(command, info_name=name, parent=parent)
+    yield from command.get_help(context).splitlines()
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            below = command.get_command(context, each)
+            assert below is not None
+            yield from helps(below, each, context)

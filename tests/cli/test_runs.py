@@ -136,7 +136,18 @@ def test_figures_that_are_no_numbers_stay_json(here: Path, call: Call) -> None:
 def test_another_folder(here: Path, call: Call) -> None:
     Path("runs").rename("old")
     assert [run["run"] for run in listed(call, "old")] == ["old/tiny"]
-    assert "no runs under nowhere/" in call("runs", "nowhere")[2]
+
+
+def test_a_folder_without_runs(here: Path, call: Call) -> None:
+    Path("empty").mkdir()
+    assert "no runs under empty/" in call("runs", "empty")[2]
+
+
+@pytest.mark.parametrize("name", ["nowhere", "my.txt"])
+def test_what_is_no_folder_is_told(here: Path, call: Call, name: str) -> None:
+    code, out, err = call("runs", name)
+    assert (code, out) == (2, "")
+    assert err == f"ricorda: expected a folder of runs, {name} is none; check the name\n"
 
 
 LONG = "a-name-that-is-longer-than-a-narrow-terminal"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 import ricorda
 
@@ -35,6 +36,17 @@ def test_the_table_has_a_line_for_each_symbol(text: Path, call: Call) -> None:
         assert len(alternatives) == 10
         chances = [float(chance) for chance in alternatives[1::2]]
         assert chances == sorted(chances, reverse=True)
+
+
+@pytest.mark.parametrize("width, alternatives", [(80, 5), (60, 5), (52, 4), (40, 3), (20, 0)])
+def test_a_narrow_terminal_shows_fewer_alternatives(
+    text: Path, call: Call, monkeypatch: pytest.MonkeyPatch, width: int, alternatives: int
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": str(width)}.items():
+        monkeypatch.setenv(name, value)
+    lines = call("score", "runs/tiny", text)[1].splitlines()
+    assert all(cell_len(line) <= width for line in lines if alternatives)
+    assert [len(line.split()) for line in lines[2:]] == [2 + 2 * alternatives] * (len(TEXT) - 1)
 
 
 def test_json(text: Path, call: Call) -> None:

@@ -44,9 +44,15 @@ def test_what_is_wrong_is_told(text: Path, call: Call) -> None:
         (["--unit", "12"], "expected a unit from 0:0 to 0:11, got 0:12"),
         (["--unit", "1:0"], "expected a unit from 0:0 to 0:11, got 1:0"),
         (["--position", "10"], "expected a position from 0 to 9 in this text, got 10"),
-        (["--position", "x"], "'x' is not a valid integer"),
+        (["--position", "x"], "expected a whole number, at least 0, got 'x'"),
     ):
         code, out, err = call("step", "runs/tiny", text, *words)
         assert (code, out) == (2, "")
         assert told in err
         assert err.count("\n") == 1
+
+
+def test_a_position_counts_from_the_beginning(here: Path, call: Call) -> None:
+    code, out, err = call("step", "runs/tiny", "my.txt", "--position", "-5")
+    assert (code, out) == (2, "")
+    assert "expected a whole number, at least 0, got '-5'" in err

@@ -92,7 +92,7 @@ def test_another_sample_is_written() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_value_must_be_a_number(value: float) -> None:
-    with pytest.raises(ConfigurationError, match="expected a number to hold unit 0:5 at"):
+    with pytest.raises(ConfigurationError, match="to hold unit 0:5 at, got"):
         clamped(planted_file(), {QUOTE_UNIT: value})
 
 

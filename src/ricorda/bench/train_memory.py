@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
-from ricorda.errors import RicordaError
+from ricorda.errors import InputError, RicordaError
 
 # The system counts a child's memory from its birth, when it still was a copy of its parent: a
 # small process stands between, so that what the benchmark itself holds is not counted.
@@ -19,6 +19,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(done.returncode)
 """
 MEGABYTE = 1e6
+WRONG_INPUT = 2  # the exit code of a command that was given what it cannot take
 
 
 def measure(text: Path, minutes: float) -> Result:
@@ -41,12 +42,17 @@ def measure(text: Path, minutes: float) -> Result:
 
 
 def peak_megabytes(command: list[str]) -> float:
-    """Run a command; its peak resident memory. Raises RicordaError with its last line."""
+    """Run a command of ours; its peak resident memory.
+
+    Raises InputError with its last line if it was given what it cannot take, else RicordaError.
+    """
     done = subprocess.run(
         [sys.executable, "-c", BETWEEN, *command], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("ricorda: ")
+        if done.returncode == WRONG_INPUT:
+            raise InputError(last)
         raise RicordaError(f"the training to be measured failed: {last}")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes of what the system counts in
     return int(done.stdout) * unit / MEGABYTE

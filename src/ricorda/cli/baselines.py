@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from ricorda.cli.options import options_from
 from ricorda.cli.output import print_json
+from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import OPTIONS as READING
 from ricorda.pages import fixed
 from ricorda.text import Decompression, encode_sources, find_sources, split
@@ -33,6 +32,9 @@ def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
     They see the part of the text that a training learns from and are judged on the part that it
     keeps back. TEXT is what `ricorda train` takes.
+
+    \b
+    ricorda baselines my.txt
     """
     given = TrainingOptions(**{name: value for name, value in options.items() if value is not None})
     found = figures([*texts], given)
@@ -73,7 +75,7 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
 
 
 def _print_table(found: dict[str, Any]) -> None:
-    click.echo(
+    print_paragraph(
         f"{found['characters']:,} characters, {found['bytes']:,} bytes, "
         f"{found['vocabulary_size']:,} different symbols; {found['training']:,} to learn from, "
         f"{found['validation']:,} to judge by"
@@ -82,14 +84,10 @@ def _print_table(found: dict[str, Any]) -> None:
     if judged is None:
         click.echo("no text is kept back to judge by")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("bits/character", justify="right")
-    table.add_column("method")
-    for name, meaning in NAMES.items():
-        table.add_row(fixed(judged[name], 3), meaning)
-    Console().print(table)
+    rows = [[fixed(judged[name], 3), meaning] for name, meaning in NAMES.items()]
+    print_table([">bits/character", "method"], rows)
     if judged["counted"] < found["training"] or judged["judged"] < found["validation"]:
-        click.echo(
+        print_paragraph(
             f"of the text's parts the last {judged['counted']:,} and the first "
             f"{judged['judged']:,} symbols were read"
         )

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from annotated_types import Ge
 from rich.console import Console
 from rich.table import Table
 
-from ricorda.cli.options import whole_number
+from ricorda.cli.options import PathName, number, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.texts import reading_options
 from ricorda.errors import MissingExtra
@@ -34,6 +35,9 @@ SCALE_PARTS = {
 }
 """What measures each part of `bench scale`: called with a way to say a word, and the rounds."""
 
+LEARNING_SCALE_PARTS = {"training", "processes", "gpu"}
+"""Those that need PyTorch."""
+
 UNASKED_SCALE_PARTS = ("encoding", "training", "processes")
 """All but a million files, which many disks have no room to name, and a GPU."""
 
@@ -53,7 +57,7 @@ rounds_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@command.command()
+@command.command(short_help="Measure the engine against PyTorch and ONNX Runtime.")
 @rounds_option
 @json_option
 def engine(rounds: int, as_json: bool) -> None:
@@ -67,20 +71,20 @@ def engine(rounds: int, as_json: bool) -> None:
     _show("engine", run(_say, rounds), as_json=as_json)
 
 
-@command.command()
+@command.command(short_help="Measure training against PyTorch and nanoGPT.")
 @click.option(
     "--text",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="The text to learn where a whole training is measured.",
 )
 @click.option(
     "--nanogpt",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="A checkout of nanoGPT, whose recipe for a processor is run beside ours.",
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0.001),
+    type=number(Ge(0.001)),
     default=1.0,
     show_default=True,
     help="The budget of the training whose memory is measured.",
@@ -128,7 +132,7 @@ def train(
     _show("train", results, as_json=as_json)
 
 
-@command.command()
+@command.command(short_help="Measure how cost grows with text, network and processes.")
 @click.option(
     "--part",
     "parts",
@@ -151,12 +155,12 @@ def train(
 )
 @click.option(
     "--text",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="For part gpu: tinyshakespeare, to be learned as well as nanoGPT learns it.",
 )
 @click.option(
     "--nanogpt",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="For part gpu: a checkout of nanoGPT, whose recipe for a GPU is run beside ours.",
 )
 @rounds_option
@@ -181,15 +185,18 @@ def scale(
         "gpu": {"text": text, "nanogpt": nanogpt},
     }
     results: list[Iterable[Result]] = []
-    for part in parts or UNASKED_SCALE_PARTS:
+    chosen = parts or UNASKED_SCALE_PARTS
+    if LEARNING_SCALE_PARTS.intersection(chosen):
+        require_torch()
+    for part in chosen:
         module, function = SCALE_PARTS[part]
         measure = getattr(importlib.import_module(module), function)
         results.append(measure(_say, rounds=rounds, **settings.get(part, {})))
     _show("scale", itertools.chain.from_iterable(results), as_json=as_json)
 
 
-@command.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@command.command(short_help="Say what a model loses in bfloat16 and in int8.")
+@click.argument("model", type=PathName())
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ricorda.cli.models import model_path
-from ricorda.cli.options import options_from
+from ricorda.cli.options import PathName, options_from
 from ricorda.cli.output import print_json
 from ricorda.engine import load_file, open_model
 from ricorda.engine.generation import GenerationSettings
@@ -17,7 +17,7 @@ SETTINGS = ["length", "temperature", "top_k", "top_p", "min_p", "greedy", "stop"
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PathName())
 @click.argument("units", metavar="UNIT[=VALUE]...", nargs=-1, required=True)
 @click.option("--prompt", default="", help="The text to continue; without one, a fresh line.")
 @options_from(GenerationSettings, SETTINGS)
@@ -57,7 +57,7 @@ def command(
 
 
 def _parsed(units: tuple[str, ...]) -> dict[Unit, float]:
-    """Read `17`, `17=0.5`, `1:17=-1`. Raises ConfigurationError for anything else."""
+    """Read `17`, `17=0.5`, `1:17=-1`, each unit once. Raises ConfigurationError for all else."""
     found: dict[Unit, float] = {}
     for word in units:
         name, sign, number = word.partition("=")
@@ -67,5 +67,8 @@ def _parsed(units: tuple[str, ...]) -> dict[Unit, float]:
             raise ConfigurationError(
                 f"expected a unit and a number, such as 17=0.5, got {word!r}"
             ) from None
-        found[Unit.parse(name)] = value
+        unit = Unit.parse(name)
+        if unit in found:
+            raise ConfigurationError(f"unit {unit} is named twice: give it one value")
+        found[unit] = value
     return found

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ricorda.cli.options import whole_number
+from ricorda.cli.tables import print_paragraph
 from ricorda.extras import require_torch
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ def _tutorial(console: Console, seed: int) -> bool:
     from ricorda.training import demonstration as demo
 
     console.print("[bold]1. As the tutorial does it[/bold]")
-    console.print(f"One sequence, {demo.SEQUENCE}, is read {demo.EPOCHS:,} times from")
-    console.print("beginning to end: one-hot input, 128 tanh units, Adam at 0.005.\n")
+    print_paragraph(
+        f"One sequence, {demo.SEQUENCE}, is read {demo.EPOCHS:,} times from beginning to end: "
+        "one-hot input, 128 tanh units, Adam at 0.005."
+    )
+    click.echo()
     moments = demo.learn_as_the_tutorial(seed)
     for moment in _with_bar(console, moments, demo.EPOCHS):
         if moment.count % 100 == 0:
@@ -58,7 +62,7 @@ def _tutorial(console: Console, seed: int) -> bool:
     console.print(
         f"\ngenerate_seq('a', 25): {written}  {_verdict(exact, 'exactly the sequence')}\n"
     )
-    console.print(f"Asked for {demo.LENGTH} characters from each of the four, it continues")
+    print_paragraph(f"Asked for {demo.LENGTH} characters from each of the four, it continues")
     for start in demo.VOCABULARY.symbols:
         text = demo.generate_seq(moment.model, start, demo.LENGTH + 1)
         console.print(
@@ -72,10 +76,11 @@ def _any_character(console: Console, seed: int) -> bool:
     from ricorda.training import demonstration as demo
 
     console.print("\n[bold]2. As ricorda does it[/bold]")
-    console.print(f"The sequence is a period, {demo.PERIOD}, and the beginning of the next.")
-    console.print(
-        "The same network now reads the endless pattern in windows that begin anywhere.\n"
+    print_paragraph(f"The sequence is a period, {demo.PERIOD}, and the beginning of the next.")
+    print_paragraph(
+        "The same network now reads the endless pattern in windows that begin anywhere."
     )
+    click.echo()
     console.print("step    loss   right from a   b   c   d")
     for moment in _with_bar(console, demo.learn_as_ricorda(seed), demo.STEPS):
         if moment.count % CHECK_EVERY == 0:

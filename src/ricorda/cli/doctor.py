@@ -15,7 +15,10 @@ from ricorda.text.sizes import readable_size
 from ricorda.text.sources import displayed
 
 NEEDED = ("numpy", "safetensors", "pydantic", "click", "rich")
-OPTIONAL = {"torch": "training: pip install 'ricorda[train]'"}
+OPTIONAL = {
+    "torch": "training: pip install 'ricorda[train]'",
+    "fastapi": "serving and the studio: pip install 'ricorda[serve]'",
+}
 
 
 @click.command()

@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from ricorda.cli.models import load_model
-from ricorda.cli.options import whole_number
+from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.texts import Skipped, reading_options
 from ricorda.text import TextReader
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PathName())
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @click.option(
     "--window",
@@ -33,6 +33,10 @@ def command(
 
     Every symbol but the first is predicted once. Characters that the model never saw have no
     probability: they are left out, and told.
+
+    \b
+    ricorda evaluate runs/my other.txt
+    ricorda evaluate runs/my other.txt --window 256
     """
     trained = load_model(model)
     skipped = Skipped(trained.vocabulary)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.cli.models import model_path
-from ricorda.cli.options import whole_number
+from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
-from ricorda.cli.tables import print_table, visible
+from ricorda.cli.tables import print_paragraph, print_table, visible
 from ricorda.cli.text_ids import read_ids
 from ricorda.cli.texts import reading_options
 from ricorda.engine import load_file, open_model
@@ -28,7 +28,7 @@ Numbers = NDArray[np.float64]
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PathName())
 @click.argument("text")
 @click.option(
     "--position",
@@ -84,6 +84,10 @@ def command(
 
     The divergence says how far the probabilities of the next symbol move without a past one; the
     surprisal how much more surprising the symbol becomes that really follows. Both in bits.
+
+    \b
+    ricorda influence runs/my page.txt
+    ricorda influence runs/my page.txt --position 50 --method replace
     """
     file = load_file(model_path(model))
     trained = open_model(file)
@@ -117,7 +121,8 @@ def _print_agreement(agreed: Agreement) -> None:
         "over the places at one distance": agreed.at_a_distance,
     }
     found = [f"{value:.2f} {name}" for name, value in known.items() if value is not None]
-    click.echo(f"\nrank correlation of surprisal and gradient: {', '.join(found) or 'none'}")
+    click.echo()
+    print_paragraph(f"rank correlation of surprisal and gradient: {', '.join(found) or 'none'}")
 
 
 def _print_place(found: Influence, slopes: Numbers | None) -> None:

@@ -8,6 +8,7 @@ import click
 from rich.filesize import decimal
 
 from ricorda.cli.models import model_path
+from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json
 from ricorda.models import ModelFile, read_model_file
 from ricorda.pages import fixed
@@ -16,10 +17,14 @@ from ricorda.text.sources import displayed
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=PathName(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(model: Path | None, as_json: bool) -> None:
-    """Say what MODEL is and where it came from; by default the newest run's."""
+    """Say what MODEL is and where it came from; by default the newest run's.
+
+    \b
+    ricorda info runs/my
+    """
     path = model_path(model)
     place = RunFolder(path).model if path.is_dir() else path
     file = read_model_file(place)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from annotated_types import Gt, Lt
 
 from ricorda.cli.models import load_model
-from ricorda.cli.options import options_from, whole_number
+from ricorda.cli.options import PathName, number, options_from, whole_number
 from ricorda.cli.output import print_json
-from ricorda.cli.tables import print_table
+from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import reading_options
 from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError, InputError, TextError
@@ -26,7 +27,7 @@ SHOWN = 200  # characters of a stretch in the table
 
 
 @click.command()
-@click.argument("written", type=click.Path(path_type=Path))
+@click.argument("written", type=PathName())
 @click.argument("training", nargs=-1, required=True)
 @click.option(
     "--length",
@@ -37,7 +38,7 @@ SHOWN = 200  # characters of a stretch in the table
 @options_from(GenerationSettings, ["temperature", "top_k", "top_p", "min_p", "seed"])
 @click.option(
     "--validation-fraction",
-    type=float,
+    type=number(Gt(0), Lt(1)),
     help="Compare with the held-back end of the training text, such as 0.1 as `train` has it; "
     "that part then does not count as training text.",
 )
@@ -63,11 +64,6 @@ def command(
     \b
     ricorda memorised runs/my my.txt --validation-fraction 0.1
     """
-    if validation_fraction is not None and not 0 < validation_fraction < 1:
-        raise ConfigurationError(
-            "--validation-fraction: expected a number above 0 and below 1, such as 0.1, "
-            f"got {validation_fraction}"
-        )
     if validation_fraction is not None and control is not None:
         raise ConfigurationError("--validation-fraction and --control: give one of the two")
     if "-" in training and validation_fraction is not None:
@@ -176,8 +172,9 @@ def _print(found: list[Shared]) -> None:
     rows.append(["longest by chance", *(f"{each.chance:.1f}" for each in found)])
     print_table(columns, rows)
     longest = own.longest
-    click.echo(
-        f"\n{own.characters:,} characters against {own.training_characters:,}. The longest, at "
+    click.echo()
+    print_paragraph(
+        f"{own.characters:,} characters against {own.training_characters:,}. The longest, at "
         f"{longest.position:,} and at {longest.training_position:,} of the training text:"
     )
     click.echo(longest.text[:SHOWN] + ("…" if len(longest.text) > SHOWN else ""))

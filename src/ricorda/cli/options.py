@@ -63,7 +63,7 @@ class Number(ParameterType):
     @property
     def range(self) -> str:
         """The bounds in words: "at least 0 and below 1"."""
-        return " and ".join(f"{bound.words} {bound.limit}" for bound in self.bounds)
+        return " and ".join(f"{bound.words} {_plain(bound.limit)}" for bound in self.bounds)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse what was typed; what does not fit is told with what would."""
@@ -81,9 +81,27 @@ class Number(ParameterType):
         return number
 
 
+class PathName(click.Path):
+    """The name of a file or a folder. An empty one is refused, which would mean this folder."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path, where there is a name."""
+        if value == "":
+            self.fail("expected the name of a file or a folder, got an empty one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def whole_number(at_least: int) -> Number:
     """The type of an option that no settings class describes."""
     return Number(int, _bounds([annotated_types.Ge(at_least)]), [])
+
+
+def number(*limits: annotated_types.BaseMetadata) -> Number:
+    """The same for a number within limits."""
+    return Number(float, _bounds(limits), [])
 
 
 def options_from(settings: type[Any], names: Iterable[str]) -> Callable[[Command], Command]:
@@ -116,7 +134,8 @@ def _option(name: str, field: FieldInfo, description: str) -> Callable[[Command]
     if kinds == [bool]:
         return click.option(flag, is_flag=True, default=None, help=help_text)
     if get_origin(kinds[0]) is tuple:
-        return click.option(flag, multiple=True, metavar="TEXT", help=help_text)
+        repeatable = help_text if "repeat" in help_text else f"{help_text} May be repeated."
+        return click.option(flag, multiple=True, metavar="TEXT", help=repeatable)
     return click.option(flag, type=parameter, default=None, help=help_text)
 
 
@@ -155,8 +174,13 @@ def _help(description: str, field: FieldInfo, parameter: ParameterType) -> str:
         facts.append(parameter.range)
     default = field.default
     if not (default in (None, "") or field.is_required() or isinstance(default, bool | tuple)):
-        facts.append(f"default: {default}")
+        facts.append(f"default: {_plain(default)}")
     return f"{description}  [{'; '.join(facts)}]" if facts else description
+
+
+def _plain(value: Any) -> str:
+    """A default or a limit as a person would type it: 120 rather than 120.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _parameter_type(kinds: list[Any], bounds: list[Any]) -> ParameterType:
@@ -166,4 +190,4 @@ def _parameter_type(kinds: list[Any], bounds: list[Any]) -> ParameterType:
         return Number(int if int in kinds else float, bounds, words)
     if words:
         return click.Choice(words)
-    return click.Path(path_type=Path) if Path in kinds else click.STRING
+    return PathName() if Path in kinds else click.STRING

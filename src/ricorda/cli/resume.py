@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 import ricorda
-from ricorda.cli.options import options_from
+from ricorda.cli.options import PathName, options_from
 from ricorda.cli.train import report_run
 from ricorda.training.options import TrainingOptions
 
@@ -15,7 +15,7 @@ OPTIONS += ["device", "threads", "processes", "max_restarts", "collective_timeou
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.argument("run", type=PathName(), required=False)
 @click.option(
     "--text",
     multiple=True,
@@ -24,7 +24,7 @@ OPTIONS += ["device", "threads", "processes", "max_restarts", "collective_timeou
 )
 @click.option(
     "--validation",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="Where the file to judge by lies now, if it was moved.",
 )
 @options_from(TrainingOptions, OPTIONS)

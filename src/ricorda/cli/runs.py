@@ -8,7 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json
+from ricorda.cli.tables import terminal_width
+from ricorda.errors import InputError
 from ricorda.pages import fixed
 from ricorda.run_summary import summary
 from ricorda.runs import RUNS, list_runs
@@ -23,14 +26,20 @@ NUMBERS = {
 """The table's columns: the figure in metrics.jsonl, and its decimals."""
 
 WIDE = 80  # columns of a terminal that shows them all
-ENDLESS = 10_000  # columns where there is no terminal, so that no name is broken
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=RUNS)
+@click.argument("folder", type=PathName(), default=RUNS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(folder: Path, as_json: bool) -> None:
-    """List the runs under FOLDER (runs/ unless said otherwise), the newest first."""
+    """List the runs under FOLDER (runs/ unless said otherwise), the newest first.
+
+    \b
+    ricorda runs
+    ricorda runs elsewhere --json
+    """
+    if folder != RUNS and not folder.is_dir():
+        raise InputError(f"expected a folder of runs, {folder} is none; check the name")
     rows = [summary(run) for run in list_runs(folder)]
     if as_json:
         print_json({"runs": rows})
@@ -42,9 +51,7 @@ def command(folder: Path, as_json: bool) -> None:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     """The figures a person compares; the two that matter most on a narrow terminal."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=ENDLESS)
+    console = Console(width=terminal_width())
     names = list(NUMBERS) if console.width >= WIDE else ["nats"]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("run", overflow="fold")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ricorda.cli.models import load_model
-from ricorda.cli.options import options_from, whole_number
+from ricorda.cli.options import PathName, options_from, whole_number
 from ricorda.cli.output import print_json
 from ricorda.engine.generation import GenerationSettings
 
@@ -24,7 +24,7 @@ SETTINGS = [
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=PathName(), required=False)
 @click.option("--prompt", default="", help="The text to continue; without one, a fresh line.")
 @options_from(GenerationSettings, SETTINGS)
 @click.option(

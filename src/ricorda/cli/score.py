@@ -8,7 +8,9 @@ import click
 from rich.cells import cell_len
 
 from ricorda.cli.models import load_model
+from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json
+from ricorda.cli.tables import terminal_width, visible
 from ricorda.cli.texts import Skipped, reading_options
 from ricorda.durable import write_atomically
 from ricorda.errors import InputError
@@ -21,11 +23,11 @@ ALTERNATIVES = 5
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PathName())
 @click.argument("text")
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="Write a page that colours each character by its surprisal and shows the alternatives.",
 )
 @reading_options
@@ -35,6 +37,9 @@ def command(model: Path, text: str, html: Path | None, reader: TextReader, as_js
 
     TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
     character: its surprisal and what the model thought likeliest instead.
+
+    \b
+    ricorda score runs/my page.txt --html surprise.html
     """
     if html is not None:
         _check_page(html, text)
@@ -86,18 +91,16 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 
 
 def _print_table(scores: "Scores") -> None:
-    """A line a symbol."""
+    """A line a symbol, with as many alternatives as the terminal is wide enough for."""
+    width = terminal_width()
     click.echo("bits   symbol  likeliest")
     for place, symbol in enumerate(scores.symbols):
         bits = "" if place == 0 else f"{scores.nats[place] / math.log(2):5.2f}"
-        likeliest = "  ".join(
-            f"{_visible(each)} {probability:.2f}"
-            for each, probability in scores.alternatives(place)
-        )
-        shown = _visible(symbol)
-        click.echo(f"{bits:5}  {shown}{' ' * (6 - cell_len(shown))}  {likeliest}".rstrip())
-
-
-def _visible(symbol: str) -> str:
-    """A symbol where spaces only part columns."""
-    return "␣" if symbol == " " else symbol
+        shown = visible(symbol)
+        line = f"{bits:5}  {shown}{' ' * (6 - cell_len(shown))}"
+        for each, probability in scores.alternatives(place):
+            longer = f"{line}  {visible(each)} {probability:.2f}"
+            if cell_len(longer) > width:
+                break
+            line = longer
+        click.echo(line.rstrip())

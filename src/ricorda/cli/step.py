@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from ricorda.cli.models import model_path
+from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
-from ricorda.cli.tables import visible
+from ricorda.cli.tables import print_paragraph, visible
 from ricorda.cli.text_ids import UnitType, read_ids
 from ricorda.cli.texts import reading_options
 from ricorda.engine import load_file, open_model
@@ -19,7 +20,7 @@ LONGEST = 2**20  # symbols of the text that are read
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PathName())
 @click.argument("text")
 @click.option(
     "--unit",
@@ -29,35 +30,39 @@ LONGEST = 2**20  # symbols of the text that are read
 )
 @click.option(
     "--position",
-    type=int,
-    default=-1,
+    type=whole_number(at_least=0),
     help="The symbol read in the step, counted from 0; by default the last of the text.",
 )
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    model: Path, text: str, unit: Unit, position: int, reader: TextReader, as_json: bool
+    model: Path, text: str, unit: Unit, position: int | None, reader: TextReader, as_json: bool
 ) -> None:
     """Show the step in which a unit of MODEL reads one symbol of TEXT: every gate's real numbers.
 
     In each sum stand, in this order: what comes from the input, the input's bias, what comes from
     the layer's outputs of the step before, the recurrent bias.
+
+    \b
+    ricorda step runs/my page.txt --unit 3
+    ricorda step runs/my page.txt --unit 3 --position 0
     """
     file = load_file(model_path(model))
     trained = open_model(file, backend="numpy")
-    found = step_equation(file, read_ids(trained, text, reader, LONGEST), position, unit)
+    ids = read_ids(trained, text, reader, LONGEST)
+    found = step_equation(file, ids, -1 if position is None else position, unit)
     if as_json:
         print_json(_as_json(found))
         return
     click.echo(f"unit {unit} reads {visible(found.symbol)} at {found.position}")
     for line in found.lines():
-        click.echo(line)
+        print_paragraph(line, hanging="     ")
     for terms in found.gates:
         strongest = ", ".join(
             f"{each.source}: {each.weight:.3f} * {each.value:.3f} = {each.product:.3f}"
             for each in terms.strongest
         )
-        click.echo(f"{terms.letter:<2} most from {strongest or 'nothing'}")
+        print_paragraph(f"{terms.letter:<2} most from {strongest or 'nothing'}", hanging="     ")
 
 
 def _as_json(found: StepEquation) -> dict[str, Any]:

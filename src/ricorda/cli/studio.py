@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ricorda.cli.options import whole_number
+from ricorda.cli.options import PathName, whole_number
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_studio
 from ricorda.runs import RUNS
@@ -22,17 +22,17 @@ DRAIN_SECONDS = 0.5
 @click.option(
     "--port",
     type=whole_number(at_least=0),
-    help=f"Listen here; 0 takes any that is free. [default: {PORT}, else any]",
+    help=f"Listen here; 0 takes any that is free.  [default: {PORT}, else any]",
 )
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(file_okay=False),
     default=RUNS,
     help="The folder of runs.  [default: runs]",
 )
 @click.option(
     "--texts",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(file_okay=False),
     default=Path("texts"),
     help="Where texts that are dropped on the page are kept.  [default: texts]",
 )

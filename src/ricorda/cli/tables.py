@@ -1,7 +1,10 @@
-"""Tables of figures, as wide as they need to be where there is no terminal."""
+"""Tables of figures and paragraphs, by the width of the terminal; unbroken where there is none."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
+import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -9,22 +12,65 @@ from rich.table import Table
 from ricorda.text.sources import displayed
 
 ENDLESS = 10_000  # columns where there is no terminal, so that nothing is broken
+GAP = 2  # spaces between two columns
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings; a heading that begins with > stands over numbers."""
+def terminal_width() -> int:
+    """Columns of the terminal that standard output goes to."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=ENDLESS)
+    return console.width if console.is_terminal else ENDLESS
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], spare: Sequence[str] = ()
+) -> None:
+    """Print rows under headings; a heading that begins with > stands over numbers.
+
+    The spare columns go, the first named first, where the terminal is too narrow for all.
+    """
+    cells = [[displayed(cell) for cell in row] for row in rows]
+    width = terminal_width()
+    kept = _fitting(columns, cells, spare, width)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
+    for name in (columns[each] for each in kept):
         if name.startswith(">"):
             table.add_column(name[1:], justify="right", no_wrap=True)
         else:
             table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(displayed(cell)) for cell in row))
-    console.print(table)
+    for row in cells:
+        table.add_row(*(escape(row[each]) for each in kept))
+    Console(width=width).print(table)
+
+
+def _fitting(
+    columns: Sequence[str], rows: list[list[str]], spare: Sequence[str], width: int
+) -> list[int]:
+    """The columns to show, by number."""
+    least = [_narrowest(name, [row[each] for row in rows]) for each, name in enumerate(columns)]
+    kept = list(range(len(columns)))
+    for name in spare:
+        if sum(least[each] + GAP for each in kept) - GAP > width:
+            kept.remove(list(columns).index(name))
+    return kept
+
+
+def _narrowest(name: str, cells: Iterable[str]) -> int:
+    """The columns that numbers take, or the longest word of a text."""
+    if name.startswith(">"):
+        return max(map(cell_len, [name[1:], *cells]))
+    return max((cell_len(word) for text in [name, *cells] for word in text.split()), default=0)
+
+
+def print_paragraph(text: str, hanging: str = "") -> None:
+    """Print a line, broken between words where the terminal is narrower; then `hanging` leads."""
+    lines = textwrap.wrap(
+        text,
+        terminal_width(),
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    click.echo("\n".join(lines))
 
 
 def visible(symbol: str) -> str:

@@ -11,7 +11,7 @@ import click
 
 import ricorda
 from ricorda.cli.forecast import print_forecast
-from ricorda.cli.options import options_from
+from ricorda.cli.options import PathName, options_from
 from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_torch
@@ -35,7 +35,7 @@ ONE_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
 @options_from(TrainingOptions, OPTIONS)
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="Read options from a TOML or JSON file, or from an earlier run; "
     "those on the command line win.",
 )

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from ricorda.cli.models import load_model
-from ricorda.cli.options import whole_number
+from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
-from ricorda.cli.tables import print_table
+from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.text_ids import UnitType, read_ids
 from ricorda.cli.texts import reading_options
 from ricorda.insight import Health, Tracked, Unit, track_units, unit_activity, unit_health
@@ -20,7 +20,7 @@ TOP = 20
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PathName())
 @click.argument("text")
 @click.option(
     "--unit",
@@ -118,14 +118,15 @@ def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
         for entry in tracked.ranking[:top]
     ]
     columns = ["unit", "tracks", ">effect", ">first half", ">control", ">p", "state"]
-    print_table(columns, rows)
+    print_table(columns, rows, spare=(">first half", ">control", "state", ">p"))
     best = sorted(tracked.control_best)
-    click.echo(
-        f"\n{tracked.symbols:,} symbols, {len(tracked.features)} features. With labels moved, the "
+    click.echo()
+    print_paragraph(
+        f"{tracked.symbols:,} symbols, {len(tracked.features)} features. With labels moved, the "
         f"best of all units had {best[len(best) // 2]:.3f} (median of {tracked.shifts}), "
         f"{best[-1]:.3f} at most."
     )
-    click.echo(
+    print_paragraph(
         f"{len(health.dead)} dead and {len(health.saturated)} saturated of {health.mean.size:,} "
         "units."
     )
@@ -134,7 +135,7 @@ def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
 def _print_unit(tracked: Tracked, health: Health, unit: Unit, top: int) -> None:
     """All about one unit: its range, its gates, every feature."""
     click.echo(f"unit {unit}: {health.state_of(unit)}")
-    click.echo(
+    print_paragraph(
         f"output from {health.smallest[unit]:.3f} to {health.largest[unit]:.3f}, mean "
         f"{health.mean[unit]:.3f}, standard deviation {health.deviation[unit]:.3f}"
     )
@@ -153,6 +154,7 @@ def _print_unit(tracked: Tracked, health: Health, unit: Unit, top: int) -> None:
             [feature.key, feature.description, fixed(effect, 3), fixed(first, 3)]
             for feature, effect, first in found[:top]
         ],
+        spare=(">first half", "feature"),
     )
 
 

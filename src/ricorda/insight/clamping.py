@@ -19,20 +19,26 @@ from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Unit
 from ricorda.models import ModelConfiguration, ModelFile
 
+LARGEST = 1e6
+"""The farthest value that a unit is held at; tanh ends at 1, and float32 has to hold the sums."""
+
 
 def clamped(file: ModelFile, units: Mapping[Unit, float]) -> ModelFile:
     """Hold units' outputs at values: 0 switches off, 1 and -1 are as far as tanh goes.
 
     Returns another model file, which `ricorda.engine.open_model` makes ready to run; the given one
     is left as it is. Raises ConfigurationError for a unit that the network does not have or a
-    value that is not finite.
+    value that is no number or beyond LARGEST.
     """
     configuration = file.configuration
     tensors = {name: tensor.copy() for name, tensor in file.tensors.items()}
     for unit, value in units.items():
         unit.checked(configuration)
-        if not np.isfinite(value):
-            raise ConfigurationError(f"expected a number to hold unit {unit} at, got {value}")
+        if not abs(value) <= LARGEST:
+            raise ConfigurationError(
+                f"expected a number from -{LARGEST:g} to {LARGEST:g} to hold unit {unit} at, "
+                f"got {value:g}"
+            )
         for weights, bias in _readers(configuration, unit):
             _hold(tensors[weights], tensors[bias], unit.number, value)
     return ModelFile(configuration, file.vocabulary, tensors, file.training)

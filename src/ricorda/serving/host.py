@@ -34,11 +34,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+LAST_PORT = 65535
+
+
 def bind(host: str, port: int) -> socket.socket:
     """Bind a socket to an address; port 0 takes a free one.
 
     Raises ConfigurationError if the address does not exist, is taken or is not allowed.
     """
+    if not 0 <= port <= LAST_PORT:  # the system would take it modulo 65,536
+        raise ConfigurationError(f"expected a port from 0 to {LAST_PORT}, got {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

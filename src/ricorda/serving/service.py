@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ from ricorda.serving.requests import CompletionRequest
 from ricorda.serving.settings import ServerSettings
 from ricorda.serving.turns import Turns
 
+ORIGIN = re.compile(r"https?://[^/\s]+/?", re.IGNORECASE)
+HOST = re.compile(r"[^/:\s]+")
+
 log = logging.getLogger("ricorda.serving")
 
 
@@ -31,7 +35,8 @@ class Service:
     def __init__(self, catalogue: Catalogue, settings: ServerSettings) -> None:
         """Put a server together.
 
-        Raises ConfigurationError if it would be open to other machines without a key.
+        Raises ConfigurationError if it would be open to other machines without a key, or if a host
+        or an origin that is let in is none.
         """
         self.catalogue = catalogue
         self.settings = settings
@@ -143,7 +148,17 @@ class Service:
 
 
 def rules(settings: ServerSettings) -> Rules:
-    """What the guard lets pass."""
+    """What the guard lets pass. Raises ConfigurationError for what no browser would ever send."""
+    for origin in settings.allow_origin:
+        if not ORIGIN.fullmatch(origin):
+            raise ConfigurationError(
+                f"--allow-origin: expected a site such as https://example.org, got {origin!r}"
+            )
+    for name in settings.allow_host:
+        if not HOST.fullmatch(name):
+            raise ConfigurationError(
+                f"--allow-host: expected a name such as models.example.org, got {name!r}"
+            )
     return Rules(
         loopback_only=is_loopback(settings.host),
         hosts=frozenset(name.lower() for name in settings.allow_host),
