@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,16 @@ def test_an_id_says_the_place() -> None:
     assert Place.parse(str(place)) == place
 
 
-def read_events(run: RunFolder, last_id: str | None, count: int) -> list[dict[str, Any]]:
+def read_events(
+    run: RunFolder, last_id: str | None, count: int, closing: threading.Event | None = None
+) -> list[dict[str, Any]]:
     """The first events of a connection."""
 
     async def read() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        async for block in events(run, last_id, lambda: {"state": "learning"}):
+        async for block in events(
+            run, last_id, lambda: {"state": "learning"}, closing or threading.Event()
+        ):
             lines = dict(line.split(": ", 1) for line in block.decode().splitlines() if line)
             if "event" in lines:
                 found.append({**lines, "data": json.loads(lines["data"])})
@@ -104,3 +109,10 @@ def test_a_connection_goes_on_where_it_was_lost(run: RunFolder) -> None:
     append_row(run.metrics, {"step": 2})
     (later,) = read_events(run, rows["id"], 1)
     assert [row["step"] for row in later["data"]["metrics"]] == [2]
+
+
+def test_a_connection_ends_with_the_studio(run: RunFolder) -> None:
+    append_row(run.metrics, {"step": 1})
+    closing = threading.Event()
+    closing.set()
+    assert read_events(run, None, 1, closing) == []

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from tests.studio.conftest import TEXT, Place
+from tests.studio.conftest import TEXT, Place, end_studio, start_studio
 
 import ricorda
 from ricorda.insight import gradient_influence
 from ricorda.models.model_file import read_model_file
+from ricorda.runs import RunFolder
 from ricorda.text import split
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -273,3 +275,35 @@ def test_the_run_tells_its_command(client: Client) -> None:
     assert details["command"].startswith("ricorda train ")
     assert "--config runs/bottles" in details["command"]
     assert Path(details["text"]["texts"][0]).name == "bottles.txt"
+
+
+def test_an_unfinished_run_has_a_report_of_how_far_it_has_come(
+    client: Client, place: Place
+) -> None:
+    run = RunFolder(place.folder / "runs" / "unfinished")
+    shutil.copytree(place.folder / "runs" / "bottles", run.path)
+    rows = run.metrics.read_text().splitlines(keepends=True)
+    run.metrics.write_text("".join(row for row in rows if '"ended"' not in row))
+    try:
+        assert client.json("GET", "/api/runs/unfinished")["has_report"]
+        status, headers, content = client.ask("GET", "/api/runs/unfinished/report")
+    finally:
+        shutil.rmtree(run.path)
+    assert (status, "unfinished.html" in headers["content-disposition"]) == (200, True)
+    assert b"It is not at its end" in content
+    assert b"60 steps" in content
+
+
+def test_ctrl_c_under_an_open_page_says_nothing_but_goodbye(tmp_path: Path) -> None:
+    own = start_studio(tmp_path)
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "config.json").write_text("{}")
+    client = Client(own)
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
+    connection.request("GET", "/api/runs/one/events", headers={"Cookie": client.cookie})
+    response = connection.getresponse()
+    assert response.status == 200
+    assert response.readline() == b"retry: 1000\n"
+    said = end_studio(own)
+    assert "Traceback" not in said
+    connection.close()
