@@ -19,6 +19,7 @@ FAMILIES = {
     "health": {"dead", "saturated"},
     "state": {
         *("queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"),
+        "gone",
     },
     "problem": {
         *("text_error", "vocabulary_error", "configuration_error", "model_file_error"),
