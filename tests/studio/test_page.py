@@ -1,6 +1,8 @@
 """The page as a person uses it, in headless Chromium: every panel, from the text to the report."""
 
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,8 @@ from tests.studio.conftest import (
 )
 
 import ricorda
+from ricorda.runs import RunFolder
+from ricorda.studio.activity import trainer_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -540,3 +544,22 @@ def test_the_command_of_a_stretch_leaves_a_byte_order_mark_out(
         command, shell=True, cwd=own_place.folder, capture_output=True, check=True
     )
     assert said.stdout.decode() == shown
+
+
+def test_a_training_that_was_killed_says_so_in_both_languages(
+    open_page: Open, own_place: Place
+) -> None:
+    page = open_page(None, own_place.url)
+    drop(page, "beer.txt", TEXT)
+    page.wait_for_selector("#facts-name:text-is('beer.txt')")
+    begin_training(page, 5)
+    page.wait_for_selector("#state:text-is('learning')")
+    trainer = trainer_of(RunFolder(own_place.folder / "runs" / "beer"))
+    assert trainer
+    os.kill(trainer, signal.SIGKILL)
+    page.wait_for_selector("#state:text-is('failed')")
+    page.select_option("#language", "it")
+    assert "finito prima del tempo" in page.inner_text("#learning-problem")
+    assert "SIGKILL" in page.inner_text("#learning-problem [lang=en]")
+    page.click("#go-on")
+    page.wait_for_selector("#state:text-is('impara')")
