@@ -152,7 +152,7 @@ class Trainings:
 
     def has_ended(self, run: RunFolder) -> bool:
         """Whether a run is at its end and not trained any more."""
-        return self.state(run.path.name)["state"] == "ended"
+        return bool(self.state(run.path.name)["state"] == "ended")
 
     def arguments(self, name: str) -> list[str] | None:
         """What follows `ricorda` on the command line that began a training; None if unknown."""
