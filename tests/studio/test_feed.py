@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,16 @@ def test_an_id_says_the_place() -> None:
     assert Place.parse(str(place)) == place
 
 
-def read_events(run: RunFolder, last_id: str | None, count: int) -> list[dict[str, Any]]:
+def read_events(
+    run: RunFolder, last_id: str | None, count: int, closing: threading.Event | None = None
+) -> list[dict[str, Any]]:
     """The first events of a connection."""
 
     async def read() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        async for block in events(run, last_id, lambda: {"state": "learning"}):
+        async for block in events(
+            run, last_id, lambda: {"state": "learning"}, closing or threading.Event()
+        ):
             lines = dict(line.split(": ", 1) for line in block.decode().splitlines() if line)
             if "event" in lines:
                 found.append({**lines, "data": json.loads(lines["data"])})
@@ -120,3 +125,10 @@ def test_all_rows_are_read_again_only_when_there_are_others(run: RunFolder) -> N
     append_row(run.metrics, {"step": 2})
     assert [sizes.of(run) for _ in range(3)] == [24] * 3
     assert read == [12, 24]
+
+
+def test_a_connection_ends_with_the_studio(run: RunFolder) -> None:
+    append_row(run.metrics, {"step": 1})
+    closing = threading.Event()
+    closing.set()
+    assert read_events(run, None, 1, closing) == []

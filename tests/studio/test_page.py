@@ -1,6 +1,9 @@
 """The page as a person uses it, in headless Chromium: every panel, from the text to the report."""
 
+import os
 import re
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +16,14 @@ from tests.studio.conftest import (
     end_studio,
     end_trainings,
     in_sight,
+    make_place,
     start_studio,
 )
 from tests.studio.test_shell import WORDS
 
+import ricorda
+from ricorda.runs import RunFolder
+from ricorda.studio.activity import trainer_of
 from ricorda.studio.shell import command_line
 
 if TYPE_CHECKING:
@@ -156,7 +163,9 @@ def test_a_unit_is_held_and_the_sample_written_again(open_page: Open) -> None:
     page.click("#clamp button")
     page.wait_for_selector("#clamped:not([hidden])")
     assert page.inner_text("#as-it-is") != page.inner_text("#held")
+    page.locator("#clamp-value").fill("-1")  # the samples are still those of 1
     assert "held at 1" in page.inner_text("#held-heading")
+    page.locator("#clamp-value").fill("1")
     assert "ricorda clamp runs/planted 0:5=1 --length 300 --seed 1" in page.inner_text(
         "[data-command=inside]"
     )
@@ -458,3 +467,109 @@ def test_announcements_are_few(open_page: Open) -> None:
         }"""
     )
     assert said == ["one"]
+
+
+def test_another_run_takes_nothing_over(open_page: Open) -> None:
+    page = open_page("planted")
+    in_sight(page, "inside")
+    page.locator("#units tbody tr").first.wait_for()
+    page.click("#clamp button")
+    page.wait_for_selector("#clamped:not([hidden])")
+    planted = page.input_value("#context")
+    in_sight(page, "runs")
+    page.click("#runs-table button:text-is('bottles')")
+    page.wait_for_selector("#clamped[hidden]", state="attached")
+    page.wait_for_function(
+        "planted => document.querySelector('#context').value !== planted", arg=planted
+    )
+    assert TEXT.startswith(page.input_value("#context"))
+
+
+def test_a_studio_that_was_started_anew_is_found_again(open_page: Open, tmp_path: Path) -> None:
+    make_place(tmp_path)
+    first = start_studio(tmp_path)
+    page = open_page("bottles", first.url)
+    end_studio(first)
+    port = first.url.split(":")[2].split("/")[0]
+    second = start_studio(tmp_path, "--port", port)
+    page.wait_for_selector("#lost:has-text('no longer let in')", state="attached")
+    other = page.context.new_page()
+    other.goto(second.url)
+    page.wait_for_selector("#lost[hidden]", state="attached")
+    end_studio(second)
+
+
+def test_the_same_file_may_be_chosen_twice(open_page: Open, own_place: Place) -> None:
+    page = open_page(None, own_place.url)
+    for _ in range(2):
+        page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b""})
+        page.wait_for_selector("#text-problem:not([hidden])")
+        assert page.input_value("#file") == ""
+
+
+def test_a_file_dropped_beside_the_frame_does_not_replace_the_page(open_page: Open) -> None:
+    page = open_page()
+    assert page.evaluate("""() => {
+        const data = new DataTransfer();
+        data.items.add(new File(["text"], "a.txt", {type: "text/plain"}));
+        const how = {dataTransfer: data, bubbles: true, cancelable: true};
+        const dropped = new DragEvent("drop", how);
+        document.querySelector("h1").dispatchEvent(dropped);
+        return dropped.defaultPrevented;
+    }""")
+
+
+def test_numbers_are_written_by_few_formats(open_page: Open) -> None:
+    page = open_page()
+    made = page.evaluate("""async () => {
+        const { number } = await import("/page/words.js");
+        const Format = Intl.NumberFormat;
+        let made = 0;
+        Intl.NumberFormat = function (...given) { made += 1; return new Format(...given); };
+        for (let value = 0; value < 1000; value += 1) number(value, 7);
+        Intl.NumberFormat = Format;
+        return made;
+    }""")
+    assert made == 1
+
+
+def test_the_command_of_a_stretch_leaves_a_byte_order_mark_out(
+    open_page: Open, own_place: Place
+) -> None:
+    text = own_place.folder / "texts" / "marked.txt"
+    text.parent.mkdir()
+    text.write_bytes(b"\xef\xbb\xbf" + TEXT.encode().replace(b"\n", b"\r\n"))
+    ricorda.train(
+        text, out=own_place.folder / "runs" / "marked", steps=1, hidden_size=4, quiet=True
+    )
+    page = open_page("marked", own_place.url)
+    in_sight(page, "surprise")
+    page.wait_for_selector("#surprise-text span[class*=s]")
+    shown = "".join(
+        page.evaluate("""() => [...document.querySelectorAll("#surprise-text .symbols span")]
+        .map((span) => span.classList.contains("end") ? "\\n" : span.textContent)""")
+    )
+    command = page.inner_text("[data-command=surprise] code >> nth=0").split(" | ")[0]
+    said = subprocess.run(
+        command, shell=True, cwd=own_place.folder, capture_output=True, check=True
+    )
+    assert said.stdout.decode() == shown
+
+
+def test_a_training_that_was_killed_says_so_in_both_languages(
+    open_page: Open, own_place: Place
+) -> None:
+    page = open_page(None, own_place.url)
+    drop(page, "beer.txt", TEXT)
+    page.wait_for_selector("#facts-name:text-is('beer.txt')")
+    begin_training(page, 5)
+    page.wait_for_selector("#state:text-is('learning')")
+    trainer = trainer_of(RunFolder(own_place.folder / "runs" / "beer"))
+    assert trainer
+    os.kill(trainer, signal.SIGKILL)
+    page.wait_for_selector("#state:text-is('failed')")
+    page.select_option("#language", "it")
+    assert "finito prima del tempo" in page.inner_text("#learning-problem")
+    assert "SIGKILL" in page.inner_text("#learning-problem [lang=en]")
+    page.click("#go-on")
+    page.wait_for_selector("#state:text-is('impara')")

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -10,12 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from tests.studio.conftest import TEXT, Place
+from tests.studio.conftest import TEXT, Place, end_studio, start_studio
 from tests.studio.test_trainings import wait_for
 
 import ricorda
 from ricorda.insight import gradient_influence
 from ricorda.models.model_file import read_model_file
+from ricorda.runs import RunFolder
 from ricorda.text import split
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -297,3 +299,35 @@ def test_an_upload_that_breaks_off_leaves_nothing(client: Client, place: Place) 
         wait_for(lambda: list((place.folder / "texts").glob(".*")) != [])
     wait_for(lambda: list((place.folder / "texts").glob(".*")) == [])
     assert "broken.txt" not in [text["name"] for text in client.json("GET", "/api/studio")["texts"]]
+
+
+def test_an_unfinished_run_has_a_report_of_how_far_it_has_come(
+    client: Client, place: Place
+) -> None:
+    run = RunFolder(place.folder / "runs" / "unfinished")
+    shutil.copytree(place.folder / "runs" / "bottles", run.path)
+    rows = run.metrics.read_text().splitlines(keepends=True)
+    run.metrics.write_text("".join(row for row in rows if '"ended"' not in row))
+    try:
+        assert client.json("GET", "/api/runs/unfinished")["has_report"]
+        status, headers, content = client.ask("GET", "/api/runs/unfinished/report")
+    finally:
+        shutil.rmtree(run.path)
+    assert (status, "unfinished.html" in headers["content-disposition"]) == (200, True)
+    assert b"It is not at its end" in content
+    assert b"60 steps" in content
+
+
+def test_ctrl_c_under_an_open_page_says_nothing_but_goodbye(tmp_path: Path) -> None:
+    own = start_studio(tmp_path)
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "config.json").write_text("{}")
+    client = Client(own)
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
+    connection.request("GET", "/api/runs/one/events", headers={"Cookie": client.cookie})
+    response = connection.getresponse()
+    assert response.status == 200
+    assert response.readline() == b"retry: 1000\n"
+    said = end_studio(own)
+    assert "Traceback" not in said
+    connection.close()

@@ -1,6 +1,7 @@
 """Trainings as processes: queued by cores, paused and resumed, seen whoever began them."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -166,3 +167,77 @@ def test_a_request_as_a_command_line() -> None:
         *("--minutes", "0.5", "--cell", "gru", "--hidden-size", "64"),
         *("--learning-rate", "0.001", "--threads", "2", "--early-samples"),
     ]
+
+
+def test_a_core_that_another_studio_uses_is_taken(trainings: Trainings) -> None:
+    name = begin(trainings, threads=2)
+    (trainings.workspace.runs / name).mkdir(parents=True, exist_ok=True)
+    wait_for(lambda: state(trainings, name) == "learning")
+    (trainings.workspace.runs / name / "config.json").write_text('{"training": {"threads": 2}}')
+    other = Trainings(trainings.workspace, cores=2)
+    second = begin(other)
+    assert other.state(second)["place"] == 1
+    (trainings.workspace.runs / name / "end").touch()
+    wait_for(lambda: state(trainings, name) == "ended")
+
+
+def test_the_line_is_kept_for_the_next_sitting(trainings: Trainings) -> None:
+    first, second = begin(trainings, threads=2), begin(trainings)
+    wait_for(lambda: state(trainings, first) == "learning")
+    assert Trainings(trainings.workspace, cores=2).waiting() == []  # the first studio keeps it
+    trainings._line.close()
+    later = Trainings(trainings.workspace, cores=2)
+    assert later.waiting() == [second]
+    assert later.arguments(second) == trainings.arguments(second)
+    later.pause(second)
+    later._line.close()
+    assert Trainings(trainings.workspace, cores=2).waiting() == []
+    assert state(later, second) == "gone"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "not JSON",
+        '[{"name": "a"}]',
+        '[{"name": "../a", "arguments": ["train"], "threads": 1}]',
+        '[{"name": "a", "arguments": ["serve"], "threads": 1}]',
+        '[{"name": "a", "arguments": ["resume", "runs/a"], "threads": 1}]',
+    ],
+)
+def test_a_line_that_cannot_be_is_not_taken_up(tmp_path: Path, kept: str) -> None:
+    workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
+    (workspace.hidden / "line.json").write_text(kept)
+    assert Trainings(workspace, cores=2).waiting() == []
+
+
+def test_what_failed_before_it_began_may_begin_again(trainings: Trainings) -> None:
+    name = trainings.begin(Path("my.txt"), request(seed=1))
+    wait_for(lambda: state(trainings, name) == "failed")
+    trainings._known[name].arguments.remove("--seed")
+    trainings.go_on(name)
+    wait_for(lambda: state(trainings, name) == "learning")
+
+
+def test_a_process_that_was_killed_is_told_as_such(trainings: Trainings) -> None:
+    name = begin(trainings)
+    wait_for(lambda: state(trainings, name) == "learning")
+    process = trainings._known[name].process
+    assert process is not None
+    process.kill()
+    wait_for(lambda: state(trainings, name) == "failed")
+    assert trainings.state(name)["reason"] == "its process was ended from outside (SIGKILL)"
+
+
+def test_a_name_that_is_free_again_begins_anew(trainings: Trainings) -> None:
+    name = begin(trainings)
+    wait_for(lambda: state(trainings, name) == "learning")
+    trainings.stop(name)
+    wait_for(lambda: state(trainings, name) == "stopped")
+    shutil.rmtree(trainings.workspace.runs / name)
+    assert state(trainings, name) == "gone"
+    trainings._known.clear()  # as in a later sitting
+    assert begin(trainings) == name
+    wait_for(lambda: state(trainings, name) == "learning")
+    trainings.pause(name)
+    wait_for(lambda: state(trainings, name) == "paused")

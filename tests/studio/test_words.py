@@ -19,10 +19,12 @@ FAMILIES = {
     "health": {"dead", "saturated"},
     "state": {
         *("queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"),
+        "gone",
     },
     "problem": {
         *("text_error", "vocabulary_error", "configuration_error", "model_file_error"),
         *("run_error", "training_error", "missing_extra", "invalid_request", "body_too_large"),
+        "training_failed",
     },
     "step": {"gate", "from_input", "from_past", "bias", "sum", "value"},
 }

@@ -542,3 +542,12 @@ def test_the_limit_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("RICORDA_CACHE_LIMIT", "lots")
     with pytest.raises(ConfigurationError, match="RICORDA_CACHE_LIMIT: expected a size"):
         cache_for(str(tmp_path))
+
+
+def test_what_a_finished_encoding_left_is_no_interrupted_one(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.prepare()
+    (cache.work / "left").mkdir()  # its entry was published, then the process was killed
+    assert cache.usage().interrupted == 0
+    assert cache.make_room(0)
+    assert not (cache.work / "left").exists()

@@ -74,6 +74,7 @@ def command(port: int | None, runs: Path, texts: Path, largest_text: int, no_bro
         limits=ConnectionLimits(connections=64, body_seconds=UPLOAD_SECONDS),
         drain_seconds=DRAIN_SECONDS,
         on_ready=ready,
+        on_drain=studio.closing.set,
     )
     threading.Thread(target=studio.trainings.watch, daemon=True).start()
     try:
@@ -97,7 +98,7 @@ def _bind(port: int | None) -> socket.socket:
 
 
 def _say_goodbye(running: list[str], waiting: list[str]) -> None:
-    """Tell what goes on, and what will not begin."""
+    """Tell what goes on, and what still waits."""
     if running:
         click.echo(
             f"the page is closed; still training: {', '.join(running)} "
@@ -105,4 +106,7 @@ def _say_goodbye(running: list[str], waiting: list[str]) -> None:
             err=True,
         )
     if waiting:
-        click.echo(f"not begun, for want of a free core: {', '.join(waiting)}", err=True)
+        click.echo(
+            f"waiting for a free core until the studio is opened again: {', '.join(waiting)}",
+            err=True,
+        )

@@ -4,6 +4,7 @@ workspace    where runs and texts lie, and which names are theirs
 texts        what a text is: size, symbols, split, any stretch of it
 sample_texts two texts for those who have none at hand
 trainings    trainings as processes of their own: begun, paused, ended, queued
+line         the trainings that wait, kept from one sitting to the next
 activity     which process trains in a run's folder
 feed         a run's rows as they grow, for server-sent events
 looking      what a trained model shows: surprise, units, the next symbol

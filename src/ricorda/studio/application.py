@@ -1,6 +1,8 @@
 """The studio's addresses and their answers, behind the guard."""
 
 import re
+import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import ricorda
-from ricorda.durable import open_untrusting
 from ricorda.errors import InputError, RicordaError, RunError
 from ricorda.run_summary import summary
 from ricorda.runs import RunFolder, read_rows
@@ -33,6 +34,7 @@ from ricorda.studio.texts import Texts, read_config, reading_of
 from ricorda.studio.trainings import Trainings
 from ricorda.studio.turns import Turns
 from ricorda.studio.workspace import Workspace
+from ricorda.training.report import report_so_far
 
 LARGEST_REQUEST = 256 * 1024  # bytes, but for texts
 LARGEST_REPORT = 256 * 1024 * 1024  # bytes
@@ -52,6 +54,8 @@ class Studio:
     token: Token
     turns: Turns = field(default_factory=Turns)
     """For what takes long."""
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set when the end begins: what the page listens to ends by itself."""
 
     def close(self) -> None:
         """End what belongs to the page; trainings go on."""
@@ -202,8 +206,8 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
             {
                 **summaries.of(run),
                 "name": run.path.name,
-                "has_report": run.report.is_file(),
                 **trainings.state(run.path.name),
+                "has_report": _has_report(run, trainings),
             }
             for run in workspace.list_runs()
         ]
@@ -230,7 +234,7 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
             "text": None if config is None else config.get("text"),
             "texts": [] if config is None else [_short(each) for each in reading_of(run).names],
             "has_model": run.model.is_file(),
-            "has_report": run.report.is_file(),
+            "has_report": _has_report(run, trainings),
             "command": command_line(["ricorda", *_command(studio, run)]),
             **trainings.state(name),
         }
@@ -258,11 +262,11 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
             return {
                 **trainings.state(name),
                 "has_model": run.model.is_file(),
-                "has_report": run.report.is_file(),
+                "has_report": _has_report(run, trainings),
                 "has_config": run.is_run,
             }
 
-        stream = events(run, request.headers.get("last-event-id"), status)
+        stream = events(run, request.headers.get("last-event-id"), status, studio.closing)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     @application.post("/api/runs/{name}/pause")
@@ -282,12 +286,7 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
 
     @application.get("/api/runs/{name}/report")
     def report(name: str) -> Response:
-        run = workspace.run(name)
-        try:
-            with open_untrusting(run.report) as report:
-                content = report.read(LARGEST_REPORT)
-        except OSError:
-            raise RunError("this run has no report yet: it comes when it pauses or ends") from None
+        content = _report(workspace.run(name))
         file = FILE_NAME.sub("_", f"{name}.html")
         headers = {"content-disposition": f'attachment; filename="{file}"'}
         return Response(content, media_type="text/html; charset=utf-8", headers=headers)
@@ -333,6 +332,26 @@ def _command(studio: Studio, run: RunFolder) -> list[str]:
     reading = reading_of(run)
     shortened = replace(reading, names=tuple(map(_short, reading.names)))
     return ["train", *shortened.words, "--config", str(run.path)]
+
+
+def _has_report(run: RunFolder, trainings: Trainings) -> bool:
+    """Whether there is a page of a run: its own, or one of how far it has come."""
+    return run.report.is_file() or (run.is_run and not trainings.has_ended(run))
+
+
+def _report(run: RunFolder) -> bytes:
+    """A run's page: the one that it left when it ended or paused, else how far it has come.
+
+    Raises RunError if it ended without one.
+    """
+    last = deque(read_rows(run.metrics), maxlen=1)
+    if not last or last[0].get("event") != "ended":
+        return report_so_far(run).encode()
+    try:
+        with open_untrusting(run.report) as report:
+            return report.read(LARGEST_REPORT)
+    except OSError:
+        raise RunError("this run has ended and its report is gone") from None
 
 
 def _short(name: str) -> str:

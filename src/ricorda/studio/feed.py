@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +80,15 @@ def read_news(run: RunFolder, place: Place) -> News | None:
 
 
 async def events(
-    run: RunFolder, last_id: str | None, status: Callable[[], dict[str, Any]]
+    run: RunFolder,
+    last_id: str | None,
+    status: Callable[[], dict[str, Any]],
+    closing: threading.Event,
 ) -> AsyncIterator[bytes]:
-    """Yield server-sent events without end: `rows` as they come, `status` when it changes."""
+    """Yield server-sent events until closing: `rows` as they come, `status` when it changes."""
     place, told, quiet = Place.parse(last_id), None, 0.0
     yield b"retry: 1000\n\n"
-    while True:
+    while not closing.is_set():
         news = await asyncio.to_thread(read_news, run, place)
         if news is not None:
             place = news.place

@@ -18,12 +18,15 @@ from typing import Any, Literal
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder, ended
 from ricorda.studio.activity import CAN_TELL, trainer_of
+from ricorda.studio.line import Line, Waiting
 from ricorda.studio.rows import FromRows
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.texts import read_config
 from ricorda.studio.workspace import Workspace
 
-State = Literal["queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"]
+State = Literal[
+    "queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed", "gone"
+]
 
 PROGRAM = [sys.executable, "-m", "ricorda"]
 LOOK_SECONDS = 0.5
@@ -73,19 +76,33 @@ class Trainings:
     _closing: threading.Event = field(default_factory=threading.Event)
     _ended: FromRows[str | None] = field(default_factory=lambda: FromRows(_ended))
 
+    def __post_init__(self) -> None:
+        """Take up the line that an earlier studio left; `watch` begins it."""
+        self._line = Line(self.workspace)
+        for kept in self._line.read():
+            folder = self.workspace.runs / kept.name
+            self._queue.append(Training(folder, kept.arguments, kept.threads))
+
     def begin(self, text: Path, request: TrainingRequest) -> str:
         """Have a text learned, as soon as there are cores for it; hand back the run's name."""
         with self._lock:
             folder = self.workspace.free_run(text, set(self.names()))
             threads = min(request.threads or self.cores, self.cores)
+            self._mark(folder.name).unlink(missing_ok=True)  # an earlier run had this name
             words = ["train", str(text), *request.words(threads), "--out", str(folder)]
-            self._queue.append(Training(folder, words, threads))
-            self._begin_what_fits()
+            self._wait(Training(folder, words, threads))
             return folder.name
 
     def go_on(self, name: str) -> None:
-        """Resume a run that was paused, as soon as there are cores. Raises RunError."""
+        """Resume a run that was paused, as soon as there are cores. Raises RunError.
+
+        One that failed before it had begun begins again.
+        """
         with self._lock:
+            known = self._known.get(name)
+            if known is not None and not known.alive and not self.workspace.run_is_there(name):
+                self._wait(Training(known.folder, known.arguments, known.threads))
+                return
             run = self.workspace.run(name)
             state = self.state(name)["state"]
             if state in ("learning", "starting", "queued"):
@@ -95,8 +112,7 @@ class Trainings:
             threads = min(_threads_of(run), self.cores)
             words = ["resume", str(run.path)]
             self._mark(name).unlink(missing_ok=True)
-            self._queue.append(Training(run.path, words, threads))
-            self._begin_what_fits()
+            self._wait(Training(run.path, words, threads))
 
     def pause(self, name: str) -> None:
         """Have a run save itself and end, or leave the queue. Raises RunError if it is neither."""
@@ -105,6 +121,7 @@ class Trainings:
                 if training.folder.name == name:
                     self._queue.remove(training)
                     self._known.pop(name, None)
+                    self._keep_line()
                     return
             training_now = self._known.get(name)
             if training_now is not None and training_now.alive:
@@ -135,6 +152,10 @@ class Trainings:
         """Whether this studio began the training, or will."""
         return name in self.names()
 
+    def has_ended(self, run: RunFolder) -> bool:
+        """Whether a run is at its end and not trained any more."""
+        return bool(self.state(run.path.name)["state"] == "ended")
+
     def arguments(self, name: str) -> list[str] | None:
         """What follows `ricorda` on the command line that began a training; None if unknown."""
         with self._lock:
@@ -162,12 +183,15 @@ class Trainings:
         """The names of the runs that are being trained, by whomever."""
         with self._lock:
             ours = [name for name, each in self._known.items() if each.alive]
-        others = [
-            run.path.name
+        return ours + [run.path.name for run in self._trained_elsewhere(ours)]
+
+    def _trained_elsewhere(self, ours: list[str]) -> list[RunFolder]:
+        """The runs that another studio or a command line trains."""
+        return [
+            run
             for run in self.workspace.list_runs()
             if run.path.name not in ours and trainer_of(run) is not None
         ]
-        return ours + others
 
     def watch(self) -> None:
         """Begin what waits, as cores become free, until `close`; for a thread of its own."""
@@ -176,20 +200,40 @@ class Trainings:
                 self._begin_what_fits()
 
     def close(self) -> None:
-        """Begin nothing more; what runs goes on."""
+        """Begin nothing more; what runs goes on, and the line is kept."""
         self._closing.set()
+        self._line.close()
         for training in self._known.values():
             if training.alive and training.process is not None:
                 training.process.returncode = 0  # it is nobody's child any more
 
+    def _wait(self, training: Training) -> None:
+        """Put a training at the end of the line, which may be empty."""
+        self._queue.append(training)
+        self._keep_line()
+        self._begin_what_fits()
+
     def _begin_what_fits(self) -> None:
         while self._queue:
-            busy = sum(each.threads for each in self._known.values() if each.alive)
+            busy = self._busy()
             first = self._queue[0]
             if busy and busy + first.threads > self.cores:
                 return
             self._queue.popleft()
             self._begin(first)
+            self._keep_line()
+
+    def _busy(self) -> int:
+        """How many cores are taken, by whomever."""
+        ours = {name: each for name, each in self._known.items() if each.alive}
+        others = self._trained_elsewhere(list(ours))
+        return sum(each.threads for each in ours.values()) + sum(map(_threads_of, others))
+
+    def _keep_line(self) -> None:
+        """Write down who waits, for the next sitting."""
+        self._line.write(
+            [Waiting(each.folder.name, each.arguments, each.threads) for each in self._queue]
+        )
 
     def _begin(self, training: Training) -> None:
         name = training.folder.name
@@ -217,7 +261,13 @@ class Trainings:
         code = None if training is None else training.exit_code
         was_stopped = training is not None and training.pausing
         if code is not None and code not in ENDINGS_WELL and not was_stopped:
-            return "failed", self._last_words(run.path.name)
+            return "failed", _killed_by(code) or self._last_words(run.path.name)
+        return self._at_rest(run)
+
+    def _at_rest(self, run: RunFolder) -> tuple[State, str | None]:
+        """The state of a run that nobody trains, by its folder alone."""
+        if not run.path.exists():
+            return "gone", None
         reason = self._ended.of(run)
         if reason is not None:
             return "ended", reason
@@ -245,6 +295,14 @@ def _ended(run: RunFolder) -> str | None:
     with contextlib.suppress(RunError):
         return ended(run)
     return None
+
+
+def _killed_by(exit_code: int) -> str | None:
+    """What to say of a process that a signal ended; None for one that ended by itself."""
+    if exit_code >= 0:
+        return None
+    names = [each.name for each in signal.Signals if each == -exit_code]
+    return f"its process was ended from outside ({names[0] if names else -exit_code})"
 
 
 def _threads_of(run: RunFolder) -> int:

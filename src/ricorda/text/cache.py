@@ -148,7 +148,8 @@ class Cache:
         sizes = {path: _size_of(path) for _, path in items}
         total = sum(sizes.values()) + (0 if keep is None else _size_of(keep))
         for changed, path in items:
-            abandoned = path.parent == self.work and time.time() - changed > _ABANDONED
+            left = not sizes[path] or time.time() - changed > _ABANDONED
+            abandoned = path.parent == self.work and left
             if total + size <= limit and not abandoned:
                 continue
             if self._remove(path):
@@ -159,7 +160,9 @@ class Cache:
     def usage(self) -> Usage:
         """Count what is there; a folder that is not there holds nothing."""
         texts, works = _folders(self.entries), _folders(self.work)
-        return Usage(len(texts), len(works), sum(_size_of(path) for path in (*texts, *works)))
+        sizes = [_size_of(path) for path in works]  # an empty one is what a finished encoding left
+        interrupted = sum(size > 0 for size in sizes)
+        return Usage(len(texts), interrupted, sum(map(_size_of, texts)) + sum(sizes))
 
     @contextlib.contextmanager
     def working(self, key: str) -> Iterator[Path | None]:

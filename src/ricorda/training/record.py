@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -75,6 +74,8 @@ class RunRecord:
 
 def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
     """The record of a run that begins now."""
+    import torch  # not above: what only reads a record does without
+
     made_with = {
         "ricorda": ricorda.__version__,
         "torch": torch.__version__,

@@ -21,8 +21,11 @@ from ricorda.runs import RunFolder
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.history import History, Row, number, read_history
 from ricorda.training.progress import clock
-from ricorda.training.record import RunRecord
+from ricorda.training.record import RunRecord, read_record
 from ricorda.training.report_charts import learning_charts, loss_chart
+
+NOT_ENDED = "not ended"
+"""What stands in place of the reason why a run stopped, in the figures of one that goes on."""
 
 _ENDINGS = {
     "minutes": "It ended when its minutes were spent.",
@@ -30,6 +33,12 @@ _ENDINGS = {
     "steps": "It ended when its steps were taken.",
     "patience": "It ended when it had not become better for a while.",
     "interrupted": "It was interrupted and can go on.",
+    NOT_ENDED: "It is not at its end: this is how far it has come.",
+}
+
+_WITHOUT_FIGURES = {
+    "interrupted": "the run was interrupted before its end",
+    NOT_ENDED: "the run is not at its end",
 }
 
 
@@ -38,14 +47,44 @@ def write_report(folder: RunFolder, record: RunRecord, metrics: dict[str, Any]) 
 
     `metrics` is what `ricorda train --json` prints. Raises OSError if the disk refuses.
     """
+    write_atomically(folder.report, _page(folder, read_history(folder), record, metrics).encode())
+
+
+def report_so_far(folder: RunFolder) -> str:
+    """The page of a run that has no report.html yet, from its rows as they stand.
+
+    Raises RunError if its files are damaged.
+    """
+    record, history = read_record(folder), read_history(folder)
+    return _page(folder, history, record, _figures_so_far(folder, history, record))
+
+
+def _figures_so_far(folder: RunFolder, history: History, record: RunRecord) -> dict[str, Any]:
+    """What stands for the figures of `ricorda train --json` in a run that is not at its end."""
+    last = history.rows[-1] if history.rows else {"step": 0, "characters_seen": 0, "seconds": 0.0}
+    judged = [row for row in history.evaluations if history.evaluation_at(row["step"])]
+    best = min(judged, key=lambda row: number(row, "nats_per_character"), default=None)
+    return {
+        "run": str(folder.path),
+        "parameters": record.training.model.parameters,
+        "characters_seen": last["characters_seen"],
+        "steps": last["step"],
+        "train_seconds": last["seconds"],
+        "validation": None,
+        "best_step": None if best is None else best["step"],
+        "stopped_because": NOT_ENDED,
+    }
+
+
+def _page(folder: RunFolder, history: History, record: RunRecord, metrics: dict[str, Any]) -> str:
+    """The whole document."""
     name = folder.path.resolve().name
-    page = document(
+    return document(
         f"{name}: a run of ricorda",
-        _body(name, read_history(folder), record, metrics),
+        _body(name, history, record, metrics),
         style=resource(__package__, "report.css"),
         script=resource("ricorda.pages", "chart.js") + resource(__package__, "report.js"),
     )
-    write_atomically(folder.report, page.encode())
 
 
 def _body(name: str, history: History, record: RunRecord, metrics: dict[str, Any]) -> str:
@@ -77,10 +116,8 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
     """The four figures on the validation text, or why there are none."""
     validation = metrics["validation"]
     if validation is None:
-        reason = (
-            "the run was interrupted before its end"
-            if metrics["stopped_because"] == "interrupted"
-            else "no text was kept back to judge by"
+        reason = _WITHOUT_FIGURES.get(
+            metrics["stopped_because"], "no text was kept back to judge by"
         )
         return f'<p class="muted">There are no validation figures: {reason}.</p>'
     figures = (

@@ -67,8 +67,11 @@ export function stretchCommand() {
   if (text !== null) return `printf %s ${quoted(text)}`;
   const name = state.details?.texts?.[0] ?? "";
   const place = JSON.stringify(name);
+  const learned = state.details?.text;
+  const encoding = learned?.encoding ?? "utf-8-sig"; // a mark at its beginning is no character of it
+  const ends = learned?.newlines === "keep" ? ', newline=""' : "";
   const program = state.facts?.kind === "bytes"
     ? `import sys; sys.stdout.buffer.write(open(${place}, "rb").read()[${begin}:${begin + length}])`
-    : `print(open(${place}, encoding="utf-8").read()[${begin}:${begin + length}], end="")`;
+    : `print(open(${place}, encoding=${JSON.stringify(encoding)}${ends}).read()[${begin}:${begin + length}], end="")`;
   return `python3 -c ${quoted(program)}`;
 }

@@ -1,6 +1,6 @@
 // Units over a text as a picture: a row a unit, a column a symbol. Only what is in sight is drawn.
 import { postForBytes, runPath } from "./server.js";
-import { number, t, visible } from "./words.js";
+import { number, t, apart } from "./words.js";
 
 const ROW = 10; // pixels
 const COLUMN = 7;
@@ -88,7 +88,7 @@ export class Heat {
     const { unit, symbol } = place ?? this.place;
     const context = this.symbols.slice(Math.max(0, symbol - 15), symbol + 1).join("").replaceAll("\n", "↵");
     this.reading.textContent = t("inside.heat_reading", {
-      unit: this.units[unit].join(":"), symbol: visible(this.symbols[symbol]), context,
+      unit: this.units[unit].join(":"), symbol: apart(this.symbols[symbol]), context,
       value: number(this.levels[unit * this.symbols.length + symbol] / 127, 2),
     });
   }

@@ -10,6 +10,7 @@ const SHOWN = 14;
 const DRAWN = 40;
 const history = [];
 let found = null;
+let begun = ""; // the beginning that was put there, not typed
 let asking = null;
 
 export function beginChoose() {
@@ -29,7 +30,7 @@ export function beginChoose() {
   });
   on("model", seen);
   on("run", () => (found = null));
-  on("stretch", () => $("context").value === "" && begin());
+  on("stretch", () => ["", begun].includes($("context").value) && begin());
   onLanguage(() => {
     fillSliders();
     fill();
@@ -41,7 +42,9 @@ export function beginChoose() {
 function begin() {
   const beginning = state.facts?.beginning.trimStart().slice(0, 40) ?? "";
   const space = beginning.lastIndexOf(" ");
-  $("context").value = beginning.slice(0, space > 5 ? space + 2 : 12);
+  begun = beginning.slice(0, space > 5 ? space + 2 : 12);
+  $("context").value = begun;
+  history.length = 0;
 }
 
 function sampling() {

@@ -6,7 +6,7 @@ import { get, post, runPath, tell } from "./server.js";
 import { on, state, stretchRequest } from "./state.js";
 import { fillStep } from "./step.js";
 import { SymbolText } from "./symbols.js";
-import { knows, number, onLanguage, t, visible } from "./words.js";
+import { apart, knows, number, onLanguage, t, visible } from "./words.js";
 
 const AT_ONCE = 40;
 const WRITTEN = 300; // characters of each sample
@@ -19,6 +19,7 @@ let activity = null;
 let text = null;
 let heat = null;
 let step = null; // the last one that was computed
+let written = null; // the two samples, and what was held
 
 export function beginInside() {
   text = new SymbolText($("unit-text"), () => t("inside.text_of", { unit: name(chosen) }), point);
@@ -48,6 +49,8 @@ export function beginInside() {
     step = null;
     listed = AT_ONCE;
     chosen = { layer: 0, unit: 0 };
+    written = null;
+    fillWritten();
   });
   onLanguage(() => {
     fillUnits();
@@ -55,6 +58,7 @@ export function beginInside() {
     fillClampValue();
     heat.draw();
     if (step) fillStep($("step"), step);
+    fillWritten();
   });
   fillClampValue();
 }
@@ -208,7 +212,7 @@ let pointed = 0; // the place last pointed at
 function point(place, settled) {
   if (!activity) return;
   pointed = place;
-  const shown = visible(activity.labels[place] ?? activity.symbols[place] ?? "");
+  const shown = apart(activity.labels[place] ?? activity.symbols[place] ?? "");
   text.reading.textContent = t("inside.reading", { symbol: shown, unit: name(chosen), value: number(activity.values[place], 3) });
   if (settled) lookAtStepSoon(place);
 }
@@ -228,25 +232,35 @@ async function lookAtStep(place) {
   }
 }
 
+const heldValue = (value) => (value === 0 ? t("inside.off") : number(value, 1));
+
 function fillClampValue() {
-  const value = Number($("clamp-value").value);
-  const shown = value === 0 ? t("inside.off") : number(value, 1);
+  const shown = heldValue(Number($("clamp-value").value));
   $("clamp-shown").textContent = shown;
   $("clamp-value").setAttribute("aria-valuetext", shown);
-  $("held-heading").textContent = t("inside.held", { unit: name(chosen), value: shown });
   setInsideCommand();
 }
 
 async function clamp() {
+  const run = state.run;
+  tell($("inside-problem"), null);
   try {
     const asked = { ...chosen, value: Number($("clamp-value").value), text: $("clamp-text").value, length: WRITTEN, seed: 1 };
-    const found = await post(runPath(state.run, "/clamp"), asked);
-    fillClampValue();
-    const parts = (sample) => [element("span", { class: "muted" }, sample.slice(0, found.same)), sample.slice(found.same)];
-    $("as-it-is").replaceChildren(...parts(found.as_it_is));
-    $("held").replaceChildren(...parts(found.held));
-    show($("clamped"), true);
+    const found = await post(runPath(run, "/clamp"), asked);
+    if (state.run !== run) return;
+    written = { ...found, asked };
+    fillWritten();
   } catch (error) {
-    tell($("inside-problem"), error);
+    if (state.run === run) tell($("inside-problem"), error);
   }
+}
+
+function fillWritten() {
+  show($("clamped"), written);
+  if (!written) return;
+  const { asked, same } = written;
+  const parts = (sample) => [element("span", { class: "muted" }, sample.slice(0, same)), sample.slice(same)];
+  $("held-heading").textContent = t("inside.held", { unit: name(asked), value: heldValue(asked.value) });
+  $("as-it-is").replaceChildren(...parts(written.as_it_is));
+  $("held").replaceChildren(...parts(written.held));
 }

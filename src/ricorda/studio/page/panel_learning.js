@@ -3,7 +3,7 @@ import { announce } from "./announce.js";
 import { LineChart } from "./chart.js";
 import { setCommand } from "./commands.js";
 import { $, fillTable, paced, show, whenSeen } from "./dom.js";
-import { post, runPath, tell } from "./server.js";
+import { post, Refused, runPath, tell } from "./server.js";
 import { evaluations, follow, inBits, on, state, trainingRows } from "./state.js";
 import { duration, number, onLanguage, short, t } from "./words.js";
 
@@ -120,7 +120,7 @@ function fill() {
   show($("pause"), ["learning", "queued"].includes(now));
   show($("stop"), ["learning", "queued", "paused"].includes(now));
   show($("go-on"), ["paused", "stopped", "failed"].includes(now));
-  if (now === "failed") tell($("learning-problem"), new Error(status.reason || t("learning.failed")));
+  if (now === "failed") tell($("learning-problem"), status.reason ? new Refused(status.reason, "training_failed") : new Error(t("learning.failed")));
   fillNow();
 }
 

@@ -4,7 +4,7 @@ import { $, element, fillTable, paced, whenSeen } from "./dom.js";
 import { post, runPath, tell } from "./server.js";
 import { on, state, stretchRequest } from "./state.js";
 import { SymbolText } from "./symbols.js";
-import { number, onLanguage, percent, t, visible } from "./words.js";
+import { apart, number, onLanguage, percent, t, visible } from "./words.js";
 
 const CLASSES = 10; // a bit each
 const TOP = 12;
@@ -79,7 +79,7 @@ function fillTop() {
   const order = found.bits.map((bits, place) => [bits ?? -1, place]).sort((a, b) => b[0] - a[0]).slice(0, TOP);
   const rows = order.map(([bits, place]) => [
     context(place), number(bits, 1),
-    found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${visible(symbol)} ${percent(chance)}`).join("  "),
+    found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join("  "),
   ]);
   fillTable($("surprising"), [t("surprise.place"), t("surprise.bits"), t("surprise.expected")], rows);
 }
@@ -93,8 +93,8 @@ function point(place, settled) {
   }
   text.reading.textContent = settled && found.bits[place] !== null
     ? t("surprise.reading", {
-        symbol: symbolAt(place), bits: number(found.bits[place], 1),
-        others: found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${visible(symbol)} ${percent(chance)}`).join(", "),
+        symbol: apart(found.labels[place] ?? found.symbols[place]), bits: number(found.bits[place], 1),
+        others: found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join(", "),
       })
     : "";
 }
@@ -136,7 +136,7 @@ function strongest(place, all, least, digits) {
     const fill = element("span", { class: "bar-fill" });
     fill.style.width = `${(size / most) * 100}%`;
     return element("li", {},
-      element("bdi", { class: "symbol" }, `−${number(place - at)} ${visible(symbol)}`),
+      element("span", { class: "symbol" }, `−${number(place - at)} `, element("bdi", {}, visible(symbol))),
       element("span", { class: "bar-track", "aria-hidden": "true" }, fill),
       element("span", { class: "chance" }, number(size, digits)));
   });

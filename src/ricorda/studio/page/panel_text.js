@@ -11,12 +11,18 @@ let refused = null; // a file that could not be read: another encoding may fit
 export function beginText() {
   const drop = $("drop");
   $("choose-file").addEventListener("click", () => $("file").click());
-  $("file").addEventListener("change", () => bringFile($("file").files[0]));
+  $("file").addEventListener("change", () => {
+    bringFile($("file").files[0]);
+    $("file").value = ""; // the same file, mended meanwhile, is a change too
+  });
   $("encoding").addEventListener("change", () => bringFile(refused));
   drop.addEventListener("dragover", (event) => {
     event.preventDefault();
     drop.classList.add("over");
   });
+  for (const beside of ["dragover", "drop"]) { // or the browser would open the file in the page's place
+    addEventListener(beside, (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
+  }
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => {
     event.preventDefault();

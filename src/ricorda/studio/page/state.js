@@ -1,5 +1,8 @@
 // What the page shows: the text chosen, the run followed and its rows, the stretch that is read.
 import { get, runPath } from "./server.js";
+import { t } from "./words.js";
+
+const RETRY = 2000; // milliseconds
 
 export const state = {
   about: null,
@@ -35,16 +38,44 @@ export async function follow(name) {
   localStorage.setItem("run", name);
   tellAll("run");
   await refreshDetails();
-  if (state.run !== name) return;
+  if (state.run === name) listen(name);
+}
+
+function listen(name) {
   source = new EventSource(runPath(name, "/events"));
   source.addEventListener("open", () => tellLost(false));
-  source.addEventListener("error", () => tellLost(true));
+  source.addEventListener("error", (event) => {
+    tellLost(true);
+    if (event.target === source && source.readyState === EventSource.CLOSED) listenAgain(name);
+  });
   source.addEventListener("rows", (event) => takeRows(JSON.parse(event.data)));
   source.addEventListener("status", (event) => takeStatus(JSON.parse(event.data)));
 }
 
-function tellLost(lost) {
-  document.getElementById("lost").hidden = !lost;
+// The browser gives up where it was refused, as by a studio that was started anew. The page asks
+// on: another tab may open the new address.
+async function listenAgain(name) {
+  while (state.run === name) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY));
+    const problem = await get(runPath(name)).then(() => null, (error) => error);
+    if (state.run !== name) return;
+    if (!problem) return listen(name);
+    if (problem.status === 401) tellLost(true, "page.token");
+    else if (problem.status) return takeGone();
+  }
+}
+
+function takeGone() {
+  tellLost(false);
+  state.status = { state: "gone", has_model: false };
+  tellAll("status");
+}
+
+function tellLost(lost, words = "page.lost") {
+  const notice = document.getElementById("lost");
+  notice.dataset.words = words;
+  notice.textContent = t(words);
+  notice.hidden = !lost;
 }
 
 function takeRows(news) {

@@ -54,33 +54,35 @@ function fillWords(root) {
   }
 }
 
+const formats = new Map(); // one is slow to make, and a chart writes hundreds of numbers
+
+function format(options) {
+  const key = `${language} ${JSON.stringify(options)}`;
+  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(language, options));
+  return formats.get(key);
+}
+
 export function number(value, digits = 0) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return new Intl.NumberFormat(language, {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  }).format(value);
+  return format({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 export function short(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return new Intl.NumberFormat(language, {
-    notation: "compact",
-    maximumSignificantDigits: 3,
-  }).format(value);
+  return format({ notation: "compact", maximumSignificantDigits: 3 }).format(value);
 }
 
 export function percent(value) {
   const digits = value > 0.1 && value < 0.99 ? 0 : 1;
   const style = { style: "percent", maximumFractionDigits: digits };
-  if (value > 0 && value < 0.001) return `< ${new Intl.NumberFormat(language, style).format(0.001)}`;
-  return new Intl.NumberFormat(language, style).format(value);
+  if (value > 0 && value < 0.001) return `< ${format(style).format(0.001)}`;
+  return format(style).format(value);
 }
 
 export function bytes(value) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3));
-  return new Intl.NumberFormat(language, {
+  return format({
     style: "unit",
     unit: units[power],
     unitDisplay: power === 0 ? "long" : "short",
@@ -92,7 +94,7 @@ export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const whole = Math.max(0, Math.round(seconds));
   const unit = (amount, name) =>
-    new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "narrow" }).format(amount);
+    format({ style: "unit", unit: name, unitDisplay: "narrow" }).format(amount);
   if (whole < 60) return unit(whole, "second");
   if (whole < 3600) return `${unit(Math.floor(whole / 60), "minute")} ${unit(whole % 60, "second")}`;
   return `${unit(Math.floor(whole / 3600), "hour")} ${unit(Math.floor((whole % 3600) / 60), "minute")}`;
@@ -103,3 +105,6 @@ export function visible(label) {
   if (label === " ") return "␣";
   return label;
 }
+
+// The same within a sentence, whose order a symbol written from right to left must not turn.
+export const apart = (label) => `\u2068${visible(label)}\u2069`;
