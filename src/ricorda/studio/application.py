@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import ricorda
+from ricorda.durable import open_untrusting
 from ricorda.errors import InputError, RicordaError, RunError
 from ricorda.run_summary import summary
 from ricorda.runs import RunFolder, read_rows

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ricorda.durable import write_atomically
+from ricorda.errors import RunError
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.pages import document, escape, fixed, in_bits, plural, resource, short
 from ricorda.runs import RunFolder
@@ -55,8 +56,12 @@ def report_so_far(folder: RunFolder) -> str:
 
     Raises RunError if its files are damaged.
     """
-    record, history = read_record(folder), read_history(folder)
-    return _page(folder, history, record, _figures_so_far(folder, history, record))
+    record = read_record(folder)
+    try:
+        history = read_history(folder)
+        return _page(folder, history, record, _figures_so_far(folder, history, record))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"the rows of the run {folder.path} are damaged: {error}") from error
 
 
 def _figures_so_far(folder: RunFolder, history: History, record: RunRecord) -> dict[str, Any]:
