@@ -30,7 +30,7 @@ BELOW: dict[str, set[str]] = {
     "serving": {"engine", "errors", "models", "pages", "text", "validation"},
     "studio": {
         *("durable", "engine", "errors", "insight", "models", "run_summary", "runs"),
-        *("serving", "text"),
+        *("serving", "text", "training", "validation"),
     },
     "training": {
         *("_kernels", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
@@ -42,6 +42,7 @@ BELOW: dict[str, set[str]] = {
 ON_TOP = {"__init__", "__main__", "bench", "cli"}
 
 TORCH_MAY_BE_IMPORTED_BY = (
+    "bench/gpu_ways.py",
     "bench/scale_gpu.py",
     "bench/train_",
     "bench/tutorial_program.py",
@@ -145,6 +146,7 @@ def run(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
         "ricorda.pages",
         "ricorda.runs",
         "ricorda.serving",
+        "ricorda.studio.application",
         "ricorda.text",
         "ricorda.training",
     ],

@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -301,21 +302,35 @@ def test_an_upload_that_breaks_off_leaves_nothing(client: Client, place: Place) 
     assert "broken.txt" not in [text["name"] for text in client.json("GET", "/api/studio")["texts"]]
 
 
-def test_an_unfinished_run_has_a_report_of_how_far_it_has_come(
-    client: Client, place: Place
-) -> None:
+@pytest.fixture
+def unfinished(place: Place) -> Iterator[RunFolder]:
+    """A run that has not come to its end."""
     run = RunFolder(place.folder / "runs" / "unfinished")
     shutil.copytree(place.folder / "runs" / "bottles", run.path)
     rows = run.metrics.read_text().splitlines(keepends=True)
     run.metrics.write_text("".join(row for row in rows if '"ended"' not in row))
-    try:
-        assert client.json("GET", "/api/runs/unfinished")["has_report"]
-        status, headers, content = client.ask("GET", "/api/runs/unfinished/report")
-    finally:
-        shutil.rmtree(run.path)
+    yield run
+    shutil.rmtree(run.path)
+
+
+def test_an_unfinished_run_has_a_report_of_how_far_it_has_come(
+    client: Client, unfinished: RunFolder
+) -> None:
+    assert client.json("GET", "/api/runs/unfinished")["has_report"]
+    status, headers, content = client.ask("GET", "/api/runs/unfinished/report")
     assert (status, "unfinished.html" in headers["content-disposition"]) == (200, True)
     assert b"It is not at its end" in content
     assert b"60 steps" in content
+
+
+@pytest.mark.parametrize("row", [{}, {"event": "training", "seconds": {}}, {"event": "evaluation"}])
+def test_rows_that_tell_nothing_make_no_report(
+    client: Client, unfinished: RunFolder, row: dict[str, Any]
+) -> None:
+    unfinished.metrics.write_text(json.dumps({"step": 1, **row}) + "\n")
+    status, _, content = client.ask("GET", "/api/runs/unfinished/report")
+    assert status == 422
+    assert b"are damaged" in content
 
 
 def test_ctrl_c_under_an_open_page_says_nothing_but_goodbye(tmp_path: Path) -> None:

@@ -157,10 +157,11 @@ def test_a_name_that_is_no_text_hides_nothing(client: TestClient, studio: Studio
 def test_no_pipe_or_link_is_read_as_a_report(
     client: TestClient, strange: RunFolder, put: Callable[[Path], None]
 ) -> None:
+    strange.metrics.write_text('{"step": 1, "event": "ended", "stopped_because": "steps"}\n')
     put(strange.report)
     answer = client.get("/api/runs/strange/report")
     assert answer.status_code == 422
-    assert "no report yet" in answer.text
+    assert "its report is gone" in answer.text
 
 
 def test_a_pipe_in_the_place_of_rows_holds_nobody_up(strange: RunFolder) -> None:
