@@ -67,6 +67,8 @@ def test_what_is_wrong_is_told(text: Path, call: Call) -> None:
     for words, told in (
         (["--position", "0"], "expected a whole number, at least 1, got '0'"),
         (["--position", "99"], "expected positions from 1 to 30 in this text, got [99]"),
+        (["--position", "9" * 30], "expected positions from 1 to 30 in this text, got [999"),
+        (["--distance", "9" * 30], "at least 1 and at most 1000000, got '999"),
         (["--position", "9", "--symbols", "5"], "expected positions from 1 to 4"),
         (["--method", "x"], "'x' is not one of 'leave-out', 'replace'"),
     ):

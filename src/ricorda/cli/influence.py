@@ -21,6 +21,7 @@ from ricorda.pages import fixed
 from ricorda.text import TextReader
 
 SYMBOLS = 20_000
+FARTHEST = 1_000_000  # symbols back
 METHODS = {"leave-out": "leave out", "replace": "replace"}
 MEASURES = ("norm", "product", "integrated")
 
@@ -39,7 +40,7 @@ Numbers = NDArray[np.float64]
 )
 @click.option(
     "--distance",
-    type=whole_number(at_least=1),
+    type=whole_number(at_least=1, at_most=FARTHEST),
     default=DISTANCE,
     help=f"How many symbols back to look.  [default: {DISTANCE}]",
 )

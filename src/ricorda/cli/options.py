@@ -94,9 +94,10 @@ class PathName(click.Path):
         return super().convert(value, param, ctx)
 
 
-def whole_number(at_least: int) -> Number:
+def whole_number(at_least: int, at_most: int | None = None) -> Number:
     """The type of an option that no settings class describes."""
-    return Number(int, _bounds([annotated_types.Ge(at_least)]), [])
+    above = [] if at_most is None else [annotated_types.Le(at_most)]
+    return Number(int, _bounds([annotated_types.Ge(at_least), *above]), [])
 
 
 def number(*limits: annotated_types.BaseMetadata) -> Number:

@@ -17,6 +17,7 @@ from ricorda.pages import fixed
 from ricorda.text import TextReader
 
 TOP = 20
+MOST_SHIFTS = 1_000_000
 
 
 @click.command()
@@ -44,7 +45,7 @@ TOP = 20
 )
 @click.option(
     "--shifts",
-    type=whole_number(at_least=1),
+    type=whole_number(at_least=1, at_most=MOST_SHIFTS),
     default=SHIFTS,
     help=f"How many controls with moved labels to make.  [default: {SHIFTS}]",
 )

@@ -135,12 +135,11 @@ def chosen_places(ids: Ids, positions: Sequence[int] | None, distance: int) -> P
     if positions is None:
         first = min(distance, len(ids) - 1)
         return np.unique(np.linspace(first, len(ids) - 1, PLACES).astype(np.int64))
-    places = np.array(positions, np.int64)
-    if places.size == 0 or places.min() < 1 or places.max() >= len(ids):
+    if not positions or min(positions) < 1 or max(positions) >= len(ids):
         raise ConfigurationError(
             f"expected positions from 1 to {len(ids) - 1} in this text, got {list(positions)}"
         )
-    return places
+    return np.array(positions, np.int64)
 
 
 def _mean(values: Numbers) -> Numbers:
