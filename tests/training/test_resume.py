@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.training.precision import skip_without_bfloat16
 
 import ricorda
 from ricorda.errors import ConfigurationError, RunError
@@ -100,6 +101,7 @@ KINDS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_an_interrupted_run_goes_on_to_the_same_bits(learn: Learn, options: dict[str, Any]) -> None:
+    skip_without_bfloat16(options)
     whole = learn(**options)
     stopped = learn(**options, reporter=InterruptAt(3))
     assert stopped.metrics["steps"] == 3

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from tests.training.precision import skip_without_bfloat16
 
 import ricorda
 from ricorda.errors import ConfigurationError, RunError, TextError
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training import Run
+from ricorda.training import Run, device
 from ricorda.training.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -145,6 +146,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(learn: Learn)
 def test_an_interrupted_run_goes_on_bit_for_bit(
     learn: Learn, options: dict[str, Any], number: int
 ) -> None:
+    skip_without_bfloat16(options)
     whole = learn(**options)
     stopped = learn(**options, reporter=InterruptAt(13, number))
     assert stopped.signal_number == number
@@ -262,7 +264,6 @@ OPTIONS_THAT_MATTER: list[dict[str, Any]] = [
     {"vocabulary": "bytes"},
     {"validation_fraction": 0.3},
     {"seed": 2},
-    {"precision": "bfloat16"},
 ]
 
 
@@ -271,6 +272,25 @@ def test_every_option_changes_the_model(learn: Learn) -> None:
     cases = [precision, *(precision | options for options in OPTIONS_THAT_MATTER)]
     models = {(learn(**options).folder / "model.safetensors").read_bytes() for options in cases}
     assert len(models) == len(cases)
+
+
+def test_the_precision_changes_the_model(learn: Learn) -> None:
+    skip_without_bfloat16({"precision": "bfloat16"})
+    runs = [learn(precision=precision) for precision in ("float32", "bfloat16")]
+    first, second = ((run.folder / "model.safetensors").read_bytes() for run in runs)
+    assert first != second
+
+
+def test_a_precision_that_the_processor_lacks_is_refused(
+    learn: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cells, advice in ((frozenset(), "out$"), (frozenset(["lstm"]), "or take --cell lstm$")):
+        monkeypatch.setattr(device, "_fast_bfloat16", lambda *_, cells=cells, **__: cells)
+        with pytest.raises(ConfigurationError, match=advice):
+            learn(precision="bfloat16", cell="gru")
+    monkeypatch.setattr(device, "_fast_bfloat16", lambda *_, **__: frozenset())
+    with pytest.raises(ConfigurationError, match="lstm is computed in float32 alone"):
+        learn(precision="bfloat16")
 
 
 def test_averaged_weights_are_judged_beside_the_raw_ones(learn: Learn) -> None:

@@ -15,7 +15,7 @@ from ricorda.models.output_loss import MOST_LOGITS
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.fused import learns_bfloat16
 from ricorda.training.options import TrainingOptions
-from ricorda.training.planner import Machine
+from ricorda.training.planner import DEFAULT_CELL, Machine
 from ricorda.training.started import local_processes, started_together
 
 
@@ -36,14 +36,12 @@ def this_machine(options: TrainingOptions) -> Machine:
         check_gpus(here)
         take_own_gpu()
     bfloat16 = _fast_bfloat16(device, kernels=options.kernels == "auto")
-    if (
-        device == "cpu"
-        and options.precision == "bfloat16"
-        and options.cell not in {None, *bfloat16}
-    ):
+    cell = options.cell or DEFAULT_CELL
+    if device == "cpu" and options.precision == "bfloat16" and cell not in bfloat16:
+        others = f", or take --cell {min(bfloat16)}" if bfloat16 else ""
         raise ConfigurationError(
-            f"--precision bfloat16: {options.cell} is computed in float32 alone on this "
-            "processor; leave --precision out, or take --cell lstm"
+            f"--precision bfloat16: {cell} is computed in float32 alone on this processor; "
+            f"leave --precision out{others}"
         )
     if device == "cuda" and options.precision == "bfloat16" and not bfloat16:
         raise ConfigurationError(

@@ -29,6 +29,7 @@ SYMBOLS_PER_PASS = 0.4  # so many more for each reading,
 MOST_SYMBOLS_PER_PARAMETER = 16.0  # up to this
 PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
 BY_HEART = 640  # symbols; a text too short to validate with is learned by heart, without dropout
+DEFAULT_CELL: CellName = "lstm"
 LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 9e-3}  # H 256, B 32
 
 
@@ -58,7 +59,7 @@ def choose(
     training_size is the number of symbols to learn from.
     """
     budget = _budget(options)
-    cell: CellName = options.cell or "lstm"
+    cell = options.cell or DEFAULT_CELL
     num_layers = options.num_layers or 1
     window = options.window or 64
     batch_size = options.batch_size or _batch_size(training_size, window, machine)

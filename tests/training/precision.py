@@ -1,0 +1,19 @@
+"""What precisions this processor learns in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ricorda.training.device import this_machine
+from ricorda.training.options import TrainingOptions
+from ricorda.training.planner import DEFAULT_CELL
+
+
+def skip_without_bfloat16(options: Mapping[str, Any]) -> None:
+    """Skip a test whose run asks for bfloat16 where the processor has none for its cell."""
+    if options.get("precision") != "bfloat16":
+        return
+    machine = this_machine(TrainingOptions(kernels=options.get("kernels", "auto")))
+    if options.get("cell", DEFAULT_CELL) not in machine.bfloat16:
+        pytest.skip("this processor does not learn in bfloat16")
