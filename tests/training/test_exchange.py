@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from tests.training.test_processes import ENVIRONMENT, LONGEST
 from tests.training.threads import in_threads
 
-from ricorda.training import exchange
+from ricorda.training import exchange, meeting
 from ricorda.training.exchange import AllReduce, SharedRows, make_exchange
 from ricorda.training.ranks import WORD_NUMBERS, Exchange, Ranks
 
@@ -41,7 +42,7 @@ def test_all_have_the_sum_and_the_same_bits(
     rows = torch.from_numpy(random.standard_normal((size, count), dtype=np.float32))
 
     def work(ranks: Ranks) -> list[torch.Tensor]:
-        way = make_exchange(ranks, count, on_one_machine=on_one_machine)
+        way = make_exchange(ranks, count, on_one_machine=on_one_machine, timeout=20)
         assert isinstance(way, SharedRows if on_one_machine else AllReduce)
         return steps(ranks, way, rows)
 
@@ -53,22 +54,27 @@ def test_all_have_the_sum_and_the_same_bits(
 
 
 @in_linux
-@pytest.mark.parametrize("where", ["_anonymous_file", "_mapped"])
+@pytest.mark.parametrize(
+    "where", [(exchange, "_anonymous_file"), (exchange, "_mapped"), (meeting, "_opened")]
+)
 def test_without_memory_to_share_all_send_messages(
-    where: str, monkeypatch: pytest.MonkeyPatch
+    where: tuple[ModuleType, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One process that cannot have it is enough."""
-    real = getattr(exchange, where)
+    real = getattr(*where)
     asked: list[int] = []
 
     def once(*arguments: object) -> object:
         asked.append(1)
         return None if len(asked) == 1 else real(*arguments)
 
-    monkeypatch.setattr(exchange, where, once)
+    monkeypatch.setattr(*where, once)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    kinds = in_threads(2, lambda ranks: type(make_exchange(ranks, 9, on_one_machine=True)))
-    assert kinds == [AllReduce, AllReduce]
+
+    def kind(ranks: Ranks) -> type[Exchange]:
+        return type(make_exchange(ranks, 9, on_one_machine=True, timeout=20))
+
+    assert in_threads(2, kind) == [AllReduce, AllReduce]
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 

@@ -48,7 +48,7 @@ class ThreadRanks(Ranks):
         return self._heard
 
     def exchange(self, count: int) -> Exchange:
-        return make_exchange(self, count, on_one_machine=self.shares_memory)
+        return make_exchange(self, count, on_one_machine=self.shares_memory, timeout=20)
 
     def average(self, exchange: Exchange, nats: float) -> float:
         mean, *word = exchange.add_up([nats, *self._said.numbers()])

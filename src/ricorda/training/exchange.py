@@ -2,10 +2,9 @@
 
 Between machines that is an all-reduce of torch.distributed. Processes of one machine lay their
 gradients into rows of memory that they share, (N, P): once all have, each adds up its part of the
-columns and writes the sums into every row; once all have, every row holds the whole sum. That all
-have is told by torch.distributed, which also notices who is gone, so nobody waits for the dead.
-Sent through gloo, the same gradients would be copied several times by threads of its own, which on
-a machine with a process on every core wait for a core.
+columns and writes the sums into every row; once all have, every row holds the whole sum. Sent
+through gloo, the same gradients would be copied several times, by threads that have to wait for a
+core where a process learns on every one.
 """
 
 import mmap
@@ -17,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ricorda.training.meeting import Meeting, arrange_meeting
 from ricorda.training.ranks import WORD_NUMBERS, Exchange, Ranks
 
 ROW_ALIGNMENT = 1024  # numbers: a page of memory, so that no two rows share one
@@ -39,31 +39,40 @@ class AllReduce(Exchange):
 
 
 class SharedRows(Exchange):
-    """The same in memory that the processes share; only the numbers are sent."""
+    """The same in memory that the processes of one machine share."""
 
-    def __init__(self, ranks: Ranks, rows: Tensor) -> None:
-        super().__init__(rows[ranks.rank])
-        self._ranks = ranks
-        own = ranks.share(rows.shape[1])
+    def __init__(self, ranks: Ranks, rows: Tensor, meeting: Meeting) -> None:
+        count = rows.shape[1] - WORD_NUMBERS - 1
+        super().__init__(rows[ranks.rank, :count])
+        self._meeting = meeting
+        self._numbers = rows[:, count:]
+        self._own_numbers = rows[ranks.rank, count:]
+        own = ranks.share(count)
         self._first, *self._others = rows[:, own.rows]
 
     def add_up(self, numbers: Sequence[float]) -> list[float]:
         """Replace the gradients by the sum of all, in the order of ranks; sums of the numbers."""
-        told = self._ranks.sum(torch.tensor(numbers))  # all have laid down their gradients
+        self._own_numbers.copy_(torch.tensor(numbers))
+        self._meeting.wait()  # all have laid down what is theirs
+        told: list[float] = self._numbers.sum(0).tolist()
         for other in self._others:
             self._first += other
         for other in self._others:
             other.copy_(self._first)
-        self._ranks.sum(torch.zeros(1))  # all have added up their part
-        return told.tolist()
+        self._meeting.wait()  # all have added up their part
+        return told
 
 
-def make_exchange(ranks: Ranks, count: int, *, on_one_machine: bool) -> Exchange:
-    """The way for P gradients a step; all processes must ask for it together."""
+def make_exchange(ranks: Ranks, count: int, *, on_one_machine: bool, timeout: float) -> Exchange:
+    """The way for P gradients a step; all processes must ask for it together.
+
+    timeout: seconds for which one may keep the others waiting.
+    """
     if on_one_machine and count and sys.platform == "linux":
-        rows = _shared_rows(ranks, count)
-        if rows is not None:
-            return SharedRows(ranks, rows)
+        rows = _shared_rows(ranks, count + WORD_NUMBERS + 1)
+        meeting = arrange_meeting(ranks, timeout)
+        if rows is not None and meeting is not None:
+            return SharedRows(ranks, rows, meeting)
     return AllReduce(ranks, count)
 
 

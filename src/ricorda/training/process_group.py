@@ -134,7 +134,8 @@ class ProcessGroup(Ranks):
     def exchange(self, count: int) -> Exchange:
         """Shared memory where all run on this machine, else torch.distributed."""
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        return make_exchange(self, count, on_one_machine=here == self.size)
+        is_one = here == self.size
+        return make_exchange(self, count, on_one_machine=is_one, timeout=self.timeout)
 
     def average(self, exchange: Exchange, nats: float) -> float:
         """The loss and the word go with the gradients."""
@@ -265,11 +266,11 @@ def _bytes(tensor: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _told_as_lost(timeout: float) -> Iterator[None]:
-    """PyTorch's errors about other processes as one of ours."""
+    """What PyTorch, and pipes between processes, tell of others as one error of ours."""
     try:
         yield
-    except RuntimeError as error:
-        if not is_about_others(error):
+    except (RuntimeError, ConnectionError, TimeoutError) as error:
+        if isinstance(error, RuntimeError) and not is_about_others(error):
             raise
         raise ProcessLost(lost(timeout, _in_brief(str(error)))) from error
 
