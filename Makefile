@@ -84,6 +84,7 @@ $(VENV)/bin/python:
 
 # pip rather than uv or poetry: it also takes a CPU wheel of PyTorch that lies at hand.
 $(VENV)/.dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Setting up $(VENV): PyTorch and the rest, then the kernels. It takes a few minutes, once."
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
 	  torch scikit-build-core nanobind cmake ninja click numpy pydantic rich safetensors \
 	  zstandard fastapi prometheus-client uvicorn

@@ -15,6 +15,7 @@ import ricorda
 SOURCE = Path(ricorda.__file__).parent
 
 BELOW: dict[str, set[str]] = {
+    "cores": set(),
     "durable": {"errors"},
     "errors": set(),
     "extras": {"errors"},
@@ -29,11 +30,11 @@ BELOW: dict[str, set[str]] = {
     "insight": {"engine", "errors", "extras", "lazy", "models", "pages", "text"},
     "serving": {"engine", "errors", "models", "pages", "text", "validation"},
     "studio": {
-        *("durable", "engine", "errors", "insight", "models", "run_summary", "runs"),
+        *("cores", "durable", "engine", "errors", "insight", "models", "run_summary", "runs"),
         *("serving", "text", "training", "validation"),
     },
     "training": {
-        *("_kernels", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
+        *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
         *("runs", "text", "validation"),
     },
 }

@@ -96,7 +96,10 @@ REFUSED: list[tuple[dict[str, str], int]] = [
 @pytest.mark.parametrize("headers, status", REFUSED, ids=str)
 @pytest.mark.parametrize("path", ["/api/studio", "/page/main.js", "/api/runs/bottles/report"])
 def test_who_is_refused(client: Client, path: str, headers: dict[str, str], status: int) -> None:
-    assert client.ask("GET", path, None, headers)[0] == status
+    found, _, content = client.ask("GET", path, None, headers)
+    assert found == status
+    assert b"--allow" not in content  # options that the studio does not have
+    assert b"API key" not in content
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.insight.planted import planted_file, planted_text
 from ricorda.models import write_model_file
 from ricorda.runs import RunFolder
 from ricorda.studio.activity import trainer_of
-from ricorda.studio.application import Studio, make_application, make_studio
+from ricorda.studio.application import LARGEST_REQUEST, Studio, make_application, make_studio
 from ricorda.studio.entrance import Token
 from ricorda.studio.feed import Place, read_news
 from ricorda.studio.figures import AT_ONCE
@@ -234,6 +234,15 @@ def test_every_error_has_one_form(client: TestClient, method: str, path: str, st
     answer = client.request(method, path, content=b"[" * 10_000, headers=headers)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+def test_a_body_that_turns_out_too_large_is_told_as_such(client: TestClient) -> None:
+    """Nothing says beforehand how long it is."""
+    pieces = (b" " * 65536 for _ in range(LARGEST_REQUEST // 65536 + 1))
+    headers = {"content-type": "application/json"}
+    answer = client.post("/api/sample-texts", content=pieces, headers=headers)
+    assert answer.status_code == 413
+    assert str(LARGEST_REQUEST) in answer.json()["error"]["message"].replace(",", "")
 
 
 def test_what_takes_long_leaves_threads_for_the_rest(

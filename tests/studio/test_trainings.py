@@ -211,6 +211,19 @@ def test_a_line_that_cannot_be_is_not_taken_up(tmp_path: Path, kept: str) -> Non
     assert Trainings(workspace, cores=2).waiting() == []
 
 
+def test_a_training_that_the_system_does_not_start_holds_up_no_other(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.setattr(module, "PROGRAM", ["/nothing/here"])
+        name = trainings.begin(Path("my.txt"), request())
+    told = trainings.state(name)
+    assert told["state"] == "failed"
+    assert "could not be started" in told["reason"]
+    other = trainings.begin(Path("my.txt"), request())
+    wait_for(lambda: state(trainings, other) == "learning")
+
+
 def test_what_failed_before_it_began_may_begin_again(trainings: Trainings) -> None:
     name = trainings.begin(Path("my.txt"), request(seed=1))
     wait_for(lambda: state(trainings, name) == "failed")

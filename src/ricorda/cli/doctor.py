@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 import ricorda
 from ricorda.cli.output import print_json
+from ricorda.cores import usable_cores
 from ricorda.text import cache_for
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import displayed
@@ -43,13 +43,12 @@ def command(as_json: bool) -> None:
 
 def examine() -> dict[str, Any]:
     """Everything that a bug report needs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "ricorda": ricorda.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": platform.machine(),
-        "cores": cores,
+        "cores": usable_cores(),
         "kernels": _kernels(),
         **{name: _version(name) for name in (*NEEDED, *OPTIONAL)},
         "gpu": _gpu(),

@@ -95,6 +95,15 @@ class GuardSettings:
     longest_target: int = 2048
     """Bytes of the path and the query together at most."""
 
+    host_remedy: str = "use localhost or its IP address, or start it with --allow-host"
+    """What to do where a Host is refused."""
+
+    origin_remedy: str = ": start it with --allow-origin to let one in"
+    """The same for another site's page."""
+
+    key_remedy: str = "expected an API key of this server: send `Authorization: Bearer KEY`"
+    """What is said to who may not come in."""
+
 
 class Guard:
     """Passes on to an application what may come in, with its `scope["state"]["client"]` named.
@@ -165,8 +174,7 @@ class Guard:
         if not self._is_ours(name):
             raise Problem(
                 403,
-                "the Host header names no address of this server: use localhost or its IP "
-                "address, or start it with --allow-host",
+                f"the Host header names no address of this server: {self.settings.host_remedy}",
                 code="host_not_allowed",
             )
 
@@ -185,8 +193,7 @@ class Guard:
             if not self._is_own_origin(scope, origin) and not self._is_allowed(origin):
                 raise Problem(
                     403,
-                    "pages of other sites may not call this server: "
-                    "start it with --allow-origin to let one in",
+                    f"pages of other sites may not call this server{self.settings.origin_remedy}",
                     code="origin_not_allowed",
                 )
 
@@ -223,7 +230,7 @@ class Guard:
             if scope["path"] not in self.settings.open_paths:
                 raise Problem(
                     401,
-                    "expected an API key of this server: send `Authorization: Bearer KEY`",
+                    self.settings.key_remedy,
                     code="invalid_api_key",
                     headers={"www-authenticate": "Bearer"},
                 )

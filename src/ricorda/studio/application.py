@@ -95,6 +95,9 @@ def make_application(studio: Studio, largest_text: int) -> Application:
         largest_body=LARGEST_REQUEST,
         largest_bodies={UPLOAD: largest_text},
         open_paths=frozenset({"/"}),
+        host_remedy="use the address that `ricorda studio` printed",
+        origin_remedy="",
+        key_remedy="open the address that `ricorda studio` printed, token and all",
     )
     return SafeHeaders(Guard(application, guard, studio.token))
 
@@ -108,6 +111,8 @@ def _add_errors(application: FastAPI) -> None:
 
     @application.exception_handler(HTTPException)
     async def no_such(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, Problem):  # a body found too large while FastAPI read it
+            return refusal(error.__cause__)
         return refusal(Problem(error.status_code, error.detail.lower(), headers=error.headers))
 
     @application.exception_handler(ClientDisconnect)

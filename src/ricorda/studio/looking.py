@@ -206,7 +206,8 @@ class Looking:
         if kept_back is not None:
             length = min(length, len(kept_back))
         with self._lock:
-            _, model = self._load(run)
+            file, _ = self._load(run)
+            model = open_model(file, precision="auto")  # as the command does
             pieces = list(model.begin("", length=length, seed=request.seed))
         ids = np.array([each for piece in pieces for each in piece.ids])
         written = [_characters(model.vocabulary, ids)]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ricorda.cores import usable_cores
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder, ended
 from ricorda.studio.activity import CAN_TELL, trainer_of
@@ -35,13 +36,6 @@ LONGEST_REASON = 300  # characters
 LOG_END = 4096  # bytes
 
 
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @dataclass
 class Training:
     """One training that this studio began or will begin."""
@@ -54,6 +48,8 @@ class Training:
     process: "subprocess.Popen[bytes] | None" = None
     pausing: bool = False
     exit_code: int | None = None
+    could_not_start: str | None = None
+    """Why it has no process, where the system gave it none."""
 
     @property
     def alive(self) -> bool:
@@ -237,17 +233,24 @@ class Trainings:
 
     def _begin(self, training: Training) -> None:
         name = training.folder.name
+        try:
+            training.process = self._process(training)
+        except OSError as error:
+            training.exit_code, training.could_not_start = 1, f"it could not be started: {error}"
+        self._known.pop(name, None)  # the newest comes last
+        self._known[name] = training
+
+    def _process(self, training: Training) -> "subprocess.Popen[bytes]":
+        """Start what follows `ricorda`, in a session of its own; raises OSError."""
         training.folder.parent.mkdir(parents=True, exist_ok=True)
-        with self.workspace.log_of(name).open("wb") as log:
-            training.process = subprocess.Popen(
+        with self.workspace.log_of(training.folder.name).open("wb") as log:
+            return subprocess.Popen(
                 [*PROGRAM, *training.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self._known.pop(name, None)  # the newest comes last
-        self._known[name] = training
 
     def _state(self, run: RunFolder, training: Training | None) -> tuple[State, str | None]:
         alive = training is not None and training.alive
@@ -261,7 +264,8 @@ class Trainings:
         code = None if training is None else training.exit_code
         was_stopped = training is not None and training.pausing
         if code is not None and code not in ENDINGS_WELL and not was_stopped:
-            return "failed", _killed_by(code) or self._last_words(run.path.name)
+            said = training.could_not_start if training is not None else None
+            return "failed", said or _killed_by(code) or self._last_words(run.path.name)
         return self._at_rest(run)
 
     def _at_rest(self, run: RunFolder) -> tuple[State, str | None]:

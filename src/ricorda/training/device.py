@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError
 from ricorda.models.cells import LSTMCell, window_kernel
 from ricorda.models.configuration import GATES, CellName
@@ -50,7 +51,7 @@ def this_machine(options: TrainingOptions) -> Machine:
         )
     return Machine(
         device=device,
-        threads=torch.get_num_threads() if here == 1 else max(1, cores() // here),
+        threads=torch.get_num_threads() if here == 1 else max(1, usable_cores() // here),
         bfloat16=bfloat16,
         processes=processes,
     )
@@ -68,13 +69,6 @@ def _processes(options: TrainingOptions) -> tuple[int, int]:
             "or the like; leave it out"
         )
     return size, local_processes()
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _fast_bfloat16(device: str, *, kernels: bool) -> frozenset[CellName]:

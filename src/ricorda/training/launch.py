@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from ricorda import errors
+from ricorda.cores import usable_cores
 from ricorda.errors import RicordaError, TrainingError
-from ricorda.training.device import cores
 from ricorda.training.interruption import SIGNALS
 from ricorda.training.worker import OUTCOME, REQUEST
 
@@ -112,7 +112,7 @@ def _again(max_restarts: int) -> str:
 @contextlib.contextmanager
 def _environment(processes: int) -> Iterator[None]:
     """For a while, what the processes are to find: their share of the cores, the inner network."""
-    wanted = {"OMP_NUM_THREADS": str(max(1, cores() // processes))}
+    wanted = {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))}
     if sys.platform == "linux":
         wanted["GLOO_SOCKET_IFNAME"] = "lo"
     missing = {name: value for name, value in wanted.items() if name not in os.environ}

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from ricorda.cores import usable_cores
 from ricorda.durable import refuse_link, remove_leftovers
 from ricorda.engine import Figures, Model, load
 from ricorda.errors import ConfigurationError, RunError, TextError, TrainingError
@@ -19,7 +20,7 @@ from ricorda.text import Source, WindowStream, cache_for
 from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.device import computing_with, cores, lacks_memory, this_machine
+from ricorda.training.device import computing_with, lacks_memory, this_machine
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.feed import Feed
 from ricorda.training.fingerprint import fingerprint
@@ -339,7 +340,7 @@ def _reporter(reporter: Reporter | None, group: Ranks, *, quiet: bool) -> Report
 def _processes_of(place: RunFolder, report: Reporter) -> int:
     """How many processes a run was trained by, if this machine has the cores for them."""
     processes = read_record(place).training.processes
-    if processes > cores():
+    if processes > usable_cores():
         report.say(
             f"the run was trained by {processes} processes, more than this machine has cores: it "
             "goes on with one; --processes takes another number"

@@ -31,7 +31,8 @@ def share_material(ranks: Ranks, folder: Path, read: Callable[[Path], Material])
     with tempfile.TemporaryDirectory(prefix="ricorda-") as own:
         reader = _Reader(read, folder if ranks.is_first else Path(own))
         first = ranks.first_does(reader.work)
-        here = ranks.first_of_machine_does(lambda: _checked(reader, first))
+        here = ranks.first_of_machine_does(reader.work)
+        _check_same(ranks, here, first)
         material = reader.material or _mapped(here)
         ranks.sum(torch.ones(1))  # all have opened the files
         reader.remove()
@@ -88,17 +89,25 @@ class _Reader:
         }
 
 
-def _checked(reader: _Reader, first: dict[str, Any]) -> dict[str, Any]:
-    """What a machine's reader found, which must be what the first one's did."""
-    told = reader.work()
-    for name in ("text", "judging"):
-        if told[name] is not None and told[name]["digest"] != first[name]["digest"]:
-            raise TextError(
-                "expected the same text on every machine, but it has digest "
-                f"{told[name]['digest'][:12]} here and {first[name]['digest'][:12]} on the first "
-                "machine: copy it from there"
-            )
-    return told
+def _check_same(ranks: Ranks, here: dict[str, Any], first: dict[str, Any]) -> None:
+    """Raise TextError in all processes where a machine's reader found another text than the first.
+
+    It is told on the machine that differs and by the first process; the others wait for nobody.
+    """
+    differs = _digests(here) != _digests(first)
+    if ranks.any(differs):
+        error = TextError(
+            "expected the same text on every machine, but on one it is another: copy it from the "
+            f"first machine (digest {first['text']['digest'][:12]} there, "
+            f"{here['text']['digest'][:12]} here)"
+        )
+        error.told = not (ranks.is_first or differs)
+        raise error
+
+
+def _digests(told: dict[str, Any]) -> list[str | None]:
+    """The digests of what a reader found: of the text, and of the one to judge by."""
+    return [None if told[name] is None else told[name]["digest"] for name in ("text", "judging")]
 
 
 def _mapped(told: dict[str, Any]) -> Material:

@@ -50,6 +50,7 @@ export function quoted(word) {
   return `'${word.replaceAll("'", `'"'"'`)}'`;
 }
 
+const COMPRESSED = /\.(gz|zst|xz)$/i;
 const UNSAFE = /(?![\n\t])[\p{C}\p{Zl}\p{Zp}]/u;
 const TO_SPELL = /[\p{C}\p{Zl}\p{Zp}\\']/gu;
 
@@ -61,11 +62,13 @@ function spelled(character) {
 
 export const runWord = () => quoted(state.details?.path ?? state.run ?? "");
 
-// What hands the stretch that is read to a command's standard input.
+// What hands the stretch that is read to a command's standard input; null where one line cannot,
+// as from several files or a compressed one.
 export function stretchCommand() {
   const { text, begin, length } = state.stretch;
   if (text !== null) return `printf %s ${quoted(text)}`;
-  const name = state.details?.texts?.[0] ?? "";
+  const [name, ...others] = state.details?.texts ?? [];
+  if (name === undefined || others.length || COMPRESSED.test(name)) return null;
   const place = JSON.stringify(name);
   const learned = state.details?.text;
   const encoding = learned?.encoding ?? "utf-8-sig"; // a mark at its beginning is no character of it

@@ -105,7 +105,7 @@ function fill() {
   $("unknown").textContent = t("choose.unknown", { characters: found.unknown });
   const options = Object.entries(sampling()).map(([name, value]) => ` --${name.replace("_", "-")} ${value}`).join("");
   const prompt = $("context").value ? ` --prompt ${quoted($("context").value)}` : "";
-  setCommand("choose", `ricorda sample ${runWord()}${prompt}${options} --length 1`);
+  setCommand("choose", `ricorda sample ${runWord()}${prompt}${options} --length 1 --precision float32`);
 }
 
 function row(symbol) {

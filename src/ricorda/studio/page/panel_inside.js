@@ -138,13 +138,14 @@ function fillUnits() {
 }
 
 function setInsideCommand() {
-  const learned = state.details?.texts?.[0];
+  const learned = (state.details?.texts ?? []).map(quoted).join(" ");
+  const stretch = stretchCommand();
   const held = Number($("clamp-value").value);
   const prompt = $("clamp-text").value ? ` --prompt ${quoted($("clamp-text").value)}` : "";
   const unit = name(chosen);
   setCommand("inside", learned && units ? [
-    `ricorda units ${runWord()} ${quoted(learned)} --symbols ${units.symbols ?? 20000}`,
-    `${stretchCommand()} | ricorda step ${runWord()} - --unit ${unit} --position ${text.chosen}`,
+    `ricorda units ${runWord()} ${learned} --symbols ${units.symbols ?? 20000}`,
+    ...(stretch ? [`${stretch} | ricorda step ${runWord()} - --unit ${unit} --position ${text.chosen}`] : []),
     `ricorda clamp ${runWord()} ${unit}${held ? `=${held}` : ""}${prompt} --length ${WRITTEN} --seed 1`,
   ] : null);
 }

@@ -118,7 +118,7 @@ function fill() {
       })
     : "";
   show($("pause"), ["learning", "queued"].includes(now));
-  show($("stop"), ["learning", "queued", "paused"].includes(now));
+  show($("stop"), ["starting", "learning", "queued", "paused"].includes(now));
   show($("go-on"), ["paused", "stopped", "failed"].includes(now));
   if (now === "failed") tell($("learning-problem"), status.reason ? new Refused(status.reason, "training_failed") : new Error(t("learning.failed")));
   fillNow();

@@ -100,8 +100,9 @@ function point(place, settled) {
 }
 
 function setSurpriseCommand() {
-  const read = `${stretchCommand()} | ricorda`;
-  setCommand("surprise", [`${read} score ${runWord()} -`, `${read} influence ${runWord()} - --position ${Math.max(1, text.chosen)} --distance ${DISTANCE}${byGradient() ? " --gradient norm" : ""}`]);
+  const stretch = stretchCommand();
+  const read = `${stretch} | ricorda`;
+  setCommand("surprise", stretch && [`${read} score ${runWord()} -`, `${read} influence ${runWord()} - --position ${Math.max(1, text.chosen)} --distance ${DISTANCE}${byGradient() ? " --gradient norm" : ""}`]);
 }
 
 // Somewhere worth looking at, near the beginning.

@@ -45,7 +45,7 @@ export function beginWrites() {
 
 function setWritesCommand() {
   if (!state.run || !state.status?.has_model) return setCommand("writes", null);
-  const commands = [`ricorda sample ${runWord()} --seed 1 --length 200`];
+  const commands = [`ricorda sample ${runWord()} --seed 1 --length 200 --precision float32`];
   const read = state.details?.text;
   if (read) {
     const words = [...state.details.texts.map(quoted)];
