@@ -93,7 +93,7 @@ def test_options_change_something(planted: Path, call: Call) -> None:
         (["--unit", "99"], "expected a unit from 0:0 to 0:15, got 0:99"),
         (["--feature", "x"], "expected a feature that changes in this text, one of inside_"),
         (["--symbols", "5"], "expected a whole number, at least 200, got '5'"),
-        (["--shifts", "0"], "expected a whole number, at least 1, got '0'"),
+        (["--shifts", "0"], "expected a whole number, at least 1 and at most 1000000, got '0'"),
     ],
     ids=str,
 )
