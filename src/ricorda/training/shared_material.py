@@ -32,10 +32,12 @@ def share_material(ranks: Ranks, folder: Path, read: Callable[[Path], Material])
         reader = _Reader(read, folder if ranks.is_first else Path(own))
         first = ranks.first_does(reader.work)
         here = ranks.first_of_machine_does(reader.work)
-        _check_same(ranks, here, first)
-        material = reader.material or _mapped(here)
-        ranks.sum(torch.ones(1))  # all have opened the files
-        reader.remove()
+        try:
+            _check_same(ranks, here, first)
+            material = reader.material or _mapped(here)
+            ranks.sum(torch.ones(1))  # all have opened the files
+        finally:
+            reader.remove()
     return material
 
 
@@ -95,14 +97,17 @@ def _check_same(ranks: Ranks, here: dict[str, Any], first: dict[str, Any]) -> No
     It is told on the machine that differs and by the first process; the others wait for nobody.
     """
     differs = _digests(here) != _digests(first)
-    if ranks.any(differs):
-        error = TextError(
-            "expected the same text on every machine, but on one it is another: copy it from the "
-            f"first machine (digest {first['text']['digest'][:12]} there, "
-            f"{here['text']['digest'][:12]} here)"
+    if not ranks.any(differs):
+        return
+    what = "another machine has not the text that this one has: copy it from here"
+    if differs:
+        what = (
+            f"this one's has digest {here['text']['digest'][:12]}, the first one's "
+            f"{first['text']['digest'][:12]}: copy it from there"
         )
-        error.told = not (ranks.is_first or differs)
-        raise error
+    error = TextError(f"expected the same text on every machine, but {what}")
+    error.told = not (ranks.is_first or differs)
+    raise error
 
 
 def _digests(told: dict[str, Any]) -> list[str | None]:
