@@ -22,6 +22,8 @@ collect_ignore_glob = [] if find_spec("fastapi") and find_spec("uvicorn") else [
 
 SYMBOLS = "\n ,.abcdefghijklmnopqrstuvwxyzèé世"
 
+PATIENCE = 60.0  # seconds that anything here may take on a slow machine
+
 
 def write_model(path: Path, vocabulary: Vocabulary, seed: int = 1, **network: Any) -> Path:
     """Write a model of random weights, large enough that distributions are far from uniform."""
@@ -82,7 +84,7 @@ class Server:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """Send one request on a connection of its own; a body that is no bytes is sent as JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         given = {"Content-Type": "application/json"} if body is not None else {}
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         try:
@@ -125,13 +127,13 @@ class Server:
 
     def connect(self) -> socket.socket:
         """A connection to speak to by hand."""
-        return socket.create_connection(("127.0.0.1", self._port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
 
     def say(self, content: bytes) -> bytes:
         """Send bytes and read until the server closes or says nothing for a while."""
         with self.connect() as connection:
             connection.sendall(content)
-            connection.settimeout(20)
+            connection.settimeout(PATIENCE)
             answer = b""
             while part := connection.recv(65536):
                 answer += part
@@ -199,7 +201,7 @@ def serve(models: dict[str, Path]) -> Callable[..., Any]:
     return begin
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     """Wait until something holds, but not for ever."""
     import time
 

@@ -67,7 +67,7 @@ def test_a_newcomer_need_not_wait_for_those_that_run(slow: Server) -> None:
     others = [begin(slow, stream=True, max_tokens=10**6) for _ in range(3)]
     assert eventually(lambda: running(slow) == 3)
     assert slow.text(max_tokens=2)
-    prompt = "abc" * 5000
+    prompt = "abc" * 500
     assert slow.text(max_tokens=2, prompt=prompt)
     assert running(slow) == 3  # they still write
     for other in others:
@@ -157,7 +157,7 @@ def test_a_reader_that_takes_nothing_is_dropped(serve: Serve) -> None:
         fields = {"stream": True, "n": 16, "logprobs": 5, "max_tokens": 4096}
         connection.sendall(request(LONG | fields))
         assert eventually(lambda: server.host.connections == 1)
-        assert eventually(lambda: server.host.connections == 0, 20)
+        assert eventually(lambda: server.host.connections == 0)
         assert eventually(lambda: running(server) == 0)
         connection.close()
         assert server.text(max_tokens=3)
