@@ -123,9 +123,7 @@ def learn(task: Task, minutes: float, seed: int, target: float) -> tuple[float, 
     """
     options = TrainingOptions(minutes=minutes, seed=seed)
     machine = this_machine(options)
-    if (
-        machine.device == "cuda"
-    ):  # the plan's figure for a machine that is not measured is two cores'
+    if machine.device == "cuda":  # what the plan takes an unmeasured machine for is two cores
         configuration = settle_for(options, task.training, task.vocabulary_size, machine)
     else:
         configuration = choose(

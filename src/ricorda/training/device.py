@@ -144,9 +144,8 @@ def memory_need(configuration: TrainingConfiguration, training_size: int) -> Mem
 
     training_size is the number of symbols to learn from, which no window is longer than.
     """
-    here = local_processes() if started_together() else configuration.processes
-    if configuration.device == "cuda":
-        here = 1
+    on_gpu = configuration.device == "cuda"
+    here = 1 if on_gpu else local_processes(configuration.processes)
     model = configuration.model
     copies = 5 if configuration.averaging else 4
     places = configuration.batch_size * min(configuration.window, training_size)

@@ -102,7 +102,6 @@ def settle(options: TrainingOptions, material: Material, machine: Machine) -> Tr
     chosen is measured in its turn, as long as the choice grows. Raises ConfigurationError if the
     machine cannot hold it.
     """
-
     return settle_for(options, material.training, material.text.vocabulary.size, machine)
 
 

@@ -4,7 +4,6 @@ Each has a pipe from every other. gloo could tell as well that all have come; bu
 stand between, and where a process learns on every core they wait milliseconds for one.
 """
 
-import contextlib
 import os
 import select
 import weakref
@@ -24,10 +23,10 @@ class Meeting:
     def __init__(
         self, incoming: Mapping[int, int], outgoing: Sequence[int], timeout: float
     ) -> None:
-        self._incoming = incoming
-        """From each other's rank to a descriptor."""
+        self._incoming = {rank: (pipe, _watched(pipe)) for rank, pipe in incoming.items()}
+        """By the other's rank."""
         self._outgoing = outgoing
-        self._timeout = timeout
+        self._milliseconds = 1000 * timeout
         weakref.finalize(self, _close, (*incoming.values(), *outgoing))
 
     def wait(self) -> None:
@@ -37,13 +36,18 @@ class Meeting:
         """
         for pipe in self._outgoing:
             os.write(pipe, b"!")
-        for rank, pipe in self._incoming.items():
-            poll = select.poll()
-            poll.register(pipe, select.POLLIN)
-            if not poll.poll(1000 * self._timeout):
+        for rank, (pipe, watched) in self._incoming.items():
+            if not watched.poll(self._milliseconds):
                 raise TimeoutError(f"process {rank} keeps silent")
             if not os.read(pipe, 1):
                 raise ConnectionResetError(f"process {rank} has ended")
+
+
+def _watched(pipe: int) -> "select.poll":
+    """What waits until a pipe has something, or is closed at its other end."""
+    watched = select.poll()
+    watched.register(pipe, select.POLLIN)
+    return watched
 
 
 def arrange_meeting(ranks: Ranks, timeout: float) -> Meeting | None:
@@ -75,5 +79,4 @@ def _opened(process: int, descriptor: int) -> int | None:
 
 def _close(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+        os.close(descriptor)

@@ -27,6 +27,7 @@ from ricorda.errors import ConfigurationError, ProcessLost, RicordaError
 from ricorda.training.device import take_own_gpu
 from ricorda.training.exchange import make_exchange
 from ricorda.training.ranks import Exchange, Ranks, Share, Word
+from ricorda.training.started import local_processes
 
 BEAT = 0.5  # seconds between signs of life while the first works
 MEETING_SECONDS = 300.0  # in which all processes must have started
@@ -133,9 +134,8 @@ class ProcessGroup(Ranks):
 
     def exchange(self, count: int) -> Exchange:
         """Shared memory where all run on this machine, else torch.distributed."""
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        is_one = here == self.size
-        return make_exchange(self, count, on_one_machine=is_one, timeout=self.timeout)
+        together = local_processes() == self.size
+        return make_exchange(self, count, on_one_machine=together, timeout=self.timeout)
 
     def average(self, exchange: Exchange, nats: float) -> float:
         """The loss and the word go with the gradients."""

@@ -6,7 +6,6 @@ nothing is exchanged; `process_group.ProcessGroup` is one of several.
 """
 
 import contextlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -72,16 +71,19 @@ class Word(NamedTuple):
 WORD_NUMBERS = len(Word().numbers())
 
 
-class Exchange(ABC):
-    """A place for one process's gradients, and a way to add them up with those of the others."""
+class Exchange:
+    """A place for one process's gradients, and a way to add them up with those of the others.
+
+    This one is of a process alone, for which nothing is added.
+    """
 
     def __init__(self, gradient: Tensor) -> None:
         self.gradient = gradient
         """(P,) float32: its own before adding up, the sum of all after."""
 
-    @abstractmethod
     def add_up(self, numbers: Sequence[float]) -> list[float]:
         """Replace the gradients by the sum of all; the sums of a few numbers that go along."""
+        return list(numbers)
 
 
 class Ranks:
@@ -109,14 +111,14 @@ class Ranks:
 
     def exchange(self, count: int) -> Exchange:
         """A way for P gradients, for `average`; every process must ask for it at the same time."""
-        raise NotImplementedError("a process alone has nobody to exchange gradients with")
+        return Exchange(torch.zeros(count))
 
     def average(self, exchange: Exchange, nats: float) -> float:
         """Add the gradients of all up in place; what each adds to the mean nats -> the mean.
 
         Raises ProcessLost where one does not answer.
         """
-        raise NotImplementedError("a process alone has nobody to exchange gradients with")
+        return exchange.add_up([nats])[0]
 
     def sum(self, numbers: Tensor) -> Tensor:
         """Add numbers of all up."""

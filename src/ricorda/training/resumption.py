@@ -14,7 +14,7 @@ from ricorda.training.device import check_gpus
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import USED
 from ricorda.training.record import RunRecord
-from ricorda.training.started import local_processes, started_together
+from ricorda.training.started import local_processes
 from ricorda.validation import validated
 
 MOVED = ("device", "threads", "processes")
@@ -84,7 +84,7 @@ def on_this_machine(
             "give --device cpu"
         )
     if device == "cuda":
-        check_gpus(local_processes() if started_together() else processes)
+        check_gpus(local_processes(processes))
     training = replace(training, device=device, threads=threads, processes=processes)
     return replace(record, training=training)
 

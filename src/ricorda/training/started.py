@@ -15,9 +15,9 @@ def started_together() -> bool:
     return all(name in os.environ for name in ENVIRONMENT) and int(os.environ["WORLD_SIZE"]) > 1
 
 
-def local_processes() -> int:
-    """How many of the processes run on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if started_together() else 1
+def local_processes(wanted: int = 1) -> int:
+    """How many of the processes run on this machine: those wanted, if none were started yet."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if started_together() else wanted
 
 
 @contextlib.contextmanager
