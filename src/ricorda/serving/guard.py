@@ -95,13 +95,18 @@ class GuardSettings:
     longest_target: int = 2048
     """Bytes of the path and the query together at most."""
 
-    host_remedy: str = "use localhost or its IP address, or start it with --allow-host"
-    """What to do where a Host is refused."""
+    wrong_host: str = (
+        "the Host header names no address of this server: use localhost or its IP address, or "
+        "start it with --allow-host"
+    )
+    """What is said where the Host is refused."""
 
-    origin_remedy: str = ": start it with --allow-origin to let one in"
-    """The same for another site's page."""
+    wrong_origin: str = (
+        "pages of other sites may not call this server: start it with --allow-origin to let one in"
+    )
+    """What is said to another site's page."""
 
-    key_remedy: str = "expected an API key of this server: send `Authorization: Bearer KEY`"
+    no_key: str = "expected an API key of this server: send `Authorization: Bearer KEY`"
     """What is said to who may not come in."""
 
 
@@ -174,7 +179,7 @@ class Guard:
         if not self._is_ours(name):
             raise Problem(
                 403,
-                f"the Host header names no address of this server: {self.settings.host_remedy}",
+                self.settings.wrong_host,
                 code="host_not_allowed",
             )
 
@@ -193,7 +198,7 @@ class Guard:
             if not self._is_own_origin(scope, origin) and not self._is_allowed(origin):
                 raise Problem(
                     403,
-                    f"pages of other sites may not call this server{self.settings.origin_remedy}",
+                    self.settings.wrong_origin,
                     code="origin_not_allowed",
                 )
 
@@ -230,7 +235,7 @@ class Guard:
             if scope["path"] not in self.settings.open_paths:
                 raise Problem(
                     401,
-                    self.settings.key_remedy,
+                    self.settings.no_key,
                     code="invalid_api_key",
                     headers={"www-authenticate": "Bearer"},
                 )

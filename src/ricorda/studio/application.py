@@ -40,6 +40,7 @@ from ricorda.training.report import report_so_far
 LARGEST_REQUEST = 256 * 1024  # bytes, but for texts
 LARGEST_REPORT = 256 * 1024 * 1024  # bytes
 UPLOAD = "/api/texts"
+PRINTED = "open the address that `ricorda studio` printed"
 FILE_NAME = re.compile(r"[^\x20-\x7e]|[\"\\]")
 
 
@@ -90,14 +91,15 @@ def make_application(studio: Studio, largest_text: int) -> Application:
     _add_page(application, studio)
     _add_texts(application, studio)
     _add_runs(application, studio)
+    _add_trainings(application, studio)
     _add_looks(application, studio)
     guard = GuardSettings(
         largest_body=LARGEST_REQUEST,
         largest_bodies={UPLOAD: largest_text},
         open_paths=frozenset({"/"}),
-        host_remedy="use the address that `ricorda studio` printed",
-        origin_remedy="",
-        key_remedy="open the address that `ricorda studio` printed, token and all",
+        wrong_host=f"the Host header names no address of this server: {PRINTED}",
+        wrong_origin="pages of other sites may not call this server",
+        no_key=f"{PRINTED}, token and all",
     )
     return SafeHeaders(Guard(application, guard, studio.token))
 
@@ -196,15 +198,9 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
 
 
 def _add_runs(application: FastAPI, studio: Studio) -> None:
-    """Trainings: begun, paused, resumed, watched, compared, taken home."""
+    """Runs: all of them, a new one, and what each one is."""
     workspace, trainings = studio.workspace, studio.trainings
     summaries = FromRows(summary)
-
-    def place(name: str) -> RunFolder:
-        """A run's folder, or that of one that has yet to begin."""
-        if trainings.knows(name):
-            return RunFolder(workspace.runs / name)
-        return workspace.run(name)
 
     @application.get("/api/runs")
     def runs() -> dict[str, Any]:
@@ -231,7 +227,7 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
 
     @application.get("/api/runs/{name}")
     def details(name: str) -> dict[str, Any]:
-        run = place(name)
+        run = _place(studio, name)
         config = read_config(run) if run.is_run else None
         return {
             "name": name,
@@ -260,9 +256,14 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
         points = [[row.get("seconds"), row.get("nats_per_character")] for row in judged]
         return {"points": [point for point in points if None not in point]}
 
+
+def _add_trainings(application: FastAPI, studio: Studio) -> None:
+    """A run as it learns: watched, paused, resumed, ended, its report taken home."""
+    workspace, trainings = studio.workspace, studio.trainings
+
     @application.get("/api/runs/{name}/events")
     async def follow(name: str, request: Request) -> StreamingResponse:
-        run = place(name)
+        run = _place(studio, name)
 
         def status() -> dict[str, Any]:
             return {
@@ -326,6 +327,13 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     @application.get("/api/runs/{name}/units")
     async def units(name: str) -> dict[str, Any]:
         return await studio.turns.take(lambda: looking.units(workspace.run(name)))
+
+
+def _place(studio: Studio, name: str) -> RunFolder:
+    """A run's folder, or that of one that has yet to begin."""
+    if studio.trainings.knows(name):
+        return RunFolder(studio.workspace.runs / name)
+    return studio.workspace.run(name)
 
 
 def _command(studio: Studio, run: RunFolder) -> list[str]:
