@@ -32,7 +32,7 @@ def main(folder: Path, launcher: int) -> int:
     request = json.loads((folder / REQUEST).read_text())
     learn = train if request["command"] == "train" else resume
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set for the imports, which are done
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         run = learn(*request["arguments"], quiet=request["quiet"], **request["options"])
     except ProcessLost as error:
@@ -48,6 +48,12 @@ def main(folder: Path, launcher: int) -> int:
         told = {"folder": str(run.folder), "metrics": run.metrics, "signal": run.signal_number}
         _tell(folder, told)
     return 0
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Be interrupted once: the launcher says it again while what was begun is put away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _end_without(launcher: int) -> None:
