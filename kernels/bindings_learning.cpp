@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -23,6 +24,8 @@ namespace {
 
 using Changed = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Symbols = Input<std::int64_t, 2>;
+// Symbols, and the logarithms of the probabilities with which they were drawn.
+using Drawn = std::tuple<Input<std::int64_t, 1>, Input<float, 1>>;
 
 // Learning is in float32 or, where the processor multiplies it, bfloat16.
 Precision learning_precision(const std::string& word, const InstructionSet& set) {
@@ -64,9 +67,8 @@ void check_part(const LearningSettings& settings, int streams) {
         "all_streams must be 0, or at least the last of the streams");
 }
 
-std::vector<Ids> ids_of(const char* name, const Symbols& symbols, std::size_t streams,
-                        std::size_t steps, int vocabulary_size) {
-  check_shape(name, symbols, {streams, steps});
+template <class Array>
+std::vector<Ids> ids_of(const char* name, const Array& symbols, int vocabulary_size) {
   std::vector<Ids> ids(symbols.size());
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::int64_t id = symbols.data()[i];
@@ -76,6 +78,16 @@ std::vector<Ids> ids_of(const char* name, const Symbols& symbols, std::size_t st
     ids[i] = static_cast<Ids>(id);
   }
   return ids;
+}
+
+void check_drawn(const std::vector<Ids>& ids, const Input<float, 1>& log_probabilities) {
+  check_shape("log_probabilities", log_probabilities, {ids.size()});
+  check(std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end(),
+        "candidates must ascend");
+  const float* first = log_probabilities.data();
+  check(std::all_of(first, first + ids.size(),
+                    [](float logarithm) { return logarithm <= 0 && std::isfinite(logarithm); }),
+        "log_probabilities must be finite and at most 0");
 }
 
 // A learner, and the arrays that it changes, which stay alive with it.
@@ -114,8 +126,9 @@ class HeldLearner {
                                   const std::vector<Changed>& state,
                                   const std::optional<Input<float, 1>>& restart,
                                   float learning_rate, std::int64_t number, std::uint64_t key,
-                                  float average_share, bool update) {
-    Prepared prepared = window(inputs, targets, state, restart, key);
+                                  const std::optional<Drawn>& candidates, float average_share,
+                                  bool update) {
+    Prepared prepared = window(inputs, targets, state, restart, key, candidates);
     set_update(prepared.step, learning_rate, number, average_share);
     prepared.step.update = update;
     const nb::gil_scoped_release unlocked;
@@ -127,8 +140,8 @@ class HeldLearner {
 
   double gradients(const Symbols& inputs, const Symbols& targets, const std::vector<Changed>& state,
                    const std::optional<Input<float, 1>>& restart, const Changed& flat,
-                   std::uint64_t key) {
-    Prepared prepared = window(inputs, targets, state, restart, key);
+                   std::uint64_t key, const std::optional<Drawn>& candidates) {
+    Prepared prepared = window(inputs, targets, state, restart, key, candidates);
     check_flat(flat);
     const nb::gil_scoped_release unlocked;
     const std::lock_guard lock(mutex_);
@@ -160,17 +173,28 @@ class HeldLearner {
  private:
   // A step, and the ids that it points to.
   struct Prepared {
-    std::vector<Ids> inputs, targets;
+    std::vector<Ids> inputs, targets, candidates;
     LearningStep step;
   };
 
   Prepared window(const Symbols& inputs, const Symbols& targets, const std::vector<Changed>& state,
-                  const std::optional<Input<float, 1>>& restart, std::uint64_t key) const {
+                  const std::optional<Input<float, 1>>& restart, std::uint64_t key,
+                  const std::optional<Drawn>& candidates) const {
     const NetworkShape& shape = learner_->shape();
     const std::size_t streams = learner_->streams(), steps = learner_->steps();
-    Prepared prepared{ids_of("inputs", inputs, streams, steps, shape.vocabulary_size),
-                      ids_of("targets", targets, streams, steps, shape.vocabulary_size),
+    check_shape("inputs", inputs, {streams, steps});
+    check_shape("targets", targets, {streams, steps});
+    Prepared prepared{ids_of("inputs", inputs, shape.vocabulary_size),
+                      ids_of("targets", targets, shape.vocabulary_size),
+                      {},
                       {}};
+    if (candidates) {
+      const auto& [drawn, log_probabilities] = *candidates;
+      prepared.candidates = ids_of("candidates", drawn, shape.vocabulary_size);
+      check_drawn(prepared.candidates, log_probabilities);
+      prepared.step.candidates = Candidates{prepared.candidates.data(), log_probabilities.data(),
+                                            static_cast<int>(prepared.candidates.size())};
+    }
     prepared.step.inputs = prepared.inputs.data();
     prepared.step.targets = prepared.targets.data();
     prepared.step.key = key;
@@ -338,10 +362,11 @@ void bind_learning(nb::module_& module) {
            "epsilon"_a = 1e-8f, "first_stream"_a = 0, "all_streams"_a = 0, "kernels"_a = "")
       .def("step", &HeldLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(),
            "state"_a.noconvert(), "restart"_a.noconvert() = nb::none(), nb::kw_only(),
-           "learning_rate"_a, "number"_a, "key"_a = 0, "average_share"_a = 0.0f, "update"_a = true)
+           "learning_rate"_a, "number"_a, "key"_a = 0, "candidates"_a.noconvert() = nb::none(),
+           "average_share"_a = 0.0f, "update"_a = true)
       .def("gradients", &HeldLearner::gradients, "inputs"_a.noconvert(), "targets"_a.noconvert(),
            "state"_a.noconvert(), "restart"_a.noconvert().none(), "flat"_a.noconvert(),
-           nb::kw_only(), "key"_a = 0)
+           nb::kw_only(), "key"_a = 0, "candidates"_a.noconvert() = nb::none())
       .def("apply", &HeldLearner::apply, "state"_a.noconvert(), "flat"_a.noconvert(), nb::kw_only(),
            "learning_rate"_a, "number"_a, "average_share"_a = 0.0f)
       .def("copy_gradient", &HeldLearner::copy_gradient, "parameter"_a, "gradient"_a.noconvert());

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <span>
 
 #include "../denormals.hpp"
 #include "../gate_layout.hpp"
@@ -51,7 +52,7 @@ struct Learner::Group {
   OutputGradients output_gradients;
   AlignedBuffer<float> table_gradient;             // (V, W)
   AlignedBuffer<float> embedding_gradient;         // (V, Ep), without a table
-  std::vector<std::uint32_t> inputs_ids, targets;  // (T, B of the group)
+  std::vector<std::uint32_t> inputs_ids, targets;  // (T, B of the group), the latter by rows
   double nats = 0.0;
 };
 
@@ -67,7 +68,9 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
       parameters_(std::move(parameters)),
       sizes_(sizes_of(shape)),
       with_table_(shape.embedding_size == 0 || shape.vocabulary_size <= streams * steps),
-      output_(set, precision, shape.vocabulary_size, shape.hidden_size) {
+      rows_(shape.vocabulary_size, shape.hidden_size),
+      zeros_(shape.padded_hidden()),
+      bias_gradient_(shape.vocabulary_size) {
   starts_.push_back(0);
   for (const std::size_t size : sizes_) starts_.push_back(starts_.back() + size);
   const bool small = static_cast<double>(starts_.back()) * streams * steps < worth_a_thread;
@@ -102,8 +105,6 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
       const bool copies = layer > 0 ? settings.dropout > 0 : !with_table_;
       group->inputs.emplace_back(copies ? std::size_t(symbols) * size.input() : 0);
     }
-    group->output = OutputPass(set, precision, vocabulary, shape.hidden_size, symbols);
-    group->output_gradients = OutputGradients(vocabulary, shape.hidden_size);
     group->table_gradient = AlignedBuffer<float>(table);
     if (!with_table_) {
       group->vector_gradient = AlignedBuffer<float>(std::size_t(symbols) * embedded);
@@ -128,15 +129,14 @@ LayerTensors Learner::tensors_of(int layer) const {
 // ---- Where each parameter's gradients lie
 
 void Learner::list_pieces() {
-  const int vocabulary = shape_.vocabulary_size, hidden = shape_.padded_hidden();
+  const int vocabulary = shape_.vocabulary_size;
   if (shape_.embedding_size > 0)
     add_rows(0, vocabulary, shape_.embedding_size, embedding_gradient_.data(),
              padded(shape_.embedding_size), false);
   for (int layer = 0; layer < shape_.num_layers; ++layer) add_layer_pieces(layer);
-  const OutputGradients& output = groups_[0]->output_gradients;
-  const int number = first_of(shape_.num_layers);
-  add_rows(number, vocabulary, shape_.hidden_size, output.weight.data(), hidden, true);
-  add_rows(number + 1, 1, vocabulary, output.bias.data(), 0, false);
+  const int output = first_of(shape_.num_layers);  // whose gradients' places `choose_output` tells
+  add_rows(output, vocabulary, shape_.hidden_size, zeros_.data(), 0, true);
+  add_rows(output + 1, 1, vocabulary, bias_gradient_.data(), 0, false);
 }
 
 void Learner::add_layer_pieces(int layer) {
@@ -227,6 +227,7 @@ double Learner::apply(const LearningStep& step, const float* flat) {
 
 // Forwards and backwards; hands back what the streams add to the mean nats.
 double Learner::go_through(const LearningStep& step) {
+  choose_output(step);
   pack(step);
   fill_table(step);
   parallel_for(threads_, threads_, [&](int number) {
@@ -238,6 +239,34 @@ double Learner::go_through(const LearningStep& step) {
   return nats / (static_cast<double>(all_streams()) * steps_);
 }
 
+// Settles which rows of the output layer the step takes, and where their gradients will lie.
+void Learner::choose_output(const LearningStep& step) {
+  sampled_ = step.candidates.has_value();
+  if (sampled_) rows_.choose(*step.candidates, step.targets, std::size_t(streams_) * steps_);
+  make_room(sampled_ ? rows_.count() : shape_.vocabulary_size);
+  const OutputGradients& gradients = groups_[0]->output_gradients;
+  const std::size_t width = shape_.padded_hidden();
+  Piece* row = &pieces_[pieces_.size() - 1 - shape_.vocabulary_size];
+  for (int id = 0; id < shape_.vocabulary_size; ++id)
+    row[id].gradient = sampled_ ? zeros_.data() : gradients.weight.data() + id * width;
+  for (int i = 0; sampled_ && i < rows_.count(); ++i)
+    row[rows_.ids()[i]].gradient = gradients.weight.data() + i * width;
+  pieces_.back().gradient = sampled_ ? bias_gradient_.data() : gradients.bias.data();
+}
+
+// For so many symbols in the output layer.
+void Learner::make_room(int symbols) {
+  if (symbols <= output_room_) return;
+  const int room = std::min(symbols + symbols / 8, shape_.vocabulary_size);
+  output_ = OutputWeights(*set_, precision_, room, shape_.hidden_size);
+  for (auto& group : groups_) {
+    group->output =
+        OutputPass(*set_, precision_, room, shape_.hidden_size, group->streams * steps_);
+    group->output_gradients = OutputGradients(room, shape_.hidden_size);
+  }
+  output_room_ = room;
+}
+
 void Learner::pack(const LearningStep& step) {
   const int gates = shape_.tensor_gates(), jobs = shape_.num_layers * gates + 1;
   if (!masked_.empty())
@@ -246,7 +275,9 @@ void Learner::pack(const LearningStep& step) {
     const int layer = job / gates;
     if (layer == shape_.num_layers) {
       const Parameter* last = parameters_.data() + first_of(layer);
-      return output_.pack(last[0].weights, last[1].weights);
+      if (!sampled_) return output_.pack(last[0].weights, last[1].weights, shape_.vocabulary_size);
+      rows_.gather(last[0].weights, last[1].weights);
+      return output_.pack(rows_.weight(), rows_.bias(), rows_.count());
     }
     const LayerTensors tensors = tensors_of(layer);
     const float* recurrent = masked_.empty() ? tensors.weight_hh : masked_[layer].data();
@@ -309,7 +340,7 @@ void Learner::run_group(Group& group, const LearningStep& step) {
       const std::size_t from = std::size_t(group.first + stream) * steps_ + time;
       const std::size_t to = std::size_t(time) * group.streams + stream;
       group.inputs_ids[to] = step.inputs[from];
-      group.targets[to] = step.targets[from];
+      group.targets[to] = sampled_ ? rows_.row_of(step.targets[from]) : step.targets[from];
     }
   read_state(group, step);
   for (int layer = 0; layer < shape_.num_layers; ++layer) {
@@ -359,8 +390,9 @@ void Learner::run_output(Group& group, const LearningStep& step) {
   if (settings_.dropout > 0)
     drop = [&](int row, float* values) { drop_row(group, step, top, row, values); };
   const float scale = 1.0f / (static_cast<float>(all_streams()) * static_cast<float>(steps_));
-  group.output_gradients.clear();
-  group.nats = group.output.run(output_, pass.outputs(), group.targets.data(), scale, drop,
+  group.output_gradients.clear(output_.vocabulary_size);
+  group.nats = group.output.run(output_, pass.outputs(), group.targets.data(),
+                                sampled_ ? rows_.corrections() : nullptr, scale, drop,
                                 group.output_gradients, pass.hidden_gradient() + pass.state_size());
 }
 
@@ -437,17 +469,27 @@ double Learner::finish_gradients(const LearningStep& step) {
     share_out(shares, reduced_together, -1,
               [&](Group& group) -> auto& { return group.gradients[layer].weight_ih; });
   }
+  const std::size_t rows = padded(output_.vocabulary_size), width = shape_.padded_hidden();
+  share_out(shares, reduced_together, -1, [&](Group& group) {
+    return std::span(group.output_gradients.weight.data(), rows * width);
+  });
   share_out(shares, reduced_together, -1,
-            [&](Group& group) -> auto& { return group.output_gradients.weight; });
-  share_out(shares, reduced_together, -1,
-            [&](Group& group) -> auto& { return group.output_gradients.bias; });
+            [&](Group& group) { return std::span(group.output_gradients.bias.data(), rows); });
   const int jobs = static_cast<int>(shares.size()) + 1;
   std::vector<double> squares(jobs);
   parallel_for(jobs, threads_, [&](int job) {
     const DenormalsAsZero flush;
     squares[job] = job == 0 ? finish_input(step) : finish_share(shares[job - 1], step);
   });
+  if (sampled_) spread_output_bias();
   return std::accumulate(squares.begin(), squares.end(), finish_biases());  // after the input's
+}
+
+// From the rows that were sampled to all symbols.
+void Learner::spread_output_bias() {
+  const AlignedBuffer<float>& gradient = groups_[0]->output_gradients.bias;
+  std::fill_n(bias_gradient_.data(), bias_gradient_.size(), 0.0f);
+  for (int row = 0; row < rows_.count(); ++row) bias_gradient_[rows_.ids()[row]] = gradient[row];
 }
 
 // Cuts a buffer that every group has into portions of `most` numbers.

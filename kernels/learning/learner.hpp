@@ -9,10 +9,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "layer.hpp"
 #include "output.hpp"
+#include "sampled_rows.hpp"
 
 namespace ricorda {
 
@@ -47,10 +49,11 @@ struct LearningStep {
   const float* restart;          // (B) 1 where the state starts from zero; or null
   std::vector<float*> state;     // for each layer its parts (B, H), in and out
   float learning_rate;
-  std::int64_t number;  // of the step, from 1
-  std::uint64_t key;    // of the dropout masks
-  float average_share;  // of the new weights in their averages
-  bool update;          // false: only the gradients
+  std::int64_t number;                   // of the step, from 1
+  std::uint64_t key;                     // of the dropout masks
+  std::optional<Candidates> candidates;  // of a sampled softmax; empty: all symbols
+  float average_share;                   // of the new weights in their averages
+  bool update;                           // false: only the gradients
 };
 
 struct LearningResult {
@@ -101,6 +104,8 @@ class Learner {
   void add_rows(int parameter, int rows, int columns, const float* gradients, std::size_t stride,
                 bool decays);
   void add_layer_pieces(int layer);
+  void make_room(int symbols);
+  void choose_output(const LearningStep& step);
 
   int all_streams() const { return settings_.all_streams > 0 ? settings_.all_streams : streams_; }
   double go_through(const LearningStep& step);
@@ -134,6 +139,7 @@ class Learner {
   double finish_one_hot(const float* table);
   void finish_table(const float* table);
   double finish_biases();
+  void spread_output_bias();
   // flat: the gradient in place of this learner's own, or null.
   void update(const LearningStep& step, double norm, const float* flat);
 
@@ -149,6 +155,11 @@ class Learner {
   bool with_table_;
   std::vector<LayerWeights> layers_;
   OutputWeights output_;
+  int output_room_ = 0;   // symbols
+  bool sampled_ = false;  // the output layer's rows in this step
+  SampledRows rows_;
+  AlignedBuffer<float> zeros_;                // (Hp) the gradient of rows that a step leaves out
+  AlignedBuffer<float> bias_gradient_;        // (V) where rows are sampled
   std::vector<AlignedBuffer<float>> masked_;  // (L) recurrent weights (G H, H), where dropped
   AlignedBuffer<float> embedding_;            // (V, Ep), dropped
   AlignedBuffer<float> table_;                // (V, W)

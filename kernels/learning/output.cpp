@@ -11,52 +11,53 @@ constexpr int symbols_together = 256;
 
 }  // namespace
 
-OutputWeights::OutputWeights(const InstructionSet& set, Precision precision, int vocabulary_size,
+OutputWeights::OutputWeights(const InstructionSet& set, Precision precision, int most,
                              int hidden_size)
-    : vocabulary_size(vocabulary_size),
-      hidden_size(hidden_size),
-      forward(set, precision, padded(vocabulary_size), padded(hidden_size)),
-      back(set, precision, padded(hidden_size), padded(vocabulary_size)),
-      start(padded(vocabulary_size)) {
-  std::fill_n(start.data(), start.size(), -std::numeric_limits<float>::infinity());
-}
+    : hidden_size(hidden_size),
+      forward(set, precision, padded(most), padded(hidden_size)),
+      back(set, precision, padded(hidden_size), padded(most)),
+      start(padded(most)) {}
 
-void OutputWeights::pack(const float* weight, const float* bias) {
+void OutputWeights::pack(const float* weight, const float* bias, int vocabulary_size) {
+  this->vocabulary_size = vocabulary_size;
+  forward.reshape(padded(vocabulary_size), padded(hidden_size));
+  back.reshape(padded(hidden_size), padded(vocabulary_size));
   forward.pack(weight, hidden_size, 1, 0, vocabulary_size, 0, hidden_size, padded(hidden_size));
   back.pack(weight, 1, hidden_size, 0, hidden_size, 0, vocabulary_size, padded(vocabulary_size));
-  std::copy_n(bias, vocabulary_size, start.data());
+  float* end = std::copy_n(bias, vocabulary_size, start.data());
+  std::fill(end, start.data() + padded(vocabulary_size), -std::numeric_limits<float>::infinity());
 }
 
-OutputGradients::OutputGradients(int vocabulary_size, int hidden_size)
-    : weight(std::size_t(padded(vocabulary_size)) * padded(hidden_size)),
-      bias(padded(vocabulary_size)) {}
+OutputGradients::OutputGradients(int most, int hidden_size)
+    : weight(std::size_t(padded(most)) * padded(hidden_size)), bias(padded(most)) {}
 
-void OutputGradients::clear() {
-  std::fill_n(weight.data(), weight.size(), 0.0f);
-  std::fill_n(bias.data(), bias.size(), 0.0f);
+void OutputGradients::clear(int vocabulary_size) {
+  const std::size_t rows = padded(vocabulary_size), width = weight.size() / bias.size();
+  std::fill_n(weight.data(), rows * width, 0.0f);
+  std::fill_n(bias.data(), rows, 0.0f);
 }
 
-OutputPass::OutputPass(const InstructionSet& set, Precision precision, int vocabulary_size,
-                       int hidden_size, int symbols)
+OutputPass::OutputPass(const InstructionSet& set, Precision precision, int most, int hidden_size,
+                       int symbols)
     : set_(&set),
       precision_(precision),
-      vocabulary_(padded(vocabulary_size)),
       hidden_(padded(hidden_size)),
       symbols_(symbols),
       together_(std::min(symbols, symbols_together)),
       inputs_(std::size_t(together_) * hidden_),
-      logits_(std::size_t(together_) * vocabulary_),
-      prepared_(prepared_bytes(together_, std::max(hidden_, vocabulary_))),
+      logits_(std::size_t(together_) * padded(most)),
+      prepared_(prepared_bytes(together_, std::max(hidden_, padded(most)))),
       zeros_(hidden_),
       starts_(together_),
       sums_(set, precision, together_, hidden_) {}
 
 double OutputPass::run(const OutputWeights& weights, const float* hidden,
-                       const std::uint32_t* targets, float scale,
+                       const std::uint32_t* targets, const float* corrections, float scale,
                        const std::function<void(int, float*)>& drop, OutputGradients& gradients,
                        float* hidden_gradient) {
   const auto multiply = set_->routines.multiply[int(precision_)];
   const std::size_t width = hidden_;
+  const int vocabulary = padded(weights.vocabulary_size);
   double nats = 0.0;
   for (int first = 0; first < symbols_; first += together_) {
     const int count = std::min(together_, symbols_ - first);
@@ -67,18 +68,18 @@ double OutputPass::run(const OutputWeights& weights, const float* hidden,
       inputs = inputs_.data();
     }
     std::fill_n(starts_.begin(), count, weights.start.data());
-    multiply(weights.forward.view(), {inputs, hidden_, starts_.data(), logits_.data(), vocabulary_,
+    multiply(weights.forward.view(), {inputs, hidden_, starts_.data(), logits_.data(), vocabulary,
                                       count, false, prepared_.data()});
-    nats += to_gradients(targets + first, count, scale);
+    nats += to_gradients(targets + first, corrections, vocabulary, count, scale);
     for (int i = 0; i < count; ++i)
-      set_->routines.add(logits_.data() + std::size_t(i) * vocabulary_, vocabulary_,
+      set_->routines.add(logits_.data() + std::size_t(i) * vocabulary, vocabulary,
                          gradients.bias.data());
     sums_.set_right({inputs, hidden_}, count, hidden_);
-    sums_.add({logits_.data(), vocabulary_}, vocabulary_, gradients.weight.data(), hidden_);
+    sums_.add({logits_.data(), vocabulary}, vocabulary, gradients.weight.data(), hidden_);
     std::fill_n(starts_.begin(), count, zeros_.data());
     float* back = hidden_gradient + first * width;
-    multiply(weights.back.view(), {logits_.data(), vocabulary_, starts_.data(), back, hidden_,
-                                   count, false, prepared_.data()});
+    multiply(weights.back.view(), {logits_.data(), vocabulary, starts_.data(), back, hidden_, count,
+                                   false, prepared_.data()});
     if (drop)
       for (int i = 0; i < count; ++i) drop(first + i, back + i * width);
   }
@@ -86,15 +87,21 @@ double OutputPass::run(const OutputWeights& weights, const float* hidden,
 }
 
 // Turns logits into the gradients of their nats times scale: softmax minus one at the target.
-double OutputPass::to_gradients(const std::uint32_t* targets, int count, float scale) {
+double OutputPass::to_gradients(const std::uint32_t* targets, const float* corrections,
+                                int vocabulary, int count, float scale) {
   const Routines& routines = set_->routines;
   double nats = 0.0;
   for (int i = 0; i < count; ++i) {
-    float* row = logits_.data() + std::size_t(i) * vocabulary_;
-    const float largest = routines.largest(row, vocabulary_), at_target = row[targets[i]];
-    const float total = routines.exponentials(row, vocabulary_, largest, row);
+    float* row = logits_.data() + std::size_t(i) * vocabulary;
+    const float at_target = row[targets[i]];
+    if (corrections != nullptr) {
+      routines.add(corrections, vocabulary, row);
+      row[targets[i]] = at_target;
+    }
+    const float largest = routines.largest(row, vocabulary);
+    const float total = routines.exponentials(row, vocabulary, largest, row);
     nats += std::log(static_cast<double>(total)) + largest - at_target;
-    routines.scale(row, vocabulary_, scale / total);
+    routines.scale(row, vocabulary, scale / total);
     row[targets[i]] -= scale;
   }
   return nats;

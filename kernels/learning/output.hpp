@@ -1,7 +1,8 @@
 // The output layer and its loss in one go: from hidden values to nats, and to the gradients.
 //
 // Dimensions: N symbols, H hidden (Hp padded), V vocabulary (Vp padded). Logits live only as long
-// as a portion of symbols is worked on, so memory stays bounded for large vocabularies.
+// as a portion of symbols is worked on, so memory stays bounded for large vocabularies. Where the
+// softmax is sampled, V is how many symbols the step takes; see sampled_rows.hpp.
 #pragma once
 
 #include <functional>
@@ -15,11 +16,11 @@ namespace ricorda {
 class OutputWeights {
  public:
   OutputWeights() = default;
-  OutputWeights(const InstructionSet& set, Precision precision, int vocabulary_size,
-                int hidden_size);
+  // Room for up to so many symbols.
+  OutputWeights(const InstructionSet& set, Precision precision, int most, int hidden_size);
 
   // From weight (V, H) and bias (V).
-  void pack(const float* weight, const float* bias);
+  void pack(const float* weight, const float* bias, int vocabulary_size);
 
   int vocabulary_size = 0;
   int hidden_size = 0;
@@ -33,30 +34,32 @@ struct OutputGradients {
   AlignedBuffer<float> bias;    // (Vp)
 
   OutputGradients() = default;
-  OutputGradients(int vocabulary_size, int hidden_size);
-  void clear();
+  OutputGradients(int most, int hidden_size);
+  // The first rows, those of so many symbols.
+  void clear(int vocabulary_size);
 };
 
 class OutputPass {
  public:
   OutputPass() = default;
-  OutputPass(const InstructionSet& set, Precision precision, int vocabulary_size, int hidden_size,
+  OutputPass(const InstructionSet& set, Precision precision, int most, int hidden_size,
              int symbols);
 
   // The sum of nats of `targets` (N) after `hidden` (N, Hp). Adds gradients of that sum times
   // `scale` to `gradients`, and gives those of hidden. `drop(row, values)` drops out of the row
   // number `row` of hidden values, and likewise of their gradients; empty: nothing is dropped.
+  // `corrections` (Vp) are added to all logits but the target's own; or null.
   double run(const OutputWeights& weights, const float* hidden, const std::uint32_t* targets,
-             float scale, const std::function<void(int, float*)>& drop, OutputGradients& gradients,
-             float* hidden_gradient);
+             const float* corrections, float scale, const std::function<void(int, float*)>& drop,
+             OutputGradients& gradients, float* hidden_gradient);
 
  private:
-  double to_gradients(const std::uint32_t* targets, int count, float scale);
+  double to_gradients(const std::uint32_t* targets, const float* corrections, int vocabulary,
+                      int count, float scale);
 
   const InstructionSet* set_ = nullptr;
   Precision precision_ = Precision::float32;
-  int vocabulary_ = 0;  // padded
-  int hidden_ = 0;      // padded
+  int hidden_ = 0;  // padded
   int symbols_ = 0;
   int together_ = 1;
   AlignedBuffer<float> inputs_;  // (together, Hp)

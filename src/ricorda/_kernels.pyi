@@ -222,14 +222,16 @@ class Learner:
         learning_rate: float,
         number: int,
         key: int = 0,
+        candidates: tuple[NDArray[np.int64], Array] | None = None,
         average_share: float = 0.0,
         update: bool = True,
     ) -> tuple[float, float]:
         """Learn from inputs and targets (B, T); returns mean nats and the gradient's norm.
 
         `state` are the parts (B, H) of each layer, changed in place; `restart` (B,) is 1 where it
-        counts as zero. `number` counts steps from 1; `key` seeds the dropout masks. If the norm is
-        not finite, nothing is changed.
+        counts as zero. `number` counts steps from 1; `key` seeds the dropout masks. `candidates`
+        are symbols (K,), ascending, with the logarithms (K,) of the probabilities with which they
+        were drawn, for a sampled softmax. If the norm is not finite, nothing is changed.
         """
 
     def gradients(
@@ -241,6 +243,7 @@ class Learner:
         flat: Array,
         *,
         key: int = 0,
+        candidates: tuple[NDArray[np.int64], Array] | None = None,
     ) -> float:
         """Fill `flat` (P,) with what these streams add to the gradient of all.
 

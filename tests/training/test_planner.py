@@ -38,6 +38,7 @@ def test_what_is_given_is_kept() -> None:
         "initialisation": "uniform",
         "weight_decay": 0.0,
         "clip_norm": 2.0,
+        "softmax_candidates": 30,
         "steps": 9,
         "patience": 4,
         "seed": 8,

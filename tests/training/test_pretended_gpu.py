@@ -13,6 +13,7 @@ from ricorda.errors import ConfigurationError
 from ricorda.models import ModelConfiguration, output_loss
 from ricorda.text import WindowStream
 from ricorda.training import TrainingOptions, forecast
+from ricorda.training.candidates import CandidateSampler
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.device import computing_with, memory_need, take_own_gpu, tf32, this_machine
 from ricorda.training.evaluation import QuickEvaluation
@@ -56,8 +57,12 @@ def steps(gpu: Pretended, configuration: TrainingConfiguration, count: int = 2) 
     learner.model.train()
     gpu.model = learner.model
     stream = WindowStream(IDS, batch_size=4, window=8, seed=1, reset_probability=1.0)
+    drawn = None
+    if configuration.softmax_candidates:
+        drawn = CandidateSampler(IDS, 11, configuration.softmax_candidates, seed=1)
     for number in range(count):
-        batch = to_batch(stream.window_at(number), GPU)
+        candidates = None if drawn is None else drawn.at(number)
+        batch = to_batch(stream.window_at(number), GPU, candidates)
         assert batch.restart is not None
         take_step(learner, batch, 1e-3, configuration)
     return learner
@@ -92,6 +97,13 @@ def test_a_large_vocabulary_is_read_on_the_gpu(
 ) -> None:
     monkeypatch.setattr(output_loss.mean_nats, "__defaults__", (33,))
     steps(gpu, settings(precision=precision))
+    assert gpu.waits == 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_sampled_softmax_is_read_on_the_gpu(gpu: Pretended, precision: Any) -> None:
+    learner = steps(gpu, settings(precision=precision, softmax_candidates=4))
+    assert {tensor.device for tensor in all_tensors(learner).values()} == {GPU}
     assert gpu.waits == 2
 
 
@@ -161,7 +173,7 @@ def test_windows_are_prepared_for_the_learners_own_gpu(monkeypatch: pytest.Monke
     brought: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
     monkeypatch.setattr(
-        "ricorda.training.feed.to_batch", lambda window, device: brought.append(device)
+        "ricorda.training.feed.to_batch", lambda window, device, drawn: brought.append(device)
     )
     second = torch.device("cuda", 1)
     feed = Feed(WindowStream(IDS, batch_size=4, window=8, seed=1), second)

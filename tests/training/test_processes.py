@@ -100,9 +100,10 @@ def at_step(folder: Path, step: int) -> None:
     raise AssertionError(f"the run did not reach step {step}")
 
 
-def test_torchrun_by_pytorch_alone_equals_one_process(place: Path) -> None:
+@pytest.mark.parametrize("further", [[], ["--softmax-candidates", "9"]])
+def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list[str]) -> None:
     """Without the kernels, gradients are averaged by PyTorch's DistributedDataParallel."""
-    options = ["train", "bottles.txt", *SMALL, "--steps", "30", "--kernels", "off"]
+    options = ["train", "bottles.txt", *SMALL, "--steps", "30", "--kernels", "off", *further]
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
     together = run(place, *options, "--out", "two", by=torchrun)
     alone = run(place, *options, "--out", "one")

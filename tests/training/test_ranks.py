@@ -105,10 +105,10 @@ def _settled() -> Any:
     )
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_ranks_learn_what_one_learns(text: Path, size: int) -> None:
-    (alone,) = learn(1, text, "one")
-    first, *others = learn(size, text, "several")
+@pytest.mark.parametrize("size, options", [(2, {}), (3, {}), (3, {"softmax_candidates": 9})])
+def test_ranks_learn_what_one_learns(text: Path, size: int, options: dict[str, Any]) -> None:
+    (alone,) = learn(1, text, "one", **options)
+    first, *others = learn(size, text, "several", **options)
     assert first.metrics == others[0].metrics
     assert [run.rank for run in [first, *others]] == list(range(size))
     for event in ("training", "evaluation"):

@@ -95,6 +95,8 @@ KINDS: list[dict[str, Any]] = [
     {"dropout": 0.4, "kernels": "off"},
     {"precision": "bfloat16", "kernels": "off"},
     {"precision": "bfloat16", "cell": "gru", "averaging": 0.8},
+    {"softmax_candidates": 9, "averaging": 0.9},
+    {"softmax_candidates": 9, "dropout": 0.3, "kernels": "off"},
 ]
 """Every option that has something to save: a new one is a line here."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
@@ -123,13 +124,19 @@ def measure_processes(
 
 
 def generated_text(vocabulary: int, symbols: int, seed: int = 1) -> str:
-    """Symbols of which some are frequent and many rare (Zipf), and each follows from the last."""
+    """The symbols of `generated_symbols` as ideographs."""
+    return "".join(map(chr, 0x4E00 + generated_symbols(vocabulary, symbols, seed)))
+
+
+def generated_symbols(vocabulary: int, symbols: int, seed: int = 1) -> NDArray[np.int64]:
+    """Symbols (N,) of which some are frequent and many rare (Zipf), and each other follows from
+    the one before; every one occurs."""
     random = np.random.default_rng(seed)
     ranks = np.arange(1, vocabulary + 1)
     drawn = random.choice(vocabulary, symbols, p=(1 / ranks) / (1 / ranks).sum())
     drawn[1::2] = (7 * drawn[: len(drawn[1::2]) * 2 : 2] + 3) % vocabulary
     drawn[:vocabulary] = ranks - 1  # each occurs
-    return "".join(map(chr, 0x4E00 + drawn))
+    return drawn
 
 
 def _speed(name: str, sizes: dict[str, Any], turns: int) -> Result:

@@ -23,11 +23,12 @@ from ricorda.bench import nanogpt
 from ricorda.bench.result import Result
 from ricorda.bench.timing import ratio_of
 from ricorda.models import RecurrentLanguageModel
-from ricorda.text import CharacterVocabulary, Ids, WindowStream, find_sources, read_text
+from ricorda.text import CharacterVocabulary, Ids, find_sources, read_text
 from ricorda.training import TrainingConfiguration, TrainingOptions, choose
 from ricorda.training.device import computing_with, this_machine
+from ricorda.training.feed import feed_for
 from ricorda.training.forecast import settle_for
-from ricorda.training.learner import make_learner, take_step, to_batch
+from ricorda.training.learner import make_learner, take_step
 from ricorda.training.learner_state import Learner
 from ricorda.training.schedule import learning_rate
 from ricorda.training.speed import measure_speed
@@ -141,25 +142,20 @@ def _learn(
     task: Task, configuration: TrainingConfiguration, steps: int, target: float
 ) -> tuple[float, float]:
     """The steps of one run, with a judgement after each twentieth of them."""
-    stream = WindowStream(
-        task.training,
-        batch_size=configuration.batch_size,
-        window=configuration.window,
-        seed=configuration.seed,
-        reset_probability=configuration.reset_probability,
-    )
     learner = make_learner(configuration)
     learner.model.train()
+    feed = feed_for(configuration, task.training, learner.device)
     seconds, nats = 0.0, float("inf")
     for step in range(steps):
         began = time.perf_counter()
-        batch = to_batch(stream.window_at(step), configuration.device)
+        batch = feed.batch_at(step)
         take_step(learner, batch, learning_rate(step, steps, configuration), configuration)
         seconds += time.perf_counter() - began
         if (step + 1) * JUDGED // steps > step * JUDGED // steps:
             nats = judge(task, learner)
             if nats <= target:
                 break
+    feed.close()
     return seconds, nats
 
 

@@ -6,7 +6,7 @@ MOST_LOGITS, a portion of the rows is read at a time, forwards and at once backw
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,30 @@ def mean_nats(
         torch.is_grad_enabled(),
     )
     return total / targets.numel()
+
+
+class CandidateTensors(NamedTuple):
+    """The symbols that targets are compared with in a sampled softmax."""
+
+    ids: Tensor  # (K,) each once
+    log_probabilities: Tensor  # (K,) of being drawn
+
+
+def sampled_mean_nats(
+    output: nn.Linear, hidden: Tensor, targets: Tensor, candidates: CandidateTensors
+) -> Tensor:
+    """An estimate of `mean_nats` from the logits of the targets and of the candidates alone.
+
+    Of the softmax's denominator it has the target's own part, and of each candidate that is another
+    symbol 1 / probability times its part (Jean et al., 2015).
+    """
+    rows, wanted = hidden.flatten(0, 1), targets.flatten()  # (N, H), (N,)
+    weight = F.embedding(wanted, output.weight)  # (N, H)
+    own = (rows.float() * weight).sum(1) + output.bias[wanted]  # (N,)
+    others = F.linear(rows, output.weight[candidates.ids], output.bias[candidates.ids]).float()
+    others = others - candidates.log_probabilities  # (N, K)
+    others = others.masked_fill(candidates.ids == wanted[:, None], -torch.inf)
+    return (torch.cat([own[:, None], others], 1).logsumexp(1) - own).mean()
 
 
 def nats_of_each(

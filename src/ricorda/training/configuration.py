@@ -70,6 +70,9 @@ class TrainingConfiguration:
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """AdamW's decay of matrices; biases and embeddings are left alone."""
 
+    softmax_candidates: Annotated[int, Field(ge=0)] = 0
+    """About how many symbols the softmax is sampled from while learning; 0: it is over all."""
+
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     """The gradient's largest norm."""
 

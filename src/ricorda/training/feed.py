@@ -4,14 +4,43 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
-from ricorda.text import WindowStream
+from ricorda.text import Ids, WindowStream
+from ricorda.training.candidates import CandidateSampler
+from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.learner import to_batch
 from ricorda.training.step import Batch
+
+
+def feed_for(
+    configuration: TrainingConfiguration,
+    training: Ids,
+    device: torch.device,
+    rows: slice = slice(None),
+) -> "Feed":
+    """The batches in which a run learns training (N,); rows: those that are read here."""
+    stream = WindowStream(
+        training,
+        batch_size=configuration.batch_size,
+        window=configuration.window,
+        seed=configuration.seed,
+        reset_probability=configuration.reset_probability,
+        rows=rows,
+    )
+    sampler = None
+    if configuration.softmax_candidates:
+        sampler = CandidateSampler(
+            training,
+            configuration.model.vocabulary_size,
+            configuration.softmax_candidates,
+            configuration.seed,
+        )
+    return Feed(stream, device, sampler)
 
 
 class Feed:
     """Batches by the number of the step.
 
+    sampler: what draws candidates for them, where the softmax is sampled.
     ahead: a thread prepares the next one while this one is learned; by default where a GPU learns,
     whose processor would otherwise wait. The batches are the same.
     device: that of the learner, with its number where there are several GPUs: a new thread would
@@ -19,9 +48,16 @@ class Feed:
     """
 
     def __init__(
-        self, stream: WindowStream, device: torch.device, *, ahead: bool | None = None
+        self,
+        stream: WindowStream,
+        device: torch.device,
+        sampler: CandidateSampler | None = None,
+        *,
+        ahead: bool | None = None,
     ) -> None:
-        self._stream = stream
+        self.stream = stream
+        """The windows."""
+        self._sampler = sampler
         self._device = device
         self._thread: ThreadPoolExecutor | None = None
         if device.type == "cuda" if ahead is None else ahead:
@@ -52,4 +88,5 @@ class Feed:
             torch.cuda.set_device(self._device)
 
     def _prepare(self, step: int) -> Batch:
-        return to_batch(self._stream.window_at(step), self._device)
+        candidates = None if self._sampler is None else self._sampler.at(step)
+        return to_batch(self.stream.window_at(step), self._device, candidates)

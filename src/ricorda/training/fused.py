@@ -113,6 +113,9 @@ class FusedStep:
         share = 0.0
         if self._average is not None:
             share = 1.0 - self._average.next_kept()
+        drawn = None
+        if batch.candidates is not None:
+            drawn = (batch.candidates.ids.numpy(), batch.candidates.log_probabilities.numpy())
         window = (
             batch.inputs.contiguous().numpy(),
             batch.targets.contiguous().numpy(),
@@ -125,9 +128,11 @@ class FusedStep:
             "average_share": share,
         }
         if self._ranks.size == 1:
-            nats, norm = self._kernel(batch).step(*window, key=self._mask_key(), **update)
+            nats, norm = self._kernel(batch).step(
+                *window, key=self._mask_key(), candidates=drawn, **update
+            )
         else:
-            nats, norm = self._take_together(self._kernel(batch), window, update)
+            nats, norm = self._take_together(self._kernel(batch), window, drawn, update)
         if not np.isfinite(norm):
             raise non_finite(nats, norm)
         self._steps += 1
@@ -136,14 +141,18 @@ class FusedStep:
         return StepMetrics(nats, norm)
 
     def _take_together(
-        self, kernel: "_kernels.Learner", window: "_Window", update: "_Update"
+        self,
+        kernel: "_kernels.Learner",
+        window: "_Window",
+        drawn: "tuple[NDArray[np.int64], NDArray[np.float32]] | None",
+        update: "_Update",
     ) -> tuple[float, float]:
         """Take the step in two calls, between which the gradients of all are added up."""
         if self._exchange is None:
             count = sum(weights.size for weights, *_ in self._parameters)
             self._exchange = self._ranks.exchange(count)
         gradient = _memory(self._exchange.gradient)
-        nats = kernel.gradients(*window, gradient, key=self._mask_key())
+        nats = kernel.gradients(*window, gradient, key=self._mask_key(), candidates=drawn)
         nats = self._ranks.average(self._exchange, nats)
         return nats, kernel.apply(window[2], gradient, **update)
 

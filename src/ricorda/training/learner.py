@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.models.output_loss import CandidateTensors
 from ricorda.text.windows import Window
 from ricorda.training import fused
 from ricorda.training.average import WeightAverage
+from ricorda.training.candidates import Candidates
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.learner_state import Learner
 from ricorda.training.ranks import ALONE, Ranks
@@ -65,7 +67,9 @@ def _window_loss(
     return DistributedDataParallel(loss, gradient_as_bucket_view=True)
 
 
-def to_batch(window: Window, device: str | torch.device) -> Batch:
+def to_batch(
+    window: Window, device: str | torch.device, candidates: Candidates | None = None
+) -> Batch:
     """Bring a window to the device; to a GPU through pinned memory, which it reads by itself."""
     place = torch.device(device)
 
@@ -78,7 +82,13 @@ def to_batch(window: Window, device: str | torch.device) -> Batch:
     restart = None
     if window.restart.any():
         restart = bring(window.restart.astype(np.float32))
-    return Batch(bring(window.inputs), bring(window.targets), restart)
+    drawn = None if candidates is None else (bring(part) for part in candidates)
+    return Batch(
+        bring(window.inputs),
+        bring(window.targets),
+        restart,
+        None if drawn is None else CandidateTensors(*drawn),
+    )
 
 
 def take_step(

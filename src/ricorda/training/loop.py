@@ -10,7 +10,7 @@ from ricorda.errors import NonFiniteLoss, TrainingError
 from ricorda.models import ModelFile
 from ricorda.models.model_file import model_file_bytes
 from ricorda.runs import RunFolder
-from ricorda.text import Vocabulary, WindowStream
+from ricorda.text import Vocabulary
 from ricorda.training.checkpoint import Interval, Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.evaluation import Judgement, QuickEvaluation
@@ -53,7 +53,6 @@ class Loop:
     symbols_per_character: float
     """1 but for bytes; turns nats per symbol into nats per character."""
 
-    stream: WindowStream
     evaluation: QuickEvaluation | None
     learner: Learner
     pace: Pace
@@ -348,7 +347,7 @@ class Loop:
 
     @property
     def _symbols_per_step(self) -> int:
-        return self.stream.batch_size * self.stream.window
+        return self.feed.stream.batch_size * self.feed.stream.window
 
     @property
     def characters_seen(self) -> int:

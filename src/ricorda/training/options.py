@@ -62,6 +62,10 @@ class TrainingOptions:
     clip_norm: PositiveFloat | None = None
     """Longest gradient that is followed; longer ones are shortened to it."""
 
+    softmax_candidates: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    """Symbols, drawn at random in each step, that a target is told from while learning; 0: all
+    others."""
+
     averaging: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Average the weights too, keeping this share of the average at each step, 0.999 say; the
     better of both is the model."""

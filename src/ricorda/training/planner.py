@@ -30,6 +30,7 @@ MOST_SYMBOLS_PER_PARAMETER = 16.0  # up to this
 PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
 BY_HEART = 640  # symbols; a text too short to validate with is learned by heart, without dropout
 DEFAULT_CELL: CellName = "lstm"
+SOFTMAX_CANDIDATES = 512  # of a sampled softmax
 LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 9e-3}  # H 256, B 32
 
 
@@ -96,6 +97,7 @@ def choose(
         recurrent_dropout=recurrent_dropout,
         weight_decay=weight_decay,
         clip_norm=options.clip_norm or 1.0,
+        softmax_candidates=_softmax_candidates(options, vocabulary_size),
         averaging=options.averaging or 0.0,
         initialisation=options.initialisation,
         forget_bias=options.forget_bias or 0.0,
@@ -222,6 +224,12 @@ def _evaluations(budget: Budget) -> int:
     if budget.minutes is None:
         return 20
     return int(min(20, max(4, round(12 * budget.minutes))))
+
+
+def _softmax_candidates(options: TrainingOptions, vocabulary_size: int) -> int:
+    """0 where that many symbols are all there are."""
+    wanted = options.softmax_candidates or 0
+    return wanted if wanted < vocabulary_size else 0
 
 
 def _precision(

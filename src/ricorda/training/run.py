@@ -16,13 +16,13 @@ from ricorda.engine import Figures, Model, load
 from ricorda.errors import ConfigurationError, RunError, TextError, TrainingError
 from ricorda.models import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder, ended, find_run, new_run_folder, read_rows
-from ricorda.text import Source, WindowStream, cache_for
+from ricorda.text import Source, cache_for
 from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.device import computing_with, lacks_memory, this_machine
 from ricorda.training.evaluation import QuickEvaluation
-from ricorda.training.feed import Feed
+from ricorda.training.feed import feed_for
 from ricorda.training.fingerprint import fingerprint
 from ricorda.training.forecast import settle
 from ricorda.training.job import belongs_to, job_name, run_of, was_restarted
@@ -511,15 +511,9 @@ def _set_up(
 ) -> Loop:
     """Make the network, its optimizer and streams; bring them back to the last checkpoint."""
     configuration = record.training
-    stream = WindowStream(
-        material.training,
-        batch_size=configuration.batch_size,
-        window=configuration.window,
-        seed=configuration.seed,
-        reset_probability=configuration.reset_probability,
-        rows=group.share(configuration.batch_size).rows,
-    )
     learner = make_learner(configuration, group)
+    rows = group.share(configuration.batch_size).rows
+    feed = feed_for(configuration, material.training, learner.device, rows)
     safekeeping = _safekeeping(folder, configuration, report, group)
     progress = Progress()
     if resumed:
@@ -527,7 +521,7 @@ def _set_up(
         report.say(f"goes on after step {progress.step:,}: {folder.path}")
     pace = Pace(
         configuration.budget,
-        windows_per_epoch=stream.windows_per_epoch,
+        windows_per_epoch=feed.stream.windows_per_epoch,
         evaluations=configuration.evaluations,
         warmup_steps=configuration.warmup_steps,
         total_steps=planned_steps(progress, configuration),
@@ -549,14 +543,13 @@ def _set_up(
         vocabulary=material.text.vocabulary,
         provenance=_provenance(record, material),
         symbols_per_character=material.symbols_per_character,
-        stream=stream,
         evaluation=evaluation,
         learner=learner,
         pace=pace,
         progress=progress,
         reporter=report,
         safekeeping=safekeeping,
-        feed=Feed(stream, learner.device),
+        feed=feed,
         ranks=group,
         saved_step=saved_step,
     )

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ricorda.text import Ids, WindowStream
+from ricorda.text import Ids
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.device import computing_with
-from ricorda.training.learner import make_learner, take_step, to_batch
+from ricorda.training.feed import feed_for
+from ricorda.training.learner import make_learner, take_step
 
 SECONDS = 1.5  # of measuring, unless a step takes longer
 WARM_UP_STEPS = 3  # in which PyTorch sets itself up and memory is first touched
@@ -34,19 +35,12 @@ def measure_speed(
 
 
 def _measure(configuration: TrainingConfiguration, ids: Ids, seconds: float) -> float:
-    stream = WindowStream(
-        ids,
-        batch_size=configuration.batch_size,
-        window=configuration.window,
-        seed=configuration.seed,
-        reset_probability=configuration.reset_probability,
-    )
     learner = make_learner(configuration)
     learner.model.train()
+    feed = feed_for(configuration, ids, learner.device)
 
     def take(number: int) -> float:
-        batch = to_batch(stream.window_at(number), configuration.device)
-        take_step(learner, batch, LEARNING_RATE, configuration)
+        take_step(learner, feed.batch_at(number), LEARNING_RATE, configuration)
         return time.monotonic()
 
     first = began = time.monotonic()
@@ -61,6 +55,7 @@ def _measure(configuration: TrainingConfiguration, ids: Ids, seconds: float) -> 
             now = take(steps)
             steps += 1
         steps -= warmed_up
+    feed.close()
     return steps / max(now - began, 1e-9)
 
 

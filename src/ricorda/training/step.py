@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ricorda.errors import NonFiniteLoss
 from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
-from ricorda.models.output_loss import mean_nats
+from ricorda.models.output_loss import CandidateTensors, mean_nats, sampled_mean_nats
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.ranks import ALONE, Ranks
 
@@ -21,6 +21,8 @@ class Batch(NamedTuple):
     inputs: Tensor  # (B, T)
     targets: Tensor  # (B, T)
     restart: Tensor | None  # (B,) 1.0 where the state starts from zero; None where none does
+    candidates: CandidateTensors | None = None
+    """What the targets are compared with where the softmax is sampled; None: with all symbols."""
 
 
 class StepMetrics(NamedTuple):
@@ -38,11 +40,17 @@ class WindowLoss(nn.Module):
         self.model = model
 
     def forward(
-        self, inputs: Tensor, targets: Tensor, state: Sequence[State]
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        state: Sequence[State],
+        candidates: CandidateTensors | None = None,
     ) -> tuple[Tensor, list[State]]:
         """The mean nats of targets (B, T) after inputs (B, T), and the state after them."""
         hidden, after = self.model.hidden(inputs, state)
-        return mean_nats(self.model.output, hidden, targets), after
+        if candidates is None:
+            return mean_nats(self.model.output, hidden, targets), after
+        return sampled_mean_nats(self.model.output, hidden, targets, candidates), after
 
 
 def make_optimizer(
@@ -82,7 +90,7 @@ def train_step(
         configuration.device, torch.bfloat16, enabled=configuration.precision == "bfloat16"
     ):
         loss, state = (window_loss or WindowLoss(model))(
-            batch.inputs, batch.targets, restarted(state, batch.restart)
+            batch.inputs, batch.targets, restarted(state, batch.restart), batch.candidates
         )
     nats = loss.detach()
     if ranks.size > 1:

@@ -29,10 +29,10 @@ def step_together(parts: Sequence[Learning], **options: Any) -> tuple[float, flo
     """One step of all, their gradients added up."""
     numbers = sum(weight.size for weight in parts[0].weights)
     flats = [np.zeros(numbers, np.float32) for _ in parts]
-    key = options.pop("key", 0)
+    window = {name: options.pop(name) for name in ("key", "candidates") if name in options}
     nats = sum(
         part.kernel.gradients(
-            part.case.inputs, part.case.targets, part.state, part.case.restart, flat, key=key
+            part.case.inputs, part.case.targets, part.state, part.case.restart, flat, **window
         )
         for part, flat in zip(parts, flats, strict=True)
     )

@@ -1,0 +1,54 @@
+// Sampled softmax (Bengio & Senecal, 2008; Jean et al., 2015): each target is compared with itself
+// and with candidates drawn at random, in place of the whole vocabulary.
+//
+// A candidate's exp(logit) counts as many times as it is drawn too seldom, 1 / probability, so that
+// the softmax's denominator is on average that over all symbols. The rows of the output layer that
+// this takes, those of the candidates and of the targets, are gathered into a small output layer.
+//
+// Dimensions: V vocabulary, H hidden, K rows (Kp padded).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "../aligned_buffer.hpp"
+
+namespace ricorda {
+
+struct Candidates {
+  const std::uint32_t* ids;        // (count) each once
+  const float* log_probabilities;  // (count) of being drawn
+  int count;
+};
+
+class SampledRows {
+ public:
+  SampledRows() = default;
+  SampledRows(int vocabulary_size, int hidden_size);
+
+  // Takes the rows of the candidates, and of those of `count` targets that are not among them.
+  void choose(const Candidates& candidates, const std::uint32_t* targets, std::size_t count);
+
+  // Copies these rows of weight (V, H) and bias (V).
+  void gather(const float* weight, const float* bias);
+
+  int count() const { return static_cast<int>(ids_.size()); }
+  const std::vector<std::uint32_t>& ids() const { return ids_; }  // (K)
+  // Which row is a symbol's; only of those that were chosen.
+  std::uint32_t row_of(std::uint32_t id) const { return rows_[id]; }
+  const float* weight() const { return weight_.data(); }  // (K, H)
+  const float* bias() const { return bias_.data(); }      // (K)
+  // (Kp) what is added to the logits of all but a symbol's own target: minus log probability, or
+  // minus infinity for targets of other symbols that were not drawn.
+  const float* corrections() const { return corrections_.data(); }
+
+ private:
+  void make_room();
+
+  int hidden_size_ = 0;
+  std::vector<std::uint32_t> ids_;
+  std::vector<std::uint32_t> rows_;  // (V)
+  AlignedBuffer<float> weight_, bias_, corrections_;
+};
+
+}  // namespace ricorda

@@ -1,0 +1,121 @@
+"""What a sampled softmax is worth: the speed of a step, and what is learned in the same time.
+
+Both sides are ricorda: with the softmax over all symbols, and with the one that its plan takes.
+"""
+
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ricorda.bench.result import Result
+from ricorda.bench.scale_training import generated_symbols
+from ricorda.bench.timing import Ratio, compare
+from ricorda.models.configuration import ModelConfiguration
+from ricorda.text import Ids
+from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.device import computing_with
+from ricorda.training.feed import feed_for
+from ricorda.training.learner import make_learner, take_step
+from ricorda.training.planner import SOFTMAX_CANDIDATES
+
+VOCABULARIES = (1000, 3000, 6000, 20_000)
+SYMBOLS = 200_000  # of each generated text
+HIDDEN_SIZE = 128
+LEARNING_RATE = 1e-3
+MOST_ROUNDS = 3  # of whole trainings
+
+Say = Callable[[str], None]
+
+
+def measure_softmax(
+    say: Say, *, rounds: int, text: Path | None = None, minutes: float = 3.0
+) -> Iterator[Result]:
+    """The speed of steps over the vocabulary's size; with a text, what is learned of it.
+
+    minutes: the budget of each training; there are two for each of at most three seeds.
+    """
+    for vocabulary_size in VOCABULARIES:
+        yield _speed(vocabulary_size, rounds)
+    if text is not None:
+        yield _learned(say, text, minutes, min(rounds, MOST_ROUNDS))
+
+
+def _speed(vocabulary_size: int, rounds: int) -> Result:
+    """Steps of the same network on the same windows, by turns."""
+    ids = generated_symbols(vocabulary_size, SYMBOLS).astype(np.uint32)
+    configuration = TrainingConfiguration(
+        model=ModelConfiguration(
+            cell="lstm",
+            vocabulary_size=vocabulary_size,
+            hidden_size=HIDDEN_SIZE,
+            embedding_size=128,
+        ),
+        budget=Budget(steps=1),
+        batch_size=16,
+        window=64,
+        learning_rate=LEARNING_RATE,
+        softmax_candidates=min(SOFTMAX_CANDIDATES, vocabulary_size // 2),
+        threads=torch.get_num_threads(),
+    )
+    exact = replace(configuration, softmax_candidates=0)
+    ratio = compare(_stepper(configuration, ids), _stepper(exact, ids), rounds)
+    return Result(
+        f"sampled softmax, {vocabulary_size:,} symbols, lstm {HIDDEN_SIZE}: speed of a step",
+        "softmax over all",
+        ratio,
+        details={"candidates": configuration.softmax_candidates},
+    )
+
+
+def _stepper(configuration: TrainingConfiguration, ids: Ids) -> Callable[[int], None]:
+    """Takes so many steps of a training that goes on."""
+    learner = make_learner(configuration)
+    learner.model.train()
+    feed = feed_for(configuration, ids, learner.device)
+    taken = 0
+
+    def take(count: int) -> None:
+        nonlocal taken
+        with computing_with(configuration):
+            for _ in range(count):
+                take_step(learner, feed.batch_at(taken), LEARNING_RATE, configuration)
+                taken += 1
+
+    return take
+
+
+def _learned(say: Say, text: Path, minutes: float, rounds: int) -> Result:
+    """Whole trainings of the same time, each as its plan has it; judged by all symbols."""
+    import ricorda
+
+    ratios, exact = [], []
+    for seed in range(1, rounds + 1):
+        nats = {}
+        for candidates in (None, 0):
+            with tempfile.TemporaryDirectory(prefix="ricorda-") as place:
+                run = ricorda.train(
+                    text,
+                    out=Path(place, "run"),
+                    minutes=minutes,
+                    seed=seed,
+                    softmax_candidates=candidates,
+                    quiet=True,
+                )
+            nats[candidates] = run.metrics["validation"]["nats_per_character"]
+        say(f"seed {seed}: sampled {nats[None]:.4f}, exact {nats[0]:.4f} nats a character")
+        ratios.append(nats[None] - nats[0])
+        exact.append(nats[0])
+    return Result(
+        f"sampled softmax, {text.name}, {minutes:g} minutes: nats a character, more than exact",
+        "softmax over all",
+        Ratio(statistics.median(ratios), min(ratios), max(ratios)),
+        0.0,
+        at_most=True,
+        unit="nats",
+        details={"exact_nats_per_character": statistics.median(exact)},
+    )

@@ -1,0 +1,74 @@
+"""The symbols that a step's targets are compared with, where the softmax is sampled.
+
+With thousands of symbols most of a step goes into the logits of those that are not the target. A
+sampled softmax (Bengio & Senecal, 2008; Jean et al., 2015) computes few of them: each target's own,
+and those of candidates drawn at random. A candidate that is drawn with probability p stands for 1/p
+of its kind, so its logit counts as logit - log p, and what is summed up is on average the sum over
+all. Judging and sampling know nothing of it: the model is the same.
+
+Each symbol is drawn by itself (Poisson sampling), the frequent ones always. What is drawn depends
+on the seed and the step's number alone, so a run resumes anywhere, and processes that share a batch
+draw the same.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.text import Ids
+from ricorda.text.resident import RowReader
+
+COUNTED = 1 << 24  # symbols of a text that are counted at most, in blocks spread over it
+BLOCK = 1 << 16
+EXPONENT = 0.75  # of the frequencies (Mikolov et al., 2013): rare symbols are drawn more often
+
+
+class Candidates(NamedTuple):
+    """What one step's targets are compared with."""
+
+    ids: NDArray[np.int64]  # (K,) ascending
+    log_probabilities: NDArray[np.float32]  # (K,) of being drawn
+
+
+class CandidateSampler:
+    """Draws the candidates of each step."""
+
+    def __init__(self, training: Ids, vocabulary_size: int, count: int, seed: int) -> None:
+        """Draw about `count` of V symbols, fewer than V, by their frequency in training (N,)."""
+        weights = (frequencies(training, vocabulary_size).astype(np.float64) + 1) ** EXPONENT
+        self.probabilities: NDArray[np.float64] = inclusion_probabilities(weights, count)
+        """Of each symbol (V,) to be drawn."""
+        self._log_probabilities: NDArray[np.float32] = np.log(self.probabilities).astype(np.float32)
+        self._seed = seed
+
+    def at(self, step: int) -> Candidates:
+        """The candidates of a step, counted from 0."""
+        # the windows' random numbers have a third word of 0
+        bits = np.random.Philox(key=[self._seed, step], counter=[0, 0, 1, 0])
+        drawn = np.random.Generator(bits).random(len(self.probabilities)) < self.probabilities
+        ids = np.flatnonzero(drawn)
+        return Candidates(ids, self._log_probabilities[ids])
+
+
+def frequencies(ids: Ids, vocabulary_size: int) -> NDArray[np.int64]:
+    """Count each symbol (V,) of a text, or of blocks spread evenly over a long one."""
+    counts = np.zeros(vocabulary_size, np.int64)
+    length = min(BLOCK, len(ids))
+    blocks = min(COUNTED // BLOCK, -(-len(ids) // length))
+    reader = RowReader(ids)
+    for place in np.linspace(0, len(ids) - length, blocks).astype(np.int64):
+        counts += np.bincount(reader.rows(place[None], length)[0], minlength=vocabulary_size)
+    return counts
+
+
+def inclusion_probabilities(weights: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Probabilities (V,) in proportion to weights (V,), at most 1, that sum up to count < V."""
+    certain = np.zeros(len(weights), np.bool_)
+    while True:
+        rest = weights[~certain]
+        probabilities: NDArray[np.float64] = weights * ((count - certain.sum()) / rest.sum())
+        probabilities[certain] = 1.0
+        if probabilities.max() <= 1.0:
+            return probabilities
+        certain |= probabilities >= 1.0
