@@ -50,9 +50,10 @@ struct Learner::Group {
   OutputPass output;
   std::vector<LayerGradients> gradients;
   OutputGradients output_gradients;
-  AlignedBuffer<float> table_gradient;             // (V, W)
-  AlignedBuffer<float> embedding_gradient;         // (V, Ep), without a table
-  std::vector<std::uint32_t> inputs_ids, targets;  // (T, B of the group), the latter by rows
+  AlignedBuffer<float> table_gradient;      // (V, W)
+  AlignedBuffer<float> embedding_gradient;  // (rows, Ep), without a table
+  // (T, B of the group) the embedding's and the output layer's row of each symbol.
+  std::vector<std::uint32_t> input_rows, targets;
   double nats = 0.0;
 };
 
@@ -68,14 +69,16 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
       parameters_(std::move(parameters)),
       sizes_(sizes_of(shape)),
       with_table_(shape.embedding_size == 0 || shape.vocabulary_size <= streams * steps),
-      rows_(shape.vocabulary_size, shape.hidden_size),
-      zeros_(shape.padded_hidden()),
+      output_rows_(shape.vocabulary_size, shape.hidden_size),
+      input_rows_(shape.vocabulary_size),
+      zeros_(std::max(shape.padded_hidden(), padded(shape.embedding_size))),
       bias_gradient_(shape.vocabulary_size) {
   starts_.push_back(0);
   for (const std::size_t size : sizes_) starts_.push_back(starts_.back() + size);
   const bool small = static_cast<double>(starts_.back()) * streams * steps < worth_a_thread;
   threads_ = small ? 1 : std::min(usable_threads(threads), streams);
   const int vocabulary = shape.vocabulary_size, embedded = padded(shape.embedding_size);
+  for (int id = 0; id < vocabulary && with_table_; ++id) input_rows_.take(id);
   for (int layer = 0; layer < shape.num_layers; ++layer)
     layers_.emplace_back(set, precision, size_of(shape, layer));
   if (settings.recurrent_dropout > 0)
@@ -84,13 +87,16 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
   const std::size_t table = with_table_ ? std::size_t(vocabulary) * shape.gates_width() : 0;
   table_ = AlignedBuffer<float>(table);
   if (shape.embedding_size > 0) {
-    embedding_ = AlignedBuffer<float>(std::size_t(vocabulary) * embedded);
-    embedding_gradient_ = AlignedBuffer<float>(embedding_.size());
-    if (with_table_) table_sums_ = OuterSums(set, precision, vocabulary, embedded);
-    prepared_ = AlignedBuffer<unsigned char>(
-        prepared_bytes(vocabulary, std::max(embedded, layers_[0].size.stacked())));
+    embedding_ =
+        AlignedBuffer<float>(std::size_t(std::min(vocabulary, streams * steps)) * embedded);
   } else {
     one_hot_gradient_ = AlignedBuffer<float>(sizes_[0]);
+  }
+  if (shape.embedding_size > 0 && with_table_) {
+    embedding_gradient_ = AlignedBuffer<float>(embedding_.size());
+    table_sums_ = OuterSums(set, precision, vocabulary, embedded);
+    prepared_ = AlignedBuffer<unsigned char>(
+        prepared_bytes(vocabulary, std::max(embedded, layers_[0].size.stacked())));
   }
   for (int number = 0; number < threads_; ++number) {
     auto group = std::make_unique<Group>();
@@ -110,7 +116,7 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
       group->vector_gradient = AlignedBuffer<float>(std::size_t(symbols) * embedded);
       group->embedding_gradient = AlignedBuffer<float>(embedding_.size());
     }
-    group->inputs_ids.resize(symbols);
+    group->input_rows.resize(symbols);
     group->targets.resize(symbols);
     groups_.push_back(std::move(group));
   }
@@ -130,11 +136,13 @@ LayerTensors Learner::tensors_of(int layer) const {
 
 void Learner::list_pieces() {
   const int vocabulary = shape_.vocabulary_size;
+  // Of rows that each step chooses anew, choose_inputs and choose_output tell where they lie.
   if (shape_.embedding_size > 0)
-    add_rows(0, vocabulary, shape_.embedding_size, embedding_gradient_.data(),
-             padded(shape_.embedding_size), false);
+    add_rows(0, vocabulary, shape_.embedding_size,
+             with_table_ ? embedding_gradient_.data() : zeros_.data(),
+             with_table_ ? padded(shape_.embedding_size) : 0, false);
   for (int layer = 0; layer < shape_.num_layers; ++layer) add_layer_pieces(layer);
-  const int output = first_of(shape_.num_layers);  // whose gradients' places `choose_output` tells
+  const int output = first_of(shape_.num_layers);
   add_rows(output, vocabulary, shape_.hidden_size, zeros_.data(), 0, true);
   add_rows(output + 1, 1, vocabulary, bias_gradient_.data(), 0, false);
 }
@@ -227,6 +235,7 @@ double Learner::apply(const LearningStep& step, const float* flat) {
 
 // Forwards and backwards; hands back what the streams add to the mean nats.
 double Learner::go_through(const LearningStep& step) {
+  choose_inputs(step);
   choose_output(step);
   pack(step);
   fill_table(step);
@@ -239,19 +248,38 @@ double Learner::go_through(const LearningStep& step) {
   return nats / (static_cast<double>(all_streams()) * steps_);
 }
 
-// Settles which rows of the output layer the step takes, and where their gradients will lie.
+// Settles which rows of the embedding the step takes, where it has no table of all.
+void Learner::choose_inputs(const LearningStep& step) {
+  if (with_table_) return;
+  input_rows_.clear();
+  for (int i = 0; i < streams_ * steps_; ++i) input_rows_.take(step.inputs[i]);
+  point_rows(0, input_rows_, groups_[0]->embedding_gradient.data(), padded(shape_.embedding_size));
+}
+
+// Settles which rows of the output layer the step takes.
 void Learner::choose_output(const LearningStep& step) {
   sampled_ = step.candidates.has_value();
-  if (sampled_) rows_.choose(*step.candidates, step.targets, std::size_t(streams_) * steps_);
-  make_room(sampled_ ? rows_.count() : shape_.vocabulary_size);
+  if (sampled_) output_rows_.choose(*step.candidates, step.targets, streams_ * steps_);
+  make_room(sampled_ ? output_rows_.choice().count() : shape_.vocabulary_size);
   const OutputGradients& gradients = groups_[0]->output_gradients;
   const std::size_t width = shape_.padded_hidden();
-  Piece* row = &pieces_[pieces_.size() - 1 - shape_.vocabulary_size];
-  for (int id = 0; id < shape_.vocabulary_size; ++id)
-    row[id].gradient = sampled_ ? zeros_.data() : gradients.weight.data() + id * width;
-  for (int i = 0; sampled_ && i < rows_.count(); ++i)
-    row[rows_.ids()[i]].gradient = gradients.weight.data() + i * width;
+  const std::size_t first_piece = pieces_.size() - 1 - shape_.vocabulary_size;
+  if (sampled_) {
+    point_rows(first_piece, output_rows_.choice(), gradients.weight.data(), width);
+  } else {
+    for (int id = 0; id < shape_.vocabulary_size; ++id)
+      pieces_[first_piece + id].gradient = gradients.weight.data() + id * width;
+  }
   pieces_.back().gradient = sampled_ ? bias_gradient_.data() : gradients.bias.data();
+}
+
+// Where the gradients of each symbol's row lie; those of rows that are left out are zero.
+void Learner::point_rows(std::size_t first_piece, const RowChoice& rows, const float* gradients,
+                         std::size_t width) {
+  for (int id = 0; id < shape_.vocabulary_size; ++id)
+    pieces_[first_piece + id].gradient = zeros_.data();
+  for (int row = 0; row < rows.count(); ++row)
+    pieces_[first_piece + rows.ids()[row]].gradient = gradients + row * width;
 }
 
 // For so many symbols in the output layer.
@@ -276,8 +304,9 @@ void Learner::pack(const LearningStep& step) {
     if (layer == shape_.num_layers) {
       const Parameter* last = parameters_.data() + first_of(layer);
       if (!sampled_) return output_.pack(last[0].weights, last[1].weights, shape_.vocabulary_size);
-      rows_.gather(last[0].weights, last[1].weights);
-      return output_.pack(rows_.weight(), rows_.bias(), rows_.count());
+      output_rows_.gather(last[0].weights, last[1].weights);
+      return output_.pack(output_rows_.weight(), output_rows_.bias(),
+                          output_rows_.choice().count());
     }
     const LayerTensors tensors = tensors_of(layer);
     const float* recurrent = masked_.empty() ? tensors.weight_hh : masked_[layer].data();
@@ -299,6 +328,13 @@ void Learner::mask_recurrent(const LearningStep& step, int layer) {
   });
 }
 
+// Drops out of a symbol's vector, or of its gradient.
+void Learner::drop_vector(const LearningStep& step, std::size_t id, float* values) const {
+  const auto first = static_cast<std::uint32_t>(id * padded(shape_.embedding_size));
+  set_->routines.drop(values, shape_.embedding_size, key_of(step.key, of_embedding, 0), first,
+                      1 - settings_.input_dropout);
+}
+
 // What each symbol adds to the first layer's gates: biases, and input weights times its vector.
 void Learner::fill_table(const LearningStep& step) {
   const std::size_t width = shape_.gates_width();
@@ -306,12 +342,11 @@ void Learner::fill_table(const LearningStep& step) {
   const LayerWeights& first = layers_[0];
   const float* weights = parameters_[0].weights;
   const std::size_t stride = padded(size);
-  for (int id = 0; id < vocabulary && size > 0; ++id) {
-    float* vector = embedding_.data() + id * stride;
-    std::copy_n(weights + std::size_t(id) * size, size, vector);
-    if (settings_.input_dropout > 0)
-      set_->routines.drop(vector, size, key_of(step.key, of_embedding, 0), id * stride,
-                          1 - settings_.input_dropout);
+  for (int row = 0; row < input_rows_.count() && size > 0; ++row) {
+    const std::size_t id = input_rows_.ids()[row];
+    float* vector = embedding_.data() + row * stride;
+    std::copy_n(weights + id * size, size, vector);
+    if (settings_.input_dropout > 0) drop_vector(step, id, vector);
   }
   if (!with_table_) return;
   const int part = first.size.input_part();
@@ -339,8 +374,9 @@ void Learner::run_group(Group& group, const LearningStep& step) {
     for (int time = 0; time < steps_; ++time) {
       const std::size_t from = std::size_t(group.first + stream) * steps_ + time;
       const std::size_t to = std::size_t(time) * group.streams + stream;
-      group.inputs_ids[to] = step.inputs[from];
-      group.targets[to] = sampled_ ? rows_.row_of(step.targets[from]) : step.targets[from];
+      const std::uint32_t input = step.inputs[from], target = step.targets[from];
+      group.input_rows[to] = input_rows_.row_of(input);
+      group.targets[to] = sampled_ ? output_rows_.choice().row_of(target) : target;
     }
   read_state(group, step);
   for (int layer = 0; layer < shape_.num_layers; ++layer) {
@@ -359,7 +395,7 @@ void Learner::read_vectors(Group& group, int layer, const LearningStep& step) {
   const int symbols = group.layers[layer].symbols();
   if (layer == 0) {
     for (int i = 0; i < symbols; ++i)
-      std::copy_n(embedding_.data() + group.inputs_ids[i] * width, width,
+      std::copy_n(embedding_.data() + group.input_rows[i] * width, width,
                   inputs.data() + i * width);
     return;
   }
@@ -368,7 +404,7 @@ void Learner::read_vectors(Group& group, int layer, const LearningStep& step) {
 }
 
 LayerInput Learner::input_of(Group& group, int layer) const {
-  if (layer == 0 && with_table_) return {nullptr, group.inputs_ids.data(), table_.data()};
+  if (layer == 0 && with_table_) return {nullptr, group.input_rows.data(), table_.data()};
   const AlignedBuffer<float>& copied = group.inputs[layer];
   return {copied.size() > 0 ? copied.data() : group.layers[layer - 1].outputs(), nullptr, nullptr};
 }
@@ -392,7 +428,7 @@ void Learner::run_output(Group& group, const LearningStep& step) {
   const float scale = 1.0f / (static_cast<float>(all_streams()) * static_cast<float>(steps_));
   group.output_gradients.clear(output_.vocabulary_size);
   group.nats = group.output.run(output_, pass.outputs(), group.targets.data(),
-                                sampled_ ? rows_.corrections() : nullptr, scale, drop,
+                                sampled_ ? output_rows_.corrections() : nullptr, scale, drop,
                                 group.output_gradients, pass.hidden_gradient() + pass.state_size());
 }
 
@@ -420,10 +456,10 @@ void Learner::go_back(Group& group, const LearningStep& step) {
   }
   if (with_table_) return;
   const std::size_t width = padded(shape_.embedding_size);
-  std::fill_n(group.embedding_gradient.data(), group.embedding_gradient.size(), 0.0f);
-  for (std::size_t i = 0; i < group.inputs_ids.size(); ++i)
+  std::fill_n(group.embedding_gradient.data(), input_rows_.count() * width, 0.0f);
+  for (std::size_t i = 0; i < group.input_rows.size(); ++i)
     set_->routines.add(group.vector_gradient.data() + i * width, int(width),
-                       group.embedding_gradient.data() + group.inputs_ids[i] * width);
+                       group.embedding_gradient.data() + group.input_rows[i] * width);
 }
 
 void Learner::read_state(Group& group, const LearningStep& step) {
@@ -489,7 +525,8 @@ double Learner::finish_gradients(const LearningStep& step) {
 void Learner::spread_output_bias() {
   const AlignedBuffer<float>& gradient = groups_[0]->output_gradients.bias;
   std::fill_n(bias_gradient_.data(), bias_gradient_.size(), 0.0f);
-  for (int row = 0; row < rows_.count(); ++row) bias_gradient_[rows_.ids()[row]] = gradient[row];
+  const std::vector<std::uint32_t>& ids = output_rows_.choice().ids();
+  for (std::size_t row = 0; row < ids.size(); ++row) bias_gradient_[ids[row]] = gradient[row];
 }
 
 // Cuts a buffer that every group has into portions of `most` numbers.
@@ -536,14 +573,16 @@ void Learner::unmask_recurrent(const Share& share, const LearningStep& step) con
 // The gradients of what makes the first layer's input, from those of its table or its vectors.
 double Learner::finish_input(const LearningStep& step) {
   Group& first = *groups_[0];
-  const auto all = [&](AlignedBuffer<float> Group::* buffer) {
+  const auto all = [&](AlignedBuffer<float> Group::* buffer, std::size_t count) {
     std::vector<float*> values;
     for (auto& group : groups_) values.push_back(((*group).*buffer).data());
-    sum_groups(values, (first.*buffer).size());
+    sum_groups(values, count);
     return values[0];
   };
+  const std::size_t stride = padded(shape_.embedding_size);
+  float* gradient = embedding_gradient_.data();
   if (with_table_) {
-    const float* table = all(&Group::table_gradient);
+    const float* table = all(&Group::table_gradient, first.table_gradient.size());
     float* gates = first.gradients[0].gates.data();
     const int width = shape_.gates_width();
     for (int id = 0; id < shape_.vocabulary_size; ++id)
@@ -551,16 +590,11 @@ double Learner::finish_input(const LearningStep& step) {
     if (shape_.embedding_size == 0) return finish_one_hot(table);
     finish_table(table);
   } else {
-    std::copy_n(all(&Group::embedding_gradient), embedding_gradient_.size(),
-                embedding_gradient_.data());
+    gradient = all(&Group::embedding_gradient, input_rows_.count() * stride);
   }
-  const std::size_t stride = padded(shape_.embedding_size);
-  for (int id = 0; id < shape_.vocabulary_size && settings_.input_dropout > 0; ++id)
-    set_->routines.drop(embedding_gradient_.data() + id * stride, shape_.embedding_size,
-                        key_of(step.key, of_embedding, 0), std::uint32_t(id * stride),
-                        1 - settings_.input_dropout);
-  double squares =
-      set_->routines.sum_of_squares(embedding_gradient_.data(), int(embedding_gradient_.size()));
+  for (int row = 0; row < input_rows_.count() && settings_.input_dropout > 0; ++row)
+    drop_vector(step, input_rows_.ids()[row], gradient + row * stride);
+  double squares = set_->routines.sum_of_squares(gradient, int(input_rows_.count() * stride));
   const AlignedBuffer<float>& weights = first.gradients[0].weight_ih;
   if (with_table_) squares += set_->routines.sum_of_squares(weights.data(), int(weights.size()));
   return squares;

@@ -105,7 +105,10 @@ class Learner {
                 bool decays);
   void add_layer_pieces(int layer);
   void make_room(int symbols);
+  void choose_inputs(const LearningStep& step);
   void choose_output(const LearningStep& step);
+  void point_rows(std::size_t first_piece, const RowChoice& rows, const float* gradients,
+                  std::size_t width);
 
   int all_streams() const { return settings_.all_streams > 0 ? settings_.all_streams : streams_; }
   double go_through(const LearningStep& step);
@@ -117,6 +120,7 @@ class Learner {
   LayerInput input_of(Group& group, int layer) const;
   void read_vectors(Group& group, int layer, const LearningStep& step);
   void go_back(Group& group, const LearningStep& step);
+  void drop_vector(const LearningStep& step, std::size_t id, float* values) const;
   void drop_row(const Group& group, const LearningStep& step, int layer, int row,
                 float* values) const;
   void read_state(Group& group, const LearningStep& step);
@@ -157,13 +161,14 @@ class Learner {
   OutputWeights output_;
   int output_room_ = 0;   // symbols
   bool sampled_ = false;  // the output layer's rows in this step
-  SampledRows rows_;
-  AlignedBuffer<float> zeros_;                // (Hp) the gradient of rows that a step leaves out
+  SampledRows output_rows_;
+  RowChoice input_rows_;                      // of the embedding; all, where there is a table
+  AlignedBuffer<float> zeros_;                // the gradient of a row that a step leaves out
   AlignedBuffer<float> bias_gradient_;        // (V) where rows are sampled
   std::vector<AlignedBuffer<float>> masked_;  // (L) recurrent weights (G H, H), where dropped
-  AlignedBuffer<float> embedding_;            // (V, Ep), dropped
+  AlignedBuffer<float> embedding_;            // (rows, Ep), dropped
   AlignedBuffer<float> table_;                // (V, W)
-  AlignedBuffer<float> embedding_gradient_;   // (V, Ep)
+  AlignedBuffer<float> embedding_gradient_;   // (V, Ep), with a table
   AlignedBuffer<float> one_hot_gradient_;     // (G H, V)
   OuterSums table_sums_;
   AlignedBuffer<unsigned char> prepared_;

@@ -5,13 +5,11 @@
 // the softmax's denominator is on average that over all symbols. The rows of the output layer that
 // this takes, those of the candidates and of the targets, are gathered into a small output layer.
 //
-// Dimensions: V vocabulary, H hidden, K rows (Kp padded).
+// Dimensions: H hidden, K rows (Kp padded).
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
 #include "../aligned_buffer.hpp"
+#include "row_choice.hpp"
 
 namespace ricorda {
 
@@ -32,10 +30,7 @@ class SampledRows {
   // Copies these rows of weight (V, H) and bias (V).
   void gather(const float* weight, const float* bias);
 
-  int count() const { return static_cast<int>(ids_.size()); }
-  const std::vector<std::uint32_t>& ids() const { return ids_; }  // (K)
-  // Which row is a symbol's; only of those that were chosen.
-  std::uint32_t row_of(std::uint32_t id) const { return rows_[id]; }
+  const RowChoice& choice() const { return choice_; }
   const float* weight() const { return weight_.data(); }  // (K, H)
   const float* bias() const { return bias_.data(); }      // (K)
   // (Kp) what is added to the logits of all but a symbol's own target: minus log probability, or
@@ -46,8 +41,7 @@ class SampledRows {
   void make_room();
 
   int hidden_size_ = 0;
-  std::vector<std::uint32_t> ids_;
-  std::vector<std::uint32_t> rows_;  // (V)
+  RowChoice choice_;
   AlignedBuffer<float> weight_, bias_, corrections_;
 };
 
