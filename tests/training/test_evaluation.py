@@ -3,9 +3,14 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from ricorda.training.evaluation import Judgement
+from ricorda.engine import kernels_are_built
+from ricorda.models import ModelConfiguration, RecurrentLanguageModel
+from ricorda.training import Budget, TrainingConfiguration
+from ricorda.training.evaluation import Judgement, QuickEvaluation
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,43 @@ def test_a_row_has_both_figures_where_there_is_an_average() -> None:
     assert Judgement(2.0).figures(2.0) == expected
     expected |= {"raw_nats_per_character": 5.0, "averaged_nats_per_character": 4.0}
     assert Judgement(2.5, 2.0, has_average=True).figures(2.0) == expected
+
+
+def settings(network: ModelConfiguration, kernels: Any) -> TrainingConfiguration:
+    return TrainingConfiguration(
+        model=network,
+        budget=Budget(steps=1),
+        batch_size=4,
+        window=8,
+        learning_rate=0.1,
+        kernels=kernels,
+    )
+
+
+@pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
+@pytest.mark.parametrize("size", [2, 60, 3000])
+def test_the_kernels_find_what_pytorch_finds(size: int) -> None:
+    ids = np.random.default_rng(1).integers(0, 300, size).astype(np.uint16)
+    network = ModelConfiguration(
+        cell="gru", vocabulary_size=300, hidden_size=20, num_layers=2, embedding_size=8
+    )
+    model = RecurrentLanguageModel(network, dropout=0.5, generator=torch.Generator().manual_seed(1))
+    found = []
+    for kernels in ("auto", "off"):
+        model.train()
+        evaluation = QuickEvaluation(ids, "cpu")
+        found.append(evaluation.nats_per_symbol(model, settings(network, kernels)))
+        assert model.training
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("kernels", ["auto", "off"])
+def test_numbers_gone_wrong_are_no_number(kernels: Any) -> None:
+    network = ModelConfiguration(
+        cell="rnn", vocabulary_size=9, hidden_size=4, embedding_size="onehot"
+    )
+    model = RecurrentLanguageModel(network)
+    with torch.no_grad():
+        model.output.bias[0] = math.nan
+    evaluation = QuickEvaluation(np.arange(9, dtype=np.uint8), "cpu")
+    assert math.isnan(evaluation.nats_per_symbol(model, settings(network, kernels)))

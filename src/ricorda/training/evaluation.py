@@ -6,14 +6,18 @@ characters that only warm the state up, so that the figure is close to the carri
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ricorda.engine import make_backend
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.models.output_loss import nats_of_each
+from ricorda.training import fused
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.ranks import ALONE, Ranks
 
@@ -89,22 +93,47 @@ class QuickEvaluation:
     def nats_per_symbol(
         self, model: RecurrentLanguageModel, configuration: TrainingConfiguration
     ) -> float:
-        """Read the text with the model as it is."""
-        model.eval()
+        """Read the text with the model as it is, by what takes the run's steps."""
+        read = self._by_kernels if fused.applies_to(configuration) else self._by_pytorch
         total = torch.zeros((), dtype=torch.float64, device=self._ids.device)
+        for here, nats in read(model, configuration):
+            total += nats.double().where(self._counts[:, here], 0.0).sum()
         count = self._counts.sum().double()
-        state = model.initial_state(self._ids.shape[0])
-        autocast = torch.autocast(
-            configuration.device, torch.bfloat16, enabled=configuration.precision == "bfloat16"
-        )
-        for begin in range(0, self._counts.shape[1] if len(self._ids) else 0, CHUNK):
-            here = slice(begin, min(begin + CHUNK, self._counts.shape[1]))
-            inputs = self._ids[:, :-1][:, here]
-            targets = self._ids[:, 1:][:, here]
-            with autocast:
-                hidden, state = model.hidden(inputs, state)
-                nats = nats_of_each(model.output, hidden, targets)
-            total += nats.double().where(self._counts[:, here].flatten(), 0.0).sum()
-        model.train()
         total, count = self._ranks.sum(torch.stack([total, count]).cpu())
         return float(total) / int(count)
+
+    def _by_kernels(
+        self, model: RecurrentLanguageModel, configuration: TrainingConfiguration
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """A chunk's columns and the nats (segments, chunk) there, until all are read."""
+        backend = make_backend(
+            configuration.model,
+            model.tensors(),
+            configuration.precision,
+            threads=configuration.threads,
+        )
+        state = backend.zero_state(len(self._ids))
+        for here, inputs, targets in self._chunks():
+            surprisals, state = backend.score(inputs.numpy(), targets.numpy(), state)
+            yield here, torch.from_numpy(surprisals.nats)
+
+    def _by_pytorch(
+        self, model: RecurrentLanguageModel, configuration: TrainingConfiguration
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """The same, as for a GPU."""
+        model.eval()
+        state = model.initial_state(len(self._ids))
+        for here, inputs, targets in self._chunks():
+            with torch.autocast(
+                configuration.device, torch.bfloat16, enabled=configuration.precision == "bfloat16"
+            ):
+                hidden, state = model.hidden(inputs, state)
+                nats = nats_of_each(model.output, hidden, targets)
+            yield here, nats.view(targets.shape)
+        model.train()
+
+    def _chunks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Columns, and the inputs and targets (segments, chunk) there; none without segments."""
+        for begin in range(0, self._counts.shape[1] if len(self._ids) else 0, CHUNK):
+            here = slice(begin, min(begin + CHUNK, self._counts.shape[1]))
+            yield here, self._ids[:, :-1][:, here], self._ids[:, 1:][:, here]
