@@ -7,7 +7,14 @@ import pytest
 
 from ricorda.models.configuration import CellName
 from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
-from ricorda.training.planner import Machine, depends_on_speed, operations_of
+from ricorda.training.planner import (
+    SAMPLED_FROM,
+    SOFTMAX_CANDIDATES,
+    Machine,
+    depends_on_speed,
+    operations_of,
+    output_rows,
+)
 
 MACHINE = Machine(device="cpu", threads=2, bfloat16=frozenset({"rnn", "gru", "lstm"}))
 
@@ -129,7 +136,36 @@ def test_the_speed_matters_where_time_decides_the_size() -> None:
 
 def test_the_operations_of_a_symbol_are_counted() -> None:
     model = plan(hidden_size=10, num_layers=3, vocabulary=7).model
-    assert operations_of(model) == 6 * (4 * 10 * 10 * 5 + 7 * 10)
+    assert operations_of(model, 7) == 6 * (4 * 10 * 10 * 5 + 7 * 10)
+
+
+@pytest.mark.parametrize("vocabulary, device, given, drawn", [
+    (65, "cpu", None, 0),
+    (SAMPLED_FROM - 1, "cpu", None, 0),
+    (SAMPLED_FROM, "cpu", None, SOFTMAX_CANDIDATES),
+    (20_000, "cpu", None, SOFTMAX_CANDIDATES),
+    (20_000, "cuda", None, 0),
+    (20_000, "cuda", 300, 300),
+    (20_000, "cpu", 0, 0),
+    (65, "cpu", 64, 64),
+    (65, "cpu", 65, 0),  # all of them
+])  # fmt: skip
+def test_many_symbols_have_a_sampled_softmax(
+    vocabulary: int, device: str, given: int | None, drawn: int
+) -> None:
+    machine = replace(MACHINE, device=device)
+    chosen = plan(vocabulary=vocabulary, machine=machine, softmax_candidates=given)
+    assert chosen.softmax_candidates == drawn
+
+
+def test_a_sampled_softmax_leaves_room_for_more_units() -> None:
+    sampled, exact = (plan(vocabulary=6000, softmax_candidates=count) for count in (512, 0))
+    assert sampled.model.hidden_size > exact.model.hidden_size
+
+
+@pytest.mark.parametrize("candidates, rows", [(0, 6000), (512, 512 + 256), (5900, 6000)])
+def test_the_rows_of_the_output_layer_are_counted(candidates: int, rows: int) -> None:
+    assert output_rows(6000, candidates, 16 * 64) == rows
 
 
 def test_a_text_to_learn_by_heart_has_no_dropout() -> None:

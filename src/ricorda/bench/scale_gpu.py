@@ -139,7 +139,7 @@ def speed(
         unit="characters_a_second",
         details={
             "hidden_size": hidden_size,
-            "share_of_peak": middle * operations_of(configuration.model) / peak,
+            "share_of_peak": middle * operations_of(configuration.model, VOCABULARY) / peak,
         },
     )
 

@@ -23,7 +23,7 @@ from ricorda.training.loop import write_sample
 from ricorda.training.material import Material, keep_passing, locate, read_material
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
-from ricorda.training.planner import Machine, choose, depends_on_speed, operations_of
+from ricorda.training.planner import Machine, choose, depends_on_speed, operations_of, output_rows
 from ricorda.training.progress import Reporter, reporter_for
 from ricorda.training.reading_progress import showing
 from ricorda.training.speed import measure_speed
@@ -144,7 +144,9 @@ def _operations(configuration: TrainingConfiguration, training: Ids) -> float:
             "expected a training that fits in the memory, but a step of it does not: lower "
             "--batch-size, --window or --hidden-size"
         ) from error
-    return symbols * steps_per_second * operations_of(configuration.model)
+    model = configuration.model
+    rows = output_rows(model.vocabulary_size, configuration.softmax_candidates, symbols)
+    return symbols * steps_per_second * operations_of(model, rows)
 
 
 def _expect(material: Material, configuration: TrainingConfiguration) -> Forecast:

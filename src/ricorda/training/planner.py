@@ -30,7 +30,8 @@ MOST_SYMBOLS_PER_PARAMETER = 16.0  # up to this
 PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
 BY_HEART = 640  # symbols; a text too short to validate with is learned by heart, without dropout
 DEFAULT_CELL: CellName = "lstm"
-SOFTMAX_CANDIDATES = 512  # of a sampled softmax
+SAMPLED_FROM = 2048  # symbols, of which the softmax is sampled
+SOFTMAX_CANDIDATES = 512
 LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 9e-3}  # H 256, B 32
 
 
@@ -64,10 +65,12 @@ def choose(
     num_layers = options.num_layers or 1
     window = options.window or 64
     batch_size = options.batch_size or _batch_size(training_size, window, machine)
+    candidates = _softmax_candidates(options, vocabulary_size, machine)
+    rows = output_rows(vocabulary_size, candidates, batch_size * window)
     hidden_size = options.hidden_size or _hidden_size(
         _parameters(budget, training_size, batch_size * window, machine),
         GATES[cell] * (2 * num_layers - 1),
-        vocabulary_size,
+        rows,
     )
     model = ModelConfiguration(
         cell=cell,
@@ -77,9 +80,10 @@ def choose(
         embedding_size=options.embedding_size or _embedding_size(vocabulary_size),
         nonlinearity=options.nonlinearity or "tanh",
     )
-    symbols = _symbols(budget, training_size, batch_size * window, operations_of(model), machine)
+    operations = operations_of(model, rows)
+    symbols = _symbols(budget, training_size, batch_size * window, operations, machine)
     passes = 0.0 if training_size < BY_HEART else symbols / training_size
-    capacity = operations_of(model) / 6 / training_size  # parameters a symbol
+    capacity = operations / 6 / training_size  # parameters a symbol
     passes *= min(1.0, capacity**1.5)  # a small network cannot learn the text by heart
     dropout = _dropout(passes) if options.dropout is None else options.dropout
     recurrent_dropout = options.recurrent_dropout
@@ -97,7 +101,7 @@ def choose(
         recurrent_dropout=recurrent_dropout,
         weight_decay=weight_decay,
         clip_norm=options.clip_norm or 1.0,
-        softmax_candidates=_softmax_candidates(options, vocabulary_size),
+        softmax_candidates=candidates,
         averaging=options.averaging or 0.0,
         initialisation=options.initialisation,
         forget_bias=options.forget_bias or 0.0,
@@ -115,13 +119,25 @@ def choose(
     )
 
 
-def operations_of(model: ModelConfiguration) -> float:
+def operations_of(model: ModelConfiguration, rows: int) -> float:
     """Floating-point operations to learn one symbol: two a weight forwards, four backwards.
 
-    The first layer's input is looked up in a table and costs none.
+    The first layer's input is looked up in a table and costs none. rows: of the output layer, that
+    each symbol is multiplied with.
     """
     recurrent = model.gates * (2 * model.num_layers - 1) * model.hidden_size**2
-    return 6.0 * (recurrent + model.vocabulary_size * model.hidden_size)
+    return 6.0 * (recurrent + rows * model.hidden_size)
+
+
+def output_rows(vocabulary_size: int, candidates: int, step_size: int) -> int:
+    """How many symbols a step of so many targets takes of the output layer, about.
+
+    Where the softmax is sampled, each fourth target is another symbol, as a rule, and was not
+    drawn: a fourth to a third in two texts of thousands of characters, windows of 1,024.
+    """
+    if not candidates:
+        return vocabulary_size
+    return min(vocabulary_size, candidates + step_size // 4)
 
 
 def depends_on_speed(options: TrainingOptions) -> bool:
@@ -163,10 +179,10 @@ def _parameters(budget: Budget, training_size: int, step_size: int, machine: Mac
     return min(affordable, PARAMETERS_PER_CHARACTER * training_size)
 
 
-def _hidden_size(parameters: float, squares: int, vocabulary_size: int) -> int:
-    """The H with squares H^2 + V H parameters, rounded; 64 at least, 2,048 at most."""
-    root = math.sqrt(vocabulary_size**2 + 4 * squares * parameters)
-    hidden_size = (root - vocabulary_size) / (2 * squares)
+def _hidden_size(parameters: float, squares: int, rows: int) -> int:
+    """The H with squares H^2 + rows H parameters, rounded; 64 at least, 2,048 at most."""
+    root = math.sqrt(rows**2 + 4 * squares * parameters)
+    hidden_size = (root - rows) / (2 * squares)
     return int(min(2048, max(64, round(hidden_size / 64) * 64)))
 
 
@@ -226,9 +242,12 @@ def _evaluations(budget: Budget) -> int:
     return int(min(20, max(4, round(12 * budget.minutes))))
 
 
-def _softmax_candidates(options: TrainingOptions, vocabulary_size: int) -> int:
-    """0 where that many symbols are all there are."""
-    wanted = options.softmax_candidates or 0
+def _softmax_candidates(options: TrainingOptions, vocabulary_size: int, machine: Machine) -> int:
+    """As measured better on processors (docs/log.md); 0 where that many symbols are all."""
+    wanted = options.softmax_candidates
+    if wanted is None:
+        pays = machine.device == "cpu" and vocabulary_size >= SAMPLED_FROM
+        wanted = SOFTMAX_CANDIDATES if pays else 0
     return wanted if wanted < vocabulary_size else 0
 
 

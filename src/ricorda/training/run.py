@@ -381,6 +381,7 @@ def describe(material: Material, configuration: TrainingConfiguration) -> str:
         f"dropout {configuration.dropout:g}, of inputs {configuration.input_dropout:g}, of "
         f"recurrent weights {configuration.recurrent_dropout:g}; "
         f"{_averaging(configuration.averaging)}\n"
+        f"{_softmax(configuration.softmax_candidates)}"
         f"{configuration.precision} on {configuration.device}, "
         f"{_processes_and_threads(configuration)}, seed {configuration.seed}"
     )
@@ -391,6 +392,13 @@ def _processes_and_threads(configuration: TrainingConfiguration) -> str:
     if configuration.processes == 1:
         return threads
     return f"{configuration.processes} processes with {threads} each"
+
+
+def _softmax(candidates: int) -> str:
+    """A line of its own, where there is something to say."""
+    if not candidates:
+        return ""
+    return f"softmax sampled: each target against some {candidates:,} symbols, others each step\n"
 
 
 def _averaging(share: float) -> str:
