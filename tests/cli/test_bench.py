@@ -12,6 +12,7 @@ import pytest
 from ricorda.bench import (
     engine,
     scale_gpu,
+    scale_softmax,
     timing,
     train,
     train_layer,
@@ -162,6 +163,21 @@ def test_what_learns_asks_for_pytorch_before_anything_runs(
     assert err == (
         "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[train]'\n"
     )
+
+
+def test_text_and_minutes_reach_the_measurement_of_the_softmax(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def measure_softmax(say: Any, **settings: Any) -> list[Result]:
+        asked.update(settings)
+        return []
+
+    monkeypatch.setattr(scale_softmax, "measure_softmax", measure_softmax)
+    words = ("bench", "scale", "--part", "softmax", "--text", "my.txt", "--minutes", "0.5")
+    assert call(*words)[0] == 0
+    assert asked == {"text": Path("my.txt"), "minutes": 0.5, "rounds": 9}
 
 
 def test_text_and_nanogpt_reach_the_measurement_of_a_gpu(

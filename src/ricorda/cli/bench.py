@@ -31,14 +31,15 @@ SCALE_PARTS = {
     "files": ("ricorda.bench.scale_files", "measure_files"),
     "training": ("ricorda.bench.scale_training", "measure_training"),
     "processes": ("ricorda.bench.scale_training", "measure_processes"),
+    "softmax": ("ricorda.bench.scale_softmax", "measure_softmax"),
     "gpu": ("ricorda.bench.scale_gpu", "measure_gpu"),
 }
 """What measures each part of `bench scale`: called with a way to say a word, and the rounds."""
 
-LEARNING_SCALE_PARTS = {"training", "processes", "gpu"}
+LEARNING_SCALE_PARTS = {"training", "processes", "softmax", "gpu"}
 """Those that need PyTorch."""
 
-UNASKED_SCALE_PARTS = ("encoding", "training", "processes")
+UNASKED_SCALE_PARTS = ("encoding", "training", "processes", "softmax")
 """All but a million files, which many disks have no room to name, and a GPU."""
 
 
@@ -156,7 +157,15 @@ def train(
 @click.option(
     "--text",
     type=PathName(),
-    help="For part gpu: tinyshakespeare, to be learned as well as nanoGPT learns it.",
+    help="For part softmax: a text of many different characters, to be learned both ways. For "
+    "part gpu: tinyshakespeare, to be learned as well as nanoGPT learns it.",
+)
+@click.option(
+    "--minutes",
+    type=number(Ge(0.001)),
+    default=3.0,
+    show_default=True,
+    help="For part softmax: the budget of each training.",
 )
 @click.option(
     "--nanogpt",
@@ -170,11 +179,13 @@ def scale(
     folder: Path | None,
     largest: str,
     text: Path | None,
+    minutes: float,
     nanogpt: Path | None,
     rounds: int,
     as_json: bool,
 ) -> None:
-    """Measure how cost grows: encoding over the text's size, training, several processes.
+    """Measure how cost grows: encoding over the text's size, training, several processes, a
+    sampled softmax over the vocabulary's size.
 
     Only when asked for: part files writes and encodes a million small files, and a bomb; part gpu
     measures training on a GPU.
@@ -182,6 +193,7 @@ def scale(
     settings: dict[str, dict[str, Any]] = {
         "encoding": {"folder": folder, "largest": parse_size("--largest", largest)},
         "files": {"folder": folder},
+        "softmax": {"text": text, "minutes": minutes},
         "gpu": {"text": text, "nanogpt": nanogpt},
     }
     results: list[Iterable[Result]] = []

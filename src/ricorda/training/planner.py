@@ -3,7 +3,8 @@
 The rules follow measured runs (docs/log.md) on texts of several kinds. They are written in terms of
 
     symbols     how many symbols the budget reads, epochs and all
-    parameters  how many numbers each symbol is multiplied with
+    parameters  how many numbers a symbol can be multiplied with; of a sampled softmax it meets few,
+                but all are to be learned
     passes      how many times the budget reads the training text
 
 A step costs 6 floating-point operations for each symbol and parameter. Of a budget in time the
@@ -14,7 +15,9 @@ and for weight decay; a very small one for a small network besides.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from ricorda.models.configuration import GATES, CellName, ModelConfiguration
@@ -67,10 +70,9 @@ def choose(
     batch_size = options.batch_size or _batch_size(training_size, window, machine)
     candidates = _softmax_candidates(options, vocabulary_size, machine)
     rows = output_rows(vocabulary_size, candidates, batch_size * window)
+    symbols_at = partial(_symbols, budget, training_size, batch_size * window, machine)
     hidden_size = options.hidden_size or _hidden_size(
-        _parameters(budget, training_size, batch_size * window, machine),
-        GATES[cell] * (2 * num_layers - 1),
-        rows,
+        GATES[cell] * (2 * num_layers - 1), vocabulary_size, rows, training_size, symbols_at
     )
     model = ModelConfiguration(
         cell=cell,
@@ -80,10 +82,9 @@ def choose(
         embedding_size=options.embedding_size or _embedding_size(vocabulary_size),
         nonlinearity=options.nonlinearity or "tanh",
     )
-    operations = operations_of(model, rows)
-    symbols = _symbols(budget, training_size, batch_size * window, operations, machine)
-    passes = 0.0 if training_size < BY_HEART else symbols / training_size
-    capacity = operations / 6 / training_size  # parameters a symbol
+    met, parameters = (operations_of(model, count) / 6 for count in (rows, vocabulary_size))
+    passes = 0.0 if training_size < BY_HEART else symbols_at(met) / training_size
+    capacity = parameters / training_size
     passes *= min(1.0, capacity**1.5)  # a small network cannot learn the text by heart
     dropout = _dropout(passes) if options.dropout is None else options.dropout
     recurrent_dropout = options.recurrent_dropout
@@ -163,39 +164,43 @@ def _batch_size(training_size: int, window: int, machine: Machine) -> int:
     return max(wanted, processes)
 
 
-def _parameters(budget: Budget, training_size: int, step_size: int, machine: Machine) -> float:
-    """How many parameters the budget affords and the text deserves."""
-    if budget.minutes is not None:
-        products = machine.operations * budget.minutes * 60 * USED_SHARE / 6  # symbols x parameters
-        per_pass = SYMBOLS_PER_PASS * products / training_size
-        # the positive P of products / P = P (per parameter + per pass * products / P / text)
-        root = math.sqrt(per_pass**2 + 4 * SYMBOLS_PER_PARAMETER * products)
-        affordable = (root - per_pass) / (2 * SYMBOLS_PER_PARAMETER)
-        affordable = max(affordable, math.sqrt(products / MOST_SYMBOLS_PER_PARAMETER))
-    else:
-        symbols = _symbols(budget, training_size, step_size, 0.0, machine)
+def _hidden_size(
+    squares: int,
+    vocabulary_size: int,
+    rows: int,
+    training_size: int,
+    symbols_at: Callable[[float], float],
+) -> int:
+    """The units whose weights the budget affords and the text deserves: 64, 128, ... 2,048.
+
+    H units have squares H^2 + V H weights, those of the embedding left out. A symbol meets squares
+    H^2 + rows H of them; symbols_at tells how many symbols the budget then reads.
+    """
+
+    def is_too_large(hidden_size: int) -> bool:
+        square = squares * hidden_size**2
+        parameters = square + vocabulary_size * hidden_size
+        symbols = symbols_at(square + rows * hidden_size)
         per_parameter = SYMBOLS_PER_PARAMETER + SYMBOLS_PER_PASS * symbols / training_size
-        affordable = symbols / min(per_parameter, MOST_SYMBOLS_PER_PARAMETER)
-    return min(affordable, PARAMETERS_PER_CHARACTER * training_size)
+        needed = parameters * min(per_parameter, MOST_SYMBOLS_PER_PARAMETER)
+        return needed > symbols or parameters > PARAMETERS_PER_CHARACTER * training_size
 
-
-def _hidden_size(parameters: float, squares: int, rows: int) -> int:
-    """The H with squares H^2 + rows H parameters, rounded; 64 at least, 2,048 at most."""
-    root = math.sqrt(rows**2 + 4 * squares * parameters)
-    hidden_size = (root - rows) / (2 * squares)
-    return int(min(2048, max(64, round(hidden_size / 64) * 64)))
+    hidden_size = 64
+    while hidden_size < 2048 and not is_too_large(hidden_size + 32):
+        hidden_size += 64
+    return hidden_size
 
 
 def _symbols(
-    budget: Budget, training_size: int, step_size: int, operations: float, machine: Machine
+    budget: Budget, training_size: int, step_size: int, machine: Machine, met: float
 ) -> float:
-    """How many symbols the budget reads, at so many operations for each."""
+    """How many symbols the budget reads, where each meets so many parameters."""
     if budget.epochs is not None:
         return budget.epochs * training_size
     if budget.steps is not None:
         return float(budget.steps * step_size)
     assert budget.minutes is not None
-    return machine.operations * budget.minutes * 60 * USED_SHARE / operations
+    return machine.operations * budget.minutes * 60 * USED_SHARE / (6 * met)
 
 
 def _learning_rate(model: ModelConfiguration, batch_size: int) -> float:
