@@ -88,5 +88,6 @@ class Feed:
             torch.cuda.set_device(self._device)
 
     def _prepare(self, step: int) -> Batch:
+        window = self.stream.window_at(step)
         candidates = None if self._sampler is None else self._sampler.at(step)
-        return to_batch(self.stream.window_at(step), self._device, candidates)
+        return to_batch(window, self._device, candidates)

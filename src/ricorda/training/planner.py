@@ -211,10 +211,8 @@ def _learning_rate(model: ModelConfiguration, batch_size: int) -> float:
 
 
 def _embedding_size(vocabulary_size: int) -> int:
-    """Enough numbers to tell the symbols apart."""
-    if vocabulary_size <= 256:
-        return 64
-    return 128 if vocabulary_size <= 2048 else 256
+    """Enough numbers to tell the symbols apart; more cost time and taught nothing (docs/log.md)."""
+    return 64 if vocabulary_size <= 256 else 128
 
 
 def _dropout(passes: float) -> float:
