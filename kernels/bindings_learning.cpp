@@ -145,6 +145,7 @@ class HeldLearner {
     check_flat(flat);
     const nb::gil_scoped_release unlocked;
     const std::lock_guard lock(mutex_);
+    went_through_ = false;
     const double nats = learner_->gradients(prepared.step, flat.data());
     went_through_ = true;
     return nats;

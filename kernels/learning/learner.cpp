@@ -5,6 +5,8 @@
 #include <functional>
 #include <numeric>
 #include <span>
+#include <tuple>
+#include <utility>
 
 #include "../denormals.hpp"
 #include "../gate_layout.hpp"
@@ -286,12 +288,15 @@ void Learner::point_rows(std::size_t first_piece, const RowChoice& rows, const f
 void Learner::make_room(int symbols) {
   if (symbols <= output_room_) return;
   const int room = std::min(symbols + symbols / 8, shape_.vocabulary_size);
-  output_ = OutputWeights(*set_, precision_, room, shape_.hidden_size);
-  for (auto& group : groups_) {
-    group->output =
-        OutputPass(*set_, precision_, room, shape_.hidden_size, group->streams * steps_);
-    group->output_gradients = OutputGradients(room, shape_.hidden_size);
-  }
+  OutputWeights weights(*set_, precision_, room, shape_.hidden_size);
+  std::vector<std::pair<OutputPass, OutputGradients>> parts;
+  for (const auto& group : groups_)
+    parts.emplace_back(
+        OutputPass(*set_, precision_, room, shape_.hidden_size, group->streams * steps_),
+        OutputGradients(room, shape_.hidden_size));
+  output_ = std::move(weights);  // from here on nothing fails
+  for (std::size_t number = 0; number < groups_.size(); ++number)
+    std::tie(groups_[number]->output, groups_[number]->output_gradients) = std::move(parts[number]);
   output_room_ = room;
 }
 

@@ -4,7 +4,6 @@
 // kept as K rows in place of V.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -17,7 +16,7 @@ class RowChoice {
   explicit RowChoice(int vocabulary_size) : rows_(vocabulary_size, none) {}
 
   void clear() {
-    std::fill(rows_.begin(), rows_.end(), none);
+    for (const std::uint32_t id : ids_) rows_[id] = none;
     ids_.clear();
   }
 

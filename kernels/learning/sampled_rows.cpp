@@ -1,5 +1,8 @@
 #include "sampled_rows.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "../routines.hpp"
 
 namespace ricorda {

@@ -1,9 +1,9 @@
 // Sampled softmax (Bengio & Senecal, 2008; Jean et al., 2015): each target is compared with itself
 // and with candidates drawn at random, in place of the whole vocabulary.
 //
-// A candidate's exp(logit) counts as many times as it is drawn too seldom, 1 / probability, so that
-// the softmax's denominator is on average that over all symbols. The rows of the output layer that
-// this takes, those of the candidates and of the targets, are gathered into a small output layer.
+// The exp(logit) of a candidate that is drawn with probability p counts 1 / p times, so that the
+// softmax's denominator is on average that over all symbols. The rows of the output layer that this
+// takes, those of the candidates and of the targets, are gathered into a small output layer.
 //
 // Dimensions: H hidden, K rows (Kp padded).
 #pragma once

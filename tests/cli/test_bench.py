@@ -165,31 +165,31 @@ def test_what_learns_asks_for_pytorch_before_anything_runs(
     )
 
 
-def test_text_and_minutes_reach_the_measurement_of_the_softmax(
-    call: Call, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("part, module, words, expected", [
+    ("gpu", scale_gpu, ["--nanogpt", "peer"], {"nanogpt": Path("peer")}),
+    ("softmax", scale_softmax, ["--minutes", "0.5"], {"minutes": 0.5}),
+], ids=["gpu", "softmax"])  # fmt: skip
+def test_a_text_and_settings_reach_a_part_of_scale(
+    part: str,
+    module: Any,
+    words: list[str],
+    expected: dict[str, Any],
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def measure_softmax(say: Any, **settings: Any) -> list[Result]:
+    def measure(say: Any, **settings: Any) -> list[Result]:
         asked.update(settings)
         return []
 
-    monkeypatch.setattr(scale_softmax, "measure_softmax", measure_softmax)
-    words = ("bench", "scale", "--part", "softmax", "--text", "my.txt", "--minutes", "0.5")
-    assert call(*words)[0] == 0
-    assert asked == {"text": Path("my.txt"), "minutes": 0.5, "rounds": 9}
-
-
-def test_text_and_nanogpt_reach_the_measurement_of_a_gpu(
-    call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: dict[str, Any] = {}
-
-    def measure_gpu(say: Any, **settings: Any) -> list[Result]:
-        asked.update(settings)
-        return []
-
-    monkeypatch.setattr(scale_gpu, "measure_gpu", measure_gpu)
-    words = ("bench", "scale", "--part", "gpu", "--text", "my.txt", "--nanogpt", "peer")
-    assert call(*words, "--rounds", "2")[0] == 0
-    assert asked == {"text": Path("my.txt"), "nanogpt": Path("peer"), "rounds": 2}
+    monkeypatch.setattr(module, f"measure_{part}", measure)
+    text = tmp_path / "my.txt"
+    text.write_text("some text")
+    scale = ("bench", "scale", "--part", part, "--rounds", "2")
+    assert call(*scale, "--text", str(text), *words)[0] == 0
+    assert asked == {"text": text, "rounds": 2, **expected}
+    code, _, err = call(*scale, "--text", "nowhere.txt")
+    assert code == 2
+    assert "nowhere.txt" in err

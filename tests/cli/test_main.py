@@ -52,6 +52,10 @@ def test_every_command_and_each_of_its_options_is_explained(call: Call, name: st
         (["sample", "--lenght", "3"], "No such option"),
         (["--nonsense"], "No such option"),
         (["info", "a", "b"], "Got unexpected extra argument (b); see `ricorda info --help`"),
+        (
+            ["train", "my.txt", "--minutes"],
+            "Option '--minutes' requires an argument; see `ricorda train --help`",
+        ),
         (["evaluate"], "Missing argument 'MODEL'; see `ricorda evaluate --help`"),
     ],
     ids=str,

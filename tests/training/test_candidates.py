@@ -10,10 +10,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 import ricorda
-from ricorda.models.output_loss import CandidateTensors, mean_nats, sampled_mean_nats
+from ricorda.engine import kernels_are_built
+from ricorda.errors import ConfigurationError
+from ricorda.models import ModelConfiguration
+from ricorda.models.output_loss import (
+    MOST_LOGITS,
+    CandidateTensors,
+    mean_nats,
+    sampled_mean_nats,
+)
 from ricorda.runs import RunFolder
-from ricorda.training import candidates
+from ricorda.training import Budget, TrainingConfiguration, candidates
 from ricorda.training.candidates import CandidateSampler, frequencies, inclusion_probabilities
+from ricorda.training.device import memory_need
+from ricorda.training.progress import Silent
 from ricorda.training.record import read_record
 
 
@@ -43,9 +53,17 @@ def test_equal_symbols_are_drawn_alike() -> None:
     np.testing.assert_allclose(inclusion_probabilities(np.ones(8), 2), 0.25)
 
 
-def test_a_short_text_is_counted_whole() -> None:
-    ids = text(50, 3000)
+@pytest.mark.parametrize("size", [1, 3000, 10_000, 10_001, 65_000])
+def test_a_short_text_is_counted_whole(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(candidates, "BLOCK", 10_000)
+    ids = text(50, size)
     np.testing.assert_array_equal(frequencies(ids, 50), np.bincount(ids, minlength=50))
+
+
+@pytest.mark.parametrize("count", [0, 60, 61])
+def test_fewer_than_all_are_drawn(count: int) -> None:
+    with pytest.raises(ConfigurationError, match="1 to 59 symbols"):
+        CandidateSampler(text(60, 100), 60, count, seed=1)
 
 
 def test_a_long_text_is_counted_in_blocks_all_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +127,20 @@ def test_the_denominator_is_on_average_that_over_all() -> None:
     assert ((found - expected).abs() <= 5 * every).all()
 
 
+def test_where_none_are_drawn_nothing_is_left_to_learn() -> None:
+    hidden = torch.randn(2, 7, 8, generator=torch.Generator().manual_seed(4), requires_grad=True)
+    nothing = CandidateTensors(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    nats = sampled_mean_nats(nn.Linear(8, 30), hidden, torch.ones(2, 7, dtype=torch.int64), nothing)
+    nats.backward()
+    assert nats.item() == pytest.approx(0, abs=1e-6)
+    assert hidden.grad is not None
+    assert hidden.grad.abs().max() < 1e-6
+
+
 def test_where_all_are_drawn_the_nats_are_exact() -> None:
-    output, hidden = nn.Linear(8, 30), torch.randn(2, 7, 8)
-    targets = torch.randint(30, (2, 7))
+    generator = torch.Generator().manual_seed(4)
+    output, hidden = nn.Linear(8, 30), torch.randn(2, 7, 8, generator=generator)
+    targets = torch.randint(30, (2, 7), generator=generator)
     everything = CandidateTensors(torch.arange(30), torch.zeros(30))
     torch.testing.assert_close(
         sampled_mean_nats(output, hidden, targets, everything), mean_nats(output, hidden, targets)
@@ -172,3 +201,42 @@ def test_a_text_of_fewer_symbols_is_learned_exactly(tmp_path: Path) -> None:
     path.write_text("abcd efgh\n" * 60)
     run = learn(path, softmax_candidates=10)
     assert read_record(RunFolder(run.folder)).training.softmax_candidates == 0
+
+
+class Told(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.extend(message.splitlines())
+
+
+def test_a_person_is_told_that_the_softmax_is_sampled(written: Path) -> None:
+    for count, said in ((60, True), (0, False)):
+        told = Told()
+        learn(written, softmax_candidates=count, steps=2, reporter=told)
+        sampled = "softmax sampled: each target against about 60 symbols, drawn anew in each step"
+        assert (sampled in told.lines) == said
+
+
+@pytest.mark.parametrize("kernels, most", [("auto", MOST_LOGITS), ("off", 10**12)])
+def test_its_memory_is_counted(kernels: Any, most: int) -> None:
+    """The kernels read portions, of which PyTorch has all at once."""
+    if kernels == "auto" and not kernels_are_built():
+        pytest.skip("the kernels are not built")
+    settings = TrainingConfiguration(
+        model=ModelConfiguration(
+            cell="rnn", vocabulary_size=20_000, hidden_size=8, embedding_size=8
+        ),
+        budget=Budget(steps=1),
+        batch_size=64,
+        window=128,
+        learning_rate=0.1,
+        kernels=kernels,
+        softmax_candidates=5000,
+    )
+    places = 64 * 128
+    kept, logits = places * 8 * 2, 2 * min(places * (5000 + places // 4), most)
+    assert memory_need(settings, 10**6).window == 4 * (kept + logits)

@@ -16,8 +16,9 @@ import torch
 from ricorda.bench.result import Result
 from ricorda.bench.scale_training import generated_symbols
 from ricorda.bench.timing import Ratio, compare
+from ricorda.errors import TextError
 from ricorda.models.configuration import ModelConfiguration
-from ricorda.text import Ids, find_sources
+from ricorda.text import Ids, find_sources, read_text
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.device import computing_with
 from ricorda.training.feed import feed_for
@@ -40,8 +41,6 @@ def measure_softmax(
 
     minutes: the budget of each training; there are two for each of at most three seeds.
     """
-    if text is not None:
-        find_sources([str(text)])  # a wrong name is told at once
     for vocabulary_size in VOCABULARIES:
         yield _speed(vocabulary_size, rounds)
     if text is not None:
@@ -96,6 +95,12 @@ def _learned(say: Say, text: Path, minutes: float, rounds: int) -> Result:
     """Whole trainings of the same time, each as its plan has it; judged by all symbols."""
     import ricorda
 
+    different = len(set().union(*read_text(find_sources([str(text)]))))
+    if different <= SOFTMAX_CANDIDATES:
+        raise TextError(
+            f"{text}: expected more than {SOFTMAX_CANDIDATES} different characters to draw from, "
+            f"got {different}"
+        )
     differences, exact = [], []
     for seed in range(1, rounds + 1):
         nats = {}
@@ -115,7 +120,7 @@ def _learned(say: Say, text: Path, minutes: float, rounds: int) -> Result:
         differences.append(sampled - whole)
         exact.append(whole)
     return Result(
-        f"sampled softmax, {text.name}, {minutes:g} minutes: nats a character, more than exact",
+        f"sampled softmax, {text.name}, {minutes:g} minutes: nats above the exact one's",
         "softmax over all",
         Ratio(statistics.median(differences), min(differences), max(differences)),
         0.0,

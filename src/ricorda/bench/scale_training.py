@@ -129,8 +129,8 @@ def generated_text(vocabulary: int, symbols: int, seed: int = 1) -> str:
 
 
 def generated_symbols(vocabulary: int, symbols: int, seed: int = 1) -> NDArray[np.int64]:
-    """Symbols (N,) of which some are frequent and many rare (Zipf), and each other follows from
-    the one before; every one occurs."""
+    """Symbols (N,), some frequent and many rare (Zipf), every second one following from the one
+    before; each of the vocabulary occurs."""
     random = np.random.default_rng(seed)
     ranks = np.arange(1, vocabulary + 1)
     drawn = random.choice(vocabulary, symbols, p=(1 / ranks) / (1 / ranks).sum())

@@ -144,18 +144,17 @@ def _learn(
     """The steps of one run, with a judgement after each twentieth of them."""
     learner = make_learner(configuration)
     learner.model.train()
-    feed = feed_for(configuration, task.training, learner.device)
     seconds, nats = 0.0, float("inf")
-    for step in range(steps):
-        began = time.perf_counter()
-        batch = feed.batch_at(step)
-        take_step(learner, batch, learning_rate(step, steps, configuration), configuration)
-        seconds += time.perf_counter() - began
-        if (step + 1) * JUDGED // steps > step * JUDGED // steps:
-            nats = judge(task, learner)
-            if nats <= target:
-                break
-    feed.close()
+    with feed_for(configuration, task.training, learner.device) as feed:
+        for step in range(steps):
+            began = time.perf_counter()
+            batch = feed.batch_at(step)
+            take_step(learner, batch, learning_rate(step, steps, configuration), configuration)
+            seconds += time.perf_counter() - began
+            if (step + 1) * JUDGED // steps > step * JUDGED // steps:
+                nats = judge(task, learner)
+                if nats <= target:
+                    break
     return seconds, nats
 
 

@@ -16,7 +16,7 @@ from ricorda.cli.output import print_json
 from ricorda.cli.texts import reading_options
 from ricorda.errors import MissingExtra
 from ricorda.extras import require_torch
-from ricorda.text import TextReader, parse_size
+from ricorda.text import TextReader, find_sources, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,7 +116,6 @@ def train(
     require_torch()
     from ricorda.bench import nanogpt as peer
     from ricorda.bench.train import run
-    from ricorda.text import find_sources
 
     if text is not None:
         find_sources([str(text)])
@@ -157,8 +156,8 @@ def train(
 @click.option(
     "--text",
     type=PathName(),
-    help="For part softmax: a text of many different characters, to be learned both ways. For "
-    "part gpu: tinyshakespeare, to be learned as well as nanoGPT learns it.",
+    help="For part softmax: a text of many different characters, to be learned both ways, up to "
+    "three times each. For part gpu: tinyshakespeare, to be learned as well as nanoGPT learns it.",
 )
 @click.option(
     "--minutes",
@@ -200,6 +199,8 @@ def scale(
     chosen = parts or UNASKED_SCALE_PARTS
     if LEARNING_SCALE_PARTS.intersection(chosen):
         require_torch()
+    if text is not None:
+        find_sources([str(text)])  # a wrong name is told at once
     for part in chosen:
         module, function = SCALE_PARTS[part]
         measure = getattr(importlib.import_module(module), function)

@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (click.ClickException, RicordaError, OSError, MemoryError) as error:
         if not getattr(error, "told", False):
-            print(f"ricorda: {_in_a_line(_message(error))}", file=sys.stderr)
+            print(f"ricorda: {_in_a_line(_message(error, given))}", file=sys.stderr)
         if isinstance(error, ProcessLost):
             sys.stderr.flush()
             os._exit(1)  # PyTorch's threads for the lost one cannot be ended in good order
@@ -127,11 +127,15 @@ def _in_a_line(message: str) -> str:
     return displayed(" ".join(message.split()))
 
 
-def _message(error: Exception) -> str:
-    """What went wrong, and what to do."""
+def _message(error: Exception, given: Sequence[str]) -> str:
+    """What went wrong with the words that were given, and what to do."""
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "ricorda"
+        command = "ricorda"
+        if context:
+            command = context.command_path
+        elif given[:1] and given[0] in COMMANDS:  # as where an option lacks its value
+            command = f"ricorda {given[0]}"
         return f"{error.format_message().rstrip('.')}; see `{command} --help`"
     if isinstance(error, MemoryError):
         return f"not enough memory ({error}): close other programs, or ask for less"

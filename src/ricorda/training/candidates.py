@@ -4,7 +4,8 @@ With thousands of symbols most of a step goes into the logits of those that are 
 sampled softmax (Bengio & Senecal, 2008; Jean et al., 2015) computes few of them: each target's own,
 and those of candidates drawn at random. A candidate that is drawn with probability p stands for 1/p
 of its kind, so its logit counts as logit - log p, and what is summed up is on average the sum over
-all. Judging and sampling know nothing of it: the model is the same.
+all. The loss that learning tells is the logarithm of that, and a little low; what judges, writes
+and saves a model knows nothing of it.
 
 Each symbol is drawn by itself (Poisson sampling), the frequent ones always. What is drawn depends
 on the seed and the step's number alone, so a run resumes anywhere, and processes that share a batch
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.errors import ConfigurationError
 from ricorda.text import Ids
 from ricorda.text.resident import RowReader
 
@@ -35,7 +37,14 @@ class CandidateSampler:
     """Draws the candidates of each step."""
 
     def __init__(self, training: Ids, vocabulary_size: int, count: int, seed: int) -> None:
-        """Draw about `count` of V symbols, fewer than V, by their frequency in training (N,)."""
+        """Draw about `count` of V symbols by their frequency in training (N,).
+
+        Raises ConfigurationError if these are none or not fewer than V.
+        """
+        if not 0 < count < vocabulary_size:
+            raise ConfigurationError(
+                f"softmax candidates: expected 1 to {vocabulary_size - 1} symbols, got {count}"
+            )
         weights = (frequencies(training, vocabulary_size).astype(np.float64) + 1) ** EXPONENT
         self.probabilities: NDArray[np.float64] = inclusion_probabilities(weights, count)
         """Of each symbol (V,) to be drawn."""
@@ -45,7 +54,8 @@ class CandidateSampler:
     def at(self, step: int) -> Candidates:
         """The candidates of a step, counted from 0."""
         # the windows' random numbers have a third word of 0
-        bits = np.random.Philox(key=[self._seed, step], counter=[0, 0, 1, 0])
+        key = np.array([self._seed, step], np.uint64)
+        bits = np.random.Philox(key=key, counter=[0, 0, 1, 0])
         drawn = np.random.Generator(bits).random(len(self.probabilities)) < self.probabilities
         ids = np.flatnonzero(drawn)
         return Candidates(ids, self._log_probabilities[ids])
@@ -54,11 +64,13 @@ class CandidateSampler:
 def frequencies(ids: Ids, vocabulary_size: int) -> NDArray[np.int64]:
     """Count each symbol (V,) of a text, or of blocks spread evenly over a long one."""
     counts = np.zeros(vocabulary_size, np.int64)
-    length = min(BLOCK, len(ids))
-    blocks = min(COUNTED // BLOCK, -(-len(ids) // length))
+    places = np.arange(0, len(ids), BLOCK)
+    if len(ids) > COUNTED:
+        places = np.linspace(0, len(ids) - BLOCK, COUNTED // BLOCK).astype(np.int64)
     reader = RowReader(ids)
-    for place in np.linspace(0, len(ids) - length, blocks).astype(np.int64):
-        counts += np.bincount(reader.rows(place[None], length)[0], minlength=vocabulary_size)
+    for place in places:
+        block = reader.rows(place[None], min(BLOCK, len(ids) - int(place)))[0]
+        counts += np.bincount(block, minlength=vocabulary_size)
     return counts
 
 

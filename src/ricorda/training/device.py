@@ -14,7 +14,7 @@ from ricorda.models.cells import LSTMCell, window_kernel
 from ricorda.models.configuration import GATES, CellName
 from ricorda.models.output_loss import MOST_LOGITS
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.fused import learns_bfloat16
+from ricorda.training.fused import applies_to, learns_bfloat16
 from ricorda.training.options import TrainingOptions
 from ricorda.training.planner import DEFAULT_CELL, Machine, output_rows
 from ricorda.training.started import local_processes, started_together
@@ -150,8 +150,11 @@ def memory_need(configuration: TrainingConfiguration, training_size: int) -> Mem
     copies = 5 if configuration.averaging else 4
     places = configuration.batch_size * min(configuration.window, training_size)
     kept = model.num_layers * model.hidden_size * (model.gates + model.state_parts)
-    rows = output_rows(model.vocabulary_size, configuration.softmax_candidates, places)
-    logits = 2 * min(places * rows, MOST_LOGITS * configuration.processes)
+    candidates = configuration.softmax_candidates
+    rows = output_rows(model.vocabulary_size, candidates, places // configuration.processes)
+    logits = 2 * places * rows
+    if not candidates or applies_to(configuration):  # else PyTorch has them all at once
+        logits = min(logits, 2 * MOST_LOGITS * configuration.processes)
     return MemoryNeed(
         learner=4 * copies * model.parameters * here,
         window=4 * (places * kept + logits) * here // configuration.processes,

@@ -1,6 +1,7 @@
 """The windows of a run, brought to where they are learned."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
 
 import torch
 
@@ -38,7 +39,7 @@ def feed_for(
 
 
 class Feed:
-    """Batches by the number of the step.
+    """Batches by the number of the step; to be closed, or used in a `with` block.
 
     sampler: what draws candidates for them, where the softmax is sampled.
     ahead: a thread prepares the next one while this one is learned; by default where a GPU learns,
@@ -76,6 +77,12 @@ class Feed:
             batch = self._prepare(step)
         self._next = step + 1, self._thread.submit(self._prepare, step + 1)
         return batch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let the thread go."""

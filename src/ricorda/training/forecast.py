@@ -145,7 +145,9 @@ def _operations(configuration: TrainingConfiguration, training: Ids) -> float:
             "--batch-size, --window or --hidden-size"
         ) from error
     model = configuration.model
-    rows = output_rows(model.vocabulary_size, configuration.softmax_candidates, symbols)
+    rows = output_rows(
+        model.vocabulary_size, configuration.softmax_candidates, symbols // configuration.processes
+    )
     return symbols * steps_per_second * operations_of(model, rows)
 
 

@@ -37,6 +37,9 @@ _Window = tuple[
 ]
 
 
+_Drawn = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
 class _Update(TypedDict):
     learning_rate: float
     number: int
@@ -72,7 +75,7 @@ class Moments:
 
 
 class FusedStep:
-    """One learner's kernels, with all their memory: nothing is allocated from step to step."""
+    """One learner's kernels, with all their memory, which they use again in each step."""
 
     def __init__(
         self,
@@ -113,7 +116,7 @@ class FusedStep:
         share = 0.0
         if self._average is not None:
             share = 1.0 - self._average.next_kept()
-        drawn = None
+        drawn: _Drawn | None = None
         if batch.candidates is not None:
             drawn = (batch.candidates.ids.numpy(), batch.candidates.log_probabilities.numpy())
         window = (
@@ -144,7 +147,7 @@ class FusedStep:
         self,
         kernel: "_kernels.Learner",
         window: "_Window",
-        drawn: "tuple[NDArray[np.int64], NDArray[np.float32]] | None",
+        drawn: "_Drawn | None",
         update: "_Update",
     ) -> tuple[float, float]:
         """Take the step in two calls, between which the gradients of all are added up."""

@@ -63,8 +63,8 @@ class TrainingOptions:
     """Longest gradient that is followed; longer ones are shortened to it."""
 
     softmax_candidates: Annotated[int, Field(ge=0, le=10**9)] | None = None
-    """Symbols, drawn at random in each step, that a target is told from while learning; 0: all
-    others."""
+    """About how many symbols, drawn at random in each step, a target is told from while learning;
+    0: all. Unless given, 512 where a processor learns a text of 2,048 different symbols or more."""
 
     averaging: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Average the weights too, keeping this share of the average at each step, 0.999 say; the

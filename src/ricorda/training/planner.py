@@ -69,7 +69,7 @@ def choose(
     window = options.window or 64
     batch_size = options.batch_size or _batch_size(training_size, window, machine)
     candidates = _softmax_candidates(options, vocabulary_size, machine)
-    rows = output_rows(vocabulary_size, candidates, batch_size * window)
+    rows = output_rows(vocabulary_size, candidates, batch_size * window // machine.processes)
     symbols_at = partial(_symbols, budget, training_size, batch_size * window, machine)
     hidden_size = options.hidden_size or _hidden_size(
         GATES[cell] * (2 * num_layers - 1), vocabulary_size, rows, training_size, symbols_at
@@ -123,18 +123,18 @@ def choose(
 def operations_of(model: ModelConfiguration, rows: int) -> float:
     """Floating-point operations to learn one symbol: two a weight forwards, four backwards.
 
-    The first layer's input is looked up in a table and costs none. rows: of the output layer, that
-    each symbol is multiplied with.
+    The first layer's input is looked up in a table and costs none. rows: how many rows of the
+    output layer each symbol is multiplied with.
     """
     recurrent = model.gates * (2 * model.num_layers - 1) * model.hidden_size**2
     return 6.0 * (recurrent + rows * model.hidden_size)
 
 
 def output_rows(vocabulary_size: int, candidates: int, step_size: int) -> int:
-    """How many symbols a step of so many targets takes of the output layer, about.
+    """About how many rows of the output layer a process takes for its targets of a step.
 
-    Where the softmax is sampled, each fourth target is another symbol, as a rule, and was not
-    drawn: a fourth to a third in two texts of thousands of characters, windows of 1,024.
+    Where the softmax is sampled, those drawn and about one more for each fourth target: a ninth to
+    a third in two texts of thousands of characters, steps of 1,024.
     """
     if not candidates:
         return vocabulary_size

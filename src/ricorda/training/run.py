@@ -398,7 +398,10 @@ def _softmax(candidates: int) -> str:
     """A line of its own, where there is something to say."""
     if not candidates:
         return ""
-    return f"softmax sampled: each target against some {candidates:,} symbols, others each step\n"
+    return (
+        f"softmax sampled: each target against about {candidates:,} symbols, drawn anew in each "
+        "step\n"
+    )
 
 
 def _averaging(share: float) -> str:

@@ -1,6 +1,7 @@
 """How fast this machine takes the steps of a training, measured on a few of them."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -37,12 +38,17 @@ def measure_speed(
 def _measure(configuration: TrainingConfiguration, ids: Ids, seconds: float) -> float:
     learner = make_learner(configuration)
     learner.model.train()
-    feed = feed_for(configuration, ids, learner.device)
+    with feed_for(configuration, ids, learner.device) as feed:
 
-    def take(number: int) -> float:
-        take_step(learner, feed.batch_at(number), LEARNING_RATE, configuration)
-        return time.monotonic()
+        def take(number: int) -> float:
+            take_step(learner, feed.batch_at(number), LEARNING_RATE, configuration)
+            return time.monotonic()
 
+        return _steps_a_second(take, seconds)
+
+
+def _steps_a_second(take: Callable[[int], float], seconds: float) -> float:
+    """take(n) takes step n, and says when it was done."""
     first = began = time.monotonic()
     now = take(0)
     steps = 1
@@ -55,7 +61,6 @@ def _measure(configuration: TrainingConfiguration, ids: Ids, seconds: float) -> 
             now = take(steps)
             steps += 1
         steps -= warmed_up
-    feed.close()
     return steps / max(now - began, 1e-9)
 
 

@@ -66,8 +66,8 @@ def test_the_loss_and_every_gradient(
     count: int,
     kernels: str,
 ) -> None:
-    for embedding in ("onehot", 5):
-        case = make_case(**cell, vocabulary_size=40, embedding_size=embedding, hidden_size=17)
+    for shape in ({"embedding_size": "onehot"}, {"embedding_size": 5, "num_layers": 2}):
+        case = make_case(**cell, **shape, vocabulary_size=40, hidden_size=17)
         check(case, drawn(random, 40, count), kernels=kernels)
 
 
@@ -162,7 +162,8 @@ def test_bfloat16_is_float32_but_for_rounding(
     nats = [each.step(learning_rate=0.0, candidates=candidates)[0] for each in learners]
     assert 0 < abs(nats[1] - nats[0]) < BFLOAT16_ROUNDING * nats[0]
     distances = relative(learners[1].gradients(), learners[0].gradients())
-    assert all(0 < distance < 14 * BFLOAT16_ROUNDING for distance in distances.values()), distances
+    bound = (4 * 1 + 3) * 2 * BFLOAT16_ROUNDING  # as without sampling
+    assert all(0 < distance < bound for distance in distances.values()), distances
 
 
 def test_a_logit_that_is_no_number_changes_nothing(make_case: MakeCase) -> None:
