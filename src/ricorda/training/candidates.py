@@ -69,7 +69,7 @@ def frequencies(ids: Ids, vocabulary_size: int) -> NDArray[np.int64]:
         places = np.linspace(0, len(ids) - BLOCK, COUNTED // BLOCK).astype(np.int64)
     reader = RowReader(ids)
     for place in places:
-        block = reader.rows(place[None], min(BLOCK, len(ids) - int(place)))[0]
+        block = reader.rows(np.array([place]), min(BLOCK, len(ids) - int(place)))[0]
         counts += np.bincount(block, minlength=vocabulary_size)
     return counts
 
