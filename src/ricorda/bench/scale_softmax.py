@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ricorda.bench.result import Result
 from ricorda.bench.scale_training import generated_symbols
 from ricorda.bench.timing import Ratio, compare
+from ricorda.cores import usable_cores
 from ricorda.errors import TextError
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.text import Ids, find_sources, read_text
@@ -62,7 +62,7 @@ def _speed(vocabulary_size: int, rounds: int) -> Result:
         window=64,
         learning_rate=LEARNING_RATE,
         softmax_candidates=min(SOFTMAX_CANDIDATES, vocabulary_size // 2),
-        threads=torch.get_num_threads(),
+        threads=usable_cores(),
     )
     exact = replace(configuration, softmax_candidates=0)
     ratio = compare(_stepper(configuration, ids), _stepper(exact, ids), rounds)
