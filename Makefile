@@ -16,7 +16,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
-SOURCES := $(shell find src -name '*.py' -o -name '*.pyi') $(shell find kernels -type f)
+SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
 .PHONY: demo test lint sanitize faults processes fuzz serve-check bench pictures clean

@@ -200,9 +200,14 @@ def test_surprise_is_read_out_by_pointer_and_keys(open_page: Open) -> None:
     page.locator("#surprise-text .symbols").focus()
     for key in ("Home", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
-    assert "expected:" in page.inner_text("#surprise-text .reading")
+    read = page.inner_text("#surprise-text .reading")
+    assert "expected:" in read
     page.locator("#inspector .past li").first.wait_for()
     assert page.locator("#surprising tbody tr").count() == 12
+    page.hover("#surprise-text .symbols span >> nth=30")
+    page.mouse.wheel(0, 40)  # other symbols come under the pointer
+    page.hover("#surprise-text .symbols span >> nth=40")
+    assert page.inner_text("#surprise-text .reading") == read
 
 
 def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:

@@ -87,11 +87,10 @@ function fillTop() {
 function point(place, settled) {
   if (!found) return;
   inspect(place);
-  if (settled) {
-    lookBackSoon(place);
-    setSurpriseCommand();
-  }
-  text.reading.textContent = settled && found.bits[place] !== null
+  if (!settled) return; // what is read out is of the place chosen, wherever the pointer is
+  lookBackSoon(place);
+  setSurpriseCommand();
+  text.reading.textContent = found.bits[place] !== null
     ? t("surprise.reading", {
         symbol: apart(found.labels[place] ?? found.symbols[place]), bits: number(found.bits[place], 1),
         others: found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join(", "),

@@ -15,9 +15,11 @@ export class SymbolText {
     place.replaceChildren(this.box, this.reading);
     this.spans = [];
     this.chosen = 0;
+    this.under = null; // the pointer
     this.box.addEventListener("click", (event) => this.#pointed(event, true));
-    this.box.addEventListener("pointerover", (event) => this.#pointed(event, false));
-    this.box.addEventListener("pointerleave", () => this.onChoose(this.chosen, false));
+    // A pointer at rest, under which the arrow keys scroll the page, is over nothing.
+    this.box.addEventListener("pointermove", (event) => this.#pointed(event, false));
+    this.box.addEventListener("pointerleave", () => this.#left());
     this.box.addEventListener("focus", () => this.reading.setAttribute("aria-live", "polite"));
     this.box.addEventListener("blur", () => this.reading.removeAttribute("aria-live"));
     this.box.addEventListener("keydown", (event) => this.#key(event));
@@ -70,7 +72,13 @@ export class SymbolText {
     const place = event.target.dataset?.place;
     if (place === undefined) return;
     if (settled) this.choose(Number(place));
-    else this.onChoose(Number(place), false);
+    else if (place !== this.under) this.onChoose(Number(place), false);
+    this.under = place;
+  }
+
+  #left() {
+    if (this.under !== null) this.onChoose(this.chosen, false);
+    this.under = null;
   }
 
   #key(event) {
