@@ -260,19 +260,18 @@ void Learner::choose_inputs(const LearningStep& step) {
 
 // Settles which rows of the output layer the step takes.
 void Learner::choose_output(const LearningStep& step) {
-  sampled_ = step.candidates.has_value();
-  if (sampled_) output_rows_.choose(*step.candidates, step.targets, streams_ * steps_);
-  make_room(sampled_ ? output_rows_.choice().count() : shape_.vocabulary_size);
+  if (step.candidates) output_rows_.choose(*step.candidates, step.targets, streams_ * steps_);
+  make_room(step.candidates ? output_rows_.choice().count() : shape_.vocabulary_size);
   const OutputGradients& gradients = groups_[0]->output_gradients;
   const std::size_t width = shape_.padded_hidden();
   const std::size_t first_piece = pieces_.size() - 1 - shape_.vocabulary_size;
-  if (sampled_) {
+  if (step.candidates) {
     point_rows(first_piece, output_rows_.choice(), gradients.weight.data(), width);
   } else {
     for (int id = 0; id < shape_.vocabulary_size; ++id)
       pieces_[first_piece + id].gradient = gradients.weight.data() + id * width;
   }
-  pieces_.back().gradient = sampled_ ? bias_gradient_.data() : gradients.bias.data();
+  pieces_.back().gradient = step.candidates ? bias_gradient_.data() : gradients.bias.data();
 }
 
 // Where the gradients of each symbol's row lie; those of rows that are left out are zero.
@@ -308,7 +307,8 @@ void Learner::pack(const LearningStep& step) {
     const int layer = job / gates;
     if (layer == shape_.num_layers) {
       const Parameter* last = parameters_.data() + first_of(layer);
-      if (!sampled_) return output_.pack(last[0].weights, last[1].weights, shape_.vocabulary_size);
+      if (!step.candidates)
+        return output_.pack(last[0].weights, last[1].weights, shape_.vocabulary_size);
       output_rows_.gather(last[0].weights, last[1].weights);
       return output_.pack(output_rows_.weight(), output_rows_.bias(),
                           output_rows_.choice().count());
@@ -381,7 +381,7 @@ void Learner::run_group(Group& group, const LearningStep& step) {
       const std::size_t to = std::size_t(time) * group.streams + stream;
       const std::uint32_t input = step.inputs[from], target = step.targets[from];
       group.input_rows[to] = input_rows_.row_of(input);
-      group.targets[to] = sampled_ ? output_rows_.choice().row_of(target) : target;
+      group.targets[to] = step.candidates ? output_rows_.choice().row_of(target) : target;
     }
   read_state(group, step);
   for (int layer = 0; layer < shape_.num_layers; ++layer) {
@@ -433,7 +433,7 @@ void Learner::run_output(Group& group, const LearningStep& step) {
   const float scale = 1.0f / (static_cast<float>(all_streams()) * static_cast<float>(steps_));
   group.output_gradients.clear(output_.vocabulary_size);
   group.nats = group.output.run(output_, pass.outputs(), group.targets.data(),
-                                sampled_ ? output_rows_.corrections() : nullptr, scale, drop,
+                                step.candidates ? output_rows_.corrections() : nullptr, scale, drop,
                                 group.output_gradients, pass.hidden_gradient() + pass.state_size());
 }
 
@@ -522,7 +522,7 @@ double Learner::finish_gradients(const LearningStep& step) {
     const DenormalsAsZero flush;
     squares[job] = job == 0 ? finish_input(step) : finish_share(shares[job - 1], step);
   });
-  if (sampled_) spread_output_bias();
+  if (step.candidates) spread_output_bias();
   return std::accumulate(squares.begin(), squares.end(), finish_biases());  // after the input's
 }
 

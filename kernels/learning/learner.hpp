@@ -159,8 +159,7 @@ class Learner {
   bool with_table_;
   std::vector<LayerWeights> layers_;
   OutputWeights output_;
-  int output_room_ = 0;   // symbols
-  bool sampled_ = false;  // the output layer's rows in this step
+  int output_room_ = 0;  // symbols
   SampledRows output_rows_;
   RowChoice input_rows_;                      // of the embedding; all, where there is a table
   AlignedBuffer<float> zeros_;                // the gradient of a row that a step leaves out

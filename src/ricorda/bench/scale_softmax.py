@@ -14,15 +14,13 @@ import numpy as np
 
 from ricorda.bench.result import Result
 from ricorda.bench.scale_training import generated_symbols
+from ricorda.bench.steps import repeated, step_of
 from ricorda.bench.timing import Ratio, compare
 from ricorda.cores import usable_cores
 from ricorda.errors import TextError
 from ricorda.models.configuration import ModelConfiguration
-from ricorda.text import Ids, find_sources, read_text
+from ricorda.text import find_sources, read_text
 from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.device import computing_with
-from ricorda.training.feed import feed_for
-from ricorda.training.learner import make_learner, take_step
 from ricorda.training.planner import SOFTMAX_CANDIDATES
 
 VOCABULARIES = (1000, 3000, 6000, 20_000)
@@ -65,30 +63,14 @@ def _speed(vocabulary_size: int, rounds: int) -> Result:
         threads=usable_cores(),
     )
     exact = replace(configuration, softmax_candidates=0)
-    ratio = compare(_stepper(configuration, ids), _stepper(exact, ids), rounds)
+    sampled, whole = (repeated(step_of(each, ids)) for each in (configuration, exact))
+    ratio = compare(sampled, whole, rounds)
     return Result(
         f"sampled softmax, {vocabulary_size:,} symbols, lstm {HIDDEN_SIZE}: speed of a step",
         "softmax over all",
         ratio,
         details={"candidates": configuration.softmax_candidates},
     )
-
-
-def _stepper(configuration: TrainingConfiguration, ids: Ids) -> Callable[[int], None]:
-    """Takes so many steps of a training that goes on."""
-    learner = make_learner(configuration)
-    learner.model.train()
-    feed = feed_for(configuration, ids, learner.device)
-    taken = 0
-
-    def take(count: int) -> None:
-        nonlocal taken
-        with computing_with(configuration):
-            for _ in range(count):
-                take_step(learner, feed.batch_at(taken), LEARNING_RATE, configuration)
-                taken += 1
-
-    return take
 
 
 def _learned(say: Say, text: Path, minutes: float, rounds: int) -> Result:

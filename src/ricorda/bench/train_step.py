@@ -1,6 +1,5 @@
 """A whole training step, loss and optimizer included, as `ricorda train` takes it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -9,18 +8,15 @@ import torch
 
 from ricorda import _kernels
 from ricorda.bench.result import Result
+from ricorda.bench.steps import Step, repeated, step_of
 from ricorda.bench.timing import compare
 from ricorda.models import ModelConfiguration
-from ricorda.text import WindowStream
 from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.device import computing_with
-from ricorda.training.learner import make_learner, take_step, to_batch
 
 VOCABULARY_SIZE = 65
 EMBEDDING_SIZE = 64
 LEARNING_RATE = 1e-4
 DIFFERENT = 8  # batches that are learned in turn
-Step = Callable[[], None]
 
 
 def settings(hidden_size: int, batch_size: int, window: int) -> TrainingConfiguration:
@@ -45,25 +41,9 @@ def stepper(configuration: TrainingConfiguration, by: Literal["ricorda", "torch"
     """One step of a learning that goes on: as ricorda's loop takes it, or by PyTorch alone."""
     random = np.random.default_rng(1)
     size = configuration.batch_size * configuration.window * DIFFERENT
-    stream = WindowStream(
-        random.integers(0, VOCABULARY_SIZE, size + 1).astype(np.uint8),
-        batch_size=configuration.batch_size,
-        window=configuration.window,
-        seed=1,
-    )
-    chosen = replace(configuration, kernels="auto" if by == "ricorda" else "off")
-    learner = make_learner(chosen)
-    learner.model.train()
-    number = 0
-
-    def step() -> None:
-        nonlocal number
-        batch = to_batch(stream.window_at(number), chosen.device)
-        number += 1
-        with computing_with(chosen):
-            take_step(learner, batch, LEARNING_RATE, chosen)
-
-    return step
+    ids = random.integers(0, VOCABULARY_SIZE, size + 1).astype(np.uint8)
+    kernels: Literal["auto", "off"] = "auto" if by == "ricorda" else "off"
+    return step_of(replace(configuration, kernels=kernels, reset_probability=0.0), ids)
 
 
 def operations(configuration: TrainingConfiguration) -> float:
@@ -79,18 +59,13 @@ def measure_share(configuration: TrainingConfiguration, matrix_size: int, rounds
     kind = torch.bfloat16 if configuration.precision == "bfloat16" else torch.float32
     left = torch.randn(matrix_size, matrix_size).to(kind)
     right = torch.randn(matrix_size, matrix_size).to(kind)
-    step = stepper(configuration, "ricorda")
-
-    def take(count: int) -> None:
-        for _ in range(count):
-            step()
 
     def multiply(count: int) -> None:
         for _ in range(count):
             torch.mm(left, right)
 
     of_step, of_product = operations(configuration), 2.0 * matrix_size**3
-    ratio = compare(take, multiply, rounds)
+    ratio = compare(repeated(stepper(configuration, "ricorda")), multiply, rounds)
     assert ratio.ours is not None
     assert ratio.peer is not None
     model = configuration.model

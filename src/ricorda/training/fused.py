@@ -22,6 +22,7 @@ from torch import Tensor
 from ricorda.models.cells.base import State
 from ricorda.models.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
+from ricorda.training.candidates import Candidates
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.ranks import ALONE, Exchange, Ranks
 from ricorda.training.step import Batch, StepMetrics, non_finite
@@ -35,9 +36,6 @@ except ImportError:  # installed without a compiler
 _Window = tuple[
     NDArray[np.int64], NDArray[np.int64], list[NDArray[np.float32]], NDArray[np.float32] | None
 ]
-
-
-_Drawn = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class _Update(TypedDict):
@@ -116,9 +114,9 @@ class FusedStep:
         share = 0.0
         if self._average is not None:
             share = 1.0 - self._average.next_kept()
-        drawn: _Drawn | None = None
+        drawn = None
         if batch.candidates is not None:
-            drawn = (batch.candidates.ids.numpy(), batch.candidates.log_probabilities.numpy())
+            drawn = Candidates(*(part.numpy() for part in batch.candidates))
         window = (
             batch.inputs.contiguous().numpy(),
             batch.targets.contiguous().numpy(),
@@ -147,7 +145,7 @@ class FusedStep:
         self,
         kernel: "_kernels.Learner",
         window: "_Window",
-        drawn: "_Drawn | None",
+        drawn: Candidates | None,
         update: "_Update",
     ) -> tuple[float, float]:
         """Take the step in two calls, between which the gradients of all are added up."""

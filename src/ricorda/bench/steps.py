@@ -1,0 +1,37 @@
+"""Steps of a learning that goes on, to be timed."""
+
+import itertools
+from collections.abc import Callable
+
+from ricorda.text import Ids
+from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.device import computing_with
+from ricorda.training.feed import feed_for
+from ricorda.training.learner import make_learner, take_step
+
+Step = Callable[[], None]
+
+
+def step_of(configuration: TrainingConfiguration, ids: Ids) -> Step:
+    """One step of a learning of ids (N,) that goes on, at its highest rate."""
+    learner = make_learner(configuration)
+    learner.model.train()
+    feed = feed_for(configuration, ids, learner.device)
+    numbers = itertools.count()
+
+    def step() -> None:
+        batch = feed.batch_at(next(numbers))
+        with computing_with(configuration):
+            take_step(learner, batch, configuration.learning_rate, configuration)
+
+    return step
+
+
+def repeated(step: Step) -> Callable[[int], None]:
+    """The step so many times, as `compare` asks for it."""
+
+    def take(count: int) -> None:
+        for _ in range(count):
+            step()
+
+    return take
