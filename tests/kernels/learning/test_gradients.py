@@ -106,6 +106,8 @@ def test_groups_of_unequal_size(make_case: MakeCase, cell: dict[str, str], strea
     case = make_case(
         **cell, streams=streams, steps=-(-160 // streams), hidden_size=72, vocabulary_size=65
     )
+    if "nonlinearity" in cell:  # one of 11,520 was near enough, once
+        case.stay_off_the_kinks()
     for threads in (1, 2, 3):
         check(case, threads=threads)
 
