@@ -1,26 +1,52 @@
 """Files that are whole or not there, whenever the process, the machine or the disk fails.
 
-What is written lies beside its place first, under a name that no reader takes for the real one. It
-is flushed to the disk, then renamed, then the folder is flushed, so that the name lasts too.
+A file is first written beside its place, under a name that no reader takes for the real one. It is
+flushed to the disk, then renamed, then the folder is flushed, so that the name lasts too.
+
+Only files that ricorda itself writes are removed: by their names, never a whole folder with what it
+may hold. A folder is removed only when it is empty.
 """
 
 import contextlib
 import errno
 import os
-import shutil
+import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
 from ricorda.errors import RunError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 PARTIAL = ".partial"
-"""How the names of unfinished files and folders end; they begin with a dot."""
+"""How the names of unfinished files and folders end."""
+
+CAN_LOCK = fcntl is not None
+"""Whether this system has locks that end with their process."""
 
 BUFFER = 1 << 20  # bytes
+CREATION_MODE = 0o666
+"""The mode of a new file, from which the system takes the umask."""
+
+_PARTIAL_NAME = re.compile(r"\.ricorda-[A-Za-z0-9_.-]+\.partial")
 _CANNOT_FLUSH_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EISDIR}
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def partial_name(name: str) -> str:
+    """Return the name of an unfinished file or folder, by which ricorda knows it as its own."""
+    return f".ricorda-{name}{PARTIAL}"
+
+
+def is_partial(name: str) -> bool:
+    """Tell whether `partial_name` makes such names."""
+    return _PARTIAL_NAME.fullmatch(name) is not None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -29,16 +55,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises RunError if something else than a file lies there, OSError if the disk refuses.
     """
     refuse_special(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=".ricorda-", suffix=PARTIAL, dir=path.parent)
+    temporary = path.with_name(partial_name(secrets.token_hex(8)))
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            flush(file)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        write_new(temporary, [content])
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise
     flush_folder(path.parent)
 
@@ -58,7 +81,7 @@ def append(path: Path, content: bytes) -> None:
     device.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _UNTRUSTING
-    descriptor = os.open(path, flags, 0o644)
+    descriptor = os.open(path, flags, CREATION_MODE)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a file", str(path))
@@ -131,28 +154,75 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, to last. Raises OSError, RunError."""
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it that are missing, to last; return those it made, top first.
+
+    Raises OSError, RunError.
+    """
     refuse_link(folder)
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
+    made = []
+    for each in reversed((folder, *folder.parents)):
+        if each.exists():
+            continue
+        with contextlib.suppress(FileExistsError):  # another process made it meanwhile
+            each.mkdir()
+            made.append(each)
         flush_folder(each.parent)
+    return made
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove a folder under a name that no reader takes for whole. Raises OSError."""
-    leftover = folder.with_name(f".{folder.name.strip('.')}-old{PARTIAL}")
-    remove_leftovers(folder.parent, leftover.name)
-    folder.rename(leftover)
-    shutil.rmtree(leftover)
+def remove_folder(folder: Path, names: Iterable[str]) -> bool:
+    """Remove the files of `remove_files`, and the folder if it is empty then; tell if it is gone.
+
+    What else lies there stays, and so does what the disk does not let go.
+    """
+    remove_files(folder, names)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return not os.path.lexists(folder)
 
 
-def remove_leftovers(folder: Path, pattern: str = f".*{PARTIAL}") -> None:
-    """Remove what an earlier process left unfinished, as far as the disk lets it."""
-    for path in folder.glob(pattern):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                path.unlink()
+def remove_files(folder: Path, names: Iterable[str]) -> None:
+    """Remove files of these names and ricorda's unfinished files from a folder that is no link."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(folder.lstat().st_mode):
+            for name in (*names, *filter(is_partial, os.listdir(folder))):
+                remove_file(folder / name)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a regular file; a link, folder or device stays."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+
+
+def remove_leftovers(folder: Path, names: Iterable[str] = ()) -> None:
+    """Remove what an earlier process left unfinished in a folder, as far as the disk lets it.
+
+    names: the files that ricorda writes into unfinished folders.
+    """
+    own = tuple(names)
+    with contextlib.suppress(OSError):
+        for path in [folder / name for name in os.listdir(folder) if is_partial(name)]:
+            remove_file(path)
+            remove_folder(path, own)
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file for this process alone, until it is closed.
+
+    Return whether the lock is held, None where the system or the file system has no locks. Raises
+    OSError.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    return True

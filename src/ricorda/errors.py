@@ -9,6 +9,7 @@
     │   └── RunError            a run's folder that is missing, taken or incomplete
     ├── TrainingError           learning cannot go on (exit code 1)
     │   ├── NonFiniteLoss       the loss or its gradient is no longer a number
+    │   ├── FolderLost          the run's folder was moved, removed or replaced
     │   └── ProcessLost         another process of the run ended or does not answer
     └── MissingExtra            an optional dependency is not installed (exit code 1)
 
@@ -53,6 +54,10 @@ class TrainingError(RicordaError):
 
 class NonFiniteLoss(TrainingError):
     """The loss or its gradient is no longer a number."""
+
+
+class FolderLost(TrainingError):
+    """The run's folder was moved, removed or replaced while the run trained."""
 
 
 class ProcessLost(TrainingError):

@@ -4,16 +4,16 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ricorda.durable import PARTIAL, append, flush_folder, make_folder
+from ricorda.durable import append, flush_folder, is_partial, make_folder
 from ricorda.errors import RunError
 from ricorda.validation import parse_json
 
 RUNS = Path("runs")
-LOCK = ".lock"
+LOCK = ".ricorda.lock"
 LONGEST_ROW = 16 * 1024 * 1024  # bytes
 LONGEST_NAME = 60  # characters of a run's name; a system's limit is often 255 bytes
 
@@ -23,6 +23,9 @@ class RunFolder:
     """The files of one run."""
 
     path: Path
+
+    made: tuple[Path, ...] = field(default=(), compare=False)
+    """The folders that this process made for it, the outermost first."""
 
     @property
     def config(self) -> Path:
@@ -77,10 +80,10 @@ def new_run_folder(out: Path | None, text_name: str) -> RunFolder:
             raise RunError(
                 f"expected a new or an empty folder for the run, {out} holds other files"
             )
-        make_folder(out)
+        made = make_folder(out)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _cannot_make(out, error) from error
-    return folder
+    return RunFolder(out, tuple(made))
 
 
 def _taken(folder: RunFolder) -> str:
@@ -109,7 +112,7 @@ def ended(folder: RunFolder) -> str | None:
 
 def _is_foreign(path: Path) -> bool:
     """Whether it is something else than what a run that never began leaves in its folder."""
-    return path.name != LOCK and not (path.name.startswith(".") and path.name.endswith(PARTIAL))
+    return path.name != LOCK and not is_partial(path.name)
 
 
 def find_run(path: Path | None, root: Path = RUNS) -> RunFolder:
@@ -189,16 +192,15 @@ def _numbered(name: str) -> RunFolder:
     while True:
         path = RUNS / (name if number == 1 else f"{name}-{number}")
         try:
-            path.mkdir(parents=True)
+            made = [] if RUNS.is_dir() else make_folder(RUNS)
+            path.mkdir()
             flush_folder(path.parent)
         except FileExistsError:
             number += 1
-            if not path.is_dir() and path.parent == RUNS and not RUNS.is_dir():
-                raise RunError(f"expected a folder at {RUNS}, found a file") from None
         except OSError as error:
             raise _cannot_make(path, error) from error
         else:
-            return RunFolder(path)
+            return RunFolder(path, (*made, path))
 
 
 def _cannot_make(folder: Path, error: Exception) -> RunError:

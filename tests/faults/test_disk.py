@@ -124,17 +124,19 @@ def test_the_order_of_writes_flushes_and_renames(forge: Forge) -> None:
     done = forge.train(forge.place(), **SAVE, fault=fault)
     calls = (done.place / "calls.txt").read_text().splitlines()
     renamed = calls.index("rename /checkpoints/2")
-    files = {call.split()[1] for call in calls if call.startswith("write /checkpoints/.2.partial/")}
+    partial = "/checkpoints/.ricorda-2.partial"
+    files = {call.split()[1] for call in calls if call.startswith(f"write {partial}/")}
     assert len(files) == 6
     for file in files:
         last_write = max(i for i, call in enumerate(calls) if call == f"write {file}")
         flushed = calls.index(f"fsync {file}")
         read_back = max(i for i, call in enumerate(calls) if call == f"read {file}")
         assert last_write < flushed < read_back < renamed
-    assert calls.index("fsync /checkpoints/.2.partial") < renamed
+    assert calls.index(f"fsync {partial}") < renamed
     assert renamed < calls.index("fsync /checkpoints")
-    dropped = next(i for i, call in enumerate(calls) if call.endswith("-old.partial"))
-    assert calls.index("fsync /checkpoints") < dropped
+    dropped = [i for i, call in enumerate(calls) if call.startswith("unlink /checkpoints/0/")]
+    assert calls.index("fsync /checkpoints") < dropped[0]
+    assert calls[dropped[0]] == "unlink /checkpoints/0/manifest.json"
     model = calls.index("rename /model.safetensors")
     beside = [i for i, call in enumerate(calls) if call.startswith("fsync /.ricorda-")]
     assert beside

@@ -170,7 +170,7 @@ def test_a_second_run_in_one_folder_is_refused(forge: Forge, undisturbed: Done) 
     place = stopped(forge)
     hold = (
         "import fcntl, os, sys; "
-        "fcntl.flock(os.open('run/.lock', os.O_RDWR), fcntl.LOCK_EX); "
+        "fcntl.flock(os.open('run/.ricorda.lock', os.O_RDWR), fcntl.LOCK_EX); "
         "print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -317,8 +317,8 @@ def test_where_nothing_may_be_planted(forge: Forge) -> None:
     refused = forge.resume(place)
     assert refused.status == 2
     assert "found a symbolic link" in refused.output
-    (place / "run" / ".lock").unlink()
-    (place / "run" / ".lock").symlink_to("/dev/null")
+    (place / "run" / ".ricorda.lock").unlink()
+    (place / "run" / ".ricorda.lock").symlink_to("/dev/null")
     assert "found a symbolic link: take it away first" in forge.resume(place).output
 
 

@@ -189,7 +189,7 @@ def test_a_link_in_the_place_of_a_lock_names_nobody(strange: RunFolder, tmp_path
     fcntl = pytest.importorskip("fcntl")
     with (tmp_path / "other").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        lock = strange.path / ".lock"
+        lock = strange.path / ".ricorda.lock"
         lock.symlink_to(tmp_path / "other")
         assert trainer_of(strange) is None
         lock.unlink()

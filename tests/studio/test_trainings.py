@@ -26,7 +26,7 @@ folder = pathlib.Path(sys.argv[sys.argv.index("--out") + 1] if "--out" in sys.ar
 if "--seed" in sys.argv:
     sys.exit("ricorda: it broke")
 folder.mkdir(parents=True, exist_ok=True)
-lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+lock = os.open(folder / ".ricorda.lock", os.O_RDWR | os.O_CREAT)
 fcntl.flock(lock, fcntl.LOCK_EX)
 (folder / "config.json").write_text(json.dumps({"training": {"threads": 1}}))
 ended = []

@@ -14,7 +14,7 @@ from ricorda.training.checkpoint_folder import CheckpointFolder, Newer, _signed
 def saved(tmp_path: Path, *steps: int, keep: int = 2, anchors: tuple[int, ...] = ()) -> list[str]:
     folder = CheckpointFolder(tmp_path, keep)
     for step in steps:
-        folder.save(step, {"a.txt": [b"one", b"two"]}, anchor=step in anchors)
+        folder.save(step, {"progress.json": [b"one", b"two"]}, anchor=step in anchors)
     return sorted(path.name for path in tmp_path.iterdir())
 
 
@@ -41,41 +41,41 @@ def test_a_second_checkpoint_of_a_step_is_the_newer_one(tmp_path: Path) -> None:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     saved(tmp_path, 4)
     (checkpoint,) = CheckpointFolder(tmp_path, 1).good(print)
-    assert checkpoint.read("a.txt", 100) == b"onetwo"
+    assert checkpoint.read("progress.json", 100) == b"onetwo"
     assert not checkpoint.is_anchor
 
 
 def test_broken_ones_are_passed_over_and_go_at_the_next_save(tmp_path: Path) -> None:
     saved(tmp_path, 1, 2, 3, keep=9)
-    (tmp_path / "3" / "a.txt").write_bytes(b"onetwa")
+    (tmp_path / "3" / "progress.json").write_bytes(b"onetwa")
     good, said = found(tmp_path)
     assert good == ["2", "1"]
     assert said == [
-        f"the checkpoint {tmp_path / '3'} is broken (the digest of a.txt differs): "
+        f"the checkpoint {tmp_path / '3'} is broken (the digest of progress.json differs): "
         "an older one is taken"
     ]
     assert saved(tmp_path, 4) == ["2", "4"]
 
 
 BREAKS: dict[str, Callable[[Path], object]] = {
-    "a file cut off": lambda place: os.truncate(place / "a.txt", 5),
-    "a file that grew": lambda place: (place / "a.txt").write_bytes(b"onetwothree"),
-    "a file gone": lambda place: (place / "a.txt").unlink(),
+    "a file cut off": lambda place: os.truncate(place / "progress.json", 5),
+    "a file that grew": lambda place: (place / "progress.json").write_bytes(b"onetwothree"),
+    "a file gone": lambda place: (place / "progress.json").unlink(),
     "a manifest gone": lambda place: (place / "manifest.json").unlink(),
     "a manifest cut off": lambda place: os.truncate(place / "manifest.json", 40),
     "a manifest of nothing": lambda place: (place / "manifest.json").write_text("{}"),
     "a manifest of a list": lambda place: (place / "manifest.json").write_text("[]"),
     "a manifest too deep": lambda place: (place / "manifest.json").write_text("[" * 9999),
     "a manifest too long": lambda place: os.truncate(place / "manifest.json", 10**7),
-    "a link": lambda place: _replaced_by_link(place / "a.txt"),
-    "a pipe": lambda place: _replaced_by_pipe(place / "a.txt"),
-    "a folder": lambda place: _replaced_by_folder(place / "a.txt"),
+    "a link": lambda place: _replaced_by_link(place / "progress.json"),
+    "a pipe": lambda place: _replaced_by_pipe(place / "progress.json"),
+    "a folder": lambda place: _replaced_by_folder(place / "progress.json"),
 }
 
 
 def _replaced_by_link(path: Path) -> None:
-    path.rename(path.with_name("b.txt"))
-    path.symlink_to("b.txt")
+    path.rename(path.with_name("other.json"))
+    path.symlink_to("other.json")
 
 
 def _replaced_by_pipe(path: Path) -> None:

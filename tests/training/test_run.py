@@ -79,7 +79,7 @@ def test_a_run_leaves_everything_behind(learn: Learn, tmp_path: Path) -> None:
     run = learn()
     assert run.folder == Path("runs/bottles")
     assert {entry.name for entry in run.folder.iterdir()} == {
-        ".lock",
+        ".ricorda.lock",
         "checkpoints",
         "config.json",
         "metrics.jsonl",

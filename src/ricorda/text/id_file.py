@@ -11,6 +11,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.durable import PARTIAL
 from ricorda.errors import TextError
 from ricorda.text.resident import mapped
 from ricorda.text.vocabulary import Ids, id_type
@@ -95,7 +96,7 @@ class IdFile:
             self._file.close()
 
     def _new_file(self, type: IdType) -> IO[bytes]:
-        return tempfile.TemporaryFile(dir=self._folder)
+        return tempfile.TemporaryFile(prefix=".ricorda-", suffix=PARTIAL, dir=self._folder)
 
     def _make_room(self, size: int) -> None:
         """Rewrite the file in a wider type if `size` symbols need it (twice at most)."""

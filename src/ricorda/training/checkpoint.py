@@ -24,13 +24,20 @@ from ricorda.models.tensor_file import (
     read_header,
     tensor_file,
 )
-from ricorda.training.checkpoint_folder import Broken, Checkpoint, Content
+from ricorda.training.checkpoint_folder import (
+    BEST,
+    METRICS,
+    PROGRESS,
+    SAMPLES,
+    TENSORS,
+    Broken,
+    Checkpoint,
+    Content,
+)
 from ricorda.training.configuration import Budget
 from ricorda.training.learner_state import DTYPES, Learner, UnfitTensors
 from ricorda.validation import parse_json
 
-TENSORS, PROGRESS = "tensors.safetensors", "progress.json"
-METRICS, SAMPLES, BEST = "metrics.jsonl", "samples.jsonl", "best.safetensors"
 LONGEST_PROGRESS = 64 * 1024  # bytes
 LONGEST_ROWS = 1 << 30
 SPARE = 1 << 20  # bytes that tensors may take beyond the learner's, for the header

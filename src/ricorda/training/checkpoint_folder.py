@@ -9,16 +9,14 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from ricorda.durable import (
-    PARTIAL,
     flush_folder,
-    make_folder,
     open_untrusting,
+    partial_name,
     refuse_link,
     remove_folder,
     write_new,
@@ -28,6 +26,11 @@ from ricorda.validation import parse_json
 
 FORMAT = 2
 MANIFEST = "manifest.json"
+TENSORS, PROGRESS = "tensors.safetensors", "progress.json"
+METRICS, SAMPLES, BEST = "metrics.jsonl", "samples.jsonl", "best.safetensors"
+FILES = (MANIFEST, TENSORS, PROGRESS, METRICS, SAMPLES, BEST)
+"""Every file that a checkpoint may have; no other is ever removed from its folder."""
+
 LARGEST_MANIFEST = 64 * 1024  # bytes
 PIECE = 1 << 20  # bytes read at a time
 
@@ -60,18 +63,21 @@ class CheckpointFolder:
 
         Raises OSError if the disk refuses: then nothing of it is left, and the others stand.
         """
-        make_folder(self.path)
+        refuse_link(self.path)
+        if not self.path.exists():
+            self.path.mkdir()  # not those above it, which may have been removed meanwhile
+            flush_folder(self.path.parent)
         place = self._free_place(step)
-        temporary = self.path / f".{place.name}{PARTIAL}"
+        temporary = self.path / partial_name(place.name)
         try:
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove_folder(temporary, FILES)
             temporary.mkdir()
             manifest = self._write(temporary, files, anchor)
             flush_folder(temporary)
             self._read_back(temporary, manifest)
             temporary.rename(place)
         except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove_folder(temporary, FILES)
             raise
         flush_folder(self.path)
         self._good[place.name] = anchor
@@ -141,13 +147,15 @@ class CheckpointFolder:
         return self.path / name
 
     def _drop_old(self) -> None:
-        """Keep the newest good ones and the newest anchor; what cannot be removed stays."""
+        """Keep the newest good ones and the newest anchor; what cannot be removed stays.
+
+        The manifest is removed first: without it, no reader takes a checkpoint for whole.
+        """
         places = [place for place in self._places() if self._is_good(place)]
         kept = places[: self._keep]
         kept += [place for place in places if self._good[place.name]][:1]
         for place in set(self._places()) - set(kept):
-            with contextlib.suppress(OSError):
-                remove_folder(place)
+            if remove_folder(place, FILES):
                 self._good.pop(place.name, None)
 
     def _is_good(self, place: Path) -> bool:

@@ -121,12 +121,18 @@ class Loop:
             spent=self.pace.spent,
             calibrate=self.pace.must_calibrate(step),
             save=time.monotonic() - self._saved_at > CHECKPOINT_SECONDS,
+            folder_is_lost=self.safekeeping.folder_is_lost,
         )
 
     def _reason_to_stop(self) -> StoppedBecause | None:
-        """Why no further step is taken; None where one is."""
+        """Why no further step is taken; None where one is.
+
+        Raises FolderLost where the run has lost its folder.
+        """
         configuration, progress = self.configuration, self.progress
         word = self.ranks.heard(lambda: self._word(progress.step))
+        if word.folder_is_lost:
+            self.safekeeping.check_folder()
         if word.signal_number is not None:
             self._signal_number = word.signal_number
             return "interrupted"

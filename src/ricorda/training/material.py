@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ricorda.durable import PARTIAL, flush_folder, write_new
+from ricorda.durable import flush_folder, partial_name, write_new
 from ricorda.errors import RunError, TextError
 from ricorda.text import (
     Cache,
@@ -89,19 +89,28 @@ def _found(
     )
 
 
-def keep_passing(sources: Sequence[Source], folder: Path) -> Sequence[Source]:
-    """Copy what can be read only once into the run's folder, so that a resumed run has it."""
+def keep_passing(
+    sources: Sequence[Source], folder: Path, on_copy: Callable[[Path], None] = lambda _: None
+) -> Sequence[Source]:
+    """Copy what can be read only once into the run's folder, so that a resumed run has it.
+
+    `on_copy` is called with each file that was made.
+    """
     if all(source.size is not None for source in sources):
         return sources
-    return [
-        source if source.size is not None else _copied(source, folder / f"input-{number}.txt")
-        for number, source in enumerate(sources, 1)
-    ]
+    kept = []
+    for number, source in enumerate(sources, 1):
+        if source.size is None:
+            place = folder / f"input-{number}.txt"
+            source = _copied(source, place)
+            on_copy(place)
+        kept.append(source)
+    return kept
 
 
 def _copied(source: Source, place: Path) -> Source:
     """The same bytes in a file."""
-    partial = place.with_name(f".{place.name}{PARTIAL}")
+    partial = place.with_name(partial_name(place.name))
     write_new(partial, read_bytes([source], decompression=Decompression(enabled=False)))
     partial.rename(place)
     flush_folder(place.parent)

@@ -55,17 +55,21 @@ class Word(NamedTuple):
     save: bool = False
     """Whether by that clock a checkpoint is due after this step."""
 
+    folder_is_lost: bool = False
+    """Whether the first one found the run's folder moved, removed or replaced."""
+
     def numbers(self) -> list[float]:
         """It as numbers that can be added to those of others."""
         signals = [float(number == self.signal_number) for number in SIGNALS]
-        return [float(self.spent), float(self.calibrate), float(self.save), *signals]
+        asked = (self.spent, self.calibrate, self.save, self.folder_is_lost)
+        return [*map(float, asked), *signals]
 
     @classmethod
     def from_sum(cls, numbers: list[float]) -> "Word":
         """What all said, from the sum of their numbers."""
-        spent, calibrate, save, *signals = (number > 0 for number in numbers)
+        spent, calibrate, save, is_lost, *signals = (number > 0 for number in numbers)
         got = [number for number, heard in zip(SIGNALS, signals, strict=True) if heard]
-        return cls(int(got[0]) if got else None, spent, calibrate, save)
+        return cls(int(got[0]) if got else None, spent, calibrate, save, is_lost)
 
 
 WORD_NUMBERS = len(Word().numbers())

@@ -7,16 +7,19 @@ from typing import Any
 from ricorda.durable import append, flush, open_untrusting, write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import json_line
+from ricorda.training.held_folder import HeldFolder
 
 
 class RowLog:
     """The rows of one file.
 
     A row is appended as it comes. Where the disk refuses, that is told once and the run goes on;
-    the whole file is written anew as soon as it can be.
+    the whole file is written anew as soon as it can be. Nothing is written where another folder, or
+    none, lies in the place of the run's (held).
     """
 
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, held: HeldFolder, path: Path, say: Callable[[str], None]) -> None:
+        self._held = held
         self._path = path
         self._say = say
         self._lines: list[bytes] = []
@@ -46,7 +49,8 @@ class RowLog:
             self._catch_up()
             return
         try:
-            append(self._path, line)
+            if self._held.is_in_place:
+                append(self._path, line)
         except OSError as error:
             self._behind = True
             self._tell(error)
@@ -64,8 +68,9 @@ class RowLog:
         if not self._behind:
             return
         try:
-            write_atomically(self._path, self.content)
-            self._behind = False
+            if self._held.is_in_place:
+                write_atomically(self._path, self.content)
+                self._behind = False
         except (OSError, RunError) as error:
             self._tell(error)
 

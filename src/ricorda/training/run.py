@@ -1,7 +1,6 @@
 """A run from its text to its figures: `train` begins one, `resume` goes on with one."""
 
 import contextlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,14 +10,15 @@ from typing import Any, Literal
 import torch
 
 from ricorda.cores import usable_cores
-from ricorda.durable import refuse_link, remove_leftovers
+from ricorda.durable import refuse_link, remove_files, remove_leftovers
 from ricorda.engine import Figures, Model, load
 from ricorda.errors import ConfigurationError, RunError, TextError, TrainingError
 from ricorda.models import ModelFile, read_model_file, write_model_file
-from ricorda.runs import RunFolder, ended, find_run, new_run_folder, read_rows
+from ricorda.runs import LOCK, RunFolder, ended, find_run, new_run_folder, read_rows
 from ricorda.text import Source, cache_for
 from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.training.checkpoint import Progress
+from ricorda.training.checkpoint_folder import FILES
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.description import describe
 from ricorda.training.device import computing_with, lacks_memory, this_machine
@@ -26,6 +26,7 @@ from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.feed import feed_for
 from ricorda.training.fingerprint import fingerprint
 from ricorda.training.forecast import settle
+from ricorda.training.held_folder import HeldFolder
 from ricorda.training.job import belongs_to, job_name, run_of, was_restarted
 from ricorda.training.launch import launch
 from ricorda.training.learner import make_learner
@@ -126,6 +127,9 @@ class _Beginning:
     ranks: Ranks
     _sources: Sequence[Source] = ()
     _names: list[str] = field(default_factory=list)
+    _copies: list[Path] = field(default_factory=list)
+    _held: HeldFolder | None = None
+    _begun: bool = False
 
     def train(self) -> Run:
         """Begin a run, or go on with that of the same job if it was started again."""
@@ -143,12 +147,12 @@ class _Beginning:
                 self.ranks.first_does(lambda: record_as_json(self._record(folder, material)))
             )
             self.report.say(f"{describe(material, record.training)}\nrun: {folder.path}")
-            return _learn(folder, record, material, self.report, self.ranks)
+            return _learn(folder, record, material, self.report, self.ranks, self._held)
 
     def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], bool]:
         """Find the texts, make and lock the folder: its path, the texts there, whether it is new.
 
-        A folder in which no run has begun goes again when the stack is left.
+        A folder in which no run has begun is removed when the stack is left.
         """
         job = job_name()
         found = run_of(job, self.given.out)
@@ -156,10 +160,11 @@ class _Beginning:
             return str(found.path), [], False
         sources = locate(self.texts, self.given, self.report.say)
         folder = new_run_folder(self.given.out, self.texts[0])
-        stack.enter_context(RunLock(folder.path, job))
+        self._held = stack.enter_context(HeldFolder(folder.path))
+        stack.enter_context(RunLock(folder.path, job, self.report.say))
+        stack.callback(self._remove_unless_begun, folder)
         remove_leftovers(folder.path)
-        stack.callback(_remove_unless_begun, folder)
-        self._sources = keep_passing(sources, folder.path)
+        self._sources = keep_passing(sources, folder.path, self._copies.append)
         self._names = _names_of(self.texts, sources, self._sources)
         return str(folder.path), self._names, True
 
@@ -192,8 +197,20 @@ class _Beginning:
         """Settle how to learn, and write it down."""
         configuration = settle(self.given, material, self.machine)
         record = new_record(_text_record(self._names, material, self.given), configuration)
+        if self._held is not None:
+            self._held.check()
         write_record(folder, record)
+        self._begun = True
         return record
+
+    def _remove_unless_begun(self, folder: RunFolder) -> None:
+        """If the run could not begin, remove what was made for it, and nothing else."""
+        with contextlib.suppress(OSError):  # a folder that is not empty stays
+            if self._begun or self._held is None or not self._held.is_in_place:
+                return
+            remove_files(folder.path, [LOCK, *(copy.name for copy in self._copies)])
+            for made in reversed(folder.made):
+                made.rmdir()
 
 
 def resume(
@@ -262,14 +279,16 @@ def _resume(
     place: RunFolder, changes: _Changes, threads: int | None, report: Reporter, group: Ranks
 ) -> Run:
     """Go on with a run, in one process or in several."""
+    holding: list[HeldFolder] = []
     with contextlib.ExitStack() as stack:
 
         def begin() -> Any:
             belonged = belongs_to(place, job_name())
-            stack.enter_context(RunLock(place.path, job_name()))
+            holding.append(stack.enter_context(HeldFolder(place.path)))
+            stack.enter_context(RunLock(place.path, job_name(), report.say))
             refuse_link(place.checkpoints)
             remove_leftovers(place.path)
-            remove_leftovers(place.checkpoints)
+            remove_leftovers(place.checkpoints, FILES)
             record = read_record(place)
             more = changes.budget not in (None, record.training.budget)
             if not more and (reason := _ended(place, report)) is not None:
@@ -299,7 +318,8 @@ def _resume(
                 )
 
         material = share_material(group, place.path, read)
-        return _learn(place, record, material, report, group, resumed=True)
+        held = holding[0] if holding else None
+        return _learn(place, record, material, report, group, held, resumed=True)
 
 
 def _in_processes(
@@ -365,12 +385,6 @@ def _ended(folder: RunFolder, report: Reporter) -> str | None:
         return None
 
 
-def _remove_unless_begun(folder: RunFolder) -> None:
-    """If a run could not begin, its new folder goes again."""
-    if not folder.is_run:
-        shutil.rmtree(folder.path, ignore_errors=True)
-
-
 def _names_of(
     texts: Sequence[str | Path], sources: Sequence[Source], kept: Sequence[Source]
 ) -> list[str]:
@@ -425,18 +439,26 @@ def _learn(
     material: Material,
     report: Reporter,
     group: Ranks,
+    held: HeldFolder | None,
     *,
     resumed: bool = False,
 ) -> Run:
-    """Set up, fit, judge, and write down."""
+    """Set up, fit, judge, and write down.
+
+    held: the run's folder; None in the processes that do not write.
+    """
     with computing_with(record.training), _memory_errors_told(folder):
-        loop = _set_up(folder, record, material, report, group, resumed=resumed)
+        loop = _set_up(folder, record, material, report, group, held, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
         finally:
             report.close()
 
     def conclude() -> dict[str, Any]:
+        if held is not None:
+            held.check()
+        if not folder.is_run:  # somebody removed config.json, without which nothing resumes
+            write_record(folder, record)
         metrics = _conclude(loop, material, reason)
         rows = loop.safekeeping.metrics
         rows.flush()
@@ -474,6 +496,7 @@ def _set_up(
     material: Material,
     report: Reporter,
     group: Ranks,
+    held: HeldFolder | None,
     *,
     resumed: bool,
 ) -> Loop:
@@ -482,7 +505,7 @@ def _set_up(
     learner = make_learner(configuration, group)
     rows = group.share(configuration.batch_size).rows
     feed = feed_for(configuration, material.training, learner.device, rows)
-    safekeeping = _safekeeping(folder, configuration, report, group)
+    safekeeping = _safekeeping(held, configuration, report, group)
     progress = Progress()
     if resumed:
         progress = safekeeping.resume(learner)
@@ -524,13 +547,13 @@ def _set_up(
 
 
 def _safekeeping(
-    folder: RunFolder, configuration: TrainingConfiguration, report: Reporter, group: Ranks
+    held: HeldFolder | None, configuration: TrainingConfiguration, report: Reporter, group: Ranks
 ) -> Safekeeping | SharedSafekeeping:
     """What saves the run: the first process's own, for the others what follows it."""
     own = None
-    if group.is_first:
+    if held is not None:
         own = Safekeeping(
-            folder,
+            held,
             keep=configuration.keep,
             fingerprint=fingerprint(
                 configuration.threads, configuration.device, configuration.processes

@@ -13,6 +13,7 @@ from ricorda.runs import RunFolder
 from ricorda.training.checkpoint import Progress, Restored, restore, take_snapshot
 from ricorda.training.checkpoint_folder import Broken, CheckpointFolder
 from ricorda.training.fingerprint import difference
+from ricorda.training.held_folder import HeldFolder
 from ricorda.training.learner_state import Learner
 from ricorda.training.progress import Reporter
 from ricorda.training.row_log import RowLog
@@ -22,22 +23,24 @@ from ricorda.training.saver import Saver
 class Safekeeping:
     """Saves a run and brings it back.
 
+    held: the run's folder, into which nothing is written once it is lost.
     fingerprint: what the run's bits depend on; a resume tells where it differs.
     """
 
     def __init__(
-        self, folder: RunFolder, *, keep: int, fingerprint: dict[str, Any], reporter: Reporter
+        self, held: HeldFolder, *, keep: int, fingerprint: dict[str, Any], reporter: Reporter
     ) -> None:
-        self._folder = folder
+        self._held = held
+        self._folder = folder = RunFolder(held.path)
         self._reporter = reporter
         self._fingerprint = fingerprint
         self._checkpoints = CheckpointFolder(folder.checkpoints, keep)
-        self._saver = Saver(self._checkpoints, folder.model)
+        self._saver = Saver(held, self._checkpoints, folder.model)
         self._best: bytes | None = None
         self.on_restored: Callable[[dict[str, Tensor]], None] | None = None
         """Is given a checkpoint's tensors when a learner was brought back to it."""
-        self.metrics = RowLog(folder.metrics, reporter.say)
-        self.samples = RowLog(folder.samples, reporter.say)
+        self.metrics = RowLog(held, folder.metrics, reporter.say)
+        self.samples = RowLog(held, folder.samples, reporter.say)
 
     @property
     def is_empty(self) -> bool:
@@ -48,6 +51,15 @@ class Safekeeping:
     def has_model(self) -> bool:
         """Whether a model was saved."""
         return self._best is not None or self._folder.model.exists()
+
+    @property
+    def folder_is_lost(self) -> bool:
+        """Whether a write found that the run's folder was moved, removed or replaced."""
+        return self._held.is_lost
+
+    def check_folder(self) -> None:
+        """Raise FolderLost if the run's folder was moved, removed or replaced."""
+        self._held.check()
 
     def save(self, learner: Learner, progress: Progress, better_model: bytes | None) -> None:
         """Copy the run as it is, and write the copy in the background."""
@@ -99,6 +111,7 @@ class Safekeeping:
             raise RunError(self._why_none())
         if told := difference(restored.fingerprint, self._fingerprint):
             self._reporter.say(told)
+        self._held.saved_step = restored.progress.step
         self._restore_model(restored)
         return restored.progress
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ricorda.durable import write_atomically
-from ricorda.errors import RicordaError, TrainingError
+from ricorda.errors import FolderLost, RicordaError, TrainingError
 from ricorda.training.checkpoint import Snapshot
 from ricorda.training.checkpoint_folder import CheckpointFolder
+from ricorda.training.held_folder import HeldFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +24,12 @@ class Saver:
 
     Where the newest is no anchor (see `CheckpointFolder`), one that is stays beside it. What goes
     wrong is kept for `tell`, and for `finish`, which raises it.
+
+    held: the run's folder; nothing is written where another one, or none, lies in its place.
     """
 
-    def __init__(self, folder: CheckpointFolder, model: Path) -> None:
+    def __init__(self, held: HeldFolder, folder: CheckpointFolder, model: Path) -> None:
+        self._held = held
         self._folder = folder
         self._model = model
         self._condition = threading.Condition()
@@ -79,6 +83,8 @@ class Saver:
             failure, self._untold = self._failure, False
         if failure is None:
             return
+        if isinstance(failure, FolderLost):
+            return  # raised by `HeldFolder.check`, in all processes of the run
         if not _is_the_systems(failure):
             raise failure
         say(f"not saved ({reason(failure)}): the run goes on, the last checkpoint stands")
@@ -89,7 +95,7 @@ class Saver:
         failure = self._failure
         if failure is None:
             return
-        if not _is_the_systems(failure):
+        if isinstance(failure, FolderLost) or not _is_the_systems(failure):
             raise failure
         raise TrainingError(
             f"the last steps could not be saved ({reason(failure)}): {go_on}"
@@ -117,6 +123,7 @@ class Saver:
         """Write a model and a checkpoint; hand back what went wrong."""
         failure: BaseException | None = None
         try:
+            self._held.check()
             if work.model is not None:
                 self._unsaved_model = work.model
                 write_atomically(self._model, work.model)
@@ -125,7 +132,9 @@ class Saver:
             failure = error
         try:
             snapshot = work.snapshot
+            self._held.check()
             self._folder.save(snapshot.step, snapshot.files(), anchor=snapshot.anchor)
+            self._held.saved_step = snapshot.step
         except Exception as error:
             failure = error
         return failure

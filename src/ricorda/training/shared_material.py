@@ -4,14 +4,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ricorda.durable import PARTIAL
+from ricorda.durable import partial_name, remove_file
 from ricorda.errors import TextError
 from ricorda.text import EncodedText, Ids, Vocabulary
 from ricorda.text.resident import MappedIds, mapped
@@ -49,6 +49,7 @@ class _Reader:
     folder: Path
     material: Material | None = None
     told: dict[str, Any] | None = None
+    copies: list[Path] = field(default_factory=list)
 
     def work(self) -> dict[str, Any]:
         """Read, and describe what came of it."""
@@ -64,16 +65,17 @@ class _Reader:
         return self.told
 
     def remove(self) -> None:
-        """Take the copies away: what is open stays readable."""
-        for path in self.folder.glob(f".ids-*{PARTIAL}") if self.told is not None else ():
-            path.unlink()
+        """Remove the copies: what is open stays readable."""
+        for path in self.copies:
+            remove_file(path)
 
     def _file_of(self, ids: Ids, name: str) -> str:
         """Where the others can open the ids: the file that is mapped here, else a copy."""
         if isinstance(ids, MappedIds) and ids.descriptor is not None and sys.platform == "linux":
             return f"/proc/{os.getpid()}/fd/{ids.descriptor}"
-        path = self.folder.absolute() / f".ids-{name}{PARTIAL}"
-        with path.open("wb") as file:
+        path = self.folder.absolute() / partial_name(f"ids-{name}")
+        with path.open("xb") as file:
+            self.copies.append(path)
             for first in range(0, len(ids), BLOCK):
                 file.write(np.ascontiguousarray(ids[first : first + BLOCK]).data)
         return str(path)

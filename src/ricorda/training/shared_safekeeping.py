@@ -52,6 +52,15 @@ class SharedSafekeeping:
         """Whether the last save, which is waited for, failed."""
         return bool(self._ranks.first_does(lambda: self._first.has_failed))
 
+    @property
+    def folder_is_lost(self) -> bool:
+        """Whether the first knows that the run's folder was moved, removed or replaced."""
+        return self._own is not None and self._own.folder_is_lost
+
+    def check_folder(self) -> None:
+        """Raise FolderLost in all if the run's folder was moved, removed or replaced."""
+        self._ranks.first_does(lambda: self._first.check_folder())  # noqa: PLW0108
+
     def save(self, learner: Learner, progress: Progress, better_model: bytes | None) -> None:
         """Copy the run as it is; the first writes the copy in the background."""
         if self._own is None:

@@ -1,0 +1,83 @@
+"""A run's folder, watched while the run trains: it may be moved, removed or replaced meanwhile."""
+
+import contextlib
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ricorda.errors import FolderLost
+
+
+class HeldFolder:
+    """A folder that is known again by its device and inode.
+
+    Inside its `with`, the folder is open where the system can open folders: so no other folder gets
+    its inode, and a moved one is found.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.saved_step: int | None = None
+        """The step of the last checkpoint written into it."""
+
+        self.is_lost = False
+        """Whether a check has found another folder, or none, in its place."""
+
+        self._descriptor: int | None = None
+        self._status: os.stat_result | None = None
+
+    def __enter__(self) -> Self:
+        self._status = self.path.stat()
+        if hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            self._status = os.fstat(self._descriptor)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the folder still lies where it lay. Raises OSError if that cannot be read."""
+        if not self.is_lost and self._status is not None:
+            try:
+                self.is_lost = not os.path.samestat(self.path.stat(), self._status)
+            except (FileNotFoundError, NotADirectoryError):
+                self.is_lost = True
+        return not self.is_lost
+
+    def check(self) -> None:
+        """Raise FolderLost, saying what is lost and what to do, unless the folder is in place."""
+        if self.is_in_place:
+            return
+        place = self._new_place()
+        saved = "no checkpoint" if self.saved_step is None else f"step {self.saved_step:,}"
+        if place is not None:
+            raise FolderLost(
+                f"the run's folder {self.path} was moved to {place} while the run trained; the "
+                f"last that was saved there is {saved}, the steps after it are lost: go on with "
+                f"`ricorda resume {place}`"
+            )
+        raise FolderLost(
+            f"the run's folder {self.path} was removed or replaced while the run trained: its "
+            f"model and its checkpoints are lost (the last was {saved}); train again"
+        )
+
+    def _new_place(self) -> Path | None:
+        """Where the folder lies now, where the system can tell."""
+        try:
+            place = Path(os.readlink(f"/proc/self/fd/{self._descriptor}"))
+            if self._status is not None and os.path.samestat(place.stat(), self._status):
+                return place
+        except OSError:
+            pass
+        return None
