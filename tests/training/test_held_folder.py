@@ -60,7 +60,7 @@ def names(folder: Path) -> set[str]:
 
 def replace_by_a_users_folder() -> None:
     Path("runs/bottles").rename("runs/moved")
-    Path("runs/bottles/checkpoints").mkdir(parents=True)
+    Path("runs/bottles").mkdir()
     Path("runs/bottles/diary.txt").write_text("mine")
 
 
@@ -69,7 +69,7 @@ def test_a_folder_that_was_replaced_ends_the_run_and_the_users_files_stay(place:
     with pytest.raises(FolderLost, match=r"was moved to .*/runs/moved .*`ricorda resume /"):
         learn(place, replace_by_a_users_folder)
     assert issubclass(FolderLost, TrainingError)  # which ends with exit code 1
-    assert names(place / "runs/bottles") == {"diary.txt", "checkpoints"}
+    assert names(place / "runs/bottles") == {"diary.txt"}
     assert (place / "runs/bottles/diary.txt").read_text() == "mine"
     resumed = ricorda.resume("runs/moved", quiet=True)
     model = read_model_file(resumed.folder / "model.safetensors")
@@ -92,7 +92,7 @@ def test_a_folder_that_was_replaced_while_a_resumed_run_trains(place: Path) -> N
     learn(place)
     with pytest.raises(FolderLost, match="was moved"):
         ricorda.resume("runs/bottles", steps=60, reporter=DoAt(40, replace_by_a_users_folder))
-    assert names(place / "runs/bottles") == {"diary.txt", "checkpoints"}
+    assert names(place / "runs/bottles") == {"diary.txt"}
 
 
 def test_a_users_files_in_a_run_stay_and_a_removed_configuration_is_written_again(
