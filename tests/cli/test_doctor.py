@@ -11,6 +11,7 @@ import pytest
 
 import ricorda
 from ricorda.engine import kernels_are_built
+from ricorda.text import cache_for
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -66,11 +67,16 @@ def test_a_package_without_a_version_is_there(call: Call, monkeypatch: pytest.Mo
 def test_the_cache_is_told(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RICORDA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("RICORDA_CACHE_LIMIT", "2GB")
-    entry = tmp_path / "cache" / "entries" / "one"
+    entry = tmp_path / "cache" / "ricorda" / "entries" / ("0" * 64)
     entry.mkdir(parents=True)
     (entry / "ids").write_bytes(bytes(1500))
     _, out, _ = call("doctor", "--json")
-    told = f"{tmp_path}/cache: 1 texts, 1.5 kB of at most 2 GB"
-    assert json.loads(out)["cache"] == told
+    place = tmp_path / "cache" / "ricorda"
+    assert json.loads(out)["cache"].startswith(f"{place}: not used, because it has no CACHEDIR.TAG")
+    cache = cache_for(None)
+    assert cache is not None
+    cache.prepare()
+    _, out, _ = call("doctor", "--json")
+    assert json.loads(out)["cache"] == f"{place}: 1 texts, 1.5 kB of at most 2 GB"
     monkeypatch.setenv("RICORDA_CACHE", "off")
     assert json.loads(call("doctor", "--json")[1])["cache"] is None

@@ -129,7 +129,7 @@ def test_the_cache_is_used_by_training_and_resuming(
 ) -> None:
     monkeypatch.setattr(cached_encoding, "SMALLEST", 1)
     first = train(call, "my.txt", "--cache", "cache")
-    assert len(list(Path("cache/entries").iterdir())) == 1
+    assert len(list(Path("cache/ricorda/entries").iterdir())) == 1
     assert config(first)["text"]["digest"]
 
     def refuse(_: object) -> None:

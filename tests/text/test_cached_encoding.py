@@ -1,11 +1,13 @@
 """The cache: what is taken from it, what never is, and encodings that were interrupted."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,7 +199,7 @@ def test_a_text_from_the_future_is_not_kept(
     changed = text.stat().st_ctime_ns
     monkeypatch.setattr(survey, "time", Mock(time_ns=lambda: changed - 10**10))
     encode(text)
-    assert "its files bear a time to come" in encode.said[0]
+    assert "its files have timestamps in the future" in encode.said[0]
     encode(text)
     assert encode.read > 0
 
@@ -259,7 +261,6 @@ def test_a_finished_entry_is_what_the_ids_point_at_after_removal(
 
 def test_only_its_owner_may_look_into_the_cache(encode: Encoded, text: Path) -> None:
     assert encode.cache is not None
-    encode.cache.folder.mkdir(mode=0o755)
     encode(text)
     assert encode.cache.folder.stat().st_mode & 0o777 == 0o700
 
@@ -519,8 +520,8 @@ def test_the_place_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert folder_of(None) == tmp_path / ".cache" / "ricorda"
     monkeypatch.setenv("RICORDA_CACHE", str(tmp_path / "mine"))
-    assert folder_of(None) == tmp_path / "mine"
-    assert folder_of(str(tmp_path / "given")) == tmp_path / "given"
+    assert folder_of(None) == tmp_path / "mine" / "ricorda"
+    assert folder_of(str(tmp_path / "given")) == tmp_path / "given" / "ricorda"
     assert folder_of("off") is None
     monkeypatch.setenv("RICORDA_CACHE", "off")
     assert folder_of(None) is None
@@ -547,7 +548,138 @@ def test_the_limit_of_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_what_a_finished_encoding_left_is_no_interrupted_one(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     cache.prepare()
-    (cache.work / "left").mkdir()  # its entry was published, then the process was killed
+    left = cache.work / ("0" * 64)
+    left.mkdir()  # its entry was published, then the process was killed
     assert cache.usage().interrupted == 0
     assert cache.make_room(0)
-    assert not (cache.work / "left").exists()
+    assert not left.exists()
+
+
+# Whose the cache is.
+
+
+def users_folders(folder: Path) -> dict[str, int]:
+    """Fill a folder as a user might, with the cache's own names; return each path's mode."""
+    old = time.time() - 10**8
+    for name in ("work", "entries", "known", "work/" + "0" * 64, "entries/" + "1" * 64):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "diary.txt").write_text("mine")
+    (folder / "work" / "empty").mkdir()
+    for path in folder.rglob("*"):
+        os.utime(path, (old, old))
+    folder.chmod(0o755)
+    return modes(folder)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    paths = [folder, *folder.rglob("*")]
+    return {str(path.relative_to(folder)): path.stat().st_mode for path in paths}
+
+
+def test_a_users_folder_is_not_changed_by_a_cache_in_it(
+    encode: Encoded, text: Path, tmp_path: Path
+) -> None:
+    before = users_folders(tmp_path / "mine")
+    encode.cache = cache_for(str(tmp_path / "mine"))
+    encode(text)
+    assert encode.cache is not None
+    assert encode.cache.make_room(10**12) is False  # removes all that may be removed
+    after = modes(tmp_path / "mine")
+    assert {name: mode for name, mode in after.items() if name.split("/")[0] != "ricorda"} == before
+    assert (tmp_path / "mine" / "ricorda" / "CACHEDIR.TAG").is_file()
+
+
+@pytest.mark.parametrize("marker", [None, "Signature: 8a477f597d28d172789f06886806bc55\n# cargo\n"])
+def test_a_folder_without_the_marker_is_not_used(
+    encode: Encoded, text: Path, tmp_path: Path, marker: str | None
+) -> None:
+    before = users_folders(tmp_path / "mine")
+    if marker is not None:
+        (tmp_path / "mine" / "CACHEDIR.TAG").write_text(marker)
+        before = modes(tmp_path / "mine")
+    encode.cache = Cache(tmp_path / "mine", 10**9)
+    assert_same(encode(text), plain(text, folder=tmp_path))
+    assert modes(tmp_path / "mine") == before
+    assert encode.said == [
+        f"the encoded text is not kept in {tmp_path / 'mine'}: it has no CACHEDIR.TAG of "
+        "ricorda's: empty it, or choose another folder"
+    ]
+
+
+def test_a_users_files_in_the_cache_stay(encode: Encoded, text: Path) -> None:
+    encode(text)
+    assert encode.cache is not None
+    (entry,) = encode.cache.entries.iterdir()
+    theirs = [
+        *(entry / "diary.txt", encode.cache.known / "diary.txt", encode.cache.work / "diary.lock"),
+        *(encode.cache.entries / "mine" / "ids", encode.cache.work / "mine" / "state.json"),
+    ]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("0" * 64)
+        os.utime(path.parent, (0, 0))
+    encode.cache.make_room(10**12)
+    assert all(path.exists() for path in theirs)
+    assert not (entry / "ids").exists()
+
+
+def another_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be another user than the one whose files these are."""
+    own = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+
+
+def test_a_cache_of_another_user_is_not_used(
+    encode: Encoded, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode(text)
+    assert encode.cache is not None
+    before = modes(encode.cache.folder)
+    another_users(monkeypatch)
+    encode.read = 0
+    encode(text)
+    assert encode.read == text.stat().st_size
+    assert encode.said == [
+        f"the encoded text is not kept in {encode.cache.folder}: it belongs to another user"
+    ]
+    assert modes(encode.cache.folder) == before
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_a_cache_that_others_may_write_into_is_not_used(
+    encode: Encoded, text: Path, mode: int
+) -> None:
+    encode(text)
+    assert encode.cache is not None
+    encode.cache.folder.chmod(mode)
+    encode.read = 0
+    encode(text)
+    assert encode.read == text.stat().st_size
+    assert encode.said[0].endswith("other users may write into it")
+    assert encode.cache.folder.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("name", ["ids", "manifest.json"])
+def test_an_entrys_file_of_another_user_is_not_read(encode: Encoded, text: Path, name: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    encode(text)
+    assert encode.cache is not None
+    (entry,) = encode.cache.entries.iterdir()
+    os.chown(entry / name, 12345, 12345)
+    encode.read = 0
+    encode(text)
+    assert encode.read == text.stat().st_size
+
+
+@pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK", "ENOTSUP", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_is_done_without(
+    encode: Encoded, text: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(getattr(errno, error), "no locks")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert_same(encode(text), plain(text, folder=encode.folder))
+    assert len(encode.said) == 1
+    assert encode.said[0].endswith("it cannot be written: its file system has no locks")

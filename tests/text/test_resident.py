@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ricorda.errors import TextError
 from ricorda.text import WindowStream, resident
 from ricorda.text.resident import RowReader, mapped
 
@@ -27,6 +28,14 @@ def test_rows_are_those_of_the_map(path: Path, part: slice) -> None:
     assert (read._whole is None, touched._whole is None) == (False, True)
     np.testing.assert_array_equal(read.rows(first, 40), touched.rows(first, 40))
     np.testing.assert_array_equal(RowReader(np.asarray(ids), 0).rows(first, 40)[1], ids[5:45])
+
+
+def test_a_file_that_was_cut_off_is_an_error_and_no_crash(path: Path) -> None:
+    with path.open("rb") as file:
+        reader = RowReader(mapped(file, np.dtype(np.uint16)), 0)
+    os.truncate(path, 500)
+    with pytest.raises(TextError, match="became shorter while it was read"):
+        reader.rows(np.array([0, 240]), 40)
 
 
 def test_windows_are_the_same_read_or_mapped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

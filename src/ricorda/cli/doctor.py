@@ -83,9 +83,11 @@ def _cache() -> str | None:
     if cache is None:
         return None
     try:
-        usage, limit = cache.usage(), cache.limit
+        refusal, usage, limit = cache.refusal(), cache.usage(), cache.limit
     except OSError as error:
         return f"{displayed(cache.folder)}: {error.strerror}"
+    if refusal is not None:
+        return f"{displayed(cache.folder)}: not used, because {refusal}"
     interrupted = f", {usage.interrupted} interrupted" if usage.interrupted else ""
     return (
         f"{displayed(cache.folder)}: {usage.texts} texts{interrupted}, "

@@ -1,5 +1,6 @@
 """Encoded texts that are kept from one command to the next.
 
+    CACHE/CACHEDIR.TAG       the marker, by which ricorda knows the folder as its own
     CACHE/entries/CONTENT/   ids, manifest.json: one encoded text, whole
     CACHE/known/KEY          names the entry of files that were unchanged while they were encoded
     CACHE/work/KEY/          an encoding that is going on, or was interrupted
@@ -7,33 +8,42 @@
 
 CONTENT is a digest of the text and its vocabulary, KEY one of the files' names, sizes and times and
 of the options. An entry gets its name when all of it is on the disk.
+
+A folder without the marker, of another user or writable by others is not used, and nothing in it is
+changed. What ricorda removes has names that only ricorda gives.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import random
 import shutil
+import stat
 import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from ricorda.durable import flush_folder, open_untrusting, write_atomically
+from ricorda.durable import (
+    CAN_LOCK,
+    flush_folder,
+    is_partial,
+    open_untrusting,
+    remove_file,
+    remove_folder,
+    try_lock,
+    write_atomically,
+)
 from ricorda.errors import RicordaError
 from ricorda.text.encoding import EncodedText
 from ricorda.text.resident import mapped
 from ricorda.text.sizes import parse_size
 from ricorda.text.sources import Source
 from ricorda.text.vocabulary import Vocabulary, id_type
-
-try:
-    import fcntl
-except ImportError:  # Windows: without locks there is no cache
-    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
 PLACE_VARIABLE = "RICORDA_CACHE"
@@ -44,8 +54,22 @@ LARGEST_LIMIT = 100 * 10**9
 BLOCK = 4 << 20
 """Bytes of ids that have one checksum."""
 
+OWN_FOLDER = "ricorda"
+"""The name of the cache in the folder that is chosen for it."""
+
+MARKER = "CACHEDIR.TAG"
+"""A file that tells backup programs, too, what the folder is (https://bford.info/cachedir)."""
+
+MARKER_CONTENT = (
+    b"Signature: 8a477f597d28d172789f06886806bc55\n"
+    b"# This folder is a cache of encoded texts, made by ricorda. It may be deleted.\n"
+)
+
+ENTRY_FILES = ("manifest.json", "ids")
+WORK_FILES = ("state.json", "provisional.1", "provisional.2", "provisional.4")
+
 _CHECKED_BLOCKS = 24  # of an entry whose file is as it was left
-_MANIFEST = "manifest.json"
+_MANIFEST, _IDS = ENTRY_FILES
 _LARGEST_MANIFEST = 256 << 20  # bytes; a vocabulary has at most 12 MB
 _ABANDONED = 14 * 86400  # seconds after which an interrupted encoding is given up
 
@@ -60,10 +84,13 @@ class Usage:
 
 
 class Cache:
-    """A folder of encoded texts."""
+    """A folder of encoded texts, which belongs to ricorda alone."""
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
-        """Use a folder, of at most `limit` bytes; it need not be there yet."""
+        """Use a folder, of at most `limit` bytes; it need not be there yet.
+
+        Where `refusal` gives a reason, no other method may be called but `usage` and `limit`.
+        """
         self.folder = folder
         self._limit = limit
 
@@ -91,11 +118,38 @@ class Cache:
         room = shutil.disk_usage(there).free + self.usage().bytes
         return min(LARGEST_LIMIT, room // 2)
 
+    def refusal(self) -> str | None:
+        """Return why the folder is not used; None where it may be, or is still to be made.
+
+        Raises OSError.
+        """
+        try:
+            status = self.folder.stat()
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISDIR(status.st_mode):
+            return "it is not a folder"
+        if not _is_own(status):
+            return "it belongs to another user"
+        if status.st_mode & 0o022:
+            return "other users may write into it"
+        if self._is_marked or all(is_partial(name) for name in os.listdir(self.folder)):
+            return None
+        return f"it has no {MARKER} of ricorda's: empty it, or choose another folder"
+
+    @property
+    def _is_marked(self) -> bool:
+        try:
+            with open_untrusting(self.folder / MARKER) as file:
+                return file.read(len(MARKER_CONTENT)) == MARKER_CONTENT
+        except OSError:
+            return False
+
     def prepare(self) -> None:
         """Make the folders, for this user alone. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self.folder.stat().st_mode & 0o077:
-            self.folder.chmod(0o700)
+        if not self._is_marked:
+            write_atomically(self.folder / MARKER, MARKER_CONTENT)
         for folder in (self.entries, self.known, self.work):
             folder.mkdir(exist_ok=True, mode=0o700)
 
@@ -107,8 +161,7 @@ class Cache:
             return None
         text = self.open(content, sources) if _is_digest(content) else None
         if text is None:
-            with contextlib.suppress(OSError):
-                (self.known / key).unlink()
+            remove_file(self.known / key)
         return text
 
     def open(self, content: str, sources: Sequence[Source]) -> EncodedText | None:
@@ -119,7 +172,7 @@ class Cache:
             with contextlib.suppress(OSError):  # a cache that may only be read
                 os.utime(entry)
         except (OSError, ValueError, KeyError, TypeError, RicordaError):
-            shutil.rmtree(entry, ignore_errors=True)
+            remove_folder(entry, ENTRY_FILES)
             return None
         return text
 
@@ -134,7 +187,7 @@ class Cache:
         try:
             made.rename(entry)
         except OSError:
-            shutil.rmtree(entry)
+            remove_folder(entry, ENTRY_FILES)
             made.rename(entry)
         flush_folder(self.entries)
 
@@ -188,16 +241,15 @@ class Cache:
     def _remove(self, path: Path) -> bool:
         """Remove an entry, or work that nobody is at."""
         if path.parent == self.entries:
-            shutil.rmtree(path, ignore_errors=True)
-            return not path.exists()
+            return remove_folder(path, ENTRY_FILES)
         with _locked(_lock_of(path)) as held:
             if held:
-                shutil.rmtree(path, ignore_errors=True)
-                _lock_of(path).unlink(missing_ok=True)
+                remove_work(path)
+                remove_file(_lock_of(path))
             return held
 
     def _forget_removed(self) -> None:
-        for path in self.known.iterdir():
+        for path in filter(_has_digest_name, self.known.iterdir()):
             with contextlib.suppress(OSError, ValueError):
                 if not (self.entries / path.read_text("ascii")).exists():
                     path.unlink()
@@ -206,23 +258,29 @@ class Cache:
 def cache_for(option: str | None) -> Cache | None:
     """Return the cache that an option names: a folder, "off", or None for the user's own.
 
-    The user's own is $RICORDA_CACHE (which may be "off" too), else ricorda in $XDG_CACHE_HOME,
-    else ~/.cache/ricorda. Raises ConfigurationError for a limit in $RICORDA_CACHE_LIMIT that is
+    The cache is the subfolder `ricorda` of that folder. The user's own lies in $RICORDA_CACHE
+    (which may be "off" too), else in $XDG_CACHE_HOME, else in ~/.cache. Raises ConfigurationError for a limit in $RICORDA_CACHE_LIMIT that is
     no size.
     """
     chosen = option if option is not None else os.environ.get(PLACE_VARIABLE, "")
-    if chosen == "off" or fcntl is None:
+    if chosen == "off" or not CAN_LOCK:
         return None
     said = os.environ.get(LIMIT_VARIABLE, "")
     limit = parse_size(LIMIT_VARIABLE, said) if said else None
     if chosen:
-        return Cache(Path(chosen).absolute(), limit)
+        return Cache(Path(chosen).absolute() / OWN_FOLDER, limit)
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
         home = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
     except RuntimeError:  # nobody's home
         return None
-    return Cache(home / "ricorda", limit)
+    return Cache(home / OWN_FOLDER, limit)
+
+
+def remove_work(folder: Path) -> None:
+    """Remove what an encoding wrote into its folder, and the folder."""
+    remove_folder(folder / "entry", ENTRY_FILES)
+    remove_folder(folder, WORK_FILES)
 
 
 def write_manifest(entry: Path, text: EncodedText, checksums: list[int]) -> str:
@@ -236,7 +294,7 @@ def write_manifest(entry: Path, text: EncodedText, checksums: list[int]) -> str:
         "skipped": text.skipped,
         "ids": len(text.ids),
         "checksums": checksums,
-        "file": _facts((entry / "ids").stat()),
+        "file": _facts((entry / _IDS).stat()),
     }
     write_atomically(entry / _MANIFEST, json.dumps([manifest, _digest(manifest)]).encode("ascii"))
     named = ("format", "vocabulary", "digest", "skipped", "ids")
@@ -246,13 +304,14 @@ def write_manifest(entry: Path, text: EncodedText, checksums: list[int]) -> str:
 def _read_entry(entry: Path, sources: Sequence[Source]) -> EncodedText:
     """Read an entry. Raises OSError, ValueError, KeyError, TypeError if it is damaged."""
     with open_untrusting(entry / _MANIFEST) as file:
+        _check_owner(file)
         manifest, digest = json.loads(file.read(_LARGEST_MANIFEST))
     if manifest["format"] != FORMAT or _digest(manifest) != digest:
         raise ValueError("another format, or damaged")
     vocabulary = Vocabulary.from_json(manifest["vocabulary"])
     type = id_type(vocabulary.size)
-    with open_untrusting(entry / "ids") as file:
-        status = os.fstat(file.fileno())
+    with open_untrusting(entry / _IDS) as file:
+        status = _check_owner(file)
         if status.st_size != manifest["ids"] * type.itemsize:
             raise ValueError("damaged")
         untouched = _facts(status) == manifest["file"]
@@ -267,6 +326,18 @@ def _read_entry(entry: Path, sources: Sequence[Source]) -> EncodedText:
         skipped=manifest["skipped"],
         _sources=sources,
     )
+
+
+def _check_owner(file: IO[bytes]) -> os.stat_result:
+    """Return an open file's status. Raises ValueError if another user could write into it."""
+    status = os.fstat(file.fileno())
+    if not _is_own(status):
+        raise ValueError("of another user")
+    return status
+
+
+def _is_own(status: os.stat_result) -> bool:
+    return status.st_uid == os.geteuid()
 
 
 def _check(file: Any, checksums: list[int], size: int, untouched: bool) -> None:
@@ -296,9 +367,15 @@ def _is_digest(text: str) -> bool:
     return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
+def _has_digest_name(path: Path) -> bool:
+    """Whether ricorda gives such names."""
+    return _is_digest(path.name)
+
+
 def _folders(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+        paths = filter(_has_digest_name, folder.iterdir())
+        return [path for path in paths if path.is_dir() and not path.is_symlink()]
     except OSError:
         return []
 
@@ -323,9 +400,10 @@ def _locked(path: Path) -> Iterator[bool]:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            held = try_lock(descriptor)
+            if held is None:
+                raise OSError(errno.ENOLCK, "its file system has no locks")
+            if not held:
                 yield False
                 return
             if not _is_open_file(path, descriptor):  # its holder removed it meanwhile

@@ -17,9 +17,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.durable import flush, write_atomically
+from ricorda.durable import flush, remove_folder, write_atomically
 from ricorda.errors import RicordaError, RunError
-from ricorda.text.cache import BLOCK, FORMAT, Cache, write_manifest
+from ricorda.text.cache import (
+    BLOCK,
+    ENTRY_FILES,
+    FORMAT,
+    Cache,
+    remove_work,
+    write_manifest,
+)
 from ricorda.text.encoding import EncodedText, Request, Writing, encode_request
 from ricorda.text.id_file import IdType, KeptIdFile, translated
 from ricorda.text.reading import BEGINNING, Place, Progress
@@ -93,11 +100,17 @@ class _Encoding:
 
         Raises OSError or RunError if the cache fails, TextError and VocabularyError for the text.
         """
+        refusal = self._cache.refusal()
+        if refusal is not None:
+            self._say(_without(self._cache, refusal))
+            return None
         text = self._cache.find(self._key, self._sources)
         if text is not None:
             return text
         seconds = self._found.seconds_to_settle
-        reason = "its files bear a time to come" if seconds is None else self._lacks_room()
+        reason = (
+            "its files have timestamps in the future" if seconds is None else self._lacks_room()
+        )
         if seconds is None or reason is not None:
             self._say(_without(self._cache, str(reason)))
             return None
@@ -109,7 +122,7 @@ class _Encoding:
             text = self._cache.find(self._key, self._sources)
             if text is None:
                 text = self._encoded(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_work(folder)
             return text
 
     def _lacks_room(self) -> str | None:
@@ -137,7 +150,7 @@ class _Encoding:
                 vocabulary, final_ids = work.writing.encoder.finish()
                 checksums = work.write_entry(folder / "entry", final_ids, id_type(vocabulary.size))
         except RicordaError:
-            shutil.rmtree(folder, ignore_errors=True)  # going on would come to the same
+            remove_work(folder)  # going on would come to the same
             raise
         return self._published(folder, work.writing, vocabulary, checksums)
 
@@ -162,7 +175,7 @@ class _Encoding:
         content = write_manifest(entry, text, checksums)
         self._cache.publish(entry, content)
         self._cache.note(self._key, content)
-        shutil.rmtree(folder)
+        remove_work(folder)
         self._cache.make_room(0, keep=self._cache.entries / content)
         return text
 
@@ -192,7 +205,7 @@ class _Work:
         self, entry: Path, table: NDArray[np.integer[Any]] | None, type: IdType
     ) -> list[int]:
         """Write the final ids beside the provisional ones; return their blocks' checksums."""
-        shutil.rmtree(entry, ignore_errors=True)
+        remove_folder(entry, ENTRY_FILES)
         entry.mkdir(mode=0o700)
         checksums = []
         per_block = BLOCK // type.itemsize

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.errors import TextError
 from ricorda.text.vocabulary import Ids
 
 LARGEST_MAPPED = 24 << 20
@@ -47,7 +48,10 @@ class RowReader:
             self._offset = ids.ctypes.data - self._whole.ctypes.data
 
     def rows(self, first: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """Return the symbols (B, length) from the places `first` (B,) on."""
+        """Return the symbols (B, length) from the places `first` (B,) on.
+
+        Raises TextError if the file was cut off.
+        """
         if self._whole is None or self._whole.descriptor is None:
             symbols: NDArray[np.int64] = self._ids[first[:, None] + np.arange(length)].astype(
                 np.int64
@@ -57,6 +61,11 @@ class RowReader:
         rows = np.empty((len(first), length), np.int64)
         for row, place in zip(rows, first.tolist(), strict=True):
             data = os.pread(self._whole.descriptor, length * size, self._offset + place * size)
+            if len(data) < length * size:
+                raise TextError(
+                    "the file of the encoded text became shorter while it was read: leave the "
+                    "cache alone while a run trains, or use --cache off"
+                )
             row[:] = np.frombuffer(data, self._ids.dtype)
         return rows
 

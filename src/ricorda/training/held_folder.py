@@ -75,7 +75,7 @@ class HeldFolder:
     def _new_place(self) -> Path | None:
         """Where the folder lies now, where the system can tell."""
         try:
-            place = Path(os.readlink(f"/proc/self/fd/{self._descriptor}"))
+            place = Path(f"/proc/self/fd/{self._descriptor}").readlink()
             if self._status is not None and os.path.samestat(place.stat(), self._status):
                 return place
         except OSError:

@@ -100,11 +100,12 @@ def keep_passing(
         return sources
     kept = []
     for number, source in enumerate(sources, 1):
-        if source.size is None:
-            place = folder / f"input-{number}.txt"
-            source = _copied(source, place)
-            on_copy(place)
-        kept.append(source)
+        if source.size is not None:
+            kept.append(source)
+            continue
+        place = folder / f"input-{number}.txt"
+        kept.append(_copied(source, place))
+        on_copy(place)
     return kept
 
 

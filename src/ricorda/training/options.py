@@ -103,8 +103,8 @@ class TrainingOptions:
     times its size."""
 
     cache: str | None = None
-    """A folder where large texts stay encoded for the next time, or off; by default
-    ~/.cache/ricorda."""
+    """A folder in which large texts are kept encoded, in its subfolder ricorda, or off; by default
+    ~/.cache."""
 
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Share of the text, at its end, that is kept back to judge by; 0.1 unless it is tiny."""
