@@ -186,8 +186,9 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
     """Remove files of these names and ricorda's unfinished files from a folder that is no link."""
     with contextlib.suppress(OSError):
         if stat.S_ISDIR(folder.lstat().st_mode):
-            for name in (*names, *filter(is_partial, os.listdir(folder))):
-                remove_file(folder / name)
+            partials = [path for path in folder.iterdir() if is_partial(path.name)]
+            for path in (*(folder / name for name in names), *partials):
+                remove_file(path)
 
 
 def remove_file(path: Path) -> None:
@@ -204,7 +205,7 @@ def remove_leftovers(folder: Path, names: Iterable[str] = ()) -> None:
     """
     own = tuple(names)
     with contextlib.suppress(OSError):
-        for path in [folder / name for name in os.listdir(folder) if is_partial(name)]:
+        for path in [path for path in folder.iterdir() if is_partial(path.name)]:
             remove_file(path)
             remove_folder(path, own)
 

@@ -133,7 +133,7 @@ class Cache:
             return "it belongs to another user"
         if status.st_mode & 0o022:
             return "other users may write into it"
-        if self._is_marked or all(is_partial(name) for name in os.listdir(self.folder)):
+        if self._is_marked or all(is_partial(path.name) for path in self.folder.iterdir()):
             return None
         return f"it has no {MARKER} of ricorda's: empty it, or choose another folder"
 
@@ -259,8 +259,8 @@ def cache_for(option: str | None) -> Cache | None:
     """Return the cache that an option names: a folder, "off", or None for the user's own.
 
     The cache is the subfolder `ricorda` of that folder. The user's own lies in $RICORDA_CACHE
-    (which may be "off" too), else in $XDG_CACHE_HOME, else in ~/.cache. Raises ConfigurationError for a limit in $RICORDA_CACHE_LIMIT that is
-    no size.
+    (which may be "off" too), else in $XDG_CACHE_HOME, else in ~/.cache. Raises ConfigurationError
+    for a limit in $RICORDA_CACHE_LIMIT that is not a size.
     """
     chosen = option if option is not None else os.environ.get(PLACE_VARIABLE, "")
     if chosen == "off" or not CAN_LOCK:
