@@ -142,8 +142,11 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
 
 
 def json_line(row: dict[str, Any]) -> bytes:
-    """A row as it stands in a file."""
-    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+    """A row as it stands in a file.
+
+    A file's name that is not UTF-8 has lone surrogates, which JSON can escape and UTF-8 lacks.
+    """
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

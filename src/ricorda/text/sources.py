@@ -167,14 +167,19 @@ def find_sources(
 
 
 def displayed(path: Path | str) -> str:
-    """Return a file's name as one printable line."""
+    r"""Return a file's name as one printable line; a byte that is not UTF-8 is `\xff`."""
     name = str(path)
     if name.isprintable():
         return name
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in name
-    )
+    return "".join(map(_displayed_character, name))
+
+
+def _displayed_character(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # how Python stands for a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def unreadable(path: Path | str, error: Exception) -> TextError:

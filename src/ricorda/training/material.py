@@ -1,5 +1,6 @@
 """The text of a run, read, encoded and split."""
 
+import filecmp
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from ricorda.text import (
     read_bytes,
     split,
 )
-from ricorda.text.sources import LeftOut, Source
+from ricorda.text.sources import LeftOut, Source, displayed
 from ricorda.training.options import TrainingOptions
 from ricorda.training.record import TextRecord
 
@@ -45,7 +46,10 @@ class Material:
 def locate(
     texts: Sequence[str], options: TrainingOptions, say: Callable[[str], None]
 ) -> Sequence[Source]:
-    """Find the files that the arguments name, and tell what a folder holds besides."""
+    """Find the files that the arguments name, and report what a folder holds besides.
+
+    A validation file that is also among them is reported too.
+    """
     left_out = _LeftOut()
     sources = _found(texts, options, left_out.add)
     if left_out.first is not None:
@@ -55,13 +59,46 @@ def locate(
             + (" and others" if left_out.count > 1 else "")
         )
     if options.validation is not None:
-        for source in _found([options.validation], options):
+        validation = _found([options.validation], options)
+        for source in validation:
             if source.size is None:
                 raise TextError(
                     f"--validation {source.name}: expected a file, which a resumed run can read "
                     "again, got a pipe: save it first"
                 )
+        _report_shared(sources, validation, say)
     return sources
+
+
+def _report_shared(
+    sources: Sequence[Source], validation: Sequence[Source], say: Callable[[str], None]
+) -> None:
+    """Report validation files that are also trained on, the same files or copies of them."""
+    by_size: dict[int, list[Path]] = {}
+    for source in validation:
+        if source.path is not None and source.size:
+            by_size.setdefault(source.size, []).append(source.path)
+    shared = {
+        path
+        for source in sources
+        if source.path is not None
+        for path in by_size.get(source.size or 0, [])
+        if _is_same_text(source.path, path)
+    }
+    if shared:
+        more = f" and {len(shared) - 1:,} more" if len(shared) > 1 else ""
+        say(
+            f"warning: --validation {displayed(min(shared))}{more} is also trained on: the "
+            "validation figures do not say how well the model predicts a new text"
+        )
+
+
+def _is_same_text(one: Path, other: Path) -> bool:
+    """Whether two files of one size are the same file or hold the same bytes."""
+    try:
+        return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
+    except OSError:  # reading it for the training says what is wrong
+        return False
 
 
 class _LeftOut:

@@ -82,7 +82,7 @@ class Lines(Silent):
 
     def say(self, message: str) -> None:
         """Print the message."""
-        self._print(message)
+        self._print(_printable(message))
 
     def stepped(
         self,
@@ -128,7 +128,7 @@ class Bar(Silent):
 
     def say(self, message: str) -> None:
         """Print the message above the bar."""
-        self._console.print(message)
+        self._console.print(_printable(message))
 
     def stepped(
         self,
@@ -235,6 +235,11 @@ class Unbroken(io.TextIOBase):
         except OSError:
             with contextlib.suppress(OSError):  # a stream of the caller's own has no number
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+def _printable(message: str) -> str:
+    """A message whose lines a terminal shows as they are, whatever the names of files in it."""
+    return "\n".join(map(displayed, message.split("\n")))
 
 
 def unbroken_stderr() -> IO[str]:

@@ -15,6 +15,7 @@ from ricorda.durable import write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.validation import parse_json
 
 FORMAT = 1
 LARGEST = 16 * 1024 * 1024  # bytes of a config.json, which may name many texts
@@ -25,7 +26,10 @@ class TextRecord:
     """Which text a run learns, and how it was read."""
 
     texts: list[str]
-    """Files, folders and patterns, as absolute paths."""
+    """Files, folders and patterns, as absolute paths.
+
+    A byte of a name that is not UTF-8 is a lone surrogate (PEP 383), escaped in the file.
+    """
 
     validation: str | None
     """The file that validates, if it is one of its own."""
@@ -92,8 +96,8 @@ def record_as_json(record: RunRecord) -> dict[str, Any]:
     return asdict(record)
 
 
-def record_from_json(told: dict[str, Any]) -> RunRecord:
-    """The record of `record_as_json`."""
+def record_from_json(told: Any) -> RunRecord:
+    """The record of `record_as_json`. Raises ValidationError."""
     return TypeAdapter(RunRecord).validate_python(told)
 
 
@@ -114,13 +118,16 @@ def read_record_file(config: Path) -> RunRecord:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise RunError(f"{config} is no run's: it has more than {LARGEST} bytes")
-        record = TypeAdapter(RunRecord).validate_json(content)
+        # pydantic's own parser refuses the lone surrogates of names that are not UTF-8
+        record = record_from_json(parse_json(content, longest=LARGEST))
     except OSError as error:
         raise RunError(f"cannot read {config}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "its start"
         raise RunError(f"{config} is wrong at {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise RunError(f"{config} is not JSON: {error}") from error
     if record.format > FORMAT:
         raise RunError(
             f"{config} has format {record.format}, newer than this ricorda reads "

@@ -400,17 +400,8 @@ def _names_of(
 
 
 def _absolute(name: Path | str) -> str:
-    """A file's whole name; one that is not Unicode as it is displayed."""
-    path = str(Path(name).absolute())
-    return path if path.isascii() or _is_unicode(path) else displayed(path)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    """A file's whole name, exactly, even one that is not UTF-8."""
+    return str(Path(name).absolute())
 
 
 def _text_record(names: list[str], material: Material, options: TrainingOptions) -> TextRecord:
@@ -568,7 +559,7 @@ def _safekeeping(
 def _provenance(record: RunRecord, material: Material) -> dict[str, Any]:
     """What the model file tells of where it came from."""
     return {
-        "texts": [Path(name).name for name in record.text.texts],
+        "texts": [displayed(Path(name).name) for name in record.text.texts],
         "digest": record.text.digest,
         "training_characters": len(material.training),
         "validation_characters": 0 if material.validation is None else len(material.validation),
