@@ -5,6 +5,7 @@
 #   make lint      every check that is not a test
 #   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
 #   make faults    the whole fault suite: kills, disks that refuse, each safeguard switched off
+#   make deletions every deletion and rename of the tests traced (strace): none of a foreign file
 #   make processes several processes: signals, hangs, two machines as network namespaces (as root)
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
@@ -19,7 +20,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test lint sanitize faults processes fuzz serve-check bench pictures clean
+.PHONY: demo test lint sanitize faults deletions processes fuzz serve-check bench pictures clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -49,6 +50,9 @@ sanitize: $(VENV)/.tools
 
 faults: $(VENV)/.tools
 	FAULTS=all $(RUN)/python -m pytest tests/faults
+
+deletions: $(VENV)/.tools
+	$(RUN)/python -m tests.faults.deletions $(TESTS)
 
 processes: $(VENV)/.tools
 	FAULTS=all $(RUN)/python -m pytest tests/training/test_processes.py tests/training/test_two_machines.py

@@ -53,7 +53,7 @@ def test_another_error_of_the_lock_is_still_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(monkeypatch, "EIO")
-    with pytest.raises(RunError, match="cannot lock the run .*: Input/output error"):
+    with pytest.raises(RunError, match=r"cannot lock the run .*: Input/output error"):
         RunLock(tmp_path).__enter__()
 
 

@@ -1,6 +1,5 @@
 """What `locate` reports of the files of a training."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -34,11 +33,16 @@ def test_a_validation_file_that_is_also_trained_on_is_reported(text: Path) -> No
         assert line.startswith(expected)
 
 
-@pytest.mark.parametrize("make", [shutil.copy, os.link, lambda a, b: os.symlink(a, b)])
-def test_so_is_a_copy_or_a_link_of_it(text: Path, tmp_path: Path, make: object) -> None:
-    assert callable(make)
-    make(text, tmp_path / "other.txt")
-    assert len(said([text], tmp_path / "other.txt")) == 1
+@pytest.mark.parametrize("kind", ["copy", "hard link", "symbolic link"])
+def test_so_is_a_copy_or_a_link_of_it(text: Path, tmp_path: Path, kind: str) -> None:
+    other = tmp_path / "other.txt"
+    if kind == "copy":
+        shutil.copy(text, other)
+    elif kind == "hard link":
+        other.hardlink_to(text)
+    else:
+        other.symlink_to(text)
+    assert len(said([text], other)) == 1
 
 
 def test_a_validation_folder_with_a_shared_file(text: Path, tmp_path: Path) -> None:
