@@ -15,6 +15,7 @@ NAMED = "tests/faults/test_named_faults.py::"
 FOLDER = "tests/training/test_checkpoint_folder.py::"
 TENSORS = "tests/models/test_tensor_file.py::"
 RESUME = "tests/training/test_resume.py::"
+HELD = "tests/training/test_held_folder.py::"
 
 ORDER = DISK + "test_the_order_of_writes_flushes_and_renames"
 SIGNAL = NAMED + "test_the_first_signal_saves_the_run"
@@ -216,6 +217,18 @@ def _leftovers_not_removed() -> None:
     put("remove_leftovers", nothing, run)
 
 
+def _folder_not_watched() -> None:
+    from ricorda.training.held_folder import HeldFolder
+
+    put("is_in_place", True, HeldFolder)
+
+
+def _others_leftovers_removed() -> None:
+    from ricorda import durable
+
+    put("is_partial", lambda name: name.endswith(durable.PARTIAL), durable)
+
+
 def _links_not_refused() -> None:
     from ricorda import durable
     from ricorda.training import checkpoint_folder, lock, run
@@ -309,6 +322,13 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "leftovers are removed": Mutation(
         _leftovers_not_removed, KILLS + "test_kills_at_each_call_of_a_save"
+    ),
+    "the run's folder is watched": Mutation(
+        _folder_not_watched,
+        HELD + "test_a_folder_that_was_replaced_ends_the_run_and_the_users_files_stay",
+    ),
+    "leftovers of others stay": Mutation(
+        _others_leftovers_removed, HELD + "test_partial_files_of_others_stay"
     ),
     "links are refused": Mutation(_links_not_refused, NAMED + "test_where_nothing_may_be_planted"),
     "another machine is told": Mutation(

@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_a_file_system_without_locks_is_reported_once_and_the_run_trains(
     fail(monkeypatch, error)
     (tmp_path / "my.txt").write_text("0123456789" * 30)
     first, second = Said(), Said()
-    small = {"hidden_size": 4, "threads": 1, "window": 8, "batch_size": 2}
+    small: dict[str, Any] = {"hidden_size": 4, "threads": 1, "window": 8, "batch_size": 2}
     run = ricorda.train(tmp_path / "my.txt", out=tmp_path / "run", steps=3, reporter=first, **small)
     assert ricorda.resume(run.folder, steps=5, reporter=second).metrics["steps"] == 5
     for said in (first, second):
