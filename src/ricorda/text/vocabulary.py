@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -112,12 +113,12 @@ class Vocabulary(ABC):
         if not isinstance(description, dict) or not isinstance(kind, str) or kind not in _KEYS:
             raise VocabularyError(
                 f"expected a vocabulary of kind {' or '.join(_KEYS)}, "
-                f"but it is {kind!r}; the model file is damaged"
+                f"but it is {reprlib.repr(kind)}; the model file is damaged, or newer than this ricorda"
             )
         if description.keys() != _KEYS[kind]:
             raise VocabularyError(
                 f"expected a {kind} vocabulary with {', '.join(sorted(_KEYS[kind]))}, but it has "
-                f"{', '.join(sorted(map(str, description)))}; the model file is damaged"
+                f"{_shown(description)}; the model file is damaged, or newer than this ricorda"
             )
         if kind == "bytes":
             return ByteVocabulary(description["start"])
@@ -144,6 +145,11 @@ class Vocabulary(ABC):
             wrong = low if low < 0 else high
             raise VocabularyError(f"expected ids from 0 to {self.size - 1}, but one is {wrong}")
         return array
+
+
+def _shown(description: dict[Any, Any]) -> str:
+    """The keys of a description, some of them if there are many."""
+    return ", ".join(key[:30] for key in sorted(map(str, description))[:6])
 
 
 _KEYS = {"characters": {"kind", "symbols", "start"}, "bytes": {"kind", "start"}}
