@@ -113,7 +113,8 @@ class Vocabulary(ABC):
         if not isinstance(description, dict) or not isinstance(kind, str) or kind not in _KEYS:
             raise VocabularyError(
                 f"expected a vocabulary of kind {' or '.join(_KEYS)}, "
-                f"but it is {reprlib.repr(kind)}; the model file is damaged, or newer than this ricorda"
+                f"but it is {reprlib.repr(kind)}; the model file is damaged, or newer than this "
+                "ricorda"
             )
         if description.keys() != _KEYS[kind]:
             raise VocabularyError(
