@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda import _kernels
-from ricorda.engine.backend import Ids, State, Symbols
+from ricorda.engine.backend import Ids, InProgress, State, Symbols
 from ricorda.engine.generation import (
     Ending,
     GenerationSettings,
@@ -27,7 +27,7 @@ from ricorda.text.vocabulary import Vocabulary
 LARGEST_INTEGER = 2**31 - 1  # settings beyond it mean the same
 
 
-class NativeStream:
+class NativeStream(InProgress):
     """One text of a session."""
 
     def __init__(self, number: int, seed: int, vocabulary: Vocabulary) -> None:
@@ -68,7 +68,7 @@ class NativeStream:
         return Piece(text, tuple(complete)) if text else None
 
 
-class NativeSession:
+class NativeSession(InProgress):
     """Many texts written at once: streams join and leave between calls of `advance`.
 
     Several threads may use one session; their calls follow each other.
