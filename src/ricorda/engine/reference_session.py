@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ricorda.arguments import checked
 from ricorda.engine.backend import Backend, Ids, InProgress, State, Symbols
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
 from ricorda.engine.writer import Writer
@@ -48,6 +49,7 @@ class ReferenceSession(InProgress):
         self._streams: list[ReferenceStream] = []
         self._interrupted = threading.Event()
 
+    @checked
     def add(
         self,
         ids: Ids,

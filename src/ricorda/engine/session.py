@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda import _kernels
+from ricorda.arguments import checked
 from ricorda.engine.backend import Ids, InProgress, State, Symbols
 from ricorda.engine.generation import (
     Ending,
@@ -82,6 +83,7 @@ class NativeSession(InProgress):
         self._found: list[tuple[NativeStream, Piece | None]] = []
         self._lock = threading.Lock()
 
+    @checked
     def add(
         self,
         ids: Ids,

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ricorda.arguments import checked
 from ricorda.durable import flush_folder, open_untrusting, write_atomically
 from ricorda.errors import RicordaError
 from ricorda.text.encoding import EncodedText
@@ -203,6 +204,7 @@ class Cache:
                     path.unlink()
 
 
+@checked
 def cache_for(option: str | None) -> Cache | None:
     """Return the cache that an option names: a folder, "off", or None for the user's own.
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ricorda.arguments import checked
 from ricorda.errors import VocabularyError
 
 Ids = NDArray[np.unsignedinteger[Any]]
@@ -23,6 +24,7 @@ _BLOCK = 1 << 20  # symbols looked at together where a whole text may come
 _LINE_END = "\n"
 
 
+@checked
 def id_type(size: int) -> np.dtype[np.unsignedinteger[Any]]:
     """Return the smallest unsigned type for the ids 0 to size - 1."""
     if size <= 1 << 8:
@@ -177,11 +179,13 @@ class CharacterVocabulary(Vocabulary):
         self._bytes = np.array([len(symbol.encode()) for symbol in symbols], np.uint8)  # (V,)
 
     @classmethod
+    @checked
     def from_text(cls, text: str) -> "CharacterVocabulary":
         """Collect the characters of a text; it starts from a line end or the first character."""
         symbols = "".join(sorted(set(text)))
         return cls(symbols, start_symbol(symbols, text[:1]))
 
+    @checked
     def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
         """Return the ids (T,) of a text; characters without an id are an error or left out."""
         ids = self._look_up(text)
@@ -193,6 +197,7 @@ class CharacterVocabulary(Vocabulary):
             ids = ids[known]
         return ids.astype(id_type(self.size))
 
+    @checked
     def unknown(self, text: str) -> str:
         """Return the distinct characters of a text that have no id, in order of appearance."""
         codes = code_points(text)[self._look_up(text) == _NO_ID]
@@ -238,6 +243,7 @@ class ByteVocabulary(Vocabulary):
         self.size = 256
         self.start = start
 
+    @checked
     def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
         """Return the UTF-8 bytes (T,) of a text.
 
@@ -250,6 +256,7 @@ class ByteVocabulary(Vocabulary):
         writable = _UNWRITABLE.sub("", text) if unwritable else text
         return np.frombuffer(writable.encode("utf-8", "surrogateescape"), np.uint8)
 
+    @checked
     def unknown(self, text: str) -> str:
         """Return the lone surrogates of a text: every character has its bytes."""
         return "".join(dict.fromkeys(_UNWRITABLE.findall(text)))
