@@ -17,7 +17,7 @@ from ricorda.errors import ConfigurationError, InputError, RicordaError
 from ricorda.models import ModelConfiguration, ModelFile, write_model_file
 from ricorda.text import CharacterVocabulary, Decompression, find_sources, make_request
 
-TEXT = "abcba\n" * 20
+TEXT = "abcba\n" * 50
 
 
 class Nothing:
@@ -92,7 +92,9 @@ def public(place: Path) -> dict[str, Public]:
             state=None,
             before=None,
         ),
-        "agreement": Public(insight.agreement, first=numbers, second=numbers[::-1].copy()),
+        "agreement": Public(
+            insight.agreement, first=numbers.reshape(3, 3), second=numbers.reshape(3, 3)
+        ),
         "rank_correlation": Public(insight.rank_correlation, first=numbers, second=numbers),
         "alternatives": Public(insight.alternatives, model=model, text=TEXT, top=2),
         "chance_length": Public(
@@ -117,7 +119,7 @@ def public(place: Path) -> dict[str, Public]:
         "step_equation": Public(insight.step_equation, file=file, text=TEXT, position=3, unit=unit),
         "surprisal_page": Public(insight.surprisal_page, scores=scores, title="A text"),
         "track_units": Public(
-            insight.track_units, model=model, text=TEXT, symbols=50, shifts=1, seed=1
+            insight.track_units, model=model, text=TEXT, symbols=250, shifts=1, seed=1
         ),
         "unit_activity": Public(
             insight.unit_activity, model=model, text=TEXT, units=[unit], name="hidden"
@@ -125,9 +127,9 @@ def public(place: Path) -> dict[str, Public]:
         "unit_health": Public(insight.unit_health, model=model, text=TEXT),
         "Health.state_of": Public(health.state_of, unit=unit),
         "Tracked.of": Public(tracked.of, unit=unit),
-        "Tracked.units_for": Public(tracked.units_for, key="the letter a", count=1),
+        "Tracked.units_for": Public(tracked.units_for, key="vowel", count=1),
         "Influence.at": Public(matter.at, row=0),
-        "StepEquation.gate": Public(equation.gate, name="forget"),
+        "StepEquation.gate": Public(equation.gate, name=equation.gates[0].name),
         "StepEquation.lines": Public(equation.lines, digits=2),
         "Unit.parse": Public(insight.Unit.parse, text="0:1"),
         "CharacterVocabulary.from_text": Public(CharacterVocabulary.from_text, text="abc"),

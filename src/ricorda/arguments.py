@@ -189,6 +189,7 @@ def _fit_element(place: str, value: Any, hint: Any) -> Any:
 
 
 _FITS: dict[Any, Callable[[Any, Any], Any]] = {
+    Any: lambda value, hint: value,
     Union: _fit_one_of,
     types.UnionType: _fit_one_of,
     Annotated: lambda value, hint: _fit(value, get_args(hint)[0]),
