@@ -19,15 +19,17 @@ BELOW: dict[str, set[str]] = {
     "durable": {"errors"},
     "errors": set(),
     "extras": {"errors"},
+    "interrupts": set(),
     "lazy": set(),
     "pages": set(),
     "run_summary": {"errors", "runs"},
     "runs": {"durable", "errors", "validation"},
-    "text": {"durable", "errors"},
+    "arguments": {"errors", "validation"},
+    "text": {"arguments", "durable", "errors"},
     "validation": {"errors"},
     "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
-    "engine": {"_kernels", "errors", "models", "text", "validation"},
-    "insight": {"engine", "errors", "extras", "lazy", "models", "pages", "text"},
+    "engine": {"_kernels", "arguments", "errors", "models", "text", "validation"},
+    "insight": {"arguments", "engine", "errors", "extras", "lazy", "models", "pages", "text"},
     "serving": {"engine", "errors", "models", "pages", "text", "validation"},
     "studio": {
         *("cores", "durable", "engine", "errors", "insight", "models", "run_summary", "runs"),
@@ -35,7 +37,7 @@ BELOW: dict[str, set[str]] = {
     },
     "training": {
         *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
-        *("runs", "text", "validation"),
+        *("arguments", "interrupts", "runs", "text", "validation"),
     },
 }
 """What each part may import besides itself and the version in `ricorda`."""

@@ -1,11 +1,20 @@
-"""What the source distribution holds."""
+"""What the source distribution holds, and that it installs where no C++ can be compiled."""
 
 import os
 import shutil
+import subprocess
+import sys
+import sysconfig
 import tarfile
+import venv
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from ricorda.models import ModelConfiguration, ModelFile, write_model_file
+from ricorda.text import CharacterVocabulary
 
 HERE = Path(__file__).parents[1]
 
@@ -26,3 +35,105 @@ def test_the_source_distribution_has_no_build_outputs(
         names = {name.partition("/")[2] for name in opened.getnames()}
     assert "kernels/step.cpp" in names
     assert not [name for name in names if name.startswith("build/")]
+
+
+BUILT_FROM = ("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE", ".gitignore")
+MISSING = [name for name in ("pip", "scikit_build_core", "nanobind") if find_spec(name) is None]
+NO_COMPILER = {"CC": "/bin/false", "CXX": "/bin/false"}
+NO_HEADERS = {"CMAKE_ARGS": "-DPython_INCLUDE_DIR=/nonexistent"}
+
+
+def finished(*command: str | Path, folder: Path, **environment: str) -> str:
+    """Run a program to its end and return what it printed."""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=folder, env=clean | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked source distribution."""
+    if MISSING:
+        pytest.skip(f"building needs {', '.join(MISSING)} in this environment")
+    from scikit_build_core.build import build_sdist
+
+    folder = tmp_path_factory.mktemp("source")
+    tree = folder / "tree"
+    tree.mkdir()
+    for name in BUILT_FROM:
+        shutil.copy(HERE / name, tree)
+    without = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
+    for name in ("src", "kernels"):
+        shutil.copytree(HERE / name, tree / name, ignore=without)
+    before = Path.cwd()
+    os.chdir(tree)
+    try:
+        archive = build_sdist(os.fspath(folder))
+    finally:
+        os.chdir(before)
+    with tarfile.open(folder / archive) as opened:
+        opened.extractall(folder, filter="data")
+    return folder / archive.removesuffix(".tar.gz")
+
+
+def built(source: Path, folder: Path, environment: dict[str, str]) -> Path:
+    """The wheel that pip builds from a source where the environment lacks something."""
+    options = ["--no-build-isolation", "--no-deps", "--no-index", "--no-cache-dir"]
+    pip = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", folder, source]
+    finished(*pip, folder=folder, **environment)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.mark.parametrize("lacking", [NO_COMPILER, NO_HEADERS], ids=["compiler", "headers"])
+def test_without_the_c_core_a_wheel_for_any_python_is_built(
+    source: Path, tmp_path: Path, lacking: dict[str, str]
+) -> None:
+    assert built(source, tmp_path, lacking).name.endswith("-py3-none-any.whl")
+
+
+@pytest.fixture(scope="module")
+def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of a new environment with ricorda's fallback; its dependencies are this one's."""
+    folder = tmp_path_factory.mktemp("fallback")
+    wheel = built(source, folder, NO_COMPILER)
+    venv.create(folder / "venv", with_pip=False)
+    paths = {"base": os.fspath(folder / "venv"), "platbase": os.fspath(folder / "venv")}
+    packages = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", packages]
+    finished(*pip, wheel, folder=folder)
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return Path(sysconfig.get_path("scripts", "venv", vars=paths)) / "python"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    configuration = ModelConfiguration(cell="gru", vocabulary_size=3, hidden_size=4)
+    random = np.random.default_rng(1)
+    tensors = {
+        name: random.standard_normal(shape).astype(np.float32)
+        for name, shape in configuration.tensor_shapes().items()
+    }
+    path = tmp_path / "model.safetensors"
+    write_model_file(path, ModelFile(configuration, CharacterVocabulary("\nab", "\n"), tensors))
+    return path
+
+
+def test_the_fallback_samples_scores_and_evaluates(
+    installed: Path, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text("abba\n" * 5)
+    where = "import ricorda; print(ricorda.__file__); import ricorda.engine as e; "
+    where += "print(e.kernels_are_built())"
+    file, has_kernels = finished(installed, "-c", where, folder=tmp_path).split()
+    assert Path(file).is_relative_to(installed.parents[1])
+    assert has_kernels == "False"
+    for command in (
+        ["sample", model, "--prompt", "ab", "--length", "20", "--seed", "1"],
+        ["score", model, "text.txt", "--json"],
+        ["evaluate", model, "text.txt", "--json"],
+    ):
+        assert finished(installed, "-m", "ricorda", *command, folder=tmp_path).strip()

@@ -1,5 +1,6 @@
 """One clear line for each way in which an option can be wrong."""
 
+import json
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -89,10 +90,43 @@ def test_long_values_are_shortened() -> None:
         ('{"a": 1, "a": 2}', "a key twice"),
         ('{"a": NaN}', "not a number"),
         ("1" * 200_001, "more than"),
+        ("[" + "0," * 60 + "0]", "more than 50 elements"),
+        ("[" + "[]," * 60 + "[]]", "more than 50 elements"),
+        ('{"a":' * 20 + "[" + "[{}]," * 15 + "[]]" + "}" * 20, "more than 50 elements"),
+        ('["' + "[" * 40 + '\\\\",' + "[" * 40, "deeper than"),
     ],
-    ids=["deep", "deeper than Python goes", "twice", "no number", "long"],
+    ids=[
+        "deep",
+        "deeper than Python goes",
+        "twice",
+        "no number",
+        "long",
+        "many numbers",
+        "many lists",
+        "many in objects",
+        "deep after a string that looks deep",
+    ],
 )
 def test_json_from_anybody_is_bounded(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_json(text, longest=200_000)
-    assert parse_json("[" * 30 + "]" * 30, longest=200_000)
+        parse_json(text, longest=200_000, most=50)
+    with pytest.raises(ValueError, match=message):
+        parse_json(text.encode(), longest=200_000, most=50)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[[[]]]],
+        {"a": "[" * 100 + "," * 100},
+        {'"[' * 40: "\\" * 3 + '"[{,'},
+        ["\\", "[" * 40, "\\\\", "[" * 40],
+        "\ud800",
+        list(range(50)),
+    ],
+    ids=str,
+)
+def test_json_within_bounds_is_read(value: Any) -> None:
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
+        assert parse_json(text, longest=2000, most=51) == value
+        assert parse_json(text.encode("utf-8", "surrogatepass"), longest=2000, most=51) == value

@@ -3,19 +3,30 @@
 import difflib
 import json
 import math
+import re
 import reprlib
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic.dataclasses import is_pydantic_dataclass
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from ricorda.errors import ConfigurationError
 
 T = TypeVar("T")
 
+MOST_FAULTS = 8
+"""How many options one message names."""
+
 DEEPEST_JSON = 32
-"""How far lists and objects may lie in each other."""
+"""How many levels of lists and objects JSON may have."""
+
+MOST_ELEMENTS = 200_000
+"""How many elements all its lists and objects may have together, unless a caller takes more."""
+
+_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{},]', re.DOTALL)
+"""A whole string, or a character that opens, closes or separates."""
 
 REQUIREMENTS = {
     "greater_than": "greater than {gt}",
@@ -25,44 +36,104 @@ REQUIREMENTS = {
     "finite_number": "a finite number",
     "literal_error": "{expected}",
     "string_too_short": "at least {min_length} long",
+    "string_type": "text",
+    "string_unicode": "text that UTF-8 can hold",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "string_type": "text",
+    "path_type": "a path",
+    "list_type": "a list",
     "tuple_type": "a list",
+    "too_long": "of at most {max_length} elements",
+    "dict_type": "an object",
+    "dataclass_type": "an object",
 }
-"""What may follow "must be", by pydantic's name of the error."""
+"""What may follow "must be", by pydantic's name of the error: each that our settings can raise."""
 
 
 def validated(settings: type[T], **values: Any) -> T:
-    """Make a pydantic dataclass from options.
+    """Make a pydantic dataclass from options; numbers may be NumPy's, and true is not 1.
 
     Raises ConfigurationError with one line for all that is wrong, such as
     "dropout must be less than 1, got 1.5; unknown option droput: did you mean dropout?"
     """
+    fields = _fields(settings)
+    given = {
+        name: _plain(value, truth=name in fields and bool in _kinds(fields[name].annotation))
+        for name, value in values.items()
+    }
     try:
-        return settings(**values)
+        return settings(**given)
     except ValidationError as error:
         raise ConfigurationError(explain(error, settings)) from None
+
+
+class _Truth:
+    """True or False where another kind is asked for: pydantic would take it for 1 or 0."""
+
+    def __init__(self, value: bool) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def _plain(value: Any, *, truth: bool = False) -> Any:
+    """A value with numbers of NumPy or PyTorch as Python's own, in lists too."""
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, bool):
+        return value if truth else _Truth(value)
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union, or the type itself."""
+    return get_args(annotation) or (annotation,)
 
 
 def explain(error: ValidationError, settings: type[Any]) -> str:
     """Say in one line which options of `settings` are wrong, and what each may be."""
     by_option: dict[str, list[ErrorDetails]] = {}
-    for detail in error.errors():
-        by_option.setdefault(_option(detail), []).append(detail)
-    return "; ".join(_sentence(option, found, settings) for option, found in by_option.items())
+    for detail in error.errors(include_url=False):
+        by_option.setdefault(_option(detail, settings), []).append(detail)
+    sentences = [_sentence(option, found, settings) for option, found in by_option.items()]
+    more = len(sentences) - MOST_FAULTS
+    return "; ".join(sentences[:MOST_FAULTS] + ([f"and {more} more"] if more > 0 else []))
 
 
-def _option(detail: ErrorDetails) -> str:
-    """The option's name as Python writes it; further names tell only the branch of a union."""
-    location = detail["loc"]
-    indices = "".join(f"[{part}]" for part in location[1:] if isinstance(part, int))
-    return f"{location[0]}{indices}" if location else ""
+def _option(detail: ErrorDetails, settings: Any) -> str:
+    """The option's name as Python writes it, such as model.hidden_size or stop[1].
+
+    Only fields and indices are part of it; other names tell the branch of a union.
+    """
+    name = ""
+    for part in detail["loc"]:
+        fields = _fields(settings)
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif part in fields or not name:
+            name += f".{part[:60]}" if name else part[:60]
+            settings = fields[part].annotation if part in fields else None
+        elif detail["type"] == "unexpected_keyword_argument" and fields:
+            name += f".{part[:60]}"
+    return name
+
+
+def _fields(annotation: Any) -> dict[str, FieldInfo]:
+    """The fields of a settings class, or of the one among the members of a union."""
+    for kind in _kinds(annotation):
+        if is_pydantic_dataclass(kind):
+            found: dict[str, FieldInfo] = kind.__pydantic_fields__
+            return found
+    return {}
 
 
 def _sentence(option: str, details: list[ErrorDetails], settings: type[Any]) -> str:
@@ -76,7 +147,15 @@ def _sentence(option: str, details: list[ErrorDetails], settings: type[Any]) -> 
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
             return f"{option} must be given"
     allowed = dict.fromkeys(_requirement(detail) for detail in details)
-    return f"{option} must be {' or '.join(allowed)}, got {reprlib.repr(first['input'])}"
+    return f"{option or 'the value'} must be {' or '.join(allowed)}, got {shown(first['input'])}"
+
+
+def shown(value: object) -> str:
+    """Give a value as an error message shows it: on one line, not long, whatever it is."""
+    try:
+        return " ".join(reprlib.repr(value).split())
+    except Exception:  # its own __repr__ fails, or it is an int of more digits than Python prints
+        return f"a value of type {type(value).__name__}"
 
 
 def _requirement(detail: ErrorDetails) -> str:
@@ -84,37 +163,62 @@ def _requirement(detail: ErrorDetails) -> str:
         name: int(limit) if isinstance(limit, float) and limit.is_integer() else limit
         for name, limit in detail.get("ctx", {}).items()
     }
-    template = REQUIREMENTS.get(detail["type"])
-    return template.format(**limits) if template else detail["msg"].lower()
+    template = REQUIREMENTS.get(detail["type"], "valid: {reason}")
+    return template.format(**limits, reason=detail["msg"])
 
 
-def _unknown(option: str, settings: type[Any]) -> str:
-    assert is_pydantic_dataclass(settings)
-    names = list(settings.__pydantic_fields__)
+def _unknown(option: str, settings: Any) -> str:
+    *parents, option = option.split(".")
+    for parent in parents:
+        settings = _fields(settings)[parent].annotation
+    names = list(_fields(settings))
     near = difflib.get_close_matches(option, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the options are {', '.join(names)}"
-    return f"unknown option {option}: {hint}"
+    return f"unknown option {'.'.join([*parents, option])}: {hint}"
 
 
-def parse_json(text: str | bytes, *, longest: int, finite: bool = True) -> Any:
-    """Parse JSON that may come from anybody: of bounded length and depth, each key once.
+def parse_json(
+    text: str | bytes, *, longest: int, most: int = MOST_ELEMENTS, finite: bool = True
+) -> Any:
+    """Parse JSON that may come from anybody: of bounded length, count and depth, each key once.
 
-    longest counts characters of a str, bytes of bytes. A number that is not finite is wrong, or
-    None if `finite` is false. Raises ValueError, saying what is wrong.
+    longest counts characters of a str, bytes of bytes, which are UTF-8. most counts the elements
+    of all lists and objects together. Both and the depth are checked before any value is made. A
+    number that is not finite is wrong, or None if `finite` is false. Raises ValueError, saying
+    what is wrong.
     """
     if len(text) > longest:
         raise ValueError(f"it is {len(text)} long, more than {longest}")
-    try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_each_once,
-            parse_constant=_no_number if finite else _nothing,
-            parse_float=float if finite else _finite,
-        )
-    except RecursionError:
-        raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels") from None
-    _check_depth(value)
-    return value
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogatepass")
+    _check_structure(text, most)
+    return json.loads(
+        text,
+        object_pairs_hook=_each_once,
+        parse_constant=_no_number if finite else _nothing,
+        parse_float=float if finite else _finite,
+    )
+
+
+def _check_structure(text: str, most: int) -> None:
+    """Count elements and levels without making them; a string is passed over in one piece."""
+    opened = text.count("[") + text.count("{")
+    if opened <= DEEPEST_JSON and opened + text.count(",") <= most:
+        return  # even if none of these stands inside a string
+    depth = elements = 0
+    for token in _STRUCTURE.finditer(text):
+        match token[0]:
+            case "[" | "{":
+                depth += 1
+                elements += 1
+            case "]" | "}":
+                depth -= 1
+            case ",":
+                elements += 1
+        if depth > DEEPEST_JSON:
+            raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels")
+        if elements > most:
+            raise ValueError(f"it has more than {most} elements")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -136,18 +240,3 @@ def _finite(digits: str) -> float | None:
     """A number; None where it is beyond a float, such as 1e999."""
     number = float(digits)
     return number if math.isfinite(number) else None
-
-
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(DEEPEST_JSON + 1):
-        below: list[Any] = []
-        for each in level:
-            if isinstance(each, dict):
-                below += each.values()
-            elif isinstance(each, list):
-                below += each
-        level = below
-        if not level:
-            return
-    raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels")

@@ -126,8 +126,11 @@ WRONG: dict[str, tuple[str, str]] = {
     "null.json": ('{"vocabulary": null}', "vocabulary must be 'characters' or 'bytes'"),
     "two.toml": ("minutes = 1\nepochs = 2", "expected one budget, got --minutes and --epochs"),
     "zero.toml": ('out = "a\\u0000b"', "cannot make the run's folder"),
-    "run.json": ('{"training": 5, "made_with": {}}', "run.json is wrong at"),
-    "run2.json": ('{"training": {}, "made_with": {}, "text": {}}', "run2.json is wrong at"),
+    "run.json": ('{"training": 5, "made_with": {}}', "run.json is wrong: format must be given"),
+    "run2.json": (
+        '{"training": {}, "made_with": {}, "text": {}}',
+        "run2.json is wrong: format must be given",
+    ),
 }
 
 

@@ -101,12 +101,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no text": (lambda run: Path("my.txt").unlink(), "cannot be read again"),
     "no configuration": (
         lambda run: _rewrite(run / "config.json", "{"),
-        "config.json is wrong at its start",
+        "config.json is not JSON",
     ),
     "a newer format": (
         lambda run: _rewrite(
             run / "config.json",
-            (run / "config.json").read_text().replace('"format": 1', '"format": 99'),
+            (run / "config.json").read_text().replace('"format": 1', '"format": 99, "more": 1'),
         ),
         "has format 99, newer than this ricorda reads (1): upgrade ricorda",
     ),

@@ -108,13 +108,30 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "newer format": (lambda path: rewrite(path, {"ricorda.format": "2"}), "upgrade ricorda"),
     "format zero": (lambda path: rewrite(path, {"ricorda.format": "0"}), "no format 0"),
     "format word": (lambda path: rewrite(path, {"ricorda.format": "x"}), "should be an integer"),
-    "unknown metadata": (lambda path: rewrite(path, {"ricorda.more": "1"}), "'ricorda.more'"),
     "no model": (lambda path: rewrite(path, drop=("ricorda.model",)), "no 'ricorda.model'"),
     "no training": (lambda path: rewrite(path, drop=("ricorda.training",)), "ricorda.training"),
     "broken JSON": (lambda path: rewrite(path, {"ricorda.model": "{"}), "not JSON"),
     "JSON list": (lambda path: rewrite(path, {"ricorda.model": "[]"}), "JSON object"),
     "deep JSON": (lambda path: rewrite(path, {"ricorda.training": "[" * 99999}), "not JSON"),
-    "unknown key": (lambda path: rewrite(path, {"ricorda.model": model_json(more=1)}), "more"),
+    "unknown key": (
+        lambda path: rewrite(path, {"ricorda.model": model_json(more=1)}),
+        "newer than this ricorda: unknown option more",
+    ),
+    "unknown key of the vocabulary": (
+        lambda path: rewrite(
+            path,
+            {"ricorda.vocabulary": {"kind": "bytes", "start": 10, "merges": [], "k" * 10**6: 1}},
+        ),
+        "newer than this ricorda",
+    ),
+    "unknown kind of vocabulary": (
+        lambda path: rewrite(path, {"ricorda.vocabulary": {"kind": "k" * 10**6}}),
+        "newer than this ricorda",
+    ),
+    "a long name": (
+        lambda path: rewrite(path, tensors={"k" * 10**6: np.ones(1, np.float32)}),
+        "does not belong",
+    ),
     "unknown cell": (lambda path: rewrite(path, {"ricorda.model": model_json(cell="x")}), "cell"),
     "hidden zero": (
         lambda path: rewrite(path, {"ricorda.model": model_json(hidden_size=0)}),
@@ -176,6 +193,7 @@ def test_what_is_wrong_is_named(path: Path, fault: str) -> None:
         read_model_file(path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
@@ -192,3 +210,23 @@ def test_a_model_that_does_not_fit_is_not_written(path: Path) -> None:
         write_model_file(path, model)
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "extra", [{"format": "pt"}, {"format": "np", "title": "x"}, {"ricorda.more": "{}"}], ids=str
+)
+def test_keys_of_other_tools_are_ignored(path: Path, extra: dict[str, str]) -> None:
+    before = read_model_file(path)
+    rewrite(path, extra)
+    after = read_model_file(path)
+    assert after.configuration == before.configuration
+    assert after.vocabulary == before.vocabulary
+    assert after.training == before.training
+    for name, tensor in before.tensors.items():
+        np.testing.assert_array_equal(after.tensors[name], tensor)
+
+
+def test_a_model_saved_again_without_its_metadata_is_refused(path: Path) -> None:
+    save_file(load_file(path), path, {"format": "pt"})
+    with pytest.raises(ModelFileError, match="must keep its metadata"):
+        read_model_file(path)

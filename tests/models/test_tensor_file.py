@@ -125,4 +125,42 @@ def test_a_sparse_file_is_not_read_whole(tmp_path: Path) -> None:
         read_header(file, 10**12)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 200_000_000
+    assert peak < 3 * 24 * MIB
+
+
+MIB = 1 << 20
+COSTLY: dict[str, bytes] = {
+    "lists": b'{"a":[' + b"[]," * (8 * MIB - 10) + b"[]]}",
+    "objects": b'{"a":[' + b"{}," * (8 * MIB - 10) + b"{}]}",
+    "numbers": b'{"a":[' + b"1," * (12 * MIB - 10) + b"1]}",
+    "empty texts": b'{"a":[' + b'"",' * (8 * MIB - 10) + b'""]}',
+    "keys": b"{" + b'"":0,' * (24 * MIB // 5 - 10) + b'"":0}',
+    "a long name": b'{"' + b"a" * (24 * MIB - 20) + b'":1}',
+    "a long name of wide characters": b'{"' + b"a" * (24 * MIB - 20) + "😀".encode() + b'":1}',
+    "a wide character as an escape": b'{"' + b"a" * (24 * MIB - 40) + b'\\ud83d\\ude00":1}',
+    "escapes": b'{"' + b"\\u4e2d" * (2 * MIB - 10) + b'":1}',
+    "openers": b"[{" * (12 * MIB - 10),
+    "spaces": b" " * (24 * MIB),
+    "a number": b'{"a":' + b"1" * (24 * MIB - 20) + b"}",
+}
+
+
+@pytest.mark.parametrize("kind", COSTLY)
+def test_no_header_costs_more_than_three_times_the_longest(kind: str) -> None:
+    content = made(COSTLY[kind])
+    tracemalloc.start()
+    with io.BytesIO(content) as file, pytest.raises(TensorFileError) as caught:
+        read_header(file, len(content))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * 24 * MIB
+    assert len(str(caught.value)) < 300
+
+
+def test_what_other_tools_may_write_is_read() -> None:
+    second = {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}
+    header = {"z": second, "__metadata__": {"format": "pt", "note": '"]}[{,\\'}, "a": GOOD}
+    text = json.dumps(header, indent=4).encode() + b" " * 4096
+    content = made(text, b"12345678abcdefgh")
+    assert read(content) == {"a": b"12345678", "z": b"abcdefgh"}
+    assert read(made({"__metadata__": None, "a": GOOD})) == {"a": b"\0" * 8}

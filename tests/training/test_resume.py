@@ -10,10 +10,10 @@ import pytest
 import torch
 from tests.training.precision import skip_without_bfloat16
 
-import ricorda
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.runs import read_rows
 from ricorda.training import Run, TrainingOptions, choose
+from ricorda.training import run as runs
 from ricorda.training.learner import make_learner
 from ricorda.training.learner_state import Learner, UnfitTensors
 from ricorda.training.planner import Machine
@@ -58,7 +58,7 @@ def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     Path("my.txt").write_text(TEXT)
 
     def run(**options: Any) -> Run:
-        return ricorda.train("my.txt", **({"quiet": True} | SMALL | options))
+        return runs.train("my.txt", **({"quiet": True} | SMALL | options))
 
     return run
 
@@ -107,7 +107,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(learn: Learn, options: dict
     whole = learn(**options)
     stopped = learn(**options, reporter=InterruptAt(3))
     assert stopped.metrics["steps"] == 3
-    resumed = ricorda.resume(stopped.folder, quiet=True)
+    resumed = runs.resume(stopped.folder, quiet=True)
     assert learned(resumed) == learned(whole)
     assert figures(resumed) == figures(whole)
 
@@ -116,9 +116,9 @@ def test_a_row_that_was_begun_is_gone_on_with(learn: Learn) -> None:
     options = {"steps": 410, "hidden_size": 2, "embedding_size": 2, "batch_size": 1, "window": 2}
     whole = learn(**options)
     stopped = learn(**options, reporter=InterruptAt(4))
-    again = ricorda.resume(stopped.folder, reporter=InterruptAt(8))
+    again = runs.resume(stopped.folder, reporter=InterruptAt(8))
     assert again.metrics["steps"] == 8
-    resumed = ricorda.resume(stopped.folder, quiet=True)
+    resumed = runs.resume(stopped.folder, quiet=True)
     assert figures(resumed) == figures(whole)
     assert learned(resumed) == learned(whole)
 
@@ -127,8 +127,8 @@ def test_more_steps_go_on_from_the_end(learn: Learn) -> None:
     ended = learn(steps=20)
     for steps in (None, 20):
         with pytest.raises(RunError, match="has ended"):
-            ricorda.resume(ended.folder, quiet=True, steps=steps)
-    more = ricorda.resume(ended.folder, steps=28, quiet=True)
+            runs.resume(ended.folder, quiet=True, steps=steps)
+    more = runs.resume(ended.folder, steps=28, quiet=True)
     assert more.metrics["steps"] == 28
     rows = figures(more)
     assert [row["event"] for row in rows].count("ended") == 1
@@ -145,16 +145,16 @@ def test_more_steps_go_on_from_the_end(learn: Learn) -> None:
 
 def test_more_steps_are_the_same_however_often_they_are_interrupted(learn: Learn) -> None:
     once, twice = learn(), learn()
-    ricorda.resume(once.folder, steps=12, quiet=True)
-    ricorda.resume(twice.folder, steps=12, reporter=InterruptAt(10))
-    second = ricorda.resume(twice.folder, quiet=True)
+    runs.resume(once.folder, steps=12, quiet=True)
+    runs.resume(twice.folder, steps=12, reporter=InterruptAt(10))
+    second = runs.resume(twice.folder, quiet=True)
     assert learned(second) == learned(Run(once.folder, {**once.metrics, "steps": 12}))
 
 
 def test_minutes_may_take_the_place_of_steps(learn: Learn) -> None:
     ended = learn()
     seconds = ended.metrics["train_seconds"]
-    more = ricorda.resume(ended.folder, minutes=(seconds + 0.5) / 60, quiet=True)
+    more = runs.resume(ended.folder, minutes=(seconds + 0.5) / 60, quiet=True)
     assert more.metrics["stopped_because"] == "minutes"
     assert more.metrics["steps"] > 8
 
@@ -162,7 +162,7 @@ def test_minutes_may_take_the_place_of_steps(learn: Learn) -> None:
 def test_more_of_a_budget_gives_patience_anew(learn: Learn) -> None:
     ended = learn(patience=1, learning_rate=5.0, clip_norm=1e9, steps=40)
     assert ended.metrics["stopped_because"] == "patience"
-    more = ricorda.resume(ended.folder, steps=80, quiet=True)
+    more = runs.resume(ended.folder, steps=80, quiet=True)
     assert more.metrics["steps"] > ended.metrics["steps"]
 
 
@@ -183,7 +183,7 @@ def test_what_a_resume_refuses(learn: Learn, options: dict[str, Any], message: s
     ended = learn()
     before = (ended.folder / "config.json").read_bytes()
     with pytest.raises(ConfigurationError, match=message):
-        ricorda.resume(ended.folder, quiet=True, **options)
+        runs.resume(ended.folder, quiet=True, **options)
     assert (ended.folder / "config.json").read_bytes() == before
     assert (ended.folder / "model.safetensors").is_file()
 

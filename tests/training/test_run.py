@@ -10,10 +10,10 @@ import pytest
 import torch
 from tests.training.precision import skip_without_bfloat16
 
-import ricorda
 from ricorda.errors import ConfigurationError, RunError, TextError
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training import Run, device
+from ricorda.training import run as runs
 from ricorda.training.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -60,7 +60,7 @@ def learn(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     monkeypatch.chdir(tmp_path)
 
     def run(**options: Any) -> Run:
-        return ricorda.train(text, **({"quiet": True} | SMALL | options))
+        return runs.train(text, **({"quiet": True} | SMALL | options))
 
     return run
 
@@ -152,7 +152,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert stopped.signal_number == number
     assert stopped.metrics["stopped_because"] == "interrupted"
     assert stopped.metrics["steps"] == 13
-    resumed = ricorda.resume(stopped.folder, quiet=True)
+    resumed = runs.resume(stopped.folder, quiet=True)
     assert resumed.signal_number is None
     assert (resumed.folder / "model.safetensors").read_bytes() == (
         whole.folder / "model.safetensors"
@@ -174,7 +174,7 @@ def test_a_run_that_is_watched_writes_before_its_first_step(learn: Learn) -> Non
     trained = [row["step"] for row in rows(whole, "training")]
     assert len(trained) == len(set(trained))
     assert {1, 2, 4, 8} <= set(trained)
-    resumed = ricorda.resume(stopped.folder, quiet=True)
+    resumed = runs.resume(stopped.folder, quiet=True)
     assert list(read_rows(resumed.folder / "samples.jsonl")) == samples[0]
     assert rows(resumed, "training") == rows(whole, "training")
 
@@ -227,7 +227,7 @@ def test_a_validation_file_judges_instead_of_the_texts_end(learn: Learn, tmp_pat
 def test_a_tiny_text_is_learned_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.txt").write_text("abcabcabc")
-    run = ricorda.train("tiny.txt", steps=60, hidden_size=16, threads=1, quiet=True)
+    run = runs.train("tiny.txt", steps=60, hidden_size=16, threads=1, quiet=True)
     assert run.metrics["validation"] is None
     assert run.model.generate("a", length=5, greedy=True) == "bcabc"
 
@@ -237,7 +237,7 @@ def test_a_text_of_one_symbol_repeated_is_learned(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "same.txt").write_text("a" * 1000)
-    run = ricorda.train("same.txt", steps=2, hidden_size=4, threads=1, quiet=True)
+    run = runs.train("same.txt", steps=2, hidden_size=4, threads=1, quiet=True)
     assert run.metrics["validation"]["nats_per_character"] == pytest.approx(0.0, abs=1e-6)
     assert run.model.generate(length=3, seed=1) == "aaa"
 
@@ -320,7 +320,7 @@ def test_a_text_without_validation_is_continued_by_the_average(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.txt").write_text("abcabcabc")
     options: dict[str, Any] = {"steps": 5, "hidden_size": 4, "threads": 1, "quiet": True}
-    models = [ricorda.train("tiny.txt", averaging=each, **options).model for each in (0.9, 0.0)]
+    models = [runs.train("tiny.txt", averaging=each, **options).model for each in (0.9, 0.0)]
     assert models[0].training["averaged"] is True
     assert "averaged" not in models[1].training
     assert models[0].evaluate("abc") != models[1].evaluate("abc")
@@ -386,22 +386,22 @@ def test_a_text_that_cannot_be_used_leaves_no_folder(learn: Learn, text: Path) -
 
 def test_resuming_is_refused_where_it_makes_no_sense(learn: Learn, text: Path) -> None:
     with pytest.raises(RunError, match="no run found"):
-        ricorda.resume()
+        runs.resume()
     ended = learn()
     with pytest.raises(RunError, match="has ended"):
-        ricorda.resume(ended.folder)
+        runs.resume(ended.folder)
     stopped = learn(reporter=InterruptAt(5))
     text.write_text(TEXT.replace("beer", "wine"))
     with pytest.raises(RunError, match="no longer the one"):
-        ricorda.resume(stopped.folder, quiet=True)
+        runs.resume(stopped.folder, quiet=True)
     text.unlink()
     with pytest.raises(RunError, match="cannot be read again"):
-        ricorda.resume(stopped.folder, quiet=True)
+        runs.resume(stopped.folder, quiet=True)
     text.write_text(TEXT)
-    assert ricorda.resume(stopped.folder, quiet=True).metrics["steps"] == 40
+    assert runs.resume(stopped.folder, quiet=True).metrics["steps"] == 40
 
 
 def test_the_newest_run_is_resumed_unless_another_is_named(learn: Learn) -> None:
     learn(reporter=InterruptAt(5))
     second = learn(reporter=InterruptAt(6))
-    assert ricorda.resume(quiet=True).folder == second.folder
+    assert runs.resume(quiet=True).folder == second.folder

@@ -17,7 +17,7 @@ def configuration(**changes: Any) -> TrainingConfiguration:
         "budget": Budget(minutes=1),
         "batch_size": 3,
         "window": 7,
-        "learning_rate": 1e9,
+        "learning_rate": 10.0,
         "threads": 1,
     }
     return TrainingConfiguration(**(settings | changes))

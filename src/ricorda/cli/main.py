@@ -16,6 +16,7 @@ import click
 
 import ricorda
 from ricorda.errors import InputError, ProcessLost, RicordaError
+from ricorda.interrupts import as_a_command
 
 
 class _Entry(NamedTuple):
@@ -86,10 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = ricorda_command.main(
-            given or ["--help"], prog_name="ricorda", standalone_mode=False
-        )
-        sys.stdout.flush()
+        with as_a_command():
+            result = ricorda_command.main(
+                given or ["--help"], prog_name="ricorda", standalone_mode=False
+            )
+            sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does

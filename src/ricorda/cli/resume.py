@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-import ricorda
 from ricorda.cli.options import PathName, options_from
 from ricorda.cli.train import report_run
+from ricorda.extras import require_torch
 from ricorda.training.options import TrainingOptions
 
 OPTIONS = ["minutes", "epochs", "steps", "cache"]
@@ -46,5 +46,8 @@ def command(
     ricorda resume runs/my --processes 2
     """
     given = {name: value for name, value in options.items() if value is not None}
-    done = ricorda.resume(run, text=text or None, quiet=quiet, **given)
+    require_torch()
+    from ricorda.training.run import resume
+
+    done = resume(run, text=text or None, quiet=quiet, **given)
     return report_run(done, as_json=as_json)

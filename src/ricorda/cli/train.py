@@ -74,7 +74,10 @@ def command(
 
         print_forecast(forecast(*texts, quiet=quiet, **given), as_json=as_json)
         return 0
-    return report_run(ricorda.train(*texts, quiet=quiet, **given), as_json=as_json)
+    require_torch()
+    from ricorda.training.run import train
+
+    return report_run(train(*texts, quiet=quiet, **given), as_json=as_json)
 
 
 def report_run(run: "ricorda.Run", *, as_json: bool) -> int:

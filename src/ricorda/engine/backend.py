@@ -5,7 +5,7 @@ state (1 for rnn and gru; 2 for lstm: hidden, then cell).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -117,6 +117,16 @@ class Stream(Protocol):
     @property
     def failed(self) -> bool:
         """Whether its logits were not finite; it is no longer in the session then."""
+
+
+class InProgress:
+    """What a text being written consists of: it belongs to its process and cannot be copied."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled, since it is a text being "
+            "written: copy its model, or the text that it wrote"
+        )
 
 
 class Session(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ricorda.engine.backend import Backend
+from ricorda.engine.backend import Backend, InProgress
 from ricorda.engine.sampling import SamplingSettings
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
@@ -83,7 +83,7 @@ class Piece:
         return tuple(symbol.id for symbol in self.symbols)
 
 
-class Generation:
+class Generation(InProgress):
     """One text being written: iterate over it for its pieces, once.
 
     The pieces' texts make up the continuation of the prompt, whole characters only, without the

@@ -1,13 +1,16 @@
 """A trained model with everything it can do, and how it is loaded."""
 
 import importlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from ricorda.arguments import checked, unfit
+from ricorda.arguments import path as argument_path
 from ricorda.engine.backend import Array, Backend, Ids, Precision
 from ricorda.engine.chunks import read
 from ricorda.engine.generation import Generation, GenerationSettings
@@ -40,10 +43,20 @@ class Distribution:
     probabilities: Probabilities
     """Their probabilities, (V,), with a sum of 1."""
 
+    @checked
     def most_likely(self, count: int = 10) -> list[tuple[str, float]]:
         """List the most likely symbols and their probabilities, the most likely first."""
         order = most_likely_first(self.probabilities)[:count].tolist()
         return [(self.symbols[symbol], float(self.probabilities[symbol])) for symbol in order]
+
+
+@runtime_checkable
+class InFolder(Protocol):
+    """What has a folder with a model, such as a Run."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder."""
 
 
 class Model:
@@ -71,9 +84,10 @@ class Model:
         """How many numbers it learned."""
         return self.configuration.parameters
 
+    @checked
     def generate(
         self,
-        prompt: str = "",
+        prompt: str | bytes = "",
         *,
         length: int = 200,
         seed: int | None = None,
@@ -91,9 +105,10 @@ class Model:
             prompt, length=length, seed=seed, stop=stop, on_unknown=on_unknown, **sampling
         ).text()
 
+    @checked
     def stream(
         self,
-        prompt: str = "",
+        prompt: str | bytes = "",
         *,
         length: int = 200,
         seed: int | None = None,
@@ -107,17 +122,19 @@ class Model:
         )
         return (piece.text for piece in generation)
 
-    def begin(self, prompt: str = "", **options: Any) -> Generation:
+    @checked
+    def begin(self, prompt: str | bytes = "", **options: Any) -> Generation:
         """Check the options, fields of GenerationSettings, and begin to continue a prompt.
 
         The object yields pieces with their symbols, and tells the seed that was drawn, which
         characters of the prompt were left out, and why the text ended.
         """
         settings = validated(GenerationSettings, **options)
-        return Generation(self.backend, self.vocabulary, prompt, settings)
+        return Generation(self.backend, self.vocabulary, self._text(prompt), settings)
 
+    @checked
     def distribution(
-        self, prompt: str = "", *, on_unknown: OnUnknown = "skip", **sampling: Any
+        self, prompt: str | bytes = "", *, on_unknown: OnUnknown = "skip", **sampling: Any
     ) -> Distribution:
         """Say what `generate`, with the same options, draws the next symbol from.
 
@@ -125,7 +142,7 @@ class Model:
         """
         settings = validated(SamplingSettings, **sampling)
         permitted = permitted_symbols(settings, self.vocabulary)
-        ids: Ids = self.vocabulary.encode(prompt, on_unknown=on_unknown)
+        ids: Ids = self.vocabulary.encode(self._text(prompt), on_unknown=on_unknown)
         if len(ids) == 0:
             ids = np.array([self.vocabulary.start])
         logits, _ = read(self.backend, ids)
@@ -133,6 +150,7 @@ class Model:
         probabilities = distribution(logits, settings, recent, permitted)
         return Distribution(self._labels(range(self.vocabulary.size)), probabilities)
 
+    @checked
     def score(
         self,
         text: str | bytes | Ids | Iterable[str | bytes | Ids],
@@ -150,6 +168,7 @@ class Model:
         ids = np.concatenate(known) if known else self.vocabulary.encode("")
         return score(self.backend, self.vocabulary, ids, alternatives)
 
+    @checked
     def evaluate(
         self,
         text: str | bytes | Ids | Iterable[str | bytes | Ids],
@@ -168,30 +187,40 @@ class Model:
         ids = _encode_pieces(self.vocabulary, pieces, on_unknown)
         return evaluate(self.backend, self.vocabulary, ids, window)
 
-    def trace(self, text: str, *, on_unknown: OnUnknown = "error") -> Trace:
+    @checked
+    def trace(self, text: str | bytes, *, on_unknown: OnUnknown = "error") -> Trace:
         """Show every state and gate, (T, L, H), after each symbol of a text.
 
         Raises TextError for an empty text, VocabularyError for an unknown character unless it is
         to be skipped.
         """
-        ids = self.vocabulary.encode(text, on_unknown=on_unknown)
+        ids = self.vocabulary.encode(self._text(text), on_unknown=on_unknown)
         if len(ids) == 0:
             raise TextError("expected a text of at least one symbol that the model knows, got none")
         arrays, _ = self.backend.trace(ids, self.backend.zero_state(1))
         return Trace(self._labels(ids.tolist()), arrays)
 
+    def _text(self, given: str | bytes) -> str:
+        """A text of characters; bytes are UTF-8, or anything in a model of bytes."""
+        if isinstance(given, str):
+            return given
+        if isinstance(self.vocabulary, ByteVocabulary):
+            return given.decode("utf-8", "surrogateescape")
+        return StrictDecoder("the text", "utf-8").decode(given, final=True)
+
     def _labels(self, ids: Iterable[int]) -> tuple[str, ...]:
         return tuple(self.vocabulary.label(symbol) for symbol in ids)
 
 
+@checked
 def load(
-    path: str | Path,
+    path: str | bytes | os.PathLike[str] | InFolder,
     precision: Precision = "float32",
     backend: BackendName = "auto",
     *,
     threads: int | None = None,
 ) -> Model:
-    """Load a trained model from its file or its run's folder; needs no PyTorch.
+    """Load a trained model from its file, its run's folder or its Run; needs no PyTorch.
 
     float32 is the reference; `auto` is the fastest that loses less than 0.002 nats per symbol.
     The kernels share work between so many threads, by default one for each core.
@@ -202,15 +231,17 @@ def load(
     return open_model(load_file(path), precision, backend, threads=threads)
 
 
-def load_file(path: str | Path) -> ModelFile:
+@checked
+def load_file(path: str | bytes | os.PathLike[str] | InFolder) -> ModelFile:
     """Read a model's file, or that of a run's folder, weights and all; `open_model` runs it.
 
     Raises ModelFileError if the file is missing or damaged.
     """
-    place = Path(path)
+    place = argument_path("path", path.folder if isinstance(path, InFolder) else path)
     return read_model_file(place / MODEL_FILE_NAME if place.is_dir() else place)
 
 
+@checked
 def open_model(
     file: ModelFile,
     precision: Precision = "float32",
@@ -223,6 +254,7 @@ def open_model(
     return Model(file.configuration, file.vocabulary, engine, file.training)
 
 
+@checked
 def make_backend(
     configuration: ModelConfiguration,
     tensors: Mapping[str, Array],
@@ -235,12 +267,6 @@ def make_backend(
 
     Raises ConfigurationError if the precision or the backend is not to be had.
     """
-    if backend not in ("auto", "native", "numpy"):
-        raise ConfigurationError(f"backend must be auto, native or numpy, got {backend!r}")
-    if precision not in ("auto", "float32", "bfloat16", "int8"):
-        raise ConfigurationError(
-            f"precision must be auto, float32, bfloat16 or int8, got {precision!r}"
-        )
     if backend != "numpy" and kernels_are_built():
         from ricorda.engine.native import NativeBackend
 
@@ -278,6 +304,8 @@ def _encode_pieces(
         elif isinstance(piece, str):
             for begin in range(0, len(piece), CHARACTERS_AT_ONCE):
                 yield vocabulary.encode(piece[begin : begin + CHARACTERS_AT_ONCE], on_unknown)
+        elif not isinstance(piece, bytes):
+            raise unfit("a piece of the text", "text, bytes or an array of whole numbers", piece)
         elif isinstance(vocabulary, ByteVocabulary):
             yield np.frombuffer(piece, np.uint8)
         else:

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ricorda.engine.backend import Backend, Ids, State, Symbols
+from ricorda.arguments import checked
+from ricorda.engine.backend import Backend, Ids, InProgress, State, Symbols
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
 from ricorda.engine.writer import Writer
 from ricorda.errors import ModelFileError
 from ricorda.text.vocabulary import Vocabulary
 
 
-class ReferenceStream:
+class ReferenceStream(InProgress):
     """One text of a session."""
 
     def __init__(self, writer: Writer, unread: Sequence[int], state: State) -> None:
@@ -39,7 +40,7 @@ class ReferenceStream:
         return self.writer.written
 
 
-class ReferenceSession:
+class ReferenceSession(InProgress):
     """A Session, see there, that steps each stream by itself."""
 
     def __init__(self, backend: Backend, vocabulary: Vocabulary) -> None:
@@ -48,6 +49,7 @@ class ReferenceSession:
         self._streams: list[ReferenceStream] = []
         self._interrupted = threading.Event()
 
+    @checked
     def add(
         self,
         ids: Ids,

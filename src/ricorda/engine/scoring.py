@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ricorda.arguments import checked
 from ricorda.engine.backend import Backend, Ids
 from ricorda.engine.chunks import overlapping, positions_at_once
 from ricorda.engine.softmax import Probabilities, finite
@@ -103,6 +104,7 @@ class Scores:
         """The figures of the whole text. Raises TextError if it is a single symbol."""
         return _figures(self.vocabulary, [(self.ids[1:], self.nats[1:])], "carried")
 
+    @checked
     def alternatives(self, position: int) -> list[tuple[str, float]]:
         """List the most likely symbols at one place and their probabilities; none at the first."""
         ids = self.alternative_ids[position].tolist()

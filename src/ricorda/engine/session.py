@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda import _kernels
-from ricorda.engine.backend import Ids, State, Symbols
+from ricorda.arguments import checked
+from ricorda.engine.backend import Ids, InProgress, State, Symbols
 from ricorda.engine.generation import (
     Ending,
     GenerationSettings,
@@ -27,7 +28,7 @@ from ricorda.text.vocabulary import Vocabulary
 LARGEST_INTEGER = 2**31 - 1  # settings beyond it mean the same
 
 
-class NativeStream:
+class NativeStream(InProgress):
     """One text of a session."""
 
     def __init__(self, number: int, seed: int, vocabulary: Vocabulary) -> None:
@@ -68,7 +69,7 @@ class NativeStream:
         return Piece(text, tuple(complete)) if text else None
 
 
-class NativeSession:
+class NativeSession(InProgress):
     """Many texts written at once: streams join and leave between calls of `advance`.
 
     Several threads may use one session; their calls follow each other.
@@ -82,6 +83,7 @@ class NativeSession:
         self._found: list[tuple[NativeStream, Piece | None]] = []
         self._lock = threading.Lock()
 
+    @checked
     def add(
         self,
         ids: Ids,

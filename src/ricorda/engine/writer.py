@@ -4,7 +4,7 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from ricorda.engine.backend import Array
+from ricorda.engine.backend import Array, InProgress
 from ricorda.engine.generation import Ending, GenerationSettings, Piece, WrittenSymbol
 from ricorda.engine.sampling import bias_of, choose, distribution, permitted_symbols, uniforms
 from ricorda.engine.softmax import log_softmax, most_likely_first
@@ -12,7 +12,7 @@ from ricorda.engine.stops import StopDetector
 from ricorda.text.vocabulary import Vocabulary
 
 
-class Writer:
+class Writer(InProgress):
     """Everything of one stream but the network: takes logits, chooses symbols, hands back text.
 
     Knows no backend, so that any number of writers may share one batched step.

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.errors import ConfigurationError
 
 Numbers: TypeAlias = NDArray[np.float64]
@@ -28,6 +29,7 @@ class Agreement:
     places? Recency has no part in it."""
 
 
+@checked
 def agreement(first: Numbers, second: Numbers) -> Agreement:
     """Compare two influences of the same places and distances, (M, D), by their sizes' ranks.
 
@@ -46,6 +48,7 @@ def agreement(first: Numbers, second: Numbers) -> Agreement:
     )
 
 
+@checked
 def rank_correlation(first: Numbers, second: Numbers) -> float | None:
     """Spearman's (1904) of two rows (n,), NaN left out; None if one has no two values."""
     known = ~(np.isnan(first) | np.isnan(second))

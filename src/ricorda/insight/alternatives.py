@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.insight.units import Text, known_ids
 
@@ -26,6 +27,7 @@ class Surprise:
         return None if self.nats is None else self.nats / math.log(2)
 
 
+@checked
 def alternatives(model: Model, text: Text, top: int = 5) -> list[Surprise]:
     """List every symbol of a text with its surprisal and the `top` likeliest ones.
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Unit
 from ricorda.models import ModelConfiguration, ModelFile
@@ -23,6 +24,7 @@ LARGEST = 1e6
 """The farthest value that a unit is held at; tanh ends at 1, and float32 has to hold the sums."""
 
 
+@checked
 def clamped(file: ModelFile, units: Mapping[Unit, float]) -> ModelFile:
     """Hold units' outputs at values: 0 switches off, 1 and -1 are as far as tanh goes.
 

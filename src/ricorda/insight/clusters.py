@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
 from ricorda.pages import is_invisible
 from ricorda.text.vocabulary import ByteVocabulary, Vocabulary
@@ -30,6 +31,7 @@ class Cluster:
     r"""Whether text is not the character but its name, as `\x1b`: nobody could see it."""
 
 
+@checked
 def clusters(ids: Ids, vocabulary: Vocabulary) -> Iterator[Cluster]:
     """Cut a text, ids (n,), into what a reader takes for characters, after UAX 29 in essence."""
     held: Cluster | None = None

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.engine.backend import Array, Ids, State
 from ricorda.engine.chunks import positions_at_once
@@ -73,6 +74,7 @@ class Influence:
         """The same of the change in surprisal."""
         return _mean(self.nats)
 
+    @checked
     def at(self, row: int) -> list[tuple[int, str, float, float]]:
         """List one place's past: (position, symbol, nats, divergence), the nearest first."""
         position = int(self.positions[row])
@@ -85,6 +87,7 @@ class Influence:
         ]
 
 
+@checked
 def influence(
     model: Model,
     text: Text,

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
 from ricorda.insight import spans
 from ricorda.insight.spans import Span
@@ -95,6 +96,7 @@ _BRACKETS = {
 }
 
 
+@checked
 def describe(vocabulary: Vocabulary, ids: Ids) -> dict[Feature, Column]:
     """Tell every feature that occurs at every place of a text, ids (T,): columns (T,).
 

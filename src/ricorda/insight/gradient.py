@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
 from ricorda.errors import ConfigurationError
 from ricorda.insight.deletion import DISTANCE, Places, chosen_places
@@ -34,6 +35,7 @@ MEASURES: tuple[Measure, ...] = ("norm", "product", "integrated")
 Numbers: TypeAlias = NDArray[np.float64]
 
 
+@checked
 def gradient_influence(
     file: ModelFile,
     text: Text,

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.insight.units import Block, Text, Unit, known_ids, read_activations
 
@@ -61,6 +62,7 @@ class Health:
         """The units that change, but from one end of their range to the other."""
         return _units(self._saturated)
 
+    @checked
     def state_of(self, unit: Unit) -> State:
         """Say in a word how one unit is."""
         if self.deviation[unit] < DEAD_BELOW:
@@ -75,6 +77,7 @@ class Health:
         return found
 
 
+@checked
 def unit_health(model: Model, text: Text) -> Health:
     """Read a text of any length and say which units are dead or saturated, and how gates stand.
 

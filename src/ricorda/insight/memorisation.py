@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text.vocabulary import code_points
 
@@ -66,6 +67,7 @@ class Shared:
     with what a text shares that the model never saw."""
 
 
+@checked
 def shared_stretches(
     written: Sequence[Characters],
     training: Iterable[Characters],
@@ -92,6 +94,7 @@ def shared_stretches(
     return [search.result() for search in searches]
 
 
+@checked
 def chance_length(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     """Expect the longest stretch that two texts of independent symbols share.
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.engine import ReferenceBackend
 from ricorda.engine.chunks import positions_at_once
 from ricorda.errors import ConfigurationError
@@ -122,6 +123,7 @@ class StepEquation:
 
     cell_after: float | None
 
+    @checked
     def gate(self, name: str) -> GateTerms:
         """Find a gate by its name. Raises KeyError if the cell has none of this name."""
         for terms in self.gates:
@@ -129,12 +131,14 @@ class StepEquation:
                 return terms
         raise KeyError(name)
 
+    @checked
     def lines(self, digits: int = 3) -> list[str]:
         """Write the equations, a line each, with their numbers."""
         gates = [_gate_line(terms, digits) for terms in self.gates]
         return [*gates, *_result_lines(self, digits)]
 
 
+@checked
 def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> StepEquation:
     """Compute the step in which a unit read the symbol at `position` of a text, term by term.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.engine.scoring import Scores
 from ricorda.engine.softmax import Probabilities
 from ricorda.errors import TextError
@@ -45,6 +46,7 @@ _BEFORE, _AFTER = 24, 12  # characters shown around a surprising place
 _UNKNOWN = 65_535  # hundredths of a bit: the first symbol, which nothing comes before
 
 
+@checked
 def surprisal_page(scores: Scores, title: str) -> str:
     """Make the page of a scored text; `title` says which text it is.
 

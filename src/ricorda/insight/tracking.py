@@ -26,6 +26,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight.association import Effects, Levels, Ranks, read_levels
@@ -90,6 +91,7 @@ class Tracked:
     """The largest effect of all units, once for each shift: the whole procedure, fit and all, on
     moved labels. What the first of the ranking would be if the units tracked nothing."""
 
+    @checked
     def of(self, unit: Unit) -> Tracking:
         """Find one unit's entry. Raises KeyError if there is none."""
         for entry in self.ranking:
@@ -97,6 +99,7 @@ class Tracked:
                 return entry
         raise KeyError(unit)
 
+    @checked
     def units_for(self, key: str, count: int = 10) -> list[tuple[Unit, float]]:
         """List the units that go most closely with one feature, with signed effects.
 
@@ -131,6 +134,7 @@ class _Selection(NamedTuple):
         return found
 
 
+@checked
 def track_units(
     model: Model,
     text: Text,

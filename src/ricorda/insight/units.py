@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.engine.backend import Array, Ids
 from ricorda.engine.chunks import positions_at_once
@@ -31,6 +32,7 @@ class Unit(NamedTuple):
         return f"{self.layer}:{self.number}"
 
     @classmethod
+    @checked
     def parse(cls, text: str) -> "Unit":
         """Read `17` (of layer 0) or `1:17`. Raises ConfigurationError for anything else."""
         found = re.fullmatch(r"(?:([0-9]{1,6}):)?([0-9]{1,6})", text.strip())
@@ -77,6 +79,7 @@ def ids_of(vocabulary: Vocabulary, text: Text) -> Ids:
     return ids
 
 
+@checked
 def read_activations(model: Model, text: Text) -> Iterator[Block]:
     """Read a text from a zero state and hand out every activation, a bounded block at a time.
 
@@ -93,6 +96,7 @@ def read_activations(model: Model, text: Text) -> Iterator[Block]:
         yield Block(begin, arrays)
 
 
+@checked
 def unit_activity(
     model: Model, text: Text, units: Sequence[Unit], name: str = "hidden"
 ) -> Activity:

@@ -2,8 +2,11 @@
 
 The header's metadata holds four strings: `ricorda.format` (an integer), `ricorda.model` (the
 configuration, JSON), `ricorda.vocabulary` (JSON) and `ricorda.training` (where it came from,
-JSON). The tensors are those of `ModelConfiguration.tensor_shapes`, float32, none missing, none
-more. What does not fit is an error that names it.
+JSON). Other keys are ignored: they belong to other tools, such as the safetensors library's
+`format`, or to a newer ricorda that an older one can do without. The tensors are those of
+`ModelConfiguration.tensor_shapes`, float32, none missing, none more. What does not fit is an error
+that names it; so is an unknown key of `ricorda.model` or `ricorda.vocabulary`, which may change
+what the network computes.
 """
 
 import json
@@ -28,7 +31,7 @@ from ricorda.models.tensor_file import (
     tensor_file,
 )
 from ricorda.text.vocabulary import Vocabulary
-from ricorda.validation import parse_json
+from ricorda.validation import explain, parse_json, shown
 
 FORMAT = 1
 LARGEST_METADATA = 16 * 1024 * 1024  # characters of JSON; a vocabulary of every code point fits
@@ -108,11 +111,13 @@ def _read_metadata(
     format_text = metadata.get("ricorda.format")
     if format_text is None:
         raise ModelFileError(
-            f"{path} is a safetensors file but not a ricorda model: "
-            "its header has no 'ricorda.format'"
+            f"{path} is a safetensors file but not a ricorda model: its header has no "
+            "'ricorda.format' (a tool that saves a model again must keep its metadata)"
         )
     if not format_text.isascii() or not format_text.isdigit() or len(format_text) > 9:
-        raise ModelFileError(f"{path}: 'ricorda.format' should be an integer, is {format_text!r}")
+        raise ModelFileError(
+            f"{path}: 'ricorda.format' should be an integer, is {shown(format_text)}"
+        )
     if int(format_text) > FORMAT:
         raise ModelFileError(
             f"{path} has format {int(format_text)}, newer than this ricorda reads ({FORMAT}): "
@@ -120,9 +125,6 @@ def _read_metadata(
         )
     if int(format_text) < 1:
         raise ModelFileError(f"{path}: there is no format {format_text}; the first is 1")
-    expected = {"ricorda.format", "ricorda.model", "ricorda.vocabulary", "ricorda.training"}
-    if unknown := sorted(set(metadata) - expected):
-        raise ModelFileError(f"{path}: unknown metadata key {unknown[0]!r}")
     _read_json(path, metadata, "ricorda.model")
     try:
         configuration = TypeAdapter(ModelConfiguration).validate_json(
@@ -130,10 +132,9 @@ def _read_metadata(
         )
         vocabulary = Vocabulary.from_json(_read_json(path, metadata, "ricorda.vocabulary"))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][:1]) or "it"
         raise ModelFileError(
-            f"{path}: 'ricorda.model' is wrong at {name}: {first['msg']}"
+            f"{path}: 'ricorda.model' is damaged or newer than this ricorda: "
+            f"{explain(error, ModelConfiguration)}"
         ) from error
     except VocabularyError as error:
         raise ModelFileError(f"{path}: 'ricorda.vocabulary' is wrong: {error}") from error
@@ -172,7 +173,7 @@ def _check_entries(path: Path, configuration: ModelConfiguration, header: Header
     if missing := sorted(set(expected) - names):
         raise ModelFileError(f"{path}: the tensor {missing[0]!r} is missing")
     if extra := sorted(names - set(expected)):
-        raise ModelFileError(f"{path}: the tensor {extra[0]!r} does not belong to this model")
+        raise ModelFileError(f"{path}: the tensor {shown(extra[0])} does not belong to this model")
     for name, entry in header.entries.items():
         if entry.dtype != "F32":
             raise ModelFileError(

@@ -2,17 +2,19 @@
 
 A file is 8 bytes, the header's length; the header, JSON; then the tensors' bytes, one after the
 other. The header is checked in full against the file's size before any tensor is read, and a
-tensor takes no more memory than it has bytes in the file.
+tensor takes no more memory than it has bytes in the file. Reading a header takes at most three
+times LARGEST_HEADER bytes of memory.
 """
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import IO, Any
 
-from ricorda.validation import parse_json
+from ricorda.validation import parse_json, shown
 
 LARGEST_HEADER = 24 * 1024 * 1024  # bytes; a vocabulary of every code point fits
 MOST_ENTRIES = 10_000
@@ -64,7 +66,7 @@ def read_header(file: IO[bytes], size: int) -> Header:
     if length > size - 8:
         raise TensorFileError(f"its header would have {length} bytes, the file has {size}")
     try:
-        header = parse_json(read_exactly(file, length), longest=LARGEST_HEADER)
+        header = parse_json(_header_text(file, length), longest=LARGEST_HEADER)
     except ValueError as error:
         raise TensorFileError(f"its header is not JSON: {error}") from error
     if not isinstance(header, dict) or len(header) > MOST_ENTRIES:
@@ -75,7 +77,25 @@ def read_header(file: IO[bytes], size: int) -> Header:
     return Header(metadata, entries)
 
 
+def _header_text(file: IO[bytes], length: int) -> str:
+    """Read a header whose characters take at most LARGEST_HEADER bytes of memory."""
+    content = read_exactly(file, length)
+    if length * _bytes_of_a_character(content) > LARGEST_HEADER:
+        raise TensorFileError(f"its header would take more than {LARGEST_HEADER} bytes of memory")
+    return content.decode("utf-8")
+
+
+def _bytes_of_a_character(content: bytes) -> int:
+    """How many bytes each character takes in a str of this UTF-8, its escapes resolved."""
+    if re.search(rb"[\xf0-\xff]|\\u[dD][89abAB]", content):
+        return 4
+    return 2 if re.search(rb"[\xc4-\xff]|\\u(?!00)", content) else 1
+
+
 def _metadata(value: Any) -> dict[str, str]:
+    """Texts by name; the safetensors library takes null for none."""
+    if value is None:
+        return {}
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise TensorFileError("its header's metadata should be texts by name")
     return value
@@ -84,17 +104,19 @@ def _metadata(value: Any) -> dict[str, str]:
 def _entry(name: str, value: Any, start: int) -> Entry:
     """Check one tensor's entry for itself."""
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
-        raise TensorFileError(f"the tensor {name!r} should have a dtype, shape and data_offsets")
+        raise TensorFileError(
+            f"the tensor {shown(name)} should have a dtype, shape and data_offsets"
+        )
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in SIZES:
-        raise TensorFileError(f"the tensor {name!r} has the unknown type {str(dtype)[:20]!r}")
+        raise TensorFileError(f"the tensor {shown(name)} has the unknown type {str(dtype)[:20]!r}")
     if not _are_counts(shape) or len(shape) > MOST_DIMENSIONS:
-        raise TensorFileError(f"the tensor {name!r} has no shape of whole numbers")
+        raise TensorFileError(f"the tensor {shown(name)} has no shape of whole numbers")
     if not _are_counts(offsets) or len(offsets) != 2:
-        raise TensorFileError(f"the tensor {name!r} should have two offsets")
+        raise TensorFileError(f"the tensor {shown(name)} should have two offsets")
     begin, end = offsets
     if math.prod(shape) * SIZES[dtype] != end - begin:
-        raise TensorFileError(f"the tensor {name!r} has not the bytes that its shape asks for")
+        raise TensorFileError(f"the tensor {shown(name)} has not the bytes that its shape asks for")
     return Entry(dtype, tuple(shape), start + begin, start + end)
 
 

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ricorda.arguments import checked
 from ricorda.durable import (
     CAN_LOCK,
     flush_folder,
@@ -255,6 +256,7 @@ class Cache:
                     path.unlink()
 
 
+@checked
 def cache_for(option: str | None) -> Cache | None:
     """Return the cache that an option names: a folder, "off", or None for the user's own.
 

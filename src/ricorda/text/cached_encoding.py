@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.arguments import checked
 from ricorda.durable import flush, remove_folder, write_atomically
 from ricorda.errors import RicordaError, RunError
 from ricorda.text.cache import (
@@ -45,6 +46,7 @@ CHECKPOINT_BYTES = 64 << 20
 _STATE = "state.json"
 
 
+@checked
 def encode_with_cache(
     sources: Sequence[Source],
     request: Request,

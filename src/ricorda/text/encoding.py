@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from ricorda.arguments import checked
 from ricorda.errors import TextError
 from ricorda.text import reading
 from ricorda.text.compression import Decompression
@@ -149,6 +150,7 @@ class Request:
         return text.encode("latin-1" if self.raw else "utf-8")
 
 
+@checked
 def encode_sources(
     sources: Sequence[Source],
     *,
@@ -175,6 +177,7 @@ def encode_sources(
     return encode_request(sources, request, folder, progress)
 
 
+@checked
 def make_request(
     vocabulary: VocabularyKind | Vocabulary,
     encoding: str | None,

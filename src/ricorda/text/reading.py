@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Literal, NamedTuple
 
+from ricorda.arguments import checked
 from ricorda.errors import TextError
 from ricorda.text.compression import (
     MAGIC_BYTES,
@@ -49,6 +50,7 @@ class Piece(NamedTuple):
     place: Place
 
 
+@checked
 def read_text(
     sources: Sequence[Source],
     encoding: str = "utf-8",
@@ -71,6 +73,7 @@ def read_text(
     return (piece.text for piece in pieces)
 
 
+@checked
 def read_bytes(
     sources: Sequence[Source],
     newlines: Newlines = "keep",

@@ -2,6 +2,7 @@
 
 import re
 
+from ricorda.arguments import checked
 from ricorda.errors import ConfigurationError
 
 _UNITS = {"": 1, "b": 1} | {
@@ -12,6 +13,7 @@ _UNITS = {"": 1, "b": 1} | {
 _SIZE = re.compile(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([a-z]{0,3})\s*", re.IGNORECASE | re.ASCII)
 
 
+@checked
 def parse_size(option: str, text: str) -> int:
     """Return the bytes of a size such as 500MB, 20GB, 1.5TB or 64MiB.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, overload
 
+from ricorda.arguments import checked
 from ricorda.errors import TextError
 from ricorda.text.compression import head_of, kind_of
 from ricorda.text.decoding import HEAD_BYTES, canonical_encoding
@@ -140,6 +141,7 @@ class LeftOut(NamedTuple):
         return displayed(self.path)
 
 
+@checked
 def find_sources(
     arguments: Sequence[str | Path],
     *,

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from ricorda.arguments import checked
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text.vocabulary import Ids
 
@@ -25,6 +26,7 @@ class Split:
     """Why nothing is held back although nobody asked for that."""
 
 
+@checked
 def split(ids: Ids, validation_fraction: float | None = None) -> Split:
     """Cut ids (N,) in two: the last `validation_fraction` of them validates.
 

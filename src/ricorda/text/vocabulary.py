@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ricorda.arguments import checked
 from ricorda.errors import VocabularyError
 
 Ids = NDArray[np.unsignedinteger[Any]]
@@ -22,6 +24,7 @@ _BLOCK = 1 << 20  # symbols looked at together where a whole text may come
 _LINE_END = "\n"
 
 
+@checked
 def id_type(size: int) -> np.dtype[np.unsignedinteger[Any]]:
     """Return the smallest unsigned type for the ids 0 to size - 1."""
     if size <= 1 << 8:
@@ -112,12 +115,13 @@ class Vocabulary(ABC):
         if not isinstance(description, dict) or not isinstance(kind, str) or kind not in _KEYS:
             raise VocabularyError(
                 f"expected a vocabulary of kind {' or '.join(_KEYS)}, "
-                f"but it is {kind!r}; the model file is damaged"
+                f"but it is {reprlib.repr(kind)}; the model file is damaged, or newer than this "
+                "ricorda"
             )
         if description.keys() != _KEYS[kind]:
             raise VocabularyError(
                 f"expected a {kind} vocabulary with {', '.join(sorted(_KEYS[kind]))}, but it has "
-                f"{', '.join(sorted(map(str, description)))}; the model file is damaged"
+                f"{_shown(description)}; the model file is damaged, or newer than this ricorda"
             )
         if kind == "bytes":
             return ByteVocabulary(description["start"])
@@ -146,6 +150,11 @@ class Vocabulary(ABC):
         return array
 
 
+def _shown(description: dict[Any, Any]) -> str:
+    """The keys of a description, some of them if there are many."""
+    return ", ".join(key[:30] for key in sorted(map(str, description))[:6])
+
+
 _KEYS = {"characters": {"kind", "symbols", "start"}, "bytes": {"kind", "start"}}
 
 
@@ -170,11 +179,13 @@ class CharacterVocabulary(Vocabulary):
         self._bytes = np.array([len(symbol.encode()) for symbol in symbols], np.uint8)  # (V,)
 
     @classmethod
+    @checked
     def from_text(cls, text: str) -> "CharacterVocabulary":
         """Collect the characters of a text; it starts from a line end or the first character."""
         symbols = "".join(sorted(set(text)))
         return cls(symbols, start_symbol(symbols, text[:1]))
 
+    @checked
     def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
         """Return the ids (T,) of a text; characters without an id are an error or left out."""
         ids = self._look_up(text)
@@ -186,6 +197,7 @@ class CharacterVocabulary(Vocabulary):
             ids = ids[known]
         return ids.astype(id_type(self.size))
 
+    @checked
     def unknown(self, text: str) -> str:
         """Return the distinct characters of a text that have no id, in order of appearance."""
         codes = code_points(text)[self._look_up(text) == _NO_ID]
@@ -231,6 +243,7 @@ class ByteVocabulary(Vocabulary):
         self.size = 256
         self.start = start
 
+    @checked
     def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
         """Return the UTF-8 bytes (T,) of a text.
 
@@ -243,6 +256,7 @@ class ByteVocabulary(Vocabulary):
         writable = _UNWRITABLE.sub("", text) if unwritable else text
         return np.frombuffer(writable.encode("utf-8", "surrogateescape"), np.uint8)
 
+    @checked
     def unknown(self, text: str) -> str:
         """Return the lone surrogates of a text: every character has its bytes."""
         return "".join(dict.fromkeys(_UNWRITABLE.findall(text)))

@@ -11,7 +11,8 @@ from ricorda.training.options import TrainingOptions
 from ricorda.training.planner import choose
 
 if TYPE_CHECKING:
-    from ricorda.training.run import Run, resume, train
+    from ricorda.training.calls import resume, train
+    from ricorda.training.run import Run
     from ricorda.training.step import Batch, StepMetrics, train_step
 
 __all__ = [
@@ -33,8 +34,8 @@ __getattr__ = lazy_names(
         "Batch": "ricorda.training.step",
         "Run": "ricorda.training.run",
         "StepMetrics": "ricorda.training.step",
-        "resume": "ricorda.training.run",
-        "train": "ricorda.training.run",
+        "resume": "ricorda.training.calls",
+        "train": "ricorda.training.calls",
         "train_step": "ricorda.training.step",
     },
 )

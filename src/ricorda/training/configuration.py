@@ -7,6 +7,13 @@ from pydantic.dataclasses import dataclass
 
 from ricorda.models.configuration import Initialisation, ModelConfiguration
 
+# Ranges whose numbers, and what is computed from them, float32 can hold.
+LearningRate = Annotated[float, Field(ge=1e-9, le=10)]
+WeightDecay = Annotated[float, Field(ge=0, le=100)]
+ClipNorm = Annotated[float, Field(ge=1e-6, le=1e9)]
+DropoutShare = Annotated[float, Field(ge=0, le=0.99)]
+AveragedShare = Annotated[float, Field(ge=0, le=0.999999)]
+
 
 @dataclass(
     frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -14,13 +21,13 @@ from ricorda.models.configuration import Initialisation, ModelConfiguration
 class Budget:
     """How long to learn: exactly one of the three."""
 
-    minutes: float | None = None
+    minutes: Annotated[float, Field(gt=0, le=10**7)] | None = None
     """Wall-clock time from the first step to the last."""
 
-    epochs: float | None = None
+    epochs: Annotated[float, Field(gt=0, le=10**9)] | None = None
     """Readings of the training text."""
 
-    steps: int | None = None
+    steps: Annotated[int, Field(ge=1, le=10**12)] | None = None
     """Optimizer steps."""
 
     def __str__(self) -> str:
@@ -49,40 +56,40 @@ class TrainingConfiguration:
     budget: Budget
     """How long to learn."""
 
-    batch_size: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
     """B, the streams read side by side."""
 
-    window: Annotated[int, Field(ge=1)]
+    window: Annotated[int, Field(ge=1, le=1048576)]
     """T, the symbols of one step of truncated backpropagation through time."""
 
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: LearningRate
     """The schedule's peak."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: DropoutShare = 0.0
     """Probability with which a number of a layer's output is dropped."""
 
-    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    input_dropout: DropoutShare = 0.0
     """Probability with which a number of a symbol's vector is dropped, for a whole window."""
 
-    recurrent_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    recurrent_dropout: DropoutShare = 0.0
     """Probability with which a recurrent weight is dropped, for a whole window."""
 
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: WeightDecay = 0.01
     """AdamW's decay of matrices; biases and embeddings are left alone."""
 
     softmax_candidates: Annotated[int, Field(ge=0)] = 0
     """About how many symbols the softmax is sampled from while learning; 0: it is over all."""
 
-    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    clip_norm: ClipNorm = 1.0
     """The gradient's largest norm."""
 
-    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    averaging: AveragedShare = 0.0
     """Share of the averaged weights that a step keeps; 0 averages none."""
 
     initialisation: Initialisation = "orthogonal"
     """How the recurrent weights are drawn."""
 
-    forget_bias: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    forget_bias: Annotated[float, Field(ge=-100, le=100)] = 1.0
     """Where the biases of the LSTM's forget gates start."""
 
     warmup_steps: Annotated[int, Field(ge=0)] = 100
@@ -108,7 +115,7 @@ class TrainingConfiguration:
     keep: Annotated[int, Field(ge=1)] = 2
     """How many of the newest checkpoints stay."""
 
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """The seed of initial weights, dropout and the places where windows begin."""
 
     device: Literal["cpu", "cuda"] = "cpu"

@@ -1,9 +1,11 @@
-"""The first signal lets a run end well; the second ends the process at once."""
+"""The first signal lets a run end well; a second one is not held up."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+from ricorda.interrupts import CommandInterrupt
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -13,7 +15,9 @@ SIGNALS = [
 class Interruption:
     """Inside its `with`, a signal to stop is noted in `signal_number` instead of acted on.
 
-    Only the main thread can receive signals; elsewhere nothing is changed.
+    A second signal ends a command line at once, and goes to a Python program's own handler. The
+    handlers are put back at the end. Only the main thread can receive signals; elsewhere nothing is
+    changed.
     """
 
     def __init__(self) -> None:
@@ -23,7 +27,8 @@ class Interruption:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+                # nohup stays nohup; a handler that Python did not set (None) could not be put back
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -37,9 +42,22 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal_number = number
-        for each in self._before:
-            signal.signal(each, signal.SIG_DFL)
+        for each, handler in self._before.items():
+            of_a_command = isinstance(handler, CommandInterrupt)
+            signal.signal(each, signal.SIG_DFL if of_a_command else handler)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+def hand_on(number: int, note: str) -> None:
+    """Give a signal that was noted to the handler that it was meant for.
+
+    KeyboardInterrupt, which Python's own handler of SIGINT raises, gets the note.
+    """
+    try:
+        signal.raise_signal(number)
+    except KeyboardInterrupt as error:
+        error.add_note(note)
+        raise

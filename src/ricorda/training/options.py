@@ -9,8 +9,14 @@ from pydantic.dataclasses import dataclass
 from ricorda.errors import ConfigurationError
 from ricorda.models.configuration import CellName, Initialisation
 from ricorda.text.sizes import parse_size
+from ricorda.training.configuration import (
+    AveragedShare,
+    ClipNorm,
+    DropoutShare,
+    LearningRate,
+    WeightDecay,
+)
 
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInteger = Annotated[int, Field(ge=1, le=10**12)]
 
 
@@ -38,13 +44,13 @@ class TrainingOptions:
     embedding_size: Annotated[int, Field(ge=1, le=65536)] | Literal["onehot"] | None = None
     """Length of each symbol's learned vector, or onehot for none."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    dropout: DropoutShare | None = None
     """Share of the numbers of layers' outputs that is dropped at random while learning."""
 
-    input_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    input_dropout: DropoutShare | None = None
     """The same for the numbers of symbols' vectors, once for a whole window."""
 
-    recurrent_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    recurrent_dropout: DropoutShare | None = None
     """The same for the weights from state to state, once for a whole window."""
 
     batch_size: Annotated[int, Field(ge=1, le=65536)] | None = None
@@ -53,20 +59,20 @@ class TrainingOptions:
     window: Annotated[int, Field(ge=1, le=1048576)] | None = None
     """Symbols that gradients flow back through."""
 
-    learning_rate: PositiveFloat | None = None
+    learning_rate: LearningRate | None = None
     """Peak step size of AdamW; it warms up to it and falls along a cosine."""
 
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    weight_decay: WeightDecay | None = None
     """Pull of AdamW towards small weights."""
 
-    clip_norm: PositiveFloat | None = None
+    clip_norm: ClipNorm | None = None
     """Longest gradient that is followed; longer ones are shortened to it."""
 
     softmax_candidates: Annotated[int, Field(ge=0, le=10**9)] | None = None
     """About how many symbols, drawn at random in each step, a target is told from while learning;
     0: all. Unless given, 512 where a processor learns a text of 2,048 different symbols or more."""
 
-    averaging: Annotated[float, Field(ge=0, lt=1)] | None = None
+    averaging: AveragedShare | None = None
     """Average the weights too, keeping this share of the average at each step, 0.999 say; the
     better of both is the model."""
 
@@ -79,7 +85,7 @@ class TrainingOptions:
     minutes: Annotated[float, Field(ge=0.001, le=10**7)] | None = None
     """Budget: learn for this long."""
 
-    epochs: Annotated[float, Field(gt=0, le=10**9)] | None = None
+    epochs: Annotated[float, Field(ge=1e-6, le=10**9)] | None = None
     """Budget: read the training text this many times."""
 
     steps: PositiveInteger | None = None
@@ -106,7 +112,7 @@ class TrainingOptions:
     """A folder in which large texts are kept encoded, in its subfolder ricorda, or off; by default
     ~/.cache."""
 
-    validation_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
+    validation_fraction: Annotated[float, Field(ge=0, le=0.99)] | None = None
     """Share of the text, at its end, that is kept back to judge by; 0.1 unless it is tiny."""
 
     validation: Path | None = None
@@ -157,6 +163,12 @@ class TrainingOptions:
                 raise ConfigurationError(
                     "--max-decompressed is for compressed texts: leave out --decompress off"
                 )
+        if (self.learning_rate or 0) * (self.weight_decay or 0) > 1:
+            raise ConfigurationError(
+                f"--learning-rate {self.learning_rate:g} times --weight-decay "
+                f"{self.weight_decay:g} must be at most 1, since each step shrinks the weights by "
+                "that share: lower one of them"
+            )
         budgets = [name for name in ("minutes", "epochs", "steps") if getattr(self, name)]
         if len(budgets) > 1:
             raise ConfigurationError(

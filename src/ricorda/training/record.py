@@ -5,9 +5,9 @@ import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 import ricorda
@@ -15,7 +15,7 @@ from ricorda.durable import write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.validation import parse_json
+from ricorda.validation import explain, parse_json
 
 FORMAT = 1
 LARGEST = 16 * 1024 * 1024  # bytes of a config.json, which may name many texts
@@ -25,7 +25,7 @@ LARGEST = 16 * 1024 * 1024  # bytes of a config.json, which may name many texts
 class TextRecord:
     """Which text a run learns, and how it was read."""
 
-    texts: list[str]
+    texts: Annotated[list[str], FailFast()]
     """Files, folders and patterns, as absolute paths.
 
     A byte of a name that is not UTF-8 is a lone surrogate (PEP 383), escaped in the file.
@@ -116,21 +116,23 @@ def read_record_file(config: Path) -> RunRecord:
     try:
         with config.open("rb") as file:
             content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise RunError(f"{config} is no run's: it has more than {LARGEST} bytes")
         # pydantic's own parser refuses the lone surrogates of names that are not UTF-8
-        record = record_from_json(parse_json(content, longest=LARGEST))
+        told = parse_json(content, longest=LARGEST)
+        _check_format(config, told)
+        return record_from_json(told)
     except OSError as error:
         raise RunError(f"cannot read {config}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "its start"
-        raise RunError(f"{config} is wrong at {where}: {first['msg']}") from error
+        raise RunError(f"{config} is wrong: {explain(error, RunRecord)}") from error
     except ValueError as error:
         raise RunError(f"{config} is not JSON: {error}") from error
-    if record.format > FORMAT:
+
+
+def _check_format(config: Path, told: Any) -> None:
+    """Raise RunError for a newer format, before what it adds is called wrong."""
+    found = told.get("format") if isinstance(told, dict) else None
+    if isinstance(found, int) and found > FORMAT:
         raise RunError(
-            f"{config} has format {record.format}, newer than this ricorda reads "
-            f"({FORMAT}): upgrade ricorda"
+            f"{config} has format {found}, newer than this ricorda reads ({FORMAT}): "
+            "upgrade ricorda"
         )
-    return record

@@ -17,6 +17,7 @@ from pathlib import Path
 from ricorda.durable import write_atomically
 from ricorda.errors import ProcessLost, RicordaError
 from ricorda.extras import require_torch
+from ricorda.interrupts import CommandInterrupt
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
 LOOK_SECONDS = 1.0  # between looks whether the launcher is there
@@ -32,7 +33,7 @@ def main(folder: Path, launcher: int) -> int:
     request = json.loads((folder / REQUEST).read_text())
     learn = train if request["command"] == "train" else resume
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set for the imports, which are done
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, CommandInterrupt(_interrupt))
     try:
         run = learn(*request["arguments"], quiet=request["quiet"], **request["options"])
     except ProcessLost as error:

@@ -1,0 +1,221 @@
+"""The arguments of public functions, checked at the door against the functions' annotations."""
+
+import collections.abc
+import functools
+import inspect
+import os
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from ricorda.errors import ConfigurationError
+from ricorda.validation import shown
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    str: "text",
+    bytes: "bytes",
+    Path: "a path",
+    os.PathLike: "a path",
+    type(None): "None",
+    list: "a list",
+    tuple: "a tuple",
+    dict: "a dict",
+    collections.abc.Sequence: "a list",
+    collections.abc.Iterable: "a list or another iterable",
+    collections.abc.Mapping: "a dict",
+    collections.abc.Callable: "a function",
+}
+"""What an error message calls each type."""
+
+ARRAYS = {"iu": "an array of whole numbers", "f": "an array of numbers", "b": "a mask"}
+"""What it calls arrays, by the kinds of numbers that NumPy knows."""
+
+
+class _Unfit(Exception):
+    """A value is not of a type; an argument's element is named."""
+
+    def __init__(self, element: str = "", expected: str = "", value: object = None) -> None:
+        self.element, self.expected, self.value = element, expected, value
+
+
+def unfit(name: str, expected: str, value: object) -> ConfigurationError:
+    """Make the error for an argument: what it must be, and what came."""
+    return ConfigurationError(f"{name} must be {expected}, got {shown(value)}")
+
+
+def checked(function: Function) -> Function:
+    """Check a function's arguments against its annotations before it runs.
+
+    A whole number may be any integer type's, NumPy's included, and reaches the function as an int;
+    True and False are no numbers. Elements of lists are checked, those of iterators are not.
+    Raises ConfigurationError, naming the argument, TypeError for a missing or unknown one.
+    """
+    signature = inspect.signature(function)
+    open_ended = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    names = [name for name, each in signature.parameters.items() if each.kind not in open_ended]
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            bound = signature.bind(*arguments, **keywords)
+        except TypeError as error:
+            raise TypeError(f"{function.__qualname__}: {error}") from None
+        hints = _hints(function)
+        for name in names:
+            if name in bound.arguments and name in hints:
+                bound.arguments[name] = fitted(name, bound.arguments[name], hints[name])
+        return function(*bound.args, **bound.kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+@functools.cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function, include_extras=True)
+
+
+def fitted(name: str, value: Any, hint: Any) -> Any:
+    """Return a value as its type has it. Raises ConfigurationError if it is of another type."""
+    try:
+        return _fit(value, hint)
+    except _Unfit as fault:
+        if fault.element:
+            raise unfit(name + fault.element, fault.expected, fault.value) from None
+        raise unfit(name, _words(hint), value) from None
+
+
+def flag(name: str, value: object) -> bool:
+    """Return True or False. Raises ConfigurationError for anything else."""
+    return bool(fitted(name, value, bool))
+
+
+def path(name: str, value: object) -> Path:
+    """Return a path of text, bytes or a path-like object. Raises ConfigurationError."""
+    if not isinstance(value, str | bytes | os.PathLike) or not os.fspath(value):
+        raise unfit(name, "a path", value)
+    return Path(os.fsdecode(value))
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    """Return a value as its type has it. Raises _Unfit; a type unknown here takes everything."""
+    fit = _FITS.get(get_origin(hint) or hint, _fit_instance)
+    return fit(value, hint)
+
+
+def _require(value: Any, fits: bool) -> Any:
+    if not fits:
+        raise _Unfit
+    return value
+
+
+def _fit_instance(value: Any, hint: Any) -> Any:
+    kind = get_origin(hint) or hint
+    is_protocol = getattr(kind, "_is_protocol", False)
+    if not isinstance(kind, type) or (is_protocol and not kind._is_runtime_protocol):
+        return value  # whether it is one cannot be known
+    return _require(value, isinstance(value, kind))
+
+
+def _fit_one_of(value: Any, union: Any) -> Any:
+    """The first type of a union that a value has; an element's fault is more telling than none."""
+    nearest = _Unfit()
+    for hint in get_args(union):
+        try:
+            return _fit(value, hint)
+        except _Unfit as fault:
+            nearest = fault if fault.element else nearest
+    raise nearest
+
+
+def _fit_number(value: Any, kind: type) -> Any:
+    if getattr(value, "ndim", None) == 0:  # a scalar of NumPy or PyTorch
+        value = value.item()
+    allowed = (int, float) if kind is float else kind
+    is_truth = isinstance(value, bool)
+    return _require(value, isinstance(value, allowed) and is_truth is (kind is bool))
+
+
+def _array_kinds(hint: Any) -> str:
+    """The kinds of numbers, as NumPy names them, that an array's type allows."""
+    _, number = get_args(hint)
+    scalar = (get_args(number) or (np.generic,))[0]
+    scalar = get_origin(scalar) or scalar
+    if not isinstance(scalar, type):
+        return "iufb"
+    if issubclass(scalar, np.integer):
+        return "iu"
+    return "b" if issubclass(scalar, np.bool_) else "f"
+
+
+def _fit_array(value: Any, hint: Any) -> Any:
+    kinds = _array_kinds(hint)
+    return _require(value, isinstance(value, np.ndarray) and value.dtype.kind in kinds)
+
+
+def _fit_list(value: Any, hint: Any) -> Any:
+    origin, hints = get_origin(hint) or hint, get_args(hint)
+    _require(value, isinstance(value, origin) and not isinstance(value, str | bytes))
+    if not isinstance(value, list | tuple) or not hints:
+        return value
+    return [_fit_element(f"[{place}]", each, hints[0]) for place, each in enumerate(value)]
+
+
+def _fit_mapping(value: Any, hint: Any) -> Any:
+    hints = get_args(hint)
+    _require(value, isinstance(value, collections.abc.Mapping))
+    if not hints or not isinstance(value, dict):
+        return value
+    return {
+        _fit_element(" keys", key, hints[0]): _fit_element(f"[{shown(key)}]", each, hints[1])
+        for key, each in value.items()
+    }
+
+
+def _fit_element(place: str, value: Any, hint: Any) -> Any:
+    try:
+        return _fit(value, hint)
+    except _Unfit as fault:
+        if fault.element:
+            raise _Unfit(place + fault.element, fault.expected, fault.value) from None
+        raise _Unfit(place, _words(hint), value) from None
+
+
+_FITS: dict[Any, Callable[[Any, Any], Any]] = {
+    Any: lambda value, hint: value,
+    Union: _fit_one_of,
+    types.UnionType: _fit_one_of,
+    Annotated: lambda value, hint: _fit(value, get_args(hint)[0]),
+    Literal: lambda value, hint: _require(value, type(value) is str and value in get_args(hint)),
+    bool: _fit_number,
+    int: _fit_number,
+    float: _fit_number,
+    np.ndarray: _fit_array,
+    Path: lambda value, hint: Path(_require(value, isinstance(value, str | os.PathLike))),
+    list: _fit_list,
+    collections.abc.Sequence: _fit_list,
+    collections.abc.Iterable: _fit_list,
+    collections.abc.Mapping: _fit_mapping,
+}
+"""How a value of each type is checked; of other types, whether it is an instance."""
+
+
+def _words(hint: Any) -> str:
+    """What a type is called in an error message."""
+    origin = get_origin(hint) or hint
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_words, get_args(hint))))
+    if origin is Annotated:
+        return _words(get_args(hint)[0])
+    if origin is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    if origin is np.ndarray:
+        return ARRAYS.get(_array_kinds(hint), "an array")
+    return WORDS.get(origin) or f"of type {getattr(origin, '__name__', origin)}"
