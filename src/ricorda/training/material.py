@@ -84,7 +84,7 @@ def _found(
     return find_sources(
         texts,
         encoding=options.encoding,
-        decompress=options.decompress == "auto",
+        decompress=options.reading.decompression.enabled,
         on_left_out=on_left_out,
     )
 
@@ -126,10 +126,10 @@ def read_material(
     def encoded(
         sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
     ) -> EncodedText:
-        decompression = Decompression.of(options.decompress, options.max_decompressed)
+        reading = options.reading
         return encode_with_cache(
             sources,
-            make_request(vocabulary, options.encoding, options.newlines, on_unknown, decompression),
+            make_request(vocabulary, reading, on_unknown),
             folder=folder,
             cache=cache,
             say=say,

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
 from ricorda.models.configuration import CellName, Initialisation
-from ricorda.text.sizes import parse_size
+from ricorda.text.reading_settings import ReadingSettings
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInteger = Annotated[int, Field(ge=1, le=10**12)]
@@ -148,15 +148,20 @@ class TrainingOptions:
     collective_timeout: Annotated[float, Field(ge=1, le=10**6)] = 120.0
     """Seconds that a process waits for the others of its run before it takes them for lost."""
 
+    @property
+    def reading(self) -> ReadingSettings:
+        """How texts are read. Raises ConfigurationError for options that contradict."""
+        return ReadingSettings(
+            encoding=self.encoding,
+            newlines=self.newlines,
+            decompress=self.decompress,
+            max_decompressed=self.max_decompressed,
+        )
+
     def __post_init__(self) -> None:
         if self.cache == "":
             raise ConfigurationError("--cache: expected a folder or off, got an empty name")
-        if self.max_decompressed is not None:
-            parse_size("--max-decompressed", self.max_decompressed)
-            if self.decompress == "off":
-                raise ConfigurationError(
-                    "--max-decompressed is for compressed texts: leave out --decompress off"
-                )
+        _ = self.reading  # checks its options
         budgets = [name for name in ("minutes", "epochs", "steps") if getattr(self, name)]
         if len(budgets) > 1:
             raise ConfigurationError(

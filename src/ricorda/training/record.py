@@ -14,6 +14,7 @@ import ricorda
 from ricorda.durable import write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
+from ricorda.text.reading_settings import ReadingSettings
 from ricorda.training.configuration import TrainingConfiguration
 
 FORMAT = 1
@@ -59,6 +60,16 @@ class TextRecord:
 
     validation_bytes: int | None = None
     """Its length."""
+
+    @property
+    def reading(self) -> ReadingSettings:
+        """How the text is read."""
+        return ReadingSettings(
+            encoding=self.encoding,
+            newlines=self.newlines,
+            decompress=self.decompress,
+            max_decompressed=self.max_decompressed,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))

@@ -17,6 +17,7 @@ from ricorda.errors import ConfigurationError, RunError, TextError, TrainingErro
 from ricorda.models import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder, ended, find_run, new_run_folder, read_rows
 from ricorda.text import Source, cache_for
+from ricorda.text.reading_settings import READING
 from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import Budget, TrainingConfiguration
@@ -547,6 +548,7 @@ def _provenance(record: RunRecord, material: Material) -> dict[str, Any]:
     return {
         "texts": [Path(name).name for name in record.text.texts],
         "digest": record.text.digest,
+        READING: record.text.reading.to_json(record.text.vocabulary),
         "training_characters": len(material.training),
         "validation_characters": 0 if material.validation is None else len(material.validation),
         "seed": record.training.seed,
