@@ -10,6 +10,7 @@ import click
 from ricorda.cli.options import Command, options_from
 from ricorda.pages import plural
 from ricorda.text import ReadingSettings, TextReader, Vocabulary
+from ricorda.text.decoding import canonical_encoding
 from ricorda.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -43,8 +44,11 @@ class GivenReading:
         """Read as the model's training did, but for options that were given: these win.
 
         The model then reads prompts and texts in the same way. Each option that differs from
-        training is reported. Raises ConfigurationError for options that contradict.
+        training is reported. Raises ConfigurationError for options that contradict,
+        TextError for an unknown encoding.
         """
+        if "encoding" in self._given:
+            canonical_encoding(self._given["encoding"])
         of_training = model.reading
         model.reading = replace(of_training, **self._given)
         kind = model.vocabulary.kind

@@ -1,5 +1,6 @@
 """The text of a run, read, encoded and split."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from ricorda.text import (
     read_bytes,
     split,
 )
-from ricorda.text.sources import LeftOut, Source
+from ricorda.text.sources import LeftOut, Reason, Source
 from ricorda.training.options import TrainingOptions
 from ricorda.training.record import TextRecord
 
@@ -48,12 +49,8 @@ def locate(
     """Find the files that the arguments name, and tell what a folder holds besides."""
     left_out = _LeftOut()
     sources = _found(texts, options, left_out.add)
-    if left_out.first is not None:
-        say(
-            f"left out {left_out.count:,} of the folder's files: "
-            f"{left_out.first.name} {left_out.first.reason}"
-            + (" and others" if left_out.count > 1 else "")
-        )
+    if left_out.count:
+        say(left_out.summary())
     if options.validation is not None:
         for source in _found([options.validation], options):
             if source.size is None:
@@ -65,15 +62,28 @@ def locate(
 
 
 class _LeftOut:
-    """The first of what was left out, and how much was."""
+    """What was left out of folders: for each reason the first, and how many."""
 
     def __init__(self) -> None:
-        self.first: LeftOut | None = None
-        self.count = 0
+        self._first: dict[Reason, LeftOut] = {}
+        self._counts: Counter[Reason] = Counter()
+
+    @property
+    def count(self) -> int:
+        return self._counts.total()
 
     def add(self, item: LeftOut) -> None:
-        self.first = self.first or item
-        self.count += 1
+        self._first.setdefault(item.reason, item)
+        self._counts[item.reason] += 1
+
+    def summary(self) -> str:
+        """One line: "left out 3 files and folders: runs/my (a run of ricorda, 2 in all)..."."""
+        reasons = [
+            f"{self._first[reason].name} ({reason}{f', {count:,} in all' if count > 1 else ''})"
+            for reason, count in self._counts.items()
+        ]
+        noun = "file or folder" if self.count == 1 else "files and folders"
+        return f"left out {self.count:,} {noun}: {', '.join(reasons)}"
 
 
 def _found(
