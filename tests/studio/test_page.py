@@ -23,8 +23,8 @@ from tests.studio.test_shell import WORDS
 
 import ricorda
 from ricorda.runs import RunFolder
+from ricorda.shell import command_line
 from ricorda.studio.activity import trainer_of
-from ricorda.studio.shell import command_line
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -97,7 +97,7 @@ def _written(
     path: Path, length: int, options: dict[str, Any], texts: _Texts
 ) -> tuple[Characters, int | None]:
     """The text to judge, and the seed if a model wrote it."""
-    if not path.is_dir() and path.suffix != ".safetensors":
+    if not path.is_dir() and path.suffix.lower() != ".safetensors":
         if extra := [name for name, value in options.items() if value is not None]:
             raise ConfigurationError(
                 f"--{extra[0].replace('_', '-')} is for a model that writes, {path} is a text"

@@ -1,7 +1,6 @@
 """Knowing ricorda's own files by their content, so that a folder's runs are not learned as text."""
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +13,6 @@ PAGE_BYTES = 2048
 
 _RUN_KEYS = frozenset({"format", "text", "training", "made_with"})
 _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"  # https://bford.info/cachedir/
-_CACHE_FOLDERS = ["entries", "known", "work"]
-_DIGEST = re.compile("[0-9a-f]{64}")
 _PAGE = re.compile(rb'<meta name="generator" content="ricorda [^"<>]{1,50}">')
 
 
@@ -27,9 +24,10 @@ def own_folder(folder: Path, names: list[str]) -> OwnFolder | None:
         row = _parsed(_beginning(folder / "metrics.jsonl", LARGEST_ROW).partition(b"\n")[0])
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             return "a run of ricorda"
-    if "CACHEDIR.TAG" in names and _beginning(folder / "CACHEDIR.TAG", 64).startswith(_CACHE_TAG):
+    is_tagged = "CACHEDIR.TAG" in names
+    if is_tagged and _beginning(folder / "CACHEDIR.TAG", 64).startswith(_CACHE_TAG):
         return "a cache"
-    return "a cache" if names == _CACHE_FOLDERS and _holds_digests(folder) else None
+    return None
 
 
 def is_own_page(head: bytes) -> bool:
@@ -40,15 +38,6 @@ def is_own_page(head: bytes) -> bool:
 def _is_config(path: Path) -> bool:
     found = _parsed(_beginning(path, LARGEST_CONFIG))
     return isinstance(found, dict) and found.keys() >= _RUN_KEYS
-
-
-def _holds_digests(folder: Path) -> bool:
-    """Tell whether a cache's subfolders hold what a cache keeps, and something at all."""
-    try:
-        names = os.listdir(folder / "entries") + os.listdir(folder / "known")  # noqa: PTH208
-    except OSError:
-        return False
-    return bool(names) and all(map(_DIGEST.fullmatch, names))
 
 
 def _beginning(path: Path, size: int) -> bytes:

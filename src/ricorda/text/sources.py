@@ -325,11 +325,14 @@ class _Search:
         if folder.real_path in folder.above:
             leave_out(LeftOut(folder.path, "a loop of links"))
             return []
-        names, others = _entries(folder.path, leave_out)
+        hidden: list[LeftOut] = []
+        names, others = _entries(folder.path, hidden.append)
         reason = own_folder(folder.path, names)
         if reason is not None:
             leave_out(LeftOut(folder.path, reason))
             return []
+        for item in hidden:
+            leave_out(item)
         above = (*folder.above, folder.real_path)
         found: list[_Folder | _Files] = []
         files = _Files(folder.path, folder.real_path)

@@ -115,8 +115,7 @@ def _copied(source: Source, place: Path) -> Source:
     write_new(partial, read_bytes([source], decompression=Decompression(enabled=False)))
     partial.rename(place)
     flush_folder(place.parent)
-    (copy,) = find_sources([place])
-    return copy
+    return Source(source.name, place)  # messages keep the name that the user gave
 
 
 def read_material(

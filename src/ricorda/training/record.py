@@ -1,5 +1,6 @@
 """config.json: which text a run learns and how, all that repeats it."""
 
+import codecs
 import json
 import os
 import platform
@@ -125,7 +126,7 @@ def read_record_file(config: Path) -> RunRecord:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise RunError(f"{config} is no run's: it has more than {LARGEST} bytes")
-        record = TypeAdapter(RunRecord).validate_json(content)
+        record = TypeAdapter(RunRecord).validate_json(content.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise RunError(f"cannot read {config}: {error.strerror}") from error
     except ValidationError as error:
