@@ -85,3 +85,28 @@ def test_runs_in_a_folder_are_reported(tmp_path: Path, here: Path, call: Call) -
     code, _, err = call("train", ".", *SHORT)
     assert code == 0
     assert "left out 1 file or folder: runs/tiny (a run of ricorda)\n" in err
+
+
+def test_what_cannot_be_seen_in_a_text_is_reported(here: Path, call: Call, bottles: str) -> None:
+    Path("odd.txt").write_text(f"\ufeff{bottles}so\u00adft, \u200b\n{bottles}")
+    for more in ((), ("--dry-run",)):
+        code, _, err = call("train", "odd.txt", *SHORT, *more)
+        assert code == 0
+        assert (
+            "the text has invisible characters: U+200B (zero width space) once, "
+            "U+00AD (soft hyphen) once\n"
+        ) in err
+
+
+@pytest.mark.parametrize("name", ["my.txt", "link.txt", "copy.txt"])
+def test_a_validation_file_that_is_learned_too_is_reported(
+    here: Path, call: Call, bottles: str, name: str
+) -> None:
+    Path("link.txt").symlink_to("my.txt")
+    Path("copy.txt").write_text(bottles)
+    Path("other.txt").write_text(bottles[: len(bottles) // 2])
+    code, _, err = call("train", "my.txt", "--validation", name, *SHORT)
+    assert code == 0
+    assert f"--validation {name} is also learned" in err
+    _, _, err = call("train", "my.txt", "--validation", "other.txt", *SHORT)
+    assert "is also learned" not in err

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reading")
     text = folder / "crlf.txt"
     text.write_bytes(CRLF.encode("latin-1"))
-    ways = {
+    ways: dict[str, dict[str, Any]] = {
         "keep": {"encoding": "latin-1", "newlines": "keep"},
         "plain": {"encoding": "latin-1"},
         "bytes": {"vocabulary": "bytes", "newlines": "normalise"},

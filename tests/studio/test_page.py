@@ -19,7 +19,7 @@ from tests.studio.conftest import (
     make_place,
     start_studio,
 )
-from tests.studio.test_shell import WORDS
+from tests.test_shell import WORDS
 
 import ricorda
 from ricorda.runs import RunFolder

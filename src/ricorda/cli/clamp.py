@@ -37,9 +37,9 @@ def command(
     held = _parsed(units)
     file = load_file(model_path(model))
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    model = open_model(file)
-    prompt = read_prompt(prompt, model)
-    first = model.begin(prompt, **given)
+    undisturbed = open_model(file)
+    prompt = read_prompt(prompt, undisturbed)
+    first = undisturbed.begin(prompt, **given)
     given["seed"] = first.seed
     other = open_model(clamped(file, held)).begin(prompt, **given)
     texts = first.text(), other.text()

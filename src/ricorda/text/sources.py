@@ -331,8 +331,8 @@ class _Search:
         if reason is not None:
             leave_out(LeftOut(folder.path, reason))
             return []
-        for item in hidden:
-            leave_out(item)
+        for each in hidden:
+            leave_out(each)
         above = (*folder.above, folder.real_path)
         found: list[_Folder | _Files] = []
         files = _Files(folder.path, folder.real_path)

@@ -1,5 +1,6 @@
 """The text of a run, read, encoded and split."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ricorda.text import (
     read_bytes,
     split,
 )
+from ricorda.text.oddities import oddities
 from ricorda.text.sources import LeftOut, Reason, Source
 from ricorda.training.options import TrainingOptions
 from ricorda.training.record import TextRecord
@@ -58,7 +60,29 @@ def locate(
                     f"--validation {source.name}: expected a file, which a resumed run can read "
                     "again, got a pipe: save it first"
                 )
+            if _is_among(source, sources):
+                say(_TRAINED_ON.format(source.name))
     return sources
+
+
+_TRAINED_ON = (
+    "--validation {} is also learned: its figures say how well the text is memorized, not how well "
+    "the model does on new text"
+)
+
+
+def _is_among(source: Source, others: Sequence[Source]) -> bool:
+    """Tell whether a file is one of others, by another name or not."""
+
+    def identity(path: Path | None) -> tuple[int, int] | None:
+        try:
+            status = None if path is None else os.stat(path)  # noqa: PTH116 (quicker)
+        except OSError:  # gone in the meantime: reading it reports that
+            return None
+        return None if status is None else (status.st_dev, status.st_ino)
+
+    own = identity(source.path)
+    return own is not None and any(identity(each.path) == own for each in others)
 
 
 class _LeftOut:
@@ -121,7 +145,7 @@ def _copied(source: Source, place: Path) -> Source:
 def read_material(
     sources: Sequence[Source],
     folder: Path,
-    options: TrainingOptions | TextRecord,
+    options: TrainingOptions,
     say: Callable[[str], None],
     *,
     cache: Cache | None = None,
@@ -129,8 +153,28 @@ def read_material(
 ) -> Material:
     """Encode the sources, into the cache or a file of the folder, and split them.
 
-    Raises TextError where the text cannot be read, decoded or used.
+    `say` is called with a line for each oddity of the text. Raises TextError where the text cannot
+    be read, decoded or used.
     """
+    material = _read(sources, folder, options, say, cache=cache, progress=progress)
+    for line in oddities(material.text.ids, material.text.vocabulary):
+        say(line)
+    other = material.validation_text
+    if other is not None and other.digest == material.text.digest:
+        say(_TRAINED_ON.format(options.validation))
+    return material
+
+
+def _read(
+    sources: Sequence[Source],
+    folder: Path,
+    options: TrainingOptions | TextRecord,
+    say: Callable[[str], None],
+    *,
+    cache: Cache | None,
+    progress: Callable[[int, int | None], None] | None,
+) -> Material:
+    """Encode and split."""
 
     def encoded(
         sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
@@ -175,7 +219,7 @@ def read_material_again(
     """Read a run's text once more. Raises RunError if it is gone or no longer the same."""
     try:
         sources = _found(record.texts, record)
-        material = read_material(sources, folder, record, say, cache=cache, progress=progress)
+        material = _read(sources, folder, record, say, cache=cache, progress=progress)
     except TextError as error:
         raise RunError(f"the run's text cannot be read again: {error}") from error
     _compare(", ".join(record.texts), "text", material.text, record.digest, record.bytes)
