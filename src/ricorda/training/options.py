@@ -95,7 +95,7 @@ class TrainingOptions:
     """Line ends: normalise makes each a \\n, keep leaves them; auto keeps them in bytes alone."""
 
     decompress: Literal["auto", "off"] = "auto"
-    """Compressed texts: auto reads what gzip, zstd and xz files hold, off takes them as they
+    """Compressed texts: auto decompresses gzip, zstd, xz and bzip2 files, off takes them as they
     are."""
 
     max_decompressed: str | None = None
