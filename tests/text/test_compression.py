@@ -132,7 +132,7 @@ def test_a_name_that_promises_more(tmp_path: Path) -> None:
     assert read(written(tmp_path / "plain.gz", b"only text\n")) == "only text\n"
     damaged = b"\0" * 9 + COMPRESS["gzip"](TEXT)
     message = error_of(written(tmp_path / "a.gz", damaged))
-    assert "expected gzip by its name, but it does not begin as gzip does" in message
+    assert "expected gzip data by its name, but it does not begin like gzip" in message
     assert "--decompress off" in message
 
 
@@ -170,7 +170,7 @@ def test_a_window_too_large_for_bounded_memory(tmp_path: Path) -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=28, enable_ldm=True)
     frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     path = written(tmp_path / "a", frame.compress(TEXT) + frame.flush())
-    assert "needs at most 134 MB of memory to decompress" in error_of(path)
+    assert "needs at most 134 MB of memory" in error_of(path)
 
 
 def test_a_dictionary_that_is_not_there_is_named(tmp_path: Path) -> None:

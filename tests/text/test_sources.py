@@ -178,7 +178,7 @@ def test_a_loop_of_linked_folders_is_left_out(tmp_path: Path, target: str) -> No
 def test_links_that_lead_round_stop(tmp_path: Path) -> None:
     (tmp_path / "one").symlink_to(tmp_path / "two")
     (tmp_path / "two").symlink_to(tmp_path / "one")
-    assert "symbolic links that lead round in a loop" in one_line_error(tmp_path / "one")
+    assert "symbolic links that form a loop" in one_line_error(tmp_path / "one")
     assert "(a loop of links)" in one_line_error(tmp_path)
     write(tmp_path / "text.txt")
     assert names(find_sources([tmp_path])) == [str(tmp_path / "text.txt")]

@@ -92,8 +92,8 @@ def check_name(name: str, head: bytes) -> None:
     kind = _SUFFIXES.get(PurePath(name).suffix.lower())
     if kind is not None and looks_binary(head):
         raise TextError(
-            f"{name}: expected {kind} by its name, but it does not begin as {kind} does: damaged; "
-            "get it once more, or read it as it is with --decompress off"
+            f"{name}: expected {kind} data by its name, but it does not begin like {kind}: it is "
+            "damaged; get it once more, or read it as it is with --decompress off"
         )
 
 
@@ -175,7 +175,8 @@ def _members(
     if member is not None:
         raise TextError(
             f"{name}: expected a whole {kind} file, but it ends in the middle, after "
-            f"{readable_size(taken)}: get it once more, or decompress what there is by hand"
+            f"{readable_size(taken)}: get it once more, or decompress the part that is there "
+            f"({kind} -dc FILE > TEXT)"
         )
 
 
@@ -183,14 +184,14 @@ def _damaged(name: str, kind: Kind, error: Exception, taken: int, count: int) ->
     said = " ".join(str(error).split())
     if "memory" in said.lower():
         return TextError(
-            f"{name}: expected {kind} that needs at most {readable_size(LARGEST_WINDOW)} of memory "
-            "to decompress, but it needs more: compress it again without --long or --ultra, or "
-            f"pipe it in: {kind} -dc FILE | ricorda train -"
+            f"{name}: expected {kind} data that needs at most {readable_size(LARGEST_WINDOW)} of "
+            "memory to decompress, but it needs more: compress it again without --long or --ultra, "
+            f"or decompress it first ({kind} -dc FILE > TEXT)"
         )
     if "dictionary" in said.lower():
         return TextError(
-            f"{name}: expected {kind} that needs nothing besides, but it was compressed with a "
-            f"dictionary: decompress it by hand with that ({kind} -d -D DICTIONARY), or pipe it in"
+            f"{name}: expected {kind} data without a dictionary, but it was compressed with a "
+            f"dictionary: decompress it first ({kind} -d -D DICTIONARY FILE) and name the result"
         )
     where = "" if count == 1 else f" in its part {count}"
     return TextError(
@@ -208,7 +209,7 @@ def _too_large(name: str, kind: Kind, taken: int, most: int, limit: int | None) 
         )
     return TextError(
         f"{name}: it comes to more than --max-decompressed {readable_size(limit)} allows ({kind}): "
-        "if you trust it, give a larger size"
+        "if you trust the file, give a larger size"
     )
 
 

@@ -202,7 +202,7 @@ def unreadable(path: Path | str, error: Exception) -> TextError:
     if isinstance(error, PermissionError):
         return TextError(f"{name}: may not be read; allow it (chmod +r) or name another")
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return TextError(f"{name}: symbolic links that lead round in a loop; name the file itself")
+        return TextError(f"{name}: symbolic links that form a loop; name the file itself")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return TextError(f"{name}: cannot be read: {reason}")
 

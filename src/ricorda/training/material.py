@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ricorda.durable import PARTIAL, flush_folder, write_new
 from ricorda.errors import RunError, TextError
+from ricorda.pages import plural
 from ricorda.text import (
     Cache,
     Decompression,
@@ -23,9 +24,12 @@ from ricorda.text import (
     split,
 )
 from ricorda.text.oddities import oddities
-from ricorda.text.sources import LeftOut, Reason, Source
+from ricorda.text.sources import LeftOut, Reason, Source, displayed
 from ricorda.training.options import TrainingOptions
 from ricorda.training.record import TextRecord
+
+SHOWN_NAMES = 3
+"""Files that a message names."""
 
 
 @dataclass(frozen=True)
@@ -200,11 +204,15 @@ def _read(
     validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
     if validation.skipped:
         say(
-            f"{sum(validation.skipped.values())} characters of {options.validation} that the "
-            f"training text lacks are left out: {''.join(list(validation.skipped)[:20])!r}"
+            f"left out {plural(sum(validation.skipped.values()), 'character')} of --validation "
+            f"{options.validation} that the training text lacks: "
+            f"{''.join(list(validation.skipped)[:20])!r}"
         )
     if len(validation.ids) < 2:
-        raise TextError(f"{options.validation} is too short to judge by: 2 symbols at least")
+        raise TextError(
+            f"--validation {options.validation}: expected at least 2 symbols that the training "
+            f"text has, got {len(validation.ids)}: name a longer text"
+        )
     return Material(text, validation, text.ids, validation.ids)
 
 
@@ -222,10 +230,10 @@ def read_material_again(
         material = _read(sources, folder, record, say, cache=cache, progress=progress)
     except TextError as error:
         raise RunError(f"the run's text cannot be read again: {error}") from error
-    _compare(", ".join(record.texts), "text", material.text, record.digest, record.bytes)
+    _compare(record.texts, "text", material.text, record.digest, record.bytes)
     if material.validation_text is not None and record.validation_digest is not None:
         _compare(
-            str(record.validation),
+            [str(record.validation)],
             "validation",
             material.validation_text,
             record.validation_digest,
@@ -234,14 +242,22 @@ def read_material_again(
     return material
 
 
-def _compare(names: str, option: str, found: EncodedText, digest: str, size: int | None) -> None:
+def _compare(
+    names: Sequence[str], option: str, found: EncodedText, digest: str, size: int | None
+) -> None:
     """Raise RunError, saying what differs, unless a text is the one that the run began with."""
     if found.digest == digest:
         return
     had = "" if size is None or size == found.bytes else f"{size:,} bytes and "
     has = f"{found.bytes:,} bytes and " if had else ""
     raise RunError(
-        f"the {option} {names} is no longer the one that this run learns: it has {has}digest "
-        f"{found.digest[:12]}, the run's had {had}digest {digest[:12]}: put it back, "
-        f"name its copy with --{option}, or begin a new run"
+        f"the {option} {_shortened(names)} changed since this run began: it has {has}digest "
+        f"{found.digest[:12]}, the run's had {had}digest {digest[:12]}: restore it, "
+        f"name an unchanged copy with --{option}, or start a new run"
     )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """Name a few of what may be a thousand files."""
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    return f"{', '.join(map(displayed, names[:SHOWN_NAMES]))}{more}"

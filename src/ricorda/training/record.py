@@ -125,7 +125,9 @@ def read_record_file(config: Path) -> RunRecord:
         with config.open("rb") as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise RunError(f"{config} is no run's: it has more than {LARGEST} bytes")
+            raise RunError(
+                f"{config}: expected the configuration of a run, got more than {LARGEST:,} bytes"
+            )
         record = TypeAdapter(RunRecord).validate_json(content.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise RunError(f"cannot read {config}: {error.strerror}") from error
