@@ -16,6 +16,7 @@ from ricorda.engine import Model, load, load_file
 from ricorda.errors import ConfigurationError, InputError, RicordaError
 from ricorda.models import ModelConfiguration, ModelFile, write_model_file
 from ricorda.text import CharacterVocabulary, Decompression, find_sources, make_request
+from ricorda.text.reading_settings import ReadingSettings
 
 TEXT = "abcba\n" * 50
 
@@ -57,7 +58,7 @@ def public(place: Path) -> dict[str, Public]:
     ids, unit = vocabulary.encode(TEXT), insight.Unit(0, 1)
     numbers = np.arange(9, dtype=np.float64)
     sources = find_sources([place / "my.txt"])
-    request = make_request(vocabulary, None, "keep", "error", Decompression())
+    request = make_request(vocabulary, ReadingSettings(newlines="keep"), "error")
     health = insight.unit_health(model, TEXT)
     tracked = insight.track_units(model, TEXT, shifts=1)
     matter = insight.influence(model, TEXT, [9], distance=2)

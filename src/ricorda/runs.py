@@ -10,6 +10,7 @@ from typing import Any
 
 from ricorda.durable import append, flush_folder, is_partial, make_folder
 from ricorda.errors import RunError
+from ricorda.shell import command_line
 from ricorda.validation import parse_json
 
 RUNS = Path("runs")
@@ -88,6 +89,7 @@ def new_run_folder(out: Path | None, text_name: str) -> RunFolder:
 
 def _taken(folder: RunFolder) -> str:
     """What to do about a folder that holds a run already."""
+    resume = command_line(["ricorda", "resume", folder.path])
     try:
         reason = ended(folder)
     except RunError:
@@ -95,11 +97,11 @@ def _taken(folder: RunFolder) -> str:
     if reason is not None:
         return (
             f"{folder.path} already holds a run, which has ended ({reason}): give another --out, "
-            f"or a larger budget, such as `ricorda resume {folder.path} --minutes 10`"
+            f"or a larger budget, such as `{resume} --minutes 10`"
         )
     return (
         f"{folder.path} already holds a run, which is not finished: go on with it by "
-        f"`ricorda resume {folder.path}`, or give another --out"
+        f"`{resume}`, or give another --out"
     )
 
 

@@ -104,7 +104,7 @@ TEXTS = {
     "/dev/null": "/dev/null: a device or socket, not a text",
     "/dev/zero": "/dev/zero: a device or socket, not a text",
     "socket": "socket: a device or socket, not a text",
-    "loop": "loop: symbolic links that lead round in a loop",
+    "loop": "loop: symbolic links that form a loop",
     "broken": "broken: no such file or folder",
     "my.txt/x": "my.txt/x: cannot be read: Not a directory",
     "x" * 300: "File name too long",
@@ -231,7 +231,7 @@ OPTIONS: list[tuple[list[str], str]] = [
     ([*TRAIN, "--validation-fraction", "1e-9"], "it leaves 3091 for training and 1 for validation"),
     ([*TRAIN, "--validation-fraction", "0.99999"], "it leaves 0 for training"),
     ([*TRAIN, "--validation", "two.txt", "--validation-fraction", "0.1"], "give only one"),
-    ([*TRAIN, "--validation", "one.txt"], "one.txt is too short to judge by"),
+    ([*TRAIN, "--validation", "one.txt"], "--validation one.txt: expected at least 2 symbols"),
     (
         [*TRAIN, "--out", "runs/tiny"],
         "runs/tiny already holds a run, which has ended (steps): give another",

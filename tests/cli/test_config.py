@@ -45,6 +45,22 @@ def test_the_command_line_wins(here: Path, call: Call, name: str) -> None:
     assert found["dropout"] == 0.1
 
 
+@pytest.mark.parametrize("name", ["options.toml", "options.json", "OPTIONS.JSON"])
+def test_a_byte_order_mark_and_capital_letters_do_not_matter(
+    here: Path, call: Call, name: str
+) -> None:
+    Path(name).write_text(FILES[name.lower()], encoding="utf-8-sig")
+    assert call("train", "my.txt", "--config", name, "--quiet") == (0, "", "")
+    assert model_of("runs/my")["hidden_size"] == 6
+
+
+def test_the_configuration_of_a_run_may_have_a_byte_order_mark(here: Path, call: Call) -> None:
+    config = Path("runs/tiny/config.json")
+    config.write_text(config.read_text(), encoding="utf-8-sig")
+    assert call("train", "my.txt", "--config", config, "--steps", "1", "--quiet") == (0, "", "")
+    assert call("resume", "runs/tiny", "--steps", "41", "--quiet") == (0, "", "")
+
+
 @pytest.mark.parametrize("config", ["runs/tiny/config.json", "runs/tiny", "kept.json"])
 def test_a_run_is_repeated_on_its_text(
     here: Path, call: Call, tiny: ricorda.Run, config: str

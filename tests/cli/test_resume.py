@@ -97,7 +97,10 @@ def _rewrite(path: Path, content: str) -> None:
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no checkpoint": (lambda run: shutil.rmtree(run / "checkpoints"), "no checkpoint in"),
-    "another text": (lambda run: _rewrite(Path("my.txt"), "5 bottles\n" * 99), "no longer the one"),
+    "another text": (
+        lambda run: _rewrite(Path("my.txt"), "5 bottles\n" * 99),
+        "changed since this run began",
+    ),
     "no text": (lambda run: Path("my.txt").unlink(), "cannot be read again"),
     "no configuration": (
         lambda run: _rewrite(run / "config.json", "{"),

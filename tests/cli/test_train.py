@@ -175,7 +175,7 @@ def test_the_folder_one_is_in(train: Train, poems: Path, monkeypatch: pytest.Mon
 
 def test_what_a_folder_holds_besides_is_told(poems: Path, call: Call) -> None:
     _, _, err = call("train", "poems", *SHORT)
-    assert "left out 2 of the folder's files: poems/.hidden hidden and others" in err
+    assert "left out 2 files and folders: poems/.hidden (hidden), " in err
 
 
 OPTIONS: dict[str, Any] = {

@@ -81,7 +81,7 @@ def test_a_changed_validation_file_is_refused(forge: Forge) -> None:
     refused = forge.resume(place)
     assert refused.status == 2
     assert "the validation" in refused.output
-    assert "is no longer the one" in refused.output
+    assert "changed since this run began" in refused.output
     (place / "moved.txt").write_text(BOTTLES[:600])
     assert forge.resume(place, "--validation", "moved.txt", "--quiet").status == 0
 

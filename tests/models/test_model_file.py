@@ -109,6 +109,20 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "format zero": (lambda path: rewrite(path, {"ricorda.format": "0"}), "no format 0"),
     "format word": (lambda path: rewrite(path, {"ricorda.format": "x"}), "should be an integer"),
     "no model": (lambda path: rewrite(path, drop=("ricorda.model",)), "no 'ricorda.model'"),
+    "a wrong reading": (
+        lambda path: rewrite(path, {"ricorda.training": '{"reading": {"newlines": "maybe"}}'}),
+        "in 'ricorda.training', 'reading' is wrong at 'newlines'",
+    ),
+    "a reading that lifts a limit": (
+        lambda path: rewrite(
+            path, {"ricorda.training": '{"reading": {"max_decompressed": "1000TB"}}'}
+        ),
+        "unknown entry 'max_decompressed'",
+    ),
+    "a reading in no encoding": (
+        lambda path: rewrite(path, {"ricorda.training": '{"reading": {"encoding": "klingon"}}'}),
+        "names the encoding 'klingon', which this Python does not know",
+    ),
     "no training": (lambda path: rewrite(path, drop=("ricorda.training",)), "ricorda.training"),
     "broken JSON": (lambda path: rewrite(path, {"ricorda.model": "{"}), "not JSON"),
     "JSON list": (lambda path: rewrite(path, {"ricorda.model": "[]"}), "JSON object"),

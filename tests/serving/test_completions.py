@@ -336,3 +336,29 @@ def test_a_model_that_overflows_fails_alone(
         assert other.events(model="huge")[-1]["error"]["code"] == "model_failed"
         assert other.text(seed=1) == server.text(seed=1)
         assert eventually(lambda: other.service.admission.running == 0)
+
+
+@pytest.mark.parametrize("prompt", ["ab\r\nce\u0301", "\ufeffab\rcé"])
+def test_prompts_are_read_as_training_read_the_text(server: Server, prompt: str) -> None:
+    fields = {"echo": True, "logprobs": 0, "max_tokens": 3, "seed": 1}
+    (choice,) = server.complete(prompt=prompt, **fields)["choices"]
+    assert choice["text"][:5] == "ab\ncé"
+    assert choice["logprobs"]["tokens"][:5] == ["a", "b", "\n", "c", "é"]
+    assert choice["logprobs"]["text_offset"] == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert choice == server.complete(prompt="ab\ncé", **fields)["choices"][0]
+
+
+def test_stop_strings_are_read_as_training_read_the_text(server: Server) -> None:
+    texts = [server.text(seed=1, max_tokens=100, stop=stop) for stop in ("\n", "\r\n")]
+    assert texts[0] == texts[1]
+    assert len(texts[0]) < 100
+
+
+def test_text_is_tokenized_as_training_read_it(server: Server) -> None:
+    given, read = (
+        server.ask("POST", "/tokenize", {"model": "letters", "prompt": prompt})
+        for prompt in ("a\r\ne\u0301", "a\né")
+    )
+    assert given[0] == 200
+    assert given[2] == read[2]
+    assert given[2]["count"] == 3

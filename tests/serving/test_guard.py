@@ -125,3 +125,9 @@ def test_an_address_that_is_taken_is_told() -> None:
             bind("127.0.0.1", 70000)
     finally:
         taken.close()
+
+
+def test_a_key_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("0123456789abcdef\n", encoding="utf-8-sig")
+    assert read_keys(path) == ["0123456789abcdef"]

@@ -19,12 +19,12 @@ from tests.studio.conftest import (
     make_place,
     start_studio,
 )
-from tests.studio.test_shell import WORDS
+from tests.test_shell import WORDS
 
 import ricorda
 from ricorda.runs import RunFolder
+from ricorda.shell import command_line
 from ricorda.studio.activity import trainer_of
-from ricorda.studio.shell import command_line
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

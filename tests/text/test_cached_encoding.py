@@ -22,8 +22,8 @@ from ricorda.errors import ConfigurationError, TextError, VocabularyError
 from ricorda.text import (
     Cache,
     CharacterVocabulary,
-    Decompression,
     EncodedText,
+    ReadingSettings,
     cache_for,
     cached_encoding,
     encode_sources,
@@ -52,11 +52,9 @@ class Encoded:
     def __call__(self, *paths: Path, **options: Any) -> EncodedText:
         self.said, self.read = [], 0
         request = make_request(
-            options.get("vocabulary", "characters"),
-            options.get("encoding"),
-            options.get("newlines", "auto"),
-            options.get("on_unknown", "error"),
-            options.get("decompression", Decompression()),
+            options.pop("vocabulary", "characters"),
+            on_unknown=options.pop("on_unknown", "error"),
+            reading=ReadingSettings(**options),
         )
         return encode_with_cache(
             find_sources(paths),
@@ -497,7 +495,7 @@ def save(work):
 cached_encoding._Work._save = save
 encode_with_cache(
     find_sources([{str(text)!r}]),
-    make_request("characters", None, "auto", "error", Decompression()),
+    make_request("characters", ReadingSettings(), "error"),
     folder=Path({str(tmp_path)!r}),
     cache=Cache(Path({str(tmp_path / "cache")!r}), 10**9),
     say=print,

@@ -162,21 +162,26 @@ def test_links_to_folders_are_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", [".", "..", "../../b"])
-def test_a_loop_of_linked_folders_stops(tmp_path: Path, target: str) -> None:
+def test_a_loop_of_linked_folders_is_left_out(tmp_path: Path, target: str) -> None:
     write(tmp_path / "a" / "deep" / "a.txt")
     (tmp_path / "a" / "deep" / "loop").symlink_to(target)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "back").symlink_to(tmp_path / "a")
-    message = one_line_error(tmp_path / "a")
-    assert "loop" in message
-    assert str(tmp_path / "a" / "deep" / "loop") in message
+    left_out: list[LeftOut] = []
+    found = find_sources([tmp_path / "a"], on_left_out=left_out.append)
+    assert names(found) == [str(tmp_path / "a" / "deep" / "a.txt")]
+    (item,) = left_out
+    assert item.reason == "a loop of links"
+    assert str(item.path).startswith(str(tmp_path / "a" / "deep" / "loop"))
 
 
 def test_links_that_lead_round_stop(tmp_path: Path) -> None:
     (tmp_path / "one").symlink_to(tmp_path / "two")
     (tmp_path / "two").symlink_to(tmp_path / "one")
-    assert "symbolic links that lead round in a loop" in one_line_error(tmp_path / "one")
-    assert "symbolic links that lead round in a loop" in one_line_error(tmp_path)
+    assert "symbolic links that form a loop" in one_line_error(tmp_path / "one")
+    assert "(a loop of links)" in one_line_error(tmp_path)
+    write(tmp_path / "text.txt")
+    assert names(find_sources([tmp_path])) == [str(tmp_path / "text.txt")]
 
 
 @pytest.mark.parametrize(

@@ -392,7 +392,7 @@ def test_resuming_is_refused_where_it_makes_no_sense(learn: Learn, text: Path) -
         runs.resume(ended.folder)
     stopped = learn(reporter=InterruptAt(5))
     text.write_text(TEXT.replace("beer", "wine"))
-    with pytest.raises(RunError, match="no longer the one"):
+    with pytest.raises(RunError, match="changed since this run began"):
         runs.resume(stopped.folder, quiet=True)
     text.unlink()
     with pytest.raises(RunError, match="cannot be read again"):

@@ -6,8 +6,7 @@ import pytest
 from tests.training.threads import in_threads
 
 from ricorda.errors import TextError
-from ricorda.text import encode_with_cache, find_sources, make_request
-from ricorda.text.reading import PLAIN
+from ricorda.text import ReadingSettings, encode_with_cache, find_sources, make_request
 from ricorda.training.material import Material
 from ricorda.training.ranks import Ranks
 from ricorda.training.shared_material import share_material
@@ -17,7 +16,7 @@ def material_of(text: Path, folder: Path) -> Material:
     """A text, all of it to learn."""
     encoded = encode_with_cache(
         find_sources([text]),
-        make_request("characters", None, "auto", "error", PLAIN),
+        make_request("characters", ReadingSettings(), "error"),
         folder=folder,
         cache=None,
         say=lambda _: None,

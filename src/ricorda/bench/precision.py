@@ -1,27 +1,30 @@
 """What a lower precision loses on a text, and what it gains: `ricorda bench precision`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ricorda.engine import GenerationSettings, Precision, load
+from ricorda.engine import GenerationSettings, Model, Precision, load
 from ricorda.text import TextReader
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 TIMED = 5_000  # symbols
 
 
-def losses(model: Path, texts: Sequence[str], reader: TextReader) -> dict[str, dict[str, float]]:
+def losses(
+    model: Path, texts: Sequence[str], reader_for: Callable[[Model], TextReader]
+) -> dict[str, dict[str, float]]:
     """Nats per character, their loss against float32, and the time of a symbol, by precision.
 
-    The state is carried through the whole text. Characters that the model lacks are left out.
+    `reader_for` makes the reader of the texts. The state is carried through the whole text.
+    Characters that the model lacks are left out.
     """
     found: dict[str, dict[str, float]] = {}
     for precision in PRECISIONS:
         trained = load(model, precision=precision, backend="native")
-        pieces = reader.symbols(texts, trained.vocabulary)
+        pieces = reader_for(trained).symbols(texts, trained.vocabulary)
         nats = trained.evaluate(pieces, on_unknown="skip").nats_per_character
         session = trained.backend.session(trained.vocabulary)
         start = np.array([trained.vocabulary.start])

@@ -17,8 +17,13 @@ from ricorda.bench.generated_text import Script, write_text
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
 from ricorda.errors import RicordaError
-from ricorda.text import Cache, encode_with_cache, find_sources, make_request
-from ricorda.text.reading import PLAIN
+from ricorda.text import (
+    Cache,
+    ReadingSettings,
+    encode_with_cache,
+    find_sources,
+    make_request,
+)
 from ricorda.text.sizes import readable_size
 
 MEGABYTE = 10**6
@@ -114,7 +119,7 @@ def main() -> None:
     began = time.perf_counter()
     text = encode_with_cache(
         find_sources([path]),
-        make_request("characters", None, "auto", "error", PLAIN),
+        make_request("characters", ReadingSettings(), "error"),
         folder=path.parent,
         cache=Cache(cache),
         say=lambda line: print(line, file=sys.stderr),

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from ricorda.cli.options import PathName, number, whole_number
 from ricorda.cli.output import print_json
-from ricorda.cli.texts import reading_options
+from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.errors import MissingExtra
 from ricorda.extras import require_torch
-from ricorda.text import TextReader, find_sources, parse_size
+from ricorda.text import find_sources, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -213,11 +213,11 @@ def scale(
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def precision(model: Path, texts: tuple[str, ...], reader: TextReader, as_json: bool) -> None:
+def precision(model: Path, texts: tuple[str, ...], reading: GivenReading, as_json: bool) -> None:
     """Say what MODEL loses on TEXT in bfloat16 and in int8, in nats per character."""
     from ricorda.bench.precision import losses
 
-    found = losses(model, texts, reader)
+    found = losses(model, texts, reading.reader_for)
     if as_json:
         print_json({"precision": found})
         return

@@ -8,6 +8,7 @@ import click
 from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, options_from
 from ricorda.cli.output import print_json
+from ricorda.cli.prompts import prompt_option, read_prompt
 from ricorda.engine import load_file, open_model
 from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError
@@ -19,7 +20,7 @@ SETTINGS = ["length", "temperature", "top_k", "top_p", "min_p", "greedy", "stop"
 @click.command()
 @click.argument("model", type=PathName())
 @click.argument("units", metavar="UNIT[=VALUE]...", nargs=-1, required=True)
-@click.option("--prompt", default="", help="The text to continue; without one, a fresh line.")
+@prompt_option
 @options_from(GenerationSettings, SETTINGS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -36,7 +37,9 @@ def command(
     held = _parsed(units)
     file = load_file(model_path(model))
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    first = open_model(file).begin(prompt, **given)
+    undisturbed = open_model(file)
+    prompt = read_prompt(prompt, undisturbed)
+    first = undisturbed.begin(prompt, **given)
     given["seed"] = first.seed
     other = open_model(clamped(file, held)).begin(prompt, **given)
     texts = first.text(), other.text()
@@ -51,9 +54,10 @@ def command(
             }
         )
         return
-    click.echo(f"--- as it is (seed {first.seed}) ---\n{prompt}{texts[0]}")
+    shown = prompt if first.start is None else ""
+    click.echo(f"--- as it is (seed {first.seed}) ---\n{shown}{texts[0]}")
     names = ", ".join(f"{unit} held at {value:g}" for unit, value in held.items())
-    click.echo(f"--- {names} ---\n{prompt}{texts[1]}")
+    click.echo(f"--- {names} ---\n{shown}{texts[1]}")
 
 
 def _parsed(units: tuple[str, ...]) -> dict[Unit, float]:

@@ -7,8 +7,7 @@ import click
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
-from ricorda.cli.texts import Skipped, reading_options
-from ricorda.text import TextReader
+from ricorda.cli.texts import GivenReading, Skipped, reading_options
 
 
 @click.command()
@@ -26,7 +25,7 @@ def command(
     model: Path,
     texts: tuple[str, ...],
     window: int | None,
-    reader: TextReader,
+    reading: GivenReading,
     as_json: bool,
 ) -> None:
     """Say how well MODEL predicts TEXT: nats and bits per character, bits per byte.
@@ -40,7 +39,7 @@ def command(
     """
     trained = load_model(model)
     skipped = Skipped(trained.vocabulary)
-    pieces = reader.symbols(texts, trained.vocabulary)
+    pieces = reading.reader_for(trained).symbols(texts, trained.vocabulary)
     figures = trained.evaluate(skipped.watch(pieces), window, on_unknown="skip").as_json()
     skipped.tell()
     if as_json:

@@ -13,12 +13,11 @@ from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_paragraph, print_table, visible
 from ricorda.cli.text_ids import read_ids
-from ricorda.cli.texts import reading_options
+from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import Agreement, Influence, agreement, influence
 from ricorda.insight.deletion import DISTANCE
 from ricorda.pages import fixed
-from ricorda.text import TextReader
 
 SYMBOLS = 20_000
 FARTHEST = 1_000_000  # symbols back
@@ -78,7 +77,7 @@ def command(
     gradient: str | None,
     symbols: int,
     seed: int,
-    reader: TextReader,
+    reading: GivenReading,
     as_json: bool,
 ) -> None:
     """Say how much each of the last symbols matters to what MODEL expects next in TEXT.
@@ -92,7 +91,7 @@ def command(
     """
     file = load_file(model_path(model))
     trained = open_model(file)
-    ids = read_ids(trained, text, reader, symbols)
+    ids = read_ids(trained, text, reading, symbols)
     places = list(positions) or None
     chosen: Any = METHODS[method]
     found = influence(trained, ids, places, distance=distance, method=chosen, seed=seed)

@@ -7,6 +7,7 @@ import difflib
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,7 +127,7 @@ def _in_a_line(message: str) -> str:
     """A message on one line, with what a terminal would obey, in a file's name say, spelled out."""
     from ricorda.text.sources import displayed
 
-    return displayed(" ".join(message.split()))
+    return displayed(re.sub(r"\s*\n\s*", " ", message.strip()))
 
 
 def _message(error: Exception, given: Sequence[str]) -> str:

@@ -14,13 +14,12 @@ from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, number, options_from, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_paragraph, print_table
-from ricorda.cli.texts import reading_options
+from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError, InputError, TextError
 from ricorda.insight import Shared, shared_stretches
 from ricorda.insight.memorisation import Characters
 from ricorda.pages import percent
-from ricorda.text import TextReader
 
 LENGTH = 10_000
 SHOWN = 200  # characters of a stretch in the table
@@ -51,7 +50,7 @@ def command(
     length: int,
     validation_fraction: float | None,
     control: str | None,
-    reader: TextReader,
+    reading: GivenReading,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -71,7 +70,7 @@ def command(
             "--validation-fraction reads the training text twice, which standard input does not "
             "allow: name a file"
         )
-    texts = _Texts(reader)
+    texts = _Texts(reading)
     own, seed = _written(written, length, options, texts)
     texts.as_bytes = isinstance(own, bytes)
     others, pieces = _compared(texts, training, control, validation_fraction, len(own))
@@ -85,8 +84,9 @@ def command(
 class _Texts:
     """Texts as characters, or as bytes where a model of bytes writes."""
 
-    def __init__(self, reader: TextReader) -> None:
-        self.reader = reader
+    def __init__(self, reading: GivenReading) -> None:
+        self.reading = reading
+        self.reader = reading.reader
         self.as_bytes = False
 
     def pieces(self, names: tuple[str, ...]) -> Iterator[Characters]:
@@ -97,13 +97,14 @@ def _written(
     path: Path, length: int, options: dict[str, Any], texts: _Texts
 ) -> tuple[Characters, int | None]:
     """The text to judge, and the seed if a model wrote it."""
-    if not path.is_dir() and path.suffix != ".safetensors":
+    if not path.is_dir() and path.suffix.lower() != ".safetensors":
         if extra := [name for name, value in options.items() if value is not None]:
             raise ConfigurationError(
                 f"--{extra[0].replace('_', '-')} is for a model that writes, {path} is a text"
             )
         return _beginning(texts.pieces((str(path),)), length), None
     model = load_model(path, precision="auto")
+    texts.reader = texts.reading.reader_for(model)
     given = {name: value for name, value in options.items() if value is not None}
     generation = model.begin("", length=length, **given)
     pieces = list(generation)

@@ -11,6 +11,7 @@ import click
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, options_from, whole_number
 from ricorda.cli.output import print_json
+from ricorda.cli.prompts import prompt_option, read_prompt
 from ricorda.engine.generation import GenerationSettings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ SETTINGS = [
 
 @click.command()
 @click.argument("model", type=PathName(), required=False)
-@click.option("--prompt", default="", help="The text to continue; without one, a fresh line.")
+@prompt_option
 @options_from(GenerationSettings, SETTINGS)
 @click.option(
     "--count",
@@ -50,13 +51,15 @@ def command(
 ) -> None:
     """Continue a prompt with MODEL, a model file or a run's folder; by default the newest run.
 
-    The text appears as it is written: the prompt, then its continuation.
+    The text appears as it is written: the prompt, then its continuation. The prompt is read as
+    training read the text: line ends, Unicode form and byte order mark are adapted.
 
     \b
     ricorda sample --prompt "Once upon a time" --length 500
     ricorda sample runs/poems --temperature 0.5 --stop Amen
     """
     trained = load_model(model, precision=precision)
+    prompt = read_prompt(prompt, trained)
     given = {name: value for name, value in options.items() if value not in (None, ())}
     first = _begin(trained, prompt, 0, given)
     _tell_what_was_left_out(first, prompt, trained)
@@ -87,8 +90,9 @@ def _begin(model: "Model", prompt: str, index: int, options: dict[str, Any]) -> 
 
 
 def _print_as_written(prompt: str, generation: "Generation") -> None:
-    """Write each piece as soon as there is one."""
-    sys.stdout.write(prompt)
+    """Write each piece as soon as there is one, after the prompt if it continues that."""
+    if generation.start is None:
+        sys.stdout.write(prompt)
     for piece in generation:
         sys.stdout.write(piece.text)
         sys.stdout.flush()

@@ -11,10 +11,9 @@ from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import terminal_width, visible
-from ricorda.cli.texts import Skipped, reading_options
+from ricorda.cli.texts import GivenReading, Skipped, reading_options
 from ricorda.durable import write_atomically
 from ricorda.errors import InputError
-from ricorda.text import TextReader
 
 if TYPE_CHECKING:
     from ricorda.engine import Scores
@@ -32,7 +31,9 @@ ALTERNATIVES = 5
 )
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(model: Path, text: str, html: Path | None, reader: TextReader, as_json: bool) -> None:
+def command(
+    model: Path, text: str, html: Path | None, reading: GivenReading, as_json: bool
+) -> None:
     """Say how surprising each character of TEXT is to MODEL, in bits.
 
     TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
@@ -45,6 +46,7 @@ def command(model: Path, text: str, html: Path | None, reader: TextReader, as_js
         _check_page(html, text)
     trained = load_model(model)
     skipped = Skipped(trained.vocabulary)
+    reader = reading.reader_for(trained)
     pieces = skipped.watch(reader.symbols((text,), trained.vocabulary))
     scores = trained.score(pieces, ALTERNATIVES, on_unknown="skip")
     figures = scores.figures.as_json()

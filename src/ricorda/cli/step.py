@@ -11,10 +11,9 @@ from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_paragraph, visible
 from ricorda.cli.text_ids import UnitType, read_ids
-from ricorda.cli.texts import reading_options
+from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import StepEquation, Unit, step_equation
-from ricorda.text import TextReader
 
 LONGEST = 2**20  # symbols of the text that are read
 
@@ -36,7 +35,7 @@ LONGEST = 2**20  # symbols of the text that are read
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    model: Path, text: str, unit: Unit, position: int | None, reader: TextReader, as_json: bool
+    model: Path, text: str, unit: Unit, position: int | None, reading: GivenReading, as_json: bool
 ) -> None:
     """Show the step in which a unit of MODEL reads one symbol of TEXT: every gate's real numbers.
 
@@ -49,7 +48,7 @@ def command(
     """
     file = load_file(model_path(model))
     trained = open_model(file, backend="numpy")
-    ids = read_ids(trained, text, reader, LONGEST)
+    ids = read_ids(trained, text, reading, LONGEST)
     found = step_equation(file, ids, -1 if position is None else position, unit)
     if as_json:
         print_json(_as_json(found))

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from ricorda.cli.texts import Skipped
+from ricorda.cli.texts import GivenReading, Skipped
 from ricorda.engine import Model
 from ricorda.engine.backend import Ids
 from ricorda.errors import TextError
 from ricorda.insight.units import Unit
-from ricorda.text import ByteVocabulary, TextReader
+from ricorda.text import ByteVocabulary
 
 if TYPE_CHECKING:
     ParameterType = click.ParamType[Any]
@@ -31,12 +31,13 @@ class UnitType(ParameterType):
         return value if isinstance(value, Unit) else Unit.parse(str(value))
 
 
-def read_ids(model: Model, text: str, reader: TextReader, symbols: int) -> Ids:
+def read_ids(model: Model, text: str, reading: GivenReading, symbols: int) -> Ids:
     """Read a text's first `symbols` symbols that the model knows, and tell what was left out.
 
     Raises TextError if there is none.
     """
     skipped = Skipped(model.vocabulary)
+    reader = reading.reader_for(model)
     pieces = skipped.watch(reader.symbols((text,), model.vocabulary))
     found: list[Ids] = []
     size = 0

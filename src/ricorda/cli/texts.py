@@ -1,37 +1,65 @@
 """The TEXT of a command: how it is read, and what of it a model knows."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ricorda.cli.options import Command, options_from
 from ricorda.pages import plural
-from ricorda.text import Decompression, TextReader, Vocabulary
+from ricorda.text import ReadingSettings, TextReader, Vocabulary
+from ricorda.text.decoding import canonical_encoding
 from ricorda.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from ricorda.engine import Model
 
 OPTIONS = ("encoding", "newlines", "decompress", "max_decompressed")
 
 
 def reading_options(command: Command) -> Command:
-    """Give a command training's options of reading, and pass it the `reader` that they make."""
+    """Give a command training's options of reading, and pass it the `reading` that they make."""
 
     @wraps(command)
     def with_reader(**options: Any) -> Any:
         given = {name: options.pop(name) for name in OPTIONS}
-        return command(reader=reader_of(given), **options)
+        return command(reading=GivenReading(given), **options)
 
     decorate: Callable[[Any], Any] = options_from(TrainingOptions, OPTIONS)
     return decorate(with_reader)  # type: ignore[no-any-return]
 
 
-def reader_of(options: dict[str, Any]) -> TextReader:
-    """What the options of reading mean. Raises ConfigurationError if they do not fit."""
-    given = {name: options[name] for name in OPTIONS if options[name] is not None}
-    chosen = TrainingOptions(**given)
-    decompression = Decompression.of(chosen.decompress, chosen.max_decompressed)
-    return TextReader(chosen.encoding, chosen.newlines, decompression)
+class GivenReading:
+    """The options of reading that a command was given."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        """Keep what is not None. Raises ConfigurationError for options that contradict."""
+        self._given = {name: value for name, value in options.items() if value is not None}
+        self.reader = TextReader(ReadingSettings(**self._given))
+        """Reads texts where no model says how its own was read."""
+
+    def reader_for(self, model: "Model") -> TextReader:
+        """Read as the model's training did, but for options that were given: these win.
+
+        The model then reads prompts and texts in the same way. Each option that differs from
+        training is reported. Raises ConfigurationError for options that contradict,
+        TextError for an unknown encoding.
+        """
+        if "encoding" in self._given:
+            canonical_encoding(self._given["encoding"])
+        of_training = model.reading
+        model.reading = replace(of_training, **self._given)
+        kind = model.vocabulary.kind
+        before, now = of_training.to_json(kind), model.reading.to_json(kind)
+        for name in self._given.keys() & {name for name in now if now[name] != before[name]}:
+            click.echo(
+                f"--{name} {now[name]}: differs from the model's training, which used "
+                f"{'no encoding' if before[name] is None else before[name]}",
+                err=True,
+            )
+        return TextReader(model.reading)
 
 
 class Skipped:

@@ -10,11 +10,10 @@ from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.text_ids import UnitType, read_ids
-from ricorda.cli.texts import reading_options
+from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.insight import Health, Tracked, Unit, track_units, unit_activity, unit_health
 from ricorda.insight.tracking import SHIFTS, SHORTEST, SYMBOLS
 from ricorda.pages import fixed
-from ricorda.text import TextReader
 
 TOP = 20
 MOST_SHIFTS = 1_000_000
@@ -66,7 +65,7 @@ def command(
     symbols: int,
     shifts: int,
     seed: int,
-    reader: TextReader,
+    reading: GivenReading,
     as_json: bool,
 ) -> None:
     """Say what each unit of MODEL tracks in TEXT, and which units are dead or saturated.
@@ -83,7 +82,7 @@ def command(
     trained = load_model(model)
     for unit in units:
         unit.checked(trained.configuration)
-    ids = read_ids(trained, text, reader, symbols)
+    ids = read_ids(trained, text, reading, symbols)
     tracked = track_units(trained, ids, symbols=None, shifts=shifts, seed=seed)
     health = unit_health(trained, ids)
     if as_json:

@@ -3,7 +3,7 @@
 import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -23,6 +23,8 @@ from ricorda.errors import ConfigurationError, TextError
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.models.model_file import ModelFile, read_model_file
 from ricorda.text.decoding import StrictDecoder
+from ricorda.text.prompts import PromptReader, read_prompt
+from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.vocabulary import ByteVocabulary, OnUnknown, Vocabulary
 from ricorda.validation import validated
 
@@ -78,6 +80,8 @@ class Model:
         self.vocabulary = vocabulary
         self.backend = backend
         self.training = dict(training or {})
+        self.reading = ReadingSettings.from_training(self.training)
+        """How training read its text, and so how every text is read that this model is given."""
 
     @property
     def parameters(self) -> int:
@@ -130,7 +134,16 @@ class Model:
         characters of the prompt were left out, and why the text ended.
         """
         settings = validated(GenerationSettings, **options)
-        return Generation(self.backend, self.vocabulary, self._text(prompt), settings)
+        if settings.stop:
+            stops = tuple(self.read_prompt(stop, drop_mark=False) for stop in settings.stop)
+            settings = replace(settings, stop=stops)
+        return Generation(
+            self.backend, self.vocabulary, self.read_prompt(self._text(prompt)), settings
+        )
+
+    def read_prompt(self, text: str, *, drop_mark: bool = True) -> str:
+        """Return a text as training would have read it: line ends, Unicode form, no leading BOM."""
+        return read_prompt(text, self.vocabulary, self.reading, drop_mark=drop_mark)
 
     @checked
     def distribution(
@@ -142,7 +155,9 @@ class Model:
         """
         settings = validated(SamplingSettings, **sampling)
         permitted = permitted_symbols(settings, self.vocabulary)
-        ids: Ids = self.vocabulary.encode(self._text(prompt), on_unknown=on_unknown)
+        ids: Ids = self.vocabulary.encode(
+            self.read_prompt(self._text(prompt)), on_unknown=on_unknown
+        )
         if len(ids) == 0:
             ids = np.array([self.vocabulary.start])
         logits, _ = read(self.backend, ids)
@@ -164,7 +179,7 @@ class Model:
         to be skipped.
         """
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
-        known = list(_encode_pieces(self.vocabulary, pieces, on_unknown))
+        known = list(self._encode_pieces(pieces, on_unknown))
         ids = np.concatenate(known) if known else self.vocabulary.encode("")
         return score(self.backend, self.vocabulary, ids, alternatives)
 
@@ -184,7 +199,7 @@ class Model:
         unless it is to be skipped.
         """
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
-        ids = _encode_pieces(self.vocabulary, pieces, on_unknown)
+        ids = self._encode_pieces(pieces, on_unknown)
         return evaluate(self.backend, self.vocabulary, ids, window)
 
     @checked
@@ -194,7 +209,7 @@ class Model:
         Raises TextError for an empty text, VocabularyError for an unknown character unless it is
         to be skipped.
         """
-        ids = self.vocabulary.encode(self._text(text), on_unknown=on_unknown)
+        ids = self.vocabulary.encode(self.read_prompt(self._text(text)), on_unknown=on_unknown)
         if len(ids) == 0:
             raise TextError("expected a text of at least one symbol that the model knows, got none")
         arrays, _ = self.backend.trace(ids, self.backend.zero_state(1))
@@ -207,6 +222,35 @@ class Model:
         if isinstance(self.vocabulary, ByteVocabulary):
             return given.decode("utf-8", "surrogateescape")
         return StrictDecoder("the text", "utf-8").decode(given, final=True)
+
+    def _encode_pieces(
+        self, pieces: Iterable[str | bytes | Ids], on_unknown: OnUnknown
+    ) -> Iterator[Ids]:
+        """Turn the pieces of a text, read as training read its own, into ids as they come."""
+        vocabulary = self.vocabulary
+        by_bytes = isinstance(vocabulary, ByteVocabulary)
+        utf8 = StrictDecoder("the text", "utf-8")
+        text, data = (PromptReader(vocabulary, self.reading) for _ in range(2))
+        for piece in pieces:
+            if isinstance(piece, np.ndarray):
+                yield vocabulary.encode(text.read("", final=True), on_unknown)
+                yield piece
+            elif isinstance(piece, str):
+                for begin in range(0, len(piece), CHARACTERS_AT_ONCE):
+                    part = text.read(piece[begin : begin + CHARACTERS_AT_ONCE])
+                    yield vocabulary.encode(part, on_unknown)
+            elif not isinstance(piece, bytes):
+                raise unfit(
+                    "a piece of the text", "text, bytes or an array of whole numbers", piece
+                )
+            elif by_bytes:
+                yield np.frombuffer(data.read_bytes(piece), np.uint8)
+            else:
+                yield vocabulary.encode(text.read(utf8.decode(piece)), on_unknown)
+        if by_bytes:
+            yield np.frombuffer(data.read_bytes(b"", final=True), np.uint8)
+        rest = text.read(utf8.decode(b"", final=True), final=True)
+        yield vocabulary.encode(rest, on_unknown)
 
     def _labels(self, ids: Iterable[int]) -> tuple[str, ...]:
         return tuple(self.vocabulary.label(symbol) for symbol in ids)
@@ -291,23 +335,3 @@ def kernels_are_built() -> bool:
     except ImportError:
         return False
     return True
-
-
-def _encode_pieces(
-    vocabulary: Vocabulary, pieces: Iterable[str | bytes | Ids], on_unknown: OnUnknown
-) -> Iterator[Ids]:
-    """Turn the pieces of a text into ids as they come."""
-    utf8 = StrictDecoder("the text", "utf-8")
-    for piece in pieces:
-        if isinstance(piece, np.ndarray):
-            yield piece
-        elif isinstance(piece, str):
-            for begin in range(0, len(piece), CHARACTERS_AT_ONCE):
-                yield vocabulary.encode(piece[begin : begin + CHARACTERS_AT_ONCE], on_unknown)
-        elif not isinstance(piece, bytes):
-            raise unfit("a piece of the text", "text, bytes or an array of whole numbers", piece)
-        elif isinstance(vocabulary, ByteVocabulary):
-            yield np.frombuffer(piece, np.uint8)
-        else:
-            yield vocabulary.encode(utf8.decode(piece), on_unknown)
-    yield vocabulary.encode(utf8.decode(b"", final=True), on_unknown)

@@ -14,7 +14,8 @@ from ricorda.engine.chunks import positions_at_once
 from ricorda.engine.softmax import finite
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.models.configuration import ModelConfiguration
-from ricorda.text.vocabulary import Vocabulary
+from ricorda.models.model_file import ModelFile
+from ricorda.text.prompts import read_prompt
 
 Text: TypeAlias = str | Ids
 """Characters, or the ids of a vocabulary."""
@@ -63,17 +64,14 @@ class Block(NamedTuple):
     """Activations by name, each (T, L, H), after each symbol; the names of `Model.trace`."""
 
 
-def known_ids(model: Model, text: Text) -> Ids:
-    """Turn a text into ids (T,), leaving out what the model never saw.
+def known_ids(model: Model | ModelFile, text: Text) -> Ids:
+    """Turn a text, read as in training, into ids (T,) without what the model never saw.
 
     Raises TextError if nothing is left.
     """
-    return ids_of(model.vocabulary, text)
-
-
-def ids_of(vocabulary: Vocabulary, text: Text) -> Ids:
-    """Do the same with a vocabulary alone."""
-    ids: Ids = vocabulary.encode(text, "skip") if isinstance(text, str) else text
+    ids: Ids = text  # type: ignore[assignment]
+    if isinstance(text, str):
+        ids = model.vocabulary.encode(read_prompt(text, model.vocabulary, model.reading), "skip")
     if len(ids) == 0:
         raise TextError("expected a text of at least one symbol that the model knows, got none")
     return ids

@@ -1,12 +1,12 @@
 """The model file: weights, configuration and vocabulary in one safetensors file, no pickle.
 
 The header's metadata holds four strings: `ricorda.format` (an integer), `ricorda.model` (the
-configuration, JSON), `ricorda.vocabulary` (JSON) and `ricorda.training` (where it came from,
-JSON). Other keys are ignored: they belong to other tools, such as the safetensors library's
-`format`, or to a newer ricorda that an older one can do without. The tensors are those of
-`ModelConfiguration.tensor_shapes`, float32, none missing, none more. What does not fit is an error
-that names it; so is an unknown key of `ricorda.model` or `ricorda.vocabulary`, which may change
-what the network computes.
+configuration, JSON), `ricorda.vocabulary` (JSON) and `ricorda.training` (where it came from
+and how its text was read, JSON). Other keys are ignored: they belong to other tools, such as the
+safetensors library's `format`, or to a newer ricorda that an older one can do without. The tensors
+are those of `ModelConfiguration.tensor_shapes`, float32, none missing, none more. What does not fit
+is an error that names it; so is an unknown key of `ricorda.model` or `ricorda.vocabulary`, which
+may change what the network computes.
 """
 
 import json
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from ricorda.durable import write_atomically
-from ricorda.errors import ModelFileError, VocabularyError
+from ricorda.errors import ConfigurationError, ModelFileError, VocabularyError
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.models.tensor_file import (
     Entry,
@@ -30,6 +30,7 @@ from ricorda.models.tensor_file import (
     read_header,
     tensor_file,
 )
+from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.vocabulary import Vocabulary
 from ricorda.validation import explain, parse_json, shown
 
@@ -45,7 +46,12 @@ class ModelFile:
     vocabulary: Vocabulary
     tensors: dict[str, NDArray[np.float32]]
     training: dict[str, Any] = field(default_factory=dict)
-    """Where the model came from; told, never needed."""
+    """Where the model came from, and under "reading" how its text was read."""
+
+    @property
+    def reading(self) -> ReadingSettings:
+        """How the text was read; the defaults in a file that does not say."""
+        return ReadingSettings.from_training(self.training)
 
 
 def write_model_file(path: Path, model: ModelFile) -> None:
@@ -143,7 +149,12 @@ def _read_metadata(
             f"{path}: the vocabulary has {vocabulary.size} symbols, "
             f"the configuration {configuration.vocabulary_size}"
         )
-    return configuration, vocabulary, _read_json(path, metadata, "ricorda.training")
+    training = _read_json(path, metadata, "ricorda.training")
+    try:
+        ReadingSettings.from_training(training)
+    except ConfigurationError as error:
+        raise ModelFileError(f"{path}: in 'ricorda.training', {error}") from error
+    return configuration, vocabulary, training
 
 
 def _read_json(path: Path, metadata: dict[str, str], key: str) -> dict[str, Any]:

@@ -89,8 +89,7 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
         """Turn a text into the ids of its symbols."""
         body = await read_body(request, TokenizeRequest, longest=longest)
         served = service.catalogue.only(body.model)
-        vocabulary = served.model.vocabulary
-        ids = encode(body.prompt, vocabulary, service.settings.on_unknown).tolist()
+        ids = encode(body.prompt, served.model, service.settings.on_unknown).tolist()
         answer: dict[str, Any] = {
             "tokens": ids,
             "count": len(ids),

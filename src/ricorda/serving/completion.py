@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ricorda.engine import GenerationSettings, Symbols
+from ricorda.engine import GenerationSettings, Model, Symbols
 from ricorda.engine.backend import Ids
 from ricorda.engine.sampling import bias_of
 from ricorda.errors import InputError, RicordaError, VocabularyError
@@ -87,8 +87,7 @@ class CompletionTask:
         self.max_tokens = 16 if request.max_tokens is None else request.max_tokens
         self._check(settings)
         on_unknown = request.on_unknown or settings.on_unknown
-        vocabulary = served.model.vocabulary
-        self.prompts = read_prompts(request.prompt, vocabulary, on_unknown, settings)
+        self.prompts = read_prompts(request.prompt, served.model, on_unknown, settings)
         self.texts: list[list[Text]] = []
         self.scores: list[ScoringJob | None] = []
         self.first_symbol_seconds: float | None = None
@@ -245,7 +244,8 @@ class CompletionTask:
         alternatives = request.logprobs
         if alternatives is None and self.best_of > self.n:
             alternatives = 0
-        stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
+        given = [request.stop] if isinstance(request.stop, str) else request.stop or []
+        stop = [self.served.model.read_prompt(each, drop_mark=False) for each in given]
         seed = secrets.randbits(32) if request.seed is None else request.seed % 2**64
         top_p = 1.0 if request.top_p is None else request.top_p
         options: dict[str, Any] = {
@@ -392,7 +392,7 @@ class CompletionTask:
 
 def read_prompts(
     given: str | Sequence[Any] | None,
-    vocabulary: Vocabulary,
+    model: Model,
     on_unknown: OnUnknown,
     settings: ServerSettings,
 ) -> list[Prompt]:
@@ -403,24 +403,28 @@ def read_prompts(
         several = [given] if isinstance(given[0], int) else list(given)
     if len(several) > settings.max_prompts:
         raise _wrong("prompt", f"at most {settings.max_prompts} texts", len(several))
-    return [_read_prompt(each, vocabulary, on_unknown, settings.max_prompt) for each in several]
+    return [_read_prompt(each, model, on_unknown, settings.max_prompt) for each in several]
 
 
 def _read_prompt(
-    given: str | list[int], vocabulary: Vocabulary, on_unknown: OnUnknown, longest: int
+    given: str | list[int], model: Model, on_unknown: OnUnknown, longest: int
 ) -> Prompt:
     ids: Ids
     if isinstance(given, str):
-        ids = encode(given, vocabulary, on_unknown)
+        ids = encode(given, model, on_unknown)
     else:
-        ids = check_ids(given, vocabulary, "prompt")
+        ids = check_ids(given, model.vocabulary, "prompt")
     if len(ids) > longest:
         raise _wrong("prompt", f"of at most {longest} symbols", len(ids))
-    return Prompt(ids, ids if len(ids) else np.array([vocabulary.start]))
+    return Prompt(ids, ids if len(ids) else np.array([model.vocabulary.start]))
 
 
-def encode(text: str, vocabulary: Vocabulary, on_unknown: OnUnknown) -> Ids:
-    """Turn a prompt into ids. Raises Problem (400) naming characters that have none."""
+def encode(text: str, model: Model, on_unknown: OnUnknown) -> Ids:
+    """Turn a prompt, read as training read its text, into ids.
+
+    Raises Problem (400) naming characters that have none.
+    """
+    text, vocabulary = model.read_prompt(text), model.vocabulary
     try:
         return vocabulary.encode(text, on_unknown=on_unknown)
     except VocabularyError:

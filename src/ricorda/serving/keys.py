@@ -17,7 +17,7 @@ def read_keys(file: Path | None) -> list[str]:
     keys: list[str] = []
     if file is not None:
         try:
-            lines = file.read_text("utf-8").splitlines()
+            lines = file.read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(
                 f"cannot read the API keys in {file}: {getattr(error, 'strerror', 'not UTF-8')}"

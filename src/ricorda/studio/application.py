@@ -21,6 +21,7 @@ from ricorda.run_summary import summary
 from ricorda.runs import RunFolder, read_rows
 from ricorda.serving.guard import Application, Guard, GuardSettings
 from ricorda.serving.problems import Problem
+from ricorda.shell import command_line
 from ricorda.studio import settings as ask
 from ricorda.studio.answers import JSON, refusal, system_problem
 from ricorda.studio.entrance import SafeHeaders, Token
@@ -30,7 +31,6 @@ from ricorda.studio.looking import Looking
 from ricorda.studio.page_files import read_page_files
 from ricorda.studio.rows import FromRows
 from ricorda.studio.sample_texts import SAMPLES, sample_text
-from ricorda.studio.shell import command_line
 from ricorda.studio.texts import Texts, read_config, reading_of
 from ricorda.studio.trainings import Trainings
 from ricorda.studio.turns import Turns

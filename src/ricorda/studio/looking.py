@@ -163,7 +163,7 @@ class Looking:
             _, model = self._load(run)
             own = model.distribution(request.text, temperature=1.0).probabilities
             shaped = model.distribution(request.text, **request.sampling).probabilities
-            unknown = model.vocabulary.unknown(request.text)
+            unknown = model.vocabulary.unknown(model.read_prompt(request.text))
         order = most_likely_first(own)[:MOST_SHOWN].tolist()
         extra = [
             each for each in most_likely_first(shaped)[:MOST_SHOWN].tolist() if each not in order

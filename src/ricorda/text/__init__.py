@@ -13,8 +13,10 @@ from ricorda.text.cache import Cache, cache_for
 from ricorda.text.cached_encoding import encode_with_cache
 from ricorda.text.compression import Decompression
 from ricorda.text.encoding import EncodedText, VocabularyKind, encode_sources, make_request
+from ricorda.text.prompts import PromptReader, read_prompt
 from ricorda.text.reader import TextReader
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
+from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sizes import parse_size
 from ricorda.text.sources import LeftOut, Source, Sources, find_sources
 from ricorda.text.splits import Split, split
@@ -41,6 +43,8 @@ __all__ = [
     "Newlines",
     "OnUnknown",
     "Progress",
+    "PromptReader",
+    "ReadingSettings",
     "Source",
     "Sources",
     "Split",
@@ -57,6 +61,7 @@ __all__ = [
     "make_request",
     "parse_size",
     "read_bytes",
+    "read_prompt",
     "read_text",
     "split",
 ]

@@ -4,6 +4,7 @@ A file is known by its first bytes. Several compressed parts, one after another,
 the programs gzip, zstd and xz take them too.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from ricorda.errors import TextError
 from ricorda.text.decoding import HEAD_BYTES, looks_binary
 from ricorda.text.sizes import parse_size, readable_size
 
-Kind = Literal["gzip", "zstd", "xz"]
+Kind = Literal["gzip", "zstd", "xz", "bzip2"]
 
-MAGIC_BYTES = 6
+MAGIC_BYTES = 10
 """How many of a file's first bytes tell its kind."""
 
 _MAGIC: dict[bytes, Kind] = {
@@ -24,13 +25,26 @@ _MAGIC: dict[bytes, Kind] = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xfd7zXZ\0": "xz",
 }
-_SUFFIXES: dict[str, Kind] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
+_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", re.DOTALL)
+_SUFFIXES: dict[str, Kind] = {
+    ".gz": "gzip",
+    ".zst": "zstd",
+    ".zstd": "zstd",
+    ".xz": "xz",
+    ".bz2": "bzip2",
+}
 
 FREE_BYTES = 64 << 20
 """What any compressed file may come to."""
 
 LARGEST_RATIO = 200
 """What a compressed file may come to beyond that, in times its own size. Logs reach about 100."""
+
+FREE_PARTS = 20_000
+"""How many parts any compressed file may have. Each costs time, even if nothing is in it."""
+
+SMALLEST_PART = 64
+"""Bytes that the parts beyond these must hold on average."""
 
 LARGEST_WINDOW = 128 << 20
 """Bytes that a decompressor may look back on, and so hold: what `zstd -d` and `xz -9` need."""
@@ -65,6 +79,8 @@ def kind_of(head: bytes) -> Kind | None:
     """Tell from a file's first bytes how it is compressed; None if it is not."""
     if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:  # a zstd frame to be skipped
         return "zstd"
+    if _BZIP2.match(head):
+        return "bzip2"
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
 
 
@@ -76,8 +92,8 @@ def check_name(name: str, head: bytes) -> None:
     kind = _SUFFIXES.get(PurePath(name).suffix.lower())
     if kind is not None and looks_binary(head):
         raise TextError(
-            f"{name}: expected {kind} by its name, but it does not begin as {kind} does: damaged; "
-            "get it once more, or read it as it is with --decompress off"
+            f"{name}: expected {kind} data by its name, but it does not begin like {kind}: it is "
+            "damaged; get it once more, or read it as it is with --decompress off"
         )
 
 
@@ -99,31 +115,41 @@ def decompressed(
 
     Raises TextError if it is damaged or cut, holds more than the limit, or needs too much memory.
     """
-    pieces, size = [], 0
+    pieces: list[bytes] = []
+    size = 0
     for piece in _bounded(name, kind, read, limit):
         pieces.append(piece)
         size += len(piece)
         if size >= _OUT_BYTES:
             yield b"".join(pieces)
             pieces, size = [], 0
-    if pieces:
+    if size:
         yield b"".join(pieces)
 
 
 def _bounded(
     name: str, kind: Kind, read: Callable[[int], bytes], limit: int | None
 ) -> Iterator[bytes]:
-    taken = given = 0
-    for piece, taken in _members(name, kind, read):
+    given = 0
+    for piece, taken, count in _members(name, kind, read):
         given += len(piece)
+        if count > FREE_PARTS + given // SMALLEST_PART:
+            raise TextError(
+                f"{name}: {kind} data in {count:,} parts with nearly nothing in each, like a "
+                f"decompression bomb: if you trust it, decompress it first ({kind} -dc FILE > "
+                "TEXT) and name what comes out"
+            )
         most = max(FREE_BYTES, LARGEST_RATIO * taken) if limit is None else limit
         if given > most:
             raise _too_large(name, kind, taken, most, limit)
-        yield piece
+        if piece:
+            yield piece
 
 
-def _members(name: str, kind: Kind, read: Callable[[int], bytes]) -> Iterator[tuple[bytes, int]]:
-    """Yield pieces, each with the number of compressed bytes read so far."""
+def _members(
+    name: str, kind: Kind, read: Callable[[int], bytes]
+) -> Iterator[tuple[bytes, int, int]]:
+    """Yield pieces, perhaps empty, with the compressed bytes and the parts read so far."""
     member: _Member | None = None
     data, taken, count = b"", 0, 0
     while True:
@@ -144,12 +170,13 @@ def _members(name: str, kind: Kind, read: Callable[[int], bytes]) -> Iterator[tu
         data = b""
         if member.eof:
             data, member = member.unused_data, None
-        if piece:
-            yield piece, taken
+        if piece or member is None:
+            yield piece, taken, count
     if member is not None:
         raise TextError(
             f"{name}: expected a whole {kind} file, but it ends in the middle, after "
-            f"{readable_size(taken)}: get it once more, or decompress what there is by hand"
+            f"{readable_size(taken)}: get it once more, or decompress the part that is there "
+            f"({kind} -dc FILE > TEXT)"
         )
 
 
@@ -157,14 +184,14 @@ def _damaged(name: str, kind: Kind, error: Exception, taken: int, count: int) ->
     said = " ".join(str(error).split())
     if "memory" in said.lower():
         return TextError(
-            f"{name}: expected {kind} that needs at most {readable_size(LARGEST_WINDOW)} of memory "
-            "to decompress, but it needs more: compress it again without --long or --ultra, or "
-            f"pipe it in: {kind} -dc FILE | ricorda train -"
+            f"{name}: expected {kind} data that needs at most {readable_size(LARGEST_WINDOW)} of "
+            "memory to decompress, but it needs more: compress it again without --long or --ultra, "
+            f"or decompress it first ({kind} -dc FILE > TEXT)"
         )
     if "dictionary" in said.lower():
         return TextError(
-            f"{name}: expected {kind} that needs nothing besides, but it was compressed with a "
-            f"dictionary: decompress it by hand with that ({kind} -d -D DICTIONARY), or pipe it in"
+            f"{name}: expected {kind} data without a dictionary, but it was compressed with a "
+            f"dictionary: decompress it first ({kind} -d -D DICTIONARY FILE) and name the result"
         )
     where = "" if count == 1 else f" in its part {count}"
     return TextError(
@@ -182,7 +209,7 @@ def _too_large(name: str, kind: Kind, taken: int, most: int, limit: int | None) 
         )
     return TextError(
         f"{name}: it comes to more than --max-decompressed {readable_size(limit)} allows ({kind}): "
-        "if you trust it, give a larger size"
+        "if you trust the file, give a larger size"
     )
 
 
@@ -264,15 +291,32 @@ def _xz() -> _Member:
     return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=LARGEST_WINDOW)
 
 
-_MEMBERS: dict[Kind, Callable[[], _Member]] = {"gzip": _Gzip, "zstd": _Zstd, "xz": _xz}
+def _bzip2() -> _Member:
+    try:
+        import bz2
+    except ImportError as error:  # Python was built without it
+        raise TextError(
+            "this Python cannot read bzip2 (its bz2 module is missing): "
+            "decompress the text with bzip2 -d"
+        ) from error
+    return bz2.BZ2Decompressor()
+
+
+_MEMBERS: dict[Kind, Callable[[], _Member]] = {
+    "gzip": _Gzip,
+    "zstd": _Zstd,
+    "xz": _xz,
+    "bzip2": _bzip2,
+}
 
 
 def _errors() -> tuple[type[Exception], ...]:
     """What decompressors raise, imported where it may be raised."""
     import zstandard
 
+    own = (zlib.error, zstandard.ZstdError)  # bz2 raises OSError
     try:
         import lzma
     except ImportError:
-        return (zlib.error, zstandard.ZstdError)
-    return (zlib.error, zstandard.ZstdError, lzma.LZMAError)
+        return (*own, OSError)
+    return (*own, OSError, lzma.LZMAError)

@@ -9,6 +9,9 @@ from ricorda.errors import TextError
 HEAD_BYTES = 8192
 """How much of a file's beginning shows what kind of file it is."""
 
+SMALLEST_BINARY = 512
+"""Bytes from which on a beginning of control characters is not taken for text."""
+
 # The marks of UTF-32 come first, since that of UTF-32-LE begins with that of UTF-16-LE.
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -103,7 +106,10 @@ class StrictDecoder:
 
     def _refuse_disguised(self) -> None:
         """Stop at UTF-16 or UTF-32 without a mark, which may well be valid UTF-8 full of zeros."""
-        if self._encoding != "utf-8" or 0 not in self._head:
+        if self._encoding != "utf-8":
+            return
+        if 0 not in self._head:
+            self._refuse_binary()
             return
         # Upper bytes are zero, or small numbers in the scripts whose UTF-16 may be valid UTF-8.
         controls = np.frombuffer(self._head, np.uint8) < 32
@@ -112,6 +118,16 @@ class StrictDecoder:
             raise TextError(
                 f"{self._name}: expected UTF-8 text, but it looks like {guess.upper()} "
                 f"(zero bytes beside the characters): give --encoding {guess}, or {_ANY_BYTES}"
+            )
+        self._refuse_binary()
+
+    def _refuse_binary(self) -> None:
+        """Stop at what is mostly control characters, and still valid UTF-8."""
+        odd = len(self._head) - len(self._head.translate(None, _NO_TEXT))
+        if len(self._head) >= SMALLEST_BINARY and odd > 0.4 * len(self._head):
+            raise TextError(
+                f"{self._name}: expected UTF-8 text, but it looks like binary data (control "
+                f"characters and zeros all over): name a text, or {_ANY_BYTES}"
             )
 
     def _refuse_surrogates(self, text: str) -> None:

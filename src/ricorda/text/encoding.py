@@ -20,6 +20,7 @@ from ricorda.text.compression import Decompression
 from ricorda.text.encoders import ByteEncoder, CollectingEncoder, Encoder, KnownEncoder
 from ricorda.text.id_file import IdFile
 from ricorda.text.reading import BEGINNING, PLAIN, Newlines, Piece, Place, Progress
+from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sources import Source
 from ricorda.text.vocabulary import ByteVocabulary, Ids, OnUnknown, Vocabulary
 
@@ -173,23 +174,20 @@ def encode_sources(
     Raises TextError where the text cannot be read or decoded, is empty, or does not fit on the
     disk; VocabularyError, with "error", once the whole text has been searched.
     """
-    request = make_request(vocabulary, encoding, newlines, on_unknown, decompression)
+    kind = vocabulary.kind if isinstance(vocabulary, Vocabulary) else vocabulary
+    ends = ReadingSettings(encoding=encoding, newlines=newlines).line_ends(kind)
+    request = Request(vocabulary, encoding, ends, on_unknown, decompression)
     return encode_request(sources, request, folder, progress)
 
 
 @checked
 def make_request(
-    vocabulary: VocabularyKind | Vocabulary,
-    encoding: str | None,
-    newlines: Newlines | Literal["auto"],
-    on_unknown: OnUnknown,
-    decompression: Decompression,
+    vocabulary: VocabularyKind | Vocabulary, reading: ReadingSettings, on_unknown: OnUnknown
 ) -> Request:
     """Settle what "auto" means."""
-    raw = (vocabulary == "bytes" or isinstance(vocabulary, ByteVocabulary)) and encoding is None
-    if newlines == "auto":
-        newlines = "keep" if raw else "normalise"
-    return Request(vocabulary, encoding, newlines, on_unknown, decompression)
+    kind = vocabulary.kind if isinstance(vocabulary, Vocabulary) else vocabulary
+    ends = reading.line_ends(kind)
+    return Request(vocabulary, reading.encoding, ends, on_unknown, reading.decompression)
 
 
 def encode_request(

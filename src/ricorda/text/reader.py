@@ -1,48 +1,58 @@
-"""Texts as a model takes them: the same choices as in training, without encoding them."""
+"""Texts as a model takes them: read as in training, without encoding them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from ricorda.text.compression import Decompression
-from ricorda.text.reading import PLAIN, Newlines, read_bytes, read_text
-from ricorda.text.sources import find_sources
-from ricorda.text.vocabulary import ByteVocabulary, Vocabulary
+from ricorda.text.prompts import PromptReader
+from ricorda.text.reading import Newlines, read_bytes, read_text
+from ricorda.text.reading_settings import ReadingSettings
+from ricorda.text.sources import Sources, find_sources
+from ricorda.text.vocabulary import Vocabulary
+
+DEFAULTS = ReadingSettings()
 
 
 @dataclass(frozen=True)
 class TextReader:
-    """How texts are read."""
+    """Reads the files that arguments name."""
 
-    encoding: str | None = None
-    """None for UTF-8, or for bytes as they are."""
-
-    newlines: Newlines | Literal["auto"] = "auto"
-    """With auto, line ends become LF wherever text is decoded."""
-
-    decompression: Decompression = PLAIN
-    """What is done with compressed files."""
+    settings: ReadingSettings = DEFAULTS
 
     def text(self, names: Sequence[str]) -> Iterator[str]:
         """Read files, folders and patterns as one text, in pieces of bounded size.
 
         Raises TextError where a text cannot be read or decoded.
         """
-        sources = find_sources(names, encoding=self.encoding, decompress=self.decompression.enabled)
-        ends: Newlines = "keep" if self.newlines == "keep" else "normalise"
-        encoding = self.encoding or "utf-8"
-        return read_text(sources, encoding, ends, decompression=self.decompression)
+        settings = self.settings
+        return read_text(
+            self._found(names),
+            settings.encoding or "utf-8",
+            settings.line_ends("characters"),
+            decompression=settings.decompression,
+        )
 
     def data(self, names: Sequence[str]) -> Iterator[bytes]:
         """Read them as bytes: as they are, or what is decoded in UTF-8. Raises TextError."""
-        if self.encoding is not None:
+        if self.settings.encoding is not None:
             return (text.encode() for text in self.text(names))
-        sources = find_sources(names, decompress=self.decompression.enabled)
-        ends: Newlines = "normalise" if self.newlines == "normalise" else "keep"
-        return read_bytes(sources, ends, decompression=self.decompression)
+        ends: Newlines = self.settings.line_ends("bytes")
+        return read_bytes(self._found(names), ends, decompression=self.settings.decompression)
 
     def symbols(self, names: Sequence[str], vocabulary: Vocabulary) -> Iterator[str | bytes]:
         """Read them as a vocabulary takes them. Raises TextError."""
-        if isinstance(vocabulary, ByteVocabulary):
+        if vocabulary.kind == "bytes":
             return self.data(names)
-        return self.text(names)
+        return self._known(names, vocabulary)
+
+    def _known(self, names: Sequence[str], vocabulary: Vocabulary) -> Iterator[str]:
+        """Spell characters as the vocabulary has them, where it has them."""
+        reader = PromptReader(vocabulary, self.settings, drop_mark=False)
+        for piece in self.text(names):
+            yield reader.read(piece)
+        yield reader.read("", final=True)
+
+    def _found(self, names: Sequence[str]) -> Sources:
+        settings = self.settings
+        return find_sources(
+            names, encoding=settings.encoding, decompress=settings.decompression.enabled
+        )

@@ -1,19 +1,16 @@
 """Reading sources as one text, in pieces of bounded size."""
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Literal, NamedTuple
 
 from ricorda.arguments import checked
 from ricorda.errors import TextError
-from ricorda.text.compression import (
-    MAGIC_BYTES,
-    Decompression,
-    check_name,
-    decompressed,
-    kind_of,
-)
+from ricorda.text.compression import Decompression, Kind, check_name, decompressed, kind_of
+from ricorda.text.contents import HEAD_BYTES as CONTENT_BYTES
+from ricorda.text.contents import check_content
 from ricorda.text.decoding import HEAD_BYTES, StrictDecoder, canonical_encoding
 from ricorda.text.sources import Source, Sources, unreadable
 
@@ -107,7 +104,7 @@ def text_pieces(
 
     def decoded(source: Source) -> Iterator[str]:
         decoder = StrictDecoder(source.name, canonical)
-        for data in _raw(source, count, decompression):
+        for data in _raw(source, count, decompression, is_decoded=True):
             yield decoder.decode(data)
         yield decoder.decode(b"", final=True)
 
@@ -129,7 +126,8 @@ def latin_pieces(
     count = _Counter(progress)
 
     def as_latin(source: Source) -> Iterator[str]:
-        return (data.decode("latin-1") for data in _raw(source, count, decompression))
+        raw = _raw(source, count, decompression, is_decoded=False)
+        return (data.decode("latin-1") for data in raw)
 
     return _joined(map(as_latin, _from(sources, start)), sources, newlines, start)
 
@@ -153,8 +151,14 @@ def _from(sources: Sequence[Source], start: Place) -> Iterator[Source]:
     return iter(sources[start.source :])
 
 
-def _raw(source: Source, count: _Counter, decompression: Decompression) -> Iterator[bytes]:
-    """Yield what a file holds, decompressed if it is compressed."""
+def _raw(
+    source: Source, count: _Counter, decompression: Decompression, *, is_decoded: bool
+) -> Iterator[bytes]:
+    """Yield what a file holds, decompressed if it is compressed.
+
+    Raises TextError for what is known to be no text, unless its bytes are taken as they are.
+    """
+    is_checked = is_decoded or decompression.enabled
     try:
         with _opened(source) as file:
             pieces: list[bytes] = []  # of the beginning, last first
@@ -168,23 +172,48 @@ def _raw(source: Source, count: _Counter, decompression: Decompression) -> Itera
                 return data
 
             head = b""
-            while decompression.enabled and len(head) < MAGIC_BYTES:
+            while is_checked and len(head) < CONTENT_BYTES:
                 data = file.read(PIECE_BYTES)
                 if not data:
                     break
                 count.add(len(data))
                 pieces.insert(0, data)
                 head += data
-            kind = kind_of(head) if head else None
+            kind = kind_of(head) if head and decompression.enabled else None
             if kind is not None:
-                yield from decompressed(source.name, kind, read, decompression.limit)
+                inner = decompressed(source.name, kind, read, decompression.limit)
+                yield from _checked(source.name, inner, kind, is_decoded=is_decoded)
                 return
-            if head:
+            if head and decompression.enabled:
                 check_name(source.name, head[:HEAD_BYTES])
+            if is_checked:
+                check_content(source.name, head, inside=None, is_decoded=is_decoded)
             while data := read(PIECE_BYTES):
                 yield data
     except OSError as error:
         raise unreadable(source.name, error) from error
+
+
+def _checked(
+    name: str, pieces: Iterator[bytes], kind: Kind, *, is_decoded: bool
+) -> Iterator[bytes]:
+    """Yield what was compressed. Raises TextError if that is an archive or compressed again."""
+    first: deque[bytes] = deque()
+    head = b""
+    while len(head) < CONTENT_BYTES and (piece := next(pieces, b"")):
+        first.append(piece)
+        head += piece[:CONTENT_BYTES]
+    piece = b""  # nothing large is kept while the rest is read
+    again = kind_of(head) if head else None
+    if again is not None:
+        raise TextError(
+            f"{name}: expected a text, but it is compressed twice ({again} inside {kind}): "
+            f"decompress it once ({kind} -dc FILE > INNER) and name what comes out"
+        )
+    check_content(name, head, inside=kind, is_decoded=is_decoded)
+    while first:
+        yield first.popleft()
+    yield from pieces
 
 
 def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:

@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple, overload
 from ricorda.arguments import checked
 from ricorda.errors import TextError
 from ricorda.text.compression import head_of, kind_of
+from ricorda.text.contents import content_of
 from ricorda.text.decoding import HEAD_BYTES, canonical_encoding
+from ricorda.text.own_files import is_own_page, own_folder
 
 STANDARD_INPUT = "-"
 
@@ -129,11 +131,25 @@ class _Group:
 _EMPTY = _Group(Path(), [])
 
 
+Reason = Literal[
+    "hidden",
+    "binary",
+    "an archive",
+    "not a regular file",
+    "a broken link",
+    "a loop of links",
+    "a run of ricorda",
+    "a page of ricorda",
+    "a cache",
+]
+"""Why something inside a folder is not read."""
+
+
 class LeftOut(NamedTuple):
     """Something inside a folder that is not read, and why."""
 
     path: Path
-    reason: Literal["hidden", "binary", "not a regular file", "a broken link"]
+    reason: Reason
 
     @property
     def name(self) -> str:
@@ -152,10 +168,11 @@ def find_sources(
     """Find the files that arguments name, each file once, in the order of the arguments.
 
     An argument is a file, a folder (all files in it and in its folders, sorted), a glob pattern
-    (`**` goes into folders), a named pipe, or "-" for standard input. Inside folders, hidden files
-    and folders are left out, and files with a zero byte in their first 8 KB, which look binary,
-    unless an encoding other than UTF-8 is given; `on_left_out` is told of each. Where `decompress`
-    says that compressed files are read as what they hold, that is what is looked at.
+    (`**` goes into folders), a named pipe, or "-" for standard input. Inside folders these are left
+    out, and `on_left_out` is called with each: hidden files and folders; runs, pages and caches of
+    ricorda; archives and other files that are known to be no text; and files with a zero byte in
+    their first 8 KB, which look binary, unless an encoding other than UTF-8 is given. Where
+    `decompress` says that compressed files are decompressed, what they hold is looked at.
 
     Raises TextError where an argument names nothing that can be read.
     """
@@ -165,7 +182,7 @@ def find_sources(
     search = _Search(keep_binary, decompress, on_left_out or (lambda _: None))
     for argument in arguments:
         search.add_argument(str(argument))
-    return search.found
+    return search.finish()
 
 
 def displayed(path: Path | str) -> str:
@@ -192,7 +209,7 @@ def unreadable(path: Path | str, error: Exception) -> TextError:
     if isinstance(error, PermissionError):
         return TextError(f"{name}: may not be read; allow it (chmod +r) or name another")
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return TextError(f"{name}: symbolic links that lead round in a loop; name the file itself")
+        return TextError(f"{name}: symbolic links that form a loop; name the file itself")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return TextError(f"{name}: cannot be read: {reason}")
 
@@ -208,6 +225,8 @@ class _Search:
         self._keep_binary = keep_binary
         self._decompress = decompress
         self._on_left_out = on_left_out
+        self._own: dict[Path, bool] = {}
+        self._without_text: TextError | None = None
 
     def add_argument(self, argument: str) -> None:
         if argument == STANDARD_INPUT:
@@ -222,13 +241,39 @@ class _Search:
         path = Path(argument)
         left_out = self._add_named(path)
         if left_out is not None:
-            raise _folder_without_text(path, left_out)
+            error = _folder_without_text(path, left_out)
+            if not left_out.is_own:
+                raise error
+            self._without_text = self._without_text or error
+
+    def finish(self) -> Sources:
+        """Return what was found. Raises TextError if that is nothing but ricorda's own files."""
+        if self._without_text is not None and not len(self.found):
+            raise self._without_text
+        return self.found
 
     def _add_pattern(self, pattern: str) -> None:
         matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (absolute ones too)
-        without_text = [self._add_named(Path(match)) is not None for match in matches]
+        root = _fixed_part(pattern)
+        without_text = [
+            self._is_in_own_folder(root, Path(match)) or self._add_named(Path(match)) is not None
+            for match in matches
+        ]
         if all(without_text):
             raise TextError(f"{displayed(pattern)}: no text matches this pattern")
+
+    def _is_in_own_folder(self, root: Path, match: Path) -> bool:
+        """Tell whether a folder between the pattern's fixed part and a match is ricorda's own."""
+        above = [folder for folder in match.parents if root in folder.parents]
+        return any(map(self._is_own, reversed(above)))
+
+    def _is_own(self, folder: Path) -> bool:
+        if folder not in self._own:
+            reason = own_folder(folder, sorted(os.listdir(folder)))  # noqa: PTH208 (quicker)
+            self._own[folder] = reason is not None
+            if reason is not None:
+                self._on_left_out(LeftOut(folder, reason))
+        return self._own[folder]
 
     def _add_named(self, path: Path) -> "_LeftOutTally | None":
         """Add what an argument names outright: binary or hidden, it was asked for.
@@ -285,8 +330,16 @@ class _Search:
     ) -> "list[_Folder | _Files]":
         """Return what a folder holds, in order, neighbouring files together."""
         if folder.real_path in folder.above:
-            raise unreadable(folder.path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
-        names, others = _entries(folder.path, leave_out)
+            leave_out(LeftOut(folder.path, "a loop of links"))
+            return []
+        hidden: list[LeftOut] = []
+        names, others = _entries(folder.path, hidden.append)
+        reason = own_folder(folder.path, names)
+        if reason is not None:
+            leave_out(LeftOut(folder.path, reason))
+            return []
+        for each in hidden:
+            leave_out(each)
         above = (*folder.above, folder.real_path)
         found: list[_Folder | _Files] = []
         files = _Files(folder.path, folder.real_path)
@@ -316,13 +369,16 @@ class _Search:
             leave_out(LeftOut(path, "a broken link"))
             return None
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                leave_out(LeftOut(path, "a loop of links"))
+                return None
             raise unreadable(path, error) from error
 
     def _is_text(self, path: str, leave_out: Callable[[LeftOut], None]) -> bool:
-        if not self._keep_binary and _holds_zeros(path, self._decompress):
-            leave_out(LeftOut(Path(path), "binary"))
-            return False
-        return True
+        reason = _reason_to_leave_out(path, self._decompress, self._keep_binary)
+        if reason is not None:
+            leave_out(LeftOut(Path(path), reason))
+        return reason is None
 
 
 @dataclass
@@ -390,15 +446,24 @@ class _LeftOutTally:
     def __init__(self, tell: Callable[[LeftOut], None]) -> None:
         self.first: LeftOut | None = None
         self.first_binary: LeftOut | None = None
+        self.is_own = False
         self.binary = 0
         self._tell = tell
 
     def add(self, item: LeftOut) -> None:
         self.first = self.first or item
+        self.is_own |= item.reason in ("a run of ricorda", "a page of ricorda", "a cache")
         if item.reason == "binary":
             self.first_binary = self.first_binary or item
             self.binary += 1
         self._tell(item)
+
+
+def _fixed_part(pattern: str) -> Path:
+    """Return the folder that a pattern names before its first part with a wildcard."""
+    parts = Path(pattern).parts
+    count = next(number for number, part in enumerate(parts) if set(part) & set("*?["))
+    return Path(*parts[:count])
 
 
 def _status(path: Path) -> os.stat_result:
@@ -429,8 +494,8 @@ def _entries(
     return names, others
 
 
-def _holds_zeros(path: str, decompress: bool) -> bool:
-    """Tell whether a file, or what a compressed one holds, has a zero byte in its first 8 KB."""
+def _reason_to_leave_out(path: str, decompress: bool, keep_binary: bool) -> Reason | None:
+    """Tell from the first 8 KB of a file, or of what a compressed one holds, why it is no text."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
@@ -440,7 +505,16 @@ def _holds_zeros(path: str, decompress: bool) -> bool:
     except OSError as error:
         raise unreadable(path, error) from error
     kind = kind_of(head) if decompress else None
-    return b"\0" in (head if kind is None else head_of(kind, head))
+    if kind is not None:
+        head = head_of(kind, head)
+        if kind_of(head) is not None:
+            return "an archive"
+    content = content_of(head)
+    if content is not None:
+        return "an archive" if content.is_packed else "binary"
+    if is_own_page(head):
+        return "a page of ricorda"
+    return "binary" if not keep_binary and b"\0" in head else None
 
 
 def _folder_without_text(folder: Path, left_out: _LeftOutTally) -> TextError:
@@ -455,6 +529,6 @@ def _folder_without_text(folder: Path, left_out: _LeftOutTally) -> TextError:
     if left_out.first is not None:
         return TextError(
             f"{name}: a folder without text: only {left_out.first.name} "
-            f"({left_out.first.reason}) and the like; name a file to read it all the same"
+            f"({left_out.first.reason}) and the like; name a file in it to read that file"
         )
     return TextError(f"{name}: a folder without text: put text files there or name another")

@@ -1,12 +1,14 @@
 """The text of a run, read, encoded and split."""
 
 import filecmp
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ricorda.durable import flush_folder, partial_name, write_new
 from ricorda.errors import RunError, TextError
+from ricorda.pages import plural
 from ricorda.text import (
     Cache,
     Decompression,
@@ -21,9 +23,13 @@ from ricorda.text import (
     read_bytes,
     split,
 )
-from ricorda.text.sources import LeftOut, Source, displayed
+from ricorda.text.oddities import oddities
+from ricorda.text.sources import LeftOut, Reason, Source, displayed
 from ricorda.training.options import TrainingOptions
 from ricorda.training.record import TextRecord
+
+SHOWN_NAMES = 3
+"""Files that a message names."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,8 @@ def locate(
     """
     left_out = _LeftOut()
     sources = _found(texts, options, left_out.add)
-    if left_out.first is not None:
-        say(
-            f"left out {left_out.count:,} of the folder's files: "
-            f"{left_out.first.name} {left_out.first.reason}"
-            + (" and others" if left_out.count > 1 else "")
-        )
+    if left_out.count:
+        say(left_out.summary())
     if options.validation is not None:
         validation = _found([options.validation], options)
         for source in validation:
@@ -102,15 +104,28 @@ def _is_same_text(one: Path, other: Path) -> bool:
 
 
 class _LeftOut:
-    """The first of what was left out, and how much was."""
+    """What was left out of folders: for each reason the first, and how many."""
 
     def __init__(self) -> None:
-        self.first: LeftOut | None = None
-        self.count = 0
+        self._first: dict[Reason, LeftOut] = {}
+        self._counts: Counter[Reason] = Counter()
+
+    @property
+    def count(self) -> int:
+        return self._counts.total()
 
     def add(self, item: LeftOut) -> None:
-        self.first = self.first or item
-        self.count += 1
+        self._first.setdefault(item.reason, item)
+        self._counts[item.reason] += 1
+
+    def summary(self) -> str:
+        """One line: "left out 3 files and folders: runs/my (a run of ricorda, 2 in all)..."."""
+        reasons = [
+            f"{self._first[reason].name} ({reason}{f', {count:,} in all' if count > 1 else ''})"
+            for reason, count in self._counts.items()
+        ]
+        noun = "file or folder" if self.count == 1 else "files and folders"
+        return f"left out {self.count:,} {noun}: {', '.join(reasons)}"
 
 
 def _found(
@@ -121,7 +136,7 @@ def _found(
     return find_sources(
         texts,
         encoding=options.encoding,
-        decompress=options.decompress == "auto",
+        decompress=options.reading.decompression.enabled,
         on_left_out=on_left_out,
     )
 
@@ -152,14 +167,13 @@ def _copied(source: Source, place: Path) -> Source:
     write_new(partial, read_bytes([source], decompression=Decompression(enabled=False)))
     partial.rename(place)
     flush_folder(place.parent)
-    (copy,) = find_sources([place])
-    return copy
+    return Source(source.name, place)  # messages keep the name that the user gave
 
 
 def read_material(
     sources: Sequence[Source],
     folder: Path,
-    options: TrainingOptions | TextRecord,
+    options: TrainingOptions,
     say: Callable[[str], None],
     *,
     cache: Cache | None = None,
@@ -167,16 +181,33 @@ def read_material(
 ) -> Material:
     """Encode the sources, into the cache or a file of the folder, and split them.
 
-    Raises TextError where the text cannot be read, decoded or used.
+    `say` is called with a line for each oddity of the text. Raises TextError where the text cannot
+    be read, decoded or used.
     """
+    material = _read(sources, folder, options, say, cache=cache, progress=progress)
+    for line in oddities(material.text.ids, material.text.vocabulary):
+        say(line)
+    return material
+
+
+def _read(
+    sources: Sequence[Source],
+    folder: Path,
+    options: TrainingOptions | TextRecord,
+    say: Callable[[str], None],
+    *,
+    cache: Cache | None,
+    progress: Callable[[int, int | None], None] | None,
+) -> Material:
+    """Encode and split."""
 
     def encoded(
         sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
     ) -> EncodedText:
-        decompression = Decompression.of(options.decompress, options.max_decompressed)
+        reading = options.reading
         return encode_with_cache(
             sources,
-            make_request(vocabulary, options.encoding, options.newlines, on_unknown, decompression),
+            make_request(vocabulary, reading, on_unknown),
             folder=folder,
             cache=cache,
             say=say,
@@ -194,11 +225,15 @@ def read_material(
     validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
     if validation.skipped:
         say(
-            f"{sum(validation.skipped.values())} characters of {options.validation} that the "
-            f"training text lacks are left out: {''.join(list(validation.skipped)[:20])!r}"
+            f"left out {plural(sum(validation.skipped.values()), 'character')} of --validation "
+            f"{options.validation} that the training text lacks: "
+            f"{''.join(list(validation.skipped)[:20])!r}"
         )
     if len(validation.ids) < 2:
-        raise TextError(f"{options.validation} is too short to judge by: 2 symbols at least")
+        raise TextError(
+            f"--validation {options.validation}: expected at least 2 symbols that the training "
+            f"text has, got {len(validation.ids)}: name a longer text"
+        )
     return Material(text, validation, text.ids, validation.ids)
 
 
@@ -213,13 +248,13 @@ def read_material_again(
     """Read a run's text once more. Raises RunError if it is gone or no longer the same."""
     try:
         sources = _found(record.texts, record)
-        material = read_material(sources, folder, record, say, cache=cache, progress=progress)
+        material = _read(sources, folder, record, say, cache=cache, progress=progress)
     except TextError as error:
         raise RunError(f"the run's text cannot be read again: {error}") from error
-    _compare(", ".join(record.texts), "text", material.text, record.digest, record.bytes)
+    _compare(record.texts, "text", material.text, record.digest, record.bytes)
     if material.validation_text is not None and record.validation_digest is not None:
         _compare(
-            str(record.validation),
+            [str(record.validation)],
             "validation",
             material.validation_text,
             record.validation_digest,
@@ -228,14 +263,22 @@ def read_material_again(
     return material
 
 
-def _compare(names: str, option: str, found: EncodedText, digest: str, size: int | None) -> None:
+def _compare(
+    names: Sequence[str], option: str, found: EncodedText, digest: str, size: int | None
+) -> None:
     """Raise RunError, saying what differs, unless a text is the one that the run began with."""
     if found.digest == digest:
         return
     had = "" if size is None or size == found.bytes else f"{size:,} bytes and "
     has = f"{found.bytes:,} bytes and " if had else ""
     raise RunError(
-        f"the {option} {names} is no longer the one that this run learns: it has {has}digest "
-        f"{found.digest[:12]}, the run's had {had}digest {digest[:12]}: put it back, "
-        f"name its copy with --{option}, or begin a new run"
+        f"the {option} {_shortened(names)} changed since this run began: it has {has}digest "
+        f"{found.digest[:12]}, the run's had {had}digest {digest[:12]}: restore it, "
+        f"name an unchanged copy with --{option}, or start a new run"
     )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """Name a few of what may be a thousand files."""
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    return f"{', '.join(map(displayed, names[:SHOWN_NAMES]))}{more}"

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
 from ricorda.models.configuration import CellName, Initialisation
-from ricorda.text.sizes import parse_size
+from ricorda.text.reading_settings import ReadingSettings
 from ricorda.training.configuration import (
     AveragedShare,
     ClipNorm,
@@ -101,7 +101,7 @@ class TrainingOptions:
     """Line ends: normalise makes each a \\n, keep leaves them; auto keeps them in bytes alone."""
 
     decompress: Literal["auto", "off"] = "auto"
-    """Compressed texts: auto reads what gzip, zstd and xz files hold, off takes them as they
+    """Compressed texts: auto decompresses gzip, zstd, xz and bzip2 files, off takes them as they
     are."""
 
     max_decompressed: str | None = None
@@ -154,15 +154,20 @@ class TrainingOptions:
     collective_timeout: Annotated[float, Field(ge=1, le=10**6)] = 120.0
     """Seconds that a process waits for the others of its run before it takes them for lost."""
 
+    @property
+    def reading(self) -> ReadingSettings:
+        """How texts are read. Raises ConfigurationError for options that contradict."""
+        return ReadingSettings(
+            encoding=self.encoding,
+            newlines=self.newlines,
+            decompress=self.decompress,
+            max_decompressed=self.max_decompressed,
+        )
+
     def __post_init__(self) -> None:
         if self.cache == "":
             raise ConfigurationError("--cache: expected a folder or off, got an empty name")
-        if self.max_decompressed is not None:
-            parse_size("--max-decompressed", self.max_decompressed)
-            if self.decompress == "off":
-                raise ConfigurationError(
-                    "--max-decompressed is for compressed texts: leave out --decompress off"
-                )
+        _ = self.reading  # checks its options
         if (self.learning_rate or 0) * (self.weight_decay or 0) > 1:
             raise ConfigurationError(
                 f"--learning-rate {self.learning_rate:g} times --weight-decay "

@@ -1,5 +1,6 @@
 """config.json: which text a run learns and how, all that repeats it."""
 
+import codecs
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ import ricorda
 from ricorda.durable import write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
+from ricorda.text.reading_settings import ReadingSettings
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.validation import explain, parse_json
 
@@ -63,6 +65,16 @@ class TextRecord:
 
     validation_bytes: int | None = None
     """Its length."""
+
+    @property
+    def reading(self) -> ReadingSettings:
+        """How the text is read."""
+        return ReadingSettings(
+            encoding=self.encoding,
+            newlines=self.newlines,
+            decompress=self.decompress,
+            max_decompressed=self.max_decompressed,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -117,7 +129,7 @@ def read_record_file(config: Path) -> RunRecord:
         with config.open("rb") as file:
             content = file.read(LARGEST + 1)
         # pydantic's own parser refuses the lone surrogates of names that are not UTF-8
-        told = parse_json(content, longest=LARGEST)
+        told = parse_json(content.removeprefix(codecs.BOM_UTF8), longest=LARGEST)
         _check_format(config, told)
         return record_from_json(told)
     except OSError as error:

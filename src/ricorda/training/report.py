@@ -6,7 +6,6 @@ on, and every setting.
 
 import math
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from ricorda.errors import RunError
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.pages import document, escape, fixed, in_bits, plural, resource, short
 from ricorda.runs import RunFolder
+from ricorda.shell import command_line
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.history import History, Row, number, read_history
 from ricorda.training.progress import clock
@@ -233,8 +233,8 @@ def _sample(history: History, row: Row) -> str:
 
 def _going_on(record: RunRecord, metrics: dict[str, Any]) -> str:
     """The commands that one types next."""
-    run = shlex.quote(metrics["run"])
-    text = shlex.quote(Path(record.text.texts[0]).name)
+    run = command_line([Path(metrics["run"])])
+    text = command_line([Path(Path(record.text.texts[0]).name)])
     commands = [
         ("Let it write", f'ricorda sample {run} --prompt "..." --length 500 --temperature 0.8'),
         ("Ask how well it knows a text", f"ricorda evaluate {run} {text}"),

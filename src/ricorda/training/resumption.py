@@ -44,7 +44,7 @@ def with_text(
     if validation is not None:
         if found.validation is None:
             raise ConfigurationError(
-                "--validation: this run is judged by its text's end: leave it out"
+                "--validation: this run validates on the end of its own text: leave the option out"
             )
         found = replace(found, validation=str(Path(validation).absolute()))
     return replace(record, text=found)

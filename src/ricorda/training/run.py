@@ -15,7 +15,9 @@ from ricorda.engine import Figures, Model, load
 from ricorda.errors import ConfigurationError, RunError, TextError, TrainingError
 from ricorda.models import ModelFile, read_model_file, write_model_file
 from ricorda.runs import LOCK, RunFolder, ended, find_run, new_run_folder, read_rows
+from ricorda.shell import command_line
 from ricorda.text import Source, cache_for
+from ricorda.text.reading_settings import READING
 from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.training.checkpoint import Progress
 from ricorda.training.checkpoint_folder import FILES
@@ -296,7 +298,7 @@ def _resume(
                     return None
                 raise RunError(
                     f"the run {place.path} has ended ({reason}): begin a new one with `ricorda "
-                    "train`, or go on with more of a budget, such as --minutes 10"
+                    "train`, or give it a larger budget, such as --minutes 10"
                 )
             record = with_text(record, changes.text, changes.validation)
             record = with_budget(record, changes.budget)
@@ -476,8 +478,8 @@ def _memory_errors_told(folder: RunFolder) -> Any:
             raise
         raise TrainingError(
             "not enough memory: close other programs, then go on with "
-            f"`ricorda resume {folder.path}`, or begin anew with a smaller --batch-size or "
-            "--hidden-size"
+            f"`{command_line(['ricorda', 'resume', folder.path])}`, or begin anew with a smaller "
+            "--batch-size or --hidden-size"
         ) from error
 
 
@@ -561,6 +563,7 @@ def _provenance(record: RunRecord, material: Material) -> dict[str, Any]:
     return {
         "texts": [displayed(Path(name).name) for name in record.text.texts],
         "digest": record.text.digest,
+        READING: record.text.reading.to_json(record.text.vocabulary),
         "training_characters": len(material.training),
         "validation_characters": 0 if material.validation is None else len(material.validation),
         "seed": record.training.seed,
@@ -612,7 +615,8 @@ def _say_result(report: Reporter, metrics: dict[str, Any]) -> None:
     """The last lines that a person reads."""
     spent = f"{metrics['steps']:,} steps in {clock(metrics['train_seconds'])}"
     if metrics["stopped_because"] == "interrupted":
-        report.say(f"interrupted after {spent}; go on with: ricorda resume {metrics['run']}")
+        command = command_line(["ricorda", "resume", Path(metrics["run"])])
+        report.say(f"interrupted after {spent}; go on with: {command}")
         return
     validation = metrics["validation"]
     if validation is not None:
@@ -621,4 +625,5 @@ def _say_result(report: Reporter, metrics: dict[str, Any]) -> None:
             f"{validation['bits_per_byte']:.2f} bits a byte, "
             f"perplexity {validation['perplexity']:.2f}"
         )
-    report.say(f"{spent}; continue a text with: ricorda sample {metrics['run']}")
+    command = command_line(["ricorda", "sample", Path(metrics["run"])])
+    report.say(f"{spent}; continue a text with: {command}")

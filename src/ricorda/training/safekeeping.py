@@ -10,6 +10,7 @@ from ricorda.durable import write_atomically
 from ricorda.errors import ModelFileError, RunError, TrainingError
 from ricorda.models import read_model_file
 from ricorda.runs import RunFolder
+from ricorda.shell import command_line
 from ricorda.training.checkpoint import Progress, Restored, restore, take_snapshot
 from ricorda.training.checkpoint_folder import Broken, CheckpointFolder
 from ricorda.training.fingerprint import difference
@@ -96,7 +97,7 @@ class Safekeeping:
         """Wait for the last save. Raises TrainingError if it failed."""
         self._saver.finish(
             "the last checkpoint stands; make room or give leave, then "
-            f"`ricorda resume {self._folder.path}`"
+            f"`{command_line(['ricorda', 'resume', self._folder.path])}`"
         )
 
     def resume(self, learner: Learner) -> Progress:

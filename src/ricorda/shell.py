@@ -2,18 +2,24 @@
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 LEGIBLE = frozenset("\n\t")
 """Not printable, and harmless within quotes."""
 
 
-def command_line(words: Iterable[str]) -> str:
-    r"""Write words as a shell takes them.
+def command_line(words: Iterable[str | Path]) -> str:
+    r"""Write words as a shell takes them; a path that begins with a dash as `./-path`.
 
     What a terminal would obey as it is pasted (an escape sequence, Ctrl-C), or what would make the
     line look like another, is spelled out in the form $'\x1b' of bash, zsh and ksh.
     """
-    return " ".join(map(_quoted, words))
+    return " ".join(_quoted(_not_an_option(word)) for word in words)
+
+
+def _not_an_option(word: str | Path) -> str:
+    text = str(word)
+    return f"./{text}" if isinstance(word, Path) and text.startswith("-") else text
 
 
 def _quoted(word: str) -> str:

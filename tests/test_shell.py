@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from ricorda.studio.shell import command_line
+from ricorda.shell import command_line
 
 BASH = shutil.which("bash")
 WORDS = [

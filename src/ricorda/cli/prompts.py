@@ -1,0 +1,49 @@
+"""The --prompt of a command: given, or read from standard input."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ricorda.cli.options import Command
+from ricorda.errors import TextError
+from ricorda.text.decoding import StrictDecoder
+from ricorda.text.sources import STANDARD_INPUT
+
+if TYPE_CHECKING:
+    from ricorda.engine import Model
+
+LARGEST = 16 << 20  # bytes of a prompt from standard input
+
+
+def prompt_option(command: Command) -> Command:
+    """Give a command the option --prompt."""
+    decorate: Callable[[Any], Any] = click.option(
+        "--prompt",
+        default="",
+        help="The text to continue, or - to read it from standard input; "
+        "without one, a fresh line.",
+    )
+    return decorate(command)  # type: ignore[no-any-return]
+
+
+def read_prompt(given: str, model: "Model") -> str:
+    """Return the prompt as the model's training would have read it.
+
+    Raises TextError for standard input that is closed, too large or not UTF-8.
+    """
+    text = _standard_input() if given == STANDARD_INPUT else given
+    return model.read_prompt(text)
+
+
+def _standard_input() -> str:
+    """Read UTF-8 text without the line end that ends it, which `echo` and editors add."""
+    buffer = getattr(sys.stdin, "buffer", None)
+    if buffer is None:
+        raise TextError("standard input is closed: give the prompt's text in place of -")
+    data = buffer.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise TextError(f"expected a prompt of at most {LARGEST:,} bytes on standard input")
+    text = StrictDecoder("standard input", "utf-8").decode(data, final=True)
+    return text.removesuffix("\n").removesuffix("\r")

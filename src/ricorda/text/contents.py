@@ -1,0 +1,179 @@
+"""Telling by its first bytes that a file is no text, and what to do with it instead.
+
+A name such as `notes.txt` proves nothing, and an archive that happens to decode would be learned
+as noise. What is compressed by gzip, zstd, xz or bzip2 is not listed here: it is decompressed, and
+then looked at again.
+"""
+
+from typing import NamedTuple
+
+from ricorda.errors import TextError
+
+HEAD_BYTES = 512
+"""How much of a file's beginning is looked at: the header of a tar archive."""
+
+
+class Content(NamedTuple):
+    """What a file holds that is no text."""
+
+    what: str
+    """With its article: "a PDF document"."""
+
+    remedy: str
+    """How to get a text out of it; empty if there is none to get."""
+
+    is_packed: bool
+    """Whether it holds other files or data in a packed form, of which even the bytes say little."""
+
+
+def _unpack(what: str, program: str) -> Content:
+    return Content(what, f"unpack it ({program}) into a folder and name that folder", True)
+
+
+def _decompress(what: str, command: str) -> Content:
+    return Content(
+        what, f"decompress it first ({command} FILE > TEXT) and name what comes out", True
+    )
+
+
+_EXPORT = "save it as plain text and name that file"
+_ZIP = _unpack("a ZIP archive", "unzip")
+_OFFICE = Content("an Office document (DOCX, XLSX or PPTX)", _EXPORT, True)
+_OPEN_DOCUMENT = Content("an OpenDocument file", _EXPORT, True)
+_EPUB = Content(
+    "an EPUB book", "convert it (pandoc -t plain -o TEXT FILE) and name that text", True
+)
+_PDF = Content("a PDF document", "convert it (pdftotext FILE) and name that text", False)
+_TAR = _unpack("a tar archive", "tar -xf")
+
+_MAGIC: tuple[tuple[int, bytes, Content], ...] = (
+    (0, b"PK\x05\x06", _ZIP),
+    (0, b"PK\x07\x08", _ZIP),
+    (0, b"7z\xbc\xaf\x27\x1c", _unpack("a 7z archive", "7z x")),
+    (0, b"Rar!\x1a\x07", _unpack("a RAR archive", "unrar x")),
+    (0, b"MSCF\0\0\0\0", _unpack("a cabinet archive", "cabextract")),
+    (0, b"!<arch>\n", _unpack("an ar archive or Debian package", "ar x")),
+    (0, b"\xed\xab\xee\xdb", _unpack("an RPM package", "rpm2cpio FILE | cpio -id")),
+    (0, b"070701", _unpack("a cpio archive", "cpio -id")),
+    (0, b"070707", _unpack("a cpio archive", "cpio -id")),
+    (0, b"xar!", _unpack("a xar archive", "xar -xf")),
+    (0, b"\x04\x22\x4d\x18", _decompress("an LZ4 file", "lz4 -dc")),
+    (0, b"\x02\x21\x4c\x18", _decompress("an LZ4 file", "lz4 -dc")),
+    (0, b"LZIP\x01", _decompress("an lzip file", "lzip -dc")),
+    (0, b"\x89LZO\0\r\n\x1a\n", _decompress("an lzop file", "lzop -dc")),
+    (0, b"\x1f\x9d", _decompress("a file of compress (.Z)", "gzip -dc")),
+    (0, b"\x5d\0\0", _decompress("an LZMA file", "xz -dc")),
+    (0, b"\xff\x06\0\0sNaPpY", _decompress("a Snappy file", "snzip -dc")),
+    (
+        0,
+        b"%PDF-",
+        Content("a PDF document", "convert it (pdftotext FILE) and name that text", False),
+    ),
+    (
+        0,
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        Content("a document of an older Office (DOC, XLS or PPT)", _EXPORT, False),
+    ),
+    (0, b"SQLite format 3\0", Content("an SQLite database", "export its text first", False)),
+    (0, b"PAR1", Content("a Parquet table", "export its text first", False)),
+    (0, b"ARROW1\0\0", Content("an Arrow table", "export its text first", False)),
+    (0, b"\x89HDF\r\n\x1a\n", Content("an HDF5 file", "export its text first", False)),
+    (0, b"\x93NUMPY", Content("a NumPy array", "", False)),
+    (0, b"GGUF", Content("a model file (GGUF)", "", False)),
+    (0, b"\x89PNG\r\n\x1a\n", Content("a PNG image", "", False)),
+    (0, b"\xff\xd8\xff", Content("a JPEG image", "", False)),
+    (0, b"GIF87a", Content("a GIF image", "", False)),
+    (0, b"GIF89a", Content("a GIF image", "", False)),
+    (0, b"II*\0", Content("a TIFF image", "", False)),
+    (0, b"MM\0*", Content("a TIFF image", "", False)),
+    (8, b"WEBP", Content("a WebP image", "", False)),
+    (8, b"WAVE", Content("a sound file", "", False)),
+    (8, b"AVI ", Content("a video", "", False)),
+    (4, b"ftyp", Content("a video, sound or image file (MP4, HEIC)", "", False)),
+    (0, b"\x1a\x45\xdf\xa3", Content("a video (Matroska or WebM)", "", False)),
+    (0, b"OggS\0", Content("a sound or video file (Ogg)", "", False)),
+    (0, b"fLaC\0", Content("a sound file (FLAC)", "", False)),
+    (0, b"ID3", Content("a sound file (MP3)", "", False)),
+    (0, b"wOFF", Content("a font", "", False)),
+    (0, b"wOF2", Content("a font", "", False)),
+    (0, b"\0\x01\0\0\0", Content("a font", "", False)),
+    (0, b"\x7fELF", Content("a program", "", False)),
+    (0, b"\xca\xfe\xba\xbe", Content("a program", "", False)),
+    (0, b"\xcf\xfa\xed\xfe", Content("a program", "", False)),
+    (0, b"\0asm", Content("a program (WebAssembly)", "", False)),
+    (0, b"PACK\0\0\0", Content("a pack of git", "", False)),
+)
+_PICKLE = Content("a Python pickle", "", False)
+_SAFETENSORS = Content("a model file (safetensors)", "", False)
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b"))
+
+
+def content_of(head: bytes) -> Content | None:
+    """Tell what begins with these bytes; None for a text, or what is not known.
+
+    A text may begin with any letters, "GGUF" say: only with control characters soon after, or
+    bytes that are not ASCII, is that a signature.
+    """
+    head = head[:HEAD_BYTES]
+    if _is_tar(head):
+        return _TAR
+    if head.isascii() and len(head.translate(None, _CONTROLS)) == len(head):
+        return _listed(head) if head.startswith((b"%PDF-1.", b"!<arch>\n")) else None
+    if head.startswith(b"PK\x03\x04"):
+        return _zipped(head)
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return _PICKLE
+    if head[8:10] == b'{"' and head[4:8] == bytes(4):
+        return _SAFETENSORS
+    return _listed(head)
+
+
+def _listed(head: bytes) -> Content | None:
+    for place, magic, content in _MAGIC:
+        if head.startswith(magic, place):
+            return content
+    return None
+
+
+def _zipped(head: bytes) -> Content:
+    """Tell a document from another ZIP archive by the first file in it."""
+    if b"mimetypeapplication/epub" in head:
+        return _EPUB
+    if b"mimetypeapplication/vnd.oasis" in head:
+        return _OPEN_DOCUMENT
+    name = head[30:60]
+    office = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"word/", b"xl/", b"ppt/")
+    return _OFFICE if name.startswith(office) else _ZIP
+
+
+def _is_tar(head: bytes) -> bool:
+    """Check the checksum that the header of each file in a tar archive has."""
+    if len(head) < HEAD_BYTES or not head[0]:
+        return False
+    try:
+        stored = int(head[148:156].strip(b"\0 "), 8)
+    except ValueError:
+        return False
+    return stored == sum(head[:148]) + 8 * ord(" ") + sum(head[156:])
+
+
+def check_content(name: str, head: bytes, *, inside: str | None, is_decoded: bool) -> None:
+    """Raise TextError for a file that is known to be no text, and say what to do.
+
+    `inside` is how it was compressed, if it was. Of bytes that are not to be decoded only packed
+    ones are refused.
+    """
+    content = content_of(head)
+    if content is None or not (is_decoded or content.is_packed):
+        return
+    where = "" if inside is None else f" inside {inside}"
+    if not is_decoded:
+        as_bytes = "read its bytes as they are with --decompress off"
+    elif content.is_packed:
+        as_bytes = "learn its bytes as they are with --vocabulary bytes --decompress off"
+    else:
+        as_bytes = "learn any bytes with --vocabulary bytes"
+    raise TextError(
+        f"{name}: expected a text, but it is {content.what}{where}: "
+        f"{content.remedy or 'name a text'}, or {as_bytes}"
+    )

@@ -1,0 +1,117 @@
+"""Reading a text that is at hand, such as a prompt, as training read its text.
+
+The byte order mark at the beginning is dropped, line ends are those of training, and a character
+that the model never saw is spelled in its other canonical Unicode form (composed or decomposed)
+where the model knows that form.
+"""
+
+import re
+import unicodedata
+
+from ricorda.text.reading_settings import ReadingSettings
+from ricorda.text.vocabulary import Vocabulary
+
+BYTE_ORDER_MARK = "\ufeff"
+LONGEST_CLUSTER = 256
+"""Combining characters that are kept together with the character before them."""
+
+
+def read_prompt(
+    text: str, vocabulary: Vocabulary, settings: ReadingSettings, *, drop_mark: bool = True
+) -> str:
+    """Return a text as training would have read it; characters may stay unknown."""
+    return PromptReader(vocabulary, settings, drop_mark=drop_mark).read(text, final=True)
+
+
+class PromptReader:
+    """Reads a text piece by piece as `read_prompt` reads a whole one."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, settings: ReadingSettings, *, drop_mark: bool = True
+    ) -> None:
+        """Begin a text for a model with this vocabulary, trained with these settings."""
+        self._vocabulary = vocabulary
+        self._normalises = settings.line_ends(vocabulary.kind) == "normalise"
+        self._mark_may_come = drop_mark and not settings.takes_raw_bytes(vocabulary.kind)
+        self._held = ""
+
+    def read(self, piece: str, *, final: bool = False) -> str:
+        """Return what is ready so far; a last character waits for what belongs to it."""
+        text = self._held + piece
+        cut = len(text) if final else _last_cluster(text)
+        text, self._held = text[:cut], text[cut:]
+        if self._mark_may_come and text:
+            self._mark_may_come = False
+            text = text.removeprefix(BYTE_ORDER_MARK)
+        if self._normalises and "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        return respelled(text, self._vocabulary)
+
+    def read_bytes(self, piece: bytes, *, final: bool = False) -> bytes:
+        """Do the same with the bytes of a vocabulary of bytes."""
+        self._mark_may_come = False
+        return self.read(piece.decode("latin-1"), final=final).encode("latin-1")
+
+
+def respelled(text: str, vocabulary: Vocabulary) -> str:
+    """Spell unknown characters in the canonical Unicode form that a vocabulary knows, if any.
+
+    Only unknown characters change, with the combining characters around them: a vocabulary may
+    hold both forms of a letter.
+    """
+    unknown = vocabulary.unknown(text)
+    if not unknown or text.isascii():
+        return text
+    spellings: dict[str, str] = {}
+    parts: list[str] = []
+    done = 0
+    for match in re.finditer(f"[{re.escape(unknown)}]", text):
+        if match.start() < done:
+            continue
+        begin = _cluster_begin(text, match.start(), done)
+        end = _cluster_end(text, match.end())
+        cluster = text[begin:end]
+        if cluster not in spellings:
+            spellings[cluster] = _best_spelling(cluster, vocabulary)
+        parts += [text[done:begin], spellings[cluster]]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def _best_spelling(cluster: str, vocabulary: Vocabulary) -> str:
+    """Return the spelling with the fewest unknown characters, the given one if none is better."""
+    spellings = (
+        cluster,
+        unicodedata.normalize("NFC", cluster),
+        unicodedata.normalize("NFD", cluster),
+    )
+    return min(spellings, key=lambda each: len(each) - len(vocabulary.encode(each, "skip")))
+
+
+def _cluster_begin(text: str, place: int, lowest: int) -> int:
+    """Return where the character begins that the one at `place` may combine with."""
+    lowest = max(lowest, place - LONGEST_CLUSTER)
+    while place > lowest and _combines(text[place]):
+        place -= 1
+    return place
+
+
+def _cluster_end(text: str, place: int) -> int:
+    """Return the place after the combining characters that follow."""
+    highest = min(len(text), place + LONGEST_CLUSTER)
+    while place < highest and _combines(text[place]):
+        place += 1
+    return place
+
+
+def _last_cluster(text: str) -> int:
+    """Return where the last character begins that what follows may change."""
+    if not text:
+        return 0
+    begin = _cluster_begin(text, len(text) - 1, 0)
+    return begin - 1 if text[max(0, begin - 1) : begin + 1] == "\r\n" else begin
+
+
+def _combines(character: str) -> bool:
+    """Say whether a character may combine with the one before: a mark, a vowel of Hangul."""
+    return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff"

@@ -1,0 +1,100 @@
+"""How a text is read: one set of choices for training, the model file and every later reading."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from ricorda.errors import ConfigurationError, TextError
+from ricorda.text.compression import Decompression
+from ricorda.text.decoding import canonical_encoding
+from ricorda.text.reading import Newlines
+from ricorda.text.sizes import parse_size
+
+READING = "reading"
+"""The entry of a model file's `ricorda.training` that holds these settings."""
+
+LONGEST_NAME = 100  # characters of an encoding's name
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+class ReadingSettings:
+    """How bytes become a text. Frozen, so that a reading cannot change on the way."""
+
+    encoding: str | None = None
+    """None for UTF-8, or in a vocabulary of bytes for the bytes as they are."""
+
+    newlines: Literal["auto", "normalise", "keep"] = "auto"
+    """Line ends: normalise makes each an LF, keep leaves them, auto keeps them in raw bytes."""
+
+    decompress: Literal["auto", "off"] = "auto"
+    """Whether compressed files are decompressed."""
+
+    max_decompressed: str | None = None
+    """The most that a compressed file may come to. A limit of this machine, not of the model."""
+
+    def __post_init__(self) -> None:
+        if self.max_decompressed is None:
+            return
+        parse_size("--max-decompressed", self.max_decompressed)
+        if self.decompress == "off":
+            raise ConfigurationError(
+                "--max-decompressed is for compressed texts: leave it out, or leave out "
+                "--decompress off"
+            )
+
+    @property
+    def decompression(self) -> Decompression:
+        """What is done with compressed files."""
+        return Decompression.of(self.decompress, self.max_decompressed)
+
+    def takes_raw_bytes(self, kind: str) -> bool:
+        """Say whether a vocabulary of this kind takes the bytes of files without decoding them."""
+        return kind == "bytes" and self.encoding is None
+
+    def line_ends(self, kind: str) -> Newlines:
+        """Say what is done with line ends for a vocabulary of this kind."""
+        if self.newlines == "auto":
+            return "keep" if self.takes_raw_bytes(kind) else "normalise"
+        return self.newlines
+
+    def to_json(self, kind: str) -> dict[str, Any]:
+        """Return what a model file keeps; "auto" is settled for its vocabulary's kind."""
+        return {
+            "encoding": self.encoding,
+            "newlines": self.line_ends(kind),
+            "decompress": self.decompress,
+        }
+
+    @classmethod
+    def from_training(cls, training: Mapping[str, Any]) -> Self:
+        """Read the entry of a model file's `ricorda.training`; the defaults if it has none.
+
+        Raises ConfigurationError, naming what is wrong.
+        """
+        found = training.get(READING, {})
+        if isinstance(found, dict) and "max_decompressed" in found:
+            raise ConfigurationError(f"{READING!r} has an unknown entry 'max_decompressed'")
+        try:
+            settings = TypeAdapter(cls).validate_json(json.dumps(found))
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            name = ".".join(str(part) for part in first["loc"][:1]) or READING
+            raise ConfigurationError(f"{READING!r} is wrong at {name!r}: {first['msg']}") from error
+        if settings.encoding is not None:
+            _check_encoding(settings.encoding)
+        return settings
+
+
+def _check_encoding(name: str) -> None:
+    try:
+        if len(name) <= LONGEST_NAME:
+            canonical_encoding(name)
+            return
+    except TextError:
+        pass
+    raise ConfigurationError(
+        f"{READING!r} names the encoding {name[:LONGEST_NAME]!r}, which this Python does not know"
+    )
