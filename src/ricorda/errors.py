@@ -16,6 +16,10 @@ A message is one line: what was expected, what came, what to do.
 """
 
 
+class UnseenCharactersWarning(UserWarning):
+    """Characters of a text or an option that the model never saw were left out."""
+
+
 class RicordaError(Exception):
     """The root of the tree: catch this to catch everything ricorda raises on purpose."""
 

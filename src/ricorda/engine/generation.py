@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.engine.backend import Backend
-from ricorda.engine.sampling import SamplingSettings
+from ricorda.engine.sampling import SamplingSettings, one_or_several
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
 STEPS_AT_ONCE = 16  # between two looks at what was written: a moment, even for the engine in NumPy
@@ -18,10 +18,6 @@ Ending = Literal["length", "stop"]
 """Why a text ended: it has the length asked for, or a stop string was complete."""
 
 UnsignedInteger = Annotated[int, Field(ge=0, le=2**64 - 1)]
-
-
-def _one_or_several(stop: object) -> object:
-    return (stop,) if isinstance(stop, str) else stop
 
 
 @dataclass(
@@ -36,7 +32,7 @@ class GenerationSettings(SamplingSettings):
     """How many new symbols to write at most."""
 
     stop: Annotated[
-        tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_one_or_several)
+        tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_several)
     ] = ()
     """The text ends before the first of these strings, which is not part of it."""
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from ricorda.engine.backend import Array, Backend, Ids, Precision
 from ricorda.engine.chunks import read
+from ricorda.engine.constraints import constraint_of
 from ricorda.engine.generation import Generation, GenerationSettings
 from ricorda.engine.reference import ReferenceBackend
-from ricorda.engine.sampling import SamplingSettings, distribution, permitted_symbols
+from ricorda.engine.sampling import SamplingSettings, distribution
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.softmax import Probabilities, most_likely_first
 from ricorda.engine.trace import Trace
@@ -124,10 +125,11 @@ class Model:
         The model's own probabilities are those at `temperature=1`.
         """
         settings = validated(SamplingSettings, **sampling)
-        permitted = permitted_symbols(settings, self.vocabulary)
         ids: Ids = self.vocabulary.encode(prompt, on_unknown=on_unknown)
         if len(ids) == 0:
             ids = np.array([self.vocabulary.start])
+        constraint = constraint_of(settings, self.vocabulary, ids.tolist())
+        permitted = constraint and constraint.permitted(constraint.start, self.vocabulary.size)
         logits, _ = read(self.backend, ids)
         recent = ids[-settings.repetition_window :].tolist()
         probabilities = distribution(logits, settings, recent, permitted)
