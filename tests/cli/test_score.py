@@ -70,7 +70,7 @@ def test_unknown_characters_are_left_out_and_told(text: Path, call: Call) -> Non
     text.write_text("5 bottlées\n")
     code, out, err = call("score", "runs/tiny", text, "--json")
     assert code == 0
-    assert err == "left out 1 character that the model never saw in training: 'é'\n"
+    assert err == "left out 1 character of the text that the model never saw: 'é'\n"
     assert len(json.loads(out)["nats"]) == len(TEXT)
 
 

@@ -103,7 +103,7 @@ def test_unknown_characters_of_a_prompt(model: Model) -> None:
     assert generation.text() == model.generate("ab", seed=3)
     nothing_left = model.begin("XY", seed=3)
     assert nothing_left.start == model.vocabulary.start
-    with pytest.raises(VocabularyError, match="'X' 'Y'"):
+    with pytest.raises(VocabularyError, match="'X' and 'Y'"):
         model.begin("aXbYX", on_unknown="error")
 
 

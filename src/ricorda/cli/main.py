@@ -15,6 +15,7 @@ from typing import NamedTuple, TextIO
 import click
 
 import ricorda
+from ricorda.cli.output import warnings_in_lines
 from ricorda.errors import InputError, ProcessLost, RicordaError
 
 
@@ -86,9 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = ricorda_command.main(
-            given or ["--help"], prog_name="ricorda", standalone_mode=False
-        )
+        with warnings_in_lines():
+            result = ricorda_command.main(
+                given or ["--help"], prog_name="ricorda", standalone_mode=False
+            )
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         return 130

@@ -1,6 +1,7 @@
 """A trained model with everything it can do, and how it is loaded."""
 
 import importlib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,11 @@ from ricorda.engine.sampling import SamplingSettings, distribution
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.softmax import Probabilities, most_likely_first
 from ricorda.engine.trace import Trace
-from ricorda.errors import ConfigurationError, TextError
+from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.models.model_file import ModelFile, read_model_file
 from ricorda.text.decoding import StrictDecoder
+from ricorda.text.unseen import Unseen
 from ricorda.text.vocabulary import ByteVocabulary, OnUnknown, Vocabulary
 from ricorda.validation import validated
 
@@ -86,7 +88,8 @@ class Model:
 
         Without a prompt it starts from the vocabulary's start, usually a line end. `sampling` are
         the fields of SamplingSettings. Raises ConfigurationError for an option that is unknown or
-        out of range, VocabularyError for an unknown character if `on_unknown` is "error".
+        out of range, VocabularyError for an unknown character if `on_unknown` is "error". With
+        "skip" the network does not read such a character, and UnseenCharactersWarning names it.
         """
         return self.begin(
             prompt, length=length, seed=seed, stop=stop, on_unknown=on_unknown, **sampling
@@ -115,7 +118,10 @@ class Model:
         characters of the prompt were left out, and why the text ended.
         """
         settings = validated(GenerationSettings, **options)
-        return Generation(self.backend, self.vocabulary, prompt, settings)
+        generation = Generation(self.backend, self.vocabulary, prompt, settings)
+        for note in generation.notes:
+            warnings.warn(note, UnseenCharactersWarning, stacklevel=3)
+        return generation
 
     def distribution(
         self, prompt: str = "", *, on_unknown: OnUnknown = "skip", **sampling: Any
@@ -125,7 +131,9 @@ class Model:
         The model's own probabilities are those at `temperature=1`.
         """
         settings = validated(SamplingSettings, **sampling)
-        ids: Ids = self.vocabulary.encode(prompt, on_unknown=on_unknown)
+        unseen = Unseen()
+        ids: Ids = unseen.encode(self.vocabulary, prompt, on_unknown)
+        unseen.warn("the prompt", stacklevel=2)
         if len(ids) == 0:
             ids = np.array([self.vocabulary.start])
         constraint = constraint_of(settings, self.vocabulary, ids.tolist())
@@ -148,9 +156,11 @@ class Model:
         to be skipped.
         """
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
-        known = list(_encode_pieces(self.vocabulary, pieces, on_unknown))
+        unseen = Unseen()
+        known = list(_encode_pieces(self.vocabulary, pieces, on_unknown, unseen))
+        unseen.warn("the text", stacklevel=2)
         ids = np.concatenate(known) if known else self.vocabulary.encode("")
-        return score(self.backend, self.vocabulary, ids, alternatives)
+        return score(self.backend, self.vocabulary, ids, alternatives, unseen.gaps)
 
     def evaluate(
         self,
@@ -167,8 +177,12 @@ class Model:
         unless it is to be skipped.
         """
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
-        ids = _encode_pieces(self.vocabulary, pieces, on_unknown)
-        return evaluate(self.backend, self.vocabulary, ids, window)
+        unseen = Unseen()
+        ids = _encode_pieces(self.vocabulary, pieces, on_unknown, unseen)
+        try:
+            return evaluate(self.backend, self.vocabulary, ids, window, unseen)
+        finally:
+            unseen.warn("the text", stacklevel=2)
 
     def trace(self, text: str, *, on_unknown: OnUnknown = "error") -> Trace:
         """Show every state and gate, (T, L, H), after each symbol of a text.
@@ -176,7 +190,9 @@ class Model:
         Raises TextError for an empty text, VocabularyError for an unknown character unless it is
         to be skipped.
         """
-        ids = self.vocabulary.encode(text, on_unknown=on_unknown)
+        unseen = Unseen()
+        ids = unseen.encode(self.vocabulary, text, on_unknown)
+        unseen.warn("the text", stacklevel=2)
         if len(ids) == 0:
             raise TextError("expected a text of at least one symbol that the model knows, got none")
         arrays, _ = self.backend.trace(ids, self.backend.zero_state(1))
@@ -270,18 +286,24 @@ def kernels_are_built() -> bool:
 
 
 def _encode_pieces(
-    vocabulary: Vocabulary, pieces: Iterable[str | bytes | Ids], on_unknown: OnUnknown
+    vocabulary: Vocabulary,
+    pieces: Iterable[str | bytes | Ids],
+    on_unknown: OnUnknown,
+    unseen: Unseen,
 ) -> Iterator[Ids]:
-    """Turn the pieces of a text into ids as they come."""
+    """Turn the pieces of a text into ids as they come, and note what is left out."""
     utf8 = StrictDecoder("the text", "utf-8")
     for piece in pieces:
         if isinstance(piece, np.ndarray):
+            unseen.symbols += len(piece)
             yield piece
         elif isinstance(piece, str):
             for begin in range(0, len(piece), CHARACTERS_AT_ONCE):
-                yield vocabulary.encode(piece[begin : begin + CHARACTERS_AT_ONCE], on_unknown)
+                chunk = piece[begin : begin + CHARACTERS_AT_ONCE]
+                yield unseen.encode(vocabulary, chunk, on_unknown)
         elif isinstance(vocabulary, ByteVocabulary):
+            unseen.symbols += len(piece)
             yield np.frombuffer(piece, np.uint8)
         else:
-            yield vocabulary.encode(utf8.decode(piece), on_unknown)
-    yield vocabulary.encode(utf8.decode(b"", final=True), on_unknown)
+            yield unseen.encode(vocabulary, utf8.decode(piece), on_unknown)
+    yield unseen.encode(vocabulary, utf8.decode(b"", final=True), on_unknown)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ricorda.engine import ReferenceBackend
 from ricorda.engine.chunks import positions_at_once
 from ricorda.errors import ConfigurationError
-from ricorda.insight.units import Text, Unit, ids_of
+from ricorda.insight.units import Text, Unit, known_text
 from ricorda.models import ModelConfiguration, ModelFile
 from ricorda.models.configuration import CellName
 
@@ -142,7 +142,7 @@ def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> Ste
     text or a unit that the network does not have, TextError if the model knows none of the text.
     """
     unit.checked(file.configuration)
-    ids = ids_of(file.vocabulary, text)
+    ids = known_text(file.vocabulary, text).ids
     if not -len(ids) <= position < len(ids):
         raise ConfigurationError(
             f"expected a position from 0 to {len(ids) - 1} in this text, got {position}"

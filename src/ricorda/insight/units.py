@@ -13,10 +13,11 @@ from ricorda.engine.chunks import positions_at_once
 from ricorda.engine.softmax import finite
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.models.configuration import ModelConfiguration
+from ricorda.text.unseen import KnownText, Unseen
 from ricorda.text.vocabulary import Vocabulary
 
-Text: TypeAlias = str | Ids
-"""Characters, or the ids of a vocabulary."""
+Text: TypeAlias = str | Ids | KnownText
+"""Characters, the ids of a vocabulary, or ids with the characters that were left out."""
 
 Activity: TypeAlias = NDArray[np.float32]
 
@@ -61,20 +62,25 @@ class Block(NamedTuple):
     """Activations by name, each (T, L, H), after each symbol; the names of `Model.trace`."""
 
 
-def known_ids(model: Model, text: Text) -> Ids:
-    """Turn a text into ids (T,), leaving out what the model never saw.
+def known_text(vocabulary: Vocabulary, text: Text) -> KnownText:
+    """Turn a text into ids and the characters that the model never saw, which it does not read.
 
-    Raises TextError if nothing is left.
+    Warns of these in a `str`; raises TextError if nothing is left.
     """
-    return ids_of(model.vocabulary, text)
-
-
-def ids_of(vocabulary: Vocabulary, text: Text) -> Ids:
-    """Do the same with a vocabulary alone."""
-    ids: Ids = vocabulary.encode(text, "skip") if isinstance(text, str) else text
-    if len(ids) == 0:
+    if isinstance(text, str):
+        unseen = Unseen()
+        ids = unseen.encode(vocabulary, text, "skip")
+        unseen.warn("the text", stacklevel=3)
+        text = KnownText(ids, tuple(unseen.gaps))
+    known = text if isinstance(text, KnownText) else KnownText(text)
+    if len(known.ids) == 0:
         raise TextError("expected a text of at least one symbol that the model knows, got none")
-    return ids
+    return known
+
+
+def known_ids(model: Model, text: Text) -> Ids:
+    """Return the ids (T,) of `known_text`."""
+    return known_text(model.vocabulary, text).ids
 
 
 def read_activations(model: Model, text: Text) -> Iterator[Block]:
