@@ -62,7 +62,8 @@ def surprisal_page(scores: Scores, title: str) -> str:
         f'<div class="columns"><section class="text-part"><h2>The text</h2>{_legend(scores)}'
         f'<div id="text" class="card{" long" if len(found) > LONG else ""}">'
         f"{''.join(_text(found, bits, set(places), gaps))}</div></section>"
-        f'<div class="side">{_inspector()}{_places(scores, found, bits, places, gaps)}</div></div></main>'
+        f'<div class="side">{_inspector()}{_places(scores, found, bits, places, gaps)}</div>'
+        "</div></main>"
         f"{data_block('figures', _data(scores))}"
     )
     return document(
