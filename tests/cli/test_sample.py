@@ -19,7 +19,7 @@ PLAIN = ["sample", "runs/tiny", "--prompt", "5 bottles", "--seed", "1", "--lengt
 def written(call: Call, *more: str) -> str:
     code, out, err = call(*PLAIN, *more)
     assert code == 0
-    assert err == ("allowed: 7 characters: a, b, c, d, e, f, ␣\n" if "--allowed" in more else "")
+    assert err == ("allowed: 7 characters: a, b, e, f, h, l, ␣\n" if "--allowed" in more else "")
     return out
 
 
@@ -50,9 +50,9 @@ CHANGES = [
     ["--repetition-penalty", "3", "--repetition-window", "2"],
     ["--presence-penalty", "3"],
     ["--frequency-penalty", "1"],
-    ["--allowed", "abcdef "],
+    ["--allowed", "abefhl "],
     ["--banned", "o"],
-    ["--banned-word", "beer", "--banned-word", "the"],
+    ["--banned-word", "ot", "--banned-word", "s "],
     ["--prompt", "6 bottles"],
 ]
 
@@ -67,10 +67,12 @@ def test_options_do_what_they_say(here: Path, call: Call) -> None:
         " ".join(options): written(call, *options).removeprefix("5 bottles").removesuffix("\n")
         for options in CHANGES
     }
-    assert set(new["--allowed abcdef "]) <= set("abcdef ")
+    assert set(new["--allowed abefhl "]) <= set("abefhl ")
     assert "o" not in new["--banned o"]
     assert "o" not in new["--stop o"]
     assert len(new["--stop o"]) < 120
+    for word in ("ot", "s "):
+        assert word not in new["--banned-word ot --banned-word s "]
     greedy = written(call, "--greedy")
     for same in (["--temperature", "0"], ["--top-k", "1"], ["--greedy", "--seed", "9"]):
         assert written(call, *same) == greedy
@@ -79,6 +81,48 @@ def test_options_do_what_they_say(here: Path, call: Call) -> None:
 def test_stop_may_be_given_several_times(here: Path, call: Call) -> None:
     out = written(call, "--stop", "sss", "--stop", " ")
     assert " " not in out.removeprefix("5 bottles")
+
+
+@pytest.mark.parametrize("stop, character", [(r"\n", "\n"), (r"\u006f", "o"), ("o", "o")])
+def test_escapes_stand_for_characters(here: Path, call: Call, stop: str, character: str) -> None:
+    out = written(call, "--stop", stop)
+    assert out.removesuffix("\n").count(character) == "5 bottles".count(character)
+    assert out == written(call, "--stop", character)
+    assert character not in written(call, "--banned", stop).removeprefix("5 bottles")[:-1]
+
+
+@pytest.mark.parametrize("option", ["--stop", "--allowed", "--banned", "--banned-word"])
+@pytest.mark.parametrize("text", [r"\q", "\\", r"\u12", r"\U0001f600"])
+def test_another_backslash_is_refused(here: Path, call: Call, option: str, text: str) -> None:
+    code, out, err = call(*PLAIN, option, text)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert option in err
+    assert r"write \\ for a backslash" in err
+
+
+def test_a_stop_that_can_never_occur_is_refused(here: Path, call: Call) -> None:
+    for command in ([*PLAIN], ["clamp", "runs/tiny", "1"]):
+        code, out, err = call(*command, "--stop", "o", "--stop", "oQ")
+        assert (code, out) == (2, "")
+        assert err == "ricorda: the stop string 'oQ' can never occur: the model has no 'Q'\n"
+    code, _, err = call(*PLAIN, "--stop", "o", "--banned", "o")
+    assert (code, err) == (2, "ricorda: the stop string 'o' can never occur: 'o' is banned\n")
+
+
+def test_characters_that_the_model_lacks_and_several_of_them_are_told(
+    here: Path, call: Call
+) -> None:
+    code, _, err = call(*PLAIN, "--banned", "eat", "--banned-word", "cat", "--count", "2")
+    assert code == 0
+    assert err.splitlines() == [
+        "the banned word 'cat' can never occur: the model has no 'c'",
+        "banned: 3 characters: e, a, t",
+        "--- 1 of 2 ---",
+        "--- 2 of 2 ---",
+    ]
+    assert call(*PLAIN, "--banned", "é")[2] == (
+        "banned: the model has no 'é', so it never writes it\n"
+    )
 
 
 def test_precision(here: Path, call: Call) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ricorda.engine import Model, Piece, uniforms
 from ricorda.engine.generation import WrittenSymbol
 from ricorda.engine.writer import HeldSymbols
-from ricorda.errors import ConfigurationError, VocabularyError
+from ricorda.errors import ConfigurationError, UnseenCharactersWarning, VocabularyError
 
 MakeModel = Callable[..., Model]
 WITH_FIXTURE = settings(
@@ -98,10 +98,18 @@ def test_without_a_prompt_it_starts_from_the_start_symbol(model: Model) -> None:
 
 
 def test_unknown_characters_of_a_prompt(model: Model) -> None:
-    generation = model.begin("aXbYX", seed=3)
+    with pytest.warns(UnseenCharactersWarning, match="left out 3 characters of the prompt") as told:
+        generation = model.begin("aXbYX", seed=3)
     assert generation.unknown == "XY"
+    assert [str(each.message) for each in told] == generation.notes
     assert generation.text() == model.generate("ab", seed=3)
-    nothing_left = model.begin("XY", seed=3)
+    for write in (model.generate, model.stream):
+        with pytest.warns(UnseenCharactersWarning, match="never saw: 'X'"):
+            write("aX", length=1)
+    with pytest.warns(UnseenCharactersWarning, match="the banned word 'aQ' can never occur"):
+        model.generate("a", banned_word="aQ", length=1)
+    with pytest.warns(UnseenCharactersWarning):
+        nothing_left = model.begin("XY", seed=3)
     assert nothing_left.start == model.vocabulary.start
     with pytest.raises(VocabularyError, match="'X' and 'Y'"):
         model.begin("aXbYX", on_unknown="error")

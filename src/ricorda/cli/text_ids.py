@@ -41,9 +41,9 @@ def read_known(model: Model, text: str, reader: TextReader, symbols: int) -> Kno
         found.append(_encoded(model, piece, unseen))
         if unseen.symbols >= symbols:
             break
-    unseen.warn("the text", stacklevel=2)
     if unseen.symbols == 0:
         raise TextError("expected a text of at least one symbol that the model knows, got none")
+    unseen.warn("the text", stacklevel=2)
     known = KnownText(np.concatenate(found), tuple(unseen.gaps))
     return known if unseen.symbols <= symbols else known.first(symbols)
 

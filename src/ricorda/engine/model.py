@@ -158,9 +158,10 @@ class Model:
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
         unseen = Unseen()
         known = list(_encode_pieces(self.vocabulary, pieces, on_unknown, unseen))
-        unseen.warn("the text", stacklevel=2)
         ids = np.concatenate(known) if known else self.vocabulary.encode("")
-        return score(self.backend, self.vocabulary, ids, alternatives, unseen.gaps)
+        scores = score(self.backend, self.vocabulary, ids, alternatives, unseen.gaps)
+        unseen.warn("the text", stacklevel=2)
+        return scores
 
     def evaluate(
         self,
@@ -179,10 +180,9 @@ class Model:
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
         unseen = Unseen()
         ids = _encode_pieces(self.vocabulary, pieces, on_unknown, unseen)
-        try:
-            return evaluate(self.backend, self.vocabulary, ids, window, unseen)
-        finally:
-            unseen.warn("the text", stacklevel=2)
+        figures = evaluate(self.backend, self.vocabulary, ids, window, unseen)
+        unseen.warn("the text", stacklevel=2)
+        return figures
 
     def trace(self, text: str, *, on_unknown: OnUnknown = "error") -> Trace:
         """Show every state and gate, (T, L, H), after each symbol of a text.

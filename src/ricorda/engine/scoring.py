@@ -251,7 +251,7 @@ def _figures(
     if predictions == 0:
         raise TextError(
             "expected a text of at least two symbols in a row that the model knows, got less: "
-            "there is nothing to predict"
+            + (unseen.describe("the text") if unseen.count else "there is nothing to predict")
         )
     return Figures(nats, predictions, characters, bytes, unseen.count, left_out, protocol)
 

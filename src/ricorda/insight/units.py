@@ -70,7 +70,8 @@ def known_text(vocabulary: Vocabulary, text: Text) -> KnownText:
     if isinstance(text, str):
         unseen = Unseen()
         ids = unseen.encode(vocabulary, text, "skip")
-        unseen.warn("the text", stacklevel=3)
+        if len(ids):
+            unseen.warn("the text", stacklevel=3)
         text = KnownText(ids, tuple(unseen.gaps))
     known = text if isinstance(text, KnownText) else KnownText(text)
     if len(known.ids) == 0:
