@@ -30,7 +30,7 @@ def first(constraint: Constraint, size: int) -> list[int]:
 
 def texts(constraint: Constraint, length: int, size: int) -> set[tuple[int, ...]]:
     """All that may be written in so many symbols."""
-    found = {(): constraint.start}
+    found: dict[tuple[int, ...], int] = {(): constraint.start}
     for _ in range(length):
         found = {
             (*text, symbol): constraint.after(state, symbol)
@@ -210,7 +210,7 @@ def test_a_stop_string_that_can_never_occur_is_refused(
 
 
 def test_other_settings_say_which_characters_the_model_lacks() -> None:
-    settings = SamplingSettings(allowed="abX", banned="YcZ", banned_word=["ab", "aQ"])
+    settings = SamplingSettings(allowed="abX", banned="YcZ", banned_word=("ab", "aQ"))
     assert notes_on_symbols(settings, CHARACTERS) == [
         "allowed: the model has no 'X', so it never writes it",
         "banned: the model has no 'Y' and 'Z', so it never writes them",

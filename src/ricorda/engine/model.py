@@ -137,7 +137,9 @@ class Model:
         if len(ids) == 0:
             ids = np.array([self.vocabulary.start])
         constraint = constraint_of(settings, self.vocabulary, ids.tolist())
-        permitted = constraint and constraint.permitted(constraint.start, self.vocabulary.size)
+        permitted = None
+        if constraint is not None:
+            permitted = constraint.permitted(constraint.start, self.vocabulary.size)
         logits, _ = read(self.backend, ids)
         recent = ids[-settings.repetition_window :].tolist()
         probabilities = distribution(logits, settings, recent, permitted)

@@ -268,17 +268,18 @@ class CompletionTask:
                 (int(symbol), amount) for symbol, amount in (request.logit_bias or {}).items()
             ),
         }
-        settings = GenerationSettings(**options)
-        vocabulary = self.served.model.vocabulary
-        for param, check in (
-            ("logit_bias", lambda: bias_of(settings, vocabulary)),
-            ("stop", lambda: check_stops(settings.stop, settings, vocabulary)),
-        ):
-            try:
-                check()
-            except VocabularyError as error:
-                raise Problem(400, str(error), param=param) from None
+        self._check_symbols(GenerationSettings(**options))
         return options
+
+    def _check_symbols(self, settings: GenerationSettings) -> None:
+        """Check the options that name symbols. Raises Problem (400) if the model lacks one."""
+        vocabulary, param = self.served.model.vocabulary, "logit_bias"
+        try:
+            bias_of(settings, vocabulary)
+            param = "stop"
+            check_stops(settings.stop, settings, vocabulary)
+        except VocabularyError as error:
+            raise Problem(400, str(error), param=param) from None
 
     def _starter(self, job: Job) -> Any:
         return lambda: self.served.worker.begin(job)

@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from ricorda.errors import UnseenCharactersWarning
 
 if TYPE_CHECKING:
     from ricorda.text.vocabulary import Ids, OnUnknown, Vocabulary
+
+AnyIds: TypeAlias = NDArray[np.integer[Any]]
+"""Ids in any type of integers."""
 
 MOST_QUOTED = 10
 
@@ -102,7 +105,7 @@ class Unseen:
 class KnownText:
     """What a model reads of a text, and what it does not."""
 
-    ids: "Ids"
+    ids: AnyIds
     """The symbols, (n,)."""
 
     gaps: tuple[Gap, ...] = ()
@@ -119,7 +122,7 @@ class KnownText:
 
 
 def after_gaps(
-    ids: "Ids", gaps: Iterable[Gap], vocabulary: "Vocabulary", begin: int = 0
+    ids: AnyIds, gaps: Iterable[Gap], vocabulary: "Vocabulary", begin: int = 0
 ) -> NDArray[np.bool_]:
     """Say which of some symbols, (n,), the first of them number `begin`, come after a gap.
 
