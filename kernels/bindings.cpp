@@ -203,16 +203,23 @@ auto trace_python(const Network& network, const Input<Ids, 2>& ids, const Input<
   return std::tuple(activations.to_python(), new_state.to_python());
 }
 
+// start, begins (N + 1), symbols (n), next (n), otherwise (N)
+using ConstraintArrays =
+    std::tuple<std::int32_t, std::vector<std::uint32_t>, std::vector<std::uint32_t>,
+               std::vector<std::int32_t>, std::vector<std::int32_t>>;
+
 SamplingSettings sampling_settings(double repetition_penalty, int repetition_window,
-                                   const std::optional<Input<bool, 1>>& permitted, bool greedy,
+                                   const std::optional<ConstraintArrays>& constraint, bool greedy,
                                    double temperature, int top_k, double top_p, double min_p,
                                    double presence_penalty, double frequency_penalty,
                                    const std::optional<Input<float, 1>>& bias) {
   SamplingSettings settings;
   settings.repetition_penalty = repetition_penalty;
   settings.repetition_window = repetition_window;
-  if (permitted)
-    settings.permitted.assign(permitted->data(), permitted->data() + permitted->size());
+  if (constraint) {
+    const auto& [start, begins, symbols, next, otherwise] = *constraint;
+    settings.constraint = {start, begins, symbols, next, otherwise};
+  }
   settings.greedy = greedy;
   settings.temperature = temperature;
   settings.top_k = top_k;
@@ -309,7 +316,7 @@ auto choose_python(const Input<float, 1>& logits, const SamplingSettings& settin
   NewArray<Ids> chosen({uniforms.size()});
   for (std::size_t i = 0; i < uniforms.size(); ++i)
     chosen.elements[i] = sampler.choose(logits.data(), settings, {seen.begin(), seen.end()},
-                                        written, uniforms.data()[i]);
+                                        written, settings.constraint.start, uniforms.data()[i]);
   return chosen.to_python();
 }
 
@@ -387,7 +394,7 @@ NB_MODULE(_kernels, module) {
 
   nb::class_<SamplingSettings>(module, "SamplingSettings")
       .def(nb::new_(&sampling_settings), nb::kw_only(), "repetition_penalty"_a = 1.0,
-           "repetition_window"_a = 64, "permitted"_a.noconvert() = nb::none(), "greedy"_a = false,
+           "repetition_window"_a = 64, "constraint"_a = nb::none(), "greedy"_a = false,
            "temperature"_a = 1.0, "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0,
            "presence_penalty"_a = 0.0, "frequency_penalty"_a = 0.0,
            "bias"_a.noconvert() = nb::none());

@@ -31,10 +31,7 @@ void SamplingSettings::check(int vocabulary_size) const {
          "bias must have a number for each symbol of the vocabulary");
   expect(std::all_of(bias.begin(), bias.end(), [](float each) { return std::isfinite(each); }),
          "bias must hold finite numbers");
-  expect(permitted.empty() || permitted.size() == static_cast<std::size_t>(vocabulary_size),
-         "permitted must say yes or no to each symbol of the vocabulary");
-  expect(permitted.empty() || std::count(permitted.begin(), permitted.end(), 0) < vocabulary_size,
-         "permitted must leave at least one symbol");
+  constraint.check(vocabulary_size);
   expect(temperature >= 0 && temperature < infinity, "temperature must be a number, at least 0");
   expect(top_k >= 0, "top_k must be at least 0");
   expect(top_p > 0 && top_p <= 1, "top_p must be above 0 and at most 1");
@@ -52,12 +49,14 @@ Sampler::Sampler(const Routines& routines, int vocabulary_size)
 
 std::uint32_t Sampler::choose(const float* logits, const SamplingSettings& settings,
                               const std::deque<std::uint32_t>& recent,
-                              const std::vector<std::uint32_t>& written, double uniform) {
+                              const std::vector<std::uint32_t>& written,
+                              std::int32_t constraint_state, double uniform) {
   float* scores = scores_.data();
   std::copy_n(logits, vocabulary_size_, scores);
   if (settings.repetition_penalty != 1.0) penalise(settings.repetition_penalty, recent);
   if (!settings.bias.empty() || settings.counts_symbols()) discount(settings, written);
-  if (!settings.permitted.empty()) forbid(settings.permitted);
+  if (!settings.constraint.empty())
+    settings.constraint.forbid(constraint_state, scores, vocabulary_size_);
   const float largest = routines_.largest(scores, static_cast<int>(scores_.size()));
   if (settings.chooses_the_best())
     return static_cast<std::uint32_t>(std::find(scores, scores + vocabulary_size_, largest) -
@@ -96,11 +95,6 @@ void Sampler::discount(const SamplingSettings& settings,
       score -= settings.presence_penalty + settings.frequency_penalty * written[id];
     scores_[id] = static_cast<float>(std::clamp(score, -largest_score, largest_score));
   }
-}
-
-void Sampler::forbid(const std::vector<unsigned char>& permitted) {
-  for (int id = 0; id < vocabulary_size_; ++id)
-    if (permitted[id] == 0) scores_[id] = -std::numeric_limits<float>::infinity();
 }
 
 // weights = exp((scores - largest) / temperature), exactly 0 where that is hardly a number any

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "aligned_buffer.hpp"
+#include "constraint.hpp"
 #include "routines.hpp"
 
 namespace ricorda {
@@ -17,10 +18,10 @@ namespace ricorda {
 struct SamplingSettings {
   double repetition_penalty = 1.0;  // 1: none
   int repetition_window = 64;
-  double presence_penalty = 0.0;         // taken off the score of each symbol written before
-  double frequency_penalty = 0.0;        // the same, times how often it was written
-  std::vector<float> bias;               // (V) added to the scores; empty: none
-  std::vector<unsigned char> permitted;  // (V) 0 or 1; empty: every symbol
+  double presence_penalty = 0.0;   // taken off the score of each symbol written before
+  double frequency_penalty = 0.0;  // the same, times how often it was written
+  std::vector<float> bias;         // (V) added to the scores; empty: none
+  Constraint constraint;           // which symbols may follow which
   bool greedy = false;
   double temperature = 1.0;  // 0: greedy
   int top_k = 0;             // 0: all
@@ -50,15 +51,16 @@ class Sampler {
 
   // Chooses from logits (V), all finite, by a uniform number in [0, 1). `recent` are the last
   // symbols read, no more than the repetition window; `written` (V) says how often each was
-  // written, and is looked at only if the settings count symbols.
+  // written, and is looked at only if the settings count symbols. `constraint_state` is that of the
+  // settings' constraint.
   std::uint32_t choose(const float* logits, const SamplingSettings& settings,
                        const std::deque<std::uint32_t>& recent,
-                       const std::vector<std::uint32_t>& written, double uniform);
+                       const std::vector<std::uint32_t>& written, std::int32_t constraint_state,
+                       double uniform);
 
  private:
   void penalise(double penalty, const std::deque<std::uint32_t>& recent);
   void discount(const SamplingSettings& settings, const std::vector<std::uint32_t>& written);
-  void forbid(const std::vector<unsigned char>& permitted);
   float weigh(float largest, double temperature);
   void gather_candidates();
   void keep_top_k(int top_k);

@@ -33,8 +33,9 @@ struct Session::Stream {
   std::vector<std::uint32_t> written;  // (V) how often each was chosen, if a penalty asks
   Philox random;
   StopSequences stops;
-  Written held;      // chosen, but perhaps part of a stop sequence
-  Written released;  // certain, not handed out yet
+  std::int32_t constraint_state;  // of the settings' constraint
+  Written held;                   // chosen, but perhaps part of a stop sequence
+  Written released;               // certain, not handed out yet
   std::int64_t chosen = 0;
   Ending ending = Ending::none;
 
@@ -94,6 +95,7 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
                                                 {},
                                                 Philox(settings.seed, settings.stream_index),
                                                 StopSequences(settings.stops),
+                                                settings.sampling.constraint.start,
                                                 {},
                                                 {}});
   stream->settings.alternatives = std::min(settings.alternatives, shape.vocabulary_size);
@@ -209,9 +211,12 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
     stream.ending = Ending::not_finite;
     return;
   }
+  const SamplingSettings& sampling = stream.settings.sampling;
   const double uniform = stream.random.next_uniform();
-  const std::uint32_t chosen =
-      room.sampler.choose(logits, stream.settings.sampling, stream.recent, stream.written, uniform);
+  const std::uint32_t chosen = room.sampler.choose(logits, sampling, stream.recent, stream.written,
+                                                   stream.constraint_state, uniform);
+  if (!sampling.constraint.empty())
+    stream.constraint_state = sampling.constraint.after(stream.constraint_state, chosen);
   stream.unread.assign(1, chosen);
   stream.next_unread = 0;
   stream.remember(chosen);

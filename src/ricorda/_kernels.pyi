@@ -61,14 +61,18 @@ def choose(
     """
 
 class SamplingSettings:
-    """How the next symbol is chosen; see ricorda.engine.sampling. 0 means no limit for top_k."""
+    """How the next symbol is chosen; see ricorda.engine.sampling. 0 means no limit for top_k.
+
+    `constraint` is what ricorda.engine.constraints makes: start, begins (N + 1), symbols (n),
+    next (n), otherwise (N). `choose` takes its start state.
+    """
 
     def __init__(
         self,
         *,
         repetition_penalty: float = 1.0,
         repetition_window: int = 64,
-        permitted: NDArray[np.bool_] | None = None,
+        constraint: tuple[int, list[int], list[int], list[int], list[int]] | None = None,
         greedy: bool = False,
         temperature: float = 1.0,
         top_k: int = 0,

@@ -14,7 +14,14 @@
     └── MissingExtra            an optional dependency is not installed (exit code 1)
 
 A message is one line: what was expected, what came, what to do.
+
+    UserWarning
+    └── UnseenCharactersWarning  characters that the model never saw were left out
 """
+
+
+class UnseenCharactersWarning(UserWarning):
+    """Characters of a text or an option that the model never saw were left out."""
 
 
 class RicordaError(Exception):

@@ -19,6 +19,8 @@ KEYS = [
     "perplexity",
     "characters",
     "bytes",
+    "unseen_characters",
+    "left_out",
     "protocol",
 ]
 
@@ -77,8 +79,15 @@ def test_unknown_characters_are_left_out_and_told(here: Path, call: Call) -> Non
     Path("more.txt").write_text("5 bottlées Zof béer\n")
     code, out, err = call("evaluate", "runs/tiny", "more.txt", "--json")
     assert code == 0
-    assert err == ("left out 3 characters that the model never saw in training: 'éZ'\n")
-    assert json.loads(out) == figures(call, "known.txt")
+    assert err == "left out 3 characters of the text that the model never saw: 'é' and 'Z'\n"
+    found = json.loads(out)
+    scored = json.loads(call("score", "runs/tiny", "known.txt", "--json")[1])
+    counted = [nats for place, nats in enumerate(scored["nats"]) if place not in (0, 7, 10, 14)]
+    assert found["nats_per_character"] == pytest.approx(sum(counted) / len(counted))
+    assert found["characters"] == len(counted)
+    assert (found["unseen_characters"], found["left_out"]) == (3, 3)
+    text = call("evaluate", "runs/tiny", "more.txt")[1]
+    assert text.splitlines()[-1] == "3 unseen characters not counted, nor 3 that follow them"
 
 
 def test_several_texts_are_one(here: Path, call: Call) -> None:

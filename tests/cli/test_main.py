@@ -156,7 +156,7 @@ def test_output_that_cannot_show_a_character_replaces_it(here: Path, start: Star
     out, messages = process.communicate()
     assert process.returncode == 0
     assert out.startswith(b"5 ?")
-    assert messages.startswith(b"left out of the prompt, never seen in training: ")
+    assert messages.startswith(b"left out 1 character of the prompt that the model never saw: ")
 
 
 @pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}], ids=str)

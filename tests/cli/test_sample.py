@@ -18,7 +18,8 @@ PLAIN = ["sample", "runs/tiny", "--prompt", "5 bottles", "--seed", "1", "--lengt
 
 def written(call: Call, *more: str) -> str:
     code, out, err = call(*PLAIN, *more)
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err == ("allowed: 7 characters: a, b, e, f, h, l, ␣\n" if "--allowed" in more else "")
     return out
 
 
@@ -49,8 +50,9 @@ CHANGES = [
     ["--repetition-penalty", "3", "--repetition-window", "2"],
     ["--presence-penalty", "3"],
     ["--frequency-penalty", "1"],
-    ["--allowed", "abcdef "],
+    ["--allowed", "abefhl "],
     ["--banned", "o"],
+    ["--banned-word", "ot", "--banned-word", "s "],
     ["--prompt", "6 bottles"],
 ]
 
@@ -65,18 +67,62 @@ def test_options_do_what_they_say(here: Path, call: Call) -> None:
         " ".join(options): written(call, *options).removeprefix("5 bottles").removesuffix("\n")
         for options in CHANGES
     }
-    assert set(new["--allowed abcdef "]) <= set("abcdef ")
+    assert set(new["--allowed abefhl "]) <= set("abefhl ")
     assert "o" not in new["--banned o"]
     assert "o" not in new["--stop o"]
     assert len(new["--stop o"]) < 120
+    for word in ("ot", "s "):
+        assert word not in new["--banned-word ot --banned-word s "]
     greedy = written(call, "--greedy")
     for same in (["--temperature", "0"], ["--top-k", "1"], ["--greedy", "--seed", "9"]):
         assert written(call, *same) == greedy
 
 
 def test_stop_may_be_given_several_times(here: Path, call: Call) -> None:
-    out = written(call, "--stop", "zzz", "--stop", " ")
+    out = written(call, "--stop", "sss", "--stop", " ")
     assert " " not in out.removeprefix("5 bottles")
+
+
+@pytest.mark.parametrize("stop, character", [(r"\n", "\n"), (r"\u006f", "o"), ("o", "o")])
+def test_escapes_stand_for_characters(here: Path, call: Call, stop: str, character: str) -> None:
+    out = written(call, "--stop", stop)
+    assert out.removesuffix("\n").count(character) == "5 bottles".count(character)
+    assert out == written(call, "--stop", character)
+    assert character not in written(call, "--banned", stop).removeprefix("5 bottles")[:-1]
+
+
+@pytest.mark.parametrize("option", ["--stop", "--allowed", "--banned", "--banned-word"])
+@pytest.mark.parametrize("text", [r"\q", "\\", r"\u12", r"\U0001f600"])
+def test_another_backslash_is_refused(here: Path, call: Call, option: str, text: str) -> None:
+    code, out, err = call(*PLAIN, option, text)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert option in err
+    assert r"write \\ for a backslash" in err
+
+
+def test_a_stop_that_can_never_occur_is_refused(here: Path, call: Call) -> None:
+    for command in ([*PLAIN], ["clamp", "runs/tiny", "1"]):
+        code, out, err = call(*command, "--stop", "o", "--stop", "oQ")
+        assert (code, out) == (2, "")
+        assert err == "ricorda: the stop string 'oQ' can never occur: the model has no 'Q'\n"
+    code, _, err = call(*PLAIN, "--stop", "o", "--banned", "o")
+    assert (code, err) == (2, "ricorda: the stop string 'o' can never occur: 'o' is banned\n")
+
+
+def test_characters_that_the_model_lacks_and_several_of_them_are_told(
+    here: Path, call: Call
+) -> None:
+    code, _, err = call(*PLAIN, "--banned", "eat", "--banned-word", "cat", "--count", "2")
+    assert code == 0
+    assert err.splitlines() == [
+        "the banned word 'cat' can never occur: the model has no 'c'",
+        "banned: 3 characters: e, a, t",
+        "--- 1 of 2 ---",
+        "--- 2 of 2 ---",
+    ]
+    assert call(*PLAIN, "--banned", "é")[2] == (
+        "banned: the model has no 'é', so it never writes it\n"
+    )
 
 
 def test_precision(here: Path, call: Call) -> None:
@@ -119,7 +165,7 @@ def test_a_text_without_a_line_end_starts_from_its_first_symbol(here: Path, call
 def test_what_the_model_never_saw_is_left_out_of_the_prompt(here: Path, call: Call) -> None:
     code, out, err = call(*PLAIN, "--prompt", "5 éboétZtles")
     assert code == 0
-    assert err == "left out of the prompt, never seen in training: 'éZ'\n"
+    assert err == "left out 3 characters of the prompt that the model never saw: 'é' and 'Z'\n"
     assert out == written(call).replace("5 bottles", "5 éboétZtles", 1)
 
 
@@ -127,7 +173,7 @@ def test_a_prompt_of_which_nothing_is_left(here: Path, call: Call) -> None:
     code, out, err = call("sample", "--prompt", "ZZ", "--length", "5")
     assert (code, len(out)) == (0, 5 + 1)  # the prompt is not shown
     assert err.splitlines() == [
-        "left out of the prompt, never seen in training: 'Z'",
+        "left out 2 characters of the prompt that the model never saw: 'Z'",
         "nothing left of the prompt: starts after a line end",
     ]
 
@@ -136,7 +182,7 @@ def test_unknown_characters_can_be_an_error(here: Path, call: Call) -> None:
     code, out, err = call(*PLAIN, "--prompt", "5 éboétZtles", "--on-unknown", "error")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
-    assert "'é' 'Z', 3 times in all" in err
+    assert "'é' and 'Z', 3 times in all" in err
 
 
 def test_json_is_one_object_that_repeats_the_text(here: Path, call: Call) -> None:

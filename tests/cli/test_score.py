@@ -55,7 +55,8 @@ def test_json(text: Path, call: Call) -> None:
     assert out.count("\n") == 1
     found = json.loads(out)
     names = ["symbols", "nats", "alternatives"]
-    assert list(found)[-3:] == names
+    assert list(found)[-4:] == [*names, "unseen"]
+    assert found["unseen"] == []
     assert found["symbols"] == ["5", " ", *"bottles", r"\n"]
     assert found["nats"][0] is None
     assert [len(found[name]) for name in names] == [len(TEXT)] * 3
@@ -67,11 +68,31 @@ def test_json(text: Path, call: Call) -> None:
 
 
 def test_unknown_characters_are_left_out_and_told(text: Path, call: Call) -> None:
+    Path("known.txt").write_text("5 bottles\n")
     text.write_text("5 bottlées\n")
     code, out, err = call("score", "runs/tiny", text, "--json")
     assert code == 0
-    assert err == "left out 1 character that the model never saw in training: 'é'\n"
-    assert len(json.loads(out)["nats"]) == len(TEXT)
+    assert err == "left out 1 character of the text that the model never saw: 'é'\n"
+    found = json.loads(out)
+    plain = json.loads(call("score", "runs/tiny", "known.txt", "--json")[1])
+    assert found["symbols"] == plain["symbols"]
+    assert found["unseen"] == [{"before": 7, "characters": "é"}]
+    assert (found["unseen_characters"], found["left_out"]) == (1, 1)
+    assert found["nats"][7] is None
+    assert found["nats"] == [*plain["nats"][:7], None, *plain["nats"][8:]]
+    rest = [nats for nats in found["nats"] if nats is not None]
+    assert found["nats_per_character"] == pytest.approx(sum(rest) / len(rest))
+
+
+def test_the_table_shows_unseen_characters_where_they_stand(text: Path, call: Call) -> None:
+    text.write_text("5 boéttlesZ\u200b\n")
+    code, out, _ = call("score", "runs/tiny", text)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[5] == "    -  é       never seen"
+    assert lines[6] == "       t"
+    assert lines[7].split()[1] == "t"
+    assert lines[-3:] == ["    -  Z       never seen", r"    -  \u200b  never seen", r"       \n"]
 
 
 def test_the_page_is_complete_in_itself(text: Path, call: Call) -> None:

@@ -24,6 +24,7 @@ KEYS = [
     "characters_seen",
     "train_seconds",
     "validation",
+    "validation_warning",
     "best_step",
     "stopped_because",
 ]
@@ -335,3 +336,17 @@ def test_a_dry_run_of_a_bad_text(here: Path, call: Call) -> None:
     code, out, err = call("train", "bad.txt", *DRY)
     assert (code, out) == (2, "")
     assert "byte 3" in err
+
+
+def test_a_folder_of_sorted_files_is_reported(tmp_path: Path, call: Call) -> None:
+    folder, out = tmp_path / "sorted", tmp_path / "run"
+    folder.mkdir()
+    for letter in "abcdefghij":
+        (folder / f"{letter}.txt").write_text(letter * 200)
+    words = ["train", folder, "--out", out, "--steps", "2", "--hidden-size", "4"]
+    code, stdout, err = call(*words, "--threads", "1", "--json")
+    assert code == 0
+    (warning,) = [line for line in err.splitlines() if "differs from the training part" in line]
+    assert "may be sorted" in warning
+    assert json.loads(stdout)["validation_warning"] == warning
+    assert "differs from the training part" in (out / "report.html").read_text()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ricorda.engine import Model, Piece, uniforms
 from ricorda.engine.generation import WrittenSymbol
 from ricorda.engine.writer import HeldSymbols
-from ricorda.errors import ConfigurationError, VocabularyError
+from ricorda.errors import ConfigurationError, UnseenCharactersWarning, VocabularyError
 
 MakeModel = Callable[..., Model]
 WITH_FIXTURE = settings(
@@ -98,12 +98,20 @@ def test_without_a_prompt_it_starts_from_the_start_symbol(model: Model) -> None:
 
 
 def test_unknown_characters_of_a_prompt(model: Model) -> None:
-    generation = model.begin("aXbYX", seed=3)
+    with pytest.warns(UnseenCharactersWarning, match="left out 3 characters of the prompt") as told:
+        generation = model.begin("aXbYX", seed=3)
     assert generation.unknown == "XY"
+    assert [str(each.message) for each in told] == generation.notes
     assert generation.text() == model.generate("ab", seed=3)
-    nothing_left = model.begin("XY", seed=3)
+    for write in (model.generate, model.stream):
+        with pytest.warns(UnseenCharactersWarning, match="never saw: 'X'"):
+            write("aX", length=1)
+    with pytest.warns(UnseenCharactersWarning, match="the banned word 'aQ' can never occur"):
+        model.generate("a", banned_word="aQ", length=1)
+    with pytest.warns(UnseenCharactersWarning):
+        nothing_left = model.begin("XY", seed=3)
     assert nothing_left.start == model.vocabulary.start
-    with pytest.raises(VocabularyError, match="'X' 'Y'"):
+    with pytest.raises(VocabularyError, match="'X' and 'Y'"):
         model.begin("aXbYX", on_unknown="error")
 
 
@@ -176,7 +184,8 @@ def test_a_stream_checks_its_options_before_it_is_read(model: Model) -> None:
 def test_pieces_tell_the_symbols_of_their_text_alone(model: Model) -> None:
     everything = model.generate("a", seed=2, length=200)
     stop = everything[100:103]
-    generation = model.begin("a", seed=2, length=200, stop=[stop, "XYZ", stop[:2] + "X"])
+    other = next(each for each in "abcde" if stop[:2] + each not in everything)
+    generation = model.begin("a", seed=2, length=200, stop=[stop, stop[:2] + other])
     pieces = list(generation)
     for piece in pieces:
         assert model.vocabulary.decode(list(piece.ids)) == piece.text

@@ -17,11 +17,9 @@ from ricorda.engine import (
     SamplingSettings,
     choose,
     distribution,
-    permitted_symbols,
     uniforms,
 )
 from ricorda.errors import ConfigurationError, ModelFileError
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
 from ricorda.validation import validated
 
 Vector = NDArray[np.float64]
@@ -139,41 +137,6 @@ def test_logits_that_are_no_numbers_are_told() -> None:
         distribution(np.array([0.0, np.inf]), SamplingSettings())
     with pytest.raises(ModelFileError, match="finite"):
         distribution(np.array([0.0, np.nan]), SamplingSettings(greedy=True))
-
-
-CHARACTERS = CharacterVocabulary("\nabcdeé世", "\n")
-
-
-def test_only_permitted_symbols_are_left() -> None:
-    def left(**options: Any) -> list[int]:
-        settings = SamplingSettings(temperature=1, **options)
-        computed = distribution(LOGITS, settings, (), permitted_symbols(settings, CHARACTERS))
-        permitted = np.flatnonzero(computed)
-        weights = np.exp(LOGITS[permitted])
-        np.testing.assert_allclose(computed[permitted], weights / weights.sum())
-        found: list[int] = permitted.tolist()
-        return found
-
-    assert left() == list(range(8))
-    assert left(banned="ab") == [0, 3, 4, 5, 6, 7]
-    assert left(allowed="ab世") == [1, 2, 7]
-    assert left(allowed="abc", banned="b") == [1, 3]
-    assert left(allowed="aXYZ") == [1]
-    assert left(banned="XYZ") == list(range(8))
-
-
-def test_in_a_vocabulary_of_bytes_the_bytes_of_a_character_are_permitted() -> None:
-    permitted = permitted_symbols(SamplingSettings(allowed="é"), ByteVocabulary(10))
-    assert permitted is not None
-    assert np.flatnonzero(permitted).tolist() == [0xA9, 0xC3]
-
-
-@pytest.mark.parametrize(
-    "options", [{"allowed": "XYZ"}, {"banned": "\nabcdeé世"}, {"allowed": "ab", "banned": "ba"}]
-)
-def test_leaving_no_symbol_is_an_error(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="allowed and banned must leave a symbol"):
-        permitted_symbols(SamplingSettings(**options), CHARACTERS)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,21 @@
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ricorda.engine import Figures, Model, ReferenceBackend
-from ricorda.errors import ConfigurationError, ModelFileError, TextError, VocabularyError
+from ricorda.engine import Figures, Model, ReferenceBackend, scoring
+from ricorda.errors import (
+    ConfigurationError,
+    ModelFileError,
+    TextError,
+    UnseenCharactersWarning,
+    VocabularyError,
+)
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.text.vocabulary import CharacterVocabulary
 
@@ -183,6 +190,8 @@ def test_figures_as_json() -> None:
         "perplexity": pytest.approx(4),
         "characters": 10,
         "bytes": 20,
+        "unseen_characters": 0,
+        "left_out": 0,
         "protocol": "carried",
     }
     assert Figures(1e6, 1, 1, 1).as_json()["perplexity"] is None
@@ -210,8 +219,76 @@ def test_unknown_characters_are_an_error_unless_skipped(exact: Model) -> None:
         exact.score("aXb")
     with pytest.raises(VocabularyError, match="'X'"):
         exact.evaluate("aXb")
-    assert exact.score("aXb", on_unknown="skip").symbols == ("a", "b")
-    assert exact.evaluate("aXb", on_unknown="skip").nats == exact.evaluate("ab").nats
+
+
+UNSEEN = ["aXbc", "XYab", "abcXY", "aXbYYcXda", "abXcddXabcd"]
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+@pytest.mark.parametrize("text", UNSEEN)
+def test_unseen_characters_count_in_no_figure_nor_do_those_after_them(
+    exact: Model, text: str
+) -> None:
+    known = "".join(each for each in text if each not in "XY")
+    artefacts = [
+        len(text[: match.start()].translate({88: None, 89: None}))
+        for match in re.finditer("(?<=[XY])[^XY]", text)
+    ]
+    plain = exact.score(known, 3)
+    scores = exact.score(text, 3, on_unknown="skip")
+    assert "".join(scores.symbols) == known
+    for place in range(len(known)):
+        if place == 0 or place in artefacts:
+            assert math.isnan(scores.nats[place])
+            assert scores.alternatives(place) == []
+        else:
+            assert scores.nats[place] == plain.nats[place]
+            assert scores.alternatives(place) == plain.alternatives(place)
+    counted = [place for place in range(1, len(known)) if place not in artefacts]
+    unseen = len(text) - len(known)
+    for figures in (scores.figures, exact.evaluate(text, on_unknown="skip")):
+        assert figures.nats == pytest.approx(sum(plain.nats[counted]))
+        assert (figures.characters, figures.predictions) == (len(counted), len(counted))
+        assert figures.unseen == unseen
+        assert figures.left_out == len(known) - 1 - len(counted)
+    rebuilt = list(known)
+    for gap in reversed(scores.gaps):
+        rebuilt[gap.before : gap.before] = gap.characters
+    assert "".join(rebuilt) == text
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 50])
+@pytest.mark.parametrize("length", [1, 5, 1000])
+def test_pieces_and_windows_leave_out_the_same_characters(
+    exact: Model, monkeypatch: pytest.MonkeyPatch, window: int, length: int
+) -> None:
+    monkeypatch.setattr(scoring, "WINDOWS_AT_ONCE", 2)
+    text = "abXcddXabcdYYabXaX" * 3
+    pieces = [text[begin : begin + length] for begin in range(0, len(text), length)]
+    figures = exact.evaluate(pieces, window, on_unknown="skip")
+    carried = exact.evaluate(text, on_unknown="skip")
+    assert figures.characters == carried.characters
+    assert (figures.unseen, figures.left_out) == (18, carried.left_out)
+    known = re.findall("[XY]*[^XY]", text)
+    nats = 0.0
+    for begin in range(0, len(known) - 1, window):
+        cut = known[begin : begin + window + 1]
+        plain = exact.score("".join(each[-1] for each in cut)).nats
+        nats += sum(plain[at] for at in range(1, len(cut)) if len(cut[at]) == 1)
+    assert figures.nats == pytest.approx(nats)
+
+
+def test_a_text_of_which_nothing_counts_is_an_error(exact: Model) -> None:
+    with pytest.raises(TextError, match=r"two symbols in a row .* left out 3 characters"):
+        exact.evaluate("aXbXcX", on_unknown="skip")
+
+
+def test_all_bytes_of_the_character_after_a_lone_surrogate_are_left_out(byte_model: Model) -> None:
+    with pytest.warns(UnseenCharactersWarning, match="1 character of the text"):
+        scores = byte_model.score("a\ud800€b", on_unknown="skip")
+    assert np.isnan(scores.nats).tolist() == [True] * 4 + [False]
+    assert scores.figures.characters == 1
 
 
 def test_invalid_utf_8_is_told(exact: Model) -> None:

@@ -105,7 +105,7 @@ def test_the_equation_in_words() -> None:
     gru = step_equation(planted_file("gru"), 'a "', 2, QUOTE_UNIT).lines(1)
     assert gru[2] == "n  = tanh(0.0 + 4.0 + 1.0 * (0.0 + 0.0)) = tanh(4.0) = 1.0"
     assert gru[3] == "h' = (1 - z) * n + z * h = (1 - 0.0) * 1.0 + 0.0 * 0.0 = 1.0"
-    (rnn,) = step_equation(planted_file("rnn"), "ab", 0, QUOTE_UNIT).lines()
+    (rnn,) = step_equation(planted_file("rnn"), "at", 0, QUOTE_UNIT).lines()
     assert rnn.startswith("h' = tanh(")
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import ricorda.insight
 from ricorda.engine import Model, ReferenceBackend, Scores
+from ricorda.errors import UnseenCharactersWarning
 from ricorda.insight import surprisal_page
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.text import ByteVocabulary, CharacterVocabulary, Vocabulary
@@ -214,7 +215,7 @@ def test_totals_are_the_figures_of_the_text() -> None:
 
 
 def test_a_single_symbol_and_a_text_without_alternatives() -> None:
-    assert "nothing was predicted" in surprisal_page(scored("a"), "title")
+    assert "Nothing was predicted" in surprisal_page(scored("a"), "title")
     page = surprisal_page(scored("abcabc", alternatives=0), "title")
     assert figures_in(page)["alternatives"] == 0
     assert "; likeliest <bdi>" not in page
@@ -252,3 +253,40 @@ def _luminance(colour: str) -> float:
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def with_unseen(text: str, unseen: str) -> Scores:
+    known = "".join(each for each in text if each not in unseen)
+    model = model_of(CharacterVocabulary.from_text(known))
+    with pytest.warns(UnseenCharactersWarning):
+        return model.score(text, 5, on_unknown="skip")
+
+
+def test_unseen_characters_are_shown_where_they_stand_and_counted() -> None:
+    text = "WHello <World\nof e\u0301 letters\u200bZ"
+    page = surprisal_page(with_unseen(text, "W<\u200b\u0301Z"), "title")
+    body = page[page.index('<div id="text"') : page.index("</section>", page.index('id="text"'))]
+    shown = re.sub("<[^>]*>", "", body)
+    assert shown == "WHello &lt;World\nof e◌\u0301 letters\\u200bZ"
+    marked = re.findall(r"<u class=gap[^>]*>(.*?)</u>", body)
+    assert marked == ["W", "&lt;", "W", "◌\u0301", "\\u200b", "Z"]
+    assert "6 characters that the model never saw" in page
+    assert "never saw" not in surprisal_page(scored("Hello"), "title").split("<script")[0]
+
+
+def test_what_follows_unseen_characters_has_no_figure_and_no_rank() -> None:
+    text = "the cat sat on the mat " * 30
+    scores = with_unseen(text.replace("cat", "Xcat", 20), "X")
+    artefacts = [gap.before for gap in scores.gaps]
+    assert len(artefacts) == 20
+    figures = figures_in(page := surprisal_page(scores, "title"))
+    bits = numbers(figures["bits"], "<u2")
+    assert {bits[place] for place in (0, *artefacts)} == {65_535}
+    ranked = [int(place) for place in re.findall(r'href="#at([0-9]+)"', page)]
+    assert len(ranked) > 5
+    assert not set(ranked) & set(artefacts)
+
+
+def test_a_text_of_which_every_second_character_is_unseen_has_a_page() -> None:
+    page = surprisal_page(with_unseen("XaXb" * 500, "X"), "title")
+    assert "Nothing was predicted" in page

@@ -130,7 +130,7 @@ def test_tensors(make_case: MakeCase) -> None:
     ({"seed": -1}, TypeError),
     ({"seed": 2**64}, TypeError),
     ({"sampling": _kernels.SamplingSettings(top_k=-1)}, ValueError),
-    ({"sampling": _kernels.SamplingSettings(permitted=np.ones(4, bool))}, ValueError),
+    ({"sampling": _kernels.SamplingSettings(constraint=(1, [0, 0], [], [], [0]))}, ValueError),
     ({"sampling": None}, TypeError),
 ])  # fmt: skip
 def test_streams(network: _kernels.Network, wrong: dict[str, Any], error: type[Exception]) -> None:

@@ -122,9 +122,13 @@ def test_a_session_writes_what_the_reference_writes(vocabulary: Vocabulary, cell
         options["temperature"] = float(random.choice([0, 0.7, 1.2]))
         options["alternatives"] = [None, 0, 3][number % 3]
         if number % 2:
-            options["stop"] = ("ab", "€", "aé")
+            options["stop"] = ("ab", "ba", "aé")
         if number % 5 == 0:
             options |= {"repetition_penalty": 1.5, "repetition_window": 6, "banned": "d"}
+        if number % 4 == 2:
+            options["banned_word"] = ("aé", "éa", "aab")
+        if number % 6 == 2:
+            options["allowed"] = "aé€😀" if vocabulary.kind == "bytes" else "aébc"
         prompt = "aé"[: 1 + number % 2]
         generation = model.begin(prompt, **options)
         stream = session.add(vocabulary.encode(prompt), generation.settings)
@@ -188,19 +192,16 @@ def test_a_session_refuses_what_cannot_be_written() -> None:
         session.add(np.array([8]), GenerationSettings())
     with pytest.raises(ConfigurationError, match="at least one symbol"):
         session.add(np.array([], np.uint8), GenerationSettings())
-    with pytest.raises(ConfigurationError, match="allowed and banned must leave a symbol"):
+    with pytest.raises(ConfigurationError, match="must leave a symbol"):
         session.add(np.array([1]), GenerationSettings(allowed="z"))
     with pytest.raises(ConfigurationError, match="state must have the shape"):
         session.add(np.array([1]), GenerationSettings(), state=np.zeros((1, 1, 2, 16)))
 
 
-def test_a_stop_string_that_is_never_written_is_no_obstacle() -> None:
+def test_a_stop_string_that_the_model_cannot_write_is_refused() -> None:
     _, session = writing_models(CHARACTERS, "gru", seed=3)
-    stream = session.add(np.array([1]), GenerationSettings(seed=1, length=9, stop=("aZ", "Z")))
-    ((_, piece),) = session.advance(9)
-    assert piece is not None
-    assert len(piece.text) == 9
-    assert stream.ended == "length"
+    with pytest.raises(VocabularyError, match="'aZ' can never occur: the model has no 'Z'"):
+        session.add(np.array([1]), GenerationSettings(seed=1, length=9, stop=("a", "aZ")))
 
 
 def test_a_text_that_overflows_is_an_error_and_the_others_go_on(make_case: MakeCase) -> None:

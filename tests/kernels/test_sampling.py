@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda import _kernels
+from ricorda.engine.constraints import KernelConstraint
 from ricorda.engine.sampling import SamplingSettings, choose, distribution
 
 NOTHING_READ = np.zeros(0, np.uint32)
@@ -44,9 +45,19 @@ def test_choices_are_those_of_the_reference(
             permitted[random.integers(vocabulary_size)] = True
         expected = distribution(logits, SamplingSettings(**options), recent.tolist(), permitted)
         uniforms = away_from_boundaries(random.random(300), expected)
-        settings = _kernels.SamplingSettings(permitted=permitted, **options)
+        constraint = None if permitted is None else single_state(permitted)
+        settings = _kernels.SamplingSettings(constraint=constraint, **options)
         chosen = _kernels.choose(logits, settings, recent, uniforms, kernels)
         assert chosen.tolist() == [choose(expected, uniform) for uniform in uniforms]
+
+
+def single_state(permitted: NDArray[np.bool_]) -> KernelConstraint:
+    """Permit the same symbols always: listing the forbidden or the permitted ones."""
+    if permitted[0]:
+        symbols = np.flatnonzero(~permitted).tolist()
+        return 0, [0, len(symbols)], symbols, [-1] * len(symbols), [0]
+    symbols = np.flatnonzero(permitted).tolist()
+    return 0, [0, len(symbols)], symbols, [0] * len(symbols), [-1]
 
 
 def away_from_boundaries(
@@ -98,7 +109,7 @@ def test_extreme_options(kernels: str) -> None:
     assert chosen(top_k=1) == {1}
     assert chosen(top_p=1e-12) == {1}
     assert chosen(min_p=1.0) == {1, 2}
-    assert chosen(permitted=np.array([True, False, False, False])) == {0}
+    assert chosen(constraint=(0, [0, 1], [0], [0], [-1])) == {0}
 
 
 def test_an_extreme_penalty_keeps_numbers_finite(kernels: str) -> None:
@@ -123,8 +134,16 @@ def test_an_extreme_penalty_keeps_numbers_finite(kernels: str) -> None:
     {"repetition_penalty": 0.0},
     {"repetition_penalty": np.inf},
     {"repetition_window": 0},
-    {"permitted": np.zeros(3, bool)},
-    {"permitted": np.ones(4, bool)},
+    {"constraint": (0, [0, 0], [], [], [-1])},  # permits nothing
+    {"constraint": (0, [0, 3], [0, 1, 2], [-1, -1, -1], [0])},  # nor does this
+    {"constraint": (1, [0, 0], [], [], [0])},  # no such start
+    {"constraint": (0, [0, 1], [3], [0], [0])},  # no such symbol
+    {"constraint": (0, [0, 1], [0], [1], [0])},  # no such state
+    {"constraint": (0, [0, 0], [], [], [1])},
+    {"constraint": (0, [0, 2], [1, 1], [0, 0], [0])},  # not ascending
+    {"constraint": (0, [0, 2], [1], [0], [0])},  # more than there are
+    {"constraint": (0, [0], [], [], [0])},
+    {"constraint": (0, [0, 2, 1], [1], [0], [0, 0])},
 ])  # fmt: skip
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     settings = _kernels.SamplingSettings(**options)

@@ -60,7 +60,7 @@ def alone(network: _kernels.Network, **options: Any) -> tuple[list[int], int, st
 @pytest.mark.parametrize("options", [
     {"temperature": 1.1, "top_p": 0.95},
     {"temperature": 1.0, "repetition_penalty": 3.0, "repetition_window": 5},
-    {"temperature": 2.0, "permitted": np.arange(30) % 3 > 0},
+    {"temperature": 2.0, "constraint": (0, [0, 10], list(range(0, 30, 3)), [-1] * 10, [0])},
     {"greedy": True, "repetition_penalty": 1.2},
 ])  # fmt: skip
 def test_a_text_is_what_the_network_says_symbol_by_symbol(

@@ -256,12 +256,46 @@ def test_a_stream_is_the_same_text_in_pieces(server: Server, model: str, echo: b
 def test_unknown_characters_are_refused_or_left_out(server: Server, serve: Serve) -> None:
     status, error = server.refused(prompt="abXYc")
     assert (status, error["param"], error["code"]) == (400, "prompt", "unknown_characters")
-    assert "'X' 'Y'" in error["message"]
+    assert "'X' and 'Y'" in error["message"]
     skipping = server.text(prompt="abXYc", on_unknown="skip", seed=1)
     assert skipping == server.text(prompt="abc", seed=1)
     with serve(on_unknown="skip") as other:
         assert other.text(prompt="abXYc", seed=1) == skipping
         assert other.refused(prompt="abXYc", on_unknown="error")[0] == 400
+        _, _, tokens = other.ask("POST", "/tokenize", {"model": "letters", "prompt": "aXYb"})
+        assert tokens["skipped"] == [{"before": 1, "characters": "XY"}]
+        assert tokens["count"] == 2
+
+
+def test_what_is_left_out_of_a_prompt_is_told(server: Server) -> None:
+    fields: dict[str, Any] = {"on_unknown": "skip", "seed": 1, "logprobs": 1, "echo": True}
+    answer = server.complete(prompt=["ab", "aXYbcZ"], **fields)
+    assert answer["skipped"] == [
+        {"prompt": 1, "before": 1, "characters": "XY"},
+        {"prompt": 1, "before": 3, "characters": "Z"},
+    ]
+    plain = server.complete(prompt=["ab", "abc"], **fields)
+    assert "skipped" not in plain
+    found, expected = (each["choices"][1]["logprobs"] for each in (answer, plain))
+    assert found["token_logprobs"][:2] == [None, None]  # b follows what it never saw
+    assert found["top_logprobs"][1] is None
+    assert found["token_logprobs"][2] == expected["token_logprobs"][2]
+    assert all(
+        event["skipped"] == answer["skipped"]
+        for event in server.events(prompt=["ab", "aXYbcZ"], **fields)
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("stop", ["Q", ["a", "bQ"]])
+def test_a_stop_string_that_can_never_occur_is_refused(
+    server: Server, stop: str | list[str], stream: bool
+) -> None:
+    status, error = server.refused(prompt="ab", stop=stop, stream=stream)
+    assert (status, error["param"]) == (400, "stop")
+    last = stop if isinstance(stop, str) else stop[-1]
+    assert error["message"] == (f"the stop string {last!r} can never occur: the model has no 'Q'")
+    assert server.text(model="bytes", prompt="ab", stop=stop, seed=1) is not None
 
 
 def test_models_are_listed_and_told(server: Server) -> None:

@@ -249,7 +249,10 @@ def test_one_reads_a_text_of_ones_own(open_page: Open) -> None:
     page.fill("#surprise-own", "9 bottles <b>&amp;</b> of beer")
     page.click("[data-reader=surprise] button >> nth=0")
     page.wait_for_selector("#surprise-mean:text('these 2')")
-    assert "<" not in page.inner_text("#surprise-text .symbols")  # it never saw one
+    assert "<b>" in page.inner_text("#surprise-text .symbols")
+    marked = page.locator("#surprise-text .unseen-symbol").all_inner_texts()
+    assert marked[0] == "<"
+    assert "that the model never saw" in page.inner_text("#surprise-unseen")
 
 
 def test_a_character_is_chosen_by_hand(open_page: Open) -> None:

@@ -216,6 +216,27 @@ def test_what_a_model_shows(client: Client) -> None:
     assert [place for place, _, _ in past] == list(range(19, -1, -1))
 
 
+def test_unseen_characters_are_shown_and_not_judged(client: Client) -> None:
+    run = "/api/runs/bottles"
+    known = client.json("POST", f"{run}/surprise", {"text": "9 bottles of"})
+    text = "☃9 bo☃☃ttles of\u200b"
+    found = client.json("POST", f"{run}/surprise", {"text": text})
+    assert found["symbols"] == known["symbols"]
+    assert found["unseen"] == [[0, "☃"], [4, "☃"], [4, "☃"], [12, "\\u200b"]]
+    assert found["bits"] == [*known["bits"][:4], None, *known["bits"][5:]]
+    assert found["alternatives"][4] == []
+    counted = [bits for bits in found["bits"] if bits is not None]
+    assert found["mean_bits"] == pytest.approx(sum(counted) / len(counted), abs=1e-3)
+    activity = client.json("POST", f"{run}/activity", {"text": text})
+    assert activity["unseen"] == found["unseen"]
+    for path in ("write", "clamp", "next"):
+        answer = client.json("POST", f"{run}/{path}", {"text": "9 ☃bot"})
+        assert answer["unknown"] == "☃"
+    asked = {"text": text, "position": 6}
+    assert client.json("POST", f"{run}/influence", asked)["past"]
+    assert client.json("POST", f"{run}/step", {"text": text})["unit"] == "0:0"
+
+
 def test_gradients_are_compared_with_leaving_out(client: Client, place: Place) -> None:
     asked = {"text": TEXT[:50], "position": 20, "gradient": True}
     found = client.json("POST", "/api/runs/bottles/influence", asked)

@@ -96,8 +96,8 @@ def test_an_unknown_character_is_named_and_counted() -> None:
     with pytest.raises(VocabularyError) as caught:
         GREETING.encode("a\x00à\x00😎 z")
     assert str(caught.value) == (
-        "the text has characters that the model never saw: '\\x00' 'à' '😎' 'z', 5 times in all; "
-        "leave them out of the text or with --on-unknown skip"
+        "the text has characters that the model never saw: '\\x00', 'à', '😎' and 'z', 5 times "
+        "in all; leave them out of the text or with --on-unknown skip"
     )
     with pytest.raises(VocabularyError, match="and 16 more, 26 times in all"):
         CharacterVocabulary("A", "A").encode("abcdefghijklmnopqrstuvwxyz")

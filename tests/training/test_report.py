@@ -95,6 +95,7 @@ def metrics_of(folder: RunFolder, **changed: Any) -> dict[str, Any]:
         "characters_seen": 40 * 8192,
         "train_seconds": 178.9,
         "validation": VALIDATION,
+        "validation_warning": None,
         "best_step": 30,
         "stopped_because": "minutes",
         **changed,

@@ -7,7 +7,7 @@ import click
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
-from ricorda.cli.texts import GivenReading, Skipped, reading_options
+from ricorda.cli.texts import GivenReading, reading_options
 
 
 @click.command()
@@ -31,17 +31,15 @@ def command(
     """Say how well MODEL predicts TEXT: nats and bits per character, bits per byte.
 
     Every symbol but the first is predicted once. Characters that the model never saw have no
-    probability: they are left out, and told.
+    probability: they are counted and left out, each with the character after it.
 
     \b
     ricorda evaluate runs/my other.txt
     ricorda evaluate runs/my other.txt --window 256
     """
     trained = load_model(model)
-    skipped = Skipped(trained.vocabulary)
     pieces = reading.reader_for(trained).symbols(texts, trained.vocabulary)
-    figures = trained.evaluate(skipped.watch(pieces), window, on_unknown="skip").as_json()
-    skipped.tell()
+    figures = trained.evaluate(pieces, window, on_unknown="skip").as_json()
     if as_json:
         print_json(figures)
         return
@@ -52,3 +50,8 @@ def command(
     click.echo(
         f"{figures['characters']:,} characters, {figures['bytes']:,} bytes, {figures['protocol']}"
     )
+    if figures["unseen_characters"]:
+        click.echo(
+            f"{figures['unseen_characters']:,} unseen characters not counted, nor "
+            f"{figures['left_out']:,} that follow them"
+        )

@@ -12,12 +12,14 @@ from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_paragraph, print_table, visible
-from ricorda.cli.text_ids import read_ids
+from ricorda.cli.text_ids import read_known
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import Agreement, Influence, agreement, influence
 from ricorda.insight.deletion import DISTANCE
 from ricorda.pages import fixed
+from ricorda.text.unseen import Gap, quoted
+from ricorda.text.vocabulary import readable
 
 SYMBOLS = 20_000
 FARTHEST = 1_000_000  # symbols back
@@ -91,22 +93,25 @@ def command(
     """
     file = load_file(model_path(model))
     trained = open_model(file)
-    ids = read_ids(trained, text, reading, symbols)
+    known = read_known(trained, text, reading, symbols)
     places = list(positions) or None
     chosen: Any = METHODS[method]
-    found = influence(trained, ids, places, distance=distance, method=chosen, seed=seed)
+    found = influence(trained, known, places, distance=distance, method=chosen, seed=seed)
     slopes: Numbers | None = None
     if gradient is not None:
         from ricorda.insight import gradient_influence
 
         measure: Any = gradient
-        slopes = gradient_influence(file, ids, places, distance=distance, measure=measure)[1]
+        same = found.positions.tolist()
+        slopes = gradient_influence(file, known, same, distance=distance, measure=measure)[1]
     agreed = None if slopes is None else agreement(found.nats, slopes)
     if as_json:
-        print_json(_as_json(found, slopes, agreed))
+        print_json(
+            {**_as_json(found, slopes, agreed), "unseen": [gap.as_json() for gap in known.gaps]}
+        )
         return
     if len(found.positions) == 1:
-        _print_place(found, slopes)
+        _print_place(found, slopes, known.gaps)
     else:
         _print_distances(found, slopes)
     if agreed is not None:
@@ -125,14 +130,22 @@ def _print_agreement(agreed: Agreement) -> None:
     print_paragraph(f"rank correlation of surprisal and gradient: {', '.join(found) or 'none'}")
 
 
-def _print_place(found: Influence, slopes: Numbers | None) -> None:
-    """One place's past, the nearest first."""
+def _print_place(found: Influence, slopes: Numbers | None, gaps: tuple[Gap, ...]) -> None:
+    """One place's past, the nearest first, with what the model never saw where it stood."""
     place = int(found.positions[0])
+    unseen = {gap.before: gap.characters for gap in gaps}
+    if place in unseen:
+        click.echo(
+            f"{place} follows {quoted(unseen[place])}, which the model never saw: its figures say "
+            "little"
+        )
     click.echo(f"before {visible(found.symbols[place])} at {place}:")
     rows = []
     for far, (position, symbol, nats, divergence) in enumerate(found.at(0)):
         row = [str(position), visible(symbol), _bits(divergence), _bits(nats)]
         rows.append([*row, *([] if slopes is None else [fixed(float(slopes[0, far]), 4)])])
+        for character in reversed(unseen.get(position, "")):
+            rows.append(["-", visible(readable(character)), "never seen", "", ""][: len(rows[-1])])
     names = [">position", "symbol", ">divergence", ">surprisal"]
     print_table([*names, *([] if slopes is None else [">gradient"])], rows)
 

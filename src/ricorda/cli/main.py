@@ -16,6 +16,7 @@ from typing import NamedTuple, TextIO
 import click
 
 import ricorda
+from ricorda.cli.output import warnings_in_lines
 from ricorda.errors import InputError, ProcessLost, RicordaError
 from ricorda.interrupts import as_a_command
 
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with as_a_command():
+        with as_a_command(), warnings_in_lines():
             result = ricorda_command.main(
                 given or ["--help"], prog_name="ricorda", standalone_mode=False
             )

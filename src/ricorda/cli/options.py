@@ -22,6 +22,8 @@ import click
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
+from ricorda.cli.escapes import ESCAPED_OPTIONS, EscapedText
+
 if TYPE_CHECKING:
     ParameterType = click.ParamType[Any]
 else:
@@ -136,7 +138,10 @@ def _option(name: str, field: FieldInfo, description: str) -> Callable[[Command]
         return click.option(flag, is_flag=True, default=None, help=help_text)
     if get_origin(kinds[0]) is tuple:
         repeatable = help_text if "repeat" in help_text else f"{help_text} May be repeated."
-        return click.option(flag, multiple=True, metavar="TEXT", help=repeatable)
+        kind = EscapedText() if name in ESCAPED_OPTIONS else click.STRING
+        return click.option(flag, type=kind, multiple=True, metavar="TEXT", help=repeatable)
+    if name in ESCAPED_OPTIONS:
+        parameter = EscapedText()
     return click.option(flag, type=parameter, default=None, help=help_text)
 
 

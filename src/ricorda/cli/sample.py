@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ricorda.cli.escapes import confirm_characters
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, options_from, whole_number
 from ricorda.cli.output import print_json
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 SETTINGS = [
     "length", "temperature", "top_k", "top_p", "min_p", "greedy", "stop", "seed",
     "repetition_penalty", "repetition_window", "presence_penalty", "frequency_penalty",
-    "allowed", "banned", "on_unknown",
+    "allowed", "banned", "banned_word", "on_unknown",
 ]  # fmt: skip
 
 
@@ -52,17 +53,20 @@ def command(
     """Continue a prompt with MODEL, a model file or a run's folder; by default the newest run.
 
     The text appears as it is written: the prompt, then its continuation. The prompt is read as
-    training read the text: line ends, Unicode form and byte order mark are adapted.
+    training read the text: line ends, Unicode form and byte order mark are adapted. In --stop,
+    --allowed, --banned and --banned-word, \\n is a line end, \\t a tab, \\r a carriage return,
+    \\\\ a backslash and \\uXXXX the character with this code.
 
     \b
     ricorda sample --prompt "Once upon a time" --length 500
     ricorda sample runs/poems --temperature 0.5 --stop Amen
+    ricorda sample runs/poems --stop '\\n\\n' --banned-word love
     """
     trained = load_model(model, precision=precision)
     prompt = read_prompt(prompt, trained)
     given = {name: value for name, value in options.items() if value not in (None, ())}
     first = _begin(trained, prompt, 0, given)
-    _tell_what_was_left_out(first, prompt, trained)
+    confirm_characters(given)
     if first.start is not None:
         click.echo(_where_it_starts(trained, prompt), err=True)
     given["seed"] = first.seed
@@ -103,9 +107,3 @@ def _as_json(prompt: str, seed: int, texts: "Iterable[Generation]") -> dict[str,
     """What was written, and what writes it again."""
     samples = [{"text": each.text(), "ended": each.ended} for each in texts]
     return {"prompt": prompt, "seed": seed, "samples": samples}
-
-
-def _tell_what_was_left_out(generation: "Generation", prompt: str, model: "Model") -> None:
-    """Name the characters of the prompt that the model never saw."""
-    if unknown := model.vocabulary.unknown(prompt):
-        click.echo(f"left out of the prompt, never seen in training: {unknown!r}", err=True)

@@ -11,9 +11,10 @@ from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import terminal_width, visible
-from ricorda.cli.texts import GivenReading, Skipped, reading_options
+from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.durable import write_atomically
 from ricorda.errors import InputError
+from ricorda.text.vocabulary import readable
 
 if TYPE_CHECKING:
     from ricorda.engine import Scores
@@ -37,7 +38,9 @@ def command(
     """Say how surprising each character of TEXT is to MODEL, in bits.
 
     TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
-    character: its surprisal and what the model thought likeliest instead.
+    character: its surprisal and what the model thought likeliest instead. A character that the
+    model never saw is shown where it stands. It has no surprisal, and the one after it is left out
+    as well: the network read on without it.
 
     \b
     ricorda score runs/my page.txt --html surprise.html
@@ -45,12 +48,9 @@ def command(
     if html is not None:
         _check_page(html, text)
     trained = load_model(model)
-    skipped = Skipped(trained.vocabulary)
-    reader = reading.reader_for(trained)
-    pieces = skipped.watch(reader.symbols((text,), trained.vocabulary))
+    pieces = reading.reader_for(trained).symbols((text,), trained.vocabulary)
     scores = trained.score(pieces, ALTERNATIVES, on_unknown="skip")
     figures = scores.figures.as_json()
-    skipped.tell()
     if html is not None:
         _write_page(html, scores, "standard input" if text == "-" else Path(text).name)
     if as_json:
@@ -83,12 +83,13 @@ def _write_page(html: Path, scores: "Scores", title: str) -> None:
 
 
 def _as_json(scores: "Scores") -> dict[str, Any]:
-    """Every symbol with its nats and alternatives."""
-    nats = [None, *scores.nats[1:].tolist()]
+    """Every symbol with its nats and alternatives, and what stood between the symbols."""
+    nats = [None if math.isnan(each) else each for each in scores.nats.tolist()]
     return {
         "symbols": list(scores.symbols),
         "nats": nats,
         "alternatives": [scores.alternatives(place) for place in range(len(nats))],
+        "unseen": [gap.as_json() for gap in scores.gaps],
     }
 
 
@@ -96,8 +97,11 @@ def _print_table(scores: "Scores") -> None:
     """A line a symbol, with as many alternatives as the terminal is wide enough for."""
     width = terminal_width()
     click.echo("bits   symbol  likeliest")
+    gaps = {gap.before: gap.characters for gap in scores.gaps}
     for place, symbol in enumerate(scores.symbols):
-        bits = "" if place == 0 else f"{scores.nats[place] / math.log(2):5.2f}"
+        _print_unseen(gaps.get(place, ""))
+        known = not math.isnan(scores.nats[place])
+        bits = f"{scores.nats[place] / math.log(2):5.2f}" if known else ""
         shown = visible(symbol)
         line = f"{bits:5}  {shown}{' ' * (6 - cell_len(shown))}"
         for each, probability in scores.alternatives(place):
@@ -106,3 +110,11 @@ def _print_table(scores: "Scores") -> None:
                 break
             line = longer
         click.echo(line.rstrip())
+    _print_unseen(gaps.get(len(scores.ids), ""))
+
+
+def _print_unseen(characters: str) -> None:
+    """A line for each character that the model never saw."""
+    for character in characters:
+        shown = visible(readable(character))
+        click.echo(f"{'-':>5}  {shown}{' ' * (6 - cell_len(shown))}  never seen")

@@ -10,10 +10,11 @@ from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_paragraph, visible
-from ricorda.cli.text_ids import UnitType, read_ids
+from ricorda.cli.text_ids import UnitType, read_known
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import StepEquation, Unit, step_equation
+from ricorda.text.unseen import quoted
 
 LONGEST = 2**20  # symbols of the text that are read
 
@@ -48,12 +49,15 @@ def command(
     """
     file = load_file(model_path(model))
     trained = open_model(file, backend="numpy")
-    ids = read_ids(trained, text, reading, LONGEST)
-    found = step_equation(file, ids, -1 if position is None else position, unit)
+    known = read_known(trained, text, reading, LONGEST)
+    found = step_equation(file, known, -1 if position is None else position, unit)
     if as_json:
-        print_json(_as_json(found))
+        print_json({**_as_json(found), "unseen": [gap.as_json() for gap in known.gaps]})
         return
     click.echo(f"unit {unit} reads {visible(found.symbol)} at {found.position}")
+    for gap in known.gaps:
+        if gap.before == found.position:
+            click.echo(f"the text has {quoted(gap.characters)} before it, which was never seen")
     for line in found.lines():
         print_paragraph(line, hanging="     ")
     for terms in found.gates:

@@ -1,17 +1,17 @@
 """The beginning of a TEXT as ids of a model's vocabulary."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from ricorda.cli.texts import GivenReading, Skipped
+from ricorda.cli.texts import GivenReading
 from ricorda.engine import Model
 from ricorda.engine.backend import Ids
 from ricorda.errors import TextError
 from ricorda.insight.units import Unit
 from ricorda.text import ByteVocabulary
+from ricorda.text.unseen import KnownText, Unseen
 
 if TYPE_CHECKING:
     ParameterType = click.ParamType[Any]
@@ -31,32 +31,28 @@ class UnitType(ParameterType):
         return value if isinstance(value, Unit) else Unit.parse(str(value))
 
 
-def read_ids(model: Model, text: str, reading: GivenReading, symbols: int) -> Ids:
-    """Read a text's first `symbols` symbols that the model knows, and tell what was left out.
+def read_known(model: Model, text: str, reading: GivenReading, symbols: int) -> KnownText:
+    """Read a text's first `symbols` symbols that the model knows, and warn of what was left out.
 
     Raises TextError if there is none.
     """
-    skipped = Skipped(model.vocabulary)
-    reader = reading.reader_for(model)
-    pieces = skipped.watch(reader.symbols((text,), model.vocabulary))
+    unseen = Unseen()
     found: list[Ids] = []
-    size = 0
-    for ids in _encoded(model, pieces):
-        found.append(ids[: symbols - size])
-        size += len(found[-1])
-        if size >= symbols:
+    for piece in reading.reader_for(model).symbols((text,), model.vocabulary):
+        found.append(_encoded(model, piece, unseen))
+        if unseen.symbols >= symbols:
             break
-    skipped.tell()
-    if size == 0:
+    if unseen.symbols == 0:
         raise TextError("expected a text of at least one symbol that the model knows, got none")
-    return np.concatenate(found)
+    unseen.warn("the text", stacklevel=2)
+    known = KnownText(np.concatenate(found), tuple(unseen.gaps))
+    return known if unseen.symbols <= symbols else known.first(symbols)
 
 
-def _encoded(model: Model, pieces: Iterator[str | bytes]) -> Iterator[Ids]:
-    """Each piece as ids."""
-    for piece in pieces:
-        if isinstance(piece, str):
-            yield model.vocabulary.encode(piece, "skip")
-        else:
-            assert isinstance(model.vocabulary, ByteVocabulary)
-            yield np.frombuffer(piece, np.uint8)
+def _encoded(model: Model, piece: str | bytes, unseen: Unseen) -> Ids:
+    """A piece as ids."""
+    if isinstance(piece, str):
+        return unseen.encode(model.vocabulary, piece, "skip")
+    assert isinstance(model.vocabulary, ByteVocabulary)
+    unseen.symbols += len(piece)
+    return np.frombuffer(piece, np.uint8)

@@ -1,6 +1,6 @@
-"""The TEXT of a command: how it is read, and what of it a model knows."""
+"""The TEXT of a command: how it is read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ricorda.cli.options import Command, options_from
-from ricorda.pages import plural
-from ricorda.text import ReadingSettings, TextReader, Vocabulary
+from ricorda.text import ReadingSettings, TextReader
 from ricorda.text.decoding import canonical_encoding
 from ricorda.training.options import TrainingOptions
 
@@ -60,33 +59,3 @@ class GivenReading:
                 err=True,
             )
         return TextReader(model.reading)
-
-
-class Skipped:
-    """Counts the characters of a text that a model never saw, while the text goes by."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._characters = ""
-        self._count = 0
-
-    def watch(self, pieces: Iterator[str | bytes]) -> Iterator[str | bytes]:
-        """The pieces, unchanged."""
-        for piece in pieces:
-            if isinstance(piece, str):
-                self._look_at(piece)
-            yield piece
-
-    def _look_at(self, text: str) -> None:
-        unknown = self._vocabulary.unknown(text)
-        self._count += sum(text.count(character) for character in unknown)
-        self._characters += "".join(each for each in unknown if each not in self._characters)
-
-    def tell(self) -> None:
-        """Say what was left out, if anything."""
-        if self._count:
-            click.echo(
-                f"left out {plural(self._count, 'character')} that the model never saw in "
-                f"training: {self._characters[:40]!r}",
-                err=True,
-            )

@@ -9,7 +9,7 @@ from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_paragraph, print_table
-from ricorda.cli.text_ids import UnitType, read_ids
+from ricorda.cli.text_ids import UnitType, read_known
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.insight import Health, Tracked, Unit, track_units, unit_activity, unit_health
 from ricorda.insight.tracking import SHIFTS, SHORTEST, SYMBOLS
@@ -82,12 +82,13 @@ def command(
     trained = load_model(model)
     for unit in units:
         unit.checked(trained.configuration)
-    ids = read_ids(trained, text, reading, symbols)
-    tracked = track_units(trained, ids, symbols=None, shifts=shifts, seed=seed)
-    health = unit_health(trained, ids)
+    known = read_known(trained, text, reading, symbols)
+    tracked = track_units(trained, known, symbols=None, shifts=shifts, seed=seed)
+    health = unit_health(trained, known)
     if as_json:
         found = _as_json(tracked, health, units, feature, top)
-        activity = unit_activity(trained, ids, units)
+        found["unseen"] = [gap.as_json() for gap in known.gaps]
+        activity = unit_activity(trained, known, units)
         for number, unit in enumerate(units):
             found["units"][str(unit)]["activity"] = activity[:, number].tolist()
         print_json(found)

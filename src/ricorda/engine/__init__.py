@@ -16,6 +16,7 @@ from ricorda.engine.backend import (
     Symbols,
     zero_state,
 )
+from ricorda.engine.constraints import Constraint, constraint_of
 from ricorda.engine.generation import (
     Ending,
     Generation,
@@ -38,7 +39,6 @@ from ricorda.engine.sampling import (
     SamplingSettings,
     choose,
     distribution,
-    permitted_symbols,
     uniforms,
 )
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
@@ -48,6 +48,7 @@ from ricorda.engine.writer import Writer
 __all__ = [
     "Backend",
     "BackendName",
+    "Constraint",
     "Distribution",
     "Ending",
     "Figures",
@@ -68,6 +69,7 @@ __all__ = [
     "Writer",
     "WrittenSymbol",
     "choose",
+    "constraint_of",
     "distribution",
     "evaluate",
     "kernels_are_built",
@@ -75,7 +77,6 @@ __all__ = [
     "load_file",
     "make_backend",
     "open_model",
-    "permitted_symbols",
     "score",
     "uniforms",
     "zero_state",

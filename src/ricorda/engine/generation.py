@@ -9,7 +9,9 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.engine.backend import Backend, InProgress
-from ricorda.engine.sampling import SamplingSettings
+from ricorda.engine.constraints import notes_on_symbols
+from ricorda.engine.sampling import SamplingSettings, one_or_several
+from ricorda.text.unseen import Unseen
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
 STEPS_AT_ONCE = 16  # between two looks at what was written: a moment, even for the engine in NumPy
@@ -18,10 +20,6 @@ Ending = Literal["length", "stop"]
 """Why a text ended: it has the length asked for, or a stop string was complete."""
 
 UnsignedInteger = Annotated[int, Field(ge=0, le=2**64 - 1)]
-
-
-def _one_or_several(stop: object) -> object:
-    return (stop,) if isinstance(stop, str) else stop
 
 
 @dataclass(
@@ -36,7 +34,7 @@ class GenerationSettings(SamplingSettings):
     """How many new symbols to write at most."""
 
     stop: Annotated[
-        tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_one_or_several)
+        tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_several)
     ] = ()
     """The text ends before the first of these strings, which is not part of it."""
 
@@ -50,7 +48,8 @@ class GenerationSettings(SamplingSettings):
     """Tell each symbol's log-probability and those of this many of the most likely ones."""
 
     on_unknown: OnUnknown = "skip"
-    """A character of the prompt that the model never saw is left out (skip) or an error."""
+    """A character of the prompt that the model never saw is left out, with a warning (skip), or
+    an error."""
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -99,13 +98,22 @@ class Generation(InProgress):
     ) -> None:
         """Check everything and read nothing yet.
 
-        Raises VocabularyError for an unknown character if `on_unknown` is "error", and
-        ConfigurationError if the sampling options leave no symbol.
+        Raises VocabularyError for an unknown character if `on_unknown` is "error" and for a stop
+        string with one, and ConfigurationError if the settings leave no symbol to write or never
+        let a stop string be written.
         """
         self.settings = settings
-        self.unknown = vocabulary.unknown(prompt)
-        """The characters of the prompt that were left out, each once."""
-        ids = vocabulary.encode(prompt, on_unknown=settings.on_unknown)
+        unseen = Unseen()
+        ids = unseen.encode(vocabulary, prompt, settings.on_unknown)
+        self.unknown = unseen.characters
+        """The characters of the prompt that were left out, each once; the network does not read
+        them."""
+        self.notes = [
+            *([unseen.describe("the prompt")] if unseen.count else []),
+            *notes_on_symbols(settings, vocabulary),
+        ]
+        """What was left out of the prompt, and characters in the settings that the model lacks, a
+        line each; `Model.begin` warns of them."""
         self.start: int | None = None if len(ids) else vocabulary.start
         """The symbol it starts from if nothing of a prompt is left; not part of the text."""
         self._ids = ids if len(ids) else np.array([vocabulary.start])

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,18 +14,20 @@ from ricorda.arguments import checked, unfit
 from ricorda.arguments import path as argument_path
 from ricorda.engine.backend import Array, Backend, Ids, Precision
 from ricorda.engine.chunks import read
+from ricorda.engine.constraints import constraint_of
 from ricorda.engine.generation import Generation, GenerationSettings
 from ricorda.engine.reference import ReferenceBackend
-from ricorda.engine.sampling import SamplingSettings, distribution, permitted_symbols
+from ricorda.engine.sampling import SamplingSettings, distribution
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.softmax import Probabilities, most_likely_first
 from ricorda.engine.trace import Trace
-from ricorda.errors import ConfigurationError, TextError
+from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.models.model_file import ModelFile, read_model_file
 from ricorda.text.decoding import StrictDecoder
 from ricorda.text.prompts import PromptReader, read_prompt
 from ricorda.text.reading_settings import ReadingSettings
+from ricorda.text.unseen import Unseen
 from ricorda.text.vocabulary import ByteVocabulary, OnUnknown, Vocabulary
 from ricorda.validation import validated
 
@@ -103,7 +106,8 @@ class Model:
 
         Without a prompt it starts from the vocabulary's start, usually a line end. `sampling` are
         the fields of SamplingSettings. Raises ConfigurationError for an option that is unknown or
-        out of range, VocabularyError for an unknown character if `on_unknown` is "error".
+        out of range, VocabularyError for an unknown character if `on_unknown` is "error". With
+        "skip" the network does not read such a character, and UnseenCharactersWarning names it.
         """
         return self.begin(
             prompt, length=length, seed=seed, stop=stop, on_unknown=on_unknown, **sampling
@@ -137,9 +141,11 @@ class Model:
         if settings.stop:
             stops = tuple(self.read_prompt(stop, drop_mark=False) for stop in settings.stop)
             settings = replace(settings, stop=stops)
-        return Generation(
-            self.backend, self.vocabulary, self.read_prompt(self._text(prompt)), settings
-        )
+        read_as_trained = self.read_prompt(self._text(prompt))
+        generation = Generation(self.backend, self.vocabulary, read_as_trained, settings)
+        for note in generation.notes:
+            warnings.warn(note, UnseenCharactersWarning, stacklevel=3)
+        return generation
 
     def read_prompt(self, text: str, *, drop_mark: bool = True) -> str:
         """Return a text as training would have read it: line ends, Unicode form, no leading BOM."""
@@ -154,12 +160,16 @@ class Model:
         The model's own probabilities are those at `temperature=1`.
         """
         settings = validated(SamplingSettings, **sampling)
-        permitted = permitted_symbols(settings, self.vocabulary)
-        ids: Ids = self.vocabulary.encode(
-            self.read_prompt(self._text(prompt)), on_unknown=on_unknown
-        )
+        unseen = Unseen()
+        read_as_trained = self.read_prompt(self._text(prompt))
+        ids: Ids = unseen.encode(self.vocabulary, read_as_trained, on_unknown)
+        unseen.warn("the prompt", stacklevel=2)
         if len(ids) == 0:
             ids = np.array([self.vocabulary.start])
+        constraint = constraint_of(settings, self.vocabulary, ids.tolist())
+        permitted = None
+        if constraint is not None:
+            permitted = constraint.permitted(constraint.start, self.vocabulary.size)
         logits, _ = read(self.backend, ids)
         recent = ids[-settings.repetition_window :].tolist()
         probabilities = distribution(logits, settings, recent, permitted)
@@ -179,9 +189,12 @@ class Model:
         to be skipped.
         """
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
-        known = list(self._encode_pieces(pieces, on_unknown))
+        unseen = Unseen()
+        known = list(self._encode_pieces(pieces, on_unknown, unseen))
         ids = np.concatenate(known) if known else self.vocabulary.encode("")
-        return score(self.backend, self.vocabulary, ids, alternatives)
+        scores = score(self.backend, self.vocabulary, ids, alternatives, unseen.gaps)
+        unseen.warn("the text", stacklevel=2)
+        return scores
 
     @checked
     def evaluate(
@@ -199,8 +212,11 @@ class Model:
         unless it is to be skipped.
         """
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
-        ids = self._encode_pieces(pieces, on_unknown)
-        return evaluate(self.backend, self.vocabulary, ids, window)
+        unseen = Unseen()
+        ids = self._encode_pieces(pieces, on_unknown, unseen)
+        figures = evaluate(self.backend, self.vocabulary, ids, window, unseen)
+        unseen.warn("the text", stacklevel=2)
+        return figures
 
     @checked
     def trace(self, text: str | bytes, *, on_unknown: OnUnknown = "error") -> Trace:
@@ -209,7 +225,9 @@ class Model:
         Raises TextError for an empty text, VocabularyError for an unknown character unless it is
         to be skipped.
         """
-        ids = self.vocabulary.encode(self.read_prompt(self._text(text)), on_unknown=on_unknown)
+        unseen = Unseen()
+        ids = unseen.encode(self.vocabulary, self.read_prompt(self._text(text)), on_unknown)
+        unseen.warn("the text", stacklevel=2)
         if len(ids) == 0:
             raise TextError("expected a text of at least one symbol that the model knows, got none")
         arrays, _ = self.backend.trace(ids, self.backend.zero_state(1))
@@ -224,33 +242,38 @@ class Model:
         return StrictDecoder("the text", "utf-8").decode(given, final=True)
 
     def _encode_pieces(
-        self, pieces: Iterable[str | bytes | Ids], on_unknown: OnUnknown
+        self, pieces: Iterable[str | bytes | Ids], on_unknown: OnUnknown, unseen: Unseen
     ) -> Iterator[Ids]:
-        """Turn the pieces of a text, read as training read its own, into ids as they come."""
-        vocabulary = self.vocabulary
-        by_bytes = isinstance(vocabulary, ByteVocabulary)
+        """Turn a text, read as training read its own, into ids; note what is left out."""
+        for piece in self._read_pieces(pieces):
+            if isinstance(piece, str):
+                yield unseen.encode(self.vocabulary, piece, on_unknown)
+            else:
+                unseen.symbols += len(piece)
+                yield piece
+
+    def _read_pieces(self, pieces: Iterable[str | bytes | Ids]) -> Iterator[str | Ids]:
+        """Read the pieces of a text as training did; bytes for a model of bytes become ids."""
+        by_bytes = isinstance(self.vocabulary, ByteVocabulary)
         utf8 = StrictDecoder("the text", "utf-8")
-        text, data = (PromptReader(vocabulary, self.reading) for _ in range(2))
+        text, data = (PromptReader(self.vocabulary, self.reading) for _ in range(2))
         for piece in pieces:
             if isinstance(piece, np.ndarray):
-                yield vocabulary.encode(text.read("", final=True), on_unknown)
+                yield text.read("", final=True)
                 yield piece
             elif isinstance(piece, str):
                 for begin in range(0, len(piece), CHARACTERS_AT_ONCE):
-                    part = text.read(piece[begin : begin + CHARACTERS_AT_ONCE])
-                    yield vocabulary.encode(part, on_unknown)
+                    yield text.read(piece[begin : begin + CHARACTERS_AT_ONCE])
             elif not isinstance(piece, bytes):
-                raise unfit(
-                    "a piece of the text", "text, bytes or an array of whole numbers", piece
-                )
+                expected = "text, bytes or an array of whole numbers"
+                raise unfit("a piece of the text", expected, piece)
             elif by_bytes:
                 yield np.frombuffer(data.read_bytes(piece), np.uint8)
             else:
-                yield vocabulary.encode(text.read(utf8.decode(piece)), on_unknown)
+                yield text.read(utf8.decode(piece))
         if by_bytes:
             yield np.frombuffer(data.read_bytes(b"", final=True), np.uint8)
-        rest = text.read(utf8.decode(b"", final=True), final=True)
-        yield vocabulary.encode(rest, on_unknown)
+        yield text.read(utf8.decode(b"", final=True), final=True)
 
     def _labels(self, ids: Iterable[int]) -> tuple[str, ...]:
         return tuple(self.vocabulary.label(symbol) for symbol in ids)

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.engine.backend import Array
 from ricorda.engine.softmax import Probabilities, finite, most_likely_first
-from ricorda.errors import ConfigurationError, VocabularyError
+from ricorda.errors import VocabularyError
 from ricorda.text.vocabulary import Vocabulary
 
 Mask = NDArray[np.bool_]
@@ -18,6 +18,11 @@ Mask = NDArray[np.bool_]
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 
 LARGEST_SCORE = 1e300  # keeps an extreme penalty from making infinities, which have no softmax
+
+
+def one_or_several(value: object) -> object:
+    """Take a single string as a list of one."""
+    return (value,) if isinstance(value, str) else value
 
 
 @dataclass(
@@ -46,10 +51,16 @@ class SamplingSettings:
     """The same, times how often it was written."""
 
     banned: str = ""
-    """Characters that are never written."""
+    """Characters that are never written, each by itself."""
 
     allowed: Annotated[str, Field(min_length=1)] | None = None
     """The only characters that may be written; all if not given."""
+
+    banned_word: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_several)
+    ] = ()
+    """A word, or any other run of characters, that is never completed, not even inside a longer
+    word."""
 
     greedy: bool = False
     """Always choose the most likely symbol, the first in the vocabulary among equals."""
@@ -70,27 +81,6 @@ class SamplingSettings:
     def chooses_the_best(self) -> bool:
         """Whether nothing is left to chance."""
         return self.greedy or self.temperature == 0
-
-
-def permitted_symbols(settings: SamplingSettings, vocabulary: Vocabulary) -> Mask | None:
-    """Say which symbols may be written, (V,); None if all.
-
-    In a vocabulary of bytes, to allow or ban a character is to allow or ban each of its bytes.
-    Characters that the vocabulary lacks are never written and make no difference. Raises
-    ConfigurationError if no symbol is left.
-    """
-    if settings.allowed is None and not settings.banned:
-        return None
-    permitted = np.full(vocabulary.size, settings.allowed is None)
-    if settings.allowed is not None:
-        permitted[vocabulary.encode(settings.allowed, on_unknown="skip")] = True
-    permitted[vocabulary.encode(settings.banned, on_unknown="skip")] = False
-    if not permitted.any():
-        raise ConfigurationError(
-            f"allowed and banned must leave a symbol that the model knows, got allowed "
-            f"{settings.allowed!r} and banned {settings.banned!r}"
-        )
-    return permitted
 
 
 def bias_of(settings: SamplingSettings, vocabulary: Vocabulary) -> NDArray[np.float32] | None:
@@ -120,9 +110,9 @@ def distribution(
 ) -> Probabilities:
     """Turn the logits of the next symbol, (V,), into the probabilities it is drawn with, (V,).
 
-    `recent` are the last symbols read, which the repetition penalty looks at; `permitted` comes
-    from `permitted_symbols`, `bias` from `bias_of`; `written` says how often each symbol was
-    written so far. Raises ModelFileError if a logit is not finite.
+    `recent` are the last symbols read, which the repetition penalty looks at; `permitted` says
+    which symbols may be written, (V,); `bias` comes from `bias_of`; `written` says how often each
+    symbol was written so far. Raises ModelFileError if a logit is not finite.
     """
     scores = finite(logits)
     penalise(scores, recent, settings.repetition_penalty)

@@ -1,10 +1,12 @@
 """How well a model predicts a text: each symbol's surprisal, and the figures of a whole text.
 
 n symbols give n - 1 predictions, each once: the first symbol is read and nothing comes before it.
+Characters that the model never saw have no surprisal, and the network does not read them. The
+character after them is predicted from a state that lacks them, so it is left out of all figures.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +14,10 @@ import numpy as np
 from ricorda.arguments import checked
 from ricorda.engine.backend import Backend, Ids
 from ricorda.engine.chunks import overlapping, positions_at_once
+from ricorda.engine.sampling import Mask
 from ricorda.engine.softmax import Probabilities, finite
 from ricorda.errors import ConfigurationError, TextError
+from ricorda.text.unseen import Gap, Unseen, after_gaps
 from ricorda.text.vocabulary import Vocabulary
 
 WINDOWS_AT_ONCE = 64
@@ -35,6 +39,12 @@ class Figures:
 
     bytes: int
     """How many bytes they are in UTF-8."""
+
+    unseen: int = 0
+    """How many characters of the text the model never saw; they are not among `characters`."""
+
+    left_out: int = 0
+    """How many known characters are not counted because they follow unseen ones."""
 
     protocol: str = "carried"
     """`carried`: one state through the whole text; `window N`: a zero state every N symbols."""
@@ -72,6 +82,8 @@ class Figures:
             **{name: value if math.isfinite(value) else None for name, value in figures.items()},
             "characters": self.characters,
             "bytes": self.bytes,
+            "unseen_characters": self.unseen,
+            "left_out": self.left_out,
             "protocol": self.protocol,
         }
 
@@ -86,13 +98,17 @@ class Scores:
     """The symbols, (n,)."""
 
     nats: Probabilities
-    """Their surprisals, (n,); the first is NaN, since nothing comes before it."""
+    """Their surprisals, (n,). NaN for the first, since nothing comes before it, and for the
+    character after an unseen one."""
 
     alternative_ids: Ids
     """The N most likely symbols at each place, the most likely first, (n, N)."""
 
     alternative_probabilities: Probabilities
-    """Their probabilities, (n, N); the first row is NaN."""
+    """Their probabilities, (n, N); NaN where `nats` is."""
+
+    gaps: tuple[Gap, ...] = ()
+    """The characters of the text that the model never saw, and where they stood."""
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -101,12 +117,15 @@ class Scores:
 
     @property
     def figures(self) -> Figures:
-        """The figures of the whole text. Raises TextError if it is a single symbol."""
-        return _figures(self.vocabulary, [(self.ids[1:], self.nats[1:])], "carried")
+        """The figures of the whole text. Raises TextError if nothing was predicted."""
+        unseen = Unseen(count=sum(len(gap.characters) for gap in self.gaps))
+        predicted = (self.ids[1:], self.nats[1:], ~np.isnan(self.nats[1:]))
+        return _figures(self.vocabulary, [predicted], "carried", unseen)
 
     @checked
     def alternatives(self, position: int) -> list[tuple[str, float]]:
-        """List the most likely symbols at one place and their probabilities; none at the first."""
+        """List the most likely symbols at one place and their probabilities; none where `nats` is
+        NaN."""
         ids = self.alternative_ids[position].tolist()
         probabilities = self.alternative_probabilities[position].tolist()
         return [
@@ -118,7 +137,7 @@ class Scores:
     def characters(self) -> list[tuple[str, float]]:
         """List the characters and their surprisals, which for bytes are their bytes' sums.
 
-        A character that holds the first symbol has NaN.
+        A character that holds the first symbol, or follows an unseen one, has NaN.
         """
         decoder = self.vocabulary.decoder()
         found: list[tuple[str, float]] = []
@@ -133,8 +152,16 @@ class Scores:
         return found
 
 
-def score(backend: Backend, vocabulary: Vocabulary, ids: Ids, alternatives: int = 0) -> Scores:
+def score(
+    backend: Backend,
+    vocabulary: Vocabulary,
+    ids: Ids,
+    alternatives: int = 0,
+    gaps: Sequence[Gap] = (),
+) -> Scores:
     """Read a text, ids (n,), from a zero state and say how surprising each symbol was.
+
+    `gaps` are the characters of the text that the vocabulary lacks.
 
     Raises TextError for an empty text, ConfigurationError for less than 0 alternatives.
     """
@@ -149,6 +176,7 @@ def score(backend: Backend, vocabulary: Vocabulary, ids: Ids, alternatives: int 
         nats=np.full(len(ids), np.nan),
         alternative_ids=np.zeros(shape, ids.dtype),
         alternative_probabilities=np.full(shape, np.nan),
+        gaps=tuple(gaps),
     )
     state = backend.zero_state(1)
     begin = 1
@@ -160,75 +188,107 @@ def score(backend: Backend, vocabulary: Vocabulary, ids: Ids, alternatives: int 
         scores.alternative_ids[here] = found.alternative_ids[0]
         scores.alternative_probabilities[here] = np.exp(-found.alternative_nats[0])
         begin = here.stop
+    artefacts = after_gaps(ids, gaps, vocabulary)
+    scores.nats[artefacts] = np.nan
+    scores.alternative_probabilities[artefacts] = np.nan
     return scores
 
 
 def evaluate(
-    backend: Backend, vocabulary: Vocabulary, pieces: Iterable[Ids], window: int | None = None
+    backend: Backend,
+    vocabulary: Vocabulary,
+    pieces: Iterable[Ids],
+    window: int | None = None,
+    unseen: Unseen | None = None,
 ) -> Figures:
     """Say how well a text is predicted; it may be longer than memory and come in pieces.
 
     Without a window the state is carried through the whole text. With a window the text is cut
     into windows that predict so many symbols each (the last one may be shorter) and start from a
-    zero state. Either way each symbol but the first is predicted once. Raises TextError for a text
-    of less than two symbols, ConfigurationError for a window of less than 1.
+    zero state. Either way each symbol but the first is predicted once. `unseen` is filled while the
+    pieces are encoded: what comes after unseen characters is not counted. Raises TextError for a
+    text of less than two symbols, ConfigurationError for a window of less than 1.
     """
-    if window is None:
-        return _figures(vocabulary, _carried(backend, pieces), "carried")
-    if window < 1:
+    if window is not None and window < 1:
         raise ConfigurationError(f"window must be at least 1, got {window}")
-    return _figures(vocabulary, _windowed(backend, pieces, window), f"window {window}")
+    counting = _Counting(vocabulary, Unseen() if unseen is None else unseen)
+    if window is None:
+        predicted = _carried(backend, pieces, counting)
+        return _figures(vocabulary, predicted, "carried", counting.unseen)
+    predicted = _windowed(backend, pieces, window, counting)
+    return _figures(vocabulary, predicted, f"window {window}", counting.unseen)
 
 
-Predicted = tuple[Ids, Probabilities]
-"""Symbols that were predicted and their surprisals in nats, of the same shape."""
+Predicted = tuple[Ids, Probabilities, Mask]
+"""Symbols that were predicted, their surprisals in nats, and which of them count; one shape."""
 
 
-def _figures(vocabulary: Vocabulary, predicted: Iterable[Predicted], protocol: str) -> Figures:
-    nats, predictions, characters, bytes = 0.0, 0, 0, 0
-    for targets, surprisal in predicted:
-        nats += float(surprisal.sum())
-        predictions += targets.size
-        more_characters, more_bytes = vocabulary.count(targets)
+class _Counting:
+    """Says which symbols of a text count, block by block, each overlapping the next by one."""
+
+    def __init__(self, vocabulary: Vocabulary, unseen: Unseen) -> None:
+        self._vocabulary = vocabulary
+        self.unseen = unseen
+        self._begin = 0
+
+    def targets(self, block: Ids) -> Mask:
+        """Which of a block's targets count: (T + 1,) -> (T,)."""
+        artefacts = after_gaps(block, self.unseen.gaps, self._vocabulary, self._begin)
+        self._begin += len(block) - 1
+        self.unseen.forget(self._begin)
+        return ~artefacts[1:]
+
+
+def _figures(
+    vocabulary: Vocabulary, predicted: Iterable[Predicted], protocol: str, unseen: Unseen
+) -> Figures:
+    nats, predictions, characters, bytes, left_out = 0.0, 0, 0, 0, 0
+    for targets, surprisal, counts in predicted:
+        nats += float(surprisal[counts].sum())
+        more_characters, more_bytes = vocabulary.count(targets[counts])
+        predictions += int(np.count_nonzero(counts))
         characters += more_characters
         bytes += more_bytes
+        left_out += vocabulary.count(targets[~counts])[0]
     if predictions == 0:
         raise TextError(
-            "expected a text of at least two symbols that the model knows, got less: "
-            "there is nothing to predict"
+            "expected a text of at least two symbols in a row that the model knows, got less: "
+            + (unseen.describe("the text") if unseen.count else "there is nothing to predict")
         )
-    return Figures(nats, predictions, characters, bytes, protocol)
+    return Figures(nats, predictions, characters, bytes, unseen.count, left_out, protocol)
 
 
-def _carried(backend: Backend, pieces: Iterable[Ids]) -> Iterator[Predicted]:
+def _carried(backend: Backend, pieces: Iterable[Ids], counting: _Counting) -> Iterator[Predicted]:
     """Read the text in chunks, each from the state in which the last one ended."""
     state = backend.zero_state(1)
     for block in overlapping(pieces, positions_at_once(backend.configuration)):
         row = block[np.newaxis]  # (1, T + 1)
+        counts = counting.targets(block)[np.newaxis]  # (1, T)
         found, state = backend.score(row[:, :-1], row[:, 1:], state)
-        yield row[:, 1:], finite(found.nats)
+        yield row[:, 1:], finite(found.nats), counts
 
 
-def _windowed(backend: Backend, pieces: Iterable[Ids], window: int) -> Iterator[Predicted]:
+def _windowed(
+    backend: Backend, pieces: Iterable[Ids], window: int, counting: _Counting
+) -> Iterator[Predicted]:
     """Read many windows side by side, and what is left after them as one more."""
     rows = max(1, min(WINDOWS_AT_ONCE, IDS_AT_ONCE // window))
     for block in overlapping(pieces, rows * window):
+        counts = counting.targets(block)
         whole = (len(block) - 1) // window * window
-        if whole:
-            shape = (whole // window, window)
-            yield from _cold(
-                backend, block[:whole].reshape(shape), block[1 : whole + 1].reshape(shape)
-            )
-        if whole < len(block) - 1:
-            yield from _cold(backend, block[np.newaxis, whole:-1], block[np.newaxis, whole + 1 :])
+        for here in (slice(0, whole), slice(whole, len(block) - 1)):
+            length = window if here.start == 0 and whole else here.stop - here.start
+            if here.stop > here.start:
+                inputs, targets = (each[here].reshape(-1, length) for each in (block, block[1:]))
+                yield from _cold(backend, inputs, targets, counts[here].reshape(-1, length))
 
 
-def _cold(backend: Backend, inputs: Ids, targets: Ids) -> Iterator[Predicted]:
-    """Read windows side by side from a zero state: inputs and targets (B, N)."""
+def _cold(backend: Backend, inputs: Ids, targets: Ids, counts: Mask) -> Iterator[Predicted]:
+    """Read windows side by side from a zero state: inputs, targets and counts (B, N)."""
     streams, length = inputs.shape
     state = backend.zero_state(streams)
     chunk = max(1, positions_at_once(backend.configuration) // streams)
     for begin in range(0, length, chunk):
         here = slice(begin, begin + chunk)
         found, state = backend.score(inputs[:, here], targets[:, here], state)
-        yield targets[:, here], finite(found.nats)
+        yield targets[:, here], finite(found.nats), counts[:, here]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ricorda import _kernels
 from ricorda.arguments import checked
 from ricorda.engine.backend import Ids, InProgress, State, Symbols
+from ricorda.engine.constraints import Constraint, check_stops, constraint_of
 from ricorda.engine.generation import (
     Ending,
     GenerationSettings,
@@ -21,7 +22,7 @@ from ricorda.engine.generation import (
     WrittenSymbol,
 )
 from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel_ids
-from ricorda.engine.sampling import SamplingSettings, bias_of, permitted_symbols
+from ricorda.engine.sampling import SamplingSettings, bias_of
 from ricorda.engine.softmax import finite
 from ricorda.text.vocabulary import Vocabulary
 
@@ -31,7 +32,10 @@ LARGEST_INTEGER = 2**31 - 1  # settings beyond it mean the same
 class NativeStream(InProgress):
     """One text of a session."""
 
-    def __init__(self, number: int, seed: int, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, number: int, seed: int, vocabulary: Vocabulary, *, whole_characters: bool = False
+    ) -> None:
+        """Begin to follow a text; `whole_characters`: it ends before one that is incomplete."""
         self.number = number
         """Its number in the session, never used again."""
         self.seed = seed
@@ -43,6 +47,7 @@ class NativeStream(InProgress):
         self.failed = False
         """Whether its logits were not finite; it is no longer in the session then."""
         self._one_by_one = vocabulary.kind == "bytes"
+        self._ends_whole = whole_characters
         self._decoder = vocabulary.decoder()
         self._waiting: list[WrittenSymbol] = []
 
@@ -64,8 +69,10 @@ class NativeStream(InProgress):
                 complete += self._waiting
                 self._waiting.clear()
         if self.ended:
-            text += self._decoder.finish()
-            complete += self._waiting
+            if not self._ends_whole:
+                text += self._decoder.finish()
+                complete += self._waiting
+            self._waiting = []
         return Piece(text, tuple(complete)) if text else None
 
 
@@ -99,10 +106,12 @@ class NativeSession(InProgress):
         """
         seed = secrets.randbits(32) if settings.seed is None else settings.seed
         alternatives = -1 if settings.alternatives is None else settings.alternatives
+        check_stops(settings.stop, settings, self._vocabulary)
+        constraint = constraint_of(settings, self._vocabulary, _read(before, ids))
         with self._lock, kernel_errors():
             number = self._session.add(
                 kernel_ids(ids, 1, self._vocabulary.size),
-                kernel_settings(settings, self._vocabulary),
+                kernel_settings(settings, self._vocabulary, constraint),
                 min(settings.length, LARGEST_INTEGER),
                 seed,
                 settings.stream_index,
@@ -111,7 +120,9 @@ class NativeSession(InProgress):
                 None if state is None else kernel_floats(state),
                 None if before is None else kernel_ids(before, 1, self._vocabulary.size),
             )
-            stream = NativeStream(number, seed, self._vocabulary)
+            stream = NativeStream(
+                number, seed, self._vocabulary, whole_characters=constraint is not None
+            )
             stream.ended = None if settings.length else "length"
             self._streams[number] = stream
         return stream
@@ -183,14 +194,21 @@ class NativeSession(InProgress):
         return len(self._streams)
 
 
+def _read(before: Ids | None, ids: Ids) -> Iterator[int]:
+    """All symbols that come before a text."""
+    for array in (before, ids):
+        if array is not None:
+            yield from map(int, array)
+
+
 def kernel_settings(
-    settings: SamplingSettings, vocabulary: Vocabulary
+    settings: SamplingSettings, vocabulary: Vocabulary, constraint: Constraint | None
 ) -> _kernels.SamplingSettings:
-    """Say the same to the kernels; raises ConfigurationError if no symbol may be written."""
+    """Turn settings into those of the kernels."""
     return _kernels.SamplingSettings(
         repetition_penalty=settings.repetition_penalty,
         repetition_window=min(settings.repetition_window, LARGEST_INTEGER),
-        permitted=permitted_symbols(settings, vocabulary),
+        constraint=None if constraint is None else constraint.for_kernels(),
         greedy=settings.greedy,
         temperature=settings.temperature,
         top_k=min(settings.top_k or 0, LARGEST_INTEGER),
@@ -203,8 +221,8 @@ def kernel_settings(
 
 
 def stop_sequences(stops: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
-    """Turn stop strings into ids; one with a character that is never written is left out."""
-    return [vocabulary.encode(stop).tolist() for stop in stops if not vocabulary.unknown(stop)]
+    """Turn stop strings into ids."""
+    return [vocabulary.encode(stop).tolist() for stop in stops]
 
 
 def written_symbols(new: Symbols) -> tuple[WrittenSymbol, ...]:

@@ -5,8 +5,9 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from ricorda.engine.backend import Array, InProgress
+from ricorda.engine.constraints import check_stops, constraint_of
 from ricorda.engine.generation import Ending, GenerationSettings, Piece, WrittenSymbol
-from ricorda.engine.sampling import bias_of, choose, distribution, permitted_symbols, uniforms
+from ricorda.engine.sampling import Mask, bias_of, choose, distribution, uniforms
 from ricorda.engine.softmax import log_softmax, most_likely_first
 from ricorda.engine.stops import StopDetector
 from ricorda.text.vocabulary import Vocabulary
@@ -30,7 +31,10 @@ class Writer(InProgress):
         """How many symbols were chosen, those of a stop string included."""
         self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
         self._settings = settings
-        self._permitted = permitted_symbols(settings, vocabulary)
+        check_stops(settings.stop, settings, vocabulary)
+        self._constraint = constraint_of(settings, vocabulary, prompt)
+        self._constraint_state = self._constraint.start if self._constraint else 0
+        self._size = vocabulary.size
         self._bias = bias_of(settings, vocabulary)
         self._counts: Counter[int] = Counter()
         self._recent = deque(prompt, maxlen=settings.repetition_window)
@@ -45,9 +49,11 @@ class Writer(InProgress):
         Call it no more once `ended` is set.
         """
         probabilities = distribution(
-            logits, self._settings, self._recent, self._permitted, self._bias, self._counts
+            logits, self._settings, self._recent, self._permitted(), self._bias, self._counts
         )
         chosen = choose(probabilities, next(self._uniforms))
+        if self._constraint:
+            self._constraint_state = self._constraint.after(self._constraint_state, chosen)
         self._recent.append(chosen)
         self._counts[chosen] += 1
         self.written += 1
@@ -61,9 +67,19 @@ class Writer(InProgress):
             self.ended = "stop"
         return chosen, Piece(released, self._held.release(len(released))) if released else None
 
+    def _permitted(self) -> Mask | None:
+        """Which symbols may be written now, (V,)."""
+        if self._constraint is None:
+            return None
+        return self._constraint.permitted(self._constraint_state, self._size)
+
     def _finish(self) -> str:
-        """Hand back what the decoder and the stop strings still hold back."""
-        rest = "" if self._stops.stopped else self._decoder.finish()
+        """Hand back what the decoder and the stop strings still hold back.
+
+        A character that the length cuts off is no valid one, so a constrained text ends before it.
+        """
+        cut = self._stops.stopped or self._constraint is not None
+        rest = "" if cut else self._decoder.finish()
         if rest:
             self._held.extend(len(rest))
         return self._stops.feed(rest) + self._stops.finish()

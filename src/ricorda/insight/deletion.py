@@ -25,7 +25,9 @@ from ricorda.engine.backend import Array, Ids, State
 from ricorda.engine.chunks import positions_at_once
 from ricorda.engine.softmax import Probabilities, finite, log_softmax
 from ricorda.errors import ConfigurationError, TextError
-from ricorda.insight.units import Text, known_ids
+from ricorda.insight.units import Text, known_text
+from ricorda.text.unseen import KnownText
+from ricorda.text.vocabulary import Vocabulary
 
 DISTANCE = 50
 PLACES = 32
@@ -100,16 +102,18 @@ def influence(
     """Say how much each of the `distance` symbols before some places matters to what follows.
 
     `positions` are the predicted symbols' numbers, at least 1; if not given, up to 32 spread over
-    the text. `seed`: which other symbols replace one; they are drawn from the text, and the figures
-    are the mean of four. Raises ConfigurationError for a position outside the text, TextError for
-    a text of less than two symbols.
+    the text, none of them right after a character that the model never saw. `seed`: which other
+    symbols replace one; they are drawn from the text, and the figures are the mean of four. Raises
+    ConfigurationError for a position outside the text, TextError for a text of less than two
+    symbols.
     """
     if distance < 1:
         raise ConfigurationError(f"distance must be at least 1, got {distance}")
     if method not in METHODS:
         raise ConfigurationError(f"method must be {' or '.join(METHODS)}, got {method!r}")
-    ids = known_ids(model, text)
-    places = chosen_places(ids, positions, distance)
+    known = known_text(model, text)
+    ids = known.ids
+    places = chosen_places(known, model.vocabulary, positions, distance)
     draw = _Replacements(ids, model.vocabulary.size, seed) if method == "replace" else None
     nats = np.full((len(places), distance), np.nan)
     divergence = np.full((len(places), distance), np.nan)
@@ -128,8 +132,11 @@ def influence(
     return Influence(method, symbols, places, nats, divergence)
 
 
-def chosen_places(ids: Ids, positions: Sequence[int] | None, distance: int) -> Places:
+def chosen_places(
+    text: KnownText, vocabulary: Vocabulary, positions: Sequence[int] | None, distance: int
+) -> Places:
     """Check positions, or spread some over the text; see `influence`."""
+    ids = text.ids
     if len(ids) < 2:
         raise TextError(
             "expected a text of at least two symbols that the model knows, got less: "
@@ -137,7 +144,11 @@ def chosen_places(ids: Ids, positions: Sequence[int] | None, distance: int) -> P
         )
     if positions is None:
         first = min(distance, len(ids) - 1)
-        return np.unique(np.linspace(first, len(ids) - 1, PLACES).astype(np.int64))
+        possible = first + np.flatnonzero(text.counted(vocabulary)[first:])
+        if len(possible) == 0:
+            possible = np.arange(first, len(ids))
+        chosen = np.linspace(0, len(possible) - 1, PLACES).astype(np.int64)
+        return np.unique(possible[chosen])
     if not positions or min(positions) < 1 or max(positions) >= len(ids):
         raise ConfigurationError(
             f"expected positions from 1 to {len(ids) - 1} in this text, got {list(positions)}"

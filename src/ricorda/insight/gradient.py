@@ -22,7 +22,7 @@ from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
 from ricorda.errors import ConfigurationError
 from ricorda.insight.deletion import DISTANCE, Places, chosen_places
-from ricorda.insight.units import Text, known_ids
+from ricorda.insight.units import Text, known_text
 from ricorda.models import ModelFile, RecurrentLanguageModel
 from ricorda.models.cells.base import State
 
@@ -54,8 +54,9 @@ def gradient_influence(
         raise ConfigurationError(f"distance must be at least 1, got {distance}")
     if measure not in MEASURES:
         raise ConfigurationError(f"measure must be one of {', '.join(MEASURES)}, got {measure!r}")
-    ids = known_ids(file, text)
-    places = chosen_places(ids, positions, distance)
+    known = known_text(file, text)
+    ids = known.ids
+    places = chosen_places(known, file.vocabulary, positions, distance)
     network = _Network(file, ids)
     found = np.full((len(places), distance), np.nan)
     for row, place in enumerate(places.tolist()):

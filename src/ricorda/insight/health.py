@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ricorda.arguments import checked
 from ricorda.engine import Model
-from ricorda.insight.units import Block, Text, Unit, known_ids, read_activations
+from ricorda.insight.units import Block, Text, Unit, known_text, read_activations
 
 DEAD_BELOW = 0.01
 """A unit is dead if its standard deviation over the text is below this: its output, whatever it
@@ -81,13 +81,21 @@ class Health:
 def unit_health(model: Model, text: Text) -> Health:
     """Read a text of any length and say which units are dead or saturated, and how gates stand.
 
-    Raises TextError for a text without a known symbol.
+    What the units do at the character after one that the model never saw does not count. Raises
+    TextError for a text without a known symbol.
     """
-    ids = known_ids(model, text)
+    known = known_text(model, text)
+    counted = known.counted(model.vocabulary)
+    if not counted.any():
+        counted[:] = True
     configuration = model.configuration
     tally = _Tally(bounded=configuration.cell != "rnn" or configuration.nonlinearity == "tanh")
-    for block in read_activations(model, ids):
-        tally.add(block)
+    for block in read_activations(model, known.ids):
+        length = len(block.arrays["hidden"])
+        here = counted[block.begin : block.begin + length]
+        if here.any():
+            arrays = {name: array[here] for name, array in block.arrays.items()}
+            tally.add(Block(block.begin, arrays))
     return tally.health()
 
 

@@ -15,7 +15,7 @@ from ricorda.arguments import checked
 from ricorda.engine import ReferenceBackend
 from ricorda.engine.chunks import positions_at_once
 from ricorda.errors import ConfigurationError
-from ricorda.insight.units import Text, Unit, known_ids
+from ricorda.insight.units import Text, Unit, known_text
 from ricorda.models import ModelConfiguration, ModelFile
 from ricorda.models.configuration import CellName
 
@@ -146,7 +146,7 @@ def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> Ste
     text or a unit that the network does not have, TextError if the model knows none of the text.
     """
     unit.checked(file.configuration)
-    ids = known_ids(file, text)
+    ids = known_text(file, text).ids
     if not -len(ids) <= position < len(ids):
         raise ConfigurationError(
             f"expected a position from 0 to {len(ids) - 1} in this text, got {position}"

@@ -4,7 +4,7 @@ const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeA
 const Numbers = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[figures.width];
 const symbols = new Numbers(bytes(figures.symbols)); // rows of the symbol and its alternatives
 const chances = new Uint16Array(bytes(figures.chances)); // rows of 65,535ths
-const bits = new Uint16Array(bytes(figures.bits)); // hundredths; 65,535 before the first
+const bits = new Uint16Array(bytes(figures.bits)); // hundredths; 65,535 where there is no figure
 const count = figures.alternatives;
 
 const text = document.getElementById("text");
@@ -81,11 +81,14 @@ const show = (place) => {
   for (let symbol = begin; symbol < end; symbol++) total += bitsOf(symbol);
   const single = figures.labels[symbols[begin * (count + 1)]];
   const glyph = end - begin === 1 ? single : character.textContent;
+  const noFigure = begin === 0
+    ? ["the beginning", "nothing came before it"]
+    : ["no figure", "it follows a character that the model never saw"];
   const facts = make("div", "facts");
   facts.append(
     make("p", glyph.length > 4 ? "glyph long" : "glyph", glyph),
-    make("p", "bits", Number.isNaN(total) ? "the beginning" : `${total.toFixed(2)} bits`),
-    make("p", "muted", Number.isNaN(total) ? "nothing came before it" : oneIn(total)),
+    make("p", "bits", Number.isNaN(total) ? noFigure[0] : `${total.toFixed(2)} bits`),
+    make("p", "muted", Number.isNaN(total) ? noFigure[1] : oneIn(total)),
   );
   const parts = make("div", "parts");
   for (let symbol = begin; symbol < end; symbol++) {

@@ -28,9 +28,11 @@ from ricorda.pages import (
     fixed,
     line_chart,
     percent,
+    plural,
     resource,
     short,
 )
+from ricorda.text.vocabulary import readable
 
 LEVELS = "abcdefghij"  # the classes of 1, 2 ... 10 bits and more; less than 1 has none
 UNDERLINED_FROM = 8  # bits; the second sign beside the colour
@@ -43,7 +45,7 @@ STRETCHES = 150  # points of the curve along the text
 SHORTEST_CURVE = 400  # characters
 
 _BEFORE, _AFTER = 24, 12  # characters shown around a surprising place
-_UNKNOWN = 65_535  # hundredths of a bit: the first symbol, which nothing comes before
+_UNKNOWN = 65_535  # hundredths of a bit: no surprisal, as of the first symbol
 
 
 @checked
@@ -55,13 +57,15 @@ def surprisal_page(scores: Scores, title: str) -> str:
     found = list(clusters(scores.ids, scores.vocabulary))
     begins = np.fromiter((cluster.begin for cluster in found), np.int64, len(found))
     bits = np.add.reduceat(scores.nats, begins) / np.log(2)  # NaN where the first symbol is
+    gaps = _gaps_by_cluster(scores, begins)
     places = _most_surprising(bits)
     body = (
         f"<main>{_heading(scores, title)}{_curve(bits)}"
-        f'<div class="columns"><section class="text-part"><h2>The text</h2>{_legend()}'
+        f'<div class="columns"><section class="text-part"><h2>The text</h2>{_legend(scores)}'
         f'<div id="text" class="card{" long" if len(found) > LONG else ""}">'
-        f"{''.join(_text(found, bits, set(places)))}</div></section>"
-        f'<div class="side">{_inspector()}{_places(scores, found, bits, places)}</div></div></main>'
+        f"{''.join(_text(found, bits, set(places), gaps))}</div></section>"
+        f'<div class="side">{_inspector()}{_places(scores, found, bits, places, gaps)}</div>'
+        "</div></main>"
         f"{data_block('figures', _data(scores))}"
     )
     return document(
@@ -70,6 +74,15 @@ def surprisal_page(scores: Scores, title: str) -> str:
         style=resource(__package__, "surprisal_page.css"),
         script=resource("ricorda.pages", "chart.js") + resource(__package__, "surprisal_page.js"),
     )
+
+
+def _gaps_by_cluster(scores: Scores, begins: NDArray[np.int64]) -> dict[int, str]:
+    """Find the number of the character before which unseen characters stand."""
+    found: dict[int, str] = {}
+    for gap in scores.gaps:
+        place = int(np.searchsorted(begins, gap.before))
+        found[place] = found.get(place, "") + gap.characters
+    return found
 
 
 def _heading(scores: Scores, title: str) -> str:
@@ -84,7 +97,7 @@ def _heading(scores: Scores, title: str) -> str:
     try:
         figures = scores.figures
     except TextError:
-        return f'{header}<p class="muted">A single symbol: nothing was predicted.</p></header>'
+        return f'{header}<p class="muted">Nothing was predicted.</p></header>'
     tiles = (
         ("bits per character", fixed(figures.bits_per_character, 3)),
         ("bits per byte", fixed(figures.bits_per_byte, 3)),
@@ -103,6 +116,7 @@ def _curve(bits: Probabilities) -> str:
     means = [
         (float(begin + end) / 2, float(np.nanmean(bits[begin:end])))
         for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        if not np.isnan(bits[begin:end]).all()
     ]
     chart = Chart(
         unit="bits per character, the mean of short stretches",
@@ -119,8 +133,16 @@ def _curve(bits: Probabilities) -> str:
     return f'<section class="card"><h2>Along the text</h2>{line_chart(chart)}</section>'
 
 
-def _legend() -> str:
-    """What the colours mean, in numbers."""
+def _legend(scores: Scores) -> str:
+    """What the colours mean, in numbers, and how unseen characters are marked."""
+    count = sum(len(gap.characters) for gap in scores.gaps)
+    unseen = (
+        f'<p class="muted small"><u class=gap>?</u> {plural(count, "character")} that the model '
+        "never saw. It read on without them; they are left out of all figures, each with the "
+        "character after it, whose surprise would be an artefact.</p>"
+        if count
+        else ""
+    )
     steps = "".join(
         f'<li class="{level}">{bits}{"+" if bits == len(LEVELS) else ""}</li>'
         for bits, level in enumerate(LEVELS, start=1)
@@ -130,20 +152,41 @@ def _legend() -> str:
         f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
         '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
         f"10 bits: 1 in 1,024. From {UNDERLINED_FROM} bits on it is underlined.</p>"
+        f"{unseen}"
     )
 
 
-def _text(found: Sequence[Cluster], bits: Probabilities, listed: set[int]) -> Iterator[str]:
+def _text(
+    found: Sequence[Cluster], bits: Probabilities, listed: set[int], gaps: dict[int, str]
+) -> Iterator[str]:
     """Every character in an element of its own, in sections that end with a line."""
     levels = np.minimum(np.nan_to_num(bits), len(LEVELS)).astype(np.int64).tolist()
     pieces: list[str] = []
     for place, (cluster, level) in enumerate(zip(found, levels, strict=True)):
+        if place in gaps:
+            pieces.append(_unseen(gaps[place]))
         pieces.append(_element(cluster, level, place if place in listed else None))
         if len(pieces) >= SECTION and cluster.text == "\n":
             yield f"<div>{''.join(pieces)}</div>"
             pieces = []
+    if len(found) in gaps:
+        pieces.append(_unseen(gaps[len(found)]))
     if pieces:
         yield f"<div>{''.join(pieces)}</div>"
+
+
+def _unseen(characters: str) -> str:
+    """Unseen characters where they stood, each by itself."""
+    return "".join(
+        f'<u class=gap title="never seen in training">{escape(_spelled(character))}</u>'
+        + ("\n" if character == "\n" else "")
+        for character in characters
+    )
+
+
+def _spelled(character: str) -> str:
+    """A character as its name where it could not be seen, on a base where it is a mark."""
+    return _shown(readable(character))
 
 
 def _element(cluster: Cluster, level: int, place: int | None) -> str:
@@ -190,13 +233,17 @@ def _most_surprising(bits: Probabilities) -> list[int]:
 
 
 def _places(
-    scores: Scores, found: Sequence[Cluster], bits: Probabilities, places: Sequence[int]
+    scores: Scores,
+    found: Sequence[Cluster],
+    bits: Probabilities,
+    places: Sequence[int],
+    gaps: dict[int, str],
 ) -> str:
     """List the most surprising places, each with what stands around it and what was likelier."""
     items = []
     for place in places:
-        before = "".join(map(_in_a_line, found[max(0, place - _BEFORE) : place])).lstrip()
-        after = "".join(map(_in_a_line, found[place + 1 : place + 1 + _AFTER]))
+        before = _around(found, range(max(0, place - _BEFORE), place), gaps).lstrip()
+        after = _around(found, range(place + 1, min(len(found), place + 1 + _AFTER)), gaps)
         items.append(
             f'<li><a href="#at{place}" dir="auto">{escape(before)}'
             f"<mark>{escape(_in_a_line(found[place]))}</mark>{escape(after)}</a>"
@@ -206,6 +253,13 @@ def _places(
     if not items:
         return ""
     return f'<section class="places"><h2>Most surprising</h2><ol>{"".join(items)}</ol></section>'
+
+
+def _around(found: Sequence[Cluster], places: range, gaps: dict[int, str]) -> str:
+    """Characters in a row, unseen ones where they stood."""
+    return "".join(
+        "".join(map(_spelled, gaps.get(place, ""))) + _in_a_line(found[place]) for place in places
+    )
 
 
 def _expected(scores: Scores, cluster: Cluster) -> str:

@@ -31,7 +31,7 @@ from ricorda.engine import Model
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight.association import Effects, Levels, Ranks, read_levels
 from ricorda.insight.features import Column, Feature, describe
-from ricorda.insight.units import Text, Unit, known_ids
+from ricorda.insight.units import Text, Unit, known_text
 
 SYMBOLS = 50_000  # read by default
 SHIFTS = 39  # the least p-value is 1 / 40
@@ -146,18 +146,23 @@ def track_units(
     """Find what each unit's output tracks in a text.
 
     `symbols`: read no more than these, None for all; `shifts`: controls with moved labels; `seed`:
-    by how much they are moved. Raises TextError for a text of less than 200 symbols or one in
-    which no feature changes often enough, ConfigurationError for less than one shift.
+    by how much they are moved. Places after characters that the model never saw do not count.
+    Raises TextError for a text of less than 200 symbols or one in which no feature changes often
+    enough, ConfigurationError for less than one shift.
     """
     if shifts < 1:
         raise ConfigurationError(f"shifts must be at least 1, got {shifts}")
     if symbols is not None and symbols < SHORTEST:
         raise ConfigurationError(f"symbols must be at least {SHORTEST}, got {symbols}")
-    ids = known_ids(model, text)[:symbols]
+    known = known_text(model, text).first(symbols)
+    ids, counted = known.ids, known.counted(model.vocabulary)
     if len(ids) < SHORTEST:
         raise TextError(f"expected a text of at least {SHORTEST} symbols, got {len(ids)}")
-    features, columns = _usable(describe(model.vocabulary, ids))
+    described = describe(model.vocabulary, ids)
+    features, columns = _usable({each: column[counted] for each, column in described.items()})
     levels = read_levels(model, ids)
+    if not counted.all():
+        levels = levels[counted]
     fitted, held_out = _both_parts(levels, columns, shifts, seed)
     shape = (len(features), model.configuration.num_layers, model.configuration.hidden_size)
     allowance = 2 * _by_chance(fitted[1:])

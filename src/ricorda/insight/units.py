@@ -16,9 +16,10 @@ from ricorda.errors import ConfigurationError, TextError
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.models.model_file import ModelFile
 from ricorda.text.prompts import read_prompt
+from ricorda.text.unseen import KnownText, Unseen
 
-Text: TypeAlias = str | Ids
-"""Characters, or the ids of a vocabulary."""
+Text: TypeAlias = str | Ids | KnownText
+"""Characters, the ids of a vocabulary, or ids with the characters that were left out."""
 
 Activity: TypeAlias = NDArray[np.float32]
 
@@ -64,17 +65,27 @@ class Block(NamedTuple):
     """Activations by name, each (T, L, H), after each symbol; the names of `Model.trace`."""
 
 
-def known_ids(model: Model | ModelFile, text: Text) -> Ids:
-    """Turn a text, read as in training, into ids (T,) without what the model never saw.
+def known_text(model: Model | ModelFile, text: Text) -> KnownText:
+    """Turn a text, read as in training, into ids and the characters that the model never saw.
 
-    Raises TextError if nothing is left.
+    Warns of these in a `str`; raises TextError if nothing is left.
     """
-    ids: Ids = text  # type: ignore[assignment]
     if isinstance(text, str):
-        ids = model.vocabulary.encode(read_prompt(text, model.vocabulary, model.reading), "skip")
-    if len(ids) == 0:
+        unseen = Unseen()
+        prompt = read_prompt(text, model.vocabulary, model.reading)
+        ids = unseen.encode(model.vocabulary, prompt, "skip")
+        if len(ids):
+            unseen.warn("the text", stacklevel=3)
+        text = KnownText(ids, tuple(unseen.gaps))
+    known = text if isinstance(text, KnownText) else KnownText(text)
+    if len(known.ids) == 0:
         raise TextError("expected a text of at least one symbol that the model knows, got none")
-    return ids
+    return known
+
+
+def known_ids(model: Model | ModelFile, text: Text) -> Ids:
+    """Return the ids (T,) of `known_text`."""
+    return known_text(model, text).ids
 
 
 @checked

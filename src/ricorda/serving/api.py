@@ -18,6 +18,7 @@ from ricorda.serving.requests import (
     TokenizeRequest,
     read_body,
 )
+from ricorda.text.unseen import Unseen
 
 if TYPE_CHECKING:
     from ricorda.serving.service import Service
@@ -89,12 +90,15 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
         """Turn a text into the ids of its symbols."""
         body = await read_body(request, TokenizeRequest, longest=longest)
         served = service.catalogue.only(body.model)
-        ids = encode(body.prompt, served.model, service.settings.on_unknown).tolist()
+        unseen = Unseen()
+        ids = encode(body.prompt, served.model, service.settings.on_unknown, unseen).tolist()
         answer: dict[str, Any] = {
             "tokens": ids,
             "count": len(ids),
             "max_model_len": service.settings.max_prompt,
         }
+        if unseen.gaps:
+            answer["skipped"] = [gap.as_json() for gap in unseen.gaps]
         if body.return_token_strs:
             answer["token_strs"] = [served.names.names[symbol] for symbol in ids]
         return JSON(answer)

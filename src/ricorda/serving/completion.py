@@ -10,13 +10,14 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ricorda.engine import GenerationSettings, Model, Symbols
 from ricorda.engine.backend import Ids
+from ricorda.engine.constraints import check_stops
 from ricorda.engine.sampling import bias_of
 from ricorda.errors import InputError, RicordaError, VocabularyError
 from ricorda.serving.admission import Admission, Ticket
@@ -27,6 +28,7 @@ from ricorda.serving.settings import ServerSettings
 from ricorda.serving.symbols import Passage, Reader
 from ricorda.serving.turns import Turns
 from ricorda.serving.worker import Job, ScoringJob, WritingJob
+from ricorda.text.unseen import Unseen, after_gaps, quoted
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
 SMALLEST_TOP_P = 1e-9  # 0 stands for the likeliest symbol alone, which any small number is
@@ -41,6 +43,9 @@ class Prompt:
 
     lead: Ids
     """What the network reads: the symbols, or the vocabulary's start in place of none."""
+
+    unseen: Unseen = field(default_factory=Unseen)
+    """The characters that were left out."""
 
 
 class Text:
@@ -263,11 +268,18 @@ class CompletionTask:
                 (int(symbol), amount) for symbol, amount in (request.logit_bias or {}).items()
             ),
         }
-        try:
-            bias_of(GenerationSettings(**options), self.served.model.vocabulary)
-        except VocabularyError as error:
-            raise Problem(400, str(error), param="logit_bias") from None
+        self._check_symbols(GenerationSettings(**options))
         return options
+
+    def _check_symbols(self, settings: GenerationSettings) -> None:
+        """Check the options that name symbols. Raises Problem (400) if the model lacks one."""
+        vocabulary, param = self.served.model.vocabulary, "logit_bias"
+        try:
+            bias_of(settings, vocabulary)
+            param = "stop"
+            check_stops(settings.stop, settings, vocabulary)
+        except VocabularyError as error:
+            raise Problem(400, str(error), param=param) from None
 
     def _starter(self, job: Job) -> Any:
         return lambda: self.served.worker.begin(job)
@@ -334,6 +346,9 @@ class CompletionTask:
         _extend(passage, text.reader.read_first(int(ids[0])))
         for symbols in self._scored[number]:
             _extend(passage, text.reader.read(symbols))
+        artefacts = after_gaps(ids, text.prompt.unseen.gaps, self.served.model.vocabulary)
+        for place in np.flatnonzero(artefacts).tolist():
+            passage.log_probabilities[place] = passage.alternatives[place] = None
         return True
 
     def _whole(
@@ -357,7 +372,17 @@ class CompletionTask:
             "created": self.created,
             "model": self.served.name,
             "system_fingerprint": self.served.fingerprint,
+            **self._skipped(),
         }
+
+    def _skipped(self) -> dict[str, Any]:
+        """What was left out of the prompts, if anything was."""
+        found = [
+            {"prompt": number, **gap.as_json()}
+            for number, prompt in enumerate(self.prompts)
+            for gap in prompt.unseen.gaps
+        ]
+        return {"skipped": found} if found else {}
 
     def _choice(
         self,
@@ -410,30 +435,29 @@ def _read_prompt(
     given: str | list[int], model: Model, on_unknown: OnUnknown, longest: int
 ) -> Prompt:
     ids: Ids
+    unseen = Unseen()
     if isinstance(given, str):
-        ids = encode(given, model, on_unknown)
+        ids = encode(given, model, on_unknown, unseen)
     else:
         ids = check_ids(given, model.vocabulary, "prompt")
     if len(ids) > longest:
         raise _wrong("prompt", f"of at most {longest} symbols", len(ids))
-    return Prompt(ids, ids if len(ids) else np.array([model.vocabulary.start]))
+    return Prompt(ids, ids if len(ids) else np.array([model.vocabulary.start]), unseen)
 
 
-def encode(text: str, model: Model, on_unknown: OnUnknown) -> Ids:
-    """Turn a prompt, read as training read its text, into ids.
+def encode(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen) -> Ids:
+    """Turn a prompt, read as training read its text, into ids; note what is left out.
 
     Raises Problem (400) naming characters that have none.
     """
     text, vocabulary = model.read_prompt(text), model.vocabulary
     try:
-        return vocabulary.encode(text, on_unknown=on_unknown)
+        return unseen.encode(vocabulary, text, on_unknown)
     except VocabularyError:
-        unknown = vocabulary.unknown(text)
-        shown = " ".join(repr(character) for character in unknown[:10])
-        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        unknown = quoted(vocabulary.unknown(text))
         raise Problem(
             400,
-            f"prompt has characters that the model never saw: {shown}{more}; leave them out, or "
+            f"prompt has characters that the model never saw: {unknown}; leave them out, or "
             'send "on_unknown": "skip"',
             param="prompt",
             code="unknown_characters",

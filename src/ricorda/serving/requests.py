@@ -181,7 +181,7 @@ async def read_body(request: Request, body: type[Body], *, longest: int) -> Body
 
 SENTENCES = {
     "missing": "must be given",
-    "extra_forbidden": "is no field of this request: leave it out",
+    "extra_forbidden": "is not a field of this request: leave it out",
     "string_unicode": "must be text that UTF-8 can hold",
     "string_type": "must be text",
     "int_type": "must be a whole number",
@@ -195,6 +195,14 @@ SENTENCES = {
 }
 
 
+WHOLE_SENTENCES = {
+    "stop": "text or a list of up to 4 texts, each of 1 to 1,024 characters",
+    "logit_bias": "an object of up to 1,024 ids of symbols, each with a number from -100 to 100",
+    "suffix": "null or empty: these models cannot insert",
+}
+"""What follows "must be", for the fields that are wrong in more than one way."""
+
+
 def _as_problem(error: PydanticError, body: type[BaseModel]) -> Problem:
     """Name the first field that is wrong, and what it may be."""
     details = error.errors(include_url=False, include_input=False)
@@ -206,8 +214,8 @@ def _as_problem(error: PydanticError, body: type[BaseModel]) -> Problem:
     if name == "prompt" and "prompt" in body.model_fields and body is CompletionRequest:
         wanted = "text, a list of texts, a list of ids, or a list of lists of ids"
         return Problem(400, f"prompt must be {wanted}, none of the lists empty", param="prompt")
-    if name == "suffix":
-        return Problem(400, "suffix must be null or empty: these models cannot insert", param=name)
+    if name in WHOLE_SENTENCES:
+        return Problem(400, f"{name} must be {WHOLE_SENTENCES[name]}", param=name)
     same = [detail for detail in details if detail["loc"][:1] == first["loc"][:1]]
     wanted = " or ".join(dict.fromkeys(map(_sentence, same)))
     return Problem(400, f"{name} {wanted}", param=name)

@@ -57,6 +57,22 @@ class Usage(Answer):
     total_tokens: int
 
 
+class Gap(Answer):
+    """Characters that the model never saw, in a row, which were left out."""
+
+    before: int
+    """The number of the symbol that follows them."""
+
+    characters: str
+
+
+class Skipped(Gap):
+    """The same, in one of several prompts."""
+
+    prompt: int
+    """The number of the prompt, from 0."""
+
+
 class Completion(Answer):
     """The answer to a request for completion, or one event of its stream."""
 
@@ -69,6 +85,10 @@ class Completion(Answer):
 
     choices: list[Choice]
     usage: Usage | None = None
+
+    skipped: list[Skipped] | None = None
+    """The characters of the prompts that the model never saw, with `on_unknown: skip`. Absent if
+    there are none. An extension."""
 
 
 class ModelCard(Answer):
@@ -96,6 +116,9 @@ class Tokens(Answer):
     """The longest prompt that is taken, in symbols."""
 
     token_strs: list[str] | None = None
+
+    skipped: list[Gap] | None = None
+    """The characters that were left out, with `--on-unknown skip`. Absent if there are none."""
 
 
 class TokenizerInfo(Answer):

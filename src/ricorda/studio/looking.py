@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.engine import Model, open_model
+from ricorda.engine import Model, open_model, score
 from ricorda.engine.backend import Ids
 from ricorda.engine.softmax import most_likely_first
 from ricorda.errors import RunError, TextError
@@ -20,7 +20,7 @@ from ricorda.insight.health import Health, unit_health
 from ricorda.insight.memorisation import CHUNK, shared_stretches
 from ricorda.insight.step_equation import step_equation
 from ricorda.insight.tracking import Tracked, track_units
-from ricorda.insight.units import Unit, known_ids, read_activations, unit_activity
+from ricorda.insight.units import Unit, read_activations, unit_activity
 from ricorda.models import ModelFile
 from ricorda.models.model_file import read_model_file
 from ricorda.runs import RunFolder
@@ -37,6 +37,8 @@ from ricorda.studio.settings import (
 )
 from ricorda.studio.texts import Texts, reading_of
 from ricorda.text import ByteVocabulary, Vocabulary
+from ricorda.text.unseen import KnownText, Unseen
+from ricorda.text.vocabulary import readable
 
 KEPT = 2  # models in memory
 ALTERNATIVES = 8
@@ -66,18 +68,21 @@ class Looking:
         text = self._text(run, request)
         with self._lock:
             _, model = self._load(run)
-            scores = model.score(text, ALTERNATIVES, on_unknown="skip")
-        bits = [None, *(round(nats / math.log(2), 3) for nats in scores.nats[1:].tolist())]
+            known = _known(model, text)
+            scores = score(model.backend, model.vocabulary, known.ids, ALTERNATIVES, known.gaps)
+        bits = [
+            None if math.isnan(nats) else round(nats / math.log(2), 3)
+            for nats in scores.nats.tolist()
+        ]
+        counted = scores.nats[~np.isnan(scores.nats)]
         return {
-            **_symbols(model, scores.ids),
+            **_symbols(model, known),
             "bits": bits,
             "alternatives": [
                 [[symbol, round(chance, 5)] for symbol, chance in scores.alternatives(place)]
                 for place in range(len(bits))
             ],
-            "mean_bits": round(float(scores.nats[1:].mean()) / math.log(2), 4)
-            if len(bits) > 1
-            else None,
+            "mean_bits": round(float(counted.mean()) / math.log(2), 4) if len(counted) else None,
         }
 
     def units(self, run: RunFolder) -> dict[str, Any]:
@@ -96,9 +101,9 @@ class Looking:
         text, unit = self._text(run, request), Unit(request.layer, request.unit)
         with self._lock:
             _, model = self._load(run)
-            ids = known_ids(model, text)
-            values = unit_activity(model, ids, [unit])[:, 0]
-        return {**_symbols(model, ids), "values": [round(each, 4) for each in values.tolist()]}
+            known = _known(model, text)
+            values = unit_activity(model, known, [unit])[:, 0]
+        return {**_symbols(model, known), "values": [round(each, 4) for each in values.tolist()]}
 
     def heat(self, run: RunFolder, request: HeatRequest) -> bytes:
         """What some units did: a signed byte for each unit and symbol, -127 to 127, by unit."""
@@ -115,8 +120,8 @@ class Looking:
         """One unit's equation with its numbers, at one symbol of a text."""
         text, unit = self._text(run, request), Unit(request.layer, request.unit)
         with self._lock:
-            file, _ = self._load(run)
-            step = step_equation(file, text, request.position, unit)
+            file, model = self._load(run)
+            step = step_equation(file, _known(model, text), request.position, unit)
         return {
             **asdict(step),
             "unit": str(unit),
@@ -132,9 +137,9 @@ class Looking:
         text = self._text(run, request)
         with self._lock:
             file, model = self._load(run)
-            ids = known_ids(model, text)
-            found = influence(model, ids, [request.position], distance=DISTANCE)
-            more = _by_gradient(file, ids, found) if request.gradient else {}
+            known = _known(model, text)
+            found = influence(model, known, [request.position], distance=DISTANCE)
+            more = _by_gradient(file, known.ids, found) if request.gradient else {}
         past = [
             [place, symbol, round(divergence / math.log(2), 4)]
             for place, symbol, _, divergence in found.at(0)
@@ -148,11 +153,12 @@ class Looking:
             file, model = self._load(run)
             held = open_model(clamped(file, {unit: request.value}))
             seed = 1 if request.seed is None else request.seed
+            prompt, unknown = _readable_prompt(model, request.text)
             both = [
-                each.generate(request.text, length=request.length, seed=seed, **request.sampling)
+                each.generate(prompt, length=request.length, seed=seed, **request.sampling)
                 for each in (model, held)
             ]
-        return {"as_it_is": both[0], "held": both[1], "same": _common(*both)}
+        return {"as_it_is": both[0], "held": both[1], "same": _common(*both), "unknown": unknown}
 
     def next(self, run: RunFolder, request: NextRequest) -> dict[str, Any]:
         """The chances of the symbol after a text: the model's own, and as the settings shape them.
@@ -161,9 +167,9 @@ class Looking:
         """
         with self._lock:
             _, model = self._load(run)
-            own = model.distribution(request.text, temperature=1.0).probabilities
-            shaped = model.distribution(request.text, **request.sampling).probabilities
-            unknown = model.vocabulary.unknown(model.read_prompt(request.text))
+            prompt, unknown = _readable_prompt(model, request.text)
+            own = model.distribution(prompt, temperature=1.0).probabilities
+            shaped = model.distribution(prompt, **request.sampling).probabilities
         order = most_likely_first(own)[:MOST_SHOWN].tolist()
         extra = [
             each for each in most_likely_first(shaped)[:MOST_SHOWN].tolist() if each not in order
@@ -190,10 +196,11 @@ class Looking:
         """Continue a text."""
         with self._lock:
             _, model = self._load(run)
+            prompt, unknown = _readable_prompt(model, request.text)
             generation = model.begin(
-                request.text, length=request.length, seed=request.seed, **request.sampling
+                prompt, length=request.length, seed=request.seed, **request.sampling
             )
-            return {"text": generation.text(), "seed": generation.seed}
+            return {"text": generation.text(), "seed": generation.seed, "unknown": unknown}
 
     def memorised(self, run: RunFolder, request: MemorisedRequest) -> dict[str, Any]:
         """The longest stretch that the model writes word for word as it learned it.
@@ -263,14 +270,14 @@ class Looking:
         reading = reading_of(run)
         units = model.configuration.num_layers * model.configuration.hidden_size
         most = max(1_000, min(TRACKED_SYMBOLS, TRACKED_VALUES // units))
-        text = self._texts.stretch(reading, 0, most)
-        return _ranking(track_units(model, text, symbols=most), unit_health(model, text))
+        known = _known(model, self._texts.stretch(reading, 0, most))
+        return _ranking(track_units(model, known, symbols=most), unit_health(model, known))
 
     def _all_levels(self, run: RunFolder, model: Model, text: str) -> Levels:
         """Every unit's output at every symbol, (T, L * H), in 127ths of its range."""
         key = (*self._stamp(run), text)
         if self._levels is None or self._levels[0] != key:
-            ids = known_ids(model, text)
+            ids = _known(model, text).ids
             found = np.empty(
                 (len(ids), model.configuration.num_layers * model.configuration.hidden_size),
                 np.int8,
@@ -283,10 +290,30 @@ class Looking:
         return self._levels[1]
 
 
-def _symbols(model: Model, ids: Any) -> dict[str, Any]:
-    """The symbols of a text: as they stand in it, and spelled out where they have no such form."""
-    numbers = np.asarray(ids).tolist()
+def _known(model: Model, text: str) -> KnownText:
+    """What a model reads of a text, and what it does not. Raises TextError if it reads nothing."""
+    unseen = Unseen()
+    ids = unseen.encode(model.vocabulary, text, "skip")
+    if len(ids) == 0:
+        raise TextError("expected a text of at least one symbol that the model knows, got none")
+    return KnownText(ids, tuple(unseen.gaps))
+
+
+def _readable_prompt(model: Model, text: str) -> tuple[str, str]:
+    """What a model reads of a prompt, and the characters that it never saw, each once."""
+    text = model.read_prompt(text)
+    unknown = model.vocabulary.unknown(text)
+    return "".join(each for each in text if each not in unknown), unknown
+
+
+def _symbols(model: Model, known: KnownText) -> dict[str, Any]:
+    """The symbols of a text: as they stand in it, and spelled out where they have no such form.
+
+    `unseen` are the characters that the model never saw, each before the symbol of its number.
+    """
+    numbers = known.ids.tolist()
     return {
+        "unseen": [[gap.before, readable(each)] for gap in known.gaps for each in gap.characters],
         "symbols": [_alone(model, each) for each in numbers],
         "labels": {
             place: model.vocabulary.label(each)

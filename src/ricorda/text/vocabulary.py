@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ricorda.arguments import checked
 from ricorda.errors import VocabularyError
+from ricorda.text.unseen import quoted
 
 Ids = NDArray[np.unsignedinteger[Any]]
 """Ids in the smallest unsigned type that holds the vocabulary."""
@@ -44,11 +45,9 @@ def start_symbol(symbols: str, first: str) -> str:
 
 def unknown_symbols_error(characters: Sequence[str], count: int) -> VocabularyError:
     """Name distinct characters that a vocabulary lacks, and how often they occur in all."""
-    shown = " ".join(repr(character) for character in characters[:10])
-    more = f" and {len(characters) - 10} more" if len(characters) > 10 else ""
     occurrences = "once" if count == 1 else f"{count} times in all"
     return VocabularyError(
-        f"the text has characters that the model never saw: {shown}{more}, {occurrences}; "
+        f"the text has characters that the model never saw: {quoted(characters)}, {occurrences}; "
         "leave them out of the text or with --on-unknown skip"
     )
 
@@ -214,7 +213,7 @@ class CharacterVocabulary(Vocabulary):
 
     def label(self, id: int) -> str:
         r"""Return a symbol as a person may read it: `e`, but `\n` and `\u200b` spelled out."""
-        return _readable(self.decode([id]))
+        return readable(self.decode([id]))
 
     def count(self, ids: ArrayLike) -> tuple[int, int]:
         """Return how many (characters, UTF-8 bytes) ids (T,) stand for."""
@@ -272,7 +271,7 @@ class ByteVocabulary(Vocabulary):
     def label(self, id: int) -> str:
         r"""Return a byte as a person may read it: `e`, but `\n` and `\xe9` spelled out."""
         value = int(self._checked([id])[0])
-        return _readable(chr(value)) if value < 128 else f"\\x{value:02x}"
+        return readable(chr(value)) if value < 128 else f"\\x{value:02x}"
 
     def count(self, ids: ArrayLike) -> tuple[int, int]:
         """Return how many (characters, bytes) there are: a character at each byte but 10xxxxxx."""
@@ -332,7 +331,8 @@ def _check_symbols(symbols: object, start: object) -> None:
         )
 
 
-def _readable(character: str) -> str:
+def readable(character: str) -> str:
+    r"""Return a character, spelled out where it cannot be seen: `\u200b`."""
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 

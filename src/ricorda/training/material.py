@@ -23,6 +23,7 @@ from ricorda.text import (
     read_bytes,
     split,
 )
+from ricorda.text.difference import describe_difference, part_difference
 from ricorda.text.oddities import oddities
 from ricorda.text.sources import LeftOut, Reason, Source, displayed
 from ricorda.training.options import TrainingOptions
@@ -47,6 +48,15 @@ class Material:
     def symbols_per_character(self) -> float:
         """1 but for bytes."""
         return len(self.text.ids) / max(1, self.text.characters)
+
+    def warning(self) -> str | None:
+        """Say that the validation part is of another kind than the training part, if it is."""
+        if self.validation is None:
+            return None
+        difference = part_difference(self.training, self.validation)
+        if difference is None:
+            return None
+        return describe_difference(difference, held_back=self.validation_text is None)
 
 
 def locate(

@@ -76,6 +76,7 @@ def _figures_so_far(folder: RunFolder, history: History, record: RunRecord) -> d
         "steps": last["step"],
         "train_seconds": last["seconds"],
         "validation": None,
+        "validation_warning": None,
         "best_step": None if best is None else best["step"],
         "stopped_because": NOT_ENDED,
     }
@@ -136,11 +137,18 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
         for name, value, digits in figures
     )
     return (
-        f'<dl class="figures">{tiles}</dl><p class="muted small">Of the best model, from step '
+        f'<dl class="figures">{tiles}</dl>{_warning(metrics)}'
+        '<p class="muted small">Of the best model, from step '
         f"{fixed(metrics['best_step'], 0)}, on {metrics['validation_characters']:,} {symbols} of "
         "validation text that it never learned from. Perplexity: among how many equally likely "
         f"{symbols} it hesitates.</p>"
     )
+
+
+def _warning(metrics: dict[str, Any]) -> str:
+    """Why the figures may say little."""
+    warning = metrics.get("validation_warning")
+    return "" if warning is None else f"<p><strong>Note:</strong> {escape(warning)}.</p>"
 
 
 def _loss(history: History, metrics: dict[str, Any]) -> str:

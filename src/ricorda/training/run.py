@@ -149,6 +149,8 @@ class _Beginning:
                 self.ranks.first_does(lambda: record_as_json(self._record(folder, material)))
             )
             self.report.say(f"{describe(material, record.training)}\nrun: {folder.path}")
+            if (warning := material.warning()) is not None:
+                self.report.say(warning)
             return _learn(folder, record, material, self.report, self.ranks, self._held)
 
     def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], bool]:
@@ -590,6 +592,7 @@ def _conclude(loop: Loop, material: Material, reason: StoppedBecause) -> dict[st
         "characters_seen": loop.characters_seen,
         "train_seconds": round(progress.seconds, 3),
         "validation": None if figures is None else _validation(figures),
+        "validation_warning": material.warning(),
         "best_step": progress.best_step,
         "stopped_because": reason,
     }

@@ -189,7 +189,7 @@ function fillActivity() {
   const swatches = [-1, -0.5, 0, 0.5, 1].map((value) => element("span", { class: `swatch-number ${colour(value)}` }, number(value, 1)));
   $("unit-legend").replaceChildren(t("inside.legend"), ...swatches);
   if (!activity) return;
-  text.fill(activity.symbols, activity.labels, activity.values.map(colour));
+  text.fill(activity.symbols, activity.labels, activity.values.map(colour), activity.unseen);
   fillStrongest();
   if (text.reading.textContent) point(Math.min(pointed, activity.symbols.length - 1), false);
 }

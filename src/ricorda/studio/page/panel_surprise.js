@@ -1,6 +1,6 @@
 // Panel 5: each character in the colour of its surprisal, and what the model expected.
 import { runWord, setCommand, stretchCommand } from "./commands.js";
-import { $, element, fillTable, paced, whenSeen } from "./dom.js";
+import { $, element, fillTable, paced, show, whenSeen } from "./dom.js";
 import { post, runPath, tell } from "./server.js";
 import { on, state, stretchRequest } from "./state.js";
 import { SymbolText } from "./symbols.js";
@@ -58,9 +58,13 @@ function fill() {
   const steps = Array.from({ length: CLASSES }, (_, bits) =>
     element("span", { class: `swatch-number ${level(bits)}` }, bits === CLASSES - 1 ? `${number(bits)}+` : number(bits)));
   $("surprise-legend").replaceChildren(t("surprise.legend"), ...steps);
-  text.fill(found.symbols, found.labels, found.bits.map(level));
+  text.fill(found.symbols, found.labels, found.bits.map(level), found.unseen);
   $("surprise-mean").textContent = t("surprise.mean", {
     bits: number(found.mean_bits, 2), even: number(2 ** (found.mean_bits ?? 0), 1), symbols: number(found.symbols.length),
+  });
+  show($("surprise-unseen"), found.unseen.length);
+  $("surprise-unseen").textContent = t("surprise.unseen", {
+    count: number(found.unseen.length), characters: [...new Set(found.unseen.map(([, character]) => visible(character)))].slice(0, 20).join(" "),
   });
   inspect(text.chosen);
   fillTop();
@@ -76,7 +80,8 @@ function context(place) {
 const symbolAt = (place) => visible(found.labels[place] ?? found.symbols[place]);
 
 function fillTop() {
-  const order = found.bits.map((bits, place) => [bits ?? -1, place]).sort((a, b) => b[0] - a[0]).slice(0, TOP);
+  const counted = found.bits.map((bits, place) => [bits, place]).filter(([bits]) => bits !== null);
+  const order = counted.sort((a, b) => b[0] - a[0]).slice(0, TOP);
   const rows = order.map(([bits, place]) => [
     context(place), number(bits, 1),
     found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join("  "),
@@ -170,7 +175,7 @@ function inspect(place) {
   });
   $("inspector").replaceChildren(
     element("p", { class: "glyph" }, symbolAt(place)),
-    element("p", {}, bits === null ? t("surprise.first") : t("surprise.bits_of", { bits: number(bits, 2), chance: percent(2 ** -bits) })),
+    element("p", {}, bits === null ? t(place === 0 ? "surprise.first" : "surprise.after_unseen") : t("surprise.bits_of", { bits: number(bits, 2), chance: percent(2 ** -bits) })),
     rows.length ? element("h4", {}, t("surprise.expected")) : "",
     element("ol", { class: "expected" }, ...rows),
     ...fillPast(place),

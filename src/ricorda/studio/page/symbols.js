@@ -1,6 +1,6 @@
 // A text symbol by symbol, each with a colour; the pointer and the arrow keys choose one.
 import { element } from "./dom.js";
-import { t } from "./words.js";
+import { t, visible } from "./words.js";
 
 const LINE_JUMP = 40; // symbols, where a line is longer
 const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
@@ -25,8 +25,9 @@ export class SymbolText {
     this.box.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  // symbols: texts; labels: by place, where a symbol is spelled out; classes: one for each
-  fill(symbols, labels, classes) {
+  // symbols: texts; labels: by place, where a symbol is spelled out; classes: one for each; unseen:
+  // [place, character] of what stands before a place and the model never saw
+  fill(symbols, labels, classes, unseen = []) {
     this.box.setAttribute("aria-label", t("page.symbols_keys", { name: this.name() }));
     this.spans = symbols.map((symbol, place) => {
       const ends = symbol === "\n";
@@ -37,7 +38,10 @@ export class SymbolText {
       span.dataset.place = place;
       return span;
     });
-    this.box.replaceChildren(...this.spans);
+    const gaps = new Map();
+    for (const [place, character] of unseen) gaps.set(place, [...(gaps.get(place) ?? []), this.#unseen(character)]);
+    const marks = (place) => gaps.get(place) ?? [];
+    this.box.replaceChildren(...this.spans.flatMap((span, place) => [...marks(place), span]), ...marks(symbols.length));
     this.chosen = Math.min(this.chosen, Math.max(0, symbols.length - 1));
     this.#mark();
   }
@@ -61,6 +65,10 @@ export class SymbolText {
     if (!this.spans.length) return;
     const [box, place] = [this.box, this.spans[this.chosen]].map((each) => each.getBoundingClientRect());
     this.box.scrollTop += Math.min(0, place.top - box.top) + Math.max(0, place.bottom - box.bottom + place.height);
+  }
+
+  #unseen(character) {
+    return element("span", { class: "unseen-symbol", title: t("page.never_seen") }, visible(character));
   }
 
   #mark() {

@@ -1,0 +1,65 @@
+r"""Characters on the command line that a shell makes hard to type: `\n` for a line end."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ricorda.cli.tables import visible
+from ricorda.text.vocabulary import readable
+
+if TYPE_CHECKING:
+    ParameterType = click.ParamType[Any]
+else:
+    ParameterType = click.ParamType  # older versions of click have no `[]`
+
+ESCAPED_OPTIONS = ("stop", "allowed", "banned", "banned_word")
+"""The options in which escapes are understood."""
+
+MOST_CONFIRMED = 40
+
+_CHARACTERS = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+_ESCAPE = re.compile(r"\\(?:([ntr\\])|u([0-9a-fA-F]{4})|(.?))", re.DOTALL)
+
+
+class EscapedText(ParameterType):
+    r"""Text in which `\n`, `\t`, `\r`, `\\` and `\uXXXX` stand for characters."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Replace the escapes; any other backslash is refused."""
+
+        def replaced(found: re.Match[str]) -> str:
+            letter, code, other = found.groups()
+            if other is not None:
+                self.fail(
+                    f"expected \\n, \\t, \\r, \\\\ or \\u and four hexadecimal digits, got "
+                    f"{found[0]!s}; write \\\\ for a backslash",
+                    param,
+                    ctx,
+                )
+            return _CHARACTERS[letter] if letter else chr(int(code, 16))
+
+        text = _ESCAPE.sub(replaced, str(value))
+        # A character beyond U+FFFF may be written as its two surrogates, as in JSON.
+        return re.sub(
+            "[\ud800-\udbff][\udc00-\udfff]",
+            lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"),
+            text,
+        )
+
+
+def confirm_characters(options: Mapping[str, Any]) -> None:
+    """Say on standard error which characters are allowed or banned, if they are several.
+
+    So that `--banned cat` is not taken for a banned word.
+    """
+    for name in ("allowed", "banned"):
+        characters = list(dict.fromkeys(options.get(name) or ""))
+        if len(characters) > 1:
+            shown = ", ".join(visible(readable(each)) for each in characters[:MOST_CONFIRMED])
+            more = f" and {len(characters) - MOST_CONFIRMED} more"
+            rest = more if len(characters) > MOST_CONFIRMED else ""
+            click.echo(f"{name}: {len(characters)} characters: {shown}{rest}", err=True)
