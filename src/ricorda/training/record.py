@@ -127,7 +127,7 @@ def read_record_file(config: Path) -> RunRecord:
         where = ".".join(str(part) for part in first["loc"]) or "its start"
         raise RunError(f"{config} is wrong at {where}: {first['msg']}") from error
     except ValueError as error:
-        raise RunError(f"{config} is not JSON: {error}") from error
+        raise RunError(f"{config} is wrong at its start: not JSON: {error}") from error
     if record.format > FORMAT:
         raise RunError(
             f"{config} has format {record.format}, newer than this ricorda reads "
