@@ -38,13 +38,8 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path: Path, umask: int) -
 
 def test_all_files_of_a_run_have_the_mode_that_the_umask_leaves(tmp_path: Path, umask: int) -> None:
     (tmp_path / "my.txt").write_text("0123456789" * 30)
-    options: dict[str, Any] = {
-        "hidden_size": 4,
-        "threads": 1,
-        "window": 8,
-        "batch_size": 2,
-        "steps": 2,
-    }
+    options: dict[str, Any] = {"hidden_size": 4, "threads": 1, "steps": 2}
+    options |= {"window": 8, "batch_size": 2}
     run = ricorda.train(tmp_path / "my.txt", out=tmp_path / "run", quiet=True, **options)
     paths = [run.folder, *run.folder.rglob("*")]
     assert len(paths) > 10

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 DISK = "tests/faults/test_disk.py::"
-KILLS = "tests/faults/test_kills.py::"
 NAMED = "tests/faults/test_named_faults.py::"
 FOLDER = "tests/training/test_checkpoint_folder.py::"
 TENSORS = "tests/models/test_tensor_file.py::"
@@ -321,7 +320,7 @@ MUTATIONS: dict[str, Mutation] = {
         _text_not_compared, NAMED + "test_a_changed_text_is_refused_and_what_differs_is_named"
     ),
     "leftovers are removed": Mutation(
-        _leftovers_not_removed, KILLS + "test_kills_at_each_call_of_a_save"
+        _leftovers_not_removed, HELD + "test_partial_files_of_others_stay"
     ),
     "the run's folder is watched": Mutation(
         _folder_not_watched,

@@ -60,17 +60,22 @@ class HeldFolder:
         if self.is_in_place:
             return
         place = self._new_place()
-        saved = "no checkpoint" if self.saved_step is None else f"step {self.saved_step:,}"
         if place is not None:
             raise FolderLost(
-                f"the run's folder {self.path} was moved to {place} while the run trained; the "
-                f"last that was saved there is {saved}, the steps after it are lost: go on with "
-                f"`ricorda resume {place}`"
+                f"the run's folder {self.path} was moved to {place} while the run trained; "
+                f"{self._saved}: go on with `ricorda resume {place}`"
             )
         raise FolderLost(
-            f"the run's folder {self.path} was removed or replaced while the run trained: its "
-            f"model and its checkpoints are lost (the last was {saved}); train again"
+            f"the run's folder {self.path} was removed or replaced while the run trained; its "
+            f"model and its checkpoints are lost, and {self._saved}: train again"
         )
+
+    @property
+    def _saved(self) -> str:
+        """What was saved into the folder, for a message."""
+        if self.saved_step is None:
+            return "no step was saved in it"
+        return f"its last checkpoint was of step {self.saved_step:,}, the steps after it are lost"
 
     def _new_place(self) -> Path | None:
         """Where the folder lies now, where the system can tell."""
