@@ -23,7 +23,8 @@ BELOW: dict[str, set[str]] = {
     "lazy": set(),
     "pages": set(),
     "run_summary": {"errors", "runs"},
-    "runs": {"durable", "errors", "validation"},
+    "runs": {"durable", "errors", "shell", "validation"},
+    "shell": set(),
     "arguments": {"errors", "validation"},
     "text": {"arguments", "durable", "errors"},
     "validation": {"errors"},
@@ -33,11 +34,11 @@ BELOW: dict[str, set[str]] = {
     "serving": {"engine", "errors", "models", "pages", "text", "validation"},
     "studio": {
         *("cores", "durable", "engine", "errors", "insight", "models", "run_summary", "runs"),
-        *("serving", "text", "training", "validation"),
+        *("serving", "shell", "text", "training", "validation"),
     },
     "training": {
         *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
-        *("arguments", "interrupts", "runs", "text", "validation"),
+        *("arguments", "interrupts", "runs", "shell", "text", "validation"),
     },
 }
 """What each part may import besides itself and the version in `ricorda`."""

@@ -99,3 +99,10 @@ def test_nothing_but_a_run_is_refused(here: Path, name: str) -> None:
     run_in(here / "runs" / "a")
     with pytest.raises(TextError, match=r"runs/a \(a run of ricorda\)"):
         find_sources([name])
+
+
+def test_a_run_that_has_only_begun_is_left_out(here: Path) -> None:
+    (here / "young").mkdir()
+    (here / "young" / "config.json").write_text(json.dumps(CONFIG))
+    (here / "young" / "input-1.txt").write_text("what was piped in")
+    assert found_in(".") == (["a.txt"], [("young", "a run of ricorda")])

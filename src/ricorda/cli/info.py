@@ -63,9 +63,19 @@ def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
     if isinstance(texts := training.get("texts"), list) and texts:
         more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
         lines.append(("learned", f"{', '.join(map(displayed, map(str, texts[:3])))}{more}"))
+    lines.append(("read as", _reading(file)))
     if isinstance(figures := training.get("validation"), dict):
         lines.append(("validation", _figures(figures)))
     return lines
+
+
+def _reading(file: ModelFile) -> str:
+    """How its text was read, and prompts are."""
+    kind, reading = file.vocabulary.kind, file.reading
+    encoding = "raw bytes" if reading.takes_raw_bytes(kind) else reading.encoding or "utf-8"
+    ends = "kept" if reading.line_ends(kind) == "keep" else "made \\n"
+    packed = "" if reading.decompression.enabled else ", not decompressed"
+    return f"{encoding}, line ends {ends}{packed}"
 
 
 def _figures(validation: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ class Model:
         self.vocabulary = vocabulary
         self.backend = backend
         self.training = dict(training or {})
-        self.reading = ReadingSettings.from_training(self.training)
+        self.reading = ReadingSettings.from_training(self.training, vocabulary)
         """How training read its text, and so how every text is read that this model is given."""
 
     @property

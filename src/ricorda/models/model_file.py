@@ -51,7 +51,7 @@ class ModelFile:
     @property
     def reading(self) -> ReadingSettings:
         """How the text was read; the defaults in a file that does not say."""
-        return ReadingSettings.from_training(self.training)
+        return ReadingSettings.from_training(self.training, self.vocabulary)
 
 
 def write_model_file(path: Path, model: ModelFile) -> None:
@@ -151,7 +151,7 @@ def _read_metadata(
         )
     training = _read_json(path, metadata, "ricorda.training")
     try:
-        ReadingSettings.from_training(training)
+        ReadingSettings.from_training(training, vocabulary)
     except ConfigurationError as error:
         raise ModelFileError(f"{path}: in 'ricorda.training', {error}") from error
     return configuration, vocabulary, training

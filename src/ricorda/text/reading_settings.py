@@ -12,6 +12,7 @@ from ricorda.text.compression import Decompression
 from ricorda.text.decoding import canonical_encoding
 from ricorda.text.reading import Newlines
 from ricorda.text.sizes import parse_size
+from ricorda.text.vocabulary import Vocabulary
 
 READING = "reading"
 """The entry of a model file's `ricorda.training` that holds these settings."""
@@ -69,11 +70,14 @@ class ReadingSettings:
         }
 
     @classmethod
-    def from_training(cls, training: Mapping[str, Any]) -> Self:
-        """Read the entry of a model file's `ricorda.training`; the defaults if it has none.
+    def from_training(cls, training: Mapping[str, Any], vocabulary: Vocabulary) -> Self:
+        """Read the entry of a model file's `ricorda.training`.
 
-        Raises ConfigurationError, naming what is wrong.
+        Without one the defaults hold, but a carriage return among the characters shows that line
+        ends were kept. Raises ConfigurationError, naming what is wrong.
         """
+        if READING not in training and vocabulary.kind == "characters":
+            return cls(newlines="auto" if vocabulary.unknown("\r") else "keep")
         found = training.get(READING, {})
         if isinstance(found, dict) and "max_decompressed" in found:
             raise ConfigurationError(f"{READING!r} has an unknown entry 'max_decompressed'")
