@@ -225,7 +225,11 @@ def test_every_argument_is_checked_by_name(public: dict[str, Public]) -> None:
         ("Model.generate", {"prompt": ["a"]}, "prompt must be text or bytes, got ['a']"),
         ("Model.generate", {"length": 1.5}, "length must be a whole number, got 1.5"),
         ("Model.generate", {"length": False}, "length must be a whole number, got False"),
-        ("Model.generate", {"length": 10**5000}, "length must be a whole number"),
+        (
+            "Model.generate",
+            {"length": 10**5000},
+            "length must be at most 1000000000000, got a value of type int",
+        ),
         ("Model.generate", {"on_unknown": "raise"}, "on_unknown must be 'error' or 'skip'"),
         ("Model.generate", {"stop": [1]}, "stop[0] must be text, got 1"),
         ("Model.generate", {"temprature": 1}, "unknown option temprature: did you mean temper"),
@@ -275,6 +279,8 @@ def test_numbers_of_numpy_and_bytes_and_paths_are_taken(place: Path) -> None:
     assert model.distribution("a").most_likely(np.int32(1)) == model.distribution(b"a").most_likely(
         1
     )
+    places = insight.influence(model, TEXT, np.array([9]), distance=2).positions
+    assert places.tolist() == [9]
     with pytest.raises(InputError, match="UTF-8"):
         model.generate(b"\xff")
 

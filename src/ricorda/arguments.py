@@ -162,7 +162,9 @@ def _fit_array(value: Any, hint: Any) -> Any:
 
 def _fit_list(value: Any, hint: Any) -> Any:
     origin, hints = get_origin(hint) or hint, get_args(hint)
-    _require(value, isinstance(value, origin) and not isinstance(value, str | bytes))
+    if isinstance(value, np.ndarray) and value.ndim == 1 and origin is collections.abc.Sequence:
+        value = value.tolist()
+    _require(value, isinstance(value, origin) and not isinstance(value, str | bytes | np.ndarray))
     if not isinstance(value, list | tuple) or not hints:
         return value
     return [_fit_element(f"[{place}]", each, hints[0]) for place, each in enumerate(value)]

@@ -32,7 +32,7 @@ def _one_or_several(stop: object) -> object:
 class GenerationSettings(SamplingSettings):
     """How a text is written: how symbols are chosen, how many, from which random numbers."""
 
-    length: Annotated[int, Field(ge=0)] = 200
+    length: Annotated[int, Field(ge=0, le=10**12)] = 200
     """How many new symbols to write at most."""
 
     stop: Annotated[
@@ -46,7 +46,7 @@ class GenerationSettings(SamplingSettings):
     stream_index: UnsignedInteger = 0
     """Which of the seed's texts, all independent of each other."""
 
-    alternatives: Annotated[int, Field(ge=0)] | None = None
+    alternatives: Annotated[int, Field(ge=0, le=10**12)] | None = None
     """Tell each symbol's log-probability and those of this many of the most likely ones."""
 
     on_unknown: OnUnknown = "skip"
