@@ -119,7 +119,8 @@ def _require(value: Any, fits: bool) -> Any:
 def _fit_instance(value: Any, hint: Any) -> Any:
     kind = get_origin(hint) or hint
     is_protocol = getattr(kind, "_is_protocol", False)
-    if not isinstance(kind, type) or (is_protocol and not kind._is_runtime_protocol):
+    is_opaque = is_protocol and not getattr(kind, "_is_runtime_protocol", False)
+    if not isinstance(kind, type) or is_opaque:
         return value  # whether it is one cannot be known
     return _require(value, isinstance(value, kind))
 

@@ -155,3 +155,19 @@ def test_a_folder_that_is_no_run(here: Path, call: Call) -> None:
     code, _, err = call("train", "my.txt", "--config", "runs")
     assert code == 2
     assert "runs/config.json" in err
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("options.JSON", '{"hidden_size": 7}'),
+        ("options.json", '\ufeff{"hidden_size": 7}'),
+        ("options.toml", "\ufeffhidden_size = 7"),
+        ("options.TOML", "hidden_size = 7"),
+    ],
+)
+def test_a_byte_order_mark_and_a_capital_suffix_are_read(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    assert with_options_of(tmp_path / name, {}) == {"hidden_size": 7}

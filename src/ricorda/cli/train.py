@@ -118,7 +118,7 @@ def read_options(path: Path) -> dict[str, Any]:
 
 def _parsed(path: Path) -> Any:
     """What a JSON or TOML file holds."""
-    kind = "JSON" if path.suffix == ".json" else "TOML"
+    kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
@@ -126,7 +126,7 @@ def _parsed(path: Path) -> Any:
             raise ConfigurationError(
                 f"{path} is no configuration: it has over {LARGEST_FILE} bytes"
             )
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
         if kind == "JSON":
             return parse_json(text, longest=LARGEST_FILE)
         return tomllib.loads(text)
