@@ -106,8 +106,6 @@ def influence(
     """
     if distance < 1:
         raise ConfigurationError(f"distance must be at least 1, got {distance}")
-    if method not in METHODS:
-        raise ConfigurationError(f"method must be {' or '.join(METHODS)}, got {method!r}")
     ids = known_ids(model, text)
     places = chosen_places(ids, positions, distance)
     draw = _Replacements(ids, model.vocabulary.size, seed) if method == "replace" else None
