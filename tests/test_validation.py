@@ -140,7 +140,7 @@ def test_json_within_bounds_is_read(value: Any) -> None:
         assert parse_json(text.encode("utf-8", "surrogatepass"), longest=2000, most=51) == value
 
 
-SETTINGS = [
+SETTINGS: list[Any] = [
     *(GenerationSettings, SamplingSettings, TrainingOptions, TrainingConfiguration, Budget),
     *(ModelConfiguration, RunRecord, TextRecord, Progress, ServerSettings),
 ]
@@ -153,7 +153,7 @@ PHRASES = ["input should", "should be", "unable to", "instance of", "field requi
 """How pydantic itself puts it."""
 
 
-def wrong_values() -> list[tuple[type[Any], str, Any]]:
+def wrong_values() -> list[tuple[Any, str, Any]]:
     return [
         (settings, field, value)
         for settings in SETTINGS
