@@ -277,9 +277,7 @@ def test_numbers_of_numpy_and_bytes_and_paths_are_taken(place: Path) -> None:
     assert again == expected
     assert model.score(b"abc").symbols == model.score("abc").symbols
     np.testing.assert_array_equal(model.trace(b"abc")["hidden"], model.trace("abc")["hidden"])
-    assert model.distribution("a").most_likely(np.int32(1)) == model.distribution(b"a").most_likely(
-        1
-    )
+    assert model.distribution("a").most_likely(one) == model.distribution(b"a").most_likely(1)
     positions: Any = np.array([9])
     places = insight.influence(model, TEXT, positions, distance=2).positions
     assert places.tolist() == [9]
