@@ -82,7 +82,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(source: Path, folder: Path, environment: dict[str, str]) -> Path:
     """The wheel that pip builds from a source where the environment lacks something."""
     options = ["--no-build-isolation", "--no-deps", "--no-index", "--no-cache-dir"]
-    pip = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", folder, source]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        *options,
+        "--wheel-dir",
+        folder,
+        source,
+    ]
     finished(*pip, folder=folder, **environment)
     (wheel,) = folder.glob("*.whl")
     return wheel
@@ -103,7 +112,16 @@ def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder / "venv", with_pip=False)
     paths = {"base": os.fspath(folder / "venv"), "platbase": os.fspath(folder / "venv")}
     packages = Path(sysconfig.get_path("purelib", "venv", vars=paths))
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", packages]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        packages,
+    ]
     finished(*pip, wheel, folder=folder)
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return Path(sysconfig.get_path("scripts", "venv", vars=paths)) / "python"
@@ -131,9 +149,10 @@ def test_the_fallback_samples_scores_and_evaluates(
     file, has_kernels = finished(installed, "-c", where, folder=tmp_path).split()
     assert Path(file).is_relative_to(installed.parents[1])
     assert has_kernels == "False"
-    for command in (
+    commands: list[list[str | Path]] = [
         ["sample", model, "--prompt", "ab", "--length", "20", "--seed", "1"],
         ["score", model, "text.txt", "--json"],
         ["evaluate", model, "text.txt", "--json"],
-    ):
+    ]
+    for command in commands:
         assert finished(installed, "-m", "ricorda", *command, folder=tmp_path).strip()

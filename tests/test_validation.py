@@ -1,14 +1,22 @@
 """One clear line for each way in which an option can be wrong."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
 
+from ricorda.engine import GenerationSettings, SamplingSettings
 from ricorda.errors import ConfigurationError
-from ricorda.validation import parse_json, validated
+from ricorda.models import ModelConfiguration
+from ricorda.serving.settings import ServerSettings
+from ricorda.training.checkpoint import Progress
+from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.options import TrainingOptions
+from ricorda.training.record import RunRecord, TextRecord
+from ricorda.validation import REQUIREMENTS, explain, parse_json, validated
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -130,3 +138,50 @@ def test_json_within_bounds_is_read(value: Any) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
         assert parse_json(text, longest=2000, most=51) == value
         assert parse_json(text.encode("utf-8", "surrogatepass"), longest=2000, most=51) == value
+
+
+SETTINGS: list[Any] = [
+    *(GenerationSettings, SamplingSettings, TrainingOptions, TrainingConfiguration, Budget),
+    *(ModelConfiguration, RunRecord, TextRecord, Progress, ServerSettings),
+]
+WRONG: list[Any] = [
+    *(None, True, "", "x", "\ud800", b"x", b"\xff", 1.5, -1, 0, 2**70, "9" * 5000, 1e400),
+    *(float("nan"), [], ["x"], [1], [""], [None], [b"x"], {}, {"x": 1}, [[1]], [[1, "x"]]),
+    *([[1, 2.0, 3]], [["x", 1.0]], [[1, float("inf")]], (), set(), object(), Path("x"), range(3)),
+]
+PHRASES = ["input should", "should be", "unable to", "instance of", "field required", "type="]
+"""How pydantic itself puts it."""
+
+
+def wrong_values() -> list[tuple[Any, str, Any]]:
+    return [
+        (settings, field, value)
+        for settings in SETTINGS
+        for field in settings.__pydantic_fields__
+        for value in WRONG
+    ]
+
+
+def test_every_kind_of_fault_has_a_plain_sentence() -> None:
+    """Prints a sentence of each kind: read them with `pytest -s`."""
+    sentences: dict[str, str] = {}
+    for settings, field, value in wrong_values():
+        try:
+            TypeAdapter(settings).validate_python({field: value})
+        except ValidationError as error:
+            details = [each for each in error.errors() if each["loc"][:1] == (field,)]
+            message = explain(error, settings)
+            for detail in details:
+                sentences.setdefault(detail["type"], message.split("; ")[0])
+                assert detail["type"] in REQUIREMENTS or detail["type"] in (
+                    "missing",
+                    "value_error",
+                    "unexpected_keyword_argument",
+                ), detail
+            assert "\n" not in message
+            assert not [phrase for phrase in PHRASES if phrase in message.lower()], message
+        except ConfigurationError:
+            pass  # a sentence of ours
+    for kind, sentence in sorted(sentences.items()):
+        print(f"{kind:28} {sentence}")
+    assert sentences.keys() >= REQUIREMENTS.keys() - {"string_unicode", "dict_type"}

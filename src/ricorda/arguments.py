@@ -119,7 +119,8 @@ def _require(value: Any, fits: bool) -> Any:
 def _fit_instance(value: Any, hint: Any) -> Any:
     kind = get_origin(hint) or hint
     is_protocol = getattr(kind, "_is_protocol", False)
-    if not isinstance(kind, type) or (is_protocol and not kind._is_runtime_protocol):
+    is_opaque = is_protocol and not getattr(kind, "_is_runtime_protocol", False)
+    if not isinstance(kind, type) or is_opaque:
         return value  # whether it is one cannot be known
     return _require(value, isinstance(value, kind))
 
@@ -162,7 +163,9 @@ def _fit_array(value: Any, hint: Any) -> Any:
 
 def _fit_list(value: Any, hint: Any) -> Any:
     origin, hints = get_origin(hint) or hint, get_args(hint)
-    _require(value, isinstance(value, origin) and not isinstance(value, str | bytes))
+    if isinstance(value, np.ndarray) and value.ndim == 1 and origin is collections.abc.Sequence:
+        value = value.tolist()
+    _require(value, isinstance(value, origin) and not isinstance(value, str | bytes | np.ndarray))
     if not isinstance(value, list | tuple) or not hints:
         return value
     return [_fit_element(f"[{place}]", each, hints[0]) for place, each in enumerate(value)]

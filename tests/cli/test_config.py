@@ -135,10 +135,10 @@ WRONG: dict[str, tuple[str, str]] = {
     "reporter.json": ('{"reporter": 1}', "unknown option reporter"),
     "texts.json": ('{"texts": ["a"]}', "unknown option texts"),
     "type.toml": ('hidden_size = "big"', "hidden_size must be a whole number, got 'big'"),
-    "range.toml": ("dropout = 1.5", "dropout must be less than 1, got 1.5"),
+    "range.toml": ("dropout = 1.5", "dropout must be at most 0.99, got 1.5"),
     "half.toml": ("window = 1.5", "window must be a whole number, got 1.5"),
     "nan.json": ('{"minutes": NaN}', "nan.json is not JSON: NaN is not a number"),
-    "infinite.json": ('{"learning_rate": 1e999}', "learning_rate must be a finite number"),
+    "infinite.json": ('{"learning_rate": 1e999}', "learning_rate must be at most 10, got inf"),
     "null.json": ('{"vocabulary": null}', "vocabulary must be 'characters' or 'bytes'"),
     "two.toml": ("minutes = 1\nepochs = 2", "expected one budget, got --minutes and --epochs"),
     "zero.toml": ('out = "a\\u0000b"', "cannot make the run's folder"),
@@ -171,3 +171,19 @@ def test_a_folder_that_is_no_run(here: Path, call: Call) -> None:
     code, _, err = call("train", "my.txt", "--config", "runs")
     assert code == 2
     assert "runs/config.json" in err
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("options.JSON", '{"hidden_size": 7}'),
+        ("options.json", '\ufeff{"hidden_size": 7}'),
+        ("options.toml", "\ufeffhidden_size = 7"),
+        ("options.TOML", "hidden_size = 7"),
+    ],
+)
+def test_a_byte_order_mark_and_a_capital_suffix_are_read(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    assert with_options_of(tmp_path / name, {}) == {"hidden_size": 7}

@@ -81,7 +81,7 @@ def test_every_command_is_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    "command, option", [each for each in OPTIONS if each[0] in COMMANDS], ids=" ".join
+    "command, option", [each for each in OPTIONS if each[0] in COMMANDS], ids=str
 )
 def test_an_extreme_is_refused_in_one_line_or_works(
     here: Path, call: Call, command: str, option: str

@@ -24,15 +24,16 @@ KINDS = [
     ("numpy", "float32"),
     *(pytest.param("native", kind, marks=NATIVE) for kind in ("float32", "bfloat16", "int8")),
 ]
+
+
+def pickled(protocol: int) -> Callable[[Any], Any]:
+    return lambda each: pickle.loads(pickle.dumps(each, protocol))
+
+
 WAYS: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
-    **{
-        f"pickle {protocol}": lambda each, protocol=protocol: pickle.loads(
-            pickle.dumps(each, protocol)
-        )
-        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
-    },
+    **{f"pickle {each}": pickled(each) for each in range(2, pickle.HIGHEST_PROTOCOL + 1)},
 }
 
 

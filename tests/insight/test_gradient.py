@@ -80,7 +80,7 @@ def test_places_and_distances() -> None:
 
 
 def test_wrong_options_are_told() -> None:
-    with pytest.raises(ConfigurationError, match="measure must be one of norm, product"):
+    with pytest.raises(ConfigurationError, match="measure must be 'norm' or 'product'"):
         gradient_influence(planted_file(), "the", measure="x")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="distance must be at least 1"):
         gradient_influence(planted_file(), "the", distance=0)

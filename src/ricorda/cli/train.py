@@ -126,7 +126,7 @@ def _parsed(path: Path) -> Any:
             raise ConfigurationError(
                 f"{path} is no configuration: it has over {LARGEST_FILE} bytes"
             )
-        text = content.decode("utf-8-sig")  # without a byte order mark
+        text = content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
         if kind == "JSON":
             return parse_json(text, longest=LARGEST_FILE)
         return tomllib.loads(text)

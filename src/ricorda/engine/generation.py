@@ -30,7 +30,7 @@ UnsignedInteger = Annotated[int, Field(ge=0, le=2**64 - 1)]
 class GenerationSettings(SamplingSettings):
     """How a text is written: how symbols are chosen, how many, from which random numbers."""
 
-    length: Annotated[int, Field(ge=0)] = 200
+    length: Annotated[int, Field(ge=0, le=10**12)] = 200
     """How many new symbols to write at most."""
 
     stop: Annotated[
@@ -44,7 +44,7 @@ class GenerationSettings(SamplingSettings):
     stream_index: UnsignedInteger = 0
     """Which of the seed's texts, all independent of each other."""
 
-    alternatives: Annotated[int, Field(ge=0)] | None = None
+    alternatives: Annotated[int, Field(ge=0, le=10**12)] | None = None
     """Tell each symbol's log-probability and those of this many of the most likely ones."""
 
     on_unknown: OnUnknown = "skip"

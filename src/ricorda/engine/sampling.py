@@ -37,7 +37,7 @@ class SamplingSettings:
     """Makes the symbols of the last `repetition_window` less likely if above 1: their logits are
     divided by it where positive, multiplied where negative."""
 
-    repetition_window: Annotated[int, Field(ge=1)] = 64
+    repetition_window: Annotated[int, Field(ge=1, le=10**12)] = 64
     """How many of the last symbols, those of the prompt included, the penalty looks at."""
 
     logit_bias: tuple[tuple[int, FiniteNumber], ...] = ()
@@ -68,7 +68,7 @@ class SamplingSettings:
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.8
     """Divides the logits: below 1 safer, above 1 more daring, 0 the same as greedy."""
 
-    top_k: Annotated[int, Field(ge=1)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=10**12)] | None = None
     """Choose among the k most likely symbols alone."""
 
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None

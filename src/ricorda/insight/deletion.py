@@ -109,8 +109,6 @@ def influence(
     """
     if distance < 1:
         raise ConfigurationError(f"distance must be at least 1, got {distance}")
-    if method not in METHODS:
-        raise ConfigurationError(f"method must be {' or '.join(METHODS)}, got {method!r}")
     known = known_text(model, text)
     ids = known.ids
     places = chosen_places(known, model.vocabulary, positions, distance)

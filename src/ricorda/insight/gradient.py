@@ -52,8 +52,6 @@ def gradient_influence(
     """
     if distance < 1:
         raise ConfigurationError(f"distance must be at least 1, got {distance}")
-    if measure not in MEASURES:
-        raise ConfigurationError(f"measure must be one of {', '.join(MEASURES)}, got {measure!r}")
     known = known_text(file, text)
     ids = known.ids
     places = chosen_places(known, file.vocabulary, positions, distance)

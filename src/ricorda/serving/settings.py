@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.engine.backend import Precision
@@ -11,7 +11,7 @@ from ricorda.text.vocabulary import OnUnknown
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-SeveralTexts = Annotated[tuple[str, ...], BeforeValidator(tuple)]
+SeveralTexts = tuple[str, ...]
 
 
 @dataclass(

@@ -36,7 +36,7 @@ from ricorda.training.checkpoint_folder import (
 )
 from ricorda.training.configuration import Budget
 from ricorda.training.learner_state import DTYPES, Learner, UnfitTensors
-from ricorda.validation import parse_json
+from ricorda.validation import explain, parse_json
 
 LONGEST_PROGRESS = 64 * 1024  # bytes
 LONGEST_ROWS = 1 << 30
@@ -193,9 +193,7 @@ def _progress(content: bytes) -> tuple[Progress, dict[str, Any]]:
             raise Broken(f"{PROGRESS} should have a progress and a fingerprint")
         progress = TypeAdapter(Progress).validate_python(told["progress"])
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Broken(f"{PROGRESS} is wrong at {where}: {first['msg']}") from None
+        raise Broken(f"{PROGRESS} is wrong: {explain(error, Progress)}") from None
     except ValueError as error:
         raise Broken(f"{PROGRESS} is not JSON: {error}") from None
     fingerprint = told["fingerprint"]
