@@ -224,14 +224,14 @@ FOR_READERS = ("abstractmethod", "overload", "override", "final")
 
 
 class _Bare(ast.NodeTransformer):
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
         node.decorator_list = [
             each for each in node.decorator_list if ast.unparse(each) not in FOR_READERS
         ]
         return self.generic_visit(node)
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         node.returns = None
         return self.generic_visit(node)
 
@@ -239,16 +239,16 @@ class _Bare(ast.NodeTransformer):
         node.annotation = None
         return node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is None or not isinstance(node.target, ast.Name):
             return self.generic_visit(node)  # a field, whose type may be checked
         node.annotation = ast.Constant(None)
         return self.generic_visit(node)
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> ast.AST | None:
         typing = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         return None if typing else self.generic_visit(node)
 
@@ -274,7 +274,7 @@ def place_kernels(copy: Path) -> None:
 
 
 def time_limit(copy: Path, module: str, options: argparse.Namespace) -> float:
-    """Run a module's tests on the unchanged copy, which must pass; give mutants three times that."""
+    """Time a module's tests on the unchanged copy, which must pass; allow three times that."""
     if options.timeout is not None:
         return float(options.timeout)
     began = time.monotonic()

@@ -130,7 +130,7 @@ def test_chance_is_what_random_texts_share() -> None:
     ],
 )
 def test_chance_of_given_counts(first: list[float], second: list[float], expected: float) -> None:
-    found = chance_length(np.array(first), np.array(second))  # type: ignore[arg-type]
+    found = chance_length(np.array(first), np.array(second))
     assert found == pytest.approx(expected, abs=1e-5)
 
 

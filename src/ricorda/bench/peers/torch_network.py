@@ -175,7 +175,7 @@ class Training:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             logits, state = self.network(inputs, self.state)
             loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
         self.optimizer.step()
         parts = state if isinstance(state, tuple) else (state,)
@@ -210,10 +210,10 @@ def _greedy_steps(network: nn.Module, first: Tensor, *, onednn: bool) -> Steps:
 
 def _embedding(tensors: Tensors) -> nn.Embedding:
     table = tensors.get("embedding.weight")
-    if table is None:
-        identity = torch.eye(len(tensors["output.bias"]))
-        return nn.Embedding.from_pretrained(identity)
-    return nn.Embedding.from_pretrained(torch.tensor(table), freeze=False)
+    weights = torch.eye(len(tensors["output.bias"])) if table is None else torch.tensor(table)
+    embedding = nn.Embedding(*weights.shape, _weight=weights)
+    embedding.weight.requires_grad_(table is not None)
+    return embedding
 
 
 def _layer(cell: str, tensors: Tensors) -> nn.RNNBase:
