@@ -241,7 +241,9 @@ def test_minutes(train: Train, here: Path, call: Call) -> None:
     assert code == 0
     found = json.loads(out)
     assert found["stopped_because"] == "minutes"
-    assert found["steps"] > 0
+    lines = Path(found["run"], "metrics.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["event"] == "training"]
+    assert found["steps"] == rows[-1]["step"] >= 1
 
 
 def test_a_file_to_judge_by(train: Train, bottles: str) -> None:

@@ -211,8 +211,8 @@ def _greedy_steps(network: nn.Module, first: Tensor, *, onednn: bool) -> Steps:
 def _embedding(tensors: Tensors) -> nn.Embedding:
     table = tensors.get("embedding.weight")
     weights = torch.eye(len(tensors["output.bias"])) if table is None else torch.tensor(table)
-    embedding = nn.Embedding(*weights.shape, _weight=weights)
-    embedding.weight.requires_grad_(table is not None)
+    embedding = nn.Embedding(weights.shape[0], weights.shape[1])
+    embedding.weight = nn.Parameter(weights, requires_grad=table is not None)
     return embedding
 
 
