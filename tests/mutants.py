@@ -102,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw mutants, run the tests of each, print the counts and the survivors."""
     options = _options(arguments)
     os.nice(options.nice)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the tests, removes the copy
     modules = options.module or list(TESTS)
     mutants = draw(modules, options.sample, options.seed)
     known = equivalents(EQUIVALENT.read_text("utf-8"))
