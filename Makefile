@@ -8,6 +8,8 @@
 #   make deletions every deletion and rename of the tests traced (strace): none of a foreign file
 #   make processes several processes: signals, hangs, two machines as network namespaces (as root)
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
+#   make mutants   changes the source at random places and says what the tests do not notice; with
+#                  MUTANTS="--sample 100 --seed 1 --module text"
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
@@ -20,7 +22,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test lint sanitize faults deletions processes fuzz serve-check bench pictures clean
+.PHONY: demo test lint sanitize faults deletions processes fuzz mutants serve-check bench pictures clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -64,6 +66,12 @@ fuzz: $(VENV)/.tools
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt atheris
 	for target in $(FUZZ_TARGETS); do \
 	  $(RUN)/python tests/fuzz/fuzz.py $$target -runs=$(FUZZ_RUNS) || exit 1; done
+
+MUTANTS ?= --sample 100 --seed 1
+
+mutants: $(VENV)/.tools
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt cosmic-ray
+	$(RUN)/python -m tests.mutants $(MUTANTS)
 
 SERVE_CASES ?= 3500
 

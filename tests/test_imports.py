@@ -49,7 +49,7 @@ TORCH_MAY_BE_IMPORTED_BY = (
     "bench/gpu_ways.py",
     "bench/scale_gpu.py",
     "bench/train_",
-    "bench/tutorial_program.py",
+    "bench/peers/",
     "insight/gradient.py",
     "models/cells/",
     "models/dropout.py",

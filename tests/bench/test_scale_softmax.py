@@ -1,13 +1,18 @@
 """What `ricorda bench scale` measures of a sampled softmax, in sizes that take no time."""
 
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from ricorda.bench import scale_softmax
 from ricorda.bench.scale_training import generated_text
+from ricorda.bench.steps import Step
 from ricorda.engine import kernels_are_built
 from ricorda.errors import TextError
+from ricorda.text import Ids
+from ricorda.training.configuration import TrainingConfiguration
 
 pytestmark = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
 
@@ -23,7 +28,34 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_speeds_are_compared_over_the_vocabularys_size() -> None:
     few, many = scale_softmax.measure_softmax(lambda _: None, rounds=2)
     assert [each.details["candidates"] for each in (few, many)] == [30, 512]
-    assert all(each.ratio.median > 0 and each.ratio.ours for each in (few, many))
+    for each in (few, many):
+        assert each.ratio.least <= each.ratio.median <= each.ratio.most
+        assert each.ratio.ours is not None
+
+
+def test_a_sampled_step_is_measured_against_the_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ricorda.bench.timing.time", Mock(perf_counter=lambda: now[0]))
+    learned: list[TrainingConfiguration] = []
+
+    def step_of(configuration: TrainingConfiguration, ids: Ids) -> Step:
+        assert len(ids) == 5000
+        learned.append(configuration)
+        seconds = 0.002 if configuration.softmax_candidates else 0.014
+
+        def step() -> float:
+            now[0] += seconds
+            return 0.0
+
+        return step
+
+    monkeypatch.setattr(scale_softmax, "step_of", step_of)
+    few, many = scale_softmax.measure_softmax(lambda _: None, rounds=3)
+    assert [each.softmax_candidates for each in learned] == [30, 0, 512, 0]
+    assert [replace(each, softmax_candidates=0) for each in learned[::2]] == learned[1::2]
+    for each in (few, many):
+        assert each.ratio.median == pytest.approx(7)
+        assert (each.ratio.ours, each.ratio.peer) == pytest.approx((0.002, 0.014))
 
 
 def test_what_is_learned_in_the_same_time_is_compared(

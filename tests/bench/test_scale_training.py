@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -34,6 +35,7 @@ def test_speeds_over_each_size_and_memory(monkeypatch: pytest.MonkeyPatch) -> No
         return 100.0
 
     monkeypatch.setattr(scale_training, "peak_megabytes", peak)
+    monkeypatch.setattr("ricorda.training.speed.measure_speed", lambda *_, **__: 50.0)  # steps
     results = list(scale_training.measure_training(lambda _: None))
     speeds = [each for each in results if each.unit == "characters_a_second"]
     assert [next(iter(each.details)) for each in speeds] == [
@@ -41,7 +43,8 @@ def test_speeds_over_each_size_and_memory(monkeypatch: pytest.MonkeyPatch) -> No
         *["batch_size"] * 2,
         *["window"] * 2,
     ]
-    assert all(each.ratio.median > 0 for each in speeds)
+    symbols = [2 * 4, 2 * 4, 2 * 4, 4 * 4, 2 * 2, 2 * 4]  # of a step
+    assert [each.ratio.median for each in speeds] == [50 * number for number in symbols]
     assert [each.ratio.median for each in results[6:]] == [100.0] * 3
     assert [command[-3] for command in commands[1:]] == ["auto", "off"]
 
@@ -66,7 +69,7 @@ def test_processes_are_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert asked == [(2, 1), (1, 2)] * 2
     for speed in (fastest, median):
         assert speed.wanted == 0.9
-        assert speed.ratio.median > 0
+        assert speed.ratio.least <= speed.ratio.median <= speed.ratio.most
     assert (
         fastest.details["characters_a_second_of_one_process"]
         >= (median.details["characters_a_second_of_one_process"])
@@ -88,11 +91,20 @@ def test_without_a_gpu_the_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         list(scale_gpu.measure_gpu(lambda _: None, rounds=1))
 
 
-def test_a_share_of_the_peak_is_measured() -> None:
+def test_a_share_of_the_peak_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale_gpu, "measure_speed", lambda *_, **__: 50.0)  # steps a second
+    found = scale_gpu.speed("cpu", "float32", 4, 1e9, turns=1, batch_size=2, window=4)
+    assert found.ratio.median == 50 * 2 * 4
+    operations = 6 * (4 * 4**2 + 65 * 4)  # a symbol: two a weight forwards, four backwards
+    share = found.ratio.median * operations / 1e9
+    assert found.details["share_of_peak"] == pytest.approx(share)
+
+
+def test_the_peak_is_that_of_the_fastest_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0.0, 9.0, 10.0, 12.0, 20.0, 21.0])  # a warm-up, then 2 s and 1 s
+    monkeypatch.setattr(scale_gpu, "time", Mock(perf_counter=lambda: next(moments)))
     peak = scale_gpu.operations_a_second("cpu", "float32", size=32, turns=2)
-    found = scale_gpu.speed("cpu", "float32", 4, peak, turns=1, batch_size=2, window=4)
-    assert found.ratio.median > 0
-    assert 0 < found.details["share_of_peak"] < 2
+    assert peak == pytest.approx(10 * 2 * 32**3 / 1.0)
 
 
 def test_other_ways_are_measured_and_what_cannot_be_is_told(

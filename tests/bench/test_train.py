@@ -19,9 +19,9 @@ from ricorda.bench import (
     train_step,
     train_target,
     train_tutorial,
-    tutorial_program,
 )
 from ricorda.bench.nanogpt import Moment
+from ricorda.bench.peers import tutorial_program
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio
 from ricorda.engine import kernels_are_built

@@ -63,11 +63,21 @@ def test_the_engine_is_measured(call: Call) -> None:
 
 
 @needs_kernels
+@pytest.mark.usefixtures("tiny")
+def test_a_part_of_the_engine_is_measured_alone(call: Call) -> None:
+    code, out, _ = call("bench", "engine", "--part", "ours", "--rounds", "1", "--json")
+    assert code == 0
+    found = [each["against"] for each in json.loads(out)["engine"]]
+    assert found == ["a plain read", "one stream", "float32"]
+
+
+@needs_kernels
 def test_rounds_are_the_turns_of_each_side(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def run(_: object, rounds: int) -> list[Result]:
+    def run(_: object, rounds: int, parts: tuple[str, ...]) -> list[Result]:
         asked.append(rounds)
+        assert parts == ("steps", "ours", "scoring", "process")
         return [Result("step", "PyTorch", Ratio(12.3, 1.5, 20.0, 2e-6, 3e-3), 40)]
 
     monkeypatch.setattr(engine, "run", run)

@@ -242,7 +242,9 @@ def test_minutes(train: Train, here: Path, call: Call) -> None:
     assert code == 0
     found = json.loads(out)
     assert found["stopped_because"] == "minutes"
-    assert found["steps"] > 0
+    lines = Path(found["run"], "metrics.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["event"] == "training"]
+    assert found["steps"] == rows[-1]["step"] >= 1
 
 
 def test_a_file_to_judge_by(train: Train, bottles: str) -> None:
@@ -325,9 +327,17 @@ def test_a_dry_run_as_json(
     found = json.loads(out)
     assert found["configuration"]["budget"] == {"minutes": 1.0, "epochs": None, "steps": None}
     assert found["training_characters"] + found["validation_characters"] == len(bottles)
-    for name in ("steps", "steps_per_second", "characters", "passes", "memory_bytes", "seconds"):
-        assert found[name] > 0
-    assert found["seconds"] <= 60
+    configuration = found["configuration"]
+    symbols = configuration["batch_size"] * configuration["window"]
+    assert found["characters"] == found["steps"] * symbols
+    assert found["passes"] == pytest.approx(found["characters"] / found["training_characters"])
+    assert 0.9 * 60 < found["seconds"] <= 60
+    assert found["steps"] < 60 * found["steps_per_second"]
+    assert found["vocabulary_size"] == len(set(bottles))
+    units, inputs, size = 4, configuration["model"]["embedding_size"], found["vocabulary_size"]
+    weights = size * inputs + 4 * units * (inputs + units + 2) + size * (units + 1)
+    assert found["parameters"] == weights
+    assert found["memory_bytes"] > 4 * 4 * weights  # weights, gradients and two moments
     assert [entry.name for entry in Path("runs").iterdir()] == ["tiny"]
 
 

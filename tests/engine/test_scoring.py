@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda.engine import Figures, Model, ReferenceBackend, scoring
+from ricorda.engine.softmax import log_softmax
 from ricorda.errors import (
     ConfigurationError,
     ModelFileError,
@@ -178,7 +179,10 @@ def test_half_a_character_is_no_character(byte_model: Model) -> None:
     assert figures.characters == 0
     assert math.isnan(figures.nats_per_character)
     assert figures.as_json()["nats_per_character"] is None
-    assert figures.bits_per_byte > 0
+    first, second = "é".encode()
+    logits, _ = byte_model.backend.forward(np.array([[first]]), byte_model.backend.zero_state(1))
+    nats = -log_softmax(logits[0, 0])[second]
+    assert figures.bits_per_byte == pytest.approx(nats / math.log(2), rel=1e-5)
 
 
 def test_figures_as_json() -> None:

@@ -10,7 +10,7 @@ from ricorda.engine import Model, open_model
 from ricorda.engine.backend import Ids
 from ricorda.engine.softmax import log_softmax
 from ricorda.errors import ConfigurationError, TextError
-from ricorda.insight import influence
+from ricorda.insight import deletion, influence
 from ricorda.insight.deletion import METHODS, Method
 
 Numbers = NDArray[np.float64]
@@ -70,6 +70,32 @@ def test_replacing_is_reading_others(monkeypatch: pytest.MonkeyPatch) -> None:
         divergence = np.mean([(np.exp(own) * (own - other)).sum() for other in others])
         assert found.nats[0, far - 1] == pytest.approx(nats, abs=1e-5)
         assert found.divergence[0, far - 1] == pytest.approx(divergence, abs=1e-5)
+
+
+def test_a_symbol_is_never_replaced_by_itself() -> None:
+    """A text of two symbols leaves one to draw: the figures are those of the other symbol."""
+    model = open_model(NETWORKS["gru"], backend="numpy")
+    text = TEXT[0] * 9 + TEXT[1] + TEXT[0]
+    ids = model.vocabulary.encode(text).tolist()
+    other = {ids[0]: ids[9], ids[9]: ids[0]}
+    assert ids[0] != ids[9]
+    found = influence(model, text, [10], distance=4, method="replace")
+    own = log_probabilities(model, ids[:10])
+    for far in (1, 2, 3, 4):
+        changed = [*ids[: 10 - far], other[ids[10 - far]], *ids[11 - far : 10]]
+        nats = own[ids[10]] - log_probabilities(model, changed)[ids[10]]
+        assert found.nats[0, far - 1] == pytest.approx(nats, abs=1e-5)
+
+
+def test_the_drawn_symbols_are_others_and_differ() -> None:
+    ids = np.array([0, 1, 1, 2, 2, 2, 2])
+    replacements = deletion._Replacements(ids, 4, seed=3)
+    drawn = np.stack([replacements.draw(np.array([1, 2])).reshape(2, 4) for _ in range(200)])
+    assert set(drawn[:, 0].ravel().tolist()) == {0, 2}
+    assert set(drawn[:, 1].ravel().tolist()) == {0, 1}
+    assert np.mean(drawn[:, 0] == 2) == pytest.approx(4 / 5, abs=0.05)  # as frequent as in the text
+    assert np.mean(drawn[:, 1] == 1) == pytest.approx(2 / 3, abs=0.05)
+    assert len(np.unique(drawn[:, 0], axis=0)) > 4
 
 
 def test_the_sole_symbol_cannot_be_left_out() -> None:

@@ -58,6 +58,17 @@ def test_a_stretch_over_the_edge_of_chunks(monkeypatch: pytest.MonkeyPatch) -> N
         assert (found.longest.position, found.longest.training_position) == (1, begin)
 
 
+def test_a_whole_text_over_the_edge_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memorisation, "CHUNK", 16)
+    training = "".join(chr(0x4E00 + number) for number in range(100))
+    for size in (1, 2, 16, 17, 30):
+        for begin in range(100 - size):
+            found = shared(training[begin : begin + size], training, lengths=(size,))
+            stretch = found.longest
+            assert (stretch.length, stretch.position, stretch.training_position) == (size, 0, begin)
+            assert found.shares == {size: 1.0}
+
+
 def test_pieces_of_any_size_are_one_text() -> None:
     pieces = ["ab", "", "c", "defgh", "i"]
     assert shared("xcdefy", *pieces).longest.text == "cdef"
@@ -105,6 +116,22 @@ def test_chance_is_what_random_texts_share() -> None:
         found = shared(first, second)
         lengths.append(found.longest.length)
     assert np.mean(lengths) == pytest.approx(found.chance, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    "first, second, expected",
+    [
+        # p = 1/2: (ln(2 * 4 * 1/2) + 0.577216) / ln 2 - 1/2
+        ([1, 1], [2, 2], 2.332746),
+        # p = 3/10 * 1/10 + 7/10 * 9/10 = 0.66: (ln(10 * 100 * 0.34) + 0.577216) / ln(1/0.66) - 1/2
+        ([3, 7], [10, 90], 14.917384),
+        # p = 1/64 and 10,000 * 10,000 pairs
+        ([2500] * 4 + [0] * 252, [156.25] * 64 + [0] * 192, 4.064242),
+    ],
+)
+def test_chance_of_given_counts(first: list[float], second: list[float], expected: float) -> None:
+    found = chance_length(np.array(first), np.array(second))
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_chance_at_its_ends() -> None:

@@ -1,5 +1,7 @@
 """A planted unit is found; chance is not."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from tests.insight.planted import HIDDEN_SIZE, QUOTE_UNIT, planted_model, planted_text
@@ -8,10 +10,11 @@ from ricorda.engine import Model, open_model
 from ricorda.engine.backend import Array, Ids, State
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Tracked, Unit, track_units
+from ricorda.insight.association import Effects, Levels, Ranks
 from ricorda.insight.tracking import SHORTEST, SIGNIFICANT
 from ricorda.models import ModelConfiguration, ModelFile
 from ricorda.models.configuration import CellName
-from ricorda.text.vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
 
 LEAST_EFFECT: dict[CellName, float] = {"lstm": 0.99, "gru": 0.99, "rnn": 0.85}
 """The simple network's unit is late by one symbol at each opening quote."""
@@ -42,6 +45,42 @@ def test_with_moved_labels_nothing_is_found(lstm: Tracked) -> None:
     assert max(lstm.control_best) < 0.4
 
 
+def test_moved_labels_stand_clear_of_their_own_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[int]] = []
+    effects = Ranks.effects
+
+    def recorded(self: Ranks, levels: Levels, shifts: Sequence[int] = (0,)) -> Effects:
+        asked.append(list(shifts))
+        return effects(self, levels, shifts)
+
+    monkeypatch.setattr(Ranks, "effects", recorded)
+    text = planted_text()[:4000]
+    for seed in range(4):
+        track_units(planted_model("gru"), text, shifts=500, seed=seed)
+    assert len(asked) == 2 * 4  # the part that chooses and the part that measures
+    assert {shifts[0] for shifts in asked} == {0}
+    moved = np.array([shifts[1:] for shifts in asked])
+    assert moved.shape == (8, 500)
+    assert (moved.min(), moved.max()) == (100, 1900)  # a twentieth of 2,000 from either end
+
+
+def test_a_rare_feature_is_allowed_what_chance_makes_of_it() -> None:
+    """Brackets in one place of each half go with many units of a network that reads none."""
+    plain = planted_text(200)[:5200]
+    symbols = list(plain)
+    for begin in [*range(1000, 1060, 15), *range(4100, 4160, 15)]:
+        symbols[begin], symbols[begin + 5] = "()"
+    text = "".join(symbols)
+    vocabulary = CharacterVocabulary("".join(sorted(set(text) | set('\n"'))), "\n")
+    ids = vocabulary.encode(text)
+    model = planted_model("gru")
+    tracked = track_units(_Deaf(model, model.vocabulary.encode(plain), vocabulary), ids)
+    assert "inside_parentheses" in {feature.key for feature in tracked.features}
+    chosen = [entry.feature.key for entry in tracked.ranking]
+    assert "inside_parentheses" not in chosen
+    assert tracked.ranking[0].unit == QUOTE_UNIT
+
+
 def test_a_network_that_tracks_nothing_is_not_called_significant() -> None:
     """Of texts that have nothing to do with the labels, few may come out at 1/20."""
     alarms = 0
@@ -59,8 +98,11 @@ def test_a_network_that_tracks_nothing_is_not_called_significant() -> None:
 class _Deaf(Model):
     """A model that reads other symbols than the ones it is shown."""
 
-    def __init__(self, model: Model, heard: Ids) -> None:
-        super().__init__(model.configuration, model.vocabulary, _Elsewhere(model, heard))  # type: ignore[arg-type]
+    def __init__(
+        self, model: Model, heard: Ids, vocabulary: CharacterVocabulary | None = None
+    ) -> None:
+        known = vocabulary or model.vocabulary
+        super().__init__(model.configuration, known, _Elsewhere(model, heard))  # type: ignore[arg-type]
 
 
 class _Elsewhere:

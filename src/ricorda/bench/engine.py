@@ -4,13 +4,14 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
-from ricorda.bench import peers
+from ricorda.bench.peers.onnx_network import Tensors, onnx_steps
 from ricorda.bench.result import Result
 from ricorda.bench.timing import ROUNDS, compare
 from ricorda.engine.generation import GenerationSettings
@@ -20,11 +21,16 @@ from ricorda.models import ModelConfiguration, ModelFile, write_model_file
 from ricorda.models.configuration import CellName
 from ricorda.text import CharacterVocabulary
 
+Part = Literal["steps", "ours", "scoring", "process"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
 VOCABULARY = CharacterVocabulary("\n" + "".join(map(chr, range(48, 112))), "\n")  # 65 symbols
 STREAMS = 64
+FIRST = 0  # the symbol before the first one that is written
 SCORED = 1_000_000  # symbols
 WINDOW = 256
 SAMPLED = 200  # symbols of a whole process
+PROGRAM = Path(__file__).with_name("peers") / "sample_program.py"
 
 
 @dataclass(frozen=True)
@@ -46,27 +52,32 @@ CASES = (
 )
 
 
-def run(say: Callable[[str], None], rounds: int = ROUNDS) -> Iterator[Result]:
-    """Measure everything whose peer is installed; say which are not."""
+def run(
+    say: Callable[[str], None], rounds: int = ROUNDS, parts: Sequence[Part] = PARTS
+) -> Iterator[Result]:
+    """Measure the parts whose peer is installed; report which peers are missing."""
     has_torch = importlib.util.find_spec("torch") is not None
     has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
     if not has_torch:
         say("PyTorch is not installed: its comparisons are left out")
     if not has_onnx:
         say("onnx or onnxruntime is not installed: its comparisons are left out")
-    for case in CASES:
-        yield from _one_stream(case, rounds, has_torch=has_torch, has_onnx=has_onnx)
-    yield _from_cache(rounds)
-    yield _many_streams(rounds)
-    yield _int8(rounds)
-    if has_torch:
+    if "steps" in parts:
+        for case in CASES:
+            yield from _one_stream(case, rounds, has_torch=has_torch, has_onnx=has_onnx)
+    if "ours" in parts:
+        yield _from_cache(rounds)
+        yield _many_streams(rounds)
+        yield _int8(rounds)
+    if "scoring" in parts and has_torch:
         yield _scoring(min(rounds, 5))
+    if "process" in parts and has_torch:
         yield _whole_process(min(rounds, 5))
 
 
 def network(
     cell: CellName, hidden_size: int, embedding_size: int | str = 64
-) -> tuple[ModelConfiguration, peers.Tensors]:
+) -> tuple[ModelConfiguration, Tensors]:
     """A network of random weights."""
     configuration = ModelConfiguration(
         cell=cell,
@@ -84,7 +95,7 @@ def network(
 
 def writer(
     configuration: ModelConfiguration,
-    tensors: peers.Tensors,
+    tensors: Tensors,
     precision: str = "float32",
     *,
     streams: int = 1,
@@ -115,15 +126,17 @@ def _one_stream(case: Case, rounds: int, *, has_torch: bool, has_onnx: bool) -> 
     what = f"{case.cell} {case.hidden_size} {case.precision}, one stream"
     layer, cell, runtime = case.wanted
     if has_torch:
-        by_layer = compare(ours, peers.torch_layer(configuration, tensors), rounds)
+        from ricorda.bench.peers.torch_network import cell_steps, layer_steps
+
+        by_layer = compare(ours, layer_steps(case.cell, tensors, FIRST), rounds)
         yield Result(what, "PyTorch layer", by_layer, layer)
         forms = [
-            compare(ours, peers.torch_cell(configuration, tensors, onednn=onednn), rounds)
+            compare(ours, cell_steps(case.cell, tensors, FIRST, onednn=onednn), rounds)
             for onednn in (True, False)
         ]
         yield Result(what, "PyTorch cell", min(forms, key=lambda form: form.median), cell)
     if has_onnx:
-        by_runtime = compare(ours, peers.onnx_runtime(configuration, tensors), rounds)
+        by_runtime = compare(ours, onnx_steps(case.cell, tensors, FIRST), rounds)
         yield Result(what, "ONNX Runtime", by_runtime, runtime)
 
 
@@ -161,28 +174,19 @@ def _int8(rounds: int) -> Result:
 def _scoring(rounds: int) -> Result:
     """A million symbols in windows of 256, two threads each."""
     import torch
-    from torch.nn import functional as F
 
-    from ricorda.models import RecurrentLanguageModel
+    from ricorda.bench.peers.torch_network import scorer
 
     configuration, tensors = network("lstm", 256)
     backend = NativeBackend(configuration, tensors, "float32", threads=2)
-    ids = np.random.default_rng(1).integers(0, VOCABULARY.size, SCORED + 1).astype(np.uint8)
-    model = RecurrentLanguageModel(configuration)
-    model.load_tensors(tensors)
-    model.eval()
-    count = SCORED // WINDOW * WINDOW
-    windows = torch.from_numpy(ids[: count + 1].astype(np.int64))
-    inputs, targets = windows[:-1].view(-1, WINDOW), windows[1:].view(-1, WINDOW)
+    count = SCORED // WINDOW * WINDOW + 1  # whole windows and the symbol that the last one predicts
+    ids = np.random.default_rng(1).integers(0, VOCABULARY.size, count).astype(np.uint8)
+    by_torch = scorer("lstm", tensors, ids.astype(np.int64), WINDOW, STREAMS)
 
-    @torch.inference_mode()
     def score_by_torch(times: int) -> None:
         torch.set_num_threads(2)
         for _ in range(times):
-            for rows in range(0, len(inputs), STREAMS):
-                logits, _ = model(inputs[rows : rows + STREAMS])
-                expected = targets[rows : rows + STREAMS].flatten()
-                F.cross_entropy(logits.flatten(0, 1), expected, reduction="sum").item()
+            by_torch()
 
     def score(times: int) -> None:
         for _ in range(times):
@@ -190,25 +194,6 @@ def _scoring(rounds: int) -> Result:
 
     ratio = compare(score, score_by_torch, rounds)
     return Result("lstm 256, scoring 1 MB, two threads", "PyTorch", ratio, 1.5)
-
-
-BY_TORCH = """
-import sys
-import torch
-from ricorda.models import RecurrentLanguageModel, read_model_file
-file = read_model_file(__import__("pathlib").Path(sys.argv[1]))
-model = RecurrentLanguageModel(file.configuration)
-model.load_tensors(file.tensors)
-model.eval()
-generator, text = torch.Generator().manual_seed(1), []
-with torch.inference_mode():
-    ids, state = torch.tensor([[file.vocabulary.start]]), model.initial_state(1)
-    for _ in range(int(sys.argv[2])):
-        logits, state = model(ids, state)
-        ids = torch.multinomial((logits[0] / 0.8).softmax(-1), 1, generator=generator)
-        text.append(int(ids))
-print(file.vocabulary.decode(text))
-"""
 
 
 def _whole_process(rounds: int) -> Result:
@@ -226,7 +211,7 @@ def _whole_process(rounds: int) -> Result:
 
         def by_torch(times: int) -> None:
             for _ in range(times):
-                command = [sys.executable, "-c", BY_TORCH, str(path), length]
+                command = [sys.executable, "-P", str(PROGRAM), str(path), length]
                 subprocess.run(command, check=True, capture_output=True)
 
         return Result(

@@ -9,20 +9,22 @@ from ricorda.training.device import computing_with
 from ricorda.training.feed import feed_for
 from ricorda.training.learner import make_learner, take_step
 
-Step = Callable[[], None]
+Step = Callable[[], float]
+"""Takes a step and returns its mean nats."""
 
 
 def step_of(configuration: TrainingConfiguration, ids: Ids) -> Step:
-    """One step of a learning of ids (N,) that goes on, at its highest rate."""
+    """Return a function that takes the next training step on ids (N,), at the highest rate."""
     learner = make_learner(configuration)
     learner.model.train()
     feed = feed_for(configuration, ids, learner.device)
     numbers = itertools.count()
 
-    def step() -> None:
+    def step() -> float:
         batch = feed.batch_at(next(numbers))
         with computing_with(configuration):
-            take_step(learner, batch, configuration.learning_rate, configuration)
+            metrics = take_step(learner, batch, configuration.learning_rate, configuration)
+        return metrics.nats_per_symbol
 
     return step
 

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+Work = Callable[[int], object]
+"""Does so many units of work; what it returns is not looked at."""
+
 ROUNDS = 9
 SECONDS = 0.1  # that each side's turn takes at least
 
@@ -32,9 +35,7 @@ class Ratio:
         )
 
 
-def compare(
-    ours: Callable[[int], None], peer: Callable[[int], None], rounds: int = ROUNDS
-) -> Ratio:
+def compare(ours: Work, peer: Work, rounds: int = ROUNDS) -> Ratio:
     """Run both by turns, A B A B; each is called with the number of units of work to do."""
     counts = [_units_for(work) for work in (ours, peer)]
     return ratio_of([(_seconds(ours, counts[0]), _seconds(peer, counts[1])) for _ in range(rounds)])
@@ -57,7 +58,7 @@ def ratio_of(pairs: Sequence[tuple[float, float]]) -> Ratio:
     )
 
 
-def _units_for(work: Callable[[int], None]) -> int:
+def _units_for(work: Work) -> int:
     """How many units fill a turn; warms up on the way."""
     units = 1
     while True:
@@ -67,7 +68,7 @@ def _units_for(work: Callable[[int], None]) -> int:
         units = max(units * 2, round(units * min(50.0, SECONDS / max(seconds, 1e-6))))
 
 
-def _seconds(work: Callable[[int], None], units: int) -> float:
+def _seconds(work: Work, units: int) -> float:
     """Seconds for one unit."""
     began = time.perf_counter()
     work(units)

@@ -1,4 +1,4 @@
-"""One layer forwards and backwards over a window, input gradient included, by PyTorch and by us.
+"""One layer forwards and backwards over a window, input gradient included: ours and torch.nn's.
 
 What is counted as arithmetic are the products: 2 H (H + I) for each gate of each symbol forwards
 and twice that backwards, with I = H.
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import torch
 
 from ricorda import _kernels
+from ricorda.bench.peers.torch_network import layer_passes
 from ricorda.bench.result import Result
 from ricorda.bench.timing import Ratio, compare
 from ricorda.models.cells import CELLS, window_kernel
-from ricorda.models.cells.base import RecurrentCell
 from ricorda.models.configuration import CellName
 
-Work = Callable[[int], None]
+Passes = Callable[[int], list[torch.Tensor]]
+"""A loop of passes; it returns the last one's gradients of the inputs and of the weights."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,15 @@ def measure(
     if not has_bfloat16:
         say("this processor has no AVX512_BF16: layers in bfloat16 are left out")
     for case in cases:
-        layer = CELLS[case.cell](case.hidden_size, case.hidden_size)
-        layer.reset_parameters(torch.Generator().manual_seed(1))
-        operations = 12.0 * batch_size * window * layer.gates * case.hidden_size**2
-        by_torch = passes(layer, batch_size, window, by_kernel=False)
-        by_kernel = passes(layer, batch_size, window, by_kernel=True)
-        ratio = compare(by_kernel, by_torch, rounds)
+        problem = Problem.random(case.cell, case.hidden_size, batch_size, window)
+        operations = 12.0 * batch_size * window * problem.gates * case.hidden_size**2
+        by_torch = torch_passes(problem)
+        ratio = compare(kernel_passes(problem), by_torch, rounds)
         what = f"{case.cell} {case.hidden_size}, layer forwards and backwards, "
         yield _result(what + "float32", "PyTorch float32", ratio, case.float32, operations)
         if has_bfloat16:
-            by_kernel = passes(layer, batch_size, window, by_kernel=True, bfloat16=True)
-            in_bfloat16 = passes(layer, batch_size, window, by_kernel=False, bfloat16=True)
+            by_kernel = kernel_passes(problem, bfloat16=True)
+            in_bfloat16 = torch_passes(problem, bfloat16=True)
             peer, ratio = min(
                 ("PyTorch float32", compare(by_kernel, by_torch, rounds)),
                 ("PyTorch bfloat16 autocast", compare(by_kernel, in_bfloat16, rounds)),
@@ -76,31 +75,66 @@ def measure(
             yield _result(what + "bfloat16", peer, ratio, case.bfloat16, operations)
 
 
-def passes(
-    layer: RecurrentCell, batch_size: int, window: int, *, by_kernel: bool, bfloat16: bool = False
-) -> Work:
-    """A loop of passes forwards and backwards, from a given state, to every gradient."""
-    random = torch.Generator().manual_seed(2)
-    inputs = torch.randn(batch_size, window, layer.input_size, generator=random)
-    inputs.requires_grad_()
-    state = tuple(
-        torch.randn(batch_size, layer.hidden_size, generator=random).mul_(0.1)
-        for _ in layer.state_names
+@dataclass(frozen=True)
+class Problem:
+    """What both sides compute: a layer, what it reads and the gradient of its outputs."""
+
+    cell: CellName
+    weights: list[torch.Tensor]
+    inputs: torch.Tensor  # (B, T, I)
+    state: tuple[torch.Tensor, ...]  # of (B, H)
+    gradient: torch.Tensor  # (B, T, H)
+
+    @staticmethod
+    def random(cell: CellName, hidden_size: int, batch_size: int, window: int) -> "Problem":
+        """Draw a problem with as many inputs as units, always the same."""
+        layer = CELLS[cell](hidden_size, hidden_size)
+        layer.reset_parameters(torch.Generator().manual_seed(1))
+        random = torch.Generator().manual_seed(2)
+        inputs = torch.randn(batch_size, window, hidden_size, generator=random)
+        state = tuple(
+            torch.randn(batch_size, hidden_size, generator=random).mul_(0.1)
+            for _ in layer.state_names
+        )
+        weights = [weight.detach() for weight in layer.weights()]
+        gradient = torch.randn(batch_size, window, hidden_size, generator=random)
+        return Problem(cell, weights, inputs, state, gradient)
+
+    @property
+    def gates(self) -> int:
+        """G, the blocks of H rows in the weights."""
+        return CELLS[self.cell].gates
+
+
+def torch_passes(problem: Problem, *, bfloat16: bool = False) -> Passes:
+    """Passes of `nn.RNN`, `nn.GRU` or `nn.LSTM`, from the given state."""
+    return layer_passes(
+        problem.cell,
+        problem.weights,
+        problem.inputs,
+        problem.state,
+        problem.gradient,
+        bfloat16=bfloat16,
     )
-    weights = layer.weights()
-    gradient = torch.randn(batch_size, window, layer.hidden_size, generator=random)
+
+
+def kernel_passes(problem: Problem, *, bfloat16: bool = False) -> Passes:
+    """The same passes by the kernels."""
+    inputs = problem.inputs.clone().requires_grad_()
+    weights = [weight.clone().requires_grad_() for weight in problem.weights]
     gradients: dict[torch.dtype, torch.Tensor] = {}  # in each type that outputs come in
 
-    def work(count: int) -> None:
-        with (
-            window_kernel.switched(on=by_kernel),
-            torch.autocast("cpu", torch.bfloat16, enabled=bfloat16),
-        ):
+    def work(count: int) -> list[torch.Tensor]:
+        found: tuple[torch.Tensor, ...] = ()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             for _ in range(count):
-                outputs, _ = layer.over_window(inputs, state)
+                outputs, _ = window_kernel.over_window(
+                    problem.cell, "tanh", inputs, problem.state, weights
+                )
                 if outputs.dtype not in gradients:
-                    gradients[outputs.dtype] = gradient.to(outputs.dtype)
-                torch.autograd.grad(outputs, [inputs, *weights], gradients[outputs.dtype])
+                    gradients[outputs.dtype] = problem.gradient.to(outputs.dtype)
+                found = torch.autograd.grad(outputs, [inputs, *weights], gradients[outputs.dtype])
+        return list(found)
 
     return work
 

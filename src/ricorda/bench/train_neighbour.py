@@ -1,7 +1,8 @@
 """How much slower a training step is while another process keeps a core busy.
 
 Each side is measured in a process of its own, `python -m ricorda.bench.train_neighbour`: ours with
-the settings of `ricorda train`, PyTorch's with OpenMP's as they come. Quiet and busy take turns.
+the settings of `ricorda train`, a PyTorch program's with OpenMP's as they come. Quiet and busy take
+turns.
 """
 
 import contextlib
@@ -54,7 +55,7 @@ def measure(workload: Workload) -> Iterator[Result]:
     yield Result(f"{what} PyTorch", "itself when quiet", theirs)
 
 
-def slowdown(step: Callable[[], None], seconds: float, rounds: int) -> Ratio:
+def slowdown(step: Callable[[], object], seconds: float, rounds: int) -> Ratio:
     """How many times longer a step takes beside a busy process: medians of turns."""
     for _ in range(WARM_UP_STEPS):
         step()
@@ -67,7 +68,7 @@ def slowdown(step: Callable[[], None], seconds: float, rounds: int) -> Ratio:
     return Ratio(ratio.median, ratio.least, ratio.most, ours=ratio.peer, peer=ratio.ours)
 
 
-def median_seconds(step: Callable[[], None], seconds: float) -> float:
+def median_seconds(step: Callable[[], object], seconds: float) -> float:
     """The median of the steps that these seconds hold; of one at least."""
     end = time.perf_counter() + seconds
     taken: list[float] = []

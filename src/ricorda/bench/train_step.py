@@ -1,5 +1,6 @@
-"""A whole training step, loss and optimizer included, as `ricorda train` takes it."""
+"""A whole training step, loss and optimizer included: `ricorda train`'s and a PyTorch program's."""
 
+import itertools
 from dataclasses import replace
 from typing import Literal
 
@@ -7,11 +8,15 @@ import numpy as np
 import torch
 
 from ricorda import _kernels
+from ricorda.bench.peers.torch_network import LayerNetwork, Training
 from ricorda.bench.result import Result
 from ricorda.bench.steps import Step, repeated, step_of
 from ricorda.bench.timing import compare
 from ricorda.models import ModelConfiguration
+from ricorda.text import Ids
 from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.feed import feed_for
+from ricorda.training.learner import make_learner
 
 VOCABULARY_SIZE = 65
 EMBEDDING_SIZE = 64
@@ -38,12 +43,42 @@ def settings(hidden_size: int, batch_size: int, window: int) -> TrainingConfigur
 
 
 def stepper(configuration: TrainingConfiguration, by: Literal["ricorda", "torch"]) -> Step:
-    """One step of a learning that goes on: as ricorda's loop takes it, or by PyTorch alone."""
-    random = np.random.default_rng(1)
+    """Return a function that takes the next training step: ricorda's, or that of a PyTorch program.
+
+    Both start from the same weights and take the same symbols with the state carried.
+    """
+    configuration = replace(configuration, kernels="auto", reset_probability=0.0)
+    ids = _symbols(configuration)
+    return step_of(configuration, ids) if by == "ricorda" else torch_step_of(configuration, ids)
+
+
+def torch_step_of(configuration: TrainingConfiguration, ids: Ids) -> Step:
+    """One step of torch.nn's layers, AdamW and clipping on the windows that ricorda reads.
+
+    What it takes from ricorda, the first weights and the windows, is made before the first step.
+    """
+    network = LayerNetwork(configuration.model.cell, make_learner(configuration).model.tensors())
+    training = Training(
+        network,
+        learning_rate=configuration.learning_rate,
+        weight_decay=configuration.weight_decay,
+        clip_norm=configuration.clip_norm,
+        bfloat16=configuration.precision == "bfloat16",
+    )
+    feed = feed_for(configuration, ids, torch.device("cpu"))
+    batches = itertools.cycle([feed.batch_at(number)[:2] for number in range(DIFFERENT)])
+
+    def step() -> float:
+        return training.step(*next(batches))
+
+    return step
+
+
+def _symbols(configuration: TrainingConfiguration) -> Ids:
+    """As many random symbols as there are different batches."""
     size = configuration.batch_size * configuration.window * DIFFERENT
-    ids = random.integers(0, VOCABULARY_SIZE, size + 1).astype(np.uint8)
-    kernels: Literal["auto", "off"] = "auto" if by == "ricorda" else "off"
-    return step_of(replace(configuration, kernels=kernels, reset_probability=0.0), ids)
+    random = np.random.default_rng(1)
+    return random.integers(0, VOCABULARY_SIZE, size + 1).astype(np.uint8)
 
 
 def operations(configuration: TrainingConfiguration) -> float:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-from ricorda.bench import tutorial_program
+from ricorda.bench.peers import tutorial_program
 from ricorda.bench.result import Result
 from ricorda.bench.timing import compare_runs, ratio_of
 from ricorda.training import demonstration

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ricorda.bench.result import Result
 
 PARTS = ("tutorial", "layers", "share", "neighbour", "target", "memory")
+ENGINE_PARTS = ("steps", "ours", "scoring", "process")
 FILE_WIDTH = 160
 
 SCALE_PARTS = {
@@ -59,9 +60,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 @command.command(short_help="Measure the engine against PyTorch and ONNX Runtime.")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(ENGINE_PARTS),
+    help="Measure this part alone; may be given more than once.",
+)
 @rounds_option
 @json_option
-def engine(rounds: int, as_json: bool) -> None:
+def engine(parts: tuple[str, ...], rounds: int, as_json: bool) -> None:
     """Measure the engine against PyTorch and ONNX Runtime, one thread, some minutes.
 
     Each figure is the median of pairwise ratios, with the least and the most.
@@ -69,7 +77,8 @@ def engine(rounds: int, as_json: bool) -> None:
     _require_kernels()
     from ricorda.bench.engine import run
 
-    _show("engine", run(_say, rounds), as_json=as_json)
+    results = run(_say, rounds, parts or ENGINE_PARTS)  # type: ignore[arg-type]
+    _show("engine", results, as_json=as_json)
 
 
 @command.command(short_help="Measure training against PyTorch and nanoGPT.")

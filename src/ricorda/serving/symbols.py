@@ -12,8 +12,6 @@ from ricorda.engine import Symbols
 from ricorda.engine.backend import Ids
 from ricorda.text.vocabulary import Vocabulary
 
-FIRST_LEAD = 0xC0  # from here on, a byte begins a character of several
-
 
 class SymbolNames:
     """The name of each symbol of a vocabulary."""
@@ -53,7 +51,6 @@ class Reader:
         self._decoder = vocabulary.decoder()
         self._logprobs = logprobs
         self._offset = offset
-        self._pending = 0  # bytes that may become a character
 
     def read(self, symbols: Symbols) -> Passage:
         """Take some symbols that the model wrote or expected more or less."""
@@ -106,16 +103,7 @@ class Reader:
             for symbol in passage.ids:
                 text = self._decoder.decode([symbol])
                 passage.text += text
-                passage.offsets.append(self._offset + self._skipped(symbol, text))
                 self._offset += len(text)
-                self._pending = 0 if text and symbol < FIRST_LEAD else self._pending + 1
+                # The byte belongs to the last character that there would be if the text ended here.
+                passage.offsets.append(self._offset + len(self._decoder.pending) - 1)
         return passage
-
-    def _skipped(self, byte: int, text: str) -> int:
-        """How many characters of what a byte brought to light end before its own begins.
-
-        That earlier bytes were no character (U+FFFD) is known only by the byte that comes instead.
-        """
-        if len(text) > 1:
-            return len(text) - 1
-        return len(text) if byte >= FIRST_LEAD and self._pending else 0

@@ -55,6 +55,11 @@ def unknown_symbols_error(characters: Sequence[str], count: int) -> VocabularyEr
 class Decoder(ABC):
     """Turns ids into text as they come; the pieces together are the decoding of all ids."""
 
+    @property
+    def pending(self) -> str:
+        """What `finish` would return now."""
+        return ""
+
     @abstractmethod
     def decode(self, ids: ArrayLike) -> str:
         """Return the text that these further ids complete."""
@@ -301,6 +306,10 @@ class _ByteDecoder(Decoder):
     def __init__(self, vocabulary: ByteVocabulary) -> None:
         self._vocabulary = vocabulary
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def pending(self) -> str:
+        return self._utf8.getstate()[0].decode("utf-8", "replace")
 
     def decode(self, ids: ArrayLike) -> str:
         return self._utf8.decode(self._vocabulary._checked(ids).astype(np.uint8).tobytes())
