@@ -37,8 +37,8 @@ class ServerSettings:
     allow_origin: SeveralTexts = ()
     """A site, as https://example.org, whose pages may call the server; repeatable."""
 
-    precision: Precision = "auto"
-    """How the engine keeps the weights; auto is the fastest that loses almost nothing."""
+    precision: Precision = "float32"
+    """How the engine keeps the weights; int8, bfloat16 and auto are faster and less exact."""
 
     threads: AtLeastOne | None = None
     """Processor threads of the engine; as many as there are cores if not given."""
@@ -47,7 +47,7 @@ class ServerSettings:
     """A character of a prompt that the model never saw is refused (error) or left out (skip)."""
 
     max_body: AtLeastOne = 1 << 20
-    """Bytes of a request's body at most."""
+    """Largest body of a request, in bytes."""
 
     max_prompt: AtLeastOne = 65536
     """Symbols of a prompt at most."""
