@@ -15,8 +15,8 @@ Serve = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def letters(models: dict[str, Path]) -> ricorda.Model:
-    """The same model in this process, in the precision that the server chose."""
-    return ricorda.load(models["letters"], "auto")
+    """The same model in this process, in the precision that `ricorda score` and `sample` use."""
+    return ricorda.load(models["letters"], "float32")
 
 
 def test_an_answer_has_every_field(server: Server) -> None:

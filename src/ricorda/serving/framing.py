@@ -56,7 +56,7 @@ def _check_lines(lines: list[bytearray]) -> None:
     lengths = [line for line in lines if line[:14].lower() == b"content-length"]
     if len(lengths) > 1 or any(b"," in line for line in lengths):
         raise _refused("expected one Content-Length")
-    if any(line[:1] in (b" ", b"\t") for line in lines):
+    if any(line.startswith((b" ", b"\t")) for line in lines):
         raise _refused("expected each header on one line, got a folded line")
 
 

@@ -30,7 +30,7 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MARGIN = 2.0  # seconds after the deadline, for what the application ends by itself
 
 BACKLOG = 64
-"""Connections that wait to be accepted; asyncio accepts so many before it looks at anything else."""
+"""Connections that may wait to be accepted; asyncio accepts so many at once."""
 
 SEND_BUFFER = 128 << 10
 """Bytes that the system may hold for a client; a small buffer shows early what a client takes."""

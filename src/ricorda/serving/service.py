@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from starlette.requests import Request
+
 from ricorda.errors import ConfigurationError
 from ricorda.serving.account import AccessLog, Account
-from ricorda.serving.admission import Admission, AdmissionLimits
+from ricorda.serving.admission import Admission, AdmissionLimits, Budget
 from ricorda.serving.api import build_api
 from ricorda.serving.catalogue import Catalogue
 from ricorda.serving.completion import CompletionTask
@@ -19,7 +21,7 @@ from ricorda.serving.host import Host, bind, is_loopback
 from ricorda.serving.keys import read_keys
 from ricorda.serving.metrics import Metrics
 from ricorda.serving.problems import Problem
-from ricorda.serving.requests import CompletionRequest
+from ricorda.serving.requests import Body, CompletionRequest, read_body
 from ricorda.serving.settings import ServerSettings
 from ricorda.serving.turns import Turns
 
@@ -48,6 +50,18 @@ class Service:
                 queue_per_client=settings.max_queue_per_client,
             )
         )
+        self.answers = Budget(
+            what="answers",
+            option="--max-answer",
+            per_client=2 * settings.max_answer,
+            total=4 * settings.max_answer,
+        )
+        self.bodies = Budget(
+            what="request bodies",
+            option="--max-body",
+            per_client=16 * settings.max_body,
+            total=64 * settings.max_body,
+        )
         self.metrics = Metrics(lambda: self.admission.running, lambda: self.admission.waiting)
         self.turns = Turns()
         self.draining = False
@@ -64,12 +78,16 @@ class Service:
         self.catalogue.start(asyncio.get_running_loop())
         self._watching = asyncio.ensure_future(self._watch())
 
+    async def read_body(self, request: Request, body: type[Body]) -> Body:
+        """Read and check the body of a request. Raises Problem."""
+        return await read_body(request, body, longest=self.settings.max_body, bodies=self.bodies)
+
     def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
         """Check a request and let its texts wait for their turn. Raises Problem."""
         self.refuse_while_draining()
         served = self.catalogue.get(request.model)
         task = CompletionTask(request, served, self.settings, self.turns)
-        task.begin(self.admission, client, self.settings.request_seconds)
+        task.begin(self.admission, self.answers, client, self.settings.request_seconds)
         self._tasks.add(task)
         return task
 

@@ -61,6 +61,10 @@ class ServerSettings:
     max_n: AtLeastOne = 16
     """The largest n and best_of of a request."""
 
+    max_answer: AtLeastOne = 32 << 20
+    """Bytes that the answer of a request may take, as estimated before work begins; answered with
+    400. Requests under way may take twice that per client (429), four times in all (503)."""
+
     max_streams: AtLeastOne = 64
     """Texts that are written at once; further ones wait."""
 
