@@ -93,7 +93,7 @@ def _add_models(api: FastAPI, service: "Service") -> None:
 
     @api.get("/v1/models/{model}")
     async def get_model(model: str) -> Response:
-        """Tell of one model."""
+        """Describe one model."""
         return JSON(card(model))
 
 
@@ -244,12 +244,12 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
-        404: "there is nothing at this path: GET /docs lists what there is",
-        405: "this path does not take this method",
+        404: "unknown path: GET /docs lists all paths",
+        405: "this path does not accept this method",
     }
     message = messages.get(error.status_code, str(error.detail))
     return await _on_problem(request, Problem(error.status_code, message, headers=error.headers))
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    return await _on_problem(request, Problem(500, "the server failed: see its log"))
+    return await _on_problem(request, Problem(500, "the server failed: its log has the reason"))

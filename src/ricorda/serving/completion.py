@@ -230,7 +230,7 @@ class CompletionTask:
             yield _event(problem.as_json())
         except Exception:
             log.exception("a stream failed")
-            yield _event(Problem(500, "the server failed: see its log").as_json())
+            yield _event(Problem(500, "the server failed: its log has the reason").as_json())
         finally:
             self.close()
         yield b"data: [DONE]\n\n"
@@ -258,10 +258,12 @@ class CompletionTask:
             raise _wrong("best_of", f"at least n, which is {self.n}", self.best_of)
         if request.stream and self.best_of > self.n:
             raise Problem(
-                400, "best_of cannot be streamed: leave out stream or best_of", param="best_of"
+                400,
+                "best_of above n cannot be streamed: leave out stream or best_of",
+                param="best_of",
             )
         if request.stream_options is not None and not request.stream:
-            raise Problem(400, "stream_options is only for stream: true", param="stream_options")
+            raise Problem(400, 'stream_options needs "stream": true', param="stream_options")
 
     def _estimate(self, settings: ServerSettings) -> int:
         """Estimate the answer's size. Raises Problem (400) if it is beyond the limit."""
@@ -358,7 +360,9 @@ class CompletionTask:
             if isinstance(job.error, RicordaError):
                 raise Problem(500, str(job.error), code="model_failed")
             if job.error is not None:
-                raise Problem(500, "the engine failed: see the server's log", code="engine_failed")
+                raise Problem(
+                    500, "the engine failed: the server's log has the reason", code="engine_failed"
+                )
 
     def _news(self) -> Iterator[dict[str, Any]]:
         """Return what is new in each text, together at most PIECE symbols, as choices of events."""

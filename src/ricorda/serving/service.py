@@ -124,7 +124,7 @@ class Service:
         self.draining = True
         if self._watching is not None:
             self._watching.cancel()
-        log.info("ending: %d requests are under way", len(self._tasks))
+        log.info("shutting down: %d requests are under way", len(self._tasks))
         asyncio.get_running_loop().call_later(self.settings.drain_seconds, self._cut)
 
     def reload(self, names: Sequence[str] | None = None) -> None:
@@ -133,7 +133,7 @@ class Service:
             try:
                 self.guard.authenticator = authenticator(self.settings)
             except ConfigurationError as error:
-                log.error("kept the API keys: %s", error)
+                log.error("cannot read the API keys again, the old ones stay: %s", error)
         task = asyncio.ensure_future(self._reload(names))
         self._reloading.add(task)
         task.add_done_callback(self._reloading.discard)
@@ -153,7 +153,7 @@ class Service:
             result = "failed" if problem else "done"
             self.metrics.reloads.labels(name, result).inc()
             if problem:
-                log.error("kept the model %s: %s", name, problem)
+                log.error("cannot read the model %s again, the old one stays: %s", name, problem)
             else:
                 log.info("read the model %s again", name)
 
@@ -192,7 +192,7 @@ def authenticator(settings: ServerSettings) -> Authenticator:
         return BearerKeys(keys)
     if not is_loopback(settings.host):
         raise ConfigurationError(
-            f"listening at {settings.host} lets other machines in, which needs an API key: give "
+            f"listening at {settings.host} is open to other machines, which needs an API key: give "
             "--api-key-file, or set RICORDA_API_KEY, or listen at 127.0.0.1"
         )
     return Anyone()

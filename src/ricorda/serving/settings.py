@@ -20,7 +20,7 @@ SeveralTexts = Annotated[tuple[str, ...], BeforeValidator(tuple)]
     config=ConfigDict(extra="forbid", use_attribute_docstrings=True),
 )
 class ServerSettings:
-    """Where the server listens, who may come in, and how much it lets anybody take."""
+    """Where the server listens, who may use it, and how much a client may take."""
 
     host: str = "127.0.0.1"
     """The address to listen at; any other than this machine's own demands an API key."""
@@ -50,10 +50,10 @@ class ServerSettings:
     """Largest body of a request, in bytes."""
 
     max_prompt: AtLeastOne = 65536
-    """Symbols of a prompt at most."""
+    """Longest prompt, in symbols."""
 
     max_prompts: AtLeastOne = 128
-    """Prompts of a request at most."""
+    """Most prompts of a request."""
 
     max_tokens: AtLeastOne = 4096
     """The largest max_tokens of a request."""
@@ -66,16 +66,16 @@ class ServerSettings:
     400. Requests under way may take twice that per client (429), four times in all (503)."""
 
     max_streams: AtLeastOne = 64
-    """Texts that are written at once; further ones wait."""
+    """Texts that are written at the same time; further ones wait."""
 
     max_streams_per_client: AtLeastOne = 64
-    """The same of one client, known by its key or its address."""
+    """The same for one client, known by its key or its address."""
 
     max_queue: AtLeastOne = 1024
-    """Texts that wait at most; a request for more is answered with 503."""
+    """Texts that may wait; a request for more is answered with 503."""
 
     max_queue_per_client: AtLeastOne = 256
-    """The same of one client; answered with 429."""
+    """The same for one client; answered with 429."""
 
     max_connections: AtLeastOne = 512
     """Connections open at once."""
@@ -93,13 +93,13 @@ class ServerSettings:
     """How long a connection may stay open between two requests."""
 
     stalled_seconds: Seconds = 20.0
-    """How long a client may leave what it was sent unread before it is dropped."""
+    """How long a client may take none of what it is sent before it is dropped."""
 
     drain_seconds: Seconds = 20.0
     """How long texts under way may go on after SIGTERM or Ctrl-C."""
 
     watch_seconds: Seconds = 2.0
-    """How often to look whether a model's file was replaced."""
+    """How often to check whether a model's file was replaced."""
 
     access_log: str = "-"
     """Where a line of JSON for each request goes: a file, - for standard error, or off."""
