@@ -72,6 +72,8 @@ def test_the_connection_that_is_idle_longest_is_closed_first(serve: Serve) -> No
         assert eventually(lambda: not is_open(second))
         assert ask_health(first)
         assert ask_health(third)
+        for connection in (first, second, third):
+            connection.close()
 
 
 def test_a_connection_without_a_request_is_closed_before_one_that_had_one(serve: Serve) -> None:
@@ -83,6 +85,8 @@ def test_a_connection_without_a_request_is_closed_before_one_that_had_one(serve:
         assert server.ask("GET", "/health")[0] == 200
         assert eventually(lambda: not is_open(silent))
         assert ask_health(known)
+        silent.close()
+        known.close()
 
 
 @pytest.mark.parametrize("attack", ["no key", "no body"])
