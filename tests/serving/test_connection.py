@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from ricorda.serving.connection import (
     BoundedConnection,
     ConnectionLimits,
+    Places,
     make_connections_quiet,
 )
 
@@ -215,11 +216,12 @@ def paused() -> tuple[Clock, Transport]:
     """A connection whose client does not keep up, with 20 seconds to take something."""
     clock, transport = Clock(), Transport()
     connection = BoundedConnection(
-        uvicorn.Config(lambda: None, log_config=None, ws="none"),  # type: ignore[arg-type]
+        uvicorn.Config(lambda: None, log_config=None, ws="none"),
         ServerState(),
         {},
         cast(asyncio.AbstractEventLoop, clock),
         limits=ConnectionLimits(stalled_seconds=20),
+        places=Places(),
         on_refusal=lambda client, problem: None,
     )
     connection.transport = cast(asyncio.Transport, transport)

@@ -252,7 +252,7 @@ class Process:
 
     def line(self) -> str:
         assert self.process.stderr is not None
-        return self.process.stderr.readline()
+        return str(self.process.stderr.readline())
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=30)

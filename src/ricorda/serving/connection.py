@@ -10,6 +10,7 @@ import contextlib
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from ricorda.serving.framing import strict_connection
+from ricorda.serving.guard import UNIDENTIFIED
 from ricorda.serving.problems import Problem
 
 LINGER_SECONDS = 1.0
@@ -52,6 +54,53 @@ class ConnectionLimits:
     """Bytes of a head that is not complete."""
 
 
+class Places:
+    """The places of a server's connections, and which connection is closed if there are too many.
+
+    First go connections that are closing; then those that wait for a request, of clients that were
+    not identified before the others; then those that wait for a body. Of these, one of the address
+    that has most connections goes, so that a burst evicts itself; the one that has waited longest.
+    """
+
+    RANKS = 4
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        # Of each rank and address, the connections in the order in which they began to wait.
+        self._waiting: list[dict[str, dict[BoundedConnection, None]]] = [
+            {} for _ in range(self.RANKS)
+        ]
+
+    def enter(self, connection: "BoundedConnection") -> None:
+        """Count a new connection."""
+        self._counts[connection.address] += 1
+
+    def leave(self, connection: "BoundedConnection", rank: int | None) -> None:
+        """Stop counting a connection that waited with a rank."""
+        self.move(connection, rank, None)
+        self._counts[connection.address] -= 1
+        if not self._counts[connection.address]:
+            del self._counts[connection.address]
+
+    def move(self, connection: "BoundedConnection", old: int | None, new: int | None) -> None:
+        """Take a connection from one rank to the end of another."""
+        if old is not None:
+            same = self._waiting[old][connection.address]
+            del same[connection]
+            if not same:
+                del self._waiting[old][connection.address]
+        if new is not None:
+            self._waiting[new].setdefault(connection.address, {})[connection] = None
+
+    def choose(self) -> "BoundedConnection | None":
+        """Return the connection to close; None if all are worked for."""
+        for by_address in self._waiting:
+            if by_address:
+                address = max(by_address, key=self._counts.__getitem__)
+                return next(iter(by_address[address]))
+        return None
+
+
 class BoundedConnection(H11Protocol):
     """A connection that cannot hold its place, or the server's memory, for ever."""
 
@@ -63,13 +112,16 @@ class BoundedConnection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: ConnectionLimits,
+        places: Places,
         on_refusal: Callable[[str, Problem], None],
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._places = places
         self.conn = strict_connection(limits.head_bytes)
         self._limits = limits
         self._on_refusal = on_refusal
         self._phase = ""
+        self._ranked: int | None = None
         self._since = time.monotonic()
         self._received = False
         self._half_closed = False
@@ -77,28 +129,21 @@ class BoundedConnection(H11Protocol):
         self._stalled: asyncio.TimerHandle | None = None
 
     @property
-    def evictable(self) -> int | None:
-        """How soon this connection is closed to make room, 0 first; None while it is worked for."""
-        match self._phase:
-            case "closing":
-                return 0
-            case "head" | "idle":
-                return 2 if self._is_known else 1
-            case "body":
-                return 3
-        return None
-
-    @property
-    def _is_known(self) -> bool:
-        """Whether the client of the last request could be identified."""
-        return self.scope is not None and self.scope["state"].get("client") is not None
+    def address(self) -> str:
+        """The address of the client."""
+        return self.client[0] if self.client else "local"
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for the connection, or refuse it."""
         super().connection_made(transport)
         self.transport = cast(asyncio.Transport, _GentleTransport(transport, self))
+        if len(self.connections) <= self._limits.connections:
+            evicted = None
+        elif evicted := self._places.choose():
+            evicted.abort()
+        self._places.enter(self)
         self._enter("head")
-        if len(self.connections) > self._limits.connections and not self._make_room():
+        if evicted is None and len(self.connections) > self._limits.connections:
             self.refuse(
                 Problem(
                     503,
@@ -107,6 +152,12 @@ class BoundedConnection(H11Protocol):
                     headers={"retry-after": "1"},
                 )
             )
+
+    def abort(self) -> None:
+        """Close at once, and free the place at once, so that a burst does not count it again."""
+        self.connections.discard(self)
+        self.transport.abort()
+        self._enter("lost")
 
     def data_received(self, data: bytes) -> None:
         """Hand what arrives to uvicorn, unless the connection is closing."""
@@ -188,7 +239,7 @@ class BoundedConnection(H11Protocol):
                 "connection: close",
                 *(f"{name}: {value}" for name, value in problem.headers.items()),
             ]
-            self._on_refusal(self.client[0] if self.client else "local", problem)
+            self._on_refusal(self.address, problem)
             self.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         self.close_gently()
 
@@ -214,9 +265,14 @@ class BoundedConnection(H11Protocol):
             self.transport.close()
 
     def _enter(self, phase: str) -> None:
-        if phase == self._phase:
+        if self._phase in (phase, "lost"):
             return
         self._phase, self._since = phase, time.monotonic()
+        old, self._ranked = self._ranked, self._rank()
+        if phase == "lost":
+            self._places.leave(self, old)
+        else:
+            self._places.move(self, old, self._ranked)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -261,20 +317,17 @@ class BoundedConnection(H11Protocol):
         else:
             self._timer = self.loop.call_later(PROBE_SECONDS, self._abort_if_gone)
 
-    def _make_room(self) -> bool:
-        """Close the connection that is missed least, this one excepted; False if all are busy."""
-        others = [
-            (each.evictable, each._since, each)
-            for each in self.connections
-            if isinstance(each, BoundedConnection) and each is not self
-        ]
-        waiting = [(rank, since, each) for rank, since, each in others if rank is not None]
-        if not waiting:
-            return False
-        _, _, evicted = min(waiting, key=lambda found: found[:2])
-        self.connections.discard(evicted)  # at once, so that a burst counts it only once
-        evicted.transport.abort()
-        return True
+    def _rank(self) -> int | None:
+        """Return how soon to close it to make room, 0 first; None while a request is worked on."""
+        match self._phase:
+            case "closing":
+                return 0
+            case "head" | "idle":
+                client = None if self.scope is None else self.scope["state"].get("client")
+                return 1 if client in (None, UNIDENTIFIED) else 2
+            case "body":
+                return 3
+        return None
 
 
 class _GentleTransport:

@@ -5,7 +5,6 @@ inside the first. Every form that servers are known to read differently is refus
 """
 
 import re
-from typing import cast
 
 import h11
 from h11._receivebuffer import ReceiveBuffer
@@ -27,7 +26,7 @@ class StrictBuffer(ReceiveBuffer):
     def maybe_extract_lines(self) -> list[bytearray] | None:
         """Extract a head or the trailers of chunks, without their blank line."""
         if self._data.startswith(b"\r\n"):  # no trailers; what follows is another request
-            return cast(list[bytearray] | None, super().maybe_extract_lines())
+            return super().maybe_extract_lines()
         blank = self._data.find(BLANK_LINE, max(0, self._checked - len(BLANK_LINE)))
         end = len(self._data) if blank < 0 else blank + len(BLANK_LINE)
         if self._data.startswith(b"\n") or BARE_LINE_FEED.search(self._data, self._checked, end):

@@ -22,6 +22,9 @@ Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+UNIDENTIFIED = "no key"
+"""The name of all clients that have no key, on a path that needs none."""
+
 LOCAL_NAMES = frozenset({"localhost"})
 
 
@@ -241,7 +244,7 @@ class Guard:
                     code="invalid_api_key",
                     headers={"www-authenticate": "Bearer", "connection": "close"},
                 )
-            client = "no key"
+            client = UNIDENTIFIED
         scope.setdefault("state", {})["client"] = client
 
     def _check_length(self, scope: Scope) -> int:

@@ -21,6 +21,7 @@ from ricorda.errors import ConfigurationError
 from ricorda.serving.connection import (
     BoundedConnection,
     ConnectionLimits,
+    Places,
     make_connections_quiet,
 )
 from ricorda.serving.guard import Application
@@ -30,7 +31,10 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MARGIN = 2.0  # seconds after the deadline, for what the application ends by itself
 
 BACKLOG = 64
-"""Connections that may wait to be accepted; asyncio accepts so many at once."""
+"""Connections that asyncio accepts at once, before anything else has its turn."""
+
+QUEUE = 1024
+"""Connections that the system lets wait to be accepted; beyond it, clients try again later."""
 
 SEND_BUFFER = 128 << 10
 """Bytes that the system may hold for a client; a small buffer shows early what a client takes."""
@@ -72,7 +76,7 @@ def bind(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         listening.bind(address)
-        listening.listen(BACKLOG)
+        listening.listen(QUEUE)
     except (OSError, OverflowError) as error:
         listening.close()
         raise _cannot_bind(host, port, error) from error
@@ -147,7 +151,7 @@ class Host:
         config = uvicorn.Config(
             application,
             http=functools.partial(  # type: ignore[arg-type]
-                BoundedConnection, limits=limits, on_refusal=on_refusal
+                BoundedConnection, limits=limits, places=Places(), on_refusal=on_refusal
             ),
             ws="none",
             loop="asyncio",
@@ -209,6 +213,8 @@ class _Server(uvicorn.Server):
             self._listen_to_signals(asyncio.get_running_loop())
         self._on_start()
         await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(QUEUE)  # asyncio takes one number for both
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
