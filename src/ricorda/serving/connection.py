@@ -10,7 +10,6 @@ import contextlib
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,6 +22,7 @@ from uvicorn.server import ServerState
 
 from ricorda.serving.framing import strict_connection
 from ricorda.serving.guard import UNIDENTIFIED
+from ricorda.serving.places import Places
 from ricorda.serving.problems import Problem
 
 LINGER_SECONDS = 1.0
@@ -52,53 +52,6 @@ class ConnectionLimits:
 
     head_bytes: int = 32 << 10
     """Bytes of a head that is not complete."""
-
-
-class Places:
-    """The places of a server's connections, and which connection is closed if there are too many.
-
-    First go connections that are closing; then those that wait for a request, of clients that were
-    not identified before the others; then those that wait for a body. Of these, one of the address
-    that has most connections goes, so that a burst evicts itself; the one that has waited longest.
-    """
-
-    RANKS = 4
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        # Of each rank and address, the connections in the order in which they began to wait.
-        self._waiting: list[dict[str, dict[BoundedConnection, None]]] = [
-            {} for _ in range(self.RANKS)
-        ]
-
-    def enter(self, connection: "BoundedConnection") -> None:
-        """Count a new connection."""
-        self._counts[connection.address] += 1
-
-    def leave(self, connection: "BoundedConnection", rank: int | None) -> None:
-        """Stop counting a connection that waited with a rank."""
-        self.move(connection, rank, None)
-        self._counts[connection.address] -= 1
-        if not self._counts[connection.address]:
-            del self._counts[connection.address]
-
-    def move(self, connection: "BoundedConnection", old: int | None, new: int | None) -> None:
-        """Take a connection from one rank to the end of another."""
-        if old is not None:
-            same = self._waiting[old][connection.address]
-            del same[connection]
-            if not same:
-                del self._waiting[old][connection.address]
-        if new is not None:
-            self._waiting[new].setdefault(connection.address, {})[connection] = None
-
-    def choose(self) -> "BoundedConnection | None":
-        """Return the connection to close; None if all are worked for."""
-        for by_address in self._waiting:
-            if by_address:
-                address = max(by_address, key=self._counts.__getitem__)
-                return next(iter(by_address[address]))
-        return None
 
 
 class BoundedConnection(H11Protocol):

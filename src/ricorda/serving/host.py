@@ -21,10 +21,10 @@ from ricorda.errors import ConfigurationError
 from ricorda.serving.connection import (
     BoundedConnection,
     ConnectionLimits,
-    Places,
     make_connections_quiet,
 )
 from ricorda.serving.guard import Application
+from ricorda.serving.places import ListeningSocket, Places
 from ricorda.serving.problems import Problem
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -69,7 +69,7 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listening = socket.socket(family, kind, protocol)
+        listening = ListeningSocket(family, kind, protocol)
     except OSError as error:
         raise _cannot_bind(host, port, error) from error
     try:
@@ -148,10 +148,13 @@ class Host:
         answered before it has become a request.
         """
         limits = within_descriptors(limits or ConnectionLimits())
+        places = Places(limits.connections)
+        if isinstance(listening, ListeningSocket):
+            listening.accepts = places.accepts
         config = uvicorn.Config(
             application,
             http=functools.partial(  # type: ignore[arg-type]
-                BoundedConnection, limits=limits, places=Places(), on_refusal=on_refusal
+                BoundedConnection, limits=limits, places=places, on_refusal=on_refusal
             ),
             ws="none",
             loop="asyncio",
