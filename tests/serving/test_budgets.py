@@ -17,6 +17,7 @@ from ricorda.serving.requests import (
     CompletionRequest,
     DetokenizeRequest,
     TokenizeRequest,
+    _parse_long,
     parse,
 )
 from ricorda.serving.symbols import Reader, SymbolNames
@@ -129,6 +130,19 @@ def test_a_wrong_body_takes_memory_in_proportion_to_its_length(name: str) -> Non
     assert refused.value.status == 400
     assert len(refused.value.message) < 500
     assert peak < 50 * len(content)
+
+
+def test_the_refusal_of_a_long_body_keeps_none_of_it() -> None:
+    content = ONE + b'"prompt": [%s]}' % b",".join([b"{}"] * 50_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Problem) as refused:
+            _parse_long(content, CompletionRequest, len(content))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refused.value.status == 400
+    assert kept < 500_000
 
 
 def test_long_good_bodies_are_read(server: Server) -> None:

@@ -242,15 +242,20 @@ async def read_body(request: Request, body: type[Body], *, longest: int, bodies:
 
 
 def _parse_long(content: bytes, body: type[Body], longest: int) -> Body:
-    """Parse without garbage collection, which would hold up the event loop.
+    """Parse in a thread, so that nothing that takes long is left to the event loop.
 
-    Each of many small objects makes Python look through all of them again; JSON has no cycles.
+    Garbage collection would look through many small objects again and again; JSON has no cycles. A
+    Problem must not keep the parsed body, which would then be freed in the event loop.
     """
     gc.disable()
     try:
         return parse(content, body, longest)
+    except Problem as problem:
+        problem.__context__ = None
+        refusal = problem.with_traceback(None)
     finally:
         gc.enable()
+    raise refusal
 
 
 def parse(content: bytes, body: type[Body], longest: int) -> Body:
