@@ -10,9 +10,11 @@ import json
 import os
 import random
 import re
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -39,11 +41,13 @@ print(json.dumps(found))
 """
 
 
-async def ask(port: int, body: dict[str, Any]) -> tuple[int, bytes]:
+async def ask(
+    port: int, body: dict[str, Any] | bytes, key: str = "", local: str = "127.0.0.1"
+) -> tuple[int, bytes]:
     """Send one request for completion: its status and body, of whatever form."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(local, 0))
     try:
-        writer.write(request(body))
+        writer.write(request(body, key))
         return await _answer(reader)
     finally:
         writer.close()
@@ -59,9 +63,11 @@ async def get(port: int, path: str) -> tuple[int, bytes]:
         writer.close()
 
 
-def request(body: dict[str, Any]) -> bytes:
-    content = json.dumps(body).encode()
-    return f"{HEAD}Content-Length: {len(content)}\r\n\r\n".encode() + content
+def request(body: dict[str, Any] | bytes, key: str = "") -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    authorization = f"Authorization: Bearer {key}\r\n" if key else ""
+    head = f"{HEAD}{authorization}Content-Length: {len(content)}\r\n\r\n"
+    return head.encode() + content
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
@@ -114,22 +120,34 @@ class Weather:
     slow_readers: int = 8
     slowloris: int = 32
     tokens: int = 200
+    key: str = ""
 
 
-async def storm(port: int, weather: Weather, again: Callable[[], bool]) -> Storm:
-    """Compare seeded texts under load with those of a single client, while `again` says so."""
+async def storm(
+    port: int,
+    weather: Weather,
+    again: Callable[[], bool],
+    begun: asyncio.Event | None = None,
+) -> Storm:
+    """Compare seeded texts under load with those of a single client, while `again` says so.
+
+    `begun` is set when the texts of the single client are known.
+    """
     found = Storm()
     bodies = [
         {"model": weather.model, "prompt": weather.prompt, "seed": seed, "temperature": 0.9,
          "max_tokens": weather.tokens, "stream": seed % 2 == 1}
         for seed in range(weather.streams)
     ]  # fmt: skip
-    alone = [text_of((await ask(port, body))[1]) for body in bodies]
+    alone = [text_of((await ask(port, body, weather.key))[1]) for body in bodies]
+
+    if begun is not None:
+        begun.set()
 
     async def client(number: int) -> None:
         while True:
             try:
-                status, body = await ask(port, bodies[number])
+                status, body = await ask(port, bodies[number], weather.key)
                 if status == 200:
                     found.answered += 1
                     found.different += text_of(body) != alone[number]
@@ -185,6 +203,77 @@ async def _crawl(port: int, again: Callable[[], bool]) -> None:
                 writer.write(bytes([byte]))
                 await asyncio.sleep(0.25)
             writer.transport.abort()
+
+
+@dataclass(frozen=True)
+class Siege:
+    """An attacker with a key of its own: how many connections do what at once."""
+
+    key: str
+    address: str = "127.0.0.2"
+    expensive: int = 4
+    wrong_bodies: int = 2
+    idle: int = 1000
+    heads_without_key: int = 512
+    body_bytes: int = 1 << 20
+
+
+async def besiege(
+    port: int, model: str, siege: Siege, again: Callable[[], bool], begun: asyncio.Event
+) -> dict[str, int]:
+    """Attack a server while `again` says so; return how often each status was the answer."""
+    await begun.wait()
+    statuses: dict[str, int] = {}
+    one = {"model": model, "prompt": "e", "n": 16, "max_tokens": 4096, "logprobs": 5}
+    scored = one | {"prompt": "e" * 60_000, "echo": True, "max_tokens": 0}
+    count = siege.body_bytes // 4 - 100
+    costly: list[dict[str, Any] | bytes] = [
+        one | {"prompt": ["e"] * 15},  # refused
+        scored,  # refused
+        one,  # the largest answer that is written
+        one | {"stream": True},
+        scored | {"n": 1},
+    ]
+    wrong: list[dict[str, Any] | bytes] = [
+        f'{{"model": "{model}", "prompt": [{",".join([each] * count)}]}}'.encode()
+        for each in ("1.5", "{}", "[]", "-1")
+    ]
+
+    async def send(bodies: list[dict[str, Any] | bytes], number: int) -> None:
+        while again():
+            number += 1
+            try:
+                status, _ = await ask(port, bodies[number % len(bodies)], siege.key, siege.address)
+                statuses[str(status)] = statuses.get(str(status), 0) + 1
+            except (OSError, asyncio.IncompleteReadError) as error:
+                name = type(error).__name__
+                statuses[name] = statuses.get(name, 0) + 1
+            await asyncio.sleep(0.01)
+
+    async def hold(content: bytes, count: int) -> None:
+        """Open many connections in a burst, again and again, and send the same on each."""
+        while again():
+            opened = await asyncio.gather(
+                *(
+                    asyncio.open_connection("127.0.0.1", port, local_addr=(siege.address, 0))
+                    for _ in range(count)
+                ),
+                return_exceptions=True,
+            )
+            writers = [each[1] for each in opened if not isinstance(each, BaseException)]
+            for writer in writers:
+                writer.write(content)
+            await asyncio.sleep(1)
+            for writer in writers:
+                writer.transport.abort()
+
+    await asyncio.gather(
+        *(send(costly, number) for number in range(siege.expensive)),
+        *(send(wrong, number) for number in range(siege.wrong_bodies)),
+        hold(b"", siege.idle),
+        hold(f"{HEAD}Content-Length: 1000\r\n\r\n".encode(), siege.heads_without_key),
+    )
+    return statuses
 
 
 async def _probe(port: int, again: Callable[[], bool], found: Storm) -> None:
@@ -249,6 +338,7 @@ def engine_rate(path: str, precision: Any, streams: int, tokens: int) -> float:
 
 
 PROMPT = "the king"
+HONEST, ATTACKER = "the-key-of-honest-clients", "the-key-of-an-attacker"
 
 
 class Process:
@@ -338,6 +428,46 @@ def measure_storm(path: str, seconds: float) -> None:
     )
 
 
+def measure_siege(path: str, seconds: float) -> None:
+    """64 honest clients beside an attacker."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with tempfile.NamedTemporaryFile("w") as keys:
+        keys.write(f"{HONEST}\n{ATTACKER}\n")
+        keys.flush()
+        with Process(f"m={path}", "--api-key-file", keys.name) as server:
+            found, statuses, most = asyncio.run(_siege(server, seconds))
+    print(
+        f"siege of {seconds:.0f} s: {found.answered} honest answers, {found.different} different, "
+        f"{len(found.failed)} failed; /health 50 % "
+        f"{statistics.median(found.health_seconds) * 1000:.1f} ms, 99 % "
+        f"{found.health_99 * 1000:.1f} ms, most {max(found.health_seconds) * 1000:.1f} ms of "
+        f"{len(found.health_seconds)}; memory {most} MB at most; the attacker got {statuses}",
+        *found.failed[:5],
+        sep="\n  ",
+        flush=True,
+    )
+
+
+async def _siege(server: "Process", seconds: float) -> tuple[Storm, dict[str, int], int]:
+    weather = Weather("m", PROMPT, leavers=0, slow_readers=0, slowloris=0, key=HONEST)
+    again = for_seconds(seconds)
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while again():
+            most = max(most, server.held()["MB"])
+            await asyncio.sleep(0.2)
+
+    begun = asyncio.Event()
+    found, statuses, _ = await asyncio.gather(
+        storm(server.port, weather, again, begun),
+        besiege(server.port, "m", Siege(ATTACKER), again, begun),
+        watch(),
+    )
+    return found, statuses, most
+
+
 def measure_crowd(path: str) -> None:
     """Ten times what may be written and wait."""
     limits = ("--max-streams", "8", "--max-queue", "32", "--max-queue-per-client", "32")
@@ -352,7 +482,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a model file or a run's folder")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--only", choices=["throughput", "storm", "crowd"])
+    parser.add_argument("--only", choices=["throughput", "storm", "crowd", "siege"])
     options = parser.parse_args()
     if options.only in (None, "throughput"):
         for precision, tokens in (("float32", 2000), ("auto", 4000)):
@@ -362,6 +492,8 @@ def main() -> None:
         measure_crowd(options.model)
     if options.only in (None, "storm"):
         measure_storm(options.model, options.seconds)
+    if options.only in (None, "siege"):
+        measure_siege(options.model, options.seconds)
 
 
 if __name__ == "__main__":

@@ -108,6 +108,39 @@ RAW: dict[str, tuple[int, bytes]] = {
     "chunked and length": (400, POST + CHUNKED + LENGTH + b"\r\n" + CHUNK),
     "two lengths": (400, POST + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY),
     "lengths in a list": (400, POST + b"Content-Length: 3, 4\r\n\r\n" + BODY),
+    "equal lengths in a list": (
+        400,
+        POST + b"Content-Length: %d, %d\r\n\r\n" % (len(BODY), len(BODY)) + BODY,
+    ),
+    "two equal lengths": (400, POST + LENGTH + LENGTH + b"\r\n" + BODY),
+    "a folded length": (400, POST + LENGTH + b" 1\r\n\r\n" + BODY),
+    "a folded header": (400, POST + b"X: a\r\n b\r\n" + LENGTH + b"\r\n" + BODY),
+    "a header folded by a tab": (400, POST + b"X: a\r\n\tb\r\n" + LENGTH + b"\r\n" + BODY),
+    "bare line feed in a trailer": (
+        400,
+        POST + CHUNKED + b"\r\n" + CHUNK[:-2] + b"X: a\nY: b\r\n\r\n",
+    ),
+    "trailers that end in bare line feeds": (
+        400,
+        POST + CHUNKED + b"\r\n" + CHUNK[:-2] + b"X: a\n\n",
+    ),
+    "a bare line feed for no trailers": (400, POST + CHUNKED + b"\r\n" + CHUNK[:-2] + b"\n"),
+    "a length in a trailer twice": (
+        400,
+        POST + CHUNKED + b"\r\n" + CHUNK[:-2] + LENGTH + LENGTH + b"\r\n",
+    ),
+    "bare carriage return in a chunk's size": (
+        400,
+        POST + CHUNKED + b"\r\n1;a\rb\r\n{\r\n0\r\n\r\n",
+    ),
+    "bare line feed after a chunk's size": (
+        400,
+        POST + CHUNKED + b"\r\n" + CHUNK.replace(b"\r\n", b"\n", 1),
+    ),
+    "space before a coding's colon": (
+        400,
+        POST + b"Transfer-Encoding : chunked\r\n\r\n" + CHUNK,
+    ),
     "negative length": (400, POST + b"Content-Length: -1\r\n\r\n" + BODY),
     "length with a sign": (400, POST + b"Content-Length: +3\r\n\r\n" + BODY),
     "length in hex": (400, POST + b"Content-Length: 0x10\r\n\r\n" + BODY),
@@ -234,6 +267,18 @@ def test_a_second_request_in_the_same_bytes_is_no_smuggler(server: Server) -> No
     assert answer.count(b"HTTP/1.1 200 ") == 1
     assert answer.count(b"HTTP/1.1 400 ") == 1
     assert b'"ok"' not in answer
+
+
+def test_strict_lines_leave_good_requests_alone(server: Server) -> None:
+    extended = CHUNK.replace(b"\r\n", b";a=b\r\n", 1)[:-2] + b"X-Checksum: 1\r\n\r\n"
+    content = POST + CHUNKED + b"Connection: close\r\n\r\n" + extended
+    with server.connect() as connection:
+        for byte in content:
+            connection.sendall(bytes([byte]))
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_pipelined_good_requests_are_answered_in_order(server: Server) -> None:

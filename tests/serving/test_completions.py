@@ -9,14 +9,15 @@ import pytest
 from tests.serving.conftest import SYMBOLS, Server, eventually
 
 import ricorda
+from ricorda.engine import GenerationSettings
 
 Serve = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
 def letters(models: dict[str, Path]) -> ricorda.Model:
-    """The same model in this process, in the precision that the server chose."""
-    return ricorda.load(models["letters"], "auto")
+    """The same model in this process, in the precision that `ricorda score` and `sample` use."""
+    return ricorda.load(models["letters"], "float32")
 
 
 def test_an_answer_has_every_field(server: Server) -> None:
@@ -396,3 +397,107 @@ def test_text_is_tokenized_as_training_read_it(server: Server) -> None:
     assert given[0] == 200
     assert given[2] == read[2]
     assert given[2]["count"] == 3
+
+
+def test_the_longer_text_wins_if_its_symbols_are_likelier(server: Server) -> None:
+    """`best_of` compares means: by sums, a text that a stop string ends early would win."""
+    fields = {"seed": 3, "max_tokens": 40, "logprobs": 0, "stop": ["a", "e"]}
+    every = server.complete(n=12, **fields)["choices"]
+    scores = [choice["logprobs"]["token_logprobs"] for choice in every if choice["text"]]
+    texts = [choice["text"] for choice in every if choice["text"]]
+    by_mean = texts[int(np.argmax([np.mean(score) for score in scores]))]
+    by_sum = texts[int(np.argmax([np.sum(score) for score in scores]))]
+    assert by_mean != by_sum
+    best = [
+        choice["text"]
+        for choice in server.complete(best_of=12, n=12 - len(texts) + 1, **fields)["choices"]
+    ]
+    assert [text for text in best if text] == [by_mean]
+
+
+def test_a_small_logit_bias_is_added_once(server: Server, letters: ricorda.Model) -> None:
+    def text(amount: float) -> str:
+        return letters.generate(
+            "abc", length=60, seed=2, temperature=1.0, logit_bias=((7, amount), (9, -amount))
+        )
+
+    assert len({text(amount) for amount in (0.0, 0.4, 0.8)}) == 3
+    fields = {"seed": 2, "max_tokens": 60}
+    assert server.text(logit_bias={"7": 0.4, "9": -0.4}, **fields) == text(0.4)
+
+
+@pytest.mark.parametrize("kind", ["presence", "frequency"])
+def test_penalties_count_what_was_written_and_not_the_prompt(
+    server: Server, letters: ricorda.Model, kind: str
+) -> None:
+    prompt = letters.generate("abc", length=30, greedy=True)
+
+    def reference(counted: str) -> str:
+        """The likeliest symbols, each less likely by 1.5 for (or as often as) it came before."""
+        counts = np.zeros(letters.vocabulary.size)
+        np.add.at(counts, letters.vocabulary.encode(counted), 1)
+        ids = letters.vocabulary.encode(prompt).tolist()
+        for _ in range(40):
+            state = letters.backend.zero_state(1)
+            logits, _ = letters.backend.forward(np.array([ids]), state)
+            taken = 1.5 * (counts if kind == "frequency" else counts > 0)
+            ids.append(int(np.argmax(logits[0, -1] - taken)))
+            counts[ids[-1]] += 1
+        return letters.vocabulary.decode(ids)[len(prompt) :]
+
+    assert reference("") != reference(prompt)
+    fields = {"prompt": prompt, "max_tokens": 40, "temperature": 0, f"{kind}_penalty": 1.5}
+    assert server.text(**fields) == reference("")
+
+
+def test_each_of_many_texts_is_another_one_of_the_seeds(
+    server: Server, letters: ricorda.Model
+) -> None:
+    choices = server.complete(n=16, seed=5, max_tokens=30)["choices"]
+    expected = []
+    for number in range(16):
+        session = letters.backend.session(letters.vocabulary)
+        settings = GenerationSettings(length=30, seed=5, temperature=1.0, stream_index=number)
+        session.add(letters.vocabulary.encode("abc"), settings)
+        pieces = [piece.text for _ in range(40) for _, piece in session.advance(1) if piece]
+        expected.append("".join(pieces))
+    assert len(set(expected)) == 16
+    assert [choice["text"] for choice in choices] == expected
+
+
+def test_no_symbol_is_called_the_end_of_a_text(server: Server) -> None:
+    for model in ("letters", "bytes"):
+        info = server.ask("GET", f"/tokenizer_info?model={model}")[2]
+        assert info["eos_token"] is None
+        assert info["bos_token"] == "\n"
+
+
+def biased(source: Path, target: Path, bias: float) -> Path:
+    """Write a model whose symbols but the first four have an output bias."""
+    file = ricorda.models.model_file.read_model_file(source)
+    file.tensors["output.bias"][:] = 0
+    file.tensors["output.bias"][4:] = bias
+    ricorda.models.model_file.write_model_file(target, file)
+    return target
+
+
+@pytest.mark.parametrize("bias", [-3e38, 3e38, -1e5])
+def test_impossible_symbols_have_a_finite_log_probability(
+    serve: Serve, models: dict[str, Path], tmp_path: Path, bias: float,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    with serve({"letters": biased(models["letters"], tmp_path / "m", bias)}) as server:
+        lowest = set()
+        fields = {"prompt": "\nab ,", "logprobs": 5, "max_tokens": 20, "echo": True}
+        for choice in (
+            *server.complete(**fields)["choices"],
+            *(choice for event in server.events(**fields) for choice in event["choices"]),
+        ):
+            values = [*filter(None, choice["logprobs"]["top_logprobs"])]
+            lowest.add(min((min(value.values()) for value in values), default=0))
+            own = choice["logprobs"]["token_logprobs"]
+            assert all(value is None or -9999.0 <= value <= 0 for value in own)
+        assert min(lowest) == -9999.0
+        for extreme in ({"temperature": 0}, {"temperature": 2}, {"temperature": 5e-324}):
+            assert len(server.text(max_tokens=10, **extreme)) == 10
+    assert not [record for record in caplog.records if record.exc_info]

@@ -43,6 +43,36 @@ def test_a_key_opens_every_route_and_health_needs_none(serve: Serve, keys: Path)
         assert server.ask("POST", "/v1/completions", body, bearer(KEY))[0] == 200
 
 
+def test_one_header_of_authorization_is_expected(serve: Serve, keys: Path) -> None:
+    head = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n"
+    line = f"Authorization: Bearer {KEY}\r\n".encode()
+    with serve(api_key_file=keys) as server:
+        assert server.say(head + line + b"\r\n").startswith(b"HTTP/1.1 200 ")
+        assert server.say(head + line * 2 + b"\r\n").startswith(b"HTTP/1.1 401 ")
+        other = f"Authorization: Bearer {OTHER}\r\n".encode()
+        assert server.say(head + line + other + b"\r\n").startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+def test_keys_have_at_least_16_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.delenv("RICORDA_API_KEY", raising=False)
+    path = tmp_path / "keys"
+
+    def read(key: str) -> list[str]:
+        if source == "environment":
+            monkeypatch.setenv("RICORDA_API_KEY", key)
+            return read_keys(None)
+        path.write_text(key)
+        return read_keys(path)
+
+    for length in (1, 8, 15):
+        with pytest.raises(ConfigurationError, match="at least 16 ASCII characters"):
+            read("k" * length)
+    assert read("k" * 16) == ["k" * 16]
+
+
 def test_keys_are_read_again_with_the_models(serve: Serve, keys: Path) -> None:
     from tests.serving.conftest import eventually
 

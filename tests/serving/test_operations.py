@@ -235,13 +235,16 @@ def test_draining_ends_streams_with_a_valid_last_event(slow: Server, serve: Serv
 class Process:
     """`ricorda serve` from the command line."""
 
-    def __init__(self, *words: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *words: str, environment: dict[str, str] | None = None, **options: Any
+    ) -> None:
         base = {k: v for k, v in os.environ.items() if k != "RICORDA_API_KEY"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ricorda", "serve", *words],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=options.pop("stderr", subprocess.PIPE),
             text=True,
+            **options,
             env=base
             | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             | (environment or {}),
@@ -249,7 +252,7 @@ class Process:
 
     def line(self) -> str:
         assert self.process.stderr is not None
-        return self.process.stderr.readline()
+        return str(self.process.stderr.readline())
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=30)
@@ -319,7 +322,7 @@ def test_no_secret_is_written_anywhere(models: dict[str, Path], tmp_path: Path) 
 
 WRONG: list[tuple[list[str], str]] = [
     (["none.safetensors"], "no model file at none.safetensors"),
-    (["{letters}", "{letters}"], "two models would be called 'letters'"),
+    (["{letters}", "{letters}"], "two models have the name 'letters'"),
     (["a/b={letters}"], "expected a model's name"),
     (["{letters}", "--host", "0.0.0.0"], "needs an API key"),
     (["{letters}", "--host", "192.0.2.1", "--api-key-file", "none"], "cannot read the API keys"),

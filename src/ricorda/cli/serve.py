@@ -1,5 +1,6 @@
 """`ricorda serve`: an HTTP API for models."""
 
+import contextlib
 import logging
 import sys
 from dataclasses import fields
@@ -21,17 +22,17 @@ if TYPE_CHECKING:
 SETTINGS = [field.name for field in fields(ServerSettings)]
 
 SWITCH_SECONDS = 0.001
-"""How long the engine's thread may keep the event loop from Python, and the other way round."""
+"""Longest time that one thread keeps Python's interpreter while another waits for it."""
 
 
 @click.command()
 @click.argument("models", metavar="[MODEL | NAME=MODEL]...", nargs=-1)
 @options_from(ServerSettings, SETTINGS)
-@click.option("--check", is_flag=True, help="Read everything, say what would be served, and end.")
+@click.option("--check", is_flag=True, help="Read everything, print what would be served, exit.")
 def command(models: tuple[str, ...], check: bool, **options: Any) -> None:
     """Serve each MODEL, a model file or a run's folder; by default the newest run.
 
-    OpenAI's clients, and whatever speaks their API of completions, can use it.
+    Clients of OpenAI's completions API can use it.
 
     \b
     ricorda serve runs/poems
@@ -72,7 +73,8 @@ def _prepare(words: tuple[str, ...], settings: ServerSettings) -> "Service":
 def _tell_ready(service: "Service") -> Any:
     def tell(address: str) -> None:
         names = ", ".join(service.catalogue.models)
-        print(f"ricorda: serving {names} at http://{address}/v1", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # standard error may be on a full disk
+            print(f"ricorda: serving {names} at http://{address}/v1", file=sys.stderr, flush=True)
 
     return tell
 
@@ -96,7 +98,7 @@ def _models(catalogue: "Catalogue") -> list[dict[str, Any]]:
 
 
 def _log_to_standard_error() -> None:
-    """Tell what happens to the server itself; requests have a log of their own."""
+    """Log events of the server itself; requests have a log of their own."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("ricorda: %(message)s"))
     logger = logging.getLogger("ricorda.serving")

@@ -1,16 +1,15 @@
-"""What is written down of each request: a line of JSON, and the figures.
+"""The access log and the figures of each request.
 
-A line tells the client by its address and the number of its key, never a key, a prompt or a text.
+A line names the client by its address and the number of its key; it holds no key, prompt or text.
 """
 
+import io
 import json
 import logging
 import secrets
-import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ricorda.errors import ConfigurationError
 from ricorda.serving.guard import Application, Message, Receive, Scope, Send
@@ -26,39 +25,48 @@ class AccessLog:
     """Lines of JSON in a file, on standard error, or nowhere."""
 
     def __init__(self, place: str) -> None:
-        """Open the file `place`; - is standard error. Raises ConfigurationError if it cannot be."""
-        self._stream: TextIO | None = None
-        self._owned = place not in ("-", "off")
-        if place == "-":
-            self._stream = sys.stderr
-        elif self._owned:
+        """Open the file `place`; - is standard error. Raises ConfigurationError if it cannot be.
+
+        Nothing is buffered: a line that cannot be written is lost, and does not fail again later.
+        """
+        self._place = place
+        self._file: io.FileIO | None = None
+        self._reported = False
+        if place != "off":
             try:
-                self._stream = Path(place).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115
+                self._file = (
+                    io.FileIO(2, "w", closefd=False) if place == "-" else io.FileIO(place, "a")
+                )
             except OSError as error:
                 raise ConfigurationError(
                     f"cannot write the access log {place}: {error.strerror}"
                 ) from None
 
     def write(self, **fields: Any) -> None:
-        """Write a line; a full disk or a reader that has gone loses it, and nothing else."""
-        if self._stream is None:
+        """Write a line. If that fails, for example on a full disk, report it once and go on."""
+        if self._file is None:
             return
         fields = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields}
         try:
-            self._stream.write(json.dumps(fields) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            log.debug("a line of the access log was lost")
+            self._file.write((json.dumps(fields) + "\n").encode())
+            self._reported = False
+        except OSError as error:
+            if not self._reported:
+                self._reported = True
+                log.warning(
+                    "lines of the access log are lost: cannot write %s: %s; serving goes on",
+                    *(self._place, error.strerror),
+                )
 
     def close(self) -> None:
         """Close the file."""
-        if self._owned and self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class Account:
-    """An ASGI middleware that writes down each request when its answer has ended."""
+    """An ASGI middleware that logs and counts each request when its answer has ended."""
 
     def __init__(self, application: Application, access_log: AccessLog, metrics: Metrics) -> None:
         self.application = application
@@ -66,7 +74,7 @@ class Account:
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection, and see that no error gets out of it."""
+        """Handle one ASGI connection; no error leaves it."""
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
@@ -107,6 +115,6 @@ class Account:
             )
 
     def refused(self, address: str, problem: Problem) -> None:
-        """Write down what was refused before it became a request."""
+        """Log and count what was refused before it became a request."""
         self.metrics.requests.labels("none", str(problem.status)).inc()
         self.access_log.write(address=address, status=problem.status, refused=problem.message[:200])

@@ -1,10 +1,12 @@
-"""Whose turn it is: texts wait in a queue of their client, and clients take turns.
+"""Who may begin: texts wait in a queue of their client, clients take turns, memory has budgets.
 
 Everything here happens in the event loop, so nothing needs a lock.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ricorda.serving.problems import Problem
@@ -31,6 +33,59 @@ class Ticket:
         self.start = start
         self.running = False
         self.over = False
+
+
+class Budget:
+    """Bounds an amount of memory that requests under way take, of each client and of all."""
+
+    def __init__(self, *, what: str, option: str, per_client: int, total: int) -> None:
+        """Count bytes of `what`, as the messages call it; `option` raises the bounds."""
+        self._what, self._option = what, option
+        self._per_client, self._total = per_client, total
+        self._taken: Counter[str] = Counter()
+        self.one_at_a_time = asyncio.Lock()
+        """For work whose memory is a multiple of what is counted."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes that requests under way take."""
+        return self._taken.total()
+
+    def take(self, client: str, size: int) -> None:
+        """Count bytes for a request. Raises Problem: 429 beyond the client's share, 503 for all."""
+        if self._taken[client] + size > self._per_client:
+            raise Problem(
+                429,
+                f"expected at most {self._per_client} bytes of {self._what} for one client at a "
+                f"time ({self._option}), got {self._taken[client] + size}: wait for other requests "
+                "to end",
+                code="rate_limit_exceeded",
+                headers={"retry-after": RETRY_SECONDS},
+            )
+        if self.taken + size > self._total:
+            raise Problem(
+                503,
+                f"requests under way take {self.taken} of at most {self._total} bytes of "
+                f"{self._what} ({self._option}): try again soon",
+                code="queue_full",
+                headers={"retry-after": RETRY_SECONDS},
+            )
+        self._taken[client] += size
+
+    def give_back(self, client: str, size: int) -> None:
+        """The request has ended."""
+        self._taken[client] -= size
+        if not self._taken[client]:
+            del self._taken[client]
+
+    @contextmanager
+    def charged(self, client: str, size: int) -> Iterator[None]:
+        """Count bytes until the block ends."""
+        self.take(client, size)
+        try:
+            yield
+        finally:
+            self.give_back(client, size)
 
 
 @dataclass
@@ -60,31 +115,37 @@ class Admission:
         if not tickets:
             return
         name = tickets[0].client
+        self.check(name, len(tickets))
+        client = self._clients.setdefault(name, _Client(deque()))
+        if not client.waiting:
+            self._turns.append(name)
+        client.waiting.extend(tickets)
+        self.waiting += len(tickets)
+        self._start_some()
+
+    def check(self, name: str, texts: int) -> None:
+        """Raise Problem if so many further texts of a client may not wait: 429 or 503."""
         client = self._clients.get(name) or _Client(deque())
         limits = self.limits
         free = min(limits.streams - self.running, limits.streams_per_client - client.running)
-        beyond = len(tickets) - max(0, free)  # of those that can begin at once
+        beyond = texts - max(0, free)  # of those that can begin at once
         if len(client.waiting) + beyond > limits.queue_per_client:
             raise Problem(
                 429,
-                f"expected at most {limits.queue_per_client} texts of a client to wait, got "
-                f"{len(client.waiting) + beyond}: wait for some of them",
+                f"expected at most {limits.queue_per_client} texts of a client to wait "
+                f"(--max-queue-per-client), got {len(client.waiting) + beyond}: wait for some of "
+                "them to end",
                 code="rate_limit_exceeded",
                 headers={"retry-after": RETRY_SECONDS},
             )
         if self.waiting + beyond > limits.queue:
             raise Problem(
                 503,
-                "the server has as many texts waiting as it takes: try again soon",
+                f"{self.waiting} of at most {limits.queue} texts are waiting (--max-queue): try "
+                "again soon",
                 code="queue_full",
                 headers={"retry-after": RETRY_SECONDS},
             )
-        self._clients[name] = client
-        if not client.waiting:
-            self._turns.append(name)
-        client.waiting.extend(tickets)
-        self.waiting += len(tickets)
-        self._start_some()
 
     def leave(self, ticket: Ticket) -> None:
         """Free the place of a text that has ended or is wanted no more; twice is once."""

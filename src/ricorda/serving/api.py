@@ -1,7 +1,7 @@
 """The routes of the API, on FastAPI."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import FastAPI, Request
@@ -9,14 +9,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ricorda.serving.completion import CompletionTask, as_json, check_ids, encode
+from ricorda.serving.answers import as_json, in_turns, token_pieces
+from ricorda.serving.completion import check_ids, encode
 from ricorda.serving.documents import describe, docs_page
 from ricorda.serving.problems import Problem
 from ricorda.serving.requests import (
     CompletionRequest,
     DetokenizeRequest,
     TokenizeRequest,
-    read_body,
 )
 from ricorda.text.unseen import Unseen
 
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from ricorda.serving.service import Service
 
 Result = TypeVar("Result")
-EVENTS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+AT_ONCE = 64 << 10
+"""Bytes of an answer that are sent in one piece, with a Content-Length."""
+
+JSON_HEADERS = {"content-type": "application/json"}
+EVENTS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
 
 
 def build_api(service: "Service") -> FastAPI:
@@ -45,19 +53,27 @@ def _add_completions(api: FastAPI, service: "Service") -> None:
     async def complete(request: Request) -> Response:
         """Continue a text, or score it."""
         await service.turns.wait()
-        body = await read_body(request, CompletionRequest, longest=service.settings.max_body)
+        body = await service.read_body(request, CompletionRequest)
         task = service.begin(body, request.state.client)
         record = request.state.record
-        if body.stream:
-            return EventStream(task, service, record)
-        try:
-            answer = await unless_disconnected(request.receive, task.answer())
-        finally:
+
+        def end(left: bool) -> None:
+            record["left"] = left
             service.end(task, record)
-        if answer is None:
-            record["left"] = True
-            return Response(status_code=204)  # to nobody
-        return JSON(answer)
+
+        if body.stream:
+            return PieceStream(task.events(), EVENTS, end)
+        try:
+            finished = await unless_disconnected(request.receive, task.finish())
+        except BaseException:
+            end(left=False)
+            raise
+        if finished and task.answer_bytes > AT_ONCE:
+            return PieceStream(in_turns(task.pieces(), service.turns), JSON_HEADERS, end)
+        await service.turns.wait()
+        content = "".join(task.pieces()) if finished else ""  # else nobody reads it
+        end(left=not finished)
+        return Response(content, media_type="application/json")
 
 
 def _add_models(api: FastAPI, service: "Service") -> None:
@@ -78,34 +94,30 @@ def _add_models(api: FastAPI, service: "Service") -> None:
 
     @api.get("/v1/models/{model}")
     async def get_model(model: str) -> Response:
-        """Tell of one model."""
+        """Describe one model."""
         return JSON(card(model))
 
 
 def _add_tokens(api: FastAPI, service: "Service") -> None:
-    longest = service.settings.max_body
-
     @api.post("/tokenize")
     async def tokenize(request: Request) -> Response:
         """Turn a text into the ids of its symbols."""
-        body = await read_body(request, TokenizeRequest, longest=longest)
+        body = await service.read_body(request, TokenizeRequest)
         served = service.catalogue.only(body.model)
         unseen = Unseen()
-        ids = encode(body.prompt, served.model, service.settings.on_unknown, unseen).tolist()
-        answer: dict[str, Any] = {
-            "tokens": ids,
-            "count": len(ids),
-            "max_model_len": service.settings.max_prompt,
-        }
+        ids = encode(body.prompt, served.model, service.settings.on_unknown, unseen)
+        more: dict[str, Any] = {"count": len(ids), "max_model_len": service.settings.max_prompt}
         if unseen.gaps:
-            answer["skipped"] = [gap.as_json() for gap in unseen.gaps]
-        if body.return_token_strs:
-            answer["token_strs"] = [served.names.names[symbol] for symbol in ids]
-        return JSON(answer)
+            more["skipped"] = [gap.as_json() for gap in unseen.gaps]
+        pieces = token_pieces(ids, served.names.names if body.return_token_strs else None, more)
+        return PieceStream(in_turns(pieces, service.turns), JSON_HEADERS)
 
     @api.get("/tokenizer_info")
     async def tokenizer_info(model: str | None = None) -> Response:
-        """Say what symbols the model, or the only one, has; evaluation harnesses ask for it."""
+        """Describe the symbols of a model, or of the only one; evaluation harnesses ask for it.
+
+        No symbol ends a text. The one that a text without a prompt begins after is its beginning.
+        """
         served = service.catalogue.only(model)
         vocabulary = served.model.vocabulary
         start = served.names.names[vocabulary.start]
@@ -114,8 +126,8 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
                 "tokenizer_class": vocabulary.kind,
                 "vocab_size": vocabulary.size,
                 "model_max_length": service.settings.max_prompt,
-                "bos_token": None,
-                "eos_token": None if start.startswith("bytes:") else start,
+                "bos_token": None if start.startswith("bytes:") else start,
+                "eos_token": None,
                 "pad_token": None,
             }
         )
@@ -123,7 +135,7 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
     @api.post("/detokenize")
     async def detokenize(request: Request) -> Response:
         """Turn ids into the text of their symbols."""
-        body = await read_body(request, DetokenizeRequest, longest=longest)
+        body = await service.read_body(request, DetokenizeRequest)
         vocabulary = service.catalogue.only(body.model).model.vocabulary
         return JSON({"prompt": vocabulary.decode(check_ids(body.tokens, vocabulary, "tokens"))})
 
@@ -171,31 +183,38 @@ class JSON(Response):
         return as_json(content).encode()
 
 
-class EventStream(Response):
-    """A completion as server-sent events; ends the task however it ends."""
+class PieceStream(Response):
+    """An answer that is sent in pieces.
 
-    def __init__(self, task: CompletionTask, service: "Service", record: dict[str, Any]) -> None:
+    However it ends, `end` is called with whether the client left before that.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        end: Callable[[bool], None] = lambda left: None,
+    ) -> None:
         self.status_code = 200
         self.background = None
-        self.media_type = "text/event-stream"
         self.body = b""
-        self.init_headers(EVENTS)
+        self.init_headers(headers)
         del self.headers["content-length"]
-        self._task, self._service, self._record = task, service, record
+        self._pieces, self._end = pieces, end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the text or the client is gone."""
+        """Send pieces until there are no more or the client has left."""
+        left = False
         try:
-            if await unless_disconnected(receive, self._send(send)) is None:
-                self._record["left"] = True
+            left = await unless_disconnected(receive, self._send(send)) is None
         finally:
-            self._service.end(self._task, self._record)
+            self._end(left)
 
     async def _send(self, send: Send) -> bool:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        async for events in self._task.events():
-            await send({"type": "http.response.body", "body": events, "more_body": True})
+        async for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
         return True
 
@@ -228,12 +247,12 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
-        404: "there is nothing at this path: GET /docs lists what there is",
-        405: "this path does not take this method",
+        404: "unknown path: GET /docs lists all paths",
+        405: "this path does not accept this method",
     }
     message = messages.get(error.status_code, str(error.detail))
     return await _on_problem(request, Problem(error.status_code, message, headers=error.headers))
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    return await _on_problem(request, Problem(500, "the server failed: see its log"))
+    return await _on_problem(request, Problem(500, "the server failed: its log has the reason"))

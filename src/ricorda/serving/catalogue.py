@@ -125,7 +125,7 @@ class Catalogue:
         except KeyError:
             raise Problem(
                 404,
-                f"the model {name[:100]!r} is not served here: GET /v1/models lists those that are",
+                f"the model {name[:100]!r} is not served: GET /v1/models lists the models",
                 param="model",
                 code="model_not_found",
             ) from None
@@ -135,7 +135,11 @@ class Catalogue:
         if name is not None:
             return self.get(name)
         if len(self._models) > 1:
-            raise Problem(400, "model must be given: several are served", param="model")
+            raise Problem(
+                400,
+                "model must be given, as several are served: GET /v1/models lists them",
+                param="model",
+            )
         return next(iter(self._models.values()))
 
     def changed(self) -> list[str]:
@@ -206,11 +210,11 @@ def places_of(words: Sequence[str]) -> list[Place]:
         if not NAME.fullmatch(name):
             raise ConfigurationError(
                 f"expected a model's name of at most 100 characters without spaces or slashes, got "
-                f"{name!r}: give it as NAME=PATH"
+                f"{name!r}: name the model as NAME=PATH"
             )
         if any(place.name == name for place in places):
             raise ConfigurationError(
-                f"two models would be called {name!r}: name one of them as NAME=PATH"
+                f"two models have the name {name!r}: name one of them as NAME=PATH"
             )
         places.append(Place(name, Path(path)))
     return places

@@ -6,21 +6,24 @@ other prompts of its request either.
 """
 
 import asyncio
-import json
+import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ricorda.engine import GenerationSettings, Model, Symbols
 from ricorda.engine.backend import Ids
 from ricorda.engine.constraints import check_stops
 from ricorda.engine.sampling import bias_of
 from ricorda.errors import InputError, RicordaError, VocabularyError
-from ricorda.serving.admission import Admission, Ticket
+from ricorda.serving.admission import Admission, Budget, Ticket
+from ricorda.serving.answers import PIECE, as_json, choice_pieces, estimate, split
 from ricorda.serving.catalogue import ServedModel
 from ricorda.serving.problems import Problem
 from ricorda.serving.requests import CompletionRequest
@@ -30,6 +33,8 @@ from ricorda.serving.turns import Turns
 from ricorda.serving.worker import Job, ScoringJob, WritingJob
 from ricorda.text.unseen import Unseen, after_gaps, quoted
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
+
+log = logging.getLogger("ricorda.serving")
 
 SMALLEST_TOP_P = 1e-9  # 0 stands for the likeliest symbol alone, which any small number is
 
@@ -49,26 +54,36 @@ class Prompt:
 
 
 class Text:
-    """One continuation of one prompt, and how far it was told."""
+    """One continuation of one prompt, and how much of it was sent."""
 
     def __init__(self, prompt: Prompt, job: WritingJob | None, reader: Reader) -> None:
         self.prompt = prompt
         self.job = job
         """None if nothing is to be written."""
         self.reader = reader
-        self.echoed = False
-        self.told_begin = False
-        self.told_end = False
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will be written."""
-        return self.job is None or self.job.over
+        self.unsent: deque[Symbols] = deque()
+        """Symbols of a stream that were not sent yet."""
+        self.echo_left: int | None = None
+        """Symbols of the echoed prompt among them; None until the prompt is scored."""
+        self.has_begun = False
+        self.has_ended = False
 
     @property
     def finish_reason(self) -> str:
         """Why it ended, or that it was cut."""
         return (self.job.ending if self.job else None) or "length"
+
+    def take(self, most: int) -> Symbols | None:
+        """Take the next symbols to send, at most so many; None if there are none."""
+        if self.job is not None:
+            self.unsent += self.job.take()
+        while self.unsent:
+            block, rest = split(self.unsent.popleft(), most)
+            if len(rest.ids):
+                self.unsent.appendleft(rest)
+            if len(block.ids):
+                return block
+        return None
 
 
 class CompletionTask:
@@ -81,7 +96,7 @@ class CompletionTask:
         settings: ServerSettings,
         turns: Turns,
     ) -> None:
-        """Check the request and prepare its texts. Raises Problem (400) for what cannot be."""
+        """Check the request and read its prompts. Raises Problem (400) for what cannot be."""
         self.request = request
         self.served = served
         self._turns = turns
@@ -93,6 +108,8 @@ class CompletionTask:
         self._check(settings)
         on_unknown = request.on_unknown or settings.on_unknown
         self.prompts = read_prompts(request.prompt, served.model, on_unknown, settings)
+        self.answer_bytes = self._estimate(settings)
+        """How large the answer may become."""
         self.texts: list[list[Text]] = []
         self.scores: list[ScoringJob | None] = []
         self.first_symbol_seconds: float | None = None
@@ -102,9 +119,9 @@ class CompletionTask:
         self._cut = False
         self._tickets: dict[Job, Ticket] = {}
         self._scored: list[list[Symbols]] = [[] for _ in self.prompts]
+        self._release: Callable[[], None] | None = None
         self._admission: Admission | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._prepare()
 
     @property
     def prompt_symbols(self) -> int:
@@ -116,30 +133,41 @@ class CompletionTask:
         """How many symbols were written so far, in all texts, given back or not."""
         return sum(text.job.written for text in self._all_texts() if text.job)
 
-    def begin(self, admission: Admission, client: str, seconds: float) -> None:
-        """Let all texts wait for their turn; after so many seconds what there is must do.
+    def begin(self, admission: Admission, answers: Budget, client: str, seconds: float) -> None:
+        """Let all texts wait for their turn; after so many seconds the request is cut.
 
-        Raises Problem (429, 503) if the queue is full.
+        Raises Problem (429, 503), before anything is prepared, if the queue or the budget of
+        answers is full.
         """
-        tickets = {job: Ticket(client, self._starter(job)) for job in self._jobs()}
-        for job in tickets:
-            job.changed = self._changer(job)
-        self._tickets = tickets
-        admission.enter(list(tickets.values()))
+        jobs = len(self.prompts) * (self.best_of * bool(self.max_tokens))
+        admission.check(client, jobs + sum(map(self._is_scored, self.prompts)))
+        answers.take(client, self.answer_bytes)
+        self._release = lambda: answers.give_back(client, self.answer_bytes)
+        try:
+            self._prepare()
+            tickets = {job: Ticket(client, self._starter(job)) for job in self._jobs()}
+            for job in tickets:
+                job.changed = self._changer(job)
+            self._tickets = tickets
+            admission.enter(list(tickets.values()))
+        except BaseException:
+            self._release()
+            raise
         self._admission = admission
         self.served.hold()
         self._deadline = asyncio.get_running_loop().call_later(seconds, self.cut)
         self._something_new.set()
 
     def cut(self) -> None:
-        """Wait for nothing more: the deadline has passed, or the server ends."""
+        """Stop waiting for results: the deadline has passed, or the server is shutting down."""
         self._cut = True
         self._something_new.set()
 
     def close(self) -> None:
-        """Leave off what is still under way; twice is once."""
-        if self._admission is None:
+        """Stop what is still under way and release what it holds; may be called again."""
+        if self._admission is None or self._release is None:
             return
+        self._release()
         for job, ticket in self._tickets.items():
             if ticket.running and not ticket.over and not job.over:
                 self.served.worker.cancel(job)
@@ -149,10 +177,10 @@ class CompletionTask:
             self._deadline.cancel()
         self.served.release()
 
-    async def answer(self) -> dict[str, Any]:
-        """Wait for all texts and put the answer together.
+    async def finish(self) -> bool:
+        """Wait for all texts.
 
-        Raises Problem: 503 if it was cut, 500 if the model failed.
+        Raises Problem: 503 if the request was cut, 500 if the model failed.
         """
         while not all(job.over for job in self._jobs()):
             await self._something_new.wait()
@@ -161,22 +189,31 @@ class CompletionTask:
             if self._cut and not all(job.over for job in self._jobs()):
                 raise Problem(
                     503,
-                    "the time for this request is over: ask for less, or try again",
+                    "the request took too long (--request-seconds) or the server is shutting "
+                    "down: ask for less, or try again",
                     code="cut_off",
                     headers={"retry-after": "1"},
                 )
-        await self._turns.wait()
         self._raise_if_failed()
-        choices = []
+        return True
+
+    def pieces(self) -> Iterator[str]:
+        """Write the whole answer, all texts being over, in pieces of JSON."""
+        yield as_json(self._frame())[:-1] + ',"choices":['
         for number, texts in enumerate(self.texts):
-            found = [self._whole(number, text) for text in texts]
-            if self.best_of > self.n:
-                found.sort(key=lambda pair: -_mean(pair[1]))
-            choices += [
-                self._choice(number * self.n + rank, texts[0].prompt, passage, reason, count)
-                for rank, ((passage, reason, count), _) in enumerate(found[: self.n])
-            ]
-        return {**self._frame(), "choices": choices, "usage": self.usage()}
+            score = self.scores[number]
+            self._scored[number] = score.take() if score else []
+            for rank, text in enumerate(self._best(texts)):
+                index = number * self.n + rank
+                if index:
+                    yield ","
+                echo = self._echo(number, text)
+                written = text.job.take() if text.job else []
+                yield from choice_pieces(
+                    *(index, text.reader, text.prompt.ids, [*echo, *written]),
+                    *(sum(len(block.ids) for block in echo), text.finish_reason, self.request),
+                )
+        yield f'],"usage":{as_json(self.usage())}}}'
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield server-sent events as texts grow, the last one `[DONE]`; closes the task."""
@@ -184,7 +221,7 @@ class CompletionTask:
         with_usage = options is not None and options.include_usage
         frame = self._frame() | ({"usage": None} if with_usage else {})
         try:
-            while not all(text.told_end for text in self._all_texts()):
+            while not all(text.has_ended for text in self._all_texts()):
                 await self._something_new.wait()
                 await self._turns.wait()
                 self._something_new.clear()
@@ -196,6 +233,9 @@ class CompletionTask:
                 yield _event(frame | {"choices": [], "usage": self.usage()})
         except Problem as problem:
             yield _event(problem.as_json())
+        except Exception:
+            log.exception("a stream failed")
+            yield _event(Problem(500, "the server failed: its log has the reason").as_json())
         finally:
             self.close()
         yield b"data: [DONE]\n\n"
@@ -210,28 +250,51 @@ class CompletionTask:
         }
 
     def _check(self, settings: ServerSettings) -> None:
-        """What no single field tells."""
+        """Check what depends on several fields or on the server's limits."""
         request = self.request
         if self.max_tokens > settings.max_tokens:
-            raise _wrong("max_tokens", f"at most {settings.max_tokens}", self.max_tokens)
+            limit = f"at most {settings.max_tokens} (--max-tokens)"
+            raise _wrong("max_tokens", limit, self.max_tokens)
         for name in ("n", "best_of"):
             if getattr(self, name) > settings.max_n:
-                raise _wrong(name, f"at most {settings.max_n}", getattr(self, name))
+                limit = f"at most {settings.max_n} (--max-n)"
+                raise _wrong(name, limit, getattr(self, name))
         if self.best_of < self.n:
             raise _wrong("best_of", f"at least n, which is {self.n}", self.best_of)
         if request.stream and self.best_of > self.n:
             raise Problem(
-                400, "best_of cannot be streamed: leave out stream or best_of", param="best_of"
+                400,
+                "best_of above n cannot be streamed: leave out stream or best_of",
+                param="best_of",
             )
         if request.stream_options is not None and not request.stream:
-            raise Problem(400, "stream_options is only for stream: true", param="stream_options")
+            raise Problem(400, 'stream_options needs "stream": true', param="stream_options")
+
+    def _estimate(self, settings: ServerSettings) -> int:
+        """Estimate the answer's size. Raises Problem (400) if it is beyond the limit."""
+        prompts = [len(prompt.ids) for prompt in self.prompts]
+        size = estimate(self.request, prompts, self.best_of, self.max_tokens)
+        if size > settings.max_answer:
+            raise Problem(
+                400,
+                f"the answer may take {size} bytes, more than {settings.max_answer} "
+                "(--max-answer): ask for fewer or shorter texts, or for fewer logprobs",
+                code="answer_too_large",
+            )
+        return size
+
+    def _is_scored(self, prompt: Prompt) -> bool:
+        request = self.request
+        return bool(request.echo) and request.logprobs is not None and len(prompt.ids) > 1
 
     def _prepare(self) -> None:
         """Make the jobs."""
         request, vocabulary = self.request, self.served.model.vocabulary
+        options = self._options()
         for prompt in self.prompts:
-            options = self._options()  # a seed of its own for each prompt, unless one was given
-            scored = request.echo and request.logprobs is not None and len(prompt.ids) > 1
+            if request.seed is None:
+                options["seed"] = secrets.randbits(32)  # each prompt has its own
+            scored = self._is_scored(prompt)
             self.scores.append(ScoringJob(prompt.ids, request.logprobs or 0) if scored else None)
             texts = []
             for number in range(self.best_of):
@@ -249,9 +312,9 @@ class CompletionTask:
         alternatives = request.logprobs
         if alternatives is None and self.best_of > self.n:
             alternatives = 0
+        seed = 0 if request.seed is None else request.seed % 2**64
         given = [request.stop] if isinstance(request.stop, str) else request.stop or []
         stop = [self.served.model.read_prompt(each, drop_mark=False) for each in given]
-        seed = secrets.randbits(32) if request.seed is None else request.seed % 2**64
         top_p = 1.0 if request.top_p is None else request.top_p
         options: dict[str, Any] = {
             "length": self.max_tokens,
@@ -310,59 +373,70 @@ class CompletionTask:
             if isinstance(job.error, RicordaError):
                 raise Problem(500, str(job.error), code="model_failed")
             if job.error is not None:
-                raise Problem(500, "the engine failed: see the server's log", code="engine_failed")
+                raise Problem(
+                    500, "the engine failed: the server's log has the reason", code="engine_failed"
+                )
 
     def _news(self) -> Iterator[dict[str, Any]]:
-        """What is new in each text, as choices of a stream's event."""
+        """Return what is new in each text, together at most PIECE symbols, as choices of events."""
+        left = PIECE
         for number, texts in enumerate(self.texts):
             for rank, text in enumerate(texts):
-                if text.told_end:
+                if text.has_ended or not self._begin_echo(number, text):
                     continue
-                passage = Passage()
-                if not (text.echoed or self._echo(number, text, passage) or self._cut):
-                    continue
-                new = _continue(text, passage, cut=self._cut)
-                if not (passage.ids or passage.text or text.told_end):
-                    continue
-                reason = text.finish_reason if text.told_end else None
-                index, first = number * self.n + rank, not text.told_begin
-                text.told_begin = True
-                yield self._choice(index, text.prompt, passage, reason, new, first=first)
+                if left <= 0:
+                    self._something_new.set()  # the rest is for the next turn
+                    return
+                passage, written = self._next(text, left)
+                left -= len(passage.ids)
+                if passage.ids or passage.text or text.has_ended:
+                    index = number * self.n + rank
+                    yield self._choice(index, text, passage, written)
+                    text.has_begun = True
 
-    def _echo(self, number: int, text: Text, passage: Passage) -> bool:
-        """Begin with the prompt if that was asked for; False while it is not scored yet."""
+    def _begin_echo(self, number: int, text: Text) -> bool:
+        """Put the echoed prompt before a text; False while its score is not known."""
+        if text.echo_left is not None:
+            return True
         score = self.scores[number]
         if score is not None:
             self._scored[number] += score.take()
             if not score.over:
-                return False
-        text.echoed = True
-        ids = text.prompt.ids
-        if not self.request.echo or len(ids) == 0:
-            return True
-        if self.request.logprobs is None:
-            _extend(passage, text.reader.read(_plain(ids)))
-            return True
-        _extend(passage, text.reader.read_first(int(ids[0])))
-        for symbols in self._scored[number]:
-            _extend(passage, text.reader.read(symbols))
-        artefacts = after_gaps(ids, text.prompt.unseen.gaps, self.served.model.vocabulary)
-        for place in np.flatnonzero(artefacts).tolist():
-            passage.log_probabilities[place] = passage.alternatives[place] = None
+                return self._cut
+        text.unsent += self._echo(number, text)
+        text.echo_left = sum(len(block.ids) for block in text.unsent)
         return True
 
-    def _whole(
-        self, number: int, text: Text
-    ) -> tuple[tuple[Passage, str, int], Sequence[np.floating[Any]]]:
-        """A text from its beginning to its end, and its symbols' log-probabilities."""
-        passage = Passage()
-        self._echo(number, text, passage)
-        chances: list[Any] = []
-        if text.job is not None:
-            for symbols in text.job.new:
-                chances += symbols.log_probabilities.tolist()
-        new = _continue(text, passage, cut=False)
-        return (passage, text.finish_reason, new), chances
+    def _next(self, text: Text, most: int) -> tuple[Passage, int]:
+        """Return the next part of a text, at most so many symbols, and how many were written."""
+        over = text.job is None or text.job.over
+        symbols = text.take(most)
+        passage = Passage() if symbols is None else text.reader.read(symbols)
+        of_echo = min(text.echo_left or 0, len(passage.ids))
+        text.echo_left = (text.echo_left or 0) - of_echo
+        if (over or self._cut) and not text.unsent:
+            passage.text += text.reader.finish()
+            text.has_ended = True
+        elif text.unsent:
+            self._something_new.set()
+        return passage, len(passage.ids) - of_echo
+
+    def _echo(self, number: int, text: Text) -> list[Symbols]:
+        """Return the symbols of the prompt, if it is to be echoed; the first has no probability."""
+        ids = text.prompt.ids
+        if not self.request.echo or len(ids) == 0:
+            return []
+        if self.request.logprobs is None:
+            return [_unscored(ids)]
+        blocks = [_unscored(ids[:1]), *self._scored[number]]
+        gaps = text.prompt.unseen.gaps
+        return _without(blocks, after_gaps(ids, gaps, self.served.model.vocabulary))
+
+    def _best(self, texts: list[Text]) -> list[Text]:
+        """Return the `n` texts of a prompt with the highest mean log-probability."""
+        if self.best_of == self.n:
+            return texts
+        return sorted(texts, key=_mean, reverse=True)[: self.n]
 
     def _frame(self) -> dict[str, Any]:
         """What is the same in every event."""
@@ -384,22 +458,13 @@ class CompletionTask:
         ]
         return {"skipped": found} if found else {}
 
-    def _choice(
-        self,
-        index: int,
-        prompt: Prompt,
-        passage: Passage,
-        reason: str | None,
-        new: int,
-        *,
-        first: bool = True,
-    ) -> dict[str, Any]:
-        """A choice as JSON; its last `new` symbols are no part of the prompt."""
+    def _choice(self, index: int, text: Text, passage: Passage, written: int) -> dict[str, Any]:
+        """Return a part of a text as JSON; its last `written` symbols are not of the prompt."""
         choice: dict[str, Any] = {
             "text": passage.text,
             "index": index,
             "logprobs": None,
-            "finish_reason": reason,
+            "finish_reason": text.finish_reason if text.has_ended else None,
         }
         if self.request.logprobs is not None:
             choice["logprobs"] = {
@@ -409,9 +474,9 @@ class CompletionTask:
                 "text_offset": passage.offsets,
             }
         if self.request.return_token_ids:
-            choice["token_ids"] = passage.ids[len(passage.ids) - new :]
-            if first:
-                choice["prompt_token_ids"] = prompt.ids.tolist()
+            choice["token_ids"] = passage.ids[len(passage.ids) - written :]
+            if not text.has_begun:
+                choice["prompt_token_ids"] = text.prompt.ids.tolist()
         return choice
 
 
@@ -427,7 +492,8 @@ def read_prompts(
     else:
         several = [given] if isinstance(given[0], int) else list(given)
     if len(several) > settings.max_prompts:
-        raise _wrong("prompt", f"at most {settings.max_prompts} texts", len(several))
+        limit = f"at most {settings.max_prompts} texts (--max-prompts)"
+        raise _wrong("prompt", limit, len(several))
     return [_read_prompt(each, model, on_unknown, settings.max_prompt) for each in several]
 
 
@@ -441,7 +507,7 @@ def _read_prompt(
     else:
         ids = check_ids(given, model.vocabulary, "prompt")
     if len(ids) > longest:
-        raise _wrong("prompt", f"of at most {longest} symbols", len(ids))
+        raise _wrong("prompt", f"of at most {longest} symbols (--max-prompt)", len(ids))
     return Prompt(ids, ids if len(ids) else np.array([model.vocabulary.start]), unseen)
 
 
@@ -472,48 +538,33 @@ def check_ids(given: Sequence[int], vocabulary: Vocabulary, param: str) -> Ids:
     return ids
 
 
-def _continue(text: Text, passage: Passage, *, cut: bool) -> int:
-    """Add what was written since the last time; say how many symbols it was."""
-    before = len(passage.ids)
-    if text.job is not None:
-        over = text.job.over
-        for symbols in text.job.take():
-            _extend(passage, text.reader.read(symbols))
-    else:
-        over = True
-    if over or cut:
-        passage.text += text.reader.finish()
-        text.told_end = True
-    return len(passage.ids) - before
-
-
-def _extend(passage: Passage, more: Passage) -> None:
-    passage.text += more.text
-    passage.ids += more.ids
-    passage.tokens += more.tokens
-    passage.log_probabilities += more.log_probabilities
-    passage.alternatives += more.alternatives
-    passage.offsets += more.offsets
-
-
-def _plain(ids: Ids) -> Symbols:
-    """Symbols of which no log-probabilities are asked for."""
-    none = np.empty(0)
+def _unscored(ids: Ids) -> Symbols:
+    """Symbols that no log-probability is known of."""
+    none = np.full(len(ids), np.nan)
     return Symbols(ids, none, np.empty((len(ids), 0), np.int64), np.empty((len(ids), 0)))
 
 
-def _mean(chances: Sequence[Any]) -> float:
-    """The mean log-probability of a symbol; that of no symbols is the best."""
-    return float(np.mean(chances)) if len(chances) else 0.0
+def _without(blocks: list[Symbols], left_out: NDArray[np.bool_]) -> list[Symbols]:
+    """Return blocks of symbols without the log-probabilities of those that are left out, (n,)."""
+    found, begin = [], 0
+    for block in blocks:
+        places = left_out[begin : begin + len(block.ids)]
+        values = np.where(places, np.nan, block.log_probabilities)
+        found.append(block._replace(log_probabilities=values))
+        begin += len(block.ids)
+    return found
+
+
+def _mean(text: Text) -> float:
+    """Return the mean log-probability of a symbol; that of an empty text is the highest, 0."""
+    blocks = text.job.new if text.job else []
+    count = sum(len(block.ids) for block in blocks)
+    total = sum(float(np.sum(block.log_probabilities, dtype=np.float64)) for block in blocks)
+    return total / count if count else 0.0
 
 
 def _event(value: dict[str, Any]) -> bytes:
     return f"data: {as_json(value)}\n\n".encode()
-
-
-def as_json(value: Any) -> str:
-    """Write JSON compactly."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _wrong(name: str, expected: str, got: int) -> Problem:

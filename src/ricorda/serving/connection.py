@@ -1,25 +1,34 @@
-"""One HTTP connection: uvicorn's, with limits on time and room that uvicorn leaves open.
+"""One HTTP connection: uvicorn's, with the limits that uvicorn does not have.
 
-A head or a body that arrives too slowly is answered with 408, a reader that takes nothing is
-dropped, and of too many connections the one that has waited longest without a request is closed.
+uvicorn ends connections that are idle between two requests and bounds the bytes of a head. It
+bounds neither the time of a head or a body nor the number of connections, waits for ever for a
+client that does not read, and closes on a client that has closed its own sending side only.
 """
 
 import asyncio
+import contextlib
+import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from ricorda.serving.framing import strict_connection
+from ricorda.serving.guard import UNIDENTIFIED
+from ricorda.serving.places import Places
 from ricorda.serving.problems import Problem
 
 LINGER_SECONDS = 1.0
+PROBE_SECONDS = 0.1
+PROGRESS_CHECKS = 4
+"""How often within `stalled_seconds` a client that does not keep up is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,41 +48,10 @@ class ConnectionLimits:
     """Between two requests."""
 
     stalled_seconds: float = 20.0
-    """How long a client may leave a full buffer (64 KiB) unread."""
+    """How long a client may take none of what it is sent."""
 
     head_bytes: int = 32 << 10
     """Bytes of a head that is not complete."""
-
-
-class HeadScan:
-    """Looks for lines of a head that end in a line feed alone, which h11 would accept.
-
-    Where a server before this one sees another end of the head, a request can be smuggled in.
-    """
-
-    def __init__(self) -> None:
-        self.complete = False
-        self._lines = 0
-        self._length = 0  # of the line so far, its carriage return included
-        self._last = b""
-
-    def feed(self, data: bytes) -> bool:
-        """Take the next bytes; say whether all is well. Does nothing once the head is complete."""
-        begin = 0
-        while not self.complete:
-            end = data.find(b"\n", begin)
-            if end < 0:
-                self._length += len(data) - begin
-                self._last = data[-1:] or self._last
-                return True
-            before = data[end - 1 : end] if end else self._last
-            if before != b"\r":
-                return False
-            empty = self._length + end - begin == 1
-            self.complete = empty and self._lines > 0
-            self._lines += not empty
-            self._length, self._last, begin = 0, b"\n", end + 1
-        return True
 
 
 class BoundedConnection(H11Protocol):
@@ -87,54 +65,92 @@ class BoundedConnection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: ConnectionLimits,
+        places: Places,
         on_refusal: Callable[[str, Problem], None],
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._places = places
+        self.conn = strict_connection(limits.head_bytes)
         self._limits = limits
         self._on_refusal = on_refusal
-        self._head = HeadScan()
         self._phase = ""
+        self._ranked: int | None = None
         self._since = time.monotonic()
         self._received = False
+        self._half_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
     @property
-    def waits_for_a_request(self) -> bool:
-        """Whether no request is being worked on."""
-        return self._phase in ("head", "idle")
+    def address(self) -> str:
+        """The address of the client."""
+        return self.client[0] if self.client else "local"
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Make room, or say that there is none."""
+        """Make room for the connection, or refuse it."""
         super().connection_made(transport)
+        self.transport = cast(asyncio.Transport, _GentleTransport(transport, self))
+        if len(self.connections) <= self._limits.connections:
+            evicted = None
+        elif evicted := self._places.choose():
+            evicted.abort()
+        self._places.enter(self)
         self._enter("head")
-        if len(self.connections) > self._limits.connections and not self._make_room():
-            self._refuse(
-                Problem(503, "too many connections: try again soon", headers={"retry-after": "1"})
+        if evicted is None and len(self.connections) > self._limits.connections:
+            self.refuse(
+                Problem(
+                    503,
+                    f"all of the server's {self._limits.connections} connections are busy: try "
+                    "again soon, or raise --max-connections",
+                    headers={"retry-after": "1"},
+                )
             )
 
+    def abort(self) -> None:
+        """Close at once, and free the place at once, so that a burst does not count it again."""
+        self.connections.discard(self)
+        self.transport.abort()
+        self._enter("lost")
+
     def data_received(self, data: bytes) -> None:
-        """Hand on what arrives, if its form leaves no doubt."""
+        """Hand what arrives to uvicorn, unless the connection is closing."""
         self._received = True
-        if self._phase == "closing":
-            return
-        if not self._head.feed(data):
-            self._refuse(_bare_line_feed())
-            return
-        super().data_received(data)
-        self._follow()
+        if self._phase != "closing":
+            super().data_received(data)
+            self._follow()
+        elif time.monotonic() - self._since < self._limits.body_seconds:
+            self._linger()  # a client that still sends its body reads the answer after that
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection open if the client still waits for an answer.
+
+        A client that has left altogether looks the same, until it is sent something: then its
+        system answers that nobody is there. `100 Continue` may be sent at any time in HTTP/1.1.
+        """
+        if self._phase != "work" or self.scope["http_version"] != "1.1":
+            return False
+        self._half_closed = True
+        if self.conn.our_state is h11.SEND_RESPONSE:
+            probe = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
+            self.transport.write(self.conn.send(probe))
+        self._abort_if_gone()
+        return True
 
     def on_response_complete(self) -> None:
-        """Begin to look at the next request, which may have arrived already."""
-        self._head = HeadScan()
-        rest = self.conn.trailing_data[0] if self.conn.their_state is h11.DONE else b""
-        if not self._head.feed(rest):
-            self.conn.start_next_cycle()
-            self._refuse(_bare_line_feed())
+        """Go on to the next request, which may have arrived already."""
+        if self.conn.their_state is h11.SEND_BODY:  # answered early: do not wait for the body
+            self.transport.close()
             return
+        self._received = bool(self.conn.trailing_data[0])
         super().on_response_complete()
-        self._received = bool(rest)
         self._follow()
+
+    def shutdown(self) -> None:
+        """End as soon as the request under way is answered."""
+        if self._phase == "closing":
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
@@ -144,54 +160,26 @@ class BoundedConnection(H11Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client reads too slowly: wait a while."""
+        """Watch a client that does not keep up with what it is sent."""
         super().pause_writing()
         if self._stalled is None:
-            self._stalled = self.loop.call_later(self._limits.stalled_seconds, self.transport.abort)
+            self._watch_progress(self.transport.get_write_buffer_size(), 0)
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Stop watching: the client has caught up."""
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP; uvicorn calls this where it catches h11's error."""
+        """Refuse what is not HTTP; uvicorn calls this where it catches h11's error."""
         error = sys.exc_info()[1]
         status = getattr(error, "error_status_hint", 400)
         status = 400 if status >= 500 else status  # an unknown coding: the client's fault
-        self._refuse(Problem(status, f"expected an HTTP request: {str(error).lower()}"))
+        self.refuse(Problem(status, f"expected an HTTP request: {str(error).lower()}"))
 
-    def _follow(self) -> None:
-        """Set the clock of what is awaited now."""
-        if self._phase == "closing" or self.transport.is_closing():
-            return
-        if self.conn.their_state is h11.SEND_BODY:
-            self._enter("body")
-        elif self.conn.their_state is h11.IDLE:
-            self._enter("head" if self._received else "idle")
-        else:
-            self._enter("work")
-
-    def _enter(self, phase: str) -> None:
-        if phase == self._phase:
-            return
-        self._phase, self._since = phase, time.monotonic()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        seconds = {"head": self._limits.head_seconds, "body": self._limits.body_seconds}.get(phase)
-        if seconds is not None:
-            self._timer = self.loop.call_later(seconds, self._too_late)
-
-    def _too_late(self) -> None:
-        if self._phase == "head" and not self._received:
-            self.transport.close()  # nothing was asked, so nothing is answered
-        else:
-            self._refuse(Problem(408, f"the request's {self._phase} took too long to arrive"))
-
-    def _refuse(self, problem: Problem) -> None:
+    def refuse(self, problem: Problem) -> None:
         """Answer in place of the application, if nothing was answered yet, and close."""
         if self._phase == "closing" or self.transport.is_closing():
             return
@@ -204,29 +192,141 @@ class BoundedConnection(H11Protocol):
                 "connection: close",
                 *(f"{name}: {value}" for name, value in problem.headers.items()),
             ]
-            self._on_refusal(self.client[0] if self.client else "local", problem)
+            self._on_refusal(self.address, problem)
             self.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-        self._close_gently()
+        self.close_gently()
 
-    def _close_gently(self) -> None:
+    def close_gently(self) -> None:
         """Read what still comes for a moment: closing at once would destroy the answer."""
         self._enter("closing")
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        self.flow.resume_reading()
+        self._linger()
+
+    def _follow(self) -> None:
+        """Set the clock of what is awaited now."""
+        if self._phase == "closing" or self.transport.is_closing():
+            return
+        if self.conn.their_state is h11.SEND_BODY:
+            self._enter("body")
+        elif self.conn.their_state is h11.IDLE:
+            self._enter("head" if self._received else "idle")
+        else:
+            self._enter("work")
+        if self._half_closed and self._phase != "work":
+            self.transport.close()
+
+    def _enter(self, phase: str) -> None:
+        if self._phase in (phase, "lost"):
+            return
+        self._phase, self._since = phase, time.monotonic()
+        old, self._ranked = self._ranked, self._rank()
+        if phase == "lost":
+            self._places.leave(self, old)
+        else:
+            self._places.move(self, old, self._ranked)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        seconds = {"head": self._limits.head_seconds, "body": self._limits.body_seconds}.get(phase)
+        if seconds is not None:
+            self._timer = self.loop.call_later(seconds, self._too_late)
+
+    def _linger(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
-    def _make_room(self) -> bool:
-        """Close the connection that has waited longest without a request, this one excepted."""
-        waiting = [
-            each
-            for each in self.connections
-            if isinstance(each, BoundedConnection) and each.waits_for_a_request and each is not self
-        ]
-        if not waiting:
-            return False
-        min(waiting, key=lambda each: each._since).transport.abort()
-        return True
+    def _too_late(self) -> None:
+        if self._phase == "head" and not self._received:
+            self.transport.close()  # nothing was asked, so nothing is answered
+        else:
+            self.refuse(
+                Problem(408, f"the {self._phase} of the request took too long to arrive: try again")
+            )
+
+    def _watch_progress(self, unread: int, idle_checks: int) -> None:
+        """Drop the client if it takes nothing for `stalled_seconds`."""
+
+        def check() -> None:
+            now = self.transport.get_write_buffer_size()
+            idle = 0 if now != unread else idle_checks + 1
+            if idle == PROGRESS_CHECKS:
+                self.transport.abort()
+            else:
+                self._watch_progress(now, idle)
+
+        seconds = self._limits.stalled_seconds / PROGRESS_CHECKS
+        self._stalled = self.loop.call_later(seconds, check)
+
+    def _abort_if_gone(self) -> None:
+        """Look again and again whether a half-closed client has answered with a reset."""
+        if self._phase != "work" or self.transport.is_closing():
+            return
+        connected: socket.socket = self.transport.get_extra_info("socket")
+        if connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.transport.abort()
+        else:
+            self._timer = self.loop.call_later(PROBE_SECONDS, self._abort_if_gone)
+
+    def _rank(self) -> int | None:
+        """Return how soon to close it to make room, 0 first; None while a request is worked on."""
+        match self._phase:
+            case "closing":
+                return 0
+            case "head" | "idle":
+                client = None if self.scope is None else self.scope["state"].get("client")
+                return 1 if client in (None, UNIDENTIFIED) else 2
+            case "body":
+                return 3
+        return None
 
 
-def _bare_line_feed() -> Problem:
-    return Problem(400, "expected lines of the head to end in CR LF")
+class _GentleTransport:
+    """A transport whose `close` keeps reading for a moment if the request has not ended.
+
+    uvicorn closes right after an answer with `Connection: close`. If the client is still sending
+    its body, the system would then reset the connection, and the client might lose the answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport, connection: BoundedConnection) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._closing = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+        if self._closing:
+            return
+        if self._connection.conn.their_state is h11.SEND_BODY:
+            self._closing = True
+            self._connection.close_gently()
+        else:
+            self._transport.close()
+
+
+def make_connections_quiet(loop: asyncio.AbstractEventLoop, report: Callable[[str], None]) -> None:
+    """Report that connections cannot be accepted once, not with a traceback for each of them."""
+    reported = False
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal reported
+        if "socket.accept()" not in context.get("message", ""):
+            loop.default_exception_handler(context)
+        elif not reported:
+            reported = True
+            with contextlib.suppress(OSError):
+                report(
+                    f"cannot accept connections: {context['exception'].strerror}; trying again "
+                    "every second (raise the limit of open files, or lower --max-connections)"
+                )
+
+    loop.set_exception_handler(handle)

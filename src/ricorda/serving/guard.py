@@ -1,8 +1,8 @@
-"""Who may come in: an ASGI middleware that looks at every request before the application does.
+"""An ASGI middleware that checks every request before the application does.
 
 It refuses what is too large, what a page of another site sends through a person's browser (a wrong
-Host after DNS rebinding, a foreign Origin), and whoever has no key. Both the API and the studio
-stand behind it.
+Host after DNS rebinding, a foreign Origin), and clients without a key. Both the API and the studio
+use it.
 """
 
 import hashlib
@@ -22,18 +22,21 @@ Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+UNIDENTIFIED = "no key"
+"""The name of all clients that have no key, on a path that needs none."""
+
 LOCAL_NAMES = frozenset({"localhost"})
 
 
 class Authenticator(Protocol):
-    """Tells who sends a request."""
+    """Identifies who sends a request."""
 
     def identify(self, scope: Scope) -> str | None:
         """Name the client for limits and logs; None if it may not come in."""
 
 
 class Anyone:
-    """Lets everybody in; a client is named by its address."""
+    """Accepts everybody; a client is named by its address."""
 
     def identify(self, scope: Scope) -> str | None:
         """Name the client by its address."""
@@ -42,10 +45,10 @@ class Anyone:
 
 
 class BearerKeys:
-    """Lets in who sends `Authorization: Bearer KEY` with one of some keys.
+    """Accepts clients that send `Authorization: Bearer KEY` with one of some keys.
 
-    Only digests are kept, and every one is compared in constant time, so that neither a log nor
-    the time taken tells anything of a key.
+    Only digests are kept, and each is compared in constant time, so that neither a log nor the
+    time of an answer reveals a key.
     """
 
     def __init__(self, keys: Collection[str]) -> None:
@@ -96,18 +99,18 @@ class GuardSettings:
     """Bytes of the path and the query together at most."""
 
     wrong_host: str = (
-        "the Host header names no address of this server: use localhost or its IP address, or "
+        "the Host header is not an address of this server: use localhost or its IP address, or "
         "start it with --allow-host"
     )
-    """What is said where the Host is refused."""
+    """The message where the Host is refused."""
 
     wrong_origin: str = (
-        "pages of other sites may not call this server: start it with --allow-origin to let one in"
+        "pages of other sites may not call this server: start it with --allow-origin to allow one"
     )
-    """What is said to another site's page."""
+    """The message for another site's page."""
 
     no_key: str = "expected an API key of this server: send `Authorization: Bearer KEY`"
-    """What is said to who may not come in."""
+    """The message for a client without a key."""
 
 
 class Guard:
@@ -155,7 +158,9 @@ class Guard:
         """Sizes, and what two servers might read differently."""
         settings, headers = self.settings, scope["headers"]
         if len(scope["raw_path"]) + len(scope["query_string"]) > settings.longest_target:
-            raise Problem(414, f"expected an address of at most {settings.longest_target} bytes")
+            raise Problem(
+                414, f"expected a path and query of at most {settings.longest_target} bytes"
+            )
         size = sum(len(name) + len(value) for name, value in headers)
         if size > settings.largest_headers or len(headers) > settings.most_headers:
             raise Problem(
@@ -237,9 +242,9 @@ class Guard:
                     401,
                     self.settings.no_key,
                     code="invalid_api_key",
-                    headers={"www-authenticate": "Bearer"},
+                    headers={"www-authenticate": "Bearer", "connection": "close"},
                 )
-            client = "no key"
+            client = UNIDENTIFIED
         scope.setdefault("state", {})["client"] = client
 
     def _check_length(self, scope: Scope) -> int:

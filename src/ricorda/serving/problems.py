@@ -1,4 +1,4 @@
-"""What is told to a client whose request is refused: OpenAI's error object, and its status."""
+"""The answer to a request that is refused or fails: OpenAI's error object and a status."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,7 +28,7 @@ class Problem(Exception):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Say what was expected, what came and what to do; `param` names the field at fault."""
+        """Take a message (what was expected, what came, what to do) and the field at fault."""
         super().__init__(message)
         self.status = status
         self.message = message

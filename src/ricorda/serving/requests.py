@@ -1,13 +1,28 @@
-"""What clients send, checked strictly: an unknown field is refused, never ignored."""
+"""What clients send, checked strictly: an unknown field is refused, never ignored.
 
+A check stops at the first wrong element, in time and memory proportional to the body. pydantic
+collects an error for every element, so it never sees a long list: `_check_prompt` and `_check_ids`
+check those of symbols and texts, and `_check_sizes` bounds all others.
+"""
+
+import asyncio
+import gc
 import json
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+)
 from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 
+from ricorda.serving.admission import Budget
 from ricorda.serving.problems import Problem
 from ricorda.text.vocabulary import OnUnknown
 from ricorda.validation import parse_json
@@ -28,8 +43,55 @@ Stop = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 ModelName = Annotated[str, StringConstraints(max_length=200)]
 
 
+def _check_ids(value: object) -> list[int]:
+    """Check a list of symbols' ids; 1.0 is an integer in JSON."""
+    if type(value) is not list:
+        raise ValueError("must be a list of ids")
+    ids = []
+    for each in value:
+        symbol = _whole(each)
+        if type(symbol) is not int or not 0 <= symbol < LARGEST_ID:
+            raise ValueError("must be a list of ids, which are whole numbers from 0")
+        ids.append(symbol)
+    return ids
+
+
+def _check_text(value: object) -> str:
+    """Check a text; JSON can write half of a surrogate pair, which is not a character."""
+    if type(value) is not str:
+        raise ValueError("must be text")
+    value.encode("utf-8")
+    return value
+
+
+def _check_prompt(value: object) -> object:
+    """Check a text, texts, ids, or lists of ids; the first element tells which is meant."""
+    if value is None or type(value) is str:
+        return value if value is None else _check_text(value)
+    if type(value) is list and value:
+        match value[0]:
+            case str():
+                return [_check_text(each) for each in value]
+            case list():
+                return [_check_ids(each) for each in value]
+            case int() | float():
+                return _check_ids(value)
+    raise ValueError("must be a prompt")
+
+
+LARGEST_ID = 2**31
+Ids = Annotated[list[SymbolId], PlainValidator(_check_ids, json_schema_input_type=list[SymbolId])]
+AnyPrompt = (
+    str
+    | Annotated[list[str], Field(min_length=1)]
+    | Annotated[list[SymbolId], Field(min_length=1)]
+    | Annotated[list[list[SymbolId]], Field(min_length=1)]
+    | None
+)
+
+
 class StreamOptions(BaseModel):
-    """What a stream tells besides the text."""
+    """What a stream sends besides the text."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
@@ -45,26 +107,22 @@ class CompletionRequest(BaseModel):
     model: ModelName
     """One of the models that /v1/models lists."""
 
-    prompt: (
-        str
-        | Annotated[list[str], Field(min_length=1)]
-        | Annotated[list[SymbolId], Field(min_length=1)]
-        | Annotated[list[list[SymbolId]], Field(min_length=1)]
-        | None
-    ) = ""
+    prompt: Annotated[
+        AnyPrompt, PlainValidator(_check_prompt, json_schema_input_type=AnyPrompt)
+    ] = ""
     """What to continue: a text, several, the ids of a text's symbols, or those of several."""
 
     max_tokens: Annotated[Integer, Field(ge=0)] | None = 16
     """How many symbols to write at most; 0 with `echo` and `logprobs` scores the prompt alone."""
 
     n: Annotated[Integer, Field(ge=1)] | None = 1
-    """How many continuations of each prompt to give back."""
+    """How many continuations of each prompt to return."""
 
     best_of: Annotated[Integer, Field(ge=1)] | None = None
-    """Write so many and give back the `n` with the highest log-probability a symbol."""
+    """Write so many and return the `n` with the highest mean log-probability of a symbol."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
-    """Divides the logits: below 1 safer, above 1 more daring, 0 always the most likely symbol."""
+    """Divides the logits: lower is less random; 0 always chooses the most likely symbol."""
 
     top_p: Share | None = 1.0
     """Choose among the fewest symbols whose probabilities reach p together."""
@@ -79,10 +137,10 @@ class CompletionRequest(BaseModel):
     """The text ends before the first of these strings, up to 4, which is not part of it."""
 
     logprobs: Annotated[Integer, Field(ge=0, le=5)] | None = None
-    """Tell the log-probability of each symbol and of so many of the likeliest ones."""
+    """Return the log-probability of each symbol and of so many of the likeliest ones."""
 
     echo: bool | None = False
-    """Give back the prompt before its continuation."""
+    """Return the prompt before its continuation."""
 
     seed: Annotated[Integer, Field(ge=-(2**63), lt=2**63)] | None = None
     """The same seed writes the same text, alone or under load."""
@@ -106,10 +164,10 @@ class CompletionRequest(BaseModel):
     """Ids of symbols, and what is added to the logit of each."""
 
     presence_penalty: Penalty | None = 0.0
-    """Taken off the logit of each symbol that was written before, the prompt not counted."""
+    """Subtracted from the logit of each symbol already written; the prompt does not count."""
 
     frequency_penalty: Penalty | None = 0.0
-    """The same, times how often it was written."""
+    """The same, multiplied by how often the symbol was written."""
 
     suffix: Annotated[str, StringConstraints(max_length=0)] | None = None
     """A text to end with: no recurrent model can insert, so only null or empty is taken."""
@@ -118,10 +176,10 @@ class CompletionRequest(BaseModel):
     """Who is behind the request; written to the access log."""
 
     return_token_ids: bool | None = False
-    """Give back the ids of the prompt's and the text's symbols. An extension."""
+    """Return the ids of the prompt's and the text's symbols. An extension."""
 
     on_unknown: OnUnknown | None = None
-    """What of a prompt's characters that the model never saw: `error` or `skip`. An extension."""
+    """Characters of the prompt that the model never saw: `error` or `skip`. An extension."""
 
 
 class TokenizeRequest(BaseModel):
@@ -130,16 +188,16 @@ class TokenizeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     model: ModelName | None = None
-    """One of the models; may be left out where there is only one."""
+    """One of the models; optional if there is only one."""
 
     prompt: str
     """The text."""
 
     add_special_tokens: bool = True
-    """There are no special symbols, so both mean the same; other servers' clients send it."""
+    """Has no effect, as there are no special symbols; clients of other servers send it."""
 
     return_token_strs: bool = False
-    """Give back the symbols' names too."""
+    """Return the symbols' names too."""
 
 
 class DetokenizeRequest(BaseModel):
@@ -148,21 +206,60 @@ class DetokenizeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     model: ModelName | None = None
-    """One of the models; may be left out where there is only one."""
+    """One of the models; optional if there is only one."""
 
-    tokens: list[SymbolId]
+    tokens: Ids
     """The ids."""
 
 
-async def read_body(request: Request, body: type[Body], *, longest: int) -> Body:
-    """Read and check a request's JSON. Raises Problem: 400, 413 or 415."""
+LONGEST_LIST = 1024
+"""Entries of a list or an object, except for prompts and ids, whose check stops at the first
+error."""
+
+READ_AT_ONCE = 16 << 10
+"""Bytes of a body that are parsed in the event loop; a longer one is parsed in a thread."""
+
+
+async def read_body(request: Request, body: type[Body], *, longest: int, bodies: Budget) -> Body:
+    """Read and check a request's JSON of at most `longest` bytes.
+
+    `bodies` counts the bytes of all bodies that are being read. One long body at a time is parsed,
+    in a thread. Raises Problem: 400, 413, 415, 429 or 503.
+    """
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise Problem(415, f"expected the Content-Type application/json, got {declared[:80]!r}")
+    size = int(request.headers.get("content-length", longest))
+    with bodies.charged(request.state.client, size):
+        try:
+            content = await request.body()
+        except ClientDisconnect:
+            raise Problem(400, "the request ended before its body did") from None
+        if len(content) <= READ_AT_ONCE:
+            return parse(content, body, longest)
+        async with bodies.one_at_a_time:
+            return await asyncio.to_thread(_parse_long, content, body, longest)
+
+
+def _parse_long(content: bytes, body: type[Body], longest: int) -> Body:
+    """Parse in a thread, so that nothing that takes long is left to the event loop.
+
+    Garbage collection would look through many small objects again and again; JSON has no cycles. A
+    Problem must not keep the parsed body, which would then be freed in the event loop.
+    """
+    gc.disable()
     try:
-        content = await request.body()
-    except ClientDisconnect:
-        raise Problem(400, "the request ended before its body did") from None
+        return parse(content, body, longest)
+    except Problem as problem:
+        problem.__context__ = None
+        refusal = problem.with_traceback(None)
+    finally:
+        gc.enable()
+    raise refusal
+
+
+def parse(content: bytes, body: type[Body], longest: int) -> Body:
+    """Parse and check the JSON of a body. Raises Problem (400)."""
     try:
         value = parse_json(content.decode("utf-8"), longest=longest)
     except json.JSONDecodeError as error:
@@ -173,10 +270,24 @@ async def read_body(request: Request, body: type[Body], *, longest: int) -> Body
         raise Problem(400, f"expected JSON, but {str(error)[:200]}") from None
     if not isinstance(value, dict):
         raise Problem(400, f"expected a JSON object, got {_kind(value)}")
+    _check_sizes(value, body)
     try:
         return body.model_validate(value)
     except PydanticError as error:
         raise _as_problem(error, body) from None
+
+
+def _check_sizes(value: dict[str, Any], body: type[BaseModel]) -> None:
+    """Refuse an unknown field, and a list or an object that is too long to be checked in full."""
+    for name, each in value.items():
+        if name not in body.model_fields:
+            shown = name[:60].encode("utf-8", "replace").decode()
+            raise Problem(400, f"{shown} {SENTENCES['extra_forbidden']}", param=shown)
+        is_long = isinstance(each, list | dict) and len(each) > LONGEST_LIST
+        if is_long and name not in ("prompt", "tokens"):
+            raise Problem(
+                400, f"{name} must have at most {LONGEST_LIST} entries, got {len(each)}", param=name
+            )
 
 
 SENTENCES = {
@@ -204,7 +315,7 @@ WHOLE_SENTENCES = {
 
 
 def _as_problem(error: PydanticError, body: type[BaseModel]) -> Problem:
-    """Name the first field that is wrong, and what it may be."""
+    """Name the first wrong field and what it may be."""
     details = error.errors(include_url=False, include_input=False)
     first = details[0]
     name = str(first["loc"][0]) if first["loc"] else "the body"
@@ -222,7 +333,8 @@ def _as_problem(error: PydanticError, body: type[BaseModel]) -> Problem:
 
 
 def _sentence(detail: ErrorDetails) -> str:
-    return SENTENCES.get(detail["type"]) or detail["msg"].replace("Input should", "must", 1)
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
+    return SENTENCES.get(detail["type"]) or message
 
 
 def _kind(value: Any) -> str:

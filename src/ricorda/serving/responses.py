@@ -12,13 +12,14 @@ class Answer(BaseModel):
 
 
 class Logprobs(Answer):
-    """What the model thought of each symbol, before any sampling option."""
+    """The model's own log-probabilities, before any sampling option."""
 
     tokens: list[str]
     """The symbols: characters; of a model of bytes, `bytes:\\xNN` where a byte is none."""
 
     token_logprobs: list[float | None]
-    """Natural logarithms of their probabilities; null for the first symbol of an echoed prompt."""
+    """Natural logarithms of their probabilities, -9999.0 for an impossible symbol; null for
+    the first symbol of an echoed prompt."""
 
     top_logprobs: list[dict[str, float] | None]
     """The likeliest symbols in its place, the chosen one always among them."""
@@ -122,21 +123,21 @@ class Tokens(Answer):
 
 
 class TokenizerInfo(Answer):
-    """What symbols a model has."""
+    """The symbols of a model."""
 
     tokenizer_class: Literal["characters", "bytes"]
     vocab_size: int
     model_max_length: int
     """The longest prompt that is taken, in symbols."""
 
-    bos_token: None
-    """There is no such symbol."""
-
-    eos_token: str | None
+    bos_token: str | None
     """The symbol that a text without a prompt begins after, usually a line end."""
 
+    eos_token: None
+    """No symbol ends a text."""
+
     pad_token: None
-    """There is no such symbol."""
+    """No symbol is for padding."""
 
 
 class Text(Answer):

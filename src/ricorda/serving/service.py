@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from starlette.requests import Request
+
 from ricorda.errors import ConfigurationError
 from ricorda.serving.account import AccessLog, Account
-from ricorda.serving.admission import Admission, AdmissionLimits
+from ricorda.serving.admission import Admission, AdmissionLimits, Budget
 from ricorda.serving.api import build_api
 from ricorda.serving.catalogue import Catalogue
 from ricorda.serving.completion import CompletionTask
@@ -19,7 +21,7 @@ from ricorda.serving.host import Host, bind, is_loopback
 from ricorda.serving.keys import read_keys
 from ricorda.serving.metrics import Metrics
 from ricorda.serving.problems import Problem
-from ricorda.serving.requests import CompletionRequest
+from ricorda.serving.requests import Body, CompletionRequest, read_body
 from ricorda.serving.settings import ServerSettings
 from ricorda.serving.turns import Turns
 
@@ -48,6 +50,18 @@ class Service:
                 queue_per_client=settings.max_queue_per_client,
             )
         )
+        self.answers = Budget(
+            what="answers",
+            option="--max-answer",
+            per_client=2 * settings.max_answer,
+            total=4 * settings.max_answer,
+        )
+        self.bodies = Budget(
+            what="request bodies",
+            option="--max-body",
+            per_client=16 * settings.max_body,
+            total=64 * settings.max_body,
+        )
         self.metrics = Metrics(lambda: self.admission.running, lambda: self.admission.waiting)
         self.turns = Turns()
         self.draining = False
@@ -64,12 +78,16 @@ class Service:
         self.catalogue.start(asyncio.get_running_loop())
         self._watching = asyncio.ensure_future(self._watch())
 
+    async def read_body(self, request: Request, body: type[Body]) -> Body:
+        """Read and check the body of a request. Raises Problem."""
+        return await read_body(request, body, longest=self.settings.max_body, bodies=self.bodies)
+
     def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
         """Check a request and let its texts wait for their turn. Raises Problem."""
         self.refuse_while_draining()
         served = self.catalogue.get(request.model)
         task = CompletionTask(request, served, self.settings, self.turns)
-        task.begin(self.admission, client, self.settings.request_seconds)
+        task.begin(self.admission, self.answers, client, self.settings.request_seconds)
         self._tasks.add(task)
         return task
 
@@ -106,7 +124,7 @@ class Service:
         self.draining = True
         if self._watching is not None:
             self._watching.cancel()
-        log.info("ending: %d requests are under way", len(self._tasks))
+        log.info("shutting down: %d requests are under way", len(self._tasks))
         asyncio.get_running_loop().call_later(self.settings.drain_seconds, self._cut)
 
     def reload(self, names: Sequence[str] | None = None) -> None:
@@ -115,7 +133,7 @@ class Service:
             try:
                 self.guard.authenticator = authenticator(self.settings)
             except ConfigurationError as error:
-                log.error("kept the API keys: %s", error)
+                log.error("cannot read the API keys again, the old ones stay: %s", error)
         task = asyncio.ensure_future(self._reload(names))
         self._reloading.add(task)
         task.add_done_callback(self._reloading.discard)
@@ -135,7 +153,7 @@ class Service:
             result = "failed" if problem else "done"
             self.metrics.reloads.labels(name, result).inc()
             if problem:
-                log.error("kept the model %s: %s", name, problem)
+                log.error("cannot read the model %s again, the old one stays: %s", name, problem)
             else:
                 log.info("read the model %s again", name)
 
@@ -174,7 +192,7 @@ def authenticator(settings: ServerSettings) -> Authenticator:
         return BearerKeys(keys)
     if not is_loopback(settings.host):
         raise ConfigurationError(
-            f"listening at {settings.host} lets other machines in, which needs an API key: give "
+            f"listening at {settings.host} is open to other machines, which needs an API key: give "
             "--api-key-file, or set RICORDA_API_KEY, or listen at 127.0.0.1"
         )
     return Anyone()

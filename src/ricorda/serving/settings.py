@@ -20,7 +20,7 @@ SeveralTexts = tuple[str, ...]
     config=ConfigDict(extra="forbid", use_attribute_docstrings=True),
 )
 class ServerSettings:
-    """Where the server listens, who may come in, and how much it lets anybody take."""
+    """Where the server listens, who may use it, and how much a client may take."""
 
     host: str = "127.0.0.1"
     """The address to listen at; any other than this machine's own demands an API key."""
@@ -37,8 +37,8 @@ class ServerSettings:
     allow_origin: SeveralTexts = ()
     """A site, as https://example.org, whose pages may call the server; repeatable."""
 
-    precision: Precision = "auto"
-    """How the engine keeps the weights; auto is the fastest that loses almost nothing."""
+    precision: Precision = "float32"
+    """How the engine keeps the weights; int8, bfloat16 and auto are faster and less exact."""
 
     threads: AtLeastOne | None = None
     """Processor threads of the engine; as many as there are cores if not given."""
@@ -47,13 +47,13 @@ class ServerSettings:
     """A character of a prompt that the model never saw is refused (error) or left out (skip)."""
 
     max_body: AtLeastOne = 1 << 20
-    """Bytes of a request's body at most."""
+    """Largest body of a request, in bytes."""
 
     max_prompt: AtLeastOne = 65536
-    """Symbols of a prompt at most."""
+    """Longest prompt, in symbols."""
 
     max_prompts: AtLeastOne = 128
-    """Prompts of a request at most."""
+    """Most prompts of a request."""
 
     max_tokens: AtLeastOne = 4096
     """The largest max_tokens of a request."""
@@ -61,17 +61,21 @@ class ServerSettings:
     max_n: AtLeastOne = 16
     """The largest n and best_of of a request."""
 
+    max_answer: AtLeastOne = 32 << 20
+    """Bytes that the answer of a request may take, as estimated before work begins; answered with
+    400. Requests under way may take twice that per client (429), four times in all (503)."""
+
     max_streams: AtLeastOne = 64
-    """Texts that are written at once; further ones wait."""
+    """Texts that are written at the same time; further ones wait."""
 
     max_streams_per_client: AtLeastOne = 64
-    """The same of one client, known by its key or its address."""
+    """The same for one client, known by its key or its address."""
 
     max_queue: AtLeastOne = 1024
-    """Texts that wait at most; a request for more is answered with 503."""
+    """Texts that may wait; a request for more is answered with 503."""
 
     max_queue_per_client: AtLeastOne = 256
-    """The same of one client; answered with 429."""
+    """The same for one client; answered with 429."""
 
     max_connections: AtLeastOne = 512
     """Connections open at once."""
@@ -89,13 +93,13 @@ class ServerSettings:
     """How long a connection may stay open between two requests."""
 
     stalled_seconds: Seconds = 20.0
-    """How long a client may leave what it was sent unread before it is dropped."""
+    """How long a client may take none of what it is sent before it is dropped."""
 
     drain_seconds: Seconds = 20.0
     """How long texts under way may go on after SIGTERM or Ctrl-C."""
 
     watch_seconds: Seconds = 2.0
-    """How often to look whether a model's file was replaced."""
+    """How often to check whether a model's file was replaced."""
 
     access_log: str = "-"
     """Where a line of JSON for each request goes: a file, - for standard error, or off."""

@@ -4,6 +4,7 @@ A character is its own name. A byte that is no character by itself is `bytes:\xN
 writes such tokens.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,7 +30,7 @@ def _name(vocabulary: Vocabulary, symbol: int) -> str:
 
 @dataclass
 class Passage:
-    """Some symbols in a row, as a choice of an answer tells them."""
+    """Some symbols in a row, as a choice of an answer has them."""
 
     text: str = ""
     ids: list[int] = field(default_factory=list)
@@ -39,13 +40,17 @@ class Passage:
     offsets: list[int] = field(default_factory=list)
 
 
+LOWEST = -9999.0
+"""The log-probability of a symbol that is impossible: JSON has no infinity."""
+
+
 class Reader:
     """Turns symbols into passages as they come; knows how far the text has got."""
 
     def __init__(
         self, vocabulary: Vocabulary, names: SymbolNames, *, logprobs: int | None, offset: int = 0
     ) -> None:
-        """Begin `offset` characters into a text; without `logprobs` only text and ids are told."""
+        """Begin `offset` characters into a text; without `logprobs` only text and ids are read."""
         self._names = names.names
         self._one_by_one = vocabulary.kind == "bytes"
         self._decoder = vocabulary.decoder()
@@ -54,32 +59,45 @@ class Reader:
 
     def read(self, symbols: Symbols) -> Passage:
         """Take some symbols that the model wrote or expected more or less."""
-        passage = self._text_of(symbols.ids)
-        if self._logprobs is None:
-            return passage
-        passage.tokens = [self._names[symbol] for symbol in passage.ids]
-        chosen = symbols.log_probabilities.tolist()
-        passage.log_probabilities = chosen
-        best = symbols.alternative_ids[:, : self._logprobs].tolist()
-        best_nats = symbols.alternative_log_probabilities[:, : self._logprobs].tolist()
-        for token, nats, others, other_nats in zip(
-            passage.tokens, chosen, best, best_nats, strict=True
-        ):
-            names = (self._names[other] for other in others)
-            passage.alternatives.append(dict(zip(names, other_nats, strict=True)) | {token: nats})
+        text, offsets = self.place(symbols.ids)
+        passage = Passage(text, symbols.ids.tolist())
+        if self._logprobs is not None:
+            passage.offsets = offsets
+            passage.tokens = self.names(symbols.ids)
+            passage.log_probabilities = self.log_probabilities(symbols)
+            passage.alternatives = self.alternatives(symbols)
         return passage
 
-    def read_first(self, symbol: int) -> Passage:
-        """Take the first symbol of a text, which nothing came before."""
-        passage = self._text_of(np.array([symbol]))
-        if self._logprobs is not None:
-            passage.tokens = [self._names[symbol]]
-            passage.log_probabilities = [None]
-            passage.alternatives = [None]
-        return passage
+    def names(self, ids: Ids) -> list[str]:
+        """Return the names of symbols."""
+        return [self._names[symbol] for symbol in ids.tolist()]
+
+    def log_probabilities(self, symbols: Symbols) -> list[float | None]:
+        """Return each symbol's log-probability; None for the first of a text, which has none."""
+        values = np.maximum(symbols.log_probabilities, LOWEST).tolist()
+        return [None if math.isnan(value) else value for value in values]
+
+    def alternatives(self, symbols: Symbols) -> list[dict[str, float] | None]:
+        """Return the likeliest symbols in the place of each, and the symbol itself."""
+        best = symbols.alternative_ids[:, : self._logprobs].tolist()
+        log_probabilities = symbols.alternative_log_probabilities[:, : self._logprobs]
+        best_values = np.maximum(log_probabilities, LOWEST).tolist()
+        return [
+            None
+            if own is None
+            else dict(zip((self._names[other] for other in others), values, strict=True))
+            | {self._names[symbol]: own}
+            for symbol, own, others, values in zip(
+                symbols.ids.tolist(),
+                self.log_probabilities(symbols),
+                best,
+                best_values,
+                strict=True,
+            )
+        ]
 
     def finish(self) -> str:
-        """Hand back what is left: a character that was never completed, as U+FFFD."""
+        """Return what is left: a character that was never completed, as U+FFFD."""
         rest = self._decoder.finish()
         self._offset += len(rest)
         return rest
@@ -89,21 +107,17 @@ class Reader:
         """How many characters there are so far."""
         return self._offset
 
-    def _text_of(self, ids: Ids) -> Passage:
-        passage = Passage(ids=ids.tolist())
-        if self._logprobs is None:
-            passage.text = self._decoder.decode(ids)
-            self._offset += len(passage.text)
-        elif not self._one_by_one:
-            passage.text = self._decoder.decode(ids)
-            end = self._offset + len(passage.text)
-            passage.offsets = list(range(self._offset, end))
-            self._offset = end
-        else:
-            for symbol in passage.ids:
-                text = self._decoder.decode([symbol])
-                passage.text += text
-                self._offset += len(text)
-                # The byte belongs to the last character that there would be if the text ended here.
-                passage.offsets.append(self._offset + len(self._decoder.pending) - 1)
-        return passage
+    def place(self, ids: Ids) -> tuple[str, list[int]]:
+        """Decode symbols; return the text and, with `logprobs`, where each symbol begins in it."""
+        if self._logprobs is None or not self._one_by_one:
+            text, begin = self._decoder.decode(ids), self._offset
+            self._offset += len(text)
+            return text, [] if self._logprobs is None else list(range(begin, self._offset))
+        texts, offsets = [], []
+        for symbol in ids.tolist():
+            text = self._decoder.decode([symbol])
+            texts.append(text)
+            self._offset += len(text)
+            # The byte belongs to the last character that there would be if the text ended here.
+            offsets.append(self._offset + len(self._decoder.pending) - 1)
+        return "".join(texts), offsets

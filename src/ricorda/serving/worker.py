@@ -1,8 +1,8 @@
-"""The one thread that runs a model: all texts advance together, and come and go between steps.
+"""The one thread that runs a model: all texts advance together, and join and leave between steps.
 
-Orders come in from the event loop and wake the thread within one step; what was written goes back
-to the loop, one call for all texts. A text to be scored is read a bounded part at a time between
-the steps, many side by side.
+Orders come from the event loop and wake the thread within one step; results go back to the loop,
+one call for all texts. A text to be scored is read a bounded part at a time between the steps,
+many side by side.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from ricorda.engine.backend import Ids
 from ricorda.errors import InputError, ModelFileError
 
 ROUND_SECONDS = 0.01
-"""How long the engine goes on, if nobody interrupts it, before it hands out what it has."""
+"""How long the engine runs, if nothing interrupts it, before it delivers what it has."""
 
 MOST_STEPS = 256
 MOST_POSITIONS = 1 << 14
@@ -32,7 +32,7 @@ class Job:
 
     def __init__(self) -> None:
         self.new: list[Symbols] = []
-        """What has come and was not taken yet."""
+        """Results that were not taken yet."""
         self.over = False
         """Whether nothing more will come."""
         self.error: Exception | None = None
@@ -40,8 +40,14 @@ class Job:
         self.changed: Callable[[], None] = lambda: None
         """Called whenever something came."""
 
+    def add(self, symbols: Symbols) -> None:
+        """Add what has come; small blocks are joined, as each takes memory of its own."""
+        self.new.append(symbols)
+        while len(self.new) > 1 and len(self.new[-2].ids) <= len(self.new[-1].ids):
+            self.new[-2:] = [join(self.new[-2:])]
+
     def take(self) -> list[Symbols]:
-        """Hand over what has come since the last call."""
+        """Return what has come since the last call."""
         new, self.new = self.new, []
         return new
 
@@ -216,7 +222,7 @@ class Worker:
                 -found.alternative_nats[row, :count, : job.alternatives],
             )
             job.position += count
-            failed = not np.isfinite(nats).all()
+            failed = bool(np.isnan(nats).any())  # infinity: a symbol that the model excludes
             over = failed or job.position == len(job.ids) - 1
             if over:
                 self._scoring.remove(job)
@@ -225,7 +231,7 @@ class Worker:
         return deliveries
 
     def _give_up(self, error: Exception) -> list[Delivery]:
-        """After an error that nobody foresaw, end every job and begin afresh."""
+        """After an unforeseen error, end every job and start a new session."""
         jobs: list[Job] = [*self._writing.values(), *self._scoring]
         self._writing, self._scoring = {}, []
         self._session = self._model.backend.session(self._model.vocabulary)
@@ -237,7 +243,7 @@ class Worker:
             try:
                 self._loop.call_soon_threadsafe(_receive, deliveries)
             except RuntimeError:  # the loop has closed: nobody waits for it any more
-                log.debug("nobody is left to take what was written")
+                log.debug("results came after the event loop had closed")
 
 
 class Pace:
@@ -267,7 +273,7 @@ def _receive(deliveries: Sequence[Delivery]) -> None:
     """In the event loop: put results where their requests look."""
     for job, symbols, written, ending, over, error in deliveries:
         if symbols is not None:
-            job.new.append(symbols)
+            job.add(symbols)
         if isinstance(job, WritingJob):
             job.written, job.ending = written, ending
         job.over, job.error = over, error
@@ -275,8 +281,13 @@ def _receive(deliveries: Sequence[Delivery]) -> None:
         job.changed()
 
 
+def join(blocks: Sequence[Symbols]) -> Symbols:
+    """Put blocks of symbols together."""
+    return Symbols(*(np.concatenate(columns) for columns in zip(*blocks, strict=True)))
+
+
 def _not_finite() -> ModelFileError:
     return ModelFileError(
-        "expected finite numbers from the model, got infinity or none: its state overflows on "
+        "expected finite numbers from the model, got infinity or NaN: its state overflows on "
         "this text; train it again with a lower learning rate or without relu"
     )
