@@ -92,7 +92,7 @@ def by_itself(folder: Path, steps: int) -> float:
     words = ["train", "texts/python-library.txt", "--out", str(out), "--steps", str(steps)]
     words += ["--hidden-size", "128", "--early-samples", "--quiet"]
     subprocess.run(
-        [sys.executable, "-m", "ricorda", *words], cwd=folder, env=environment(), check=True
+        [sys.executable, "-m", "ricorda", *words], cwd=folder, env=environment(folder), check=True
     )
     return clock(out)
 

@@ -66,7 +66,7 @@ def begin_training(page: "Page", minutes: float) -> None:
 
 
 def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     drop(page, "My beer.txt", TEXT)
     page.wait_for_selector("#facts-name:text-is('My-beer.txt')")
     assert page.inner_text("#facts-characters") == f"{len(TEXT):,}"
@@ -81,7 +81,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     assert number_in(page, "#now-bits") < 6
     page.context.close()  # the page is closed while the run goes on
 
-    again = open_page(None, own_place.url)
+    again = open_page(None, own_place)
     again.wait_for_selector("#state:text('learning')")
     in_sight(again, "writes")
     again.wait_for_selector("#writes-full:not([hidden])")
@@ -180,7 +180,7 @@ def test_the_page_quotes_as_the_server_does(open_page: Open) -> None:
 
 
 def test_a_file_in_another_encoding(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     content = ("perché no?\n" * 100).encode("latin-1")
     page.set_input_files("#file", {"name": "old.txt", "mimeType": "text/plain", "buffer": content})
     page.wait_for_selector("#text-problem:not([hidden])")
@@ -311,7 +311,7 @@ def test_a_connection_that_was_lost_goes_on(open_page: Open) -> None:
 
 
 def test_what_is_wrong_is_told_in_the_page(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     page.click("#start")
     assert "choose a text first" in page.inner_text("#learning-problem")
     drop(page, "empty.txt", "")
@@ -383,7 +383,7 @@ def test_axe_finds_nothing_in_either_language(open_page: Open, theme: str) -> No
 
 
 def test_an_empty_page_has_no_fault_either(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     assert axe_violations(page) == []
 
 
@@ -493,19 +493,18 @@ def test_another_run_takes_nothing_over(open_page: Open) -> None:
 def test_a_studio_that_was_started_anew_is_found_again(open_page: Open, tmp_path: Path) -> None:
     make_place(tmp_path)
     first = start_studio(tmp_path)
-    page = open_page("bottles", first.url)
+    page = open_page("bottles", first)
     end_studio(first)
-    port = first.url.split(":")[2].split("/")[0]
-    second = start_studio(tmp_path, "--port", port)
+    second = start_studio(tmp_path, "--port", str(first.port))
     page.wait_for_selector("#lost:has-text('no longer let in')", state="attached")
     other = page.context.new_page()
-    other.goto(second.url)
+    other.goto(second.next_address())
     page.wait_for_selector("#lost[hidden]", state="attached")
     end_studio(second)
 
 
 def test_the_same_file_may_be_chosen_twice(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     for _ in range(2):
         page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b""})
         page.wait_for_selector("#text-problem:not([hidden])")
@@ -547,7 +546,7 @@ def test_the_command_of_a_stretch_leaves_a_byte_order_mark_out(
     ricorda.train(
         text, out=own_place.folder / "runs" / "marked", steps=1, hidden_size=4, quiet=True
     )
-    page = open_page("marked", own_place.url)
+    page = open_page("marked", own_place)
     in_sight(page, "surprise")
     page.wait_for_selector("#surprise-text span[class*=s]")
     shown = "".join(
@@ -564,7 +563,7 @@ def test_the_command_of_a_stretch_leaves_a_byte_order_mark_out(
 def test_a_training_that_was_killed_says_so_in_both_languages(
     open_page: Open, own_place: Place
 ) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     drop(page, "beer.txt", TEXT)
     page.wait_for_selector("#facts-name:text-is('beer.txt')")
     begin_training(page, 5)

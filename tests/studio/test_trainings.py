@@ -1,5 +1,7 @@
 """Trainings as processes: queued by cores, paused and resumed, seen whoever began them."""
 
+import errno
+import json
 import os
 import shutil
 import signal
@@ -7,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,20 +198,92 @@ def test_the_line_is_kept_for_the_next_sitting(trainings: Trainings) -> None:
     assert state(later, second) == "gone"
 
 
-@pytest.mark.parametrize(
-    "kept",
-    [
-        "not JSON",
-        '[{"name": "a"}]',
-        '[{"name": "../a", "arguments": ["train"], "threads": 1}]',
-        '[{"name": "a", "arguments": ["serve"], "threads": 1}]',
-        '[{"name": "a", "arguments": ["resume", "runs/a"], "threads": 1}]',
-    ],
-)
-def test_a_line_that_cannot_be_is_not_taken_up(tmp_path: Path, kept: str) -> None:
+def waits(workspace: Workspace, **changes: Any) -> list[str]:
+    """The names that a new studio takes up from a line with one training in it."""
+    workspace.texts.mkdir(exist_ok=True)
+    (workspace.texts / "my.txt").write_text("some words " * 50)
+    kept = {"name": "a", "request": {"text": "my.txt"}} | changes
+    workspace.line.write_text(json.dumps([kept]))
+    found = Trainings(workspace, cores=2)
+    found.close()
+    return found.waiting()
+
+
+WRONG: list[dict[str, Any]] = [
+    {"name": "../a"},
+    {"name": ".a"},
+    {"name": "--config=x"},
+    {"name": "taken"},
+    {"name": "a", "arguments": ["train", "/etc/passwd"]},
+    {"request": {"text": "../secret.txt"}},
+    {"request": {"text": "none.txt"}},
+    {"request": {"text": "my.txt", "hidden_size": 10**9}},
+    {"request": {"text": "my.txt", "out": "/tmp/x"}},
+    {"request": None},
+    {"request": ["train"]},
+]
+
+
+@pytest.mark.parametrize("changes", WRONG, ids=str)
+def test_a_line_is_checked_as_requests_are(tmp_path: Path, changes: dict[str, Any]) -> None:
     workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
-    (workspace.hidden / "line.json").write_text(kept)
+    (workspace.runs / "taken").mkdir(parents=True)
+    assert waits(workspace) == ["a"]
+    assert waits(workspace, **changes) == []
+
+
+def test_a_line_that_others_could_write_is_not_taken_up(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
+    assert waits(workspace) == ["a"]
+    workspace.line.chmod(0o666)
+    assert waits(workspace) == []
+    workspace.line.rename(workspace.line.with_name("other"))
+    workspace.line.symlink_to("other")
+    workspace.line.with_name("other").chmod(0o600)
     assert Trainings(workspace, cores=2).waiting() == []
+
+
+@pytest.mark.parametrize("content", ["not JSON", '[{"name": "a"}]', "{}", "[1]"])
+def test_a_line_that_is_damaged_is_not_taken_up(tmp_path: Path, content: str) -> None:
+    workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
+    workspace.line.write_text(content)
+    assert Trainings(workspace, cores=2).waiting() == []
+
+
+def test_a_run_whose_name_begins_with_a_dash_is_no_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = RunFolder(Path("--config=evil"))
+    run.path.mkdir()
+    run.config.write_text("{}")
+    found = Trainings(Workspace(Path(), Path("texts")), cores=2)
+    monkeypatch.setattr(module, "PROGRAM", ["true"])
+    found.go_on("--config=evil")
+    assert found.arguments("--config=evil") == ["resume", "./--config=evil"]
+
+
+def test_a_training_that_dies_silently_has_a_reason(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROGRAM", [sys.executable, "-c", "raise SystemExit(3)"])
+    name = begin(trainings)
+    wait_for(lambda: state(trainings, name) == "failed")
+    reason = trainings.state(name)["reason"]
+    assert reason == "it ended with exit code 3 and printed nothing"
+
+
+def test_a_disk_without_room_for_a_log_is_the_reason(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(log: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module, "_reserve", full)
+    name = begin(trainings)
+    told = trainings.state(name)
+    assert told["state"] == "failed"
+    assert told["reason"] == "it could not be started: no space left on device"
 
 
 def test_a_training_that_the_system_does_not_start_holds_up_no_other(

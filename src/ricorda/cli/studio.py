@@ -1,9 +1,12 @@
 """`ricorda studio`: the web page."""
 
+import contextlib
+import math
 import socket
 import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +15,18 @@ from ricorda.errors import ConfigurationError
 from ricorda.extras import require_studio
 from ricorda.runs import RUNS
 
+if TYPE_CHECKING:
+    from ricorda.serving.connection import ConnectionLimits
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
 PORT = 8321
+CONNECTIONS = 64
+OWN_FILES = 40  # besides connections: logs, texts, figures, the event loop's own
+LEAST_CONNECTIONS = 8
 LARGEST_TEXT = 256  # MB
 UPLOAD_SECONDS = 600.0
 DRAIN_SECONDS = 0.5
@@ -27,8 +41,7 @@ DRAIN_SECONDS = 0.5
 @click.option(
     "--runs",
     type=PathName(file_okay=False),
-    default=RUNS,
-    help="The folder of runs.  [default: runs]",
+    help="The folder of runs, which may be a stranger's.  [default: runs]",
 )
 @click.option(
     "--texts",
@@ -37,44 +50,65 @@ DRAIN_SECONDS = 0.5
     help="Where texts that are dropped on the page are kept.  [default: texts]",
 )
 @click.option(
+    "--read",
+    type=PathName(),
+    multiple=True,
+    help="A file, or a folder of files, that runs may have learned and the page may show; may be "
+    "repeated.  [default: this folder, unless --runs is given]",
+)
+@click.option(
     "--largest-text",
     metavar="MB",
     type=whole_number(at_least=1),
     default=LARGEST_TEXT,
-    help=f"How large a text may be that is dropped on the page.  [default: {LARGEST_TEXT}]",
+    help=f"How large a text may be that the page reads.  [default: {LARGEST_TEXT}]",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-def command(port: int | None, runs: Path, texts: Path, largest_text: int, no_browser: bool) -> None:
+def command(
+    port: int | None,
+    runs: Path | None,
+    texts: Path,
+    read: tuple[Path, ...],
+    largest_text: int,
+    no_browser: bool,
+) -> None:
     """Open the web page: drop a text, watch a network learn it, look inside.
 
-    The page is served to this machine alone. Its address holds a token and is printed; Ctrl-C ends
-    the page, while trainings go on and are among `ricorda runs`.
+    The page is served to this machine alone. Its address holds a ticket that lets in one browser,
+    once; each time that one was used, a new address is printed. Ctrl-C ends the page, while
+    trainings go on and are among `ricorda runs`.
     """
     require_studio()
-    from ricorda.serving.connection import ConnectionLimits
     from ricorda.serving.host import Host
     from ricorda.studio.application import make_application, make_studio
-    from ricorda.studio.entrance import Token
+    from ricorda.studio.entrance import BROWSER_SECONDS, Entrance
     from ricorda.studio.workspace import Workspace
 
+    readable = read if runs is not None else (*read, Path())
     listening = _bind(port)
-    token = Token(listening.getsockname()[1])
-    studio = make_studio(Workspace(runs, texts), token, largest_text * 1_000_000)
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}/{token.query}"
+    port = listening.getsockname()[1]
+    entrance = Entrance(port)
+    studio = make_studio(
+        Workspace(runs or RUNS, texts, readable), entrance, largest_text * 1_000_000
+    )
+
+    def address(seconds: float = math.inf) -> str:
+        return f"http://127.0.0.1:{port}/?ticket={entrance.ticket(seconds)}"
 
     def ready() -> None:
-        click.echo(f"ricorda studio: {url}")
+        _print_address("ricorda studio", address())
         click.echo("Ctrl-C ends the page; trainings go on.", err=True)
         if not no_browser:
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+            opened = address(BROWSER_SECONDS)
+            threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
 
+    entrance.on_entry = lambda: _print_address("for another browser", address())
     host = Host(
         make_application(studio, largest_text * 1_000_000),
         listening,
-        limits=ConnectionLimits(connections=64, body_seconds=UPLOAD_SECONDS),
+        limits=_limits(),
         drain_seconds=DRAIN_SECONDS,
         on_ready=ready,
-        on_drain=studio.closing.set,
     )
     threading.Thread(target=studio.trainings.watch, daemon=True).start()
     try:
@@ -83,6 +117,23 @@ def command(port: int | None, runs: Path, texts: Path, largest_text: int, no_bro
         running, waiting = studio.trainings.running(), studio.trainings.waiting()
         studio.close()
         _say_goodbye(running, waiting)
+
+
+def _limits() -> "ConnectionLimits":
+    """As many connections as the system has files for, beside those that the studio opens."""
+    from ricorda.serving.connection import ConnectionLimits
+
+    files = CONNECTIONS + OWN_FILES
+    if resource is not None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(CONNECTIONS, max(LEAST_CONNECTIONS, files - OWN_FILES))
+    return ConnectionLimits(connections=most, body_seconds=UPLOAD_SECONDS)
+
+
+def _print_address(what: str, address: str) -> None:
+    """Print an address with a ticket, if standard output still takes it."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(f"{what}: {address}")
 
 
 def _bind(port: int | None) -> socket.socket:

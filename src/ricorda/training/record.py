@@ -5,13 +5,13 @@ import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 import ricorda
-from ricorda.durable import write_atomically
+from ricorda.durable import open_untrusting, write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
 from ricorda.training.configuration import TrainingConfiguration
@@ -103,20 +103,29 @@ def write_record(folder: RunFolder, record: RunRecord) -> None:
 
 
 def read_record(folder: RunFolder) -> RunRecord:
-    """Read config.json, strictly. Raises RunError, naming what is wrong."""
-    return read_record_file(folder.config)
+    """Read config.json, strictly; no link, pipe or device. Raises RunError, naming what is wrong."""
+    try:
+        with open_untrusting(folder.config) as file:
+            return _parsed(folder.config, file)
+    except OSError as error:
+        raise RunError(f"cannot read {folder.config}: {error.strerror}") from error
 
 
 def read_record_file(config: Path) -> RunRecord:
     """Read a run's config.json, wherever it lies now. Raises RunError, naming what is wrong."""
     try:
         with config.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise RunError(f"{config} is no run's: it has more than {LARGEST} bytes")
-        record = TypeAdapter(RunRecord).validate_json(content)
+            return _parsed(config, file)
     except OSError as error:
         raise RunError(f"cannot read {config}: {error.strerror}") from error
+
+
+def _parsed(config: Path, file: IO[bytes]) -> RunRecord:
+    content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise RunError(f"{config} is no run's: it has more than {LARGEST} bytes")
+    try:
+        record = TypeAdapter(RunRecord).validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "its start"
