@@ -114,4 +114,3 @@ def test_all_rows_are_read_again_only_when_there_are_others(run: RunFolder) -> N
     append_row(run.metrics, {"step": 2})
     assert [sizes.of(run) for _ in range(3)] == [24] * 3
     assert read == [12, 24]
-

@@ -302,9 +302,7 @@ def test_what_the_user_names_may_be_read(studio: Studio, tmp_path: Path) -> None
         Texts(workspace, 10_000).facts(Reading((names[1],)))
 
 
-def test_the_limits_are_the_studios(
-    client: TestClient, studio: Studio, strange: RunFolder
-) -> None:
+def test_the_limits_are_the_studios(client: TestClient, studio: Studio, strange: RunFolder) -> None:
     large, packed = studio.workspace.texts / "large.txt", studio.workspace.texts / "packed.gz"
     with large.open("wb") as file:
         file.truncate(1 << 40)  # holes: no room is taken

@@ -52,6 +52,8 @@ def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train
     program.write_text(STAND_IN)
     monkeypatch.setattr(module, "PROGRAM", [sys.executable, str(program)])
     found = Trainings(Workspace(tmp_path / "runs", tmp_path / "texts"), cores=2)
+    found.workspace.texts.mkdir()
+    (found.workspace.texts / "my.txt").write_text("some words " * 50)
     yield found
     for training in found._known.values():
         if training.process is not None:
@@ -75,7 +77,7 @@ def state(trainings: Trainings, name: str) -> str:
 
 
 def begin(trainings: Trainings, threads: int = 1) -> str:
-    return trainings.begin(Path("my.txt"), request(threads))
+    return trainings.begin(trainings.workspace.texts / "my.txt", request(threads))
 
 
 def test_as_many_as_there_are_cores(trainings: Trainings) -> None:
@@ -261,6 +263,7 @@ def test_a_run_whose_name_begins_with_a_dash_is_no_option(
     monkeypatch.setattr(module, "PROGRAM", ["true"])
     found.go_on("--config=evil")
     assert found.arguments("--config=evil") == ["resume", "./--config=evil"]
+    wait_for(lambda: not found._known["--config=evil"].alive)
 
 
 def test_a_training_that_dies_silently_has_a_reason(

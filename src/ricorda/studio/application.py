@@ -187,9 +187,7 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
         return {"name": studio.texts.keep_now(SAMPLES.get(request.name, request.name), pieces)}
 
     @application.get("/api/texts/{name}")
-    async def facts(
-        request: Request, name: str, vocabulary: Kind = "characters"
-    ) -> dict[str, Any]:
+    async def facts(request: Request, name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
         reading = studio.texts.reading(name, vocabulary)
         command = command_line(["ricorda", "baselines", *reading.words])
         found = await studio.turns.take(request, lambda gone: studio.texts.facts(reading, gone))
@@ -344,9 +342,7 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     @application.post("/api/runs/{name}/heat")
     async def heat(client: Request, name: str, request: ask.HeatRequest) -> Response:
         reads_text = request.reads_the_run_text
-        content = await answered(
-            client, name, reads_text, lambda run: looking.heat(run, request)
-        )
+        content = await answered(client, name, reads_text, lambda run: looking.heat(run, request))
         return Response(content, media_type="application/octet-stream")
 
     @application.get("/api/runs/{name}/units")

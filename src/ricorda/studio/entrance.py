@@ -1,8 +1,8 @@
 """The studio's door: a one-time ticket in the address, exchanged for a cookie.
 
-Other users of the machine can read a browser's command line, and an address stays in histories. The
-ticket in it lets one browser in, once. The answer sets a cookie that scripts cannot read and that no
-other site's page can send, and leads to an address without a ticket.
+Other users of the machine can read a browser's command line, and an address stays in histories.
+The ticket in it lets one browser in, once. The answer sets a cookie that scripts cannot read and
+that no other site's page can send, and leads to an address without a ticket.
 """
 
 import hmac

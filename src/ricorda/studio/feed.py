@@ -7,7 +7,6 @@ six for all its tabs.
 """
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

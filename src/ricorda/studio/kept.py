@@ -14,7 +14,7 @@ NEVER = threading.Event()
 """Cancels nothing; nobody sets it."""
 
 
-class Cancelled(Exception):  # noqa: N818 - nothing went wrong
+class Cancelled(Exception):
     """Nobody waits for the result any more."""
 
 

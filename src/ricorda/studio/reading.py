@@ -167,9 +167,9 @@ def _checked(name: str, roots: Iterable[Path]) -> tuple[str, os.stat_result]:
 def _check_place(name: str, path: Path, roots: Iterable[Path]) -> None:
     """Raise TextError for a path outside the roots, or hidden below one."""
     for root in roots:
-        if path.is_relative_to(root):
-            if not any(part.startswith(".") for part in path.relative_to(root).parts):
-                return
+        below = path.relative_to(root).parts if path.is_relative_to(root) else (".",)
+        if not any(part.startswith(".") for part in below):
+            return
     raise TextError(
         f"the run's text {displayed(name)} lies outside what the studio may read: start it with "
         "`--read` and the file's name or its folder's"

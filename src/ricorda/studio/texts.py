@@ -170,9 +170,10 @@ def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:
             raise Cancelled
 
     decompression = Decompression.of(reading.decompress, reading.max_decompressed)
+    enabled = decompression.enabled
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
         return encode_sources(
-            find_sources(reading.names, encoding=reading.encoding, decompress=decompression.enabled),
+            find_sources(reading.names, encoding=reading.encoding, decompress=enabled),
             vocabulary=reading.kind,
             folder=Path(folder),
             encoding=reading.encoding,

@@ -103,7 +103,7 @@ def write_record(folder: RunFolder, record: RunRecord) -> None:
 
 
 def read_record(folder: RunFolder) -> RunRecord:
-    """Read config.json, strictly; no link, pipe or device. Raises RunError, naming what is wrong."""
+    """Read config.json, strictly; a link or a pipe is refused. Raises RunError, saying what."""
     try:
         with open_untrusting(folder.config) as file:
             return _parsed(folder.config, file)
