@@ -190,7 +190,7 @@ def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
     def open_it(run: str | None = "bottles", at: Place = place, **options: Any) -> "Page":
         options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | options
         context = browser.new_context(reduced_motion="reduce", **options)
-        context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "20000")))
+        context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "60000")))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -19,10 +19,11 @@ from tests.studio.conftest import (
     make_place,
     start_studio,
 )
+from tests.studio.test_server import Client
 from tests.studio.test_shell import WORDS
 
 import ricorda
-from ricorda.runs import RunFolder
+from ricorda.runs import RunFolder, append_row
 from ricorda.studio.activity import trainer_of
 from ricorda.studio.shell import command_line
 
@@ -210,6 +211,14 @@ def test_surprise_is_read_out_by_pointer_and_keys(open_page: Open) -> None:
     assert page.inner_text("#surprise-text .reading") == read
 
 
+@pytest.fixture
+def with_pytorch(place: Place) -> None:
+    """The studio has imported PyTorch, which on a busy machine takes longer than a page waits."""
+    asked = {"text": TEXT[:50], "position": 20, "gradient": True}
+    Client(place, timeout=500).json("POST", "/api/runs/bottles/influence", asked)
+
+
+@pytest.mark.usefixtures("with_pytorch")
 def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "surprise")
@@ -372,6 +381,7 @@ def show_everything(page: "Page") -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.usefixtures("with_pytorch")
 def test_axe_finds_nothing_in_either_language(open_page: Open, theme: str) -> None:
     page = open_page(color_scheme=theme)
     in_sight(page, "runs")
@@ -387,6 +397,7 @@ def test_an_empty_page_has_no_fault_either(open_page: Open, own_place: Place) ->
     assert axe_violations(page) == []
 
 
+@pytest.mark.usefixtures("with_pytorch")
 def test_nothing_is_cut_off_at_400_percent(open_page: Open) -> None:
     page = open_page(viewport={"width": 320, "height": 640})
     show_everything(page)
@@ -411,6 +422,7 @@ def tab_to(page: "Page", selector: str, most: int = 150) -> None:
     raise AssertionError(f"Tab never came to {selector}; it is at {focused(page)}")
 
 
+@pytest.mark.usefixtures("with_pytorch")
 def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
     page = open_page("planted")
     page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
@@ -501,6 +513,26 @@ def test_a_studio_that_was_started_anew_is_found_again(open_page: Open, tmp_path
     other.goto(second.next_address())
     page.wait_for_selector("#lost[hidden]", state="attached")
     end_studio(second)
+
+
+def test_seven_tabs_load_and_all_of_them_update(open_page: Open, own_place: Place) -> None:
+    """A browser has six connections for all tabs of a host: none may be held."""
+    run = RunFolder(own_place.folder / "runs" / "bottles")
+    text = own_place.folder / "texts" / "bottles.txt"
+    text.parent.mkdir()
+    text.write_text(TEXT)
+    ricorda.train(text, out=run.path, steps=1, hidden_size=4, quiet=True)
+    pages = [open_page(None, own_place)]
+    for _ in range(6):
+        pages.append(pages[0].context.new_page())
+        pages[-1].goto(own_place.url)
+        pages[-1].wait_for_selector("html[data-ready]")
+    for page in pages:
+        page.wait_for_selector("#now-step:text-is('1')", state="attached")
+    row = {"event": "evaluation", "seconds": 9.0, "characters_seen": 64, "nats_per_character": 2.0}
+    append_row(run.metrics, {"step": 777, **row})
+    for page in pages:
+        page.wait_for_selector("#now-step:text-is('777')", state="attached")
 
 
 def test_the_same_file_may_be_chosen_twice(open_page: Open, own_place: Place) -> None:

@@ -27,7 +27,8 @@ Answer = tuple[int, dict[str, str], bytes]
 class Client:
     """Asks as a browser that has come in would."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, timeout: float = 60) -> None:
+        self._timeout = timeout
         self.port = place.port
         self.cookie = place.cookie
 
@@ -40,7 +41,7 @@ class Client:
         *,
         cookie: bool = True,
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self._timeout)
         given = {"Cookie": self.cookie} if cookie else {}
         content = body
         if body is not None and not isinstance(body, bytes):
@@ -332,6 +333,39 @@ def test_an_unfinished_run_has_a_report_of_how_far_it_has_come(
     assert (status, "unfinished.html" in headers["content-disposition"]) == (200, True)
     assert b"It is not at its end" in content
     assert b"60 steps" in content
+
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_strangers_report_is_not_handed_out(
+    client: Client, unfinished: RunFolder, ended: bool
+) -> None:
+    """In its stead comes a page made of the rows, in which all that they hold is text."""
+    unfinished.report.write_text(SCRIPT)
+    sample = {"step": 60, "text": f"what it wrote {SCRIPT}"}
+    unfinished.samples.write_text(json.dumps(sample) + "\n")
+    if ended:
+        rows = (unfinished.path.parent / "bottles" / "metrics.jsonl").read_text()
+        last = json.loads(rows.splitlines()[-1]) | {"run": f"'{SCRIPT}"}
+        with unfinished.metrics.open("a") as file:
+            file.write(json.dumps(last) + "\n")
+    status, headers, content = client.ask("GET", "/api/runs/unfinished/report")
+    assert status == 200
+    assert SCRIPT not in content.decode()
+    assert "what it wrote &lt;script&gt;" in content.decode()
+    policy = headers["content-security-policy"].split("; ")
+    assert "sandbox" in policy
+    assert "default-src 'none'" in policy
+    assert not any(part.startswith("script-src") for part in policy)
+
+
+def test_a_report_made_anew_is_the_one_that_the_run_left(client: Client, place: Place) -> None:
+    run = RunFolder(place.folder / "runs" / "bottles")
+    content = client.ask("GET", "/api/runs/bottles/report")[2].decode()
+    left = run.report.read_text("utf-8").replace(str(run.path), "runs/bottles")
+    assert content == left
 
 
 @pytest.mark.parametrize("row", [{}, {"event": "training", "seconds": {}}, {"event": "evaluation"}])
