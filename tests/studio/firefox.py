@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,9 @@ class Firefox:
         self._stream = self._socket.makefile("rb")
         self._number = 0
         self._read()  # who it is
-        limits = {"script": int(SECONDS * 1000), "pageLoad": int(SECONDS * 1000)}
-        self.ask("WebDriver:NewSession", {"capabilities": {"alwaysMatch": {"timeouts": limits}}})
+        self.ask("WebDriver:NewSession")
+        limit = int(SECONDS * 1000)
+        self.ask("WebDriver:SetTimeouts", {"script": limit, "pageLoad": limit})
 
     def ask(self, command: str, parameters: dict[str, Any] | None = None) -> Any:
         """Do one WebDriver command. Raises AssertionError with what Firefox says went wrong."""
@@ -83,32 +85,47 @@ def headless_firefox(profile: Path) -> Iterator[Firefox]:
         f"user_pref({json.dumps(key)}, {json.dumps(value)});" for key, value in preferences.items()
     ]
     (profile / "user.js").write_text("\n".join(lines) + "\n")
+    options = ["--headless", "--no-remote", "--profile", str(profile), "--marionette"]
+    console = "--remote-allow-system-access"  # where scripts' errors are
     process = subprocess.Popen(
-        [FIREFOX, "--headless", "--no-remote", "--profile", str(profile), "--marionette"],
+        [FIREFOX, *options, console],
         env=os.environ | {"HOME": str(profile), "MOZ_CRASHREPORTER_DISABLE": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdout is not None
+    drain = None
     try:
-        firefox = Firefox(_port(process))
+        port = _port(process)
+        drain = threading.Thread(target=process.stdout.read)  # or its output would fill the pipe
+        drain.start()
+        firefox = Firefox(port)
         try:
             yield firefox
         finally:
             firefox.close()
     finally:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=10)
+            process.wait(timeout=10)
         process.kill()
-        process.communicate()
+        process.wait()
+        if drain is not None:
+            drain.join()
+        process.stdout.close()
 
 
 def _port(process: "subprocess.Popen[str]") -> int:
-    """The port that Firefox says it listens to, before anything else happens."""
-    assert process.stderr is not None
+    """The port that Firefox says it listens to; Firefox that does not is ended."""
+    assert process.stdout is not None
+    watch = threading.Timer(SECONDS, process.kill)
+    watch.start()
     said = []
-    for line in process.stderr:
-        said.append(line)
-        if "Listening on port" in line:
-            return int(line.split()[-1])
+    try:
+        for line in process.stdout:
+            said.append(line)
+            if "Listening on port" in line:
+                return int(line.split()[-1])
+    finally:
+        watch.cancel()
     raise AssertionError(f"Firefox did not start: {''.join(said)[-500:]}")

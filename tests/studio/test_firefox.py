@@ -69,7 +69,6 @@ def test_every_panel_fills_and_no_script_fails(firefox: Firefox, place: Place) -
     known = len(errors(firefox))
     firefox.ask("WebDriver:Navigate", {"url": place.url})
     until(firefox, "html[data-ready]")
-    until(firefox, "#runs-table button")
     firefox.run("""
         const { follow } = await import("/page/state.js");
         follow("bottles");

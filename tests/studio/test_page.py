@@ -528,11 +528,12 @@ def test_seven_tabs_load_and_all_of_them_update(open_page: Open, own_place: Plac
         pages[-1].goto(own_place.url)
         pages[-1].wait_for_selector("html[data-ready]")
     for page in pages:
-        page.wait_for_selector("#now-step:text-is('1')", state="attached")
+        in_sight(page, "learning")
+        page.wait_for_selector("#now-step:text-is('1')")
     row = {"event": "evaluation", "seconds": 9.0, "characters_seen": 64, "nats_per_character": 2.0}
     append_row(run.metrics, {"step": 777, **row})
     for page in pages:
-        page.wait_for_selector("#now-step:text-is('777')", state="attached")
+        page.wait_for_selector("#now-step:text-is('777')")
 
 
 def test_the_same_file_may_be_chosen_twice(open_page: Open, own_place: Place) -> None:
