@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table, visible
 from ricorda.cli.text_ids import read_ids
 from ricorda.cli.texts import reading_options
@@ -122,14 +122,14 @@ def _print_agreement(agreed: Agreement) -> None:
         "over the places at one distance": agreed.at_a_distance,
     }
     found = [f"{value:.2f} {name}" for name, value in known.items() if value is not None]
-    click.echo()
+    say()
     print_paragraph(f"rank correlation of surprisal and gradient: {', '.join(found) or 'none'}")
 
 
 def _print_place(found: Influence, slopes: Numbers | None) -> None:
     """One place's past, the nearest first."""
     place = int(found.positions[0])
-    click.echo(f"before {visible(found.symbols[place])} at {place}:")
+    say(f"before {visible(found.symbols[place])} at {place}:")
     rows = []
     for far, (position, symbol, nats, divergence) in enumerate(found.at(0)):
         row = [str(position), visible(symbol), _bits(divergence), _bits(nats)]
@@ -151,7 +151,7 @@ def _print_distances(found: Influence, slopes: Numbers | None) -> None:
         rows.append(row)
     names = [">symbols back", ">divergence", ">surprisal"]
     print_table([*names, *([] if slopes is None else [">gradient"])], rows)
-    click.echo(f"\nthe mean of {len(found.positions)} places")
+    say(f"\nthe mean of {len(found.positions)} places")
 
 
 def _bits(nats: float) -> str:

@@ -10,7 +10,7 @@ import click
 
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, options_from, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import for_stream, print_json, say
 from ricorda.engine.generation import GenerationSettings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(
     first = _begin(trained, prompt, 0, given)
     _tell_what_was_left_out(first, prompt, trained)
     if first.start is not None:
-        click.echo(_where_it_starts(trained, prompt), err=True)
+        say(_where_it_starts(trained, prompt), err=True)
     given["seed"] = first.seed
     others = (_begin(trained, prompt, index, given) for index in range(1, count))
     texts = itertools.chain([first], others)
@@ -70,7 +70,7 @@ def command(
         return
     for index, generation in enumerate(texts):
         if count > 1:
-            click.echo(f"--- {index + 1} of {count} ---", err=True)
+            say(f"--- {index + 1} of {count} ---", err=True)
         _print_as_written(prompt, generation)
 
 
@@ -88,9 +88,9 @@ def _begin(model: "Model", prompt: str, index: int, options: dict[str, Any]) -> 
 
 def _print_as_written(prompt: str, generation: "Generation") -> None:
     """Write each piece as soon as there is one."""
-    sys.stdout.write(prompt)
+    sys.stdout.write(for_stream(prompt, sys.stdout))
     for piece in generation:
-        sys.stdout.write(piece.text)
+        sys.stdout.write(for_stream(piece.text, sys.stdout))
         sys.stdout.flush()
     sys.stdout.write("\n")
 
@@ -104,4 +104,4 @@ def _as_json(prompt: str, seed: int, texts: "Iterable[Generation]") -> dict[str,
 def _tell_what_was_left_out(generation: "Generation", prompt: str, model: "Model") -> None:
     """Name the characters of the prompt that the model never saw."""
     if unknown := model.vocabulary.unknown(prompt):
-        click.echo(f"left out of the prompt, never seen in training: {unknown!r}", err=True)
+        say(f"left out of the prompt, never seen in training: {unknown!r}", err=True)

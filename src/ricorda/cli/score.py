@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import terminal_width, visible
 from ricorda.cli.texts import Skipped, reading_options
 from ricorda.durable import write_atomically
@@ -77,7 +77,7 @@ def _write_page(html: Path, scores: "Scores", title: str) -> None:
         write_atomically(html, surprisal_page(scores, title=title).encode())
     except OSError as error:
         raise InputError(f"cannot write the page {html}: {error.strerror}") from error
-    click.echo(f"wrote {html}", err=True)
+    say(f"wrote {html}", err=True)
 
 
 def _as_json(scores: "Scores") -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 def _print_table(scores: "Scores") -> None:
     """A line a symbol, with as many alternatives as the terminal is wide enough for."""
     width = terminal_width()
-    click.echo("bits   symbol  likeliest")
+    say("bits   symbol  likeliest")
     for place, symbol in enumerate(scores.symbols):
         bits = "" if place == 0 else f"{scores.nats[place] / math.log(2):5.2f}"
         shown = visible(symbol)
@@ -103,4 +103,4 @@ def _print_table(scores: "Scores") -> None:
             if cell_len(longer) > width:
                 break
             line = longer
-        click.echo(line.rstrip())
+        say(line.rstrip())

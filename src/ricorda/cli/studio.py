@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ricorda.cli.options import PathName, whole_number
+from ricorda.cli.output import say
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_studio
 from ricorda.runs import RUNS
@@ -97,7 +98,7 @@ def command(
 
     def ready() -> None:
         _print_address("ricorda studio", address())
-        click.echo("Ctrl-C ends the page; trainings go on.", err=True)
+        say("Ctrl-C ends the page; trainings go on.", err=True)
         if not no_browser:
             opened = address(BROWSER_SECONDS)
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
@@ -133,7 +134,7 @@ def _limits() -> "ConnectionLimits":
 def _print_address(what: str, address: str) -> None:
     """Print an address with a ticket, if standard output still takes it."""
     with contextlib.suppress(OSError, ValueError):
-        click.echo(f"{what}: {address}")
+        say(f"{what}: {address}")
 
 
 def _bind(port: int | None) -> socket.socket:
@@ -151,13 +152,13 @@ def _bind(port: int | None) -> socket.socket:
 def _say_goodbye(running: list[str], waiting: list[str]) -> None:
     """Tell what goes on, and what still waits."""
     if running:
-        click.echo(
+        say(
             f"the page is closed; still training: {', '.join(running)} "
             "(see `ricorda runs`; `ricorda studio` shows it again)",
             err=True,
         )
     if waiting:
-        click.echo(
+        say(
             f"waiting for a free core until the studio is opened again: {', '.join(waiting)}",
             err=True,
         )

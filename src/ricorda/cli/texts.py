@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
-import click
-
 from ricorda.cli.options import Command, options_from
+from ricorda.cli.output import say
 from ricorda.pages import plural
 from ricorda.text import Decompression, TextReader, Vocabulary
 from ricorda.training.options import TrainingOptions
@@ -57,7 +56,7 @@ class Skipped:
     def tell(self) -> None:
         """Say what was left out, if anything."""
         if self._count:
-            click.echo(
+            say(
                 f"left out {plural(self._count, 'character')} that the model never saw in "
                 f"training: {self._characters[:40]!r}",
                 err=True,

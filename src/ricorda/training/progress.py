@@ -128,7 +128,7 @@ class Bar(Silent):
 
     def say(self, message: str) -> None:
         """Print the message above the bar."""
-        self._console.print(message)
+        self._console.print("\n".join(map(displayed, message.split("\n"))))
 
     def stepped(
         self,
