@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +23,10 @@ from ricorda.studio.trainings import Trainings
 from ricorda.studio.workspace import Workspace
 from ricorda.training.lock import RunLock
 
-# Stands for `ricorda train`: takes the run's lock, writes rows, saves when asked to end.
+# Stands for `ricorda train`: takes the run's lock, writes rows, saves when interrupted, and comes
+# to its end at SIGTERM.
 STAND_IN = """
-import fcntl, json, os, pathlib, signal, sys, time
+import fcntl, json, os, pathlib, signal, sys
 folder = pathlib.Path(sys.argv[sys.argv.index("--out") + 1] if "--out" in sys.argv else sys.argv[2])
 if "--seed" in sys.argv:
     sys.exit("ricorda: it broke")
@@ -32,14 +34,12 @@ folder.mkdir(parents=True, exist_ok=True)
 lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
 fcntl.flock(lock, fcntl.LOCK_EX)
 (folder / "config.json").write_text(json.dumps({"training": {"threads": 1}}))
-ended = []
-signal.signal(signal.SIGINT, lambda *_: ended.append("interrupted"))
+asked = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, asked)
 rows = folder / "samples.jsonl"
 rows.write_text('{"step": 0, "text": ""}\\n')
-end = time.monotonic() + 60
-while not ended and not (folder / "end").exists() and time.monotonic() < end:
-    time.sleep(0.01)
-reason = ended[0] if ended else "steps"
+ended = signal.sigtimedwait(asked, 60)
+reason = "interrupted" if ended and ended.si_signo == signal.SIGINT else "steps"
 row = {"step": 1, "event": "ended", "stopped_because": reason, "validation": None}
 with open(folder / "metrics.jsonl", "a") as file:
     file.write(json.dumps(row) + "\\n")
@@ -61,11 +61,19 @@ def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train
             training.process.wait()
 
 
+def finish(trainings: Trainings, name: str) -> None:
+    """Have a stand-in come to its end."""
+    process = trainings._known[name].process
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    """Look at what another process does until it is so; a bound, and no time that must pass."""
+    pause, deadline = threading.Event(), time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        pause.wait(0.01)
 
 
 def request(threads: int = 1, **options: int) -> TrainingRequest:
@@ -89,11 +97,11 @@ def test_as_many_as_there_are_cores(trainings: Trainings) -> None:
     assert trainings.state(third) == {"state": "queued", "reason": None, "place": 1}
     assert trainings.state(fourth)["place"] == 2
     assert trainings.waiting() == [third, fourth]
-    (trainings.workspace.runs / first / "end").touch()
+    finish(trainings, first)
     wait_for(lambda: state(trainings, first) == "ended")
     trainings._begin_what_fits()
     assert trainings.waiting() == [third, fourth]  # it wants two cores, and nobody overtakes
-    (trainings.workspace.runs / second / "end").touch()
+    finish(trainings, second)
     wait_for(lambda: state(trainings, second) == "ended")
     trainings._begin_what_fits()
     assert trainings.waiting() == [fourth]
@@ -113,7 +121,7 @@ def test_a_pause_and_a_resume(trainings: Trainings) -> None:
     wait_for(lambda: state(trainings, name) == "stopped")
     trainings.go_on(name)
     wait_for(lambda: state(trainings, name) == "learning")
-    (trainings.workspace.runs / name / "end").touch()
+    finish(trainings, name)
     wait_for(lambda: state(trainings, name) == "ended")
     with pytest.raises(RunError, match="has ended"):
         trainings.go_on(name)
@@ -182,7 +190,7 @@ def test_a_core_that_another_studio_uses_is_taken(trainings: Trainings) -> None:
     other = Trainings(trainings.workspace, cores=2)
     second = begin(other)
     assert other.state(second)["place"] == 1
-    (trainings.workspace.runs / name / "end").touch()
+    finish(trainings, name)
     wait_for(lambda: state(trainings, name) == "ended")
 
 

@@ -6,7 +6,6 @@ import socket
 import threading
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,18 +15,8 @@ from ricorda.errors import ConfigurationError
 from ricorda.extras import require_studio
 from ricorda.runs import RUNS
 
-if TYPE_CHECKING:
-    from ricorda.serving.connection import ConnectionLimits
-
-try:
-    import resource
-except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]
-
 PORT = 8321
 CONNECTIONS = 64
-OWN_FILES = 40  # besides connections: logs, texts, figures, the event loop's own
-LEAST_CONNECTIONS = 8
 LARGEST_TEXT = 256  # MB
 UPLOAD_SECONDS = 600.0
 DRAIN_SECONDS = 0.5
@@ -80,6 +69,7 @@ def command(
     trainings go on and are among `ricorda runs`.
     """
     require_studio()
+    from ricorda.serving.connection import ConnectionLimits
     from ricorda.serving.host import Host
     from ricorda.studio.application import make_application, make_studio
     from ricorda.studio.entrance import BROWSER_SECONDS, Entrance
@@ -107,7 +97,7 @@ def command(
     host = Host(
         make_application(studio, largest_text * 1_000_000),
         listening,
-        limits=_limits(),
+        limits=ConnectionLimits(connections=CONNECTIONS, body_seconds=UPLOAD_SECONDS),
         drain_seconds=DRAIN_SECONDS,
         on_ready=ready,
     )
@@ -118,17 +108,6 @@ def command(
         running, waiting = studio.trainings.running(), studio.trainings.waiting()
         studio.close()
         _say_goodbye(running, waiting)
-
-
-def _limits() -> "ConnectionLimits":
-    """As many connections as the system has files for, beside those that the studio opens."""
-    from ricorda.serving.connection import ConnectionLimits
-
-    files = CONNECTIONS + OWN_FILES
-    if resource is not None:
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = min(CONNECTIONS, max(LEAST_CONNECTIONS, files - OWN_FILES))
-    return ConnectionLimits(connections=most, body_seconds=UPLOAD_SECONDS)
 
 
 def _print_address(what: str, address: str) -> None:
