@@ -27,6 +27,8 @@ from ricorda.training.lock import RunLock
 # to its end at SIGTERM.
 STAND_IN = """
 import fcntl, json, os, pathlib, signal, sys
+asked = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, asked)  # before anybody sees that it learns
 folder = pathlib.Path(sys.argv[sys.argv.index("--out") + 1] if "--out" in sys.argv else sys.argv[2])
 if "--seed" in sys.argv:
     sys.exit("ricorda: it broke")
@@ -34,8 +36,6 @@ folder.mkdir(parents=True, exist_ok=True)
 lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
 fcntl.flock(lock, fcntl.LOCK_EX)
 (folder / "config.json").write_text(json.dumps({"training": {"threads": 1}}))
-asked = {signal.SIGINT, signal.SIGTERM}
-signal.pthread_sigmask(signal.SIG_BLOCK, asked)
 rows = folder / "samples.jsonl"
 rows.write_text('{"step": 0, "text": ""}\\n')
 ended = signal.sigtimedwait(asked, 60)
