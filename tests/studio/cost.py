@@ -20,6 +20,7 @@ from tests.studio.conftest import (
     end_studio,
     environment,
     in_sight,
+    let_in,
     start_studio,
 )
 
@@ -37,6 +38,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
             page = browser.new_page(locale="en-GB", viewport={"width": 1200, "height": 900})
+            let_in(page.context, place)
             page.goto(place.url)
             page.wait_for_selector("html[data-ready]")
             page.click("[data-sample=library]")
