@@ -1,14 +1,15 @@
 """A run's folder: where each file lies, how a new one is named, how rows are appended."""
 
+import io
 import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ricorda.durable import append, flush_folder, is_partial, make_folder
+from ricorda.durable import append, flush_folder, is_partial, make_folder, open_untrusting
 from ricorda.errors import RunError
 from ricorda.shell import command_line
 from ricorda.validation import parse_json
@@ -154,11 +155,16 @@ def json_line(row: dict[str, Any]) -> bytes:
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The JSON lines of a file; a last line that was cut off is left out.
 
-    Numbers that are not finite are None. Raises RunError if a line is damaged.
+    Numbers that are not finite are None. Raises RunError if a line is damaged, or a link, a pipe or
+    a device lies in the file's place.
     """
-    if not path.is_file():
+    try:
+        opened = open_untrusting(path)
+    except FileNotFoundError:
         return
-    with path.open("rb") as file:
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    with io.BufferedReader(cast(io.FileIO, opened)) as file:
         for number, line in enumerate(iter(lambda: file.readline(LONGEST_ROW + 1), b""), 1):
             if len(line) > LONGEST_ROW:
                 raise RunError(f"line {number} of {path} is damaged: it does not end")

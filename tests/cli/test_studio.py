@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from tests.studio.conftest import end_studio, start_studio
 from tests.studio.test_server import Client
+from tests.studio.test_trainings import wait_for
 
 from ricorda.runs import RunFolder
 from ricorda.studio.activity import trainer_of
@@ -62,13 +62,10 @@ def test_the_page_ends_and_trainings_go_on(tmp_path: Path, bottles: str) -> None
     assert client.json("POST", "/api/runs", asked) == {"name": "my"}
     assert (tmp_path / "there" / "my.txt").is_file()
     run = RunFolder(tmp_path / "here" / "my")
-    deadline = time.monotonic() + 60
-    while not run.samples.is_file() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(run.samples.is_file)
     assert "still training: my" in end_studio(place)
     trainer = trainer_of(run)
     assert trainer is not None
     os.kill(trainer, signal.SIGINT)
-    while trainer_of(run) is not None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: trainer_of(run) is None)
     assert run.report.is_file()

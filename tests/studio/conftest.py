@@ -1,6 +1,7 @@
 """A studio in a process of its own, with a run that has ended, and a browser to look at it."""
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.insight.planted import planted_file, planted_text
@@ -37,7 +39,26 @@ class Place:
 
     folder: Path
     url: str
+    cookie: str
+    """What a browser that was let in sends."""
+
     process: "subprocess.Popen[str]"
+
+    @property
+    def port(self) -> int:
+        """Where the studio listens."""
+        return urlsplit(self.url).port or 0
+
+    def next_address(self) -> str:
+        """The address with a ticket that the studio has printed since the last one was used."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().split()[-1]
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a studio in the test's own process keeps goes into a folder of the test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 def make_place(folder: Path) -> None:
@@ -84,25 +105,39 @@ ENDED_ROW: dict[str, Any] = {
 }
 
 
-def environment() -> dict[str, str]:
-    """What lets another process import the same ricorda, whatever folder it is in."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+def environment(folder: Path) -> dict[str, str]:
+    """What lets another process import the same ricorda, and keep its state in a folder."""
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+        "XDG_STATE_HOME": str(folder / ".state"),
+    }
 
 
-def start_studio(folder: Path, *options: str) -> Place:
-    """Start `ricorda studio` in a folder and wait for its address."""
+def launch_studio(folder: Path, *options: str) -> tuple["subprocess.Popen[str]", str]:
+    """Start `ricorda studio` in a folder and wait for its address, which nobody has used yet."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ricorda", "studio", "--no-browser", "--port", "0", *options],
         cwd=folder,
-        env=environment(),
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line.startswith("ricorda studio: http://127.0.0.1:"), process.stderr
-    return Place(folder, line.split()[-1], process)
+    assert line.startswith("ricorda studio: http://127.0.0.1:"), process.communicate()
+    return process, line.split()[-1]
+
+
+def start_studio(folder: Path, *options: str) -> Place:
+    """Start `ricorda studio` in a folder, and go in by its first address."""
+    process, address = launch_studio(folder, *options)
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection.request("GET", f"/?{parts.query}")
+    given = connection.getresponse().headers["set-cookie"]
+    connection.close()
+    return Place(folder, f"http://{parts.netloc}/", given.split(";")[0], process)
 
 
 def end_studio(place: Place) -> str:
@@ -152,15 +187,16 @@ def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def open_it(run: str | None = "bottles", url: str = place.url, **options: Any) -> "Page":
+    def open_it(run: str | None = "bottles", at: Place = place, **options: Any) -> "Page":
         options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | options
         context = browser.new_context(reduced_motion="reduce", **options)
-        context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "20000")))
+        context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "60000")))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: _note(errors, message))
-        page.goto(url)
+        let_in(context, at)
+        page.goto(at.url)
         page.wait_for_selector("html[data-ready]")
         if run is not None:
             in_sight(page, "runs")
@@ -172,6 +208,12 @@ def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert not errors
+
+
+def let_in(context: "BrowserContext", place: Place) -> None:
+    """Give a browser the cookie that a ticket is exchanged for."""
+    name, _, value = place.cookie.partition("=")
+    context.add_cookies([{"name": name, "value": value, "url": place.url}])
 
 
 def _note(errors: list[str], message: Any) -> None:

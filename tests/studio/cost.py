@@ -20,6 +20,7 @@ from tests.studio.conftest import (
     end_studio,
     environment,
     in_sight,
+    let_in,
     start_studio,
 )
 
@@ -37,6 +38,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
             page = browser.new_page(locale="en-GB", viewport={"width": 1200, "height": 900})
+            let_in(page.context, place)
             page.goto(place.url)
             page.wait_for_selector("html[data-ready]")
             page.click("[data-sample=library]")
@@ -92,7 +94,7 @@ def by_itself(folder: Path, steps: int) -> float:
     words = ["train", "texts/python-library.txt", "--out", str(out), "--steps", str(steps)]
     words += ["--hidden-size", "128", "--early-samples", "--quiet"]
     subprocess.run(
-        [sys.executable, "-m", "ricorda", *words], cwd=folder, env=environment(), check=True
+        [sys.executable, "-m", "ricorda", *words], cwd=folder, env=environment(folder), check=True
     )
     return clock(out)
 

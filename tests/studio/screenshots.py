@@ -13,7 +13,15 @@ import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
-from tests.studio.conftest import ARGUMENTS, CHROMIUM, PANELS, end_studio, in_sight, start_studio
+from tests.studio.conftest import (
+    ARGUMENTS,
+    CHROMIUM,
+    PANELS,
+    end_studio,
+    in_sight,
+    let_in,
+    start_studio,
+)
 
 SIZES = {"wide": (1200, 900), "narrow": (390, 844)}
 VARIANTS = [("en", "light", "wide"), ("it", "dark", "narrow"), ("en", "dark", "wide")]
@@ -34,6 +42,7 @@ def main() -> None:
         try:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             page = browser.new_page(locale="en-GB", viewport={"width": 1200, "height": 900})
+            let_in(page.context, place)
             page.goto(place.url)
             page.wait_for_selector("html[data-ready]")
             learn(page, arguments.text, arguments.minutes)

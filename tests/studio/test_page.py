@@ -19,10 +19,11 @@ from tests.studio.conftest import (
     make_place,
     start_studio,
 )
+from tests.studio.test_server import Client
 from tests.test_shell import WORDS
 
 import ricorda
-from ricorda.runs import RunFolder
+from ricorda.runs import RunFolder, append_row
 from ricorda.shell import command_line
 from ricorda.studio.activity import trainer_of
 
@@ -66,7 +67,7 @@ def begin_training(page: "Page", minutes: float) -> None:
 
 
 def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     drop(page, "My beer.txt", TEXT)
     page.wait_for_selector("#facts-name:text-is('My-beer.txt')")
     assert page.inner_text("#facts-characters") == f"{len(TEXT):,}"
@@ -81,7 +82,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     assert number_in(page, "#now-bits") < 6
     page.context.close()  # the page is closed while the run goes on
 
-    again = open_page(None, own_place.url)
+    again = open_page(None, own_place)
     again.wait_for_selector("#state:text('learning')")
     in_sight(again, "writes")
     again.wait_for_selector("#writes-full:not([hidden])")
@@ -180,7 +181,7 @@ def test_the_page_quotes_as_the_server_does(open_page: Open) -> None:
 
 
 def test_a_file_in_another_encoding(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     content = ("perché no?\n" * 100).encode("latin-1")
     page.set_input_files("#file", {"name": "old.txt", "mimeType": "text/plain", "buffer": content})
     page.wait_for_selector("#text-problem:not([hidden])")
@@ -210,6 +211,14 @@ def test_surprise_is_read_out_by_pointer_and_keys(open_page: Open) -> None:
     assert page.inner_text("#surprise-text .reading") == read
 
 
+@pytest.fixture
+def with_pytorch(place: Place) -> None:
+    """The studio has imported PyTorch, which on a busy machine takes longer than a page waits."""
+    asked = {"text": TEXT[:50], "position": 20, "gradient": True}
+    Client(place, timeout=500).json("POST", "/api/runs/bottles/influence", asked)
+
+
+@pytest.mark.usefixtures("with_pytorch")
 def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "surprise")
@@ -314,7 +323,7 @@ def test_a_connection_that_was_lost_goes_on(open_page: Open) -> None:
 
 
 def test_what_is_wrong_is_told_in_the_page(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     page.click("#start")
     assert "choose a text first" in page.inner_text("#learning-problem")
     drop(page, "empty.txt", "")
@@ -375,6 +384,7 @@ def show_everything(page: "Page") -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.usefixtures("with_pytorch")
 def test_axe_finds_nothing_in_either_language(open_page: Open, theme: str) -> None:
     page = open_page(color_scheme=theme)
     in_sight(page, "runs")
@@ -386,10 +396,11 @@ def test_axe_finds_nothing_in_either_language(open_page: Open, theme: str) -> No
 
 
 def test_an_empty_page_has_no_fault_either(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     assert axe_violations(page) == []
 
 
+@pytest.mark.usefixtures("with_pytorch")
 def test_nothing_is_cut_off_at_400_percent(open_page: Open) -> None:
     page = open_page(viewport={"width": 320, "height": 640})
     show_everything(page)
@@ -414,6 +425,7 @@ def tab_to(page: "Page", selector: str, most: int = 150) -> None:
     raise AssertionError(f"Tab never came to {selector}; it is at {focused(page)}")
 
 
+@pytest.mark.usefixtures("with_pytorch")
 def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
     page = open_page("planted")
     page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
@@ -496,19 +508,39 @@ def test_another_run_takes_nothing_over(open_page: Open) -> None:
 def test_a_studio_that_was_started_anew_is_found_again(open_page: Open, tmp_path: Path) -> None:
     make_place(tmp_path)
     first = start_studio(tmp_path)
-    page = open_page("bottles", first.url)
+    page = open_page("bottles", first)
     end_studio(first)
-    port = first.url.split(":")[2].split("/")[0]
-    second = start_studio(tmp_path, "--port", port)
+    second = start_studio(tmp_path, "--port", str(first.port))
     page.wait_for_selector("#lost:has-text('no longer let in')", state="attached")
     other = page.context.new_page()
-    other.goto(second.url)
+    other.goto(second.next_address())
     page.wait_for_selector("#lost[hidden]", state="attached")
     end_studio(second)
 
 
+def test_seven_tabs_load_and_all_of_them_update(open_page: Open, own_place: Place) -> None:
+    """A browser has six connections for all tabs of a host: none may be held."""
+    run = RunFolder(own_place.folder / "runs" / "bottles")
+    text = own_place.folder / "texts" / "bottles.txt"
+    text.parent.mkdir()
+    text.write_text(TEXT)
+    ricorda.train(text, out=run.path, steps=1, hidden_size=4, quiet=True)
+    pages = [open_page(None, own_place)]
+    for _ in range(6):
+        pages.append(pages[0].context.new_page())
+        pages[-1].goto(own_place.url)
+        pages[-1].wait_for_selector("html[data-ready]")
+    for page in pages:
+        in_sight(page, "learning")
+        page.wait_for_selector("#now-step:text-is('1')")
+    row = {"event": "evaluation", "seconds": 9.0, "characters_seen": 64, "nats_per_character": 2.0}
+    append_row(run.metrics, {"step": 777, **row})
+    for page in pages:
+        page.wait_for_selector("#now-step:text-is('777')")
+
+
 def test_the_same_file_may_be_chosen_twice(open_page: Open, own_place: Place) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     for _ in range(2):
         page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b""})
         page.wait_for_selector("#text-problem:not([hidden])")
@@ -550,7 +582,7 @@ def test_the_command_of_a_stretch_leaves_a_byte_order_mark_out(
     ricorda.train(
         text, out=own_place.folder / "runs" / "marked", steps=1, hidden_size=4, quiet=True
     )
-    page = open_page("marked", own_place.url)
+    page = open_page("marked", own_place)
     in_sight(page, "surprise")
     page.wait_for_selector("#surprise-text span[class*=s]")
     shown = "".join(
@@ -567,7 +599,7 @@ def test_the_command_of_a_stretch_leaves_a_byte_order_mark_out(
 def test_a_training_that_was_killed_says_so_in_both_languages(
     open_page: Open, own_place: Place
 ) -> None:
-    page = open_page(None, own_place.url)
+    page = open_page(None, own_place)
     drop(page, "beer.txt", TEXT)
     page.wait_for_selector("#facts-name:text-is('beer.txt')")
     begin_training(page, 5)

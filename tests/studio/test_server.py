@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -27,12 +27,10 @@ Answer = tuple[int, dict[str, str], bytes]
 class Client:
     """Asks as a browser that has come in would."""
 
-    def __init__(self, place: Place) -> None:
-        parts = urlsplit(place.url)
-        assert parts.port is not None
-        self.port = parts.port
-        self.token = parse_qs(parts.query)["token"][0]
-        self.cookie = f"ricorda_studio_{self.port}={self.token}"
+    def __init__(self, place: Place, timeout: float = 60) -> None:
+        self._timeout = timeout
+        self.port = place.port
+        self.cookie = place.cookie
 
     def ask(
         self,
@@ -43,7 +41,7 @@ class Client:
         *,
         cookie: bool = True,
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self._timeout)
         given = {"Cookie": self.cookie} if cookie else {}
         content = body
         if body is not None and not isinstance(body, bytes):
@@ -67,18 +65,29 @@ def client(place: Place) -> Client:
     return Client(place)
 
 
-def test_the_token_is_changed_for_a_cookie(client: Client) -> None:
-    status, headers, _ = client.ask("GET", f"/?token={client.token}", cookie=False)
-    assert (status, headers["location"]) == (303, "/")
-    assert headers["set-cookie"] == f"{client.cookie}; Path=/; HttpOnly; SameSite=Strict"
-
-
-@pytest.mark.parametrize("path", ["/", "/?token=wrong", "/?token="])
-def test_without_the_token_nobody_comes_in(client: Client, path: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/?ticket=wrong", "/?ticket=", "/?ticket=%ff&ticket=x"])
+def test_without_a_ticket_nobody_comes_in(client: Client, path: str) -> None:
     status, headers, content = client.ask("GET", path, cookie=False)
     assert status == 401
     assert "set-cookie" not in headers
-    assert b"Open the address" in content
+    assert b"Open the newest address" in content
+
+
+def test_a_ticket_lets_in_once_and_the_next_one_is_printed(tmp_path: Path) -> None:
+    place = start_studio(tmp_path)
+    client = Client(place)
+    address = urlsplit(place.next_address())
+    status, headers, _ = client.ask("GET", f"/?{address.query}", cookie=False)
+    assert (status, headers["location"]) == (303, "/")
+    assert headers["set-cookie"] == f"{client.cookie}; Path=/; HttpOnly; SameSite=Strict"
+    assert client.ask("GET", f"/?{address.query}", cookie=False)[0] == 401  # as `ps` shows it
+    assert client.ask("GET", f"/?{address.query}")[0] == 200  # reloaded by the browser that is in
+    secret = client.cookie.split("=")[1]
+    assert client.ask("GET", f"/?ticket={secret}", cookie=False)[0] == 401
+    again = urlsplit(place.next_address())
+    assert again.query not in (address.query, "")
+    assert client.ask("GET", f"/?{again.query}", cookie=False)[0] == 303
+    end_studio(place)
 
 
 REFUSED: list[tuple[dict[str, str], int]] = [
@@ -106,7 +115,7 @@ def test_who_is_refused(client: Client, path: str, headers: dict[str, str], stat
     "other", ['settings={"a": 1}', "a[b]=1", "nothing", "expires=Mon, 01 Jan", "path=/", "é=1"]
 )
 def test_cookies_of_other_programs_do_no_harm(client: Client, other: str) -> None:
-    wrong = client.cookie.replace(client.token, "wrong")
+    wrong = client.cookie.split("=")[0] + "=wrong"
     for cookie, status in ((client.cookie, 200), (wrong, 401)):
         for header in (f"{other}; {cookie}", f"{cookie}; {other}"):
             assert client.ask("GET", "/api/studio", None, {"Cookie": header})[0] == status, header
@@ -348,6 +357,39 @@ def test_an_unfinished_run_has_a_report_of_how_far_it_has_come(
     assert b"60 steps" in content
 
 
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_strangers_report_is_not_handed_out(
+    client: Client, unfinished: RunFolder, ended: bool
+) -> None:
+    """In its stead comes a page made of the rows, in which all that they hold is text."""
+    unfinished.report.write_text(SCRIPT)
+    sample = {"step": 60, "text": f"what it wrote {SCRIPT}"}
+    unfinished.samples.write_text(json.dumps(sample) + "\n")
+    if ended:
+        rows = (unfinished.path.parent / "bottles" / "metrics.jsonl").read_text()
+        last = json.loads(rows.splitlines()[-1]) | {"run": f"'{SCRIPT}"}
+        with unfinished.metrics.open("a") as file:
+            file.write(json.dumps(last) + "\n")
+    status, headers, content = client.ask("GET", "/api/runs/unfinished/report")
+    assert status == 200
+    assert SCRIPT not in content.decode()
+    assert "what it wrote &lt;script&gt;" in content.decode()
+    policy = headers["content-security-policy"].split("; ")
+    assert "sandbox" in policy
+    assert "default-src 'none'" in policy
+    assert not any(part.startswith("script-src") for part in policy)
+
+
+def test_a_report_made_anew_is_the_one_that_the_run_left(client: Client, place: Place) -> None:
+    run = RunFolder(place.folder / "runs" / "bottles")
+    content = client.ask("GET", "/api/runs/bottles/report")[2].decode()
+    left = run.report.read_text("utf-8").replace(str(run.path), "runs/bottles")
+    assert content == left
+
+
 @pytest.mark.parametrize("row", [{}, {"event": "training", "seconds": {}}, {"event": "evaluation"}])
 def test_rows_that_tell_nothing_make_no_report(
     client: Client, unfinished: RunFolder, row: dict[str, Any]
@@ -360,14 +402,10 @@ def test_rows_that_tell_nothing_make_no_report(
 
 def test_ctrl_c_under_an_open_page_says_nothing_but_goodbye(tmp_path: Path) -> None:
     own = start_studio(tmp_path)
-    (tmp_path / "runs" / "one").mkdir(parents=True)
-    (tmp_path / "runs" / "one" / "config.json").write_text("{}")
     client = Client(own)
     connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
-    connection.request("GET", "/api/runs/one/events", headers={"Cookie": client.cookie})
-    response = connection.getresponse()
-    assert response.status == 200
-    assert response.readline() == b"retry: 1000\n"
+    connection.request("GET", "/api/runs", headers={"Cookie": client.cookie})
+    assert connection.getresponse().read() == b'{"runs":[]}'
     said = end_studio(own)
     assert "Traceback" not in said
     connection.close()

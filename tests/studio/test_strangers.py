@@ -1,25 +1,34 @@
 """Runs and texts that came from a stranger: refused with one line, and the others still shown."""
 
+import asyncio
+import gzip
 import json
 import os
 import shutil
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import Request
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 from tests.insight.planted import planted_file, planted_text
 
+from ricorda.errors import TextError
 from ricorda.models import write_model_file
 from ricorda.runs import RunFolder
 from ricorda.studio.activity import trainer_of
 from ricorda.studio.application import LARGEST_REQUEST, Studio, make_application, make_studio
-from ricorda.studio.entrance import Token
+from ricorda.studio.entrance import Entrance
 from ricorda.studio.feed import Place, read_news
 from ricorda.studio.figures import AT_ONCE
-from ricorda.studio.texts import Reading
+from ricorda.studio.kept import NEVER, Cancelled, Kept
+from ricorda.studio.reading import Reading
+from ricorda.studio.texts import Texts
+from ricorda.studio.turns import Turns
 from ricorda.studio.workspace import Workspace
 
 ROW = {"step": 1, "event": "evaluation", "seconds": 1.0, "characters_seen": 64}
@@ -54,14 +63,14 @@ def studio(tmp_path: Path) -> Studio:
         run.config.write_text(json.dumps(record(text)))
         run.metrics.write_text(json.dumps(ROW | {"nats_per_character": 1.0}) + "\n")
         write_model_file(run.model, planted_file("lstm"))
-    return make_studio(workspace, Token(80, "secret"), 1_000_000)
+    return make_studio(workspace, Entrance(80), 1_000_000)
 
 
 @pytest.fixture
 def client(studio: Studio) -> TestClient:
     application = make_application(studio, 1_000_000)
     client = TestClient(application, "http://127.0.0.1", raise_server_exceptions=False)
-    client.headers["cookie"] = studio.token.cookie.split(";")[0]
+    client.headers["cookie"] = studio.entrance.cookie.split(";")[0]
     return client
 
 
@@ -153,35 +162,79 @@ def test_a_name_that_is_no_text_hides_nothing(client: TestClient, studio: Studio
     assert [text["name"] for text in texts] == ["planted.txt"]
 
 
-@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/etc/passwd")])
-def test_no_pipe_or_link_is_read_as_a_report(
-    client: TestClient, strange: RunFolder, put: Callable[[Path], None]
+Put = Callable[[Path], None]
+PUTS: list[Put] = [os.mkfifo, lambda path: path.symlink_to("/etc/passwd")]
+
+
+@pytest.mark.parametrize("put", PUTS)
+@pytest.mark.parametrize("file", ["config", "metrics", "samples", "model", "report"])
+def test_no_pipe_or_link_is_read(
+    client: TestClient, strange: RunFolder, file: str, put: Put
 ) -> None:
-    strange.metrics.write_text('{"step": 1, "event": "ended", "stopped_because": "steps"}\n')
-    put(strange.report)
-    answer = client.get("/api/runs/strange/report")
-    assert answer.status_code == 422
-    assert "its report is gone" in answer.text
+    place = getattr(strange, file)
+    place.unlink(missing_ok=True)
+    put(place)
+    ask_everything(client)
+    assert client.get("/api/runs/strange/news").status_code in (200, 422)
+    assert "root:" not in client.get("/api/runs/strange/news").text
+
+
+def test_a_link_to_another_folder_is_no_run(client: TestClient, studio: Studio) -> None:
+    elsewhere = studio.workspace.runs.parent / "elsewhere"
+    (studio.workspace.runs / "strange").rename(elsewhere)
+    (studio.workspace.runs / "strange").symlink_to(elsewhere)
+    assert [run["name"] for run in client.get("/api/runs").json()["runs"]] == ["good"]
+    assert client.get("/api/runs/strange").status_code == 422
+
+
+def test_nothing_in_the_folder_of_runs_is_written_or_obeyed(
+    client: TestClient, studio: Studio, tmp_path: Path
+) -> None:
+    """A stranger's .studio, as earlier versions kept it, with links where files would be made."""
+    hidden = studio.workspace.runs / ".studio"
+    hidden.mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (hidden / "good.log").symlink_to(victim)
+    (hidden / "good.stopped").symlink_to(victim)
+    os.mkfifo(hidden / "strange.log")
+    line = [{"name": "evil", "arguments": ["train", "x", "--out", "runs/evil"], "threads": 1}]
+    (hidden / "line.json").write_text(json.dumps(line))
+    later = make_studio(studio.workspace, Entrance(81), 1_000_000)
+    assert later.trainings.waiting() == []
+    before = sorted(studio.workspace.runs.rglob("*"))
+    ask_everything(client)
+    client.post("/api/runs/good/stop", json={})
+    assert client.get("/api/runs/good").json()["state"] == "stopped"
+    assert sorted(studio.workspace.runs.rglob("*")) == before
+    assert victim.read_text() == "mine"
+    later.close()
+
+
+def test_a_run_whose_name_is_as_long_as_can_be_hides_no_other(
+    client: TestClient, studio: Studio
+) -> None:
+    shutil.copytree(studio.workspace.runs / "good", studio.workspace.runs / ("x" * 255))
+    answer = client.get("/api/runs")
+    assert answer.status_code == 200
+    assert len(answer.json()["runs"]) == 3
 
 
 def test_a_pipe_in_the_place_of_rows_holds_nobody_up(strange: RunFolder) -> None:
     os.mkfifo(strange.samples)
     news = read_news(strange, Place())
-    assert news is not None
     assert (len(news.metrics), news.samples) == (1, [])
 
 
 def test_rows_that_are_damaged_are_passed_over(strange: RunFolder) -> None:
     strange.metrics.write_bytes(b"[1]\nno\n")
     news = read_news(strange, Place())
-    assert news is not None
     assert (news.metrics, news.place.metrics) == ([], 7)
 
 
 def test_an_infinity_is_no_number_of_a_row(strange: RunFolder) -> None:
     strange.metrics.write_bytes(b'{"step": 1, "loss": 1e999, "other": NaN, "third": 1.5}\n')
     news = read_news(strange, Place())
-    assert news is not None
     assert news.metrics == [{"step": 1, "loss": None, "other": None, "third": 1.5}]
 
 
@@ -197,10 +250,129 @@ def test_a_link_in_the_place_of_a_lock_names_nobody(strange: RunFolder, tmp_path
         assert trainer_of(strange) == os.getpid()
 
 
-def test_a_text_that_came_by_a_pipe_is_not_waited_for(
-    client: TestClient, strange: RunFolder, tmp_path: Path
+def ask_text(client: TestClient, strange: RunFolder, **told: Any) -> Any:
+    """The message with which a stranger's text is refused."""
+    asked = record(Path("x"))
+    asked["text"] |= told
+    strange.config.write_text(json.dumps(asked))
+    answer = client.get("/api/runs/strange/facts")
+    assert answer.status_code == 422
+    baselines = client.get("/api/runs/strange/baselines").json()
+    assert baselines == {"done": True, "bits_per_character": None}
+    resumed = client.post("/api/runs/strange/resume", json={})
+    assert resumed.status_code == 422
+    message = answer.json()["error"]["message"]
+    assert message == resumed.json()["error"]["message"]
+    return message
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("/etc/passwd", "outside what the studio may read"),
+        ("/**/*.py", "outside what the studio may read"),
+        ("{texts}/../secret.txt", "outside what the studio may read"),
+        ("{texts}/link.txt", "outside what the studio may read"),
+        ("{texts}/.hidden/key.txt", "outside what the studio may read"),
+        ("{texts}/*.txt", "a pattern that names several"),
+        ("{texts}", "is no file"),
+        ("{texts}/none.txt", "is gone"),
+    ],
+)
+def test_a_config_names_files_that_may_be_read(
+    client: TestClient, studio: Studio, strange: RunFolder, name: str, told: str
 ) -> None:
-    pipe = tmp_path / "pipe"
+    texts = studio.workspace.texts
+    (texts.parent / "secret.txt").write_text("secret " * 100)
+    (texts / "link.txt").symlink_to(texts.parent / "secret.txt")
+    (texts / ".hidden").mkdir()
+    (texts / ".hidden" / "key.txt").write_text("secret " * 100)
+    assert told in ask_text(client, strange, texts=[name.format(texts=texts)])
+
+
+def test_what_the_user_names_may_be_read(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / "elsewhere" / name).write_text("some words " * 50)
+    names = [str(tmp_path / "elsewhere" / name) for name in ("one.txt", "two.txt")]
+    for readable in (tmp_path / "elsewhere", tmp_path / "elsewhere" / "one.txt"):
+        workspace = Workspace(studio.workspace.runs, studio.workspace.texts, (readable,))
+        assert Texts(workspace, 10_000).facts(Reading((names[0],)))["symbols"] == 550
+    with pytest.raises(TextError, match="outside"):
+        Texts(workspace, 10_000).facts(Reading((names[1],)))
+
+
+def test_the_limits_are_the_studios(client: TestClient, studio: Studio, strange: RunFolder) -> None:
+    large, packed = studio.workspace.texts / "large.txt", studio.workspace.texts / "packed.gz"
+    with large.open("wb") as file:
+        file.truncate(1 << 40)  # holes: no room is taken
+    assert "--largest-text" in ask_text(client, strange, texts=[str(large)])
+    packed.write_bytes(gzip.compress(bytes(2_000_000)))
+    told = record(packed)
+    told["text"]["max_decompressed"] = "1000TB"
+    strange.config.write_text(json.dumps(told))
+    answer = client.get("/api/runs/strange/facts")
+    assert answer.status_code == 422
+    assert "more than" in answer.json()["error"]["message"]
+
+
+def test_one_text_never_waits_for_another(studio: Studio) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        assert go_on.wait(60)
+        return "slow"
+
+    kept: Kept[str] = Kept(3)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(kept.get, "first", slow, NEVER)
+        assert begun.wait(60)
+        assert threads.submit(kept.get, "second", lambda: "quick", NEVER).result(60) == "quick"
+        gone = threading.Event()
+        gone.set()
+        with pytest.raises(Cancelled):
+            threads.submit(kept.get, "first", lambda: "twice", gone).result(60)
+        go_on.set()
+        assert first.result(60) == "slow"
+    assert kept.get("first", lambda: "twice", NEVER) == "slow"
+
+
+def test_reading_ends_when_the_client_has_gone(studio: Studio) -> None:
+    gone = threading.Event()
+    gone.set()
+    reading = studio.texts.reading("planted.txt")
+    for work in (studio.texts.facts, studio.texts.prepare):
+        with pytest.raises(Cancelled):
+            work(reading, gone)
+    assert studio.texts.facts(reading)["symbols"] > 0
+
+
+def test_the_work_is_told_that_its_client_has_gone() -> None:
+    leave = asyncio.Event()
+
+    async def receive() -> dict[str, str]:
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+
+        def work(gone: threading.Event) -> None:
+            loop.call_soon_threadsafe(leave.set)
+            assert gone.wait(60)
+            raise Cancelled
+
+        with pytest.raises(ClientDisconnect):
+            await Turns().take(Request({"type": "http"}, receive), work)
+
+    asyncio.run(ask())
+
+
+def test_a_text_that_came_by_a_pipe_is_not_waited_for(
+    client: TestClient, strange: RunFolder, studio: Studio
+) -> None:
+    pipe = studio.workspace.texts / "pipe"
     os.mkfifo(pipe)
     for name in ("-", str(pipe)):
         strange.config.write_text(json.dumps(record(Path(name))))

@@ -13,8 +13,9 @@ import pytest
 
 from ricorda.errors import RunError, TextError
 from ricorda.studio import texts as module
+from ricorda.studio.reading import Reading
 from ricorda.studio.sample_texts import LIBRARY_BYTES, SAMPLES, sample_text
-from ricorda.studio.texts import Reading, Texts
+from ricorda.studio.texts import Texts
 from ricorda.studio.workspace import Workspace
 
 
@@ -128,9 +129,10 @@ def test_a_text_is_checked_beside_what_the_server_does(
 
 
 def test_a_run_that_learned_a_compressed_text_is_read_as_it_was(
-    texts: Texts, tmp_path: Path
+    texts: Texts, workspace: Workspace
 ) -> None:
-    text = tmp_path / "my.gz"
+    workspace.texts.mkdir()
+    text = workspace.texts / "my.gz"
     text.write_bytes(gzip.compress(b"abcabc\n" * 100))
     assert texts.stretch(Reading((str(text),)), 0, 3) == "abc"
     packed = Reading((str(text),), "bytes", decompress="off")

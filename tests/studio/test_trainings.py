@@ -1,12 +1,16 @@
 """Trainings as processes: queued by cores, paused and resumed, seen whoever began them."""
 
+import errno
+import json
 import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +23,12 @@ from ricorda.studio.trainings import Trainings
 from ricorda.studio.workspace import Workspace
 from ricorda.training.lock import RunLock
 
-# Stands for `ricorda train`: takes the run's lock, writes rows, saves when asked to end.
+# Stands for `ricorda train`: takes the run's lock, writes rows, saves when interrupted, and comes
+# to its end at SIGTERM.
 STAND_IN = """
-import fcntl, json, os, pathlib, signal, sys, time
+import fcntl, json, os, pathlib, signal, sys
+asked = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, asked)  # before anybody sees that it learns
 folder = pathlib.Path(sys.argv[sys.argv.index("--out") + 1] if "--out" in sys.argv else sys.argv[2])
 if "--seed" in sys.argv:
     sys.exit("ricorda: it broke")
@@ -29,14 +36,10 @@ folder.mkdir(parents=True, exist_ok=True)
 lock = os.open(folder / ".ricorda.lock", os.O_RDWR | os.O_CREAT)
 fcntl.flock(lock, fcntl.LOCK_EX)
 (folder / "config.json").write_text(json.dumps({"training": {"threads": 1}}))
-ended = []
-signal.signal(signal.SIGINT, lambda *_: ended.append("interrupted"))
 rows = folder / "samples.jsonl"
 rows.write_text('{"step": 0, "text": ""}\\n')
-end = time.monotonic() + 60
-while not ended and not (folder / "end").exists() and time.monotonic() < end:
-    time.sleep(0.01)
-reason = ended[0] if ended else "steps"
+ended = signal.sigtimedwait(asked, 60)
+reason = "interrupted" if ended and ended.si_signo == signal.SIGINT else "steps"
 row = {"step": 1, "event": "ended", "stopped_because": reason, "validation": None}
 with open(folder / "metrics.jsonl", "a") as file:
     file.write(json.dumps(row) + "\\n")
@@ -49,6 +52,8 @@ def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train
     program.write_text(STAND_IN)
     monkeypatch.setattr(module, "PROGRAM", [sys.executable, str(program)])
     found = Trainings(Workspace(tmp_path / "runs", tmp_path / "texts"), cores=2)
+    found.workspace.texts.mkdir()
+    (found.workspace.texts / "my.txt").write_text("some words " * 50)
     yield found
     for training in found._known.values():
         if training.process is not None:
@@ -56,11 +61,19 @@ def trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Train
             training.process.wait()
 
 
+def finish(trainings: Trainings, name: str) -> None:
+    """Have a stand-in come to its end."""
+    process = trainings._known[name].process
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    """Look at what another process does until it is so; a bound, and no time that must pass."""
+    pause, deadline = threading.Event(), time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        pause.wait(0.01)
 
 
 def request(threads: int = 1, **options: int) -> TrainingRequest:
@@ -72,7 +85,7 @@ def state(trainings: Trainings, name: str) -> str:
 
 
 def begin(trainings: Trainings, threads: int = 1) -> str:
-    return trainings.begin(Path("my.txt"), request(threads))
+    return trainings.begin(trainings.workspace.texts / "my.txt", request(threads))
 
 
 def test_as_many_as_there_are_cores(trainings: Trainings) -> None:
@@ -84,11 +97,11 @@ def test_as_many_as_there_are_cores(trainings: Trainings) -> None:
     assert trainings.state(third) == {"state": "queued", "reason": None, "place": 1}
     assert trainings.state(fourth)["place"] == 2
     assert trainings.waiting() == [third, fourth]
-    (trainings.workspace.runs / first / "end").touch()
+    finish(trainings, first)
     wait_for(lambda: state(trainings, first) == "ended")
     trainings._begin_what_fits()
     assert trainings.waiting() == [third, fourth]  # it wants two cores, and nobody overtakes
-    (trainings.workspace.runs / second / "end").touch()
+    finish(trainings, second)
     wait_for(lambda: state(trainings, second) == "ended")
     trainings._begin_what_fits()
     assert trainings.waiting() == [fourth]
@@ -108,7 +121,7 @@ def test_a_pause_and_a_resume(trainings: Trainings) -> None:
     wait_for(lambda: state(trainings, name) == "stopped")
     trainings.go_on(name)
     wait_for(lambda: state(trainings, name) == "learning")
-    (trainings.workspace.runs / name / "end").touch()
+    finish(trainings, name)
     wait_for(lambda: state(trainings, name) == "ended")
     with pytest.raises(RunError, match="has ended"):
         trainings.go_on(name)
@@ -177,7 +190,7 @@ def test_a_core_that_another_studio_uses_is_taken(trainings: Trainings) -> None:
     other = Trainings(trainings.workspace, cores=2)
     second = begin(other)
     assert other.state(second)["place"] == 1
-    (trainings.workspace.runs / name / "end").touch()
+    finish(trainings, name)
     wait_for(lambda: state(trainings, name) == "ended")
 
 
@@ -195,20 +208,93 @@ def test_the_line_is_kept_for_the_next_sitting(trainings: Trainings) -> None:
     assert state(later, second) == "gone"
 
 
-@pytest.mark.parametrize(
-    "kept",
-    [
-        "not JSON",
-        '[{"name": "a"}]',
-        '[{"name": "../a", "arguments": ["train"], "threads": 1}]',
-        '[{"name": "a", "arguments": ["serve"], "threads": 1}]',
-        '[{"name": "a", "arguments": ["resume", "runs/a"], "threads": 1}]',
-    ],
-)
-def test_a_line_that_cannot_be_is_not_taken_up(tmp_path: Path, kept: str) -> None:
+def waits(workspace: Workspace, **changes: Any) -> list[str]:
+    """The names that a new studio takes up from a line with one training in it."""
+    workspace.texts.mkdir(exist_ok=True)
+    (workspace.texts / "my.txt").write_text("some words " * 50)
+    kept = {"name": "a", "request": {"text": "my.txt"}} | changes
+    workspace.line.write_text(json.dumps([kept]))
+    found = Trainings(workspace, cores=2)
+    found.close()
+    return found.waiting()
+
+
+WRONG: list[dict[str, Any]] = [
+    {"name": "../a"},
+    {"name": ".a"},
+    {"name": "--config=x"},
+    {"name": "taken"},
+    {"name": "a", "arguments": ["train", "/etc/passwd"]},
+    {"request": {"text": "../secret.txt"}},
+    {"request": {"text": "none.txt"}},
+    {"request": {"text": "my.txt", "hidden_size": 10**9}},
+    {"request": {"text": "my.txt", "out": "/tmp/x"}},
+    {"request": None},
+    {"request": ["train"]},
+]
+
+
+@pytest.mark.parametrize("changes", WRONG, ids=str)
+def test_a_line_is_checked_as_requests_are(tmp_path: Path, changes: dict[str, Any]) -> None:
     workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
-    (workspace.hidden / "line.json").write_text(kept)
+    (workspace.runs / "taken").mkdir(parents=True)
+    assert waits(workspace) == ["a"]
+    assert waits(workspace, **changes) == []
+
+
+def test_a_line_that_others_could_write_is_not_taken_up(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
+    assert waits(workspace) == ["a"]
+    workspace.line.chmod(0o666)
+    assert waits(workspace) == []
+    workspace.line.rename(workspace.line.with_name("other"))
+    workspace.line.symlink_to("other")
+    workspace.line.with_name("other").chmod(0o600)
     assert Trainings(workspace, cores=2).waiting() == []
+
+
+@pytest.mark.parametrize("content", ["not JSON", '[{"name": "a"}]', "{}", "[1]"])
+def test_a_line_that_is_damaged_is_not_taken_up(tmp_path: Path, content: str) -> None:
+    workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
+    workspace.line.write_text(content)
+    assert Trainings(workspace, cores=2).waiting() == []
+
+
+def test_a_run_whose_name_begins_with_a_dash_is_no_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = RunFolder(Path("--config=evil"))
+    run.path.mkdir()
+    run.config.write_text("{}")
+    found = Trainings(Workspace(Path(), Path("texts")), cores=2)
+    monkeypatch.setattr(module, "PROGRAM", ["true"])
+    found.go_on("--config=evil")
+    assert found.arguments("--config=evil") == ["resume", "./--config=evil"]
+    wait_for(lambda: not found._known["--config=evil"].alive)
+
+
+def test_a_training_that_dies_silently_has_a_reason(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROGRAM", [sys.executable, "-c", "raise SystemExit(3)"])
+    name = begin(trainings)
+    wait_for(lambda: state(trainings, name) == "failed")
+    reason = trainings.state(name)["reason"]
+    assert reason == "it ended with exit code 3 and printed nothing"
+
+
+def test_a_disk_without_room_for_a_log_is_the_reason(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(log: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module, "_reserve", full)
+    name = begin(trainings)
+    told = trainings.state(name)
+    assert told["state"] == "failed"
+    assert told["reason"] == "it could not be started: no space left on device"
 
 
 def test_a_training_that_the_system_does_not_start_holds_up_no_other(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ricorda.cli.options import options_from
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import OPTIONS as READING
 from ricorda.pages import fixed
@@ -82,7 +82,7 @@ def _print_table(found: dict[str, Any]) -> None:
     )
     judged = found["bits_per_character"]
     if judged is None:
-        click.echo("no text is kept back to judge by")
+        say("no text is kept back to judge by")
         return
     rows = [[fixed(judged[name], 3), meaning] for name, meaning in NAMES.items()]
     print_table([">bits/character", "method"], rows)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ricorda.cli.options import PathName, number, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.errors import MissingExtra
 from ricorda.extras import require_torch
@@ -231,7 +231,7 @@ def precision(model: Path, texts: tuple[str, ...], reading: GivenReading, as_jso
         print_json({"precision": found})
         return
     for name, figures in found.items():
-        click.echo(
+        say(
             f"{name:<9} {figures['nats_per_character']:.5f} nats per character, "
             f"{figures['loss']:+.5f}, {figures['microseconds_per_symbol']:.1f} us a symbol"
         )
@@ -247,7 +247,7 @@ def _require_kernels() -> None:
 
 def _say(message: str) -> None:
     """A word beside the figures."""
-    click.echo(message, err=True)
+    say(message, err=True)
 
 
 def _show(name: str, results: "Iterable[Result]", *, as_json: bool) -> None:

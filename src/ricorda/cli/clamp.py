@@ -7,7 +7,7 @@ import click
 
 from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, options_from
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.prompts import prompt_option, read_prompt
 from ricorda.engine import load_file, open_model
 from ricorda.engine.generation import GenerationSettings
@@ -55,9 +55,9 @@ def command(
         )
         return
     shown = prompt if first.start is None else ""
-    click.echo(f"--- as it is (seed {first.seed}) ---\n{shown}{texts[0]}")
+    say(f"--- as it is (seed {first.seed}) ---\n{shown}{texts[0]}")
     names = ", ".join(f"{unit} held at {value:g}" for unit, value in held.items())
-    click.echo(f"--- {names} ---\n{shown}{texts[1]}")
+    say(f"--- {names} ---\n{shown}{texts[1]}")
 
 
 def _parsed(units: tuple[str, ...]) -> dict[Unit, float]:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ricorda.cli.options import whole_number
+from ricorda.cli.output import say
 from ricorda.cli.tables import print_paragraph
 from ricorda.extras import require_torch
 
@@ -52,7 +53,7 @@ def _tutorial(console: Console, seed: int) -> bool:
         f"One sequence, {demo.SEQUENCE}, is read {demo.EPOCHS:,} times from beginning to end: "
         "one-hot input, 128 tanh units, Adam at 0.005."
     )
-    click.echo()
+    say()
     moments = demo.learn_as_the_tutorial(seed)
     for moment in _with_bar(console, moments, demo.EPOCHS):
         if moment.count % 100 == 0:
@@ -80,7 +81,7 @@ def _any_character(console: Console, seed: int) -> bool:
     print_paragraph(
         "The same network now reads the endless pattern in windows that begin anywhere."
     )
-    click.echo()
+    say()
     console.print("step    loss   right from a   b   c   d")
     for moment in _with_bar(console, demo.learn_as_ricorda(seed), demo.STEPS):
         if moment.count % CHECK_EVERY == 0:

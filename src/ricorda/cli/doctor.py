@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import ricorda
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cores import usable_cores
 from ricorda.text import cache_for
 from ricorda.text.sizes import readable_size
@@ -30,12 +30,12 @@ def command(as_json: bool) -> None:
         print_json(found)
         return
     for name, value in found.items():
-        click.echo(f"{name:<16} {'none' if value is None else value}")
+        say(f"{name:<16} {'none' if value is None else value}")
     for name, purpose in OPTIONAL.items():
         if found[name] is None:
-            click.echo(f"{name} is missing; it is needed for {purpose}")
+            say(f"{name} is missing; it is needed for {purpose}")
     if found["kernels"] is None:
-        click.echo(
+        say(
             "the compiled kernels are missing, so NumPy runs the models, slowly; "
             "reinstall ricorda where there is a C++ compiler"
         )

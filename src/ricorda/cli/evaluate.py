@@ -6,7 +6,7 @@ import click
 
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.texts import GivenReading, reading_options
 
 
@@ -43,15 +43,13 @@ def command(
     if as_json:
         print_json(figures)
         return
-    click.echo(f"{figures['nats_per_character']:.4f} nats per character")
-    click.echo(f"{figures['bits_per_character']:.4f} bits per character")
-    click.echo(f"{figures['bits_per_byte']:.4f} bits per byte")
-    click.echo(f"{figures['perplexity']:.4f} perplexity")
-    click.echo(
-        f"{figures['characters']:,} characters, {figures['bytes']:,} bytes, {figures['protocol']}"
-    )
+    say(f"{figures['nats_per_character']:.4f} nats per character")
+    say(f"{figures['bits_per_character']:.4f} bits per character")
+    say(f"{figures['bits_per_byte']:.4f} bits per byte")
+    say(f"{figures['perplexity']:.4f} perplexity")
+    say(f"{figures['characters']:,} characters, {figures['bytes']:,} bytes, {figures['protocol']}")
     if figures["unseen_characters"]:
-        click.echo(
+        say(
             f"{figures['unseen_characters']:,} unseen characters not counted, nor "
             f"{figures['left_out']:,} that follow them"
         )

@@ -3,9 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from ricorda.training.forecast import Forecast
@@ -16,7 +14,7 @@ def print_forecast(forecast: "Forecast", *, as_json: bool) -> None:
     if as_json:
         print_json(forecast.as_json())
     else:
-        click.echo("\n".join(_lines(forecast)))
+        say("\n".join(_lines(forecast)))
 
 
 def _lines(forecast: "Forecast") -> list[str]:

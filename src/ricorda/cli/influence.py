@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table, visible
 from ricorda.cli.text_ids import read_known
 from ricorda.cli.texts import GivenReading, reading_options
@@ -126,7 +126,7 @@ def _print_agreement(agreed: Agreement) -> None:
         "over the places at one distance": agreed.at_a_distance,
     }
     found = [f"{value:.2f} {name}" for name, value in known.items() if value is not None]
-    click.echo()
+    say()
     print_paragraph(f"rank correlation of surprisal and gradient: {', '.join(found) or 'none'}")
 
 
@@ -135,11 +135,11 @@ def _print_place(found: Influence, slopes: Numbers | None, gaps: tuple[Gap, ...]
     place = int(found.positions[0])
     unseen = {gap.before: gap.characters for gap in gaps}
     if place in unseen:
-        click.echo(
+        say(
             f"{place} follows {quoted(unseen[place])}, which the model never saw: its figures say "
             "little"
         )
-    click.echo(f"before {visible(found.symbols[place])} at {place}:")
+    say(f"before {visible(found.symbols[place])} at {place}:")
     rows = []
     for far, (position, symbol, nats, divergence) in enumerate(found.at(0)):
         row = [str(position), visible(symbol), _bits(divergence), _bits(nats)]
@@ -163,7 +163,7 @@ def _print_distances(found: Influence, slopes: Numbers | None) -> None:
         rows.append(row)
     names = [">symbols back", ">divergence", ">surprisal"]
     print_table([*names, *([] if slopes is None else [">gradient"])], rows)
-    click.echo(f"\nthe mean of {len(found.positions)} places")
+    say(f"\nthe mean of {len(found.positions)} places")
 
 
 def _bits(nats: float) -> str:

@@ -9,7 +9,7 @@ from rich.filesize import decimal
 
 from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.models import ModelFile, read_model_file
 from ricorda.pages import fixed
 from ricorda.runs import RunFolder
@@ -32,7 +32,7 @@ def command(model: Path | None, as_json: bool) -> None:
         print_json(_as_json(place, file))
         return
     for name, value in _lines(place, file):
-        click.echo(f"{name:<12} {value}")
+        say(f"{name:<12} {value}")
 
 
 def _as_json(place: Path, file: ModelFile) -> dict[str, Any]:

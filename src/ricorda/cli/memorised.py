@@ -12,7 +12,7 @@ from annotated_types import Gt, Lt
 
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, number, options_from, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine.generation import GenerationSettings
@@ -173,12 +173,12 @@ def _print(found: list[Shared]) -> None:
     rows.append(["longest by chance", *(f"{each.chance:.1f}" for each in found)])
     print_table(columns, rows)
     longest = own.longest
-    click.echo()
+    say()
     print_paragraph(
         f"{own.characters:,} characters against {own.training_characters:,}. The longest, at "
         f"{longest.position:,} and at {longest.training_position:,} of the training text:"
     )
-    click.echo(longest.text[:SHOWN] + ("…" if len(longest.text) > SHOWN else ""))
+    say(longest.text[:SHOWN] + ("…" if len(longest.text) > SHOWN else ""))
 
 
 def _share(value: float) -> str:

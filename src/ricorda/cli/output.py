@@ -1,6 +1,7 @@
-"""How commands print figures."""
+"""How commands print: text that a terminal cannot obey, and figures as JSON."""
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -11,14 +12,32 @@ import click
 
 from ricorda.errors import UnseenCharactersWarning
 
+# Control characters but tab and line end, and the marks that turn the direction of text around.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def say(message: str = "", *, err: bool = False) -> None:
+    """Print a line to standard output or standard error, for a terminal as `for_stream` says."""
+    click.echo(for_stream(message, sys.stderr if err else sys.stdout), err=err)
+
+
+def for_stream(text: str, stream: TextIO) -> str:
+    r"""Spell out what a terminal would obey, as `\x1b`; a file or a pipe gets the exact text.
+
+    Texts, vocabularies and names may come from anybody.
+    """
+    return _OBEYED.sub(_spelled_out, text) if stream.isatty() else text
+
 
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on a line of standard output.
 
-    Characters stand for themselves where the output's encoding has them all. Where it has not,
-    they are escaped rather than replaced, so that the object stays the same.
+    Characters stand for themselves where the output's encoding has them all, but for those that a
+    terminal would obey. Where it has not, all are escaped rather than replaced, so that the object
+    stays the same.
     """
     line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    line = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
     try:
         line.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -46,7 +65,11 @@ def warnings_in_lines() -> Iterator[None]:
                 others(message, category, filename, lineno, file, line)
             elif str(message) not in shown:
                 shown.add(str(message))
-                click.echo(str(message), err=True)
+                say(str(message), err=True)
 
         warnings.showwarning = show
         yield
+
+
+def _spelled_out(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()

@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from ricorda.cli.options import PathName
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import terminal_width
 from ricorda.errors import InputError
 from ricorda.pages import fixed
 from ricorda.run_summary import summary
 from ricorda.runs import RUNS, list_runs
+from ricorda.text.sources import displayed
 
 NUMBERS = {
     "nats": ("nats_per_character", 4),
@@ -44,7 +45,7 @@ def command(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json({"runs": rows})
     elif not rows:
-        click.echo(f"no runs under {folder}/: train one with `ricorda train my.txt`", err=True)
+        say(f"no runs under {folder}/: train one with `ricorda train my.txt`", err=True)
     else:
         _print_table(rows)
 
@@ -61,5 +62,5 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         figures = {**row, **(row.get("validation") or {})}
         shown = [fixed(figures.get(NUMBERS[name][0]), NUMBERS[name][1]) for name in names]
-        table.add_row(escape(row["run"]), *shown, row["state"])
+        table.add_row(escape(displayed(row["run"])), *shown, row["state"])
     console.print(table)

@@ -11,7 +11,7 @@ import click
 from ricorda.cli.escapes import confirm_characters
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, options_from, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import for_stream, print_json, say
 from ricorda.cli.prompts import prompt_option, read_prompt
 from ricorda.engine.generation import GenerationSettings
 
@@ -68,7 +68,7 @@ def command(
     first = _begin(trained, prompt, 0, given)
     confirm_characters(given)
     if first.start is not None:
-        click.echo(_where_it_starts(trained, prompt), err=True)
+        say(_where_it_starts(trained, prompt), err=True)
     given["seed"] = first.seed
     others = (_begin(trained, prompt, index, given) for index in range(1, count))
     texts = itertools.chain([first], others)
@@ -77,7 +77,7 @@ def command(
         return
     for index, generation in enumerate(texts):
         if count > 1:
-            click.echo(f"--- {index + 1} of {count} ---", err=True)
+            say(f"--- {index + 1} of {count} ---", err=True)
         _print_as_written(prompt, generation)
 
 
@@ -96,9 +96,9 @@ def _begin(model: "Model", prompt: str, index: int, options: dict[str, Any]) -> 
 def _print_as_written(prompt: str, generation: "Generation") -> None:
     """Write each piece as soon as there is one, after the prompt if it continues that."""
     if generation.start is None:
-        sys.stdout.write(prompt)
+        sys.stdout.write(for_stream(prompt, sys.stdout))
     for piece in generation:
-        sys.stdout.write(piece.text)
+        sys.stdout.write(for_stream(piece.text, sys.stdout))
         sys.stdout.flush()
     sys.stdout.write("\n")
 

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import terminal_width, visible
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.durable import write_atomically
@@ -79,7 +79,7 @@ def _write_page(html: Path, scores: "Scores", title: str) -> None:
         write_atomically(html, surprisal_page(scores, title=title).encode())
     except OSError as error:
         raise InputError(f"cannot write the page {html}: {error.strerror}") from error
-    click.echo(f"wrote {html}", err=True)
+    say(f"wrote {html}", err=True)
 
 
 def _as_json(scores: "Scores") -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 def _print_table(scores: "Scores") -> None:
     """A line a symbol, with as many alternatives as the terminal is wide enough for."""
     width = terminal_width()
-    click.echo("bits   symbol  likeliest")
+    say("bits   symbol  likeliest")
     gaps = {gap.before: gap.characters for gap in scores.gaps}
     for place, symbol in enumerate(scores.symbols):
         _print_unseen(gaps.get(place, ""))
@@ -109,7 +109,7 @@ def _print_table(scores: "Scores") -> None:
             if cell_len(longer) > width:
                 break
             line = longer
-        click.echo(line.rstrip())
+        say(line.rstrip())
     _print_unseen(gaps.get(len(scores.ids), ""))
 
 
@@ -117,4 +117,4 @@ def _print_unseen(characters: str) -> None:
     """A line for each character that the model never saw."""
     for character in characters:
         shown = visible(readable(character))
-        click.echo(f"{'-':>5}  {shown}{' ' * (6 - cell_len(shown))}  never seen")
+        say(f"{'-':>5}  {shown}{' ' * (6 - cell_len(shown))}  never seen")

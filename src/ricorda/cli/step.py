@@ -8,7 +8,7 @@ import click
 
 from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, visible
 from ricorda.cli.text_ids import UnitType, read_known
 from ricorda.cli.texts import GivenReading, reading_options
@@ -54,10 +54,10 @@ def command(
     if as_json:
         print_json({**_as_json(found), "unseen": [gap.as_json() for gap in known.gaps]})
         return
-    click.echo(f"unit {unit} reads {visible(found.symbol)} at {found.position}")
+    say(f"unit {unit} reads {visible(found.symbol)} at {found.position}")
     for gap in known.gaps:
         if gap.before == found.position:
-            click.echo(f"the text has {quoted(gap.characters)} before it, which was never seen")
+            say(f"the text has {quoted(gap.characters)} before it, which was never seen")
     for line in found.lines():
         print_paragraph(line, hanging="     ")
     for terms in found.gates:

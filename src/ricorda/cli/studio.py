@@ -1,5 +1,7 @@
 """`ricorda studio`: the web page."""
 
+import contextlib
+import math
 import socket
 import threading
 import webbrowser
@@ -8,11 +10,13 @@ from pathlib import Path
 import click
 
 from ricorda.cli.options import PathName, whole_number
+from ricorda.cli.output import say
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_studio
 from ricorda.runs import RUNS
 
 PORT = 8321
+CONNECTIONS = 64
 LARGEST_TEXT = 256  # MB
 UPLOAD_SECONDS = 600.0
 DRAIN_SECONDS = 0.5
@@ -27,8 +31,7 @@ DRAIN_SECONDS = 0.5
 @click.option(
     "--runs",
     type=PathName(file_okay=False),
-    default=RUNS,
-    help="The folder of runs.  [default: runs]",
+    help="The folder of runs, which may be a stranger's.  [default: runs]",
 )
 @click.option(
     "--texts",
@@ -37,44 +40,66 @@ DRAIN_SECONDS = 0.5
     help="Where texts that are dropped on the page are kept.  [default: texts]",
 )
 @click.option(
+    "--read",
+    type=PathName(),
+    multiple=True,
+    help="A file, or a folder of files, that runs may have learned and the page may show; may be "
+    "repeated.  [default: this folder, unless --runs is given]",
+)
+@click.option(
     "--largest-text",
     metavar="MB",
     type=whole_number(at_least=1),
     default=LARGEST_TEXT,
-    help=f"How large a text may be that is dropped on the page.  [default: {LARGEST_TEXT}]",
+    help=f"How large a text may be that the page reads.  [default: {LARGEST_TEXT}]",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-def command(port: int | None, runs: Path, texts: Path, largest_text: int, no_browser: bool) -> None:
+def command(
+    port: int | None,
+    runs: Path | None,
+    texts: Path,
+    read: tuple[Path, ...],
+    largest_text: int,
+    no_browser: bool,
+) -> None:
     """Open the web page: drop a text, watch a network learn it, look inside.
 
-    The page is served to this machine alone. Its address holds a token and is printed; Ctrl-C ends
-    the page, while trainings go on and are among `ricorda runs`.
+    The page is served to this machine alone. Its address holds a ticket that lets in one browser,
+    once; each time that one was used, a new address is printed. Ctrl-C ends the page, while
+    trainings go on and are among `ricorda runs`.
     """
     require_studio()
     from ricorda.serving.connection import ConnectionLimits
     from ricorda.serving.host import Host
     from ricorda.studio.application import make_application, make_studio
-    from ricorda.studio.entrance import Token
+    from ricorda.studio.entrance import BROWSER_SECONDS, Entrance
     from ricorda.studio.workspace import Workspace
 
+    readable = read if runs is not None else (*read, Path())
     listening = _bind(port)
-    token = Token(listening.getsockname()[1])
-    studio = make_studio(Workspace(runs, texts), token, largest_text * 1_000_000)
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}/{token.query}"
+    port = listening.getsockname()[1]
+    entrance = Entrance(port)
+    studio = make_studio(
+        Workspace(runs or RUNS, texts, readable), entrance, largest_text * 1_000_000
+    )
+
+    def address(seconds: float = math.inf) -> str:
+        return f"http://127.0.0.1:{port}/?ticket={entrance.ticket(seconds)}"
 
     def ready() -> None:
-        click.echo(f"ricorda studio: {url}")
-        click.echo("Ctrl-C ends the page; trainings go on.", err=True)
+        _print_address("ricorda studio", address())
+        say("Ctrl-C ends the page; trainings go on.", err=True)
         if not no_browser:
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+            opened = address(BROWSER_SECONDS)
+            threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
 
+    entrance.on_entry = lambda: _print_address("for another browser", address())
     host = Host(
         make_application(studio, largest_text * 1_000_000),
         listening,
-        limits=ConnectionLimits(connections=64, body_seconds=UPLOAD_SECONDS),
+        limits=ConnectionLimits(connections=CONNECTIONS, body_seconds=UPLOAD_SECONDS),
         drain_seconds=DRAIN_SECONDS,
         on_ready=ready,
-        on_drain=studio.closing.set,
     )
     threading.Thread(target=studio.trainings.watch, daemon=True).start()
     try:
@@ -83,6 +108,12 @@ def command(port: int | None, runs: Path, texts: Path, largest_text: int, no_bro
         running, waiting = studio.trainings.running(), studio.trainings.waiting()
         studio.close()
         _say_goodbye(running, waiting)
+
+
+def _print_address(what: str, address: str) -> None:
+    """Print an address with a ticket, if standard output still takes it."""
+    with contextlib.suppress(OSError, ValueError):
+        say(f"{what}: {address}")
 
 
 def _bind(port: int | None) -> socket.socket:
@@ -100,13 +131,13 @@ def _bind(port: int | None) -> socket.socket:
 def _say_goodbye(running: list[str], waiting: list[str]) -> None:
     """Tell what goes on, and what still waits."""
     if running:
-        click.echo(
+        say(
             f"the page is closed; still training: {', '.join(running)} "
             "(see `ricorda runs`; `ricorda studio` shows it again)",
             err=True,
         )
     if waiting:
-        click.echo(
+        say(
             f"waiting for a free core until the studio is opened again: {', '.join(waiting)}",
             err=True,
         )

@@ -3,12 +3,12 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
-import click
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ricorda.cli.output import say
 from ricorda.text.sources import displayed
 
 ENDLESS = 10_000  # columns where there is no terminal, so that nothing is broken
@@ -70,7 +70,7 @@ def print_paragraph(text: str, hanging: str = "") -> None:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    click.echo("\n".join(lines))
+    say("\n".join(lines))
 
 
 def visible(symbol: str) -> str:

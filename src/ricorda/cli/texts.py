@@ -5,9 +5,8 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ricorda.cli.options import Command, options_from
+from ricorda.cli.output import say
 from ricorda.text import ReadingSettings, TextReader
 from ricorda.text.decoding import canonical_encoding
 from ricorda.training.options import TrainingOptions
@@ -53,7 +52,7 @@ class GivenReading:
         kind = model.vocabulary.kind
         before, now = of_training.to_json(kind), model.reading.to_json(kind)
         for name in self._given.keys() & {name for name in now if now[name] != before[name]}:
-            click.echo(
+            say(
                 f"--{name} {now[name]}: differs from the model's training, which used "
                 f"{'no encoding' if before[name] is None else before[name]}",
                 err=True,

@@ -7,7 +7,7 @@ import click
 
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.text_ids import UnitType, read_known
 from ricorda.cli.texts import GivenReading, reading_options
@@ -121,7 +121,7 @@ def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
     columns = ["unit", "tracks", ">effect", ">first half", ">control", ">p", "state"]
     print_table(columns, rows, spare=(">first half", ">control", "state", ">p"))
     best = sorted(tracked.control_best)
-    click.echo()
+    say()
     print_paragraph(
         f"{tracked.symbols:,} symbols, {len(tracked.features)} features. With labels moved, the "
         f"best of all units had {best[len(best) // 2]:.3f} (median of {tracked.shifts}), "
@@ -135,15 +135,13 @@ def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
 
 def _print_unit(tracked: Tracked, health: Health, unit: Unit, top: int) -> None:
     """All about one unit: its range, its gates, every feature."""
-    click.echo(f"unit {unit}: {health.state_of(unit)}")
+    say(f"unit {unit}: {health.state_of(unit)}")
     print_paragraph(
         f"output from {health.smallest[unit]:.3f} to {health.largest[unit]:.3f}, mean "
         f"{health.mean[unit]:.3f}, standard deviation {health.deviation[unit]:.3f}"
     )
     for name, shut in health.shut.items():
-        click.echo(
-            f"{name.replace('_', ' ')}: shut {shut[unit]:.0%}, open {health.open[name][unit]:.0%}"
-        )
+        say(f"{name.replace('_', ' ')}: shut {shut[unit]:.0%}, open {health.open[name][unit]:.0%}")
     effects = tracked.effects[:, unit.layer, unit.number].tolist()
     fitted = tracked.fitted_effects[:, unit.layer, unit.number].tolist()
     found = sorted(

@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+from ricorda.durable import open_untrusting
 from ricorda.runs import LOCK, RunFolder
 
 try:
@@ -47,12 +48,13 @@ def _listed(status: os.stat_result) -> int | None:
 def _tried(path: Path) -> int | None:
     if fcntl is None:
         return None
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        file = open_untrusting(path)
     except OSError:
-        return 0
-    else:
         return None
-    finally:
-        os.close(descriptor)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return 0
+    return None

@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import ricorda
-from ricorda.durable import open_untrusting
-from ricorda.errors import InputError, RicordaError, RunError
+from ricorda.errors import InputError, RicordaError, TextError
 from ricorda.run_summary import summary
 from ricorda.runs import RunFolder, read_rows
 from ricorda.serving.guard import Application, Guard, GuardSettings
@@ -24,23 +22,23 @@ from ricorda.serving.problems import Problem
 from ricorda.shell import command_line
 from ricorda.studio import settings as ask
 from ricorda.studio.answers import JSON, refusal, system_problem
-from ricorda.studio.entrance import SafeHeaders, Token
-from ricorda.studio.feed import events
-from ricorda.studio.figures import BaselineFigures
+from ricorda.studio.entrance import REPORT_POLICY, Entrance, SafeHeaders
+from ricorda.studio.feed import Place, read_news
+from ricorda.studio.figures import NONE, BaselineFigures
 from ricorda.studio.looking import Looking
 from ricorda.studio.page_files import read_page_files
+from ricorda.studio.reading import Reading, read_config, reading_of
 from ricorda.studio.rows import FromRows
 from ricorda.studio.sample_texts import SAMPLES, sample_text
-from ricorda.studio.texts import Texts, read_config, reading_of
+from ricorda.studio.texts import Texts
 from ricorda.studio.trainings import Trainings
 from ricorda.studio.turns import Turns
 from ricorda.studio.workspace import Workspace
-from ricorda.training.report import report_so_far
+from ricorda.training.report import report_of
 
 LARGEST_REQUEST = 256 * 1024  # bytes, but for texts
-LARGEST_REPORT = 256 * 1024 * 1024  # bytes
 UPLOAD = "/api/texts"
-PRINTED = "open the address that `ricorda studio` printed"
+PRINTED = "open the newest address that `ricorda studio` printed"
 FILE_NAME = re.compile(r"[^\x20-\x7e]|[\"\\]")
 
 
@@ -53,28 +51,31 @@ class Studio:
     trainings: Trainings
     looking: Looking
     baselines: BaselineFigures
-    token: Token
+    entrance: Entrance
     turns: Turns = field(default_factory=Turns)
     """For what takes long."""
-    closing: threading.Event = field(default_factory=threading.Event)
-    """Set when the end begins: what the page listens to ends by itself."""
 
     def close(self) -> None:
         """End what belongs to the page; trainings go on."""
         self.trainings.close()
         self.baselines.close()
+        self.texts.close()
 
 
-def make_studio(workspace: Workspace, token: Token, largest_text: int) -> Studio:
-    """Put a studio together for two folders."""
+def make_studio(workspace: Workspace, entrance: Entrance, largest_text: int) -> Studio:
+    """Put a studio together for two folders.
+
+    Raises ConfigurationError if its private folder cannot be used.
+    """
     texts = Texts(workspace, largest_text)
+    texts.clean()
     return Studio(
         workspace,
         texts,
-        Trainings(workspace),
+        Trainings(workspace, may_learn=lambda run: texts.permitted(reading_of(run))),
         Looking(texts),
         BaselineFigures(workspace),
-        token,
+        entrance,
     )
 
 
@@ -99,9 +100,9 @@ def make_application(studio: Studio, largest_text: int) -> Application:
         open_paths=frozenset({"/"}),
         wrong_host=f"the Host header names no address of this server: {PRINTED}",
         wrong_origin="pages of other sites may not call this server",
-        no_key=f"{PRINTED}, token and all",
+        no_key=PRINTED,
     )
-    return SafeHeaders(Guard(application, guard, studio.token))
+    return SafeHeaders(Guard(application, guard, studio.entrance))
 
 
 def _add_errors(application: FastAPI) -> None:
@@ -144,10 +145,10 @@ def _add_page(application: FastAPI, studio: Studio) -> None:
     page = read_page_files()
 
     @application.get("/")
-    async def index(request: Request, token: str = "") -> Response:
-        if token and studio.token.fits(token):
-            return RedirectResponse("/", 303, {"set-cookie": studio.token.cookie})
-        if studio.token.identify(request.scope) is None:
+    async def index(request: Request, ticket: str = "") -> Response:
+        if studio.entrance.exchange(ticket):
+            return RedirectResponse("/", 303, {"set-cookie": studio.entrance.cookie})
+        if studio.entrance.identify(request.scope) is None:
             content, kind = page["closed.html"]
             return Response(content, 401, media_type=kind)
         content, kind = page["index.html"]
@@ -186,15 +187,15 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
         return {"name": studio.texts.keep_now(SAMPLES.get(request.name, request.name), pieces)}
 
     @application.get("/api/texts/{name}")
-    async def facts(name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
+    async def facts(request: Request, name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
         reading = studio.texts.reading(name, vocabulary)
         command = command_line(["ricorda", "baselines", *reading.words])
-        found = await studio.turns.take(lambda: studio.texts.facts(reading))
+        found = await studio.turns.take(request, lambda gone: studio.texts.facts(reading, gone))
         return {"name": name, "command": command, **found}
 
     @application.get("/api/texts/{name}/baselines")
     def baselines_of_text(name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
-        return studio.baselines.get(studio.texts.reading(name, vocabulary))
+        return _baselines(studio, studio.texts.reading(name, vocabulary))
 
 
 def _add_runs(application: FastAPI, studio: Studio) -> None:
@@ -242,12 +243,13 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
         }
 
     @application.get("/api/runs/{name}/facts")
-    async def facts_of_run(name: str) -> dict[str, Any]:
-        return await studio.turns.take(lambda: studio.texts.facts(reading_of(workspace.run(name))))
+    async def facts_of_run(request: Request, name: str) -> dict[str, Any]:
+        reading = reading_of(workspace.run(name))
+        return await studio.turns.take(request, lambda gone: studio.texts.facts(reading, gone))
 
     @application.get("/api/runs/{name}/baselines")
     def baselines_of_run(name: str) -> dict[str, Any]:
-        return studio.baselines.get(reading_of(workspace.run(name)))
+        return _baselines(studio, reading_of(workspace.run(name)))
 
     @application.get("/api/runs/{name}/curve")
     def curve(name: str) -> dict[str, Any]:
@@ -261,20 +263,23 @@ def _add_trainings(application: FastAPI, studio: Studio) -> None:
     """A run as it learns: watched, paused, resumed, ended, its report taken home."""
     workspace, trainings = studio.workspace, studio.trainings
 
-    @application.get("/api/runs/{name}/events")
-    async def follow(name: str, request: Request) -> StreamingResponse:
+    @application.get("/api/runs/{name}/news")
+    def news(name: str, after: str = "") -> dict[str, Any]:
         run = _place(studio, name)
-
-        def status() -> dict[str, Any]:
-            return {
+        found = read_news(run, Place.parse(after))
+        return {
+            "after": str(found.place),
+            "metrics": found.metrics,
+            "samples": found.samples,
+            "from_the_beginning": found.from_the_beginning,
+            "more": found.more,
+            "status": {
                 **trainings.state(name),
                 "has_model": run.model.is_file(),
                 "has_report": _has_report(run, trainings),
                 "has_config": run.is_run,
-            }
-
-        stream = events(run, request.headers.get("last-event-id"), status, studio.closing)
-        return StreamingResponse(stream, media_type="text/event-stream")
+            },
+        }
 
     @application.post("/api/runs/{name}/pause")
     def pause(name: str) -> dict[str, Any]:
@@ -295,7 +300,10 @@ def _add_trainings(application: FastAPI, studio: Studio) -> None:
     def report(name: str) -> Response:
         content = _report(workspace.run(name))
         file = FILE_NAME.sub("_", f"{name}.html")
-        headers = {"content-disposition": f'attachment; filename="{file}"'}
+        headers = {
+            "content-disposition": f'attachment; filename="{file}"',
+            "content-security-policy": REPORT_POLICY,
+        }
         return Response(content, media_type="text/html; charset=utf-8", headers=headers)
 
 
@@ -303,11 +311,23 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     """What a run's model shows."""
     workspace, looking = studio.workspace, studio.looking
 
-    def look(path: str, show: Callable[..., Any], kind: type[ask.Request]) -> None:
-        async def answer(name: str, request: Any) -> Any:
-            return await studio.turns.take(lambda: show(workspace.run(name), request))
+    async def answered(
+        client: Request, name: str, reads_text: bool, show: Callable[[RunFolder], Any]
+    ) -> Any:
+        def work(gone: threading.Event) -> Any:
+            run = workspace.run(name)
+            if reads_text:  # beforehand, so that it can be cancelled and holds up no other run
+                studio.texts.prepare(reading_of(run), gone)
+            return show(run)
 
-        answer.__annotations__ = {"name": str, "request": kind, "return": Any}
+        return await studio.turns.take(client, work)
+
+    def look(path: str, show: Callable[..., Any], kind: type[ask.Request]) -> None:
+        async def answer(client: Request, name: str, request: Any) -> Any:
+            reads_text = request.reads_the_run_text
+            return await answered(client, name, reads_text, lambda run: show(run, request))
+
+        answer.__annotations__ = {"client": Request, "name": str, "request": kind, "return": Any}
         application.post(f"/api/runs/{{name}}/{path}")(answer)
 
     look("surprise", looking.surprise, ask.ReadRequest)
@@ -320,13 +340,14 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     look("memorised", looking.memorised, ask.MemorisedRequest)
 
     @application.post("/api/runs/{name}/heat")
-    async def heat(name: str, request: ask.HeatRequest) -> Response:
-        content = await studio.turns.take(lambda: looking.heat(workspace.run(name), request))
+    async def heat(client: Request, name: str, request: ask.HeatRequest) -> Response:
+        reads_text = request.reads_the_run_text
+        content = await answered(client, name, reads_text, lambda run: looking.heat(run, request))
         return Response(content, media_type="application/octet-stream")
 
     @application.get("/api/runs/{name}/units")
-    async def units(name: str) -> dict[str, Any]:
-        return await studio.turns.take(lambda: looking.units(workspace.run(name)))
+    async def units(client: Request, name: str) -> Any:
+        return await answered(client, name, True, looking.units)
 
 
 def _place(studio: Studio, name: str) -> RunFolder:
@@ -354,18 +375,20 @@ def _has_report(run: RunFolder, trainings: Trainings) -> bool:
 
 
 def _report(run: RunFolder) -> bytes:
-    """A run's page: the one that it left when it ended or paused, else how far it has come.
+    """A run's page, made of its rows: its own report.html may be anybody's, and would run scripts.
 
-    Raises RunError if it ended without one.
+    Raises RunError if the rows are damaged.
     """
-    last = deque(read_rows(run.metrics), maxlen=1)
-    if not last or last[0].get("event") != "ended":
-        return report_so_far(run).encode()
+    return report_of(run).encode()
+
+
+def _baselines(studio: Studio, reading: Reading) -> dict[str, Any]:
+    """Simple methods' figures of a text; none of one that the studio may not read."""
     try:
-        with open_untrusting(run.report) as report:
-            return report.read(LARGEST_REPORT)
-    except OSError:
-        raise RunError("this run has ended and its report is gone") from None
+        permitted = studio.texts.permitted(reading)
+    except TextError:
+        return NONE
+    return studio.baselines.get(permitted)
 
 
 def _short(name: str) -> str:

@@ -1,16 +1,17 @@
-"""The studio's door: the token in the address that is printed, changed for a cookie.
+"""The studio's door: a one-time ticket in the address, exchanged for a cookie.
 
-The token is in the address once. The answer sets a cookie that scripts cannot read and that no
-other site's page can send, and leads on to an address without the token.
+Other users of the machine can read a browser's command line, and an address stays in histories.
+The ticket in it lets one browser in, once. The answer sets a cookie that scripts cannot read and
+that no other site's page can send, and leads to an address without a ticket.
 """
 
 import hmac
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from ricorda.serving.guard import Application, Receive, Scope, Send, header_values
 
-COOKIE = "ricorda_studio"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -28,27 +29,50 @@ HEADERS = {
 }
 
 
-class Token:
-    """A secret of this sitting; the guard's authenticator."""
+REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""For a page made of a run's rows, should a browser show it: no script runs in it."""
 
-    def __init__(self, port: int, secret: str | None = None) -> None:
-        """Draw a secret; cookies do not tell ports apart, so their name does."""
-        self._secret = secret or secrets.token_urlsafe(24)
-        self._name = f"{COOKIE}_{port}"
+BROWSER_SECONDS = 300.0
+"""How long the ticket of a browser that is opened is good: `ps` shows it to other users."""
 
-    @property
-    def query(self) -> str:
-        """What the printed address ends with."""
-        return f"?token={self._secret}"
+
+class Entrance:
+    """The tickets of this studio and the cookie they are exchanged for; the guard's authenticator.
+
+    Not for several threads at once: tickets are given out and taken in the event loop.
+    """
+
+    def __init__(self, port: int, on_entry: Callable[[], None] = lambda: None) -> None:
+        """Draw the cookie's secret; `on_entry` is called after each ticket that was exchanged.
+
+        Cookies do not tell ports apart, so their name does.
+        """
+        self._secret = secrets.token_urlsafe(24)
+        self._name = f"ricorda_studio_{port}"
+        self._tickets: dict[str, float] = {}
+        self.on_entry = on_entry
+
+    def ticket(self, seconds: float = float("inf")) -> str:
+        """Give out a ticket, good once and for so long."""
+        made = secrets.token_urlsafe(24)
+        self._tickets[made] = time.monotonic() + seconds
+        return made
+
+    def exchange(self, ticket: str) -> bool:
+        """Take a ticket; say whether it was good."""
+        given = ticket.encode("utf-8", "surrogatepass")
+        for each in list(self._tickets):
+            if hmac.compare_digest(given, each.encode()):
+                if time.monotonic() > self._tickets.pop(each):
+                    return False
+                self.on_entry()
+                return True
+        return False
 
     @property
     def cookie(self) -> str:
-        """The Set-Cookie header's value."""
+        """The Set-Cookie header's value; without a Domain it is this host's alone."""
         return f"{self._name}={self._secret}; Path=/; HttpOnly; SameSite=Strict"
-
-    def fits(self, given: str) -> bool:
-        """Whether it is the secret; takes as long either way."""
-        return hmac.compare_digest(given.encode(), self._secret.encode())
 
     def identify(self, scope: Scope) -> str | None:
         """Name the client `here` if its cookie is right; None for a request from another site."""
@@ -57,7 +81,9 @@ class Token:
             for site in header_values(scope, b"sec-fetch-site")
         ):
             return None
-        if any(self.fits(value) for value in _cookies(scope, self._name)):
+        secret = self._secret.encode()
+        cookies = _cookies(scope, self._name)
+        if any(hmac.compare_digest(each.encode(), secret) for each in cookies):
             return "here"
         return None
 

@@ -1,16 +1,12 @@
-"""A run's rows as they grow, as server-sent events that go on where a lost connection ended.
+"""A run's rows as they grow: what came after the place that a page has read up to.
 
-An event's id says how far it came: the bytes read of metrics.jsonl and of samples.jsonl, and which
-files those were. A browser that connects again hands the last id back. Where a file is another one
-now, as after a resume from an earlier checkpoint, everything is told from the beginning.
+A place counts the bytes read of metrics.jsonl and of samples.jsonl, and says which files those
+were. Where a file is another one now, as after a resume from an earlier checkpoint, everything is
+sent from the beginning. A page asks again and again rather than holding a connection: a browser has
+six for all its tabs.
 """
 
-import asyncio
 import contextlib
-import json
-import os
-import threading
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +14,7 @@ from typing import Any
 from ricorda.durable import open_untrusting
 from ricorda.runs import RunFolder, parse_row
 
-LOOK_SECONDS = 0.5
-QUIET_SECONDS = 15.0  # after which a comment tells that the connection lives
-MOST_AT_ONCE = 1 << 22  # bytes of rows in one event
+MOST_AT_ONCE = 1 << 22  # bytes of rows in one answer, and of the longest row that is read
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class Place:
 
     @classmethod
     def parse(cls, text: str | None) -> "Place":
-        """Read an event's id; what is none is the beginning."""
+        """Read what `str` wrote; anything else is the beginning."""
         parts = (text or "").split("-")
         if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
             return cls()
@@ -53,10 +47,14 @@ class News:
     metrics: list[dict[str, Any]]
     samples: list[dict[str, Any]]
     from_the_beginning: bool
+    """Whether the files are others than before: what was read of them is void."""
+
+    more: bool
+    """Whether there is more than was read at once."""
 
 
-def read_news(run: RunFolder, place: Place) -> News | None:
-    """Read the whole rows that came after a place; None if there are none."""
+def read_news(run: RunFolder, place: Place) -> News:
+    """Read the whole rows that came after a place, as many as are read at once."""
     files, sizes = _look(run)
     again = any(
         before and (before != now or read > size)
@@ -66,57 +64,15 @@ def read_news(run: RunFolder, place: Place) -> News | None:
     )
     if again:
         place = Place()
-    metrics, metrics_read = _rows(run.metrics, place.metrics)
-    samples, samples_read = _rows(run.samples, place.samples)
-    first = place == Place()
-    if not metrics_read and not samples_read and not again:
-        return None
+    metrics = _read(run.metrics, place.metrics)
+    samples = _read(run.samples, place.samples)
     return News(
-        Place(place.metrics + metrics_read, place.samples + samples_read, files),
-        metrics,
-        samples,
-        from_the_beginning=first,
+        Place(place.metrics + metrics.bytes, place.samples + samples.bytes, files),
+        metrics.rows,
+        samples.rows,
+        from_the_beginning=place == Place(),
+        more=metrics.more or samples.more,
     )
-
-
-async def events(
-    run: RunFolder,
-    last_id: str | None,
-    status: Callable[[], dict[str, Any]],
-    closing: threading.Event,
-) -> AsyncIterator[bytes]:
-    """Yield server-sent events until closing: `rows` as they come, `status` when it changes."""
-    place, told, quiet = Place.parse(last_id), None, 0.0
-    yield b"retry: 1000\n\n"
-    while not closing.is_set():
-        news = await asyncio.to_thread(read_news, run, place)
-        if news is not None:
-            place = news.place
-            yield _event(
-                "rows",
-                {
-                    "metrics": news.metrics,
-                    "samples": news.samples,
-                    "from_the_beginning": news.from_the_beginning,
-                },
-                str(place),
-            )
-        now = await asyncio.to_thread(status)
-        if now != told:
-            yield _event("status", now, None)
-            told = now
-        elif news is None:
-            quiet += LOOK_SECONDS
-            if quiet >= QUIET_SECONDS:
-                quiet = 0.0
-                yield b": here\n\n"
-        await asyncio.sleep(LOOK_SECONDS)
-
-
-def _event(name: str, data: dict[str, Any], id: str | None) -> bytes:
-    line = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
-    number = f"id: {id}\n" if id is not None else ""
-    return f"{number}event: {name}\ndata: {line}\n\n".encode()
 
 
 def _look(run: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -124,24 +80,45 @@ def _look(run: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
     found = []
     for path in (run.metrics, run.samples):
         try:
-            status = path.stat()
+            status = path.lstat()
             found.append((status.st_ino, status.st_size))
         except OSError:
             found.append((0, 0))
     return (found[0][0], found[1][0]), (found[0][1], found[1][1])
 
 
-def _rows(path: Path, begin: int) -> tuple[list[dict[str, Any]], int]:
-    """The whole rows from a byte on, and how many bytes they are; a damaged row is left out."""
+@dataclass(frozen=True)
+class _Rows:
+    """The whole rows of one stretch of a file."""
+
+    rows: list[dict[str, Any]]
+    bytes: int
+    """How far the stretch reaches."""
+
+    more: bool
+
+
+def _read(path: Path, begin: int) -> _Rows:
+    """The whole rows from a byte on; those damaged or longer than MOST_AT_ONCE are left out.
+
+    A longer row is passed over a stretch at a time: a stretch that begins within a row, which the
+    byte before it tells, leaves out what is left of it.
+    """
     try:
         with open_untrusting(path) as file:
-            file.seek(begin, os.SEEK_SET)
+            file.seek(max(0, begin - 1))
+            within = begin > 0 and file.read(1) != b"\n"
             content = file.read(MOST_AT_ONCE)
     except OSError:
-        return [], 0
+        return _Rows([], 0, more=False)
+    is_full = len(content) == MOST_AT_ONCE
     whole = content.rfind(b"\n") + 1
+    first = content.find(b"\n") + 1 if within else 0
+    if not whole and (is_full or within):
+        whole = len(content)  # nothing but a part of a row that is too long
+        first = whole
     rows = []
-    for line in content[:whole].splitlines():
+    for line in content[first:whole].split(b"\n"):
         with contextlib.suppress(ValueError):
             rows.append(parse_row(line))
-    return rows, whole
+    return _Rows(rows, whole, more=is_full)

@@ -1,6 +1,7 @@
 """What a trained model shows of itself, as the page asks for it."""
 
 import math
+import stat
 import threading
 from collections import OrderedDict
 from dataclasses import asdict
@@ -24,6 +25,7 @@ from ricorda.insight.units import Unit, read_activations, unit_activity
 from ricorda.models import ModelFile
 from ricorda.models.model_file import read_model_file
 from ricorda.runs import RunFolder
+from ricorda.studio.reading import reading_of
 from ricorda.studio.settings import (
     ClampRequest,
     HeatRequest,
@@ -35,7 +37,7 @@ from ricorda.studio.settings import (
     UnitRequest,
     WriteRequest,
 )
-from ricorda.studio.texts import Texts, reading_of
+from ricorda.studio.texts import Texts
 from ricorda.text import ByteVocabulary, Vocabulary
 from ricorda.text.unseen import KnownText, Unseen
 from ricorda.text.vocabulary import readable
@@ -251,11 +253,14 @@ class Looking:
 
     def _stamp(self, run: RunFolder) -> tuple[str, int]:
         try:
-            return str(run.model), run.model.stat().st_mtime_ns
+            status = run.model.lstat()
         except OSError:
             raise RunError(
                 "this run has no model yet: it comes with its first evaluation"
             ) from None
+        if not stat.S_ISREG(status.st_mode):
+            raise RunError("expected a file as this run's model, found a link or something else")
+        return str(run.model), status.st_mtime_ns
 
     def _text(self, run: RunFolder, request: ReadRequest) -> str:
         """The text to read: the one sent, or a stretch of the run's own."""

@@ -35,7 +35,7 @@ class FromRows(Generic[Found]):
 def _stamp(path: Path) -> Stamp | None:
     """Changes when the file does; None where there is none."""
     try:
-        status = path.stat()
+        status = path.lstat()
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns

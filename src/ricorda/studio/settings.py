@@ -15,6 +15,11 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+    @property
+    def reads_the_run_text(self) -> bool:
+        """Whether it asks about the text that the run learned."""
+        return False
+
 
 class TrainingRequest(Request):
     """A training to begin: `ricorda train`'s options that the page offers."""
@@ -55,6 +60,11 @@ class ReadRequest(Request):
     text: Annotated[str, Field(max_length=LONGEST_READ)] | None = None
     begin: Annotated[int, Field(ge=0, le=2**53)] = 0
     length: Annotated[int, Field(ge=1, le=LONGEST_READ)] = 1_000
+
+    @property
+    def reads_the_run_text(self) -> bool:
+        """Whether no text of one's own is sent."""
+        return self.text is None
 
 
 class UnitRequest(ReadRequest):
@@ -118,6 +128,11 @@ class MemorisedRequest(Request):
 
     length: Annotated[int, Field(ge=1, le=20_000)] = 10_000
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 1
+
+    @property
+    def reads_the_run_text(self) -> bool:
+        """Always: what is written is looked for in it."""
+        return True
 
 
 class ClampRequest(WriteRequest):

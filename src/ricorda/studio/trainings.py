@@ -11,18 +11,20 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from ricorda.cores import usable_cores
-from ricorda.errors import RunError
+from ricorda.durable import open_untrusting
+from ricorda.errors import InputError, RunError
 from ricorda.runs import RunFolder, ended
 from ricorda.studio.activity import CAN_TELL, trainer_of
 from ricorda.studio.line import Line, Waiting
+from ricorda.studio.reading import read_config
 from ricorda.studio.rows import FromRows
 from ricorda.studio.settings import TrainingRequest
-from ricorda.studio.texts import read_config
 from ricorda.studio.workspace import Workspace
 
 State = Literal[
@@ -33,7 +35,7 @@ PROGRAM = [sys.executable, "-m", "ricorda"]
 LOOK_SECONDS = 0.5
 ENDINGS_WELL = (0, 130, 143)
 LONGEST_REASON = 300  # characters
-LOG_END = 4096  # bytes
+RESERVED = 16 * 1024  # bytes of a log
 
 
 @dataclass
@@ -41,6 +43,9 @@ class Training:
     """One training that this studio began or will begin."""
 
     folder: Path
+    request: TrainingRequest | None
+    """What was asked for; None for a run that is resumed."""
+
     arguments: list[str]
     """What follows `ricorda`."""
 
@@ -66,6 +71,9 @@ class Trainings:
 
     workspace: Workspace
     cores: int = field(default_factory=usable_cores)
+    may_learn: Callable[[RunFolder], object] = lambda run: None
+    """Raises TextError for a run whose text may not be read."""
+
     _known: dict[str, Training] = field(default_factory=dict)
     _queue: deque[Training] = field(default_factory=deque)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -76,17 +84,15 @@ class Trainings:
         """Take up the line that an earlier studio left; `watch` begins it."""
         self._line = Line(self.workspace)
         for kept in self._line.read():
-            folder = self.workspace.runs / kept.name
-            self._queue.append(Training(folder, kept.arguments, kept.threads))
+            with contextlib.suppress(InputError):  # its text or its run is gone
+                self._queue.append(self._taken_up(kept))
 
     def begin(self, text: Path, request: TrainingRequest) -> str:
         """Have a text learned, as soon as there are cores for it; hand back the run's name."""
         with self._lock:
             folder = self.workspace.free_run(text, set(self.names()))
-            threads = min(request.threads or self.cores, self.cores)
-            self._mark(folder.name).unlink(missing_ok=True)  # an earlier run had this name
-            words = ["train", str(text), *request.words(threads), "--out", str(folder)]
-            self._wait(Training(folder, words, threads))
+            self.workspace.mark_of(folder.name).unlink(missing_ok=True)  # of an earlier run
+            self._wait(self._new(folder, text, request))
             return folder.name
 
     def go_on(self, name: str) -> None:
@@ -97,7 +103,7 @@ class Trainings:
         with self._lock:
             known = self._known.get(name)
             if known is not None and not known.alive and not self.workspace.run_is_there(name):
-                self._wait(Training(known.folder, known.arguments, known.threads))
+                self._wait(self._again(known))
                 return
             run = self.workspace.run(name)
             state = self.state(name)["state"]
@@ -105,10 +111,9 @@ class Trainings:
                 return
             if state == "ended":
                 raise RunError(f"the run {name} has ended: begin a new one")
-            threads = min(_threads_of(run), self.cores)
-            words = ["resume", str(run.path)]
-            self._mark(name).unlink(missing_ok=True)
-            self._wait(Training(run.path, words, threads))
+            training = self._resumed(run)
+            self.workspace.mark_of(name).unlink(missing_ok=True)
+            self._wait(training)
 
     def pause(self, name: str) -> None:
         """Have a run save itself and end, or leave the queue. Raises RunError if it is neither."""
@@ -137,7 +142,7 @@ class Trainings:
             if self.state(name)["state"] != "paused":
                 self.pause(name)
             if self.workspace.run_is_there(name):
-                self._mark(name).touch()
+                self.workspace.mark_of(name).touch()
 
     def names(self) -> list[str]:
         """The names of all trainings that this studio knows of, the newest first."""
@@ -203,6 +208,31 @@ class Trainings:
             if training.alive and training.process is not None:
                 training.process.returncode = 0  # it is nobody's child any more
 
+    def _new(self, folder: Path, text: Path, request: TrainingRequest) -> Training:
+        """A training of a text, in a folder that is free."""
+        threads = min(request.threads or self.cores, self.cores)
+        words = ["train", operand(text), *request.words(threads), "--out", str(folder)]
+        return Training(folder, request, words, threads)
+
+    def _again(self, known: Training) -> Training:
+        """A training that failed before its run began, once more."""
+        return Training(known.folder, known.request, known.arguments, known.threads)
+
+    def _resumed(self, run: RunFolder) -> Training:
+        """A training that goes on. Raises TextError if the studio may not read its text."""
+        self.may_learn(run)
+        threads = min(_threads_of(run), self.cores)
+        return Training(run.path, None, ["resume", operand(run.path)], threads)
+
+    def _taken_up(self, kept: Waiting) -> Training:
+        """A training of the line, checked as a request is. Raises RunError, TextError."""
+        if kept.request is None:
+            return self._resumed(self.workspace.run(kept.name))
+        if not self.workspace.is_free(kept.name):
+            raise RunError(f"expected a free name for a run, {kept.name} is taken or not plain")
+        text = self.workspace.text(kept.request.text)
+        return self._new(self.workspace.runs / kept.name, text, kept.request)
+
     def _wait(self, training: Training) -> None:
         """Put a training at the end of the line, which may be empty."""
         self._queue.append(training)
@@ -228,7 +258,7 @@ class Trainings:
     def _keep_line(self) -> None:
         """Write down who waits, for the next sitting."""
         self._line.write(
-            [Waiting(each.folder.name, each.arguments, each.threads) for each in self._queue]
+            [Waiting(name=each.folder.name, request=each.request) for each in self._queue]
         )
 
     def _begin(self, training: Training) -> None:
@@ -236,14 +266,17 @@ class Trainings:
         try:
             training.process = self._process(training)
         except OSError as error:
-            training.exit_code, training.could_not_start = 1, f"it could not be started: {error}"
+            reason = (error.strerror or str(error)).lower()
+            training.exit_code = 1
+            training.could_not_start = f"it could not be started: {reason}"
         self._known.pop(name, None)  # the newest comes last
         self._known[name] = training
 
     def _process(self, training: Training) -> "subprocess.Popen[bytes]":
         """Start what follows `ricorda`, in a session of its own; raises OSError."""
         training.folder.parent.mkdir(parents=True, exist_ok=True)
-        with self.workspace.log_of(training.folder.name).open("wb") as log:
+        with self.workspace.log_of(training.folder.name).open("wb", buffering=0) as log:
+            _reserve(log)
             return subprocess.Popen(
                 [*PROGRAM, *training.arguments],
                 stdin=subprocess.DEVNULL,
@@ -265,7 +298,7 @@ class Trainings:
         was_stopped = training is not None and training.pausing
         if code is not None and code not in ENDINGS_WELL and not was_stopped:
             said = training.could_not_start if training is not None else None
-            return "failed", said or _killed_by(code) or self._last_words(run.path.name)
+            return "failed", said or _killed_by(code) or self._last_words(run.path.name, code)
         return self._at_rest(run)
 
     def _at_rest(self, run: RunFolder) -> tuple[State, str | None]:
@@ -275,23 +308,34 @@ class Trainings:
         reason = self._ended.of(run)
         if reason is not None:
             return "ended", reason
-        can_go_on = run.is_run and not self._mark(run.path.name).exists()
+        can_go_on = run.is_run and not self.workspace.mark_of(run.path.name).exists()
         return ("paused" if can_go_on else "stopped"), None
 
-    def _mark(self, name: str) -> Path:
-        """The file that says that a run was stopped for good."""
-        return self.workspace.hidden / f"{name}.stopped"
+    def _last_words(self, name: str, exit_code: int) -> str:
+        """The last line that a process printed, or that it printed none."""
+        with contextlib.suppress(OSError), open_untrusting(self.workspace.log_of(name)) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - RESERVED))
+            lines = file.read(RESERVED).rstrip(b"\0").decode("utf-8", "replace").splitlines()
+            for line in reversed(lines):
+                if line.strip():
+                    return line[:LONGEST_REASON]
+        return f"it ended with exit code {exit_code} and printed nothing"
 
-    def _last_words(self, name: str) -> str:
-        """The last line that a process printed."""
-        try:
-            with self.workspace.log_of(name).open("rb") as file:
-                file.seek(0, os.SEEK_END)
-                file.seek(max(0, file.tell() - LOG_END))
-                lines = file.read().decode("utf-8", "replace").splitlines()
-        except OSError:
-            return ""
-        return next((line for line in reversed(lines) if line.strip()), "")[:LONGEST_REASON]
+
+def operand(path: Path) -> str:
+    """A path as a word of a command line that is not taken for an option."""
+    word = str(path)
+    return f"./{word}" if word.startswith("-") else word
+
+
+def _reserve(log: IO[bytes]) -> None:
+    """Take room for a process's last words, which a disk that fills up would lose.
+
+    Raises OSError if there is none.
+    """
+    log.write(bytes(RESERVED))
+    os.fsync(log.fileno())
+    log.seek(0)
 
 
 def _ended(run: RunFolder) -> str | None:

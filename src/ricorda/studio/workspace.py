@@ -1,15 +1,16 @@
 """Where the studio's runs and texts lie. Requests name them; no name leads anywhere else."""
 
+import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ricorda.errors import RunError, TextError
 from ricorda.runs import LONGEST_NAME, RunFolder, list_runs
+from ricorda.studio.private_folder import private_folder
 
 TEXT_SUFFIX = ".txt"
-HIDDEN = ".studio"
-"""The folder under runs/ for what is kept between two sittings: logs and figures."""
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,37 @@ class Workspace:
     runs: Path = Path("runs")
     texts: Path = Path("texts")
 
+    readable: tuple[Path, ...] = ()
+    """Files and folders whose texts may be read besides those of `texts`, for runs learned them."""
+
     @property
-    def hidden(self) -> Path:
-        """The folder for logs and figures, made when first asked for."""
-        place = self.runs / HIDDEN
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+    def private(self) -> Path:
+        """The folder for the line, logs, marks and figures, made when first asked for.
+
+        Raises ConfigurationError if others than this user may use it.
+        """
+        return private_folder(self.runs)
+
+    @property
+    def line(self) -> Path:
+        """The trainings that wait."""
+        return self.private / "line.json"
 
     def log_of(self, run: str) -> Path:
         """What a run's process printed."""
-        return self.hidden / f"{run}.log"
+        return self.private / f"{_key(run)}.log"
+
+    def mark_of(self, run: str) -> Path:
+        """The file that says that a run was stopped for good."""
+        return self.private / f"{_key(run)}.stopped"
 
     def list_runs(self) -> list[RunFolder]:
-        """Every run that an address can name, the newest first."""
-        return [run for run in list_runs(self.runs) if _has_an_address(run.path)]
+        """Every run that an address can name, the newest first; links lead elsewhere: left out."""
+        return [
+            run
+            for run in list_runs(self.runs)
+            if _has_an_address(run.path) and not run.path.is_symlink()
+        ]
 
     def run(self, name: str) -> RunFolder:
         """A run by its name. Raises RunError if there is none."""
@@ -69,9 +87,18 @@ class Workspace:
         self.texts.mkdir(parents=True, exist_ok=True)
         return _free(self.texts, _plain(name), TEXT_SUFFIX, set())
 
+    def is_free(self, run: str) -> bool:
+        """Whether a run of this name may begin: the name is plain, and nothing lies there."""
+        return _plain(run) == run and not os.path.lexists(self.runs / run)
+
     def free_run(self, text: Path, taken: set[str]) -> Path:
         """A place for a new run, named for its text; `taken` are names that wait."""
         return _free(self.runs, _plain(text.name), "", taken)
+
+
+def _key(run: str) -> str:
+    """A file's name for a run: a run's own may be as long as the system allows."""
+    return hashlib.sha256(os.fsencode(run)).hexdigest()[:24]
 
 
 def _has_an_address(path: Path) -> bool:
@@ -94,6 +121,6 @@ def _free(folder: Path, stem: str, suffix: str, taken: set[str]) -> Path:
     number = 1
     while True:
         name = f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}"
-        if name not in taken and not (folder / name).exists():
+        if name not in taken and not os.path.lexists(folder / name):
             return folder / name
         number += 1

@@ -6,13 +6,13 @@ import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 import ricorda
-from ricorda.durable import write_atomically
+from ricorda.durable import open_untrusting, write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
 from ricorda.text.reading_settings import ReadingSettings
@@ -119,21 +119,30 @@ def write_record(folder: RunFolder, record: RunRecord) -> None:
 
 
 def read_record(folder: RunFolder) -> RunRecord:
-    """Read config.json, strictly. Raises RunError, naming what is wrong."""
-    return read_record_file(folder.config)
+    """Read config.json, strictly; a link or a pipe is refused. Raises RunError, saying what."""
+    try:
+        with open_untrusting(folder.config) as file:
+            return _parsed(folder.config, file)
+    except OSError as error:
+        raise RunError(f"cannot read {folder.config}: {error.strerror}") from error
 
 
 def read_record_file(config: Path) -> RunRecord:
     """Read a run's config.json, wherever it lies now. Raises RunError, naming what is wrong."""
     try:
         with config.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        # pydantic's own parser refuses the lone surrogates of names that are not UTF-8
-        told = parse_json(content.removeprefix(codecs.BOM_UTF8), longest=LARGEST)
-        _check_format(config, told)
-        return record_from_json(told)
+            return _parsed(config, file)
     except OSError as error:
         raise RunError(f"cannot read {config}: {error.strerror}") from error
+
+
+def _parsed(config: Path, file: IO[bytes]) -> RunRecord:
+    try:
+        content = file.read(LARGEST + 1).removeprefix(codecs.BOM_UTF8)
+        # pydantic's own parser refuses the lone surrogates of names that are not UTF-8
+        told = parse_json(content, longest=LARGEST)
+        _check_format(config, told)
+        return record_from_json(told)
     except ValidationError as error:
         raise RunError(f"{config} is wrong: {explain(error, RunRecord)}") from error
     except ValueError as error:

@@ -6,6 +6,7 @@ on, and every setting.
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from ricorda.durable import write_atomically
 from ricorda.errors import RunError
 from ricorda.models.configuration import ModelConfiguration
 from ricorda.pages import document, escape, fixed, in_bits, plural, resource, short
-from ricorda.runs import RunFolder
+from ricorda.runs import RunFolder, read_rows
 from ricorda.shell import command_line
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.history import History, Row, number, read_history
@@ -51,17 +52,27 @@ def write_report(folder: RunFolder, record: RunRecord, metrics: dict[str, Any]) 
     write_atomically(folder.report, _page(folder, read_history(folder), record, metrics).encode())
 
 
-def report_so_far(folder: RunFolder) -> str:
-    """The page of a run that has no report.html yet, from its rows as they stand.
+def report_of(folder: RunFolder) -> str:
+    """The page of a run made anew from its rows, ended or as they stand: report.html is not read.
 
-    Raises RunError if its files are damaged.
+    Nothing of the rows, which may be anybody's, gets into the page but as escaped text. Raises
+    RunError if they are damaged.
     """
     record = read_record(folder)
     try:
         history = read_history(folder)
-        return _page(folder, history, record, _figures_so_far(folder, history, record))
-    except (KeyError, TypeError, ValueError) as error:
+        metrics = _last_figures(folder) or _figures_so_far(folder, history, record)
+        return _page(folder, history, record, metrics)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise RunError(f"the rows of the run {folder.path} are damaged: {error}") from error
+
+
+def _last_figures(folder: RunFolder) -> dict[str, Any] | None:
+    """The figures of the row that ends a run; None if other rows follow, or it has none."""
+    last = deque(read_rows(folder.metrics), maxlen=1)
+    if not last or last[0].get("event") != "ended":
+        return None
+    return {**last[0], "run": str(folder.path)}
 
 
 def _figures_so_far(folder: RunFolder, history: History, record: RunRecord) -> dict[str, Any]:

@@ -49,7 +49,7 @@ async function chooseRun(about) {
   const names = runs.map((run) => run.name);
   const kept = localStorage.getItem("run");
   const wanted = about.running[0] ?? (names.includes(kept) ? kept : names[0]);
-  if (wanted) await follow(wanted);
+  if (wanted) follow(wanted);
 }
 
 await beginWords();

@@ -4,7 +4,7 @@ import { LineChart } from "./chart.js";
 import { setCommand } from "./commands.js";
 import { $, fillTable, paced, show, whenSeen } from "./dom.js";
 import { post, Refused, runPath, tell } from "./server.js";
-import { evaluations, follow, inBits, on, state, trainingRows } from "./state.js";
+import { evaluations, follow, inBits, on, state, tellAll, trainingRows } from "./state.js";
 import { duration, number, onLanguage, short, t } from "./words.js";
 
 const NUMBERS = ["minutes", "steps", "hidden_size", "num_layers", "batch_size", "window", "learning_rate", "dropout", "seed", "threads"];
@@ -83,7 +83,7 @@ async function start() {
     const { name } = await post("/api/runs", request());
     begun = true;
     announce(t("learning.begun", { name }));
-    await follow(name);
+    follow(name);
   } catch (error) {
     tell($("learning-problem"), error);
   }
@@ -93,6 +93,7 @@ async function act(action) {
   tell($("learning-problem"), null);
   try {
     await post(runPath(state.run, action), {});
+    tellAll("asked");
   } catch (error) {
     tell($("learning-problem"), error);
   }
@@ -120,7 +121,7 @@ function fill() {
   show($("pause"), ["learning", "queued"].includes(now));
   show($("stop"), ["starting", "learning", "queued", "paused"].includes(now));
   show($("go-on"), ["paused", "stopped", "failed"].includes(now));
-  if (now === "failed") tell($("learning-problem"), status.reason ? new Refused(status.reason, "training_failed") : new Error(t("learning.failed")));
+  if (now === "failed") tell($("learning-problem"), new Refused(status.reason, "training_failed"));
   fillNow();
 }
 

@@ -56,8 +56,8 @@ function line(row) {
   check.checked = compared.has(row.name);
   check.addEventListener("change", () => compare(row.name, check.checked));
   const look = element("button", { type: "button", class: "link", "data-key": `l ${row.name}`, "aria-pressed": String(row.name === state.run) }, row.name);
-  look.addEventListener("click", async () => {
-    await follow(row.name);
+  look.addEventListener("click", () => {
+    follow(row.name);
     fill();
   });
   const bits = row.validation?.bits_per_character ?? inBits(row.validation?.nats_per_character);

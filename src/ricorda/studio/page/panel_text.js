@@ -6,6 +6,7 @@ import { get, post, tell, upload } from "./server.js";
 import { state, tellAll } from "./state.js";
 import { bytes, number, onLanguage, percent, t, visible } from "./words.js";
 
+let choosing = new AbortController();
 let refused = null; // a file that could not be read: another encoding may fit
 
 export function beginText() {
@@ -56,7 +57,7 @@ async function bring(send, file = null) {
     const kept = await send();
     state.about = await get("/api/studio");
     await chooseText(kept.name);
-    announce(t("text.announce", { name: kept.name, characters: number(state.text.characters) }));
+    if (state.text?.name === kept.name) announce(t("text.announce", { name: kept.name, characters: number(state.text.characters) }));
   } catch (error) {
     refused = file;
     tell($("text-problem"), error);
@@ -66,10 +67,12 @@ async function bring(send, file = null) {
 
 export async function chooseText(name) {
   tell($("text-problem"), null);
+  choosing.abort(); // the server need not read the one before to its end
+  choosing = new AbortController();
   try {
-    state.text = await get(`/api/texts/${encodeURIComponent(name)}`);
+    state.text = await get(`/api/texts/${encodeURIComponent(name)}`, { signal: choosing.signal });
   } catch (error) {
-    tell($("text-problem"), error);
+    if (error.name !== "AbortError") tell($("text-problem"), error);
     return;
   }
   fill();

@@ -24,7 +24,7 @@ async function answer(request) {
   throw new Refused(response.status === 401 ? t("page.token") : message, told?.error?.code, response.status);
 }
 
-export const get = async (path) => (await answer(fetch(path))).json();
+export const get = async (path, options = {}) => (await answer(fetch(path, options))).json();
 
 export async function post(path, body, options = {}) {
   const sent = { method: "POST", headers: { "content-type": "application/json" }, ...options };

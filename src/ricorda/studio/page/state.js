@@ -2,7 +2,9 @@
 import { get, runPath } from "./server.js";
 import { t } from "./words.js";
 
-const RETRY = 2000; // milliseconds
+const PAUSE = 500; // milliseconds between two looks at a run that learns
+const PAUSE_AT_REST = 2000; // at one that does not, or in a tab that nobody sees
+const AT_REST = ["paused", "stopped", "ended", "failed", "gone"];
 
 export const state = {
   about: null,
@@ -19,7 +21,8 @@ export const state = {
 };
 
 const events = new EventTarget();
-let source = null;
+let leaving = new AbortController();
+let following = 0; // counts the runs that were chosen: what belongs to an earlier one ends
 let modelRows = 0;
 
 export const on = (name, work) => events.addEventListener(name, () => work());
@@ -29,56 +32,74 @@ export const evaluations = () => state.metrics.filter((row) => row.event === "ev
 export const trainingRows = () => state.metrics.filter((row) => row.event === "training");
 export const inBits = (nats) => (nats === null || nats === undefined ? null : nats / Math.LN2);
 
-export async function follow(name) {
-  source?.close();
+export function follow(name) {
+  leaving.abort(); // the server need not read the text of the run before to its end
+  leaving = new AbortController();
   Object.assign(state, {
     run: name, details: null, facts: null, status: null, baselines: null, metrics: [], samples: [],
   });
   modelRows = 0;
   localStorage.setItem("run", name);
+  following += 1;
   tellAll("run");
-  await refreshDetails();
-  if (state.run === name) listen(name);
+  listen(name, following);
 }
 
-function listen(name) {
-  source = new EventSource(runPath(name, "/events"));
-  source.addEventListener("open", () => tellLost(false));
-  source.addEventListener("error", (event) => {
-    tellLost(true);
-    if (event.target === source && source.readyState === EventSource.CLOSED) listenAgain(name);
-  });
-  source.addEventListener("rows", (event) => takeRows(JSON.parse(event.data)));
-  source.addEventListener("status", (event) => takeStatus(JSON.parse(event.data)));
-}
-
-// The browser gives up where it was refused, as by a studio that was started anew. The page asks
-// on: another tab may open the new address.
-async function listenAgain(name) {
-  while (state.run === name) {
-    await new Promise((resolve) => setTimeout(resolve, RETRY));
-    const problem = await get(runPath(name)).then(() => null, (error) => error);
-    if (state.run !== name) return;
-    if (!problem) return listen(name);
-    if (problem.status === 401) tellLost(true, "page.token");
-    else if (problem.status) return takeGone();
+// Asks for what is new, again and again. No connection is held: a browser has six for all its tabs.
+// A studio that was started anew refuses until another tab has opened its new address.
+async function listen(name, turn) {
+  let after = "";
+  while (turn === following) {
+    let more = false;
+    try {
+      const news = await get(runPath(name, `/news?${new URLSearchParams({ after })}`));
+      if (turn !== following) return;
+      tellLost(false);
+      ({ after, more } = news);
+      takeRows(news);
+      takeStatus(news.status);
+    } catch (problem) {
+      if (turn !== following) return;
+      if (problem.status === 422) takeGone();
+      else tellLost(true, problem.status === 401 ? "page.token" : "page.lost");
+    }
+    if (!more) await pause(document.hidden || AT_REST.includes(state.status?.state) ? PAUSE_AT_REST : PAUSE);
   }
+}
+
+// Ends early where something was done to the run, or the tab comes into sight.
+function pause(milliseconds) {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      events.removeEventListener("asked", end);
+      document.removeEventListener("visibilitychange", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    events.addEventListener("asked", end);
+    document.addEventListener("visibilitychange", end);
+  });
 }
 
 function takeGone() {
   tellLost(false);
+  if (state.status?.state === "gone") return;
   state.status = { state: "gone", has_model: false };
   tellAll("status");
 }
 
 function tellLost(lost, words = "page.lost") {
   const notice = document.getElementById("lost");
+  if (notice.hidden === !lost && notice.dataset.words === words) return; // or it is read out again
   notice.dataset.words = words;
   notice.textContent = t(words);
   notice.hidden = !lost;
 }
 
 function takeRows(news) {
+  const isNew = news.metrics.length || news.samples.length;
+  if (!isNew && !(news.from_the_beginning && state.metrics.length)) return;
   if (news.from_the_beginning) {
     state.metrics = [];
     state.samples = [];
@@ -102,6 +123,7 @@ function announceModel() {
 
 async function takeStatus(status) {
   const before = state.status;
+  if (JSON.stringify(before) === JSON.stringify(status)) return;
   state.status = status;
   const changed = !before || before.state !== status.state || before.has_config !== status.has_config;
   if (changed || !state.details?.training) await refreshDetails();
@@ -116,7 +138,7 @@ async function refreshDetails() {
     if (state.run !== name) return;
     state.details = details;
     if (details.text && !state.facts) {
-      state.facts = await get(runPath(name, "/facts"));
+      state.facts = await get(runPath(name, "/facts"), { signal: leaving.signal });
       if (state.run !== name) return;
       state.stretch = { text: null, begin: firstPlace(state.facts), length: 1000 };
       tellAll("stretch");
