@@ -51,10 +51,20 @@ def this_machine(options: TrainingOptions) -> Machine:
         )
     return Machine(
         device=device,
-        threads=torch.get_num_threads() if here == 1 else max(1, usable_cores() // here),
+        threads=_threads(here),
         bfloat16=bfloat16,
         processes=processes,
     )
+
+
+def _threads(here: int) -> int:
+    """The threads of each of so many processes on this machine.
+
+    For one process PyTorch's number counts too, which OMP_NUM_THREADS may have lowered.
+    """
+    if here == 1:
+        return min(torch.get_num_threads(), usable_cores())
+    return max(1, usable_cores() // here)
 
 
 def _processes(options: TrainingOptions) -> tuple[int, int]:
