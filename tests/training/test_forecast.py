@@ -76,6 +76,25 @@ def test_what_the_machine_cannot_hold_is_refused(
     assert list(text.parent.glob("runs/*")) == []
 
 
+@pytest.mark.parametrize(
+    "physical, limit, expected",
+    [(8, None, 8), (8, 3, 3), (8, 2**63 - 4096, 8), (None, 5, 5), (None, None, None)],
+)
+def test_the_memory_is_the_smaller_of_the_machines_and_its_groups(
+    monkeypatch: pytest.MonkeyPatch, physical: int | None, limit: int | None, expected: int | None
+) -> None:
+    monkeypatch.setattr(device, "_physical_memory", lambda: physical)
+    monkeypatch.setattr(device, "memory_limit", lambda: limit)
+    assert device.memory_of("cpu") == expected
+
+
+def test_where_the_memory_is_unknown_nothing_is_refused(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "memory_of", lambda _: None)
+    assert expect(text, steps=2).steps == 2
+
+
 def test_what_train_refuses_is_refused(text: Path) -> None:
     with pytest.raises(ConfigurationError, match="dropout must be less than 1"):
         expect(text, dropout=2.0)

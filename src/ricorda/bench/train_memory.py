@@ -1,5 +1,6 @@
 """The most memory that `ricorda train TEXT --minutes M` has resident at once."""
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,8 @@ def peak_megabytes(command: list[str]) -> float:
 
     Raises InputError with its last line if it was given what it cannot take, else RicordaError.
     """
+    if importlib.util.find_spec("resource") is None:
+        raise RicordaError("this system does not count the memory of a process: use Linux or macOS")
     done = subprocess.run(
         [sys.executable, "-c", BETWEEN, *command], capture_output=True, text=True, check=False
     )

@@ -3,11 +3,11 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from ricorda.cgroup import memory_limit
 from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError
 from ricorda.models.cells import LSTMCell, window_kernel
@@ -178,7 +178,7 @@ def check_memory(configuration: TrainingConfiguration, training_size: int) -> Me
     """
     need = memory_need(configuration, training_size)
     memory = memory_of(configuration.device)
-    if need.total > memory:
+    if memory is not None and need.total > memory:
         options = "--hidden-size, --num-layers or --embedding-size"
         if need.window > need.learner:
             options = "--batch-size, --window or --hidden-size"
@@ -189,14 +189,27 @@ def check_memory(configuration: TrainingConfiguration, training_size: int) -> Me
     return need
 
 
-def memory_of(device: str) -> int:
-    """The bytes of a GPU's memory, or of what this process may use beside the processor."""
+def memory_of(device: str) -> int | None:
+    """Return the bytes of a GPU's memory, or those that this process may use beside the processor.
+
+    That is the smaller of the machine's memory and the limit of the process's control groups; None
+    where the system does not tell.
+    """
     if device == "cuda":
         return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")  # of a container
-    text = limit.read_text().strip() if limit.is_file() else ""
-    return min(memory, int(text)) if text.isdigit() else memory
+    known = [size for size in (_physical_memory(), memory_limit()) if size is not None]
+    return min(known, default=None)
+
+
+def _physical_memory() -> int | None:
+    """The bytes of the machine's memory; None where the system does not tell, as on Windows."""
+    if not hasattr(os, "sysconf"):
+        return None
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):  # a name that this system lacks
+        return None
+    return size if size > 0 else None
 
 
 def _gigabytes(count: int) -> str:

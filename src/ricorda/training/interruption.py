@@ -6,7 +6,9 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last two are not everywhere
+    if hasattr(signal, name)
 ]
 
 

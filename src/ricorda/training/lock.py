@@ -36,7 +36,7 @@ class RunLock:
         path = self._folder / LOCK
         refuse_special(path)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         except OSError as error:
             raise RunError(f"cannot lock the run {self._folder}: {error.strerror}") from error
         try:
