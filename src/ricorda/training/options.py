@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 from ricorda.errors import ConfigurationError
 from ricorda.models.configuration import CellName, Initialisation
 from ricorda.text.sizes import parse_size
+from ricorda.training.configuration import Schedule
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInteger = Annotated[int, Field(ge=1, le=10**12)]
@@ -123,7 +124,9 @@ class TrainingOptions:
     """How many of the newest checkpoints stay."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Where all randomness comes from; the same seed gives the same run."""
+    """Where all randomness comes from. The same seed gives the same weights, bit for bit, with the
+    same steps, threads, processes, kind of processor and versions; --config RUN takes them all
+    from a run."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
@@ -147,6 +150,10 @@ class TrainingOptions:
 
     collective_timeout: Annotated[float, Field(ge=1, le=10**6)] = 120.0
     """Seconds that a process waits for the others of its run before it takes them for lost."""
+
+    schedule: Schedule | None = None
+    """How an earlier run of the same text spent its budget, to be repeated step by step; --config
+    RUN gives it."""
 
     def __post_init__(self) -> None:
         if self.cache == "":

@@ -51,6 +51,7 @@ from ricorda.training.record import (
     read_record,
     record_as_json,
     record_from_json,
+    with_schedule,
     write_record,
 )
 from ricorda.training.report import write_report
@@ -438,6 +439,8 @@ def _learn(
 
     def conclude() -> dict[str, Any]:
         metrics = _conclude(loop, material, reason)
+        if reason != "interrupted":
+            write_record(folder, with_schedule(record, loop.progress))
         rows = loop.safekeeping.metrics
         rows.flush()
         try:
@@ -494,6 +497,7 @@ def _set_up(
         warmup_steps=configuration.warmup_steps,
         total_steps=planned_steps(progress, configuration),
         seconds_before=progress.seconds,
+        schedule=configuration.schedule,
     )
     saved_step = progress.step if resumed else -1
     if progress.budget not in (None, configuration.budget):
