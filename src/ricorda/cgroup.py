@@ -78,7 +78,7 @@ def _own_paths(root: Path) -> dict[str, PurePosixPath]:
     """The process's group by controller, as /proc/self/cgroup lists them; "": of version 2."""
     paths = {}
     for line in _lines(root / "proc/self/cgroup"):
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if path.startswith("/") and ".." not in PurePosixPath(path).parts:
             paths.update(dict.fromkeys(controllers.split(","), PurePosixPath(path)))
     return paths
@@ -88,7 +88,7 @@ def _mounts(root: Path) -> Iterator[_Mount]:
     """The hierarchies that /proc/self/mountinfo lists (proc_pid_mountinfo(5))."""
     for line in _lines(root / "proc/self/mountinfo"):
         before, _, after = line.partition(" - ")
-        fields, (kind, _, options) = before.split(" "), (after.split(" ") + ["", "", ""])[:3]
+        fields, (kind, _, options) = before.split(" "), [*after.split(" "), "", "", ""][:3]
         if len(fields) < 5 or kind not in ("cgroup", "cgroup2"):
             continue
         top, place = (_unescaped(field) for field in fields[3:5])

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -12,11 +12,11 @@ from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError
 from ricorda.models.cells import LSTMCell, window_kernel
 from ricorda.models.configuration import GATES, CellName
-from ricorda.models.output_loss import MOST_LOGITS
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.fused import applies_to, learns_bfloat16
+from ricorda.training.fused import learns_bfloat16
+from ricorda.training.memory import MemoryNeed, memory_need
 from ricorda.training.options import TrainingOptions
-from ricorda.training.planner import DEFAULT_CELL, Machine, output_rows
+from ricorda.training.planner import DEFAULT_CELL, Machine
 from ricorda.training.started import local_processes, started_together
 
 
@@ -134,43 +134,6 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in told)
 
 
-class MemoryNeed(NamedTuple):
-    """The bytes that a training needs at least, float32, besides PyTorch itself."""
-
-    learner: int
-    """The weights, their gradients, AdamW's two moments, and the averaged weights."""
-
-    window: int
-    """Of one window the logits with their gradients, and what layers keep to go back in time."""
-
-    @property
-    def total(self) -> int:
-        """Both together."""
-        return self.learner + self.window
-
-
-def memory_need(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
-    """Count, low, what a training needs on one machine, or on one of its GPUs: each has its own.
-
-    training_size is the number of symbols to learn from, which no window is longer than.
-    """
-    on_gpu = configuration.device == "cuda"
-    here = 1 if on_gpu else local_processes(configuration.processes)
-    model = configuration.model
-    copies = 5 if configuration.averaging else 4
-    places = configuration.batch_size * min(configuration.window, training_size)
-    kept = model.num_layers * model.hidden_size * (model.gates + model.state_parts)
-    candidates = configuration.softmax_candidates
-    rows = output_rows(model.vocabulary_size, candidates, places // configuration.processes)
-    logits = 2 * places * rows
-    if not candidates or applies_to(configuration):  # else PyTorch has them all at once
-        logits = min(logits, 2 * MOST_LOGITS * configuration.processes)
-    return MemoryNeed(
-        learner=4 * copies * model.parameters * here,
-        window=4 * (places * kept + logits) * here // configuration.processes,
-    )
-
-
 def check_memory(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
     """Refuse a training that this machine cannot hold, before the system ends the process.
 
@@ -180,11 +143,11 @@ def check_memory(configuration: TrainingConfiguration, training_size: int) -> Me
     memory = memory_of(configuration.device)
     if memory is not None and need.total > memory:
         options = "--hidden-size, --num-layers or --embedding-size"
-        if need.window > need.learner:
+        if need.window > need.learner + need.saving:
             options = "--batch-size, --window or --hidden-size"
         raise ConfigurationError(
             f"expected a training that fits in {_gigabytes(memory)} of memory, got one that "
-            f"needs at least {_gigabytes(need.total)}: lower {options}"
+            f"needs about {_gigabytes(need.total)}: lower {options}"
         )
     return need
 
@@ -213,7 +176,7 @@ def _physical_memory() -> int | None:
 
 
 def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:,.0f} GB"
+    return f"{count / 1e9:,.1f} GB"
 
 
 @contextlib.contextmanager

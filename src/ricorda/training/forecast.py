@@ -14,13 +14,13 @@ from ricorda.training.device import (
     check_memory,
     computing_with,
     lacks_memory,
-    memory_need,
     this_machine,
 )
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.learner import make_learner
 from ricorda.training.loop import write_sample
 from ricorda.training.material import Material, keep_passing, locate, read_material
+from ricorda.training.memory import memory_need
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
 from ricorda.training.planner import Machine, choose, depends_on_speed, operations_of, output_rows
@@ -62,7 +62,7 @@ class Forecast:
     """How many times that is the training text."""
 
     memory_bytes: int
-    """What the network and one window need at least, besides PyTorch itself."""
+    """At the peak: on a processor of all processes, PyTorch and saving included; else of a GPU."""
 
     seconds: float
     """From the first step to the last, evaluations included."""
@@ -215,5 +215,5 @@ def _evaluation_seconds(material: Material, configuration: TrainingConfiguration
             evaluation.nats_per_symbol(model, configuration)
             seconds = judgements * (time.monotonic() - began)
         began = time.monotonic()
-        write_sample(ModelFile(configuration.model, material.text.vocabulary, model.tensors(), {}))
+        write_sample(ModelFile(configuration.model, material.text.vocabulary, model.tensors(copy=False), {}))
     return seconds + time.monotonic() - began

@@ -185,6 +185,7 @@ class Loop:
         """Judge the model, let it write, keep it if it is the best, plan the rest, save."""
         began = time.monotonic()
         self._check_finite()
+        self.safekeeping.finish_large()
         judgement = self._judge()
         self.progress.evaluated_step = self.progress.step
         self.progress.evaluated.append(self.progress.step)
@@ -254,14 +255,14 @@ class Loop:
             self._better_model = model_file_bytes(self._model_file(judgement))
 
     def _model_file(self, judgement: Judgement | None = None) -> ModelFile:
-        """The model as it is now."""
+        """The model as it is until the next step."""
         told: dict[str, Any] = {**self.provenance, "step": self.progress.step}
         if judgement is not None and judgement.has_average:
             told["averaged"] = judgement.averaged_is_better
         return ModelFile(
             self.configuration.model,
             self.vocabulary,
-            self.learner.model.tensors(),
+            self.learner.model.tensors(copy=False),
             told,
         )
 

@@ -434,6 +434,8 @@ def _learn(
         loop = _set_up(folder, record, material, report, group, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
+            loop.learner.release()
+            loop.safekeeping.release()
         finally:
             report.close()
 
