@@ -14,6 +14,7 @@ from ricorda.engine.precision import (
     log_probabilities,
     written_text,
 )
+from ricorda.models import ModelConfiguration
 
 MakeCase = Callable[..., Any]
 
@@ -107,7 +108,7 @@ def rounding_network(weights: np.ndarray[Any, Any], precision: str) -> np.ndarra
     "precision, relative, absolute",
     [
         ("float32", 2**-24, 0),
-        ("bfloat16", 2**-9, 0),  # half of the last of 8 bits
+        ("bfloat16", 2**-8, 0),  # half of the last of 8 bits
         ("int8", 0, 0.5001 / 127),  # half a step, of which the largest weight has 127
     ],
 )
@@ -117,7 +118,7 @@ def test_weights_are_rounded_to_the_nearest(
     weights = random.uniform(-1, 1, 2000).astype(np.float32)
     errors = np.abs(rounding_network(weights, precision) - weights)
     assert (errors <= absolute + 1.001 * relative * np.abs(weights)).all()
-    mean = 0 if precision == "float32" else (absolute + relative * np.abs(weights)).mean() / 5
+    mean = 0 if precision == "float32" else (absolute + relative * np.abs(weights)).mean() / 10
     assert errors.mean() >= mean, "the precision should show"
 
 
@@ -127,7 +128,7 @@ def test_auto_loses_less_than_two_thousandths_of_a_nat(
 ) -> None:
     from ricorda.engine import precision as choice
 
-    case = make_case("lstm")
+    case = make_case(cell="lstm", hidden_size=8)
     monkeypatch.setattr(choice, "divergence", lambda *_: loss)
     monkeypatch.setattr(choice, "FASTEST_FIRST", {name: ("int8",) for name in choice.FASTEST_FIRST})
     backend = NativeBackend(case.configuration, case.tensors, "auto")

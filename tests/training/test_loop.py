@@ -33,9 +33,7 @@ def test_patience_ends_a_run_after_as_many_evaluations_without_a_better(
     assert run.metrics["steps"] == steps  # 20 evaluations of 200 steps
 
 
-def test_three_returns_are_tried_and_no_fourth(
-    text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_three_returns_are_tried_and_no_fourth(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take, tried = loop.take_step, []
 
     def step(learner: Any, batch: Any, rate: float, configuration: Any) -> Any:

@@ -1,7 +1,7 @@
 """The most memory that `ricorda train` has resident at once, and how close its forecast comes.
 
-    python -m ricorda.bench.train_memory                # every case below
-    python -m ricorda.bench.train_memory --most 2000    # those that are to need up to 2,000 MB
+python -m ricorda.bench.train_memory                # every case below
+python -m ricorda.bench.train_memory --most 2000    # those that are to need up to 2,000 MB
 """
 
 import argparse

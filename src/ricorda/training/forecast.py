@@ -215,5 +215,7 @@ def _evaluation_seconds(material: Material, configuration: TrainingConfiguration
             evaluation.nats_per_symbol(model, configuration)
             seconds = judgements * (time.monotonic() - began)
         began = time.monotonic()
-        write_sample(ModelFile(configuration.model, material.text.vocabulary, model.tensors(copy=False), {}))
+        write_sample(
+            ModelFile(configuration.model, material.text.vocabulary, model.tensors(copy=False), {})
+        )
     return seconds + time.monotonic() - began

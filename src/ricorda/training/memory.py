@@ -19,7 +19,9 @@ from ricorda.training.started import local_processes
 
 BASE = 340_000_000  # bytes of Python with PyTorch and what it loads, and of a small text
 FLOAT = 4  # bytes
-SUMMED_TOGETHER = 512  # symbols whose gradients the kernels sum at once (kernels/learning/layer.cpp)
+SUMMED_TOGETHER = (
+    512  # symbols whose gradients the kernels sum at once (kernels/learning/layer.cpp)
+)
 OUTPUT_TOGETHER = 256  # symbols whose logits they have at once (kernels/learning/output.cpp)
 ROWS_TOGETHER = 96  # of a product (kernels/learning/layer.cpp and gradients.cpp)
 
