@@ -130,6 +130,6 @@ def test_auto_loses_less_than_two_thousandths_of_a_nat(
 
     case = make_case(cell="lstm", hidden_size=8)
     monkeypatch.setattr(choice, "divergence", lambda *_: loss)
-    monkeypatch.setattr(choice, "FASTEST_FIRST", {name: ("int8",) for name in choice.FASTEST_FIRST})
+    monkeypatch.setattr(choice, "FASTEST_FIRST", dict.fromkeys(choice.FASTEST_FIRST, ("int8",)))
     backend = NativeBackend(case.configuration, case.tensors, "auto")
     assert backend.precision == precision

@@ -5,8 +5,8 @@ python -m ricorda.bench.train_memory --most 2000    # those that are to need up 
 """
 
 import argparse
-import json
 import importlib.util
+import json
 import subprocess
 import sys
 import tempfile
@@ -27,7 +27,18 @@ sys.exit(done.returncode)
 """
 MEGABYTE = 1e6
 TEXT = "".join(chr(33 + (7 * i * i + i // 50) % 60) for i in range(60_000))
-COMMON = "--batch-size 16 --window 64 --threads 2 --steps 3 --validation-fraction 0.005".split()
+COMMON = [
+    "--batch-size",
+    "16",
+    "--window",
+    "64",
+    "--threads",
+    "2",
+    "--steps",
+    "3",
+    "--validation-fraction",
+    "0.005",
+]
 CASES = (
     "--hidden-size 64",
     "--hidden-size 512",
