@@ -28,18 +28,10 @@ sys.exit(done.returncode)
 MEGABYTE = 1e6
 TEXT = "".join(chr(33 + (7 * i * i + i // 50) % 60) for i in range(60_000))
 COMMON = [
-    "--batch-size",
-    "16",
-    "--window",
-    "64",
-    "--threads",
-    "2",
-    "--steps",
-    "3",
-    "--validation-fraction",
-    "0.005",
+    *("--batch-size", "16", "--window", "64", "--threads", "2"),
+    *("--steps", "3", "--validation-fraction", "0.005"),
 ]
-CASES = (
+CASES: tuple[str, ...] = (
     "--hidden-size 64",
     "--hidden-size 512",
     "--hidden-size 1024",
