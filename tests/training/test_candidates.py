@@ -20,7 +20,7 @@ from ricorda.models.output_loss import (
 from ricorda.runs import RunFolder
 from ricorda.training import Budget, TrainingConfiguration, candidates
 from ricorda.training.candidates import CandidateSampler, frequencies, inclusion_probabilities
-from ricorda.training.device import memory_need
+from ricorda.training.memory import memory_need
 from ricorda.training.progress import Silent
 from ricorda.training.record import read_record
 

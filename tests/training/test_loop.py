@@ -10,6 +10,7 @@ from ricorda.errors import NonFiniteLoss, TrainingError
 from ricorda.runs import read_rows
 from ricorda.training import loop
 from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.learner import take_step
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "batch_size": 2, "window": 8, "threads": 1}
 
@@ -34,13 +35,13 @@ def test_patience_ends_a_run_after_as_many_evaluations_without_a_better(
 
 
 def test_three_returns_are_tried_and_no_fourth(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    take, tried = loop.take_step, []
+    tried: list[float] = []
 
     def step(learner: Any, batch: Any, rate: float, configuration: Any) -> Any:
         tried.append(rate)
         if len(tried) > 12:
             raise NonFiniteLoss("the loss is NaN")
-        return take(learner, batch, rate, configuration)
+        return take_step(learner, batch, rate, configuration)
 
     monkeypatch.setattr(loop, "take_step", step)
     with pytest.raises(TrainingError, match="3 returns to a checkpoint"):

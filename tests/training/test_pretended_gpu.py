@@ -15,11 +15,12 @@ from ricorda.text import WindowStream
 from ricorda.training import TrainingOptions, forecast
 from ricorda.training.candidates import CandidateSampler
 from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.device import computing_with, memory_need, take_own_gpu, tf32, this_machine
+from ricorda.training.device import computing_with, take_own_gpu, tf32, this_machine
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.feed import Feed
 from ricorda.training.learner import make_learner, take_step, to_batch
 from ricorda.training.learner_state import Learner
+from ricorda.training.memory import memory_need
 
 IDS = np.random.default_rng(4).integers(0, 11, 6000).astype(np.uint8)
 SMALL: dict[str, Any] = {

@@ -1,7 +1,6 @@
 """What repeats a run: its configuration, and where time decided, the schedule that it recorded."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,8 @@ import ricorda
 from ricorda.cli.train import with_options_of
 from ricorda.models import read_model_file
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training import Run
+from ricorda.training import Run, loop
+from ricorda.training.learner import take_step
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
@@ -44,19 +44,16 @@ class UnsteadyClock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[UnsteadyClock]:
-    from ricorda.training import loop
-
+def clock(monkeypatch: pytest.MonkeyPatch) -> UnsteadyClock:
     clock = UnsteadyClock()
     for module in ("pace", "loop"):
         monkeypatch.setattr(
             f"ricorda.training.{module}.time", SimpleNamespace(monotonic=clock.monotonic)
         )
-    take = loop.take_step
 
     def step(*arguments: Any) -> Any:
         clock.advance()
-        return take(*arguments)
+        return take_step(*arguments)
 
     monkeypatch.setattr(loop, "take_step", step)
     return clock
