@@ -94,7 +94,11 @@ def _by_pytorch(configuration: TrainingConfiguration, streams: int, steps: int) 
     """The same where PyTorch takes the steps."""
     model, symbols = configuration.model, streams * steps
     copies = 5 if configuration.averaging else 4
-    kept = model.num_layers * model.hidden_size * (model.gates + model.state_parts)
+    # the gates before and after their activation with their gradients, states, outputs; cuDNN less
+    numbers = 3 * model.gates + 2 * model.state_parts + 1
+    if configuration.device == "cuda":
+        numbers = model.gates + model.state_parts
+    kept = model.num_layers * model.hidden_size * numbers
     candidates = configuration.softmax_candidates
     logits = 2 * symbols * output_rows(model.vocabulary_size, candidates, symbols)
     if not candidates:  # else PyTorch has them all at once
