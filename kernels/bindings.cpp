@@ -384,6 +384,7 @@ NB_MODULE(_kernels, module) {
       "choose_instruction_set",
       [](const std::string& kernels) { return choose_instruction_set(kernels).name; },
       "kernels"_a = "");
+  set_usable_cores(nb::cast<int>(nb::module_::import_("ricorda.cores").attr("usable_cores")()));
   module.def("usable_cores", &usable_cores);
   module.def("activation", &activation_python, "name"_a, "values"_a.noconvert(), "kernels"_a = "");
 

@@ -9,10 +9,6 @@
 #include <system_error>
 #include <thread>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
 namespace ricorda {
 namespace {
 
@@ -106,15 +102,13 @@ ThreadPool& pool() {
   return instance;
 }
 
+std::atomic<int> cores{1};
+
 }  // namespace
 
-int usable_cores() {
-#if defined(__linux__)
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
-#endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
+int usable_cores() { return cores; }
+
+void set_usable_cores(int count) { cores = std::max(1, count); }
 
 void parallel_for(int jobs, int threads, const std::function<void(int)>& work) {
   const int helpers = std::min(threads, jobs) - 1;

@@ -6,8 +6,9 @@
 
 namespace ricorda {
 
-// How many cores this process may use.
+// How many cores this process may use: as ricorda.cores counts them when the module is loaded.
 int usable_cores();
+void set_usable_cores(int count);
 
 // How many threads to share work between where `wanted` were asked for: never more than cores.
 inline int usable_threads(int wanted) { return wanted == 1 ? 1 : std::min(wanted, usable_cores()); }

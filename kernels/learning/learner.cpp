@@ -78,7 +78,8 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
   starts_.push_back(0);
   for (const std::size_t size : sizes_) starts_.push_back(starts_.back() + size);
   const bool small = static_cast<double>(starts_.back()) * streams * steps < worth_a_thread;
-  threads_ = small ? 1 : std::min(usable_threads(threads), streams);
+  // not limited to this machine's cores: sums over groups would have other bits elsewhere
+  threads_ = small ? 1 : std::min(threads, streams);
   const int vocabulary = shape.vocabulary_size, embedded = padded(shape.embedding_size);
   for (int id = 0; id < vocabulary && with_table_; ++id) input_rows_.take(id);
   for (int layer = 0; layer < shape.num_layers; ++layer)

@@ -26,7 +26,7 @@ SequenceLayer::SequenceLayer(const LayerSize& size, int streams, int steps, Prec
     : size_(size),
       streams_(streams),
       steps_(steps),
-      threads_(std::min(usable_threads(threads), streams)),
+      threads_(std::min(threads, streams)),  // on any machine, for the same bits
       set_(&set),
       weights_(set, precision, size) {
   for (int number = 0; number < threads_; ++number) {

@@ -14,6 +14,7 @@ from ricorda.engine.precision import (
     log_probabilities,
     written_text,
 )
+from ricorda.models import ModelConfiguration
 
 MakeCase = Callable[..., Any]
 
@@ -78,3 +79,57 @@ def test_the_text_that_is_judged(make_case: MakeCase, symbols: int) -> None:
     assert ids.shape == (8, 32)
     assert ids.max() < symbols
     np.testing.assert_array_equal(ids, written_text(case.configuration, network))
+
+
+def rounding_network(weights: np.ndarray[Any, Any], precision: str) -> np.ndarray[Any, Any]:
+    """The weights (V, 1) as a network has them: its logits where the first unit is 1.
+
+    A second unit, which is 0, has the weight 1 for every symbol: the largest of each row.
+    """
+    symbols = len(weights)
+    configuration = ModelConfiguration(
+        cell="rnn",
+        nonlinearity="relu",
+        vocabulary_size=symbols,
+        hidden_size=2,
+        embedding_size="onehot",
+    )
+    tensors = {name: np.zeros(shape, np.float32)
+        for name, shape in configuration.tensor_shapes().items()
+    }  # fmt: skip
+    tensors["layers.0.bias_ih"][0] = 1.0
+    tensors["output.weight"] = np.stack([weights, np.ones(symbols)], axis=1).astype(np.float32)
+    backend = NativeBackend(configuration, tensors, precision)  # type: ignore[arg-type]
+    logits, _ = backend.step(np.zeros(1, np.int64), backend.zero_state(1))
+    return np.asarray(logits[0], np.float64)
+
+
+@pytest.mark.parametrize(
+    "precision, relative, absolute",
+    [
+        ("float32", 2**-24, 0),
+        ("bfloat16", 2**-8, 0),  # half of the last of 8 bits
+        ("int8", 0, 0.5001 / 127),  # half a step, of which the largest weight has 127
+    ],
+)
+def test_weights_are_rounded_to_the_nearest(
+    random: np.random.Generator, precision: str, relative: float, absolute: float
+) -> None:
+    weights = random.uniform(-1, 1, 2000).astype(np.float32)
+    errors = np.abs(rounding_network(weights, precision) - weights)
+    assert (errors <= absolute + 1.001 * relative * np.abs(weights)).all()
+    mean = 0 if precision == "float32" else (absolute + relative * np.abs(weights)).mean() / 10
+    assert errors.mean() >= mean, "the precision should show"
+
+
+@pytest.mark.parametrize("loss, precision", [(0.0019, "int8"), (0.0021, "float32")])
+def test_auto_loses_less_than_two_thousandths_of_a_nat(
+    make_case: MakeCase, monkeypatch: pytest.MonkeyPatch, loss: float, precision: str
+) -> None:
+    from ricorda.engine import precision as choice
+
+    case = make_case(cell="lstm", hidden_size=8)
+    monkeypatch.setattr(choice, "divergence", lambda *_: loss)
+    monkeypatch.setattr(choice, "FASTEST_FIRST", dict.fromkeys(choice.FASTEST_FIRST, ("int8",)))
+    backend = NativeBackend(case.configuration, case.tensors, "auto")
+    assert backend.precision == precision

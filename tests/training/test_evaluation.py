@@ -74,3 +74,39 @@ def test_numbers_gone_wrong_are_no_number(kernels: Any) -> None:
         model.output.bias[0] = math.nan
     evaluation = QuickEvaluation(np.arange(9, dtype=np.uint8), "cpu")
     assert math.isnan(evaluation.nats_per_symbol(model, settings(network, kernels)))
+
+
+def counted_one_by_one(model: RecurrentLanguageModel, ids: torch.Tensor) -> float:
+    """The figure by its description: up to 32 segments, each read after 128 symbols before it."""
+    predictions = len(ids) - 1
+    counted = min(predictions, 32 * 1024)
+    segments = max(1, min(32, counted // 128))
+    length = counted // segments
+    total = 0.0
+    for number in range(segments):
+        first = 0
+        if segments > 1:
+            first = (predictions - length) * number // (segments - 1)
+        start = max(0, first - 128) if segments > 1 else first
+        logits, _ = model(ids[None, start : first + length])
+        expected = ids[first + 1 : first + length + 1]
+        nats = torch.nn.functional.cross_entropy(
+            logits[0, first - start :].double(), expected, reduction="sum"
+        )
+        total += float(nats)
+    return total / (segments * length)
+
+
+@pytest.mark.parametrize("kernels", ["auto", "off"])
+@pytest.mark.parametrize("size", [2, 100, 257, 1000, 5000, 40_000])
+@torch.no_grad()
+def test_the_right_symbols_count(size: int, kernels: Any) -> None:
+    ids = np.random.default_rng(size).integers(0, 9, size).astype(np.uint8)
+    ids[size // 2 :] //= 3  # the halves differ, so that it matters which symbols are read
+    network = ModelConfiguration(cell="gru", vocabulary_size=9, hidden_size=7, embedding_size=4)
+    model = RecurrentLanguageModel(network, generator=torch.Generator().manual_seed(1))
+    for parameter in model.parameters():
+        parameter.mul_(3.0)  # so that the state before a segment matters
+    found = QuickEvaluation(ids, "cpu").nats_per_symbol(model, settings(network, kernels))
+    expected = counted_one_by_one(model.eval(), torch.from_numpy(ids.astype(np.int64)))
+    assert found == pytest.approx(expected, rel=1e-5)

@@ -61,7 +61,8 @@ def test_bytes_are_told_in_characters(text: Path) -> None:
 def test_averaged_weights_need_memory_and_a_second_evaluation(text: Path) -> None:
     plain, averaged = expect(text, steps=2), expect(text, steps=2, averaging=0.9)
     parameters = plain.configuration.model.parameters
-    assert averaged.memory_bytes - plain.memory_bytes == 4 * parameters
+    # the average itself, and its copy in a checkpoint
+    assert averaged.memory_bytes - plain.memory_bytes == 2 * 4 * parameters
 
 
 @pytest.mark.parametrize("command", [ricorda.train, forecast.forecast])
@@ -69,11 +70,30 @@ def test_what_the_machine_cannot_hold_is_refused(
     text: Path, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
     monkeypatch.setattr(device, "memory_of", lambda _: 10**9)
-    with pytest.raises(ConfigurationError, match=r"needs at least .* lower --hidden-size"):
+    with pytest.raises(ConfigurationError, match=r"needs about .* lower --hidden-size"):
         command(text, hidden_size=20_000, quiet=True)
     with pytest.raises(ConfigurationError, match="lower --batch-size, --window or --hidden-size"):
         command(text, batch_size=65_536, hidden_size=64, quiet=True)
     assert list(text.parent.glob("runs/*")) == []
+
+
+@pytest.mark.parametrize(
+    "physical, limit, expected",
+    [(8, None, 8), (8, 3, 3), (8, 2**63 - 4096, 8), (None, 5, 5), (None, None, None)],
+)
+def test_the_memory_is_the_smaller_of_the_machines_and_its_groups(
+    monkeypatch: pytest.MonkeyPatch, physical: int | None, limit: int | None, expected: int | None
+) -> None:
+    monkeypatch.setattr(device, "_physical_memory", lambda: physical)
+    monkeypatch.setattr(device, "memory_limit", lambda: limit)
+    assert device.memory_of("cpu") == expected
+
+
+def test_where_the_memory_is_unknown_nothing_is_refused(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "memory_of", lambda _: None)
+    assert expect(text, steps=2).steps == 2
 
 
 def test_what_train_refuses_is_refused(text: Path) -> None:

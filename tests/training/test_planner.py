@@ -206,3 +206,17 @@ def test_bfloat16_is_taken_where_it_is_faster(
 ) -> None:
     machine = Machine(device="cpu", threads=1, bfloat16=frozenset(faster))
     assert plan(machine=machine, cell=cell).precision == precision
+
+
+@pytest.mark.parametrize("size, minutes, units, dropouts, decay, rate", [
+    (1_000_000, 3, 512, (0.21, 0.09), 0.077, 0.0048),
+    (20_000, 3, 128, (0.5, 0.3), 0.1, 0.0082),
+    (10**9, 60, 1344, (0.0, 0.0), 0.01, 0.003),
+])  # fmt: skip
+def test_the_choices_for_a_known_text_are_these(
+    size: int, minutes: float, units: int, dropouts: tuple[float, float], decay: float, rate: float
+) -> None:
+    chosen = plan(size, minutes=minutes)
+    assert chosen.model.hidden_size == units
+    assert (chosen.dropout, chosen.recurrent_dropout) == dropouts
+    assert (chosen.weight_decay, chosen.learning_rate) == (decay, rate)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from torch.nn import functional as F
 from ricorda.errors import NonFiniteLoss
 from ricorda.models import ModelConfiguration, RecurrentLanguageModel
 from ricorda.training import Batch, Budget, TrainingConfiguration, train_step
+from ricorda.training.learner import make_learner, take_step
+from ricorda.training.ranks import Ranks
 from ricorda.training.schedule import learning_rate
 from ricorda.training.step import make_optimizer, restarted
 
@@ -156,3 +159,53 @@ def test_dropout_makes_training_differ() -> None:
         )
         losses.append(metrics.nats_per_symbol)
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("kernels", ["auto", "off"])
+def test_the_moments_forget_by_the_betas(kernels: Any) -> None:
+    settings = configuration(clip_norm=1e9, kernels=kernels)
+    learner, batch = make_learner(settings), make_batch()
+    reference = RecurrentLanguageModel(MODEL)
+    reference.load_state_dict(learner.model.state_dict())
+    logits, _ = reference(batch.inputs)
+    F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten()).backward()
+    take_step(learner, batch, 0.01, settings)
+    for one, other in zip(learner.model.parameters(), reference.parameters(), strict=True):
+        moments, gradient = learner.optimizer.state[one], other.grad
+        assert gradient is not None
+        torch.testing.assert_close(moments["exp_avg"], 0.1 * gradient, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(moments["exp_avg_sq"], 0.01 * gradient**2, rtol=1e-3, atol=1e-9)
+
+
+class OneOfTwo(Ranks):
+    """One of two processes, whose gradients nobody adds up."""
+
+    size = 2
+
+    def exchange(self, count: int) -> Any:
+        return None
+
+    def average(self, exchange: Any, nats: float) -> float:
+        return nats
+
+
+def test_a_process_with_more_streams_counts_for_more() -> None:
+    ids = torch.randint(5, (3, 8), generator=torch.Generator().manual_seed(2))
+    settings = configuration(batch_size=5, clip_norm=1e9)
+    figures = []
+    for ranks in (Ranks(), OneOfTwo()):
+        model = make_model()
+        batch = Batch(ids[:, :-1], ids[:, 1:], None)
+        metrics, _ = train_step(
+            model,
+            make_optimizer(model, settings),
+            batch,
+            model.initial_state(3),
+            settings,
+            ranks=ranks,
+        )
+        figures.append(metrics)
+    alone, part = figures
+    assert part.nats_per_symbol == pytest.approx(alone.nats_per_symbol * 3 / 5)
+    # What adds the gradients up divides them by two.
+    assert part.gradient_norm == pytest.approx(alone.gradient_norm * 2 * 3 / 5)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ricorda.cli.output import say
 from ricorda.cli.tables import visible
 from ricorda.text.vocabulary import readable
 
@@ -62,4 +63,4 @@ def confirm_characters(options: Mapping[str, Any]) -> None:
             shown = ", ".join(visible(readable(each)) for each in characters[:MOST_CONFIRMED])
             more = f" and {len(characters) - MOST_CONFIRMED} more"
             rest = more if len(characters) > MOST_CONFIRMED else ""
-            click.echo(f"{name}: {len(characters)} characters: {shown}{rest}", err=True)
+            say(f"{name}: {len(characters)} characters: {shown}{rest}", err=True)

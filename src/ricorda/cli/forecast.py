@@ -34,7 +34,7 @@ def _lines(forecast: "Forecast") -> list[str]:
         "expected": {
             "steps": f"{forecast.steps:,}, {forecast.steps_per_second:,.1f} a second",
             "characters read": f"{forecast.characters:,}, {forecast.passes:,.3g} times the text",
-            "memory": f"at least {forecast.memory_bytes / 1e6:,.0f} MB, besides PyTorch itself",
+            "memory": f"about {forecast.memory_bytes / 1e6:,.0f} MB",
             "time": clock(forecast.seconds),
         },
     }

@@ -19,12 +19,15 @@ from ricorda.runs import RunFolder
 from ricorda.training.options import TrainingOptions
 from ricorda.validation import parse_json, validated
 
-OPTIONS = [field.name for field in fields(TrainingOptions)]
+OPTIONS = [field.name for field in fields(TrainingOptions) if field.name != "schedule"]
 
 LARGEST_FILE = 16 * 1024 * 1024  # bytes; a run's config.json may name many texts
 
 RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
 """Options of which one at most may be given."""
+
+CHANGES_NO_STEP = {"out", "cache", "keep", "max_restarts", "collective_timeout", "validation"}
+"""Options beside which a run's schedule is kept to; that validation is the run's is checked."""
 
 ONE_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
 """Options of one cell alone."""
@@ -96,6 +99,8 @@ def with_options_of(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     Raises ConfigurationError if the file cannot be read or parsed, or an option is wrong.
     """
     found = read_options(RunFolder(path).config if path.is_dir() else path)
+    if not given.keys() <= CHANGES_NO_STEP:
+        found.pop("schedule", None)
     options = _without_rivals(found, given) | given
     try:
         validated(TrainingOptions, **options)
@@ -139,7 +144,10 @@ def _parsed(path: Path) -> Any:
 
 
 def _options_of_run(path: Path) -> dict[str, Any]:
-    """The options that repeat a run on another text, from its config.json."""
+    """The options that repeat a run, or learn another text as it did, from its config.json.
+
+    On the same text the run's schedule is repeated too, whatever this machine's speed.
+    """
     require_torch()
     from ricorda.training.record import read_record_file
 
@@ -150,9 +158,11 @@ def _options_of_run(path: Path) -> dict[str, Any]:
         for part in (training, training.model, training.budget, record.text)
         for name, value in asdict(part).items()
     }
-    names = set(OPTIONS) - {"validation", "validation_fraction"}  # these are the text's
+    names = set(OPTIONS) - {"validation"}  # that file belongs to the run's text
     names -= {name for name, cell in ONE_CELL.items() if training.model.cell != cell}
-    return {name: settled[name] for name in names & set(settled) if settled[name] is not None}
+    found = {name: settled[name] for name in names & set(settled) if settled[name] is not None}
+    schedule = record.schedule or training.schedule
+    return found if schedule is None else found | {"schedule": asdict(schedule)}
 
 
 def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda import _kernels
+from ricorda.cores import usable_cores
 from ricorda.engine.backend import Array, Ids, Precision, State, Surprisals, zero_state
 from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel_ids
 from ricorda.engine.precision import fastest_network
@@ -50,7 +51,7 @@ class NativeBackend:
         """
         self.configuration = configuration
         self._tensors, self._given_threads = dict(tensors), threads
-        self.threads = _kernels.usable_cores() if threads is None else threads
+        self.threads = usable_cores() if threads is None else threads
         if self.threads < 1:
             raise ConfigurationError(f"threads must be at least 1, got {threads}")
         self._kernels = kernels

@@ -130,10 +130,14 @@ class RecurrentLanguageModel(nn.Module):
             new_state.append(layer_after)
         return self.output(hidden), new_state
 
-    def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """A copy of every weight under its name in the model file."""
+    def tensors(self, *, copy: bool = True) -> dict[str, NDArray[np.float32]]:
+        """Return every weight under its name in the model file.
+
+        copy: whether they stay as they are when the model changes; without, those of a model on
+        the processor take no memory of their own.
+        """
         return {
-            name: tensor.detach().to("cpu", torch.float32, copy=True).numpy()
+            name: tensor.detach().to("cpu", torch.float32, copy=copy).numpy()
             for name, tensor in self.state_dict().items()
         }
 

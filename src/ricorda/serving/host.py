@@ -239,5 +239,5 @@ class _Server(uvicorn.Server):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
             for each in ENDING_SIGNALS:
                 loop.add_signal_handler(each, self.end_soon)
-            if self._on_reload is not None:
+            if self._on_reload is not None and hasattr(signal, "SIGHUP"):
                 loop.add_signal_handler(signal.SIGHUP, self._on_reload)

@@ -32,6 +32,7 @@ State = Literal[
 ]
 
 PROGRAM = [sys.executable, "-m", "ricorda"]
+PAUSING_SIGNAL = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)  # Windows sends no SIGINT
 LOOK_SECONDS = 0.5
 ENDINGS_WELL = (0, 130, 143)
 LONGEST_REASON = 300  # characters
@@ -129,7 +130,7 @@ class Trainings:
                 assert training_now.process is not None
                 if not training_now.pausing:  # a second signal would end it at once, unsaved
                     training_now.pausing = True
-                    training_now.process.send_signal(signal.SIGINT)
+                    training_now.process.send_signal(PAUSING_SIGNAL)
                 return
             trainer = trainer_of(self.workspace.run(name))
             if not trainer:
@@ -283,6 +284,7 @@ class Trainings:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows
             )
 
     def _state(self, run: RunFolder, training: Training | None) -> tuple[State, str | None]:

@@ -400,7 +400,7 @@ def _lock_of(folder: Path) -> Path:
 def _locked(path: Path) -> Iterator[bool]:
     """Hold a lock that ends with its process; false if another process holds it."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             held = try_lock(descriptor)
             if held is None:

@@ -67,6 +67,12 @@ class Progress:
     total_steps: Count | None = None
     """Steps planned; None until the calibration."""
 
+    plans: list[tuple[Count, Count | None]] = field(default_factory=list)
+    """After which step how many were planned, in order."""
+
+    evaluated: list[Count] = field(default_factory=list)
+    """After which steps the model was evaluated."""
+
     budget: Budget | None = None
     """What they were planned for."""
 

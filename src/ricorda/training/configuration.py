@@ -47,6 +47,31 @@ class Budget:
 @dataclass(
     frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
 )
+class Schedule:
+    """How a run spent its budget, step by step: what repeats it whatever the machine's speed."""
+
+    digest: str
+    """SHA-256 of the text: the schedule is for this text alone."""
+
+    validation_digest: str | None
+    """The same of the file that validated, if it was one of its own."""
+
+    steps: Annotated[int, Field(ge=1)]
+    """Steps taken in all."""
+
+    warmup_steps: Annotated[int, Field(ge=0)]
+    """Steps in which the learning rate rose."""
+
+    plans: list[tuple[int, int | None]]
+    """After which step how many steps in all were planned, in order; None: not known yet."""
+
+    evaluated: list[int]
+    """After which steps the model was evaluated."""
+
+
+@dataclass(
+    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
+)
 class TrainingConfiguration:
     """One run's settings, none of them left open."""
 
@@ -132,3 +157,6 @@ class TrainingConfiguration:
 
     processes: Annotated[int, Field(ge=1)] = 1
     """Processes that divide the streams among them."""
+
+    schedule: Schedule | None = None
+    """The earlier run that this one repeats step by step; None: the budget decides."""

@@ -3,20 +3,20 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
+from ricorda.cgroup import memory_limit
 from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError
 from ricorda.models.cells import LSTMCell, window_kernel
 from ricorda.models.configuration import GATES, CellName
-from ricorda.models.output_loss import MOST_LOGITS
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.fused import applies_to, learns_bfloat16
+from ricorda.training.fused import learns_bfloat16
+from ricorda.training.memory import MemoryNeed, memory_need
 from ricorda.training.options import TrainingOptions
-from ricorda.training.planner import DEFAULT_CELL, Machine, output_rows
+from ricorda.training.planner import DEFAULT_CELL, Machine
 from ricorda.training.started import local_processes, started_together
 
 
@@ -51,10 +51,20 @@ def this_machine(options: TrainingOptions) -> Machine:
         )
     return Machine(
         device=device,
-        threads=torch.get_num_threads() if here == 1 else max(1, usable_cores() // here),
+        threads=_threads(here),
         bfloat16=bfloat16,
         processes=processes,
     )
+
+
+def _threads(here: int) -> int:
+    """The threads of each of so many processes on this machine.
+
+    For one process PyTorch's number counts too, which OMP_NUM_THREADS may have lowered.
+    """
+    if here == 1:
+        return min(torch.get_num_threads(), usable_cores())
+    return max(1, usable_cores() // here)
 
 
 def _processes(options: TrainingOptions) -> tuple[int, int]:
@@ -124,43 +134,6 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in told)
 
 
-class MemoryNeed(NamedTuple):
-    """The bytes that a training needs at least, float32, besides PyTorch itself."""
-
-    learner: int
-    """The weights, their gradients, AdamW's two moments, and the averaged weights."""
-
-    window: int
-    """Of one window the logits with their gradients, and what layers keep to go back in time."""
-
-    @property
-    def total(self) -> int:
-        """Both together."""
-        return self.learner + self.window
-
-
-def memory_need(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
-    """Count, low, what a training needs on one machine, or on one of its GPUs: each has its own.
-
-    training_size is the number of symbols to learn from, which no window is longer than.
-    """
-    on_gpu = configuration.device == "cuda"
-    here = 1 if on_gpu else local_processes(configuration.processes)
-    model = configuration.model
-    copies = 5 if configuration.averaging else 4
-    places = configuration.batch_size * min(configuration.window, training_size)
-    kept = model.num_layers * model.hidden_size * (model.gates + model.state_parts)
-    candidates = configuration.softmax_candidates
-    rows = output_rows(model.vocabulary_size, candidates, places // configuration.processes)
-    logits = 2 * places * rows
-    if not candidates or applies_to(configuration):  # else PyTorch has them all at once
-        logits = min(logits, 2 * MOST_LOGITS * configuration.processes)
-    return MemoryNeed(
-        learner=4 * copies * model.parameters * here,
-        window=4 * (places * kept + logits) * here // configuration.processes,
-    )
-
-
 def check_memory(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
     """Refuse a training that this machine cannot hold, before the system ends the process.
 
@@ -168,29 +141,42 @@ def check_memory(configuration: TrainingConfiguration, training_size: int) -> Me
     """
     need = memory_need(configuration, training_size)
     memory = memory_of(configuration.device)
-    if need.total > memory:
+    if memory is not None and need.total > memory:
         options = "--hidden-size, --num-layers or --embedding-size"
-        if need.window > need.learner:
+        if need.window > need.learner + need.saving:
             options = "--batch-size, --window or --hidden-size"
         raise ConfigurationError(
             f"expected a training that fits in {_gigabytes(memory)} of memory, got one that "
-            f"needs at least {_gigabytes(need.total)}: lower {options}"
+            f"needs about {_gigabytes(need.total)}: lower {options}"
         )
     return need
 
 
-def memory_of(device: str) -> int:
-    """The bytes of a GPU's memory, or of what this process may use beside the processor."""
+def memory_of(device: str) -> int | None:
+    """Return the bytes of a GPU's memory, or those that this process may use beside the processor.
+
+    That is the smaller of the machine's memory and the limit of the process's control groups; None
+    where the system does not tell.
+    """
     if device == "cuda":
         return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")  # of a container
-    text = limit.read_text().strip() if limit.is_file() else ""
-    return min(memory, int(text)) if text.isdigit() else memory
+    known = [size for size in (_physical_memory(), memory_limit()) if size is not None]
+    return min(known, default=None)
+
+
+def _physical_memory() -> int | None:
+    """The bytes of the machine's memory; None where the system does not tell, as on Windows."""
+    if not hasattr(os, "sysconf"):
+        return None
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):  # a name that this system lacks
+        return None
+    return size if size > 0 else None
 
 
 def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:,.0f} GB"
+    return f"{count / 1e9:,.1f} GB"
 
 
 @contextlib.contextmanager

@@ -108,7 +108,7 @@ class QuickEvaluation:
         """A chunk's columns and the nats (segments, chunk) there, until all are read."""
         backend = make_backend(
             configuration.model,
-            model.tensors(),
+            model.tensors(copy=False),
             configuration.precision,
             threads=configuration.threads,
         )

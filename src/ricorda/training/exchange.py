@@ -96,6 +96,8 @@ def _shared_rows(ranks: Ranks, count: int) -> Tensor | None:
 
 def _anonymous_file(length: int) -> int | None:
     """A file of zeros that lies in memory alone; None where the system has none to give."""
+    if not hasattr(os, "memfd_create"):  # an old C library
+        return None
     try:
         descriptor = os.memfd_create("ricorda-gradients")
         os.truncate(descriptor, length)

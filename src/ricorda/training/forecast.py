@@ -9,18 +9,18 @@ from typing import Any
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.models import ModelFile
 from ricorda.text import Ids, WindowStream, cache_for
-from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.configuration import Budget, Schedule, TrainingConfiguration
 from ricorda.training.device import (
     check_memory,
     computing_with,
     lacks_memory,
-    memory_need,
     this_machine,
 )
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.learner import make_learner
 from ricorda.training.loop import write_sample
 from ricorda.training.material import Material, keep_passing, locate, read_material
+from ricorda.training.memory import memory_need
 from ricorda.training.options import TrainingOptions
 from ricorda.training.pace import Pace
 from ricorda.training.planner import Machine, choose, depends_on_speed, operations_of, output_rows
@@ -62,7 +62,7 @@ class Forecast:
     """How many times that is the training text."""
 
     memory_bytes: int
-    """What the network and one window need at least, besides PyTorch itself."""
+    """At the peak: on a processor of all processes, PyTorch and saving included; else of a GPU."""
 
     seconds: float
     """From the first step to the last, evaluations included."""
@@ -100,9 +100,26 @@ def settle(options: TrainingOptions, material: Material, machine: Machine) -> Tr
 
     A GPU does more operations a second the larger the network is, so there the network that was
     chosen is measured in its turn, as long as the choice grows. Raises ConfigurationError if the
-    machine cannot hold it.
+    machine cannot hold it. A schedule of the same text is kept to.
     """
-    return settle_for(options, material.training, material.text.vocabulary.size, machine)
+    settled = settle_for(options, material.training, material.text.vocabulary.size, machine)
+    schedule = options.schedule
+    if schedule is None or not _is_of(schedule, material):
+        return settled
+    return replace(
+        settled,
+        budget=Budget(steps=schedule.steps),
+        warmup_steps=schedule.warmup_steps,
+        evaluations=max(1, len(schedule.evaluated)),
+        schedule=schedule,
+    )
+
+
+def _is_of(schedule: Schedule, material: Material) -> bool:
+    """Whether the texts are those that the schedule was recorded with."""
+    judging = material.validation_text
+    digests = (material.text.digest, None if judging is None else judging.digest)
+    return digests == (schedule.digest, schedule.validation_digest)
 
 
 def settle_for(
@@ -165,10 +182,11 @@ def _expect(material: Material, configuration: TrainingConfiguration) -> Forecas
         windows_per_epoch=stream.windows_per_epoch,
         evaluations=configuration.evaluations,
         warmup_steps=configuration.warmup_steps,
+        schedule=configuration.schedule,
         evaluation_seconds=_evaluation_seconds(material, configuration),
         step_seconds=1 / steps_per_second,
     )
-    steps = pace.total_steps or pace.calibrate(0)
+    steps = configuration.budget.steps or pace.total_steps or pace.calibrate(0)
     symbols = steps * stream.batch_size * stream.window
     evaluations = min(configuration.evaluations, steps)
     return Forecast(
@@ -197,5 +215,7 @@ def _evaluation_seconds(material: Material, configuration: TrainingConfiguration
             evaluation.nats_per_symbol(model, configuration)
             seconds = judgements * (time.monotonic() - began)
         began = time.monotonic()
-        write_sample(ModelFile(configuration.model, material.text.vocabulary, model.tensors(), {}))
+        write_sample(
+            ModelFile(configuration.model, material.text.vocabulary, model.tensors(copy=False), {})
+        )
     return seconds + time.monotonic() - began

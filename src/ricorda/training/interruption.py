@@ -8,7 +8,9 @@ from typing import Any, Self
 from ricorda.interrupts import CommandInterrupt
 
 SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last two are not everywhere
+    if hasattr(signal, name)
 ]
 
 

@@ -104,6 +104,12 @@ class Learner:
         )
         return not self.ranks.any(not finite)
 
+    def release(self) -> None:
+        """Free all memory but the model's: no further step is taken."""
+        self.fused = self.average = self.loss = None
+        self.optimizer.state.clear()
+        self.model.zero_grad(set_to_none=True)
+
     def _part(self, name: str) -> Any:
         """A field, None for those that a checkpoint has nothing of."""
         return None if name in _UNSAVED else getattr(self, name)

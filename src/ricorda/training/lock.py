@@ -35,7 +35,7 @@ class RunLock:
         path = self._folder / LOCK
         refuse_special(path)
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             self._descriptor = os.open(path, flags, CREATION_MODE)
             held = try_lock(self._descriptor)
         except OSError as error:

@@ -80,6 +80,7 @@ class Loop:
         checkpoint and every row are on disk then.
         """
         self.learner.model.train()
+        self._note_plan()
         self.pace.begin()
         try:
             with self._interruption:
@@ -103,6 +104,8 @@ class Loop:
 
     def _advance(self) -> None:
         """Take a step, and evaluate or save where one of these is due."""
+        self.pace.follow(self.progress.step)
+        self._note_plan()
         self._step()
         step = self.progress.step
         evaluated = self.progress.evaluated_step
@@ -136,7 +139,7 @@ class Loop:
         if word.signal_number is not None:
             self._signal_number = word.signal_number
             return "interrupted"
-        if word.spent or progress.step == self.pace.total_steps:
+        if word.spent or self.pace.ends_after(progress.step):
             return configuration.budget.kind
         patience = configuration.patience
         if patience is not None and progress.evaluations_without_better >= patience:
@@ -188,8 +191,10 @@ class Loop:
         """Judge the model, let it write, keep it if it is the best, plan the rest, save."""
         began = time.monotonic()
         self._check_finite()
+        self.safekeeping.finish_large()
         judgement = self._judge()
         self.progress.evaluated_step = self.progress.step
+        self.progress.evaluated.append(self.progress.step)
         with self._weights(judgement):
             self._keep_if_best(judgement)
             sample = self.ranks.first_does(lambda: write_sample(self._model_file(judgement)))
@@ -256,14 +261,14 @@ class Loop:
             self._better_model = model_file_bytes(self._model_file(judgement))
 
     def _model_file(self, judgement: Judgement | None = None) -> ModelFile:
-        """The model as it is now."""
+        """The model as it is until the next step."""
         told: dict[str, Any] = {**self.provenance, "step": self.progress.step}
         if judgement is not None and judgement.has_average:
             told["averaged"] = judgement.averaged_is_better
         return ModelFile(
             self.configuration.model,
             self.vocabulary,
-            self.learner.model.tensors(),
+            self.learner.model.tensors(copy=False),
             told,
         )
 
@@ -276,11 +281,19 @@ class Loop:
             if self.pace.must_calibrate(step):
                 return self.pace.calibrate(step)
             self.pace.replan(step)
+            self.pace.follow(step)
             return self.pace.total_steps
 
         self.pace.total_steps = self.ranks.first_does(plan)
+        self._note_plan()
         if before not in (None, self.pace.total_steps):
             self._row(event="replanned", total_steps=self.pace.total_steps)
+
+    def _note_plan(self) -> None:
+        """Record how many steps are planned, if that has changed."""
+        plans = self.progress.plans
+        if self.pace.total_steps != (plans[-1][1] if plans else None):
+            plans.append((self.progress.step, self.pace.total_steps))
 
     def _save(self) -> None:
         """Copy what a checkpoint holds; it is written while the next steps are taken."""
@@ -316,8 +329,7 @@ class Loop:
         seconds = self.pace.seconds
         self.progress = self.safekeeping.go_back(self.learner)
         self.progress.returns, self.progress.seconds = returns, seconds
-        if self.configuration.budget.minutes is not None:
-            self.pace.total_steps = planned_steps(self.progress, self.configuration)
+        self.pace.total_steps = planned_steps(self.progress, self.configuration)
         self._interval_began = time.monotonic()
         self._better_model = None
         factor = self.progress.learning_rate_factor

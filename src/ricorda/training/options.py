@@ -14,6 +14,7 @@ from ricorda.training.configuration import (
     ClipNorm,
     DropoutShare,
     LearningRate,
+    Schedule,
     WeightDecay,
 )
 
@@ -129,7 +130,9 @@ class TrainingOptions:
     """How many of the newest checkpoints stay."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Where all randomness comes from; the same seed gives the same run."""
+    """Where all randomness comes from. The same seed gives the same weights, bit for bit, with the
+    same steps, threads, processes, kind of processor and versions; --config RUN takes them all
+    from a run."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
@@ -153,6 +156,10 @@ class TrainingOptions:
 
     collective_timeout: Annotated[float, Field(ge=1, le=10**6)] = 120.0
     """Seconds that a process waits for the others of its run before it takes them for lost."""
+
+    schedule: Schedule | None = None
+    """How an earlier run of the same text spent its budget, to be repeated step by step; --config
+    RUN gives it."""
 
     @property
     def reading(self) -> ReadingSettings:

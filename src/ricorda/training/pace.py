@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from ricorda.training.configuration import Budget
+from ricorda.training.configuration import Budget, Schedule
 
 USED = 0.98  # the share of the minutes that is planned for; the rest absorbs a slower moment
 TOLERATED = 0.02  # of the minutes, by which the plan may be off before the steps are changed
@@ -25,6 +25,9 @@ class Pace:
     evaluations: int
     warmup_steps: int
     total_steps: int | None = None
+    schedule: Schedule | None = None
+    """Of the run that this one repeats; the clock then decides nothing."""
+
     seconds_before: float = 0.0
     """Seconds that earlier sittings of a resumed run took."""
 
@@ -38,6 +41,8 @@ class Pace:
     _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        if self.schedule is not None:
+            return
         if self.budget.steps is not None:
             self.total_steps = self.budget.steps
         elif self.budget.epochs is not None:
@@ -65,6 +70,15 @@ class Pace:
             return False
         used = self.seconds / (self.budget.minutes * 60)
         return steps >= max(2, self.warmup_steps) or used >= CALIBRATION_SHARE
+
+    def follow(self, steps: int) -> None:
+        """Plan after so many steps what the run that this one repeats planned there."""
+        if self.schedule is not None:
+            self.total_steps = dict(self.schedule.plans).get(steps, self.total_steps)
+
+    def ends_after(self, steps: int) -> bool:
+        """Whether the budget has no further step after so many."""
+        return steps == (self.total_steps if self.schedule is None else self.schedule.steps)
 
     def calibrate(self, steps: int) -> int:
         """Settle the number of steps from what steps and one evaluation have cost so far."""
@@ -104,6 +118,8 @@ class Pace:
         evaluated_step is the last one after which it was: where the number of steps has changed
         meanwhile, the next does not follow at once.
         """
+        if self.schedule is not None:
+            return step in self.schedule.evaluated
         if self.total_steps is None:
             return False
         if step == self.total_steps:
@@ -123,7 +139,8 @@ class Pace:
 
     def share(self, steps: int) -> float:
         """How much of the budget is used, from 0 to 1."""
-        if self.total_steps is not None:
-            return min(1.0, steps / self.total_steps)
+        total = self.total_steps if self.schedule is None else self.schedule.steps
+        if total is not None:
+            return min(1.0, steps / total)
         assert self.budget.minutes is not None
         return min(1.0, self.seconds / (self.budget.minutes * 60))

@@ -4,7 +4,7 @@ import codecs
 import json
 import os
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
@@ -16,7 +16,8 @@ from ricorda.durable import open_untrusting, write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
 from ricorda.text.reading_settings import ReadingSettings
-from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.checkpoint import Progress
+from ricorda.training.configuration import Schedule, TrainingConfiguration
 from ricorda.validation import explain, parse_json
 
 FORMAT = 1
@@ -87,6 +88,9 @@ class RunRecord:
     made_with: dict[str, Any]
     """Versions and processor, told and never needed."""
 
+    schedule: Schedule | None = None
+    """How the run spent its budget, once it has ended, where the budget alone does not tell."""
+
 
 def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
     """The record of a run that begins now."""
@@ -101,6 +105,25 @@ def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
         "cores": os.cpu_count(),
     }
     return RunRecord(format=FORMAT, text=text, training=training, made_with=made_with)
+
+
+def with_schedule(record: RunRecord, progress: Progress) -> RunRecord:
+    """Add how a run that has ended spent its budget.
+
+    Steps and epochs tell that themselves, unless the budget was changed by a resume.
+    """
+    is_told = record.training.budget.minutes is None and len(progress.plans) == 1
+    if is_told and record.training.schedule is None:
+        return replace(record, schedule=None)
+    schedule = Schedule(
+        digest=record.text.digest,
+        validation_digest=record.text.validation_digest,
+        steps=progress.step,
+        warmup_steps=record.training.warmup_steps,
+        plans=progress.plans,
+        evaluated=progress.evaluated,
+    )
+    return replace(record, schedule=schedule)
 
 
 def record_as_json(record: RunRecord) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def with_budget(record: RunRecord, budget: Budget | None) -> RunRecord:
     """The record with another budget, if there is one."""
     if budget is None:
         return record
-    return replace(record, training=replace(record.training, budget=budget))
+    return replace(record, training=replace(record.training, budget=budget, schedule=None))
 
 
 def on_this_machine(

@@ -54,6 +54,7 @@ from ricorda.training.record import (
     read_record,
     record_as_json,
     record_from_json,
+    with_schedule,
     write_record,
 )
 from ricorda.training.report import write_report
@@ -446,6 +447,8 @@ def _learn(
         loop = _set_up(folder, record, material, report, group, held, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
+            loop.learner.release()
+            loop.safekeeping.release()
         finally:
             report.close()
 
@@ -455,6 +458,8 @@ def _learn(
         if not folder.is_run:  # somebody removed config.json, without which nothing resumes
             write_record(folder, record)
         metrics = _conclude(loop, material, reason)
+        if reason != "interrupted":
+            write_record(folder, with_schedule(record, loop.progress))
         rows = loop.safekeeping.metrics
         rows.flush()
         try:
@@ -512,6 +517,7 @@ def _set_up(
         warmup_steps=configuration.warmup_steps,
         total_steps=planned_steps(progress, configuration),
         seconds_before=progress.seconds,
+        schedule=configuration.schedule,
     )
     saved_step = progress.step if resumed else -1
     if progress.budget not in (None, configuration.budget):

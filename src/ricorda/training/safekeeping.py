@@ -20,6 +20,8 @@ from ricorda.training.progress import Reporter
 from ricorda.training.row_log import RowLog
 from ricorda.training.saver import Saver
 
+LARGEST_BESIDE = 64 << 20  # bytes of a copy beside which the next one may be made
+
 
 class Safekeeping:
     """Saves a run and brings it back.
@@ -38,6 +40,7 @@ class Safekeeping:
         self._checkpoints = CheckpointFolder(folder.checkpoints, keep)
         self._saver = Saver(held, self._checkpoints, folder.model)
         self._best: bytes | None = None
+        self._copied = 0  # bytes of the last copy's tensors
         self.on_restored: Callable[[dict[str, Tensor]], None] | None = None
         """Is given a checkpoint's tensors when a learner was brought back to it."""
         self.metrics = RowLog(held, folder.metrics, reporter.say)
@@ -65,6 +68,7 @@ class Safekeeping:
     def save(self, learner: Learner, progress: Progress, better_model: bytes | None) -> None:
         """Copy the run as it is, and write the copy in the background."""
         self._best = better_model or self._best
+        self.finish_large()
         snapshot = take_snapshot(
             learner,
             progress,
@@ -73,11 +77,17 @@ class Safekeeping:
             samples=self.samples.content,
             best=self._best,
         )
+        self._copied = sum(tensor.nbytes for tensor in snapshot.tensors.values())
         self._saver.save(snapshot, better_model)
 
     def tell(self) -> None:
         """Tell of a save that failed."""
         self._saver.tell(self._reporter.say)
+
+    def finish_large(self) -> None:
+        """Wait for the last copy if it is large, so that memory never holds two of them."""
+        if self._copied > LARGEST_BESIDE:
+            self.wait()
 
     def wait(self) -> None:
         """Wait until nothing is being written."""
@@ -86,6 +96,10 @@ class Safekeeping:
     def close(self) -> None:
         """Wait, and save no more."""
         self._saver.close()
+
+    def release(self) -> None:
+        """Free the best model's memory: it is on the disk, and no further step is saved."""
+        self._best = None
 
     @property
     def has_failed(self) -> bool:

@@ -115,6 +115,7 @@ class Saver:
                 if work.model is None:
                     work = replace(work, model=self._unsaved_model)
             failure = self._written(work)
+            del work  # its memory is free while this thread waits
             with self._condition:
                 self._failure = failure
                 self._untold = self._untold or failure is not None

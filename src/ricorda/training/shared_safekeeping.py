@@ -68,6 +68,16 @@ class SharedSafekeeping:
         else:
             self._own.save(learner, progress, better_model)
 
+    def finish_large(self) -> None:
+        """Wait for the last copy if it is large; the others need not wait."""
+        if self._own is not None:
+            self._own.finish_large()
+
+    def release(self) -> None:
+        """Free the best model's memory."""
+        if self._own is not None:
+            self._own.release()
+
     def tell(self) -> None:
         """Tell of a save that failed."""
         if self._own is not None:
