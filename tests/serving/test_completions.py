@@ -299,6 +299,16 @@ def test_a_stop_string_that_can_never_occur_is_refused(
     assert server.text(model="bytes", prompt="ab", stop=stop, seed=1) is not None
 
 
+def test_a_stop_string_that_can_never_occur_is_skipped_on_request(server: Server) -> None:
+    fields = {"prompt": "ab", "seed": 1, "max_tokens": 100}
+    plain = server.complete(stop="\n", **fields)
+    skipping = server.complete(stop=["Question: Q", "\n"], on_unknown="skip", **fields)
+    assert "skipped" not in plain
+    assert skipping["skipped"] == [{"stop": "Question: Q"}]
+    assert skipping["choices"] == plain["choices"]
+    assert len(plain["choices"][0]["text"]) < 100
+
+
 def test_models_are_listed_and_told(server: Server) -> None:
     status, _, listed = server.ask("GET", "/v1/models")
     assert status == 200

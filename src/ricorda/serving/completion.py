@@ -108,6 +108,8 @@ class CompletionTask:
         self._check(settings)
         on_unknown = request.on_unknown or settings.on_unknown
         self.prompts = read_prompts(request.prompt, served.model, on_unknown, settings)
+        self.stops, self.skipped_stops = self._read_stops(on_unknown)
+        """The stop strings, and those that can never occur, which were skipped."""
         self.answer_bytes = self._estimate(settings)
         """How large the answer may become."""
         self.texts: list[list[Text]] = []
@@ -313,8 +315,6 @@ class CompletionTask:
         if alternatives is None and self.best_of > self.n:
             alternatives = 0
         seed = 0 if request.seed is None else request.seed % 2**64
-        given = [request.stop] if isinstance(request.stop, str) else request.stop or []
-        stop = [self.served.model.read_prompt(each, drop_mark=False) for each in given]
         top_p = 1.0 if request.top_p is None else request.top_p
         options: dict[str, Any] = {
             "length": self.max_tokens,
@@ -322,7 +322,7 @@ class CompletionTask:
             "top_p": max(top_p, SMALLEST_TOP_P),
             "top_k": request.top_k or None,
             "min_p": request.min_p,
-            "stop": tuple(stop),
+            "stop": self.stops,
             "seed": seed,
             "alternatives": alternatives,
             "presence_penalty": request.presence_penalty or 0.0,
@@ -333,6 +333,16 @@ class CompletionTask:
         }
         self._check_symbols(GenerationSettings(**options))
         return options
+
+    def _read_stops(self, on_unknown: OnUnknown) -> tuple[tuple[str, ...], list[str]]:
+        """Read the stop strings as training read its text, and set apart those to be skipped."""
+        model, given = self.served.model, self.request.stop
+        several = [given] if isinstance(given, str) else given or []
+        stops = [model.read_prompt(each, drop_mark=False) for each in several]
+        skipped = [each for each in stops if model.vocabulary.unknown(each)]
+        if on_unknown == "error":
+            return tuple(stops), []
+        return tuple(each for each in stops if each not in skipped), skipped
 
     def _check_symbols(self, settings: GenerationSettings) -> None:
         """Check the options that name symbols. Raises Problem (400) if the model lacks one."""
@@ -450,12 +460,13 @@ class CompletionTask:
         }
 
     def _skipped(self) -> dict[str, Any]:
-        """What was left out of the prompts, if anything was."""
-        found = [
+        """What was left out of the prompts and of the stop strings, if anything was."""
+        found: list[dict[str, Any]] = [
             {"prompt": number, **gap.as_json()}
             for number, prompt in enumerate(self.prompts)
             for gap in prompt.unseen.gaps
         ]
+        found += [{"stop": each} for each in self.skipped_stops]
         return {"skipped": found} if found else {}
 
     def _choice(self, index: int, text: Text, passage: Passage, written: int) -> dict[str, Any]:

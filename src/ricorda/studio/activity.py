@@ -1,5 +1,6 @@
 """Which process trains in a run's folder: the one that holds its lock."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -55,6 +56,6 @@ def _tried(path: Path) -> int | None:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return 0
+        except OSError as error:  # without locks in the file system nobody knows
+            return 0 if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
     return None
