@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ricorda
+from ricorda.training import run as runs
 from ricorda.training.progress import Silent
 
 Call = Callable[..., tuple[int, str, str]]
@@ -36,7 +37,7 @@ class InterruptAt(Silent):
 @pytest.fixture
 def interrupted(here: Path) -> Path:
     """A run like the tiny one, interrupted after 13 of its 40 steps."""
-    run = ricorda.train(
+    run = runs.train(
         "my.txt",
         steps=40,
         hidden_size=12,

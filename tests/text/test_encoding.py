@@ -147,7 +147,7 @@ def test_unknown_characters_are_named_and_counted_in_the_whole_text(
     monkeypatch.setattr(reading, "PIECE_BYTES", 4)
     vocabulary = CharacterVocabulary.from_text("abc\n")
     content = "abcà abcà ç à".encode()
-    with pytest.raises(VocabularyError, match="'à' ' ' 'ç', 7 times in all"):
+    with pytest.raises(VocabularyError, match="'à', ' ' and 'ç', 7 times in all"):
         encode(content, vocabulary=vocabulary)
     text = encode(content, vocabulary=vocabulary, on_unknown="skip")
     assert vocabulary.decode(text.ids) == "abcabc"

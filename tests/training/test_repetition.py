@@ -14,6 +14,7 @@ from ricorda.cli.train import with_options_of
 from ricorda.models import read_model_file
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training import Run, loop
+from ricorda.training import run as runs
 from ricorda.training.learner import take_step
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -85,11 +86,13 @@ def assert_same(one: Run, other: Run) -> None:
     ours, theirs = (read_model_file(RunFolder(run.folder).model).tensors for run in (one, other))
     for name, tensor in ours.items():
         np.testing.assert_array_equal(tensor, theirs[name], strict=True)
-    last = [
-        sorted(Path(run.folder, "checkpoints").glob("*/tensors.safetensors"))[-1]
-        for run in (one, other)
-    ]
-    assert last[0].read_bytes() == last[1].read_bytes()
+    assert last_checkpoint(one).read_bytes() == last_checkpoint(other).read_bytes()
+
+
+def last_checkpoint(run: Run) -> Path:
+    """The tensors of the checkpoint of the most steps, whose folder is called STEP or STEP.N."""
+    found = Path(run.folder, "checkpoints").glob("*/tensors.safetensors")
+    return max(found, key=lambda path: [int(part) for part in path.parent.name.split(".")])
 
 
 def repeat(text: Path, run: Run, **given: Any) -> Run:
@@ -121,14 +124,14 @@ def test_a_run_that_minutes_cut_off_is_repeated(text: Path, clock: UnsteadyClock
 def test_a_repetition_goes_on_after_an_interruption(text: Path, clock: UnsteadyClock) -> None:
     run = ricorda.train(text, minutes=0.1, **SMALL)
     options = with_options_of(Path(run.folder), {})
-    stopped = ricorda.train(text, reporter=InterruptAt(170), **options)
+    stopped = runs.train(text, reporter=InterruptAt(170), **options)
     assert stopped.metrics["steps"] == 170
     clock.steps = 10_000
     assert_same(run, ricorda.resume(stopped.folder, quiet=True))
 
 
 def test_a_run_that_got_more_steps_later_is_repeated(text: Path) -> None:
-    stopped = ricorda.train(text, steps=60, reporter=InterruptAt(23), **SMALL)
+    stopped = runs.train(text, steps=60, reporter=InterruptAt(23), **SMALL)
     run = ricorda.resume(stopped.folder, steps=90, quiet=True)
     run = ricorda.resume(run.folder, steps=120, quiet=True)
     record = json.loads((run.folder / "config.json").read_text())
@@ -163,7 +166,7 @@ def test_another_text_or_option_has_the_budget_and_not_the_schedule(
 
 
 def test_an_interrupted_run_keeps_its_budget(text: Path, clock: UnsteadyClock) -> None:
-    run = ricorda.train(text, minutes=0.1, reporter=InterruptAt(120), **SMALL)
+    run = runs.train(text, minutes=0.1, reporter=InterruptAt(120), **SMALL)
     options = with_options_of(Path(run.folder), {})
     assert options["minutes"] == 0.1
     assert "schedule" not in options

@@ -370,7 +370,7 @@ def test_a_folder_that_holds_something_is_refused(learn: Learn, tmp_path: Path) 
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"dropout": 1.5}, "dropout must be less than 1, got 1.5"),
+        ({"dropout": 1.5}, "dropout must be at most 0.99, got 1.5"),
         ({"hidden_size": 0}, "hidden_size must be at least 1, got 0"),
         ({"minutes": 1.0}, "give only one of"),
         ({"minutes": float("nan"), "steps": None}, "minutes"),

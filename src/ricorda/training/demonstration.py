@@ -52,7 +52,7 @@ def learn_as_the_tutorial(seed: int, epochs: int = EPOCHS) -> Iterator[Moment]:
         window=len(SEQUENCE) - 1,
         learning_rate=5e-3,
         weight_decay=0.0,
-        clip_norm=1e30,
+        clip_norm=1e9,
         seed=seed,
     )
     model = _network(seed)
