@@ -67,7 +67,7 @@ def test_every_command_runs(name: str, workplace: Path, capsys: pytest.CaptureFi
         else:
             assert main(words[1:]) == 0, f"{words}: {capsys.readouterr().err}"
         ran += 1
-    assert ran == 23
+    assert ran == 24
     assert (workplace / "surprise.html").stat().st_size > 1000
     assert (workplace / "runs" / "mine" / "report.html").is_file()
 
