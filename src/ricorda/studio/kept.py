@@ -11,7 +11,7 @@ PATIENCE = 0.1  # seconds between two looks at whether waiting still has a purpo
 Found = TypeVar("Found")
 
 NEVER = threading.Event()
-"""Cancels nothing; nobody sets it."""
+"""An event that is never set, so it cancels nothing."""
 
 
 class Cancelled(Exception):
@@ -32,7 +32,7 @@ class Kept(Generic[Found]):
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Found], cancelled: threading.Event) -> Found:
-        """Give the result for a key, made if it is not kept. Raises Cancelled, and as `make`."""
+        """Return the result for a key, made if it is not kept. Raises Cancelled, and as `make`."""
         with self._lock:
             if key in self._found:
                 return self._used(key)

@@ -114,9 +114,9 @@ class ReadingLimits:
         self._largest = largest
 
     def permitted(self, reading: Reading) -> Reading:
-        """The same with real paths and limits of this studio; nothing outside is looked at.
+        """The same with real paths and limits of this studio; nothing outside is accessed.
 
-        Raises TextError, saying what may not be read, and how to allow it.
+        Raises TextError, saying what may not be read and how to allow it.
         """
         if STANDARD_INPUT in reading.names:
             raise _gone()
@@ -147,7 +147,7 @@ class ReadingLimits:
 def _checked(name: str, roots: Iterable[Path]) -> tuple[str, os.stat_result]:
     """A file's real path and status. Raises TextError if the studio may not read it."""
     try:
-        # Its name alone must be allowed before the system is asked, which a path may keep waiting.
+        # Check the name alone before asking the system, which some paths keep waiting.
         _check_place(name, Path(os.path.abspath(name)), roots)  # noqa: PTH100
         path = os.path.realpath(name, strict=True)
         _check_place(name, Path(path), roots)
