@@ -160,7 +160,7 @@ def _checked(name: str, roots: Iterable[Path]) -> tuple[str, os.stat_result]:
     if stat.S_ISFIFO(status.st_mode):
         raise _gone()
     if not stat.S_ISREG(status.st_mode):
-        raise TextError(f"the run's text {displayed(name)} is no file: the studio reads files only")
+        raise TextError(f"the run's text {displayed(name)} is not a regular file: name files")
     return path, status
 
 
@@ -178,6 +178,6 @@ def _check_place(name: str, path: Path, roots: Iterable[Path]) -> None:
 
 def _gone() -> TextError:
     return TextError(
-        "the run learned its text from standard input or a pipe, which tell it once: "
-        "bring it in as a file to look at it"
+        "the run learned its text from standard input or a pipe, which cannot be "
+        "read again: bring it in as a file"
     )
