@@ -183,7 +183,7 @@ def remove_folder(folder: Path, names: Iterable[str]) -> bool:
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
-    """Remove files of these names and ricorda's unfinished files from a folder that is no link."""
+    """Remove files of these names and unfinished files from a folder that is not a link."""
     with contextlib.suppress(OSError):
         if stat.S_ISDIR(folder.lstat().st_mode):
             partials = [path for path in folder.iterdir() if is_partial(path.name)]

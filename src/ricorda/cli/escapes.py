@@ -1,4 +1,4 @@
-r"""Characters on the command line that a shell makes hard to type: `\n` for a line end."""
+r"""Escapes for characters that are hard to type in a shell: `\n` for a line end."""
 
 import re
 from collections.abc import Mapping

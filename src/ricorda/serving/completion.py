@@ -74,7 +74,7 @@ class Text:
         return (self.job.ending if self.job else None) or "length"
 
     def take(self, most: int) -> Symbols | None:
-        """Take the next symbols to send, at most so many; None if there are none."""
+        """Take the next symbols to send, at most `most`; None if there are none."""
         if self.job is not None:
             self.unsent += self.job.take()
         while self.unsent:
@@ -418,7 +418,7 @@ class CompletionTask:
         return True
 
     def _next(self, text: Text, most: int) -> tuple[Passage, int]:
-        """Return the next part of a text, at most so many symbols, and how many were written."""
+        """Return the next part of a text, at most `most` symbols, and how many were written."""
         over = text.job is None or text.job.over
         symbols = text.take(most)
         passage = Passage() if symbols is None else text.reader.read(symbols)

@@ -65,7 +65,7 @@ def _check_text(value: object) -> str:
 
 
 def _check_prompt(value: object) -> object:
-    """Check a text, texts, ids, or lists of ids; the first element tells which is meant."""
+    """Check a text, texts, ids, or lists of ids; the first element decides which."""
     if value is None or type(value) is str:
         return value if value is None else _check_text(value)
     if type(value) is list and value:

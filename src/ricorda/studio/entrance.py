@@ -45,7 +45,7 @@ class Entrance:
     def __init__(self, port: int, on_entry: Callable[[], None] = lambda: None) -> None:
         """Draw the cookie's secret; `on_entry` is called after each ticket that was exchanged.
 
-        Cookies do not tell ports apart, so their name does.
+        Cookies are shared by all ports, so the cookie's name contains the port.
         """
         self._secret = secrets.token_urlsafe(24)
         self._name = f"ricorda_studio_{port}"

@@ -25,7 +25,7 @@ class Kept(Generic[Found]):
     """
 
     def __init__(self, most: int) -> None:
-        """Keep so many."""
+        """Keep at most `most` results."""
         self._most = most
         self._found: OrderedDict[Hashable, Found] = OrderedDict()
         self._gates: weakref.WeakValueDictionary[Hashable, _Gate] = weakref.WeakValueDictionary()

@@ -75,7 +75,7 @@ class Reading:
 
 
 def reading_of(run: RunFolder) -> Reading:
-    """How a run reads its text. Raises RunError if its config.json does not tell."""
+    """How a run reads its text. Raises RunError if its config.json does not say."""
     record = read_config(run)
     try:
         text = record["text"]
@@ -94,7 +94,7 @@ def reading_of(run: RunFolder) -> Reading:
 
 
 def read_config(run: RunFolder) -> dict[str, Any]:
-    """A run's config.json as it stands. Raises RunError if it is no object."""
+    """A run's config.json as it stands. Raises RunError if it is not an object."""
     try:
         with open_untrusting(run.config) as file:
             found = parse_json(file.read(LARGEST_CONFIG), longest=LARGEST_CONFIG)

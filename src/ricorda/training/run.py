@@ -439,7 +439,7 @@ def _learn(
     *,
     resumed: bool = False,
 ) -> Run:
-    """Set up, fit, judge, and write down.
+    """Set up, fit, evaluate and record.
 
     held: the run's folder; None in the processes that do not write.
     """
