@@ -5,10 +5,10 @@
 #   make lint      every check that is not a test
 #   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
 #   make faults    the whole fault suite: kills, disks that refuse, each safeguard switched off
-#   make deletions every deletion and rename of the tests traced (strace): none of a foreign file
+#   make deletions traces every deletion and rename of the tests (strace): only ricorda's own files
 #   make processes several processes: signals, hangs, two machines as network namespaces (as root)
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
-#   make mutants   changes the source at random places and says what the tests do not notice; with
+#   make mutants   changes the source at random places and lists what the tests do not notice; e.g.
 #                  MUTANTS="--sample 100 --seed 1 --module text"
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and

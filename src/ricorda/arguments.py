@@ -1,4 +1,4 @@
-"""The arguments of public functions, checked at the door against the functions' annotations."""
+"""Check the arguments of public functions against the functions' annotations."""
 
 import collections.abc
 import functools
@@ -36,27 +36,27 @@ WORDS: dict[Any, str] = {
 """What an error message calls each type."""
 
 ARRAYS = {"iu": "an array of whole numbers", "f": "an array of numbers", "b": "a mask"}
-"""What it calls arrays, by the kinds of numbers that NumPy knows."""
+"""What an error message calls arrays, by NumPy's kinds of numbers."""
 
 
 class _Unfit(Exception):
-    """A value is not of a type; an argument's element is named."""
+    """A value does not have the expected type; `element` names a part of the argument."""
 
     def __init__(self, element: str = "", expected: str = "", value: object = None) -> None:
         self.element, self.expected, self.value = element, expected, value
 
 
 def unfit(name: str, expected: str, value: object) -> ConfigurationError:
-    """Make the error for an argument: what it must be, and what came."""
+    """Return the error for an argument: what it must be, and what it is."""
     return ConfigurationError(f"{name} must be {expected}, got {shown(value)}")
 
 
 def checked(function: Function) -> Function:
     """Check a function's arguments against its annotations before it runs.
 
-    A whole number may be any integer type's, NumPy's included, and reaches the function as an int;
-    True and False are no numbers. Elements of lists are checked, those of iterators are not.
-    Raises ConfigurationError, naming the argument, TypeError for a missing or unknown one.
+    Whole numbers may be of any integer type, NumPy's included, and reach the function as an int.
+    True and False are not numbers. Elements of lists are checked, elements of iterators are not.
+    Raises ConfigurationError, naming the argument, or TypeError for a missing or unknown one.
     """
     signature = inspect.signature(function)
     open_ended = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -83,7 +83,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def fitted(name: str, value: Any, hint: Any) -> Any:
-    """Return a value as its type has it. Raises ConfigurationError if it is of another type."""
+    """Return a value converted to its type. Raises ConfigurationError for another type."""
     try:
         return _fit(value, hint)
     except _Unfit as fault:
@@ -98,14 +98,14 @@ def flag(name: str, value: object) -> bool:
 
 
 def path(name: str, value: object) -> Path:
-    """Return a path of text, bytes or a path-like object. Raises ConfigurationError."""
+    """Return text, bytes or a path-like object as a path. Raises ConfigurationError."""
     if not isinstance(value, str | bytes | os.PathLike) or not os.fspath(value):
         raise unfit(name, "a path", value)
     return Path(os.fsdecode(value))
 
 
 def _fit(value: Any, hint: Any) -> Any:
-    """Return a value as its type has it. Raises _Unfit; a type unknown here takes everything."""
+    """Return a value converted to its type. Raises _Unfit; unknown types accept everything."""
     fit = _FITS.get(get_origin(hint) or hint, _fit_instance)
     return fit(value, hint)
 
@@ -126,7 +126,7 @@ def _fit_instance(value: Any, hint: Any) -> Any:
 
 
 def _fit_one_of(value: Any, union: Any) -> Any:
-    """The first type of a union that a value has; an element's fault is more telling than none."""
+    """Convert to the first type of a union that fits; prefer an error that names an element."""
     nearest = _Unfit()
     for hint in get_args(union):
         try:
@@ -207,7 +207,7 @@ _FITS: dict[Any, Callable[[Any, Any], Any]] = {
     collections.abc.Iterable: _fit_list,
     collections.abc.Mapping: _fit_mapping,
 }
-"""How a value of each type is checked; of other types, whether it is an instance."""
+"""How a value of each type is checked; for other types, by `isinstance`."""
 
 
 def _words(hint: Any) -> str:

@@ -16,7 +16,7 @@ ROOT = Path("/")
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Return how many processors' worth of time the process may use; None without a limit.
+    """Return how many processors the process may use by its quota; None without a limit.
 
     root: the folder that stands for / (another one in tests).
     """
@@ -68,7 +68,7 @@ def _groups(controller: str, root: Path) -> Iterator[Path]:
         path = paths.get("" if mount.controllers is None else controller)
         if path is None:
             continue
-        # Outside the mount's top, as of a container without a namespace of its own: the top.
+        # Outside the mount's root, as in a container without a cgroup namespace: use the root.
         inside = path.relative_to(mount.root) if path.is_relative_to(mount.root) else "."
         folder = mount.place / inside
         yield from (folder, *(each for each in folder.parents if each.is_relative_to(mount.place)))

@@ -18,7 +18,7 @@ def usable_cores() -> int:
 
 
 def _allowed_cores() -> int:
-    """The cores that the system schedules this process on, where it tells, else all."""
+    """The cores that the system may schedule this process on; all if it cannot tell."""
     if hasattr(os, "sched_getaffinity"):
         try:
             return len(os.sched_getaffinity(0))

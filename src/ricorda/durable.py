@@ -1,10 +1,10 @@
-"""Files that are whole or not there, whenever the process, the machine or the disk fails.
+"""Write files that are complete or absent, whenever the process, machine or disk fails.
 
 A file is first written beside its place, under a name that no reader takes for the real one. It is
 flushed to the disk, then renamed, then the folder is flushed, so that the name lasts too.
 
-Only files that ricorda itself writes are removed: by their names, never a whole folder with what it
-may hold. A folder is removed only when it is empty.
+Only files that ricorda itself writes are removed, by their names; a folder is removed only when it
+is empty.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def partial_name(name: str) -> str:
 
 
 def is_partial(name: str) -> bool:
-    """Tell whether `partial_name` makes such names."""
+    """Return whether `partial_name` makes such names."""
     return _PARTIAL_NAME.fullmatch(name) is not None
 
 
@@ -172,9 +172,9 @@ def make_folder(folder: Path) -> list[Path]:
 
 
 def remove_folder(folder: Path, names: Iterable[str]) -> bool:
-    """Remove the files of `remove_files`, and the folder if it is empty then; tell if it is gone.
+    """Remove the files of `remove_files`, then the folder if empty; return whether it is gone.
 
-    What else lies there stays, and so does what the disk does not let go.
+    Other files stay, and so do files that cannot be removed.
     """
     remove_files(folder, names)
     with contextlib.suppress(OSError):
@@ -183,7 +183,7 @@ def remove_folder(folder: Path, names: Iterable[str]) -> bool:
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
-    """Remove files of these names and ricorda's unfinished files from a folder that is no link."""
+    """Remove files of these names and unfinished files from a folder that is not a link."""
     with contextlib.suppress(OSError):
         if stat.S_ISDIR(folder.lstat().st_mode):
             partials = [path for path in folder.iterdir() if is_partial(path.name)]
@@ -199,7 +199,7 @@ def remove_file(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path, names: Iterable[str] = ()) -> None:
-    """Remove what an earlier process left unfinished in a folder, as far as the disk lets it.
+    """Remove what an earlier process left unfinished in a folder, as far as possible.
 
     names: the files that ricorda writes into unfinished folders.
     """

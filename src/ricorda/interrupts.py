@@ -1,4 +1,4 @@
-"""How a command line hears Ctrl-C: the second one ends it at once."""
+"""Handle Ctrl-C on a command line: the second one ends it immediately."""
 
 import contextlib
 import signal
@@ -26,7 +26,7 @@ class CommandInterrupt:
 
 @contextlib.contextmanager
 def as_a_command() -> Iterator[None]:
-    """Hear SIGINT as a command line does, unless the process ignores it or has its own handler."""
+    """Handle SIGINT as a command, unless the process ignores it or has its own handler."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield

@@ -12,7 +12,7 @@ def summary(run: RunFolder) -> dict[str, Any]:
     try:
         for metrics in read_rows(run.metrics):
             row |= _news(metrics, row.get("validation"))
-    except (RunError, KeyError, TypeError):  # the other runs are worth seeing all the same
+    except (RunError, KeyError, TypeError):  # the other runs are still listed
         row["state"] = "damaged"
     places = {"run": str(run.path), "model": str(run.model)}  # it may have been moved
     figures = {name: value for name, value in row.items() if name not in (*places, "event", "step")}

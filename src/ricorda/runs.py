@@ -145,7 +145,7 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
 
 
 def json_line(row: dict[str, Any]) -> bytes:
-    """A row as it stands in a file.
+    """A row as it is written to a file.
 
     A file's name that is not UTF-8 has lone surrogates, which JSON can escape and UTF-8 lacks.
     """
@@ -155,8 +155,8 @@ def json_line(row: dict[str, Any]) -> bytes:
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The JSON lines of a file; a last line that was cut off is left out.
 
-    Numbers that are not finite are None. Raises RunError if a line is damaged, or a link, a pipe or
-    a device lies in the file's place.
+    Numbers that are not finite become None. Raises RunError if a line is damaged, or if the file is
+    a link, a pipe or a device.
     """
     try:
         opened = open_untrusting(path)

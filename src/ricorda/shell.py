@@ -9,10 +9,10 @@ LEGIBLE = frozenset("\n\t")
 
 
 def command_line(words: Iterable[str | Path]) -> str:
-    r"""Write words as a shell takes them; a path that begins with a dash as `./-path`.
+    r"""Quote words for a shell; a path that begins with a dash becomes `./-path`.
 
-    What a terminal would obey as it is pasted (an escape sequence, Ctrl-C), or what would make the
-    line look like another, is spelled out in the form $'\x1b' of bash, zsh and ksh.
+    Control characters, and characters that would make the line look different, are escaped in the
+    form $'\x1b' of bash, zsh and ksh.
     """
     return " ".join(_quoted(_not_an_option(word)) for word in words)
 

@@ -74,7 +74,7 @@ def validated(settings: type[T], **values: Any) -> T:
 
 
 class _Truth:
-    """True or False where another kind is asked for: pydantic would take it for 1 or 0."""
+    """Whether True or False is given for another type; pydantic would take it as 1 or 0."""
 
     def __init__(self, value: bool) -> None:
         self.value = value
@@ -84,7 +84,7 @@ class _Truth:
 
 
 def _plain(value: Any, *, truth: bool = False) -> Any:
-    """A value with numbers of NumPy or PyTorch as Python's own, in lists too."""
+    """Convert numbers of NumPy or PyTorch to Python's own, in lists too."""
     if getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, bool):
@@ -151,7 +151,7 @@ def _sentence(option: str, details: list[ErrorDetails], settings: type[Any]) -> 
 
 
 def shown(value: object) -> str:
-    """Give a value as an error message shows it: on one line, not long, whatever it is."""
+    """Return any value as an error message shows it: on one short line."""
     try:
         return " ".join(reprlib.repr(value).split())
     except Exception:  # its own __repr__ fails, or it is an int of more digits than Python prints
@@ -180,7 +180,7 @@ def _unknown(option: str, settings: Any) -> str:
 def parse_json(
     text: str | bytes, *, longest: int, most: int = MOST_ELEMENTS, finite: bool = True
 ) -> Any:
-    """Parse JSON that may come from anybody: of bounded length, count and depth, each key once.
+    """Parse untrusted JSON: of bounded length, count and depth, each key once.
 
     longest counts characters of a str, bytes of bytes, which are UTF-8. most counts the elements
     of all lists and objects together. Both and the depth are checked before any value is made. A
@@ -201,7 +201,7 @@ def parse_json(
 
 
 def _check_structure(text: str, most: int) -> None:
-    """Count elements and levels without making them; a string is passed over in one piece."""
+    """Count elements and levels without making values; a string is skipped in one piece."""
     opened = text.count("[") + text.count("{")
     if opened <= DEEPEST_JSON and opened + text.count(",") <= most:
         return  # even if none of these stands inside a string

@@ -23,7 +23,7 @@ def test_a_person_reads_it(here: Path, call: Call, tiny: ricorda.Run) -> None:
     assert found["network"] == "lstm, 1 x 12 units, embedding 64"
     assert found["parameters"] == f"{tiny.metrics['parameters']:,}"
     assert found["vocabulary"] == "24 characters"
-    assert found["read"] == "as utf-8, line ends made \\n"
+    assert found["read"] == "as utf-8, line ends converted to \\n"
     assert found["learned"] == "my.txt"
     assert found["validation"].startswith(f"{nats:.4f} nats per character, ")
 

@@ -16,7 +16,7 @@ Serve = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def letters(models: dict[str, Path]) -> ricorda.Model:
-    """The same model in this process, in the precision that `ricorda score` and `sample` use."""
+    """The same model in this process, in the precision that `ricorda score` uses."""
     return ricorda.load(models["letters"], "float32")
 
 

@@ -511,7 +511,7 @@ def test_a_studio_that_was_started_anew_is_found_again(open_page: Open, tmp_path
     page = open_page("bottles", first)
     end_studio(first)
     second = start_studio(tmp_path, "--port", str(first.port))
-    page.wait_for_selector("#lost:has-text('no longer let in')", state="attached")
+    page.wait_for_selector("#lost:has-text('no longer has access')", state="attached")
     other = page.context.new_page()
     other.goto(second.next_address())
     page.wait_for_selector("#lost[hidden]", state="attached")

@@ -275,7 +275,7 @@ def ask_text(client: TestClient, strange: RunFolder, **told: Any) -> Any:
         ("{texts}/link.txt", "outside what the studio may read"),
         ("{texts}/.hidden/key.txt", "outside what the studio may read"),
         ("{texts}/*.txt", "a pattern that names several"),
-        ("{texts}", "is no file"),
+        ("{texts}", "is not a regular file"),
         ("{texts}/none.txt", "is gone"),
     ],
 )

@@ -109,7 +109,7 @@ def test_a_file_that_ends_in_the_middle(tmp_path: Path, kind: Kind) -> None:
     for size in (len(whole) - 1, len(whole) // 2, 12):
         message = error_of(written(tmp_path / "a.log", whole[:size]))
         assert f"expected a whole {kind} file, but it ends in the middle" in message
-        assert "get it once more" in message
+        assert "get it again" in message
 
 
 @each_kind
@@ -235,13 +235,13 @@ def test_parts_with_nothing_in_them_are_bounded(kind: Kind) -> None:
     data = io.BytesIO(part * 30_000)
     with pytest.raises(TextError, match="like a decompression bomb") as caught:
         deque(decompressed("a", kind, data.read), maxlen=0)
-    assert "parts with nearly nothing in each" in str(caught.value)
+    assert "parts that are nearly empty" in str(caught.value)
     assert data.tell() < 30_000 * len(part), "refused before all of it was read"
 
 
 def test_frames_to_be_skipped_are_bounded() -> None:
     data = io.BytesIO(b"\x50\x2a\x4d\x18\0\0\0\0" * 30_000)
-    with pytest.raises(TextError, match="parts with nearly nothing in each"):
+    with pytest.raises(TextError, match="parts that are nearly empty"):
         deque(decompressed("a", "zstd", data.read), maxlen=0)
 
 

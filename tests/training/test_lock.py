@@ -45,7 +45,7 @@ def test_a_file_system_without_locks_is_reported_once_and_the_run_trains(
     assert ricorda.resume(run.folder, steps=5, reporter=second).metrics["steps"] == 5
     for said in (first, second):
         assert [line for line in said.lines if "has no locks" in line] == [
-            f"warning: the file system of {tmp_path / 'run'} has no locks: see that no other "
+            f"warning: the file system of {tmp_path / 'run'} has no locks: make sure that no other "
             "process trains in this folder"
         ]
 

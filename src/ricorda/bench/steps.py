@@ -14,7 +14,7 @@ Step = Callable[[], float]
 
 
 def step_of(configuration: TrainingConfiguration, ids: Ids) -> Step:
-    """Return a function that takes the next training step on ids (N,), at the highest rate."""
+    """Return a function that takes the next training step on ids (N,), at the peak rate."""
     learner = make_learner(configuration)
     learner.model.train()
     feed = feed_for(configuration, ids, learner.device)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 Work = Callable[[int], object]
-"""Does so many units of work; what it returns is not looked at."""
+"""Does a number of units of work; its result is ignored."""
 
 ROUNDS = 9
 SECONDS = 0.1  # that each side's turn takes at least

@@ -87,7 +87,7 @@ class Problem:
 
     @staticmethod
     def random(cell: CellName, hidden_size: int, batch_size: int, window: int) -> "Problem":
-        """Draw a problem with as many inputs as units, always the same."""
+        """Draw a problem with as many inputs as units; it is the same each time."""
         layer = CELLS[cell](hidden_size, hidden_size)
         layer.reset_parameters(torch.Generator().manual_seed(1))
         random = torch.Generator().manual_seed(2)

@@ -1,7 +1,7 @@
-"""The most memory that `ricorda train` has resident at once, and how close its forecast comes.
+"""Measure the peak resident memory of `ricorda train`, and compare it with the forecast.
 
 python -m ricorda.bench.train_memory                # every case below
-python -m ricorda.bench.train_memory --most 2000    # those that are to need up to 2,000 MB
+python -m ricorda.bench.train_memory --most 2000    # those that need up to 2,000 MB
 """
 
 import argparse
@@ -122,7 +122,7 @@ print(json.loads(printed.getvalue())["memory_bytes"] if code == 0 else sys.exit(
 def main() -> None:
     """Print forecast beside measured for every case."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--most", type=float, default=5000, help="MB that a case may need")
+    parser.add_argument("--most", type=float, default=5000, help="largest forecast of a case, MB")
     parser.add_argument("--dry-run", action="store_true", help="measure --dry-run instead")
     given = parser.parse_args()
     print(f"{'forecast':>9} {'measured':>9} {'ratio':>6}  MB")

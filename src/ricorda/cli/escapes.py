@@ -1,4 +1,4 @@
-r"""Characters on the command line that a shell makes hard to type: `\n` for a line end."""
+r"""Escapes for characters that are hard to type in a shell: `\n` for a line end."""
 
 import re
 from collections.abc import Mapping
@@ -53,9 +53,9 @@ class EscapedText(ParameterType):
 
 
 def confirm_characters(options: Mapping[str, Any]) -> None:
-    """Say on standard error which characters are allowed or banned, if they are several.
+    """List on standard error which characters are allowed or banned, if there are several.
 
-    So that `--banned cat` is not taken for a banned word.
+    This shows that `--banned cat` is not a banned word.
     """
     for name in ("allowed", "banned"):
         characters = list(dict.fromkeys(options.get(name) or ""))

@@ -28,7 +28,7 @@ def command(
     reading: GivenReading,
     as_json: bool,
 ) -> None:
-    """Say how well MODEL predicts TEXT: nats and bits per character, bits per byte.
+    """Measure how well MODEL predicts TEXT: nats and bits per character, bits per byte.
 
     Every symbol but the first is predicted once. Characters that the model never saw have no
     probability: they are counted and left out, each with the character after it.

@@ -131,12 +131,12 @@ def _print_agreement(agreed: Agreement) -> None:
 
 
 def _print_place(found: Influence, slopes: Numbers | None, gaps: tuple[Gap, ...]) -> None:
-    """One place's past, the nearest first, with what the model never saw where it stood."""
+    """Print what comes before one place, the nearest first, unseen characters included."""
     place = int(found.positions[0])
     unseen = {gap.before: gap.characters for gap in gaps}
     if place in unseen:
         say(
-            f"{place} follows {quoted(unseen[place])}, which the model never saw: its figures say "
+            f"{place} follows {quoted(unseen[place])}, which the model never saw: its figures mean "
             "little"
         )
     say(f"before {visible(found.symbols[place])} at {place}:")

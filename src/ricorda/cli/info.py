@@ -73,7 +73,7 @@ def _reading(file: ModelFile) -> str:
     """How its text was read, and prompts are."""
     kind, reading = file.vocabulary.kind, file.reading
     encoding = "raw bytes" if reading.takes_raw_bytes(kind) else reading.encoding or "utf-8"
-    ends = "kept" if reading.line_ends(kind) == "keep" else "made \\n"
+    ends = "kept" if reading.line_ends(kind) == "keep" else "converted to \\n"
     packed = "" if reading.decompression.enabled else ", not decompressed"
     return f"{encoding}, line ends {ends}{packed}"
 

@@ -1,4 +1,4 @@
-"""How commands print: text that a terminal cannot obey, and figures as JSON."""
+"""Print text without control sequences for terminals, and figures as JSON."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def say(message: str = "", *, err: bool = False) -> None:
 
 
 def for_stream(text: str, stream: TextIO) -> str:
-    r"""Spell out what a terminal would obey, as `\x1b`; a file or a pipe gets the exact text.
+    r"""Escape control characters for a terminal, as `\x1b`; files and pipes get the exact text.
 
     Texts, vocabularies and names may come from anybody.
     """
@@ -32,8 +32,8 @@ def for_stream(text: str, stream: TextIO) -> str:
 def print_json(value: dict[str, Any]) -> None:
     """Print one JSON object on a line of standard output.
 
-    Characters stand for themselves where the output's encoding has them all, but for those that a
-    terminal would obey. Where it has not, all are escaped rather than replaced, so that the object
+    Control characters that a terminal would execute are escaped. If the output's encoding lacks a
+    character, all characters beyond ASCII are escaped rather than replaced, so that the object
     stays the same.
     """
     line = json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -47,7 +47,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 @contextmanager
 def warnings_in_lines() -> Iterator[None]:
-    """Print each warning of ricorda's as one line on standard error, the same one once."""
+    """Print each distinct warning of ricorda as one line on standard error."""
     shown: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", UnseenCharactersWarning)

@@ -38,7 +38,7 @@ def read_prompt(given: str, model: "Model") -> str:
 
 
 def _standard_input() -> str:
-    """Read UTF-8 text without the line end that ends it, which `echo` and editors add."""
+    """Read UTF-8 text without its last line end, which `echo` and editors add."""
     buffer = getattr(sys.stdin, "buffer", None)
     if buffer is None:
         raise TextError("standard input is closed: give the prompt's text in place of -")

@@ -94,7 +94,7 @@ def _begin(model: "Model", prompt: str, index: int, options: dict[str, Any]) -> 
 
 
 def _print_as_written(prompt: str, generation: "Generation") -> None:
-    """Write each piece as soon as there is one, after the prompt if it continues that."""
+    """Write each piece as soon as it is ready, after the prompt if the text continues it."""
     if generation.start is None:
         sys.stdout.write(for_stream(prompt, sys.stdout))
     for piece in generation:

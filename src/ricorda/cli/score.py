@@ -35,12 +35,12 @@ ALTERNATIVES = 5
 def command(
     model: Path, text: str, html: Path | None, reading: GivenReading, as_json: bool
 ) -> None:
-    """Say how surprising each character of TEXT is to MODEL, in bits.
+    """Print how surprising each character of TEXT is to MODEL, in bits.
 
     TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
     character: its surprisal and what the model thought likeliest instead. A character that the
-    model never saw is shown where it stands. It has no surprisal, and the one after it is left out
-    as well: the network read on without it.
+    model never saw is shown where it stands. It has no surprisal, nor has the
+    character after it, because the network does not read unseen characters.
 
     \b
     ricorda score runs/my page.txt --html surprise.html
@@ -83,7 +83,7 @@ def _write_page(html: Path, scores: "Scores", title: str) -> None:
 
 
 def _as_json(scores: "Scores") -> dict[str, Any]:
-    """Every symbol with its nats and alternatives, and what stood between the symbols."""
+    """Every symbol with its nats and alternatives, and the unseen characters between them."""
     nats = [None if math.isnan(each) else each for each in scores.nats.tolist()]
     return {
         "symbols": list(scores.symbols),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SETTINGS = [field.name for field in fields(ServerSettings)]
 
 SWITCH_SECONDS = 0.001
-"""Longest time that one thread keeps Python's interpreter while another waits for it."""
+"""Longest time in seconds that one thread holds the interpreter while another waits."""
 
 
 @click.command()

@@ -57,7 +57,7 @@ def command(
     say(f"unit {unit} reads {visible(found.symbol)} at {found.position}")
     for gap in known.gaps:
         if gap.before == found.position:
-            say(f"the text has {quoted(gap.characters)} before it, which was never seen")
+            say(f"before it, the text has {quoted(gap.characters)}, which the model never saw")
     for line in found.lines():
         print_paragraph(line, hanging="     ")
     for terms in found.gates:

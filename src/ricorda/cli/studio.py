@@ -31,7 +31,7 @@ DRAIN_SECONDS = 0.5
 @click.option(
     "--runs",
     type=PathName(file_okay=False),
-    help="The folder of runs, which may be a stranger's.  [default: runs]",
+    help="The folder of runs; it may come from a stranger.  [default: runs]",
 )
 @click.option(
     "--texts",
@@ -43,7 +43,7 @@ DRAIN_SECONDS = 0.5
     "--read",
     type=PathName(),
     multiple=True,
-    help="A file, or a folder of files, that runs may have learned and the page may show; may be "
+    help="A file or folder whose texts the page may show for runs that learned them; may be "
     "repeated.  [default: this folder, unless --runs is given]",
 )
 @click.option(
@@ -51,7 +51,7 @@ DRAIN_SECONDS = 0.5
     metavar="MB",
     type=whole_number(at_least=1),
     default=LARGEST_TEXT,
-    help=f"How large a text may be that the page reads.  [default: {LARGEST_TEXT}]",
+    help=f"The largest text that the page reads.  [default: {LARGEST_TEXT}]",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def command(
@@ -64,8 +64,8 @@ def command(
 ) -> None:
     """Open the web page: drop a text, watch a network learn it, look inside.
 
-    The page is served to this machine alone. Its address holds a ticket that lets in one browser,
-    once; each time that one was used, a new address is printed. Ctrl-C ends the page, while
+    The page is served to this machine alone. Its address contains a ticket that admits one
+    browser, once; when it has been used, a new address is printed. Ctrl-C ends the page, while
     trainings go on and are among `ricorda runs`.
     """
     require_studio()

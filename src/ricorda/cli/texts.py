@@ -33,13 +33,13 @@ class GivenReading:
     """The options of reading that a command was given."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        """Keep what is not None. Raises ConfigurationError for options that contradict."""
+        """Keep what is not None. Raises ConfigurationError for contradictory options."""
         self._given = {name: value for name, value in options.items() if value is not None}
         self.reader = TextReader(ReadingSettings(**self._given))
-        """Reads texts where no model says how its own was read."""
+        """Reads texts when there is no model that records how its own was read."""
 
     def reader_for(self, model: "Model") -> TextReader:
-        """Read as the model's training did, but for options that were given: these win.
+        """Read as the model's training did, except that given options take precedence.
 
         The model then reads prompts and texts in the same way. Each option that differs from
         training is reported. Raises ConfigurationError for options that contradict,

@@ -27,7 +27,7 @@ RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
 """Options of which one at most may be given."""
 
 CHANGES_NO_STEP = {"out", "cache", "keep", "max_restarts", "collective_timeout", "validation"}
-"""Options beside which a run's schedule is kept to; that validation is the run's is checked."""
+"""Options that keep a run's schedule; whether the validation file is the run's is checked."""
 
 ONE_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
 """Options of one cell alone."""
@@ -144,7 +144,7 @@ def _parsed(path: Path) -> Any:
 
 
 def _options_of_run(path: Path) -> dict[str, Any]:
-    """The options that repeat a run, or learn another text as it did, from its config.json.
+    """Read from config.json the options that repeat a run, or learn another text as it did.
 
     On the same text the run's schedule is repeated too, whatever this machine's speed.
     """

@@ -120,7 +120,7 @@ class Stream(Protocol):
 
 
 class InProgress:
-    """What a text being written consists of: it belongs to its process and cannot be copied."""
+    """A part of a text that is being written; it belongs to its process and cannot be copied."""
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

@@ -112,8 +112,8 @@ class Generation(InProgress):
             *([unseen.describe("the prompt")] if unseen.count else []),
             *notes_on_symbols(settings, vocabulary),
         ]
-        """What was left out of the prompt, and characters in the settings that the model lacks, a
-        line each; `Model.begin` warns of them."""
+        """One line each for what was left out of the prompt and for characters in the settings that
+        the model lacks; `Model.begin` warns of them."""
         self.start: int | None = None if len(ids) else vocabulary.start
         """The symbol it starts from if nothing of a prompt is left; not part of the text."""
         self._ids = ids if len(ids) else np.array([vocabulary.start])

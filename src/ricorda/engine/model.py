@@ -57,7 +57,7 @@ class Distribution:
 
 @runtime_checkable
 class InFolder(Protocol):
-    """What has a folder with a model, such as a Run."""
+    """An object that has a folder with a model, such as a Run."""
 
     @property
     def folder(self) -> Path:
@@ -84,7 +84,7 @@ class Model:
         self.backend = backend
         self.training = dict(training or {})
         self.reading = ReadingSettings.from_training(self.training, vocabulary)
-        """How training read its text, and so how every text is read that this model is given."""
+        """How training read its text, and how every text given to this model is read."""
 
     @property
     def parameters(self) -> int:
@@ -244,7 +244,7 @@ class Model:
     def _encode_pieces(
         self, pieces: Iterable[str | bytes | Ids], on_unknown: OnUnknown, unseen: Unseen
     ) -> Iterator[Ids]:
-        """Turn a text, read as training read its own, into ids; note what is left out."""
+        """Turn a text, read as training read its own, into ids; record what is left out."""
         for piece in self._read_pieces(pieces):
             if isinstance(piece, str):
                 yield unseen.encode(self.vocabulary, piece, on_unknown)
@@ -290,10 +290,10 @@ def load(
     """Load a trained model from its file, its run's folder or its Run; needs no PyTorch.
 
     float32 is the reference; `auto` is the fastest that loses less than 0.002 nats per symbol.
-    The kernels share work between so many threads, by default one for each core.
+    threads: how many threads the kernels use, by default one for each core.
 
     Raises ModelFileError if the file is missing or damaged, ConfigurationError if the precision or
-    the backend is not to be had.
+    the backend is not available.
     """
     return open_model(load_file(path), precision, backend, threads=threads)
 

@@ -32,7 +32,7 @@ class NativeBackend:
     environment variable RICORDA_KERNELS may name one, else the best is used. The precision `auto`
     is the fastest that loses less than 0.002 nats a symbol on a text of the model's own.
 
-    It pickles as its tensors, which it keeps for that, and its options; what `auto` chose is kept.
+    It pickles as its options and its tensors, which it keeps for that; so does what `auto` chose.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ def _remade(
     threads: int | None,
     kernels: str | None,
 ) -> NativeBackend:
-    """Make a backend again from what one was pickled as."""
+    """Make a backend from its pickled form."""
     return NativeBackend(configuration, tensors, precision, threads=threads, kernels=kernels)
 
 

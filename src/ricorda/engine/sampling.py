@@ -21,7 +21,7 @@ LARGEST_SCORE = 1e300  # keeps an extreme penalty from making infinities, which 
 
 
 def one_or_several(value: object) -> object:
-    """Take a single string as a list of one."""
+    """Accept a single string as a list of one."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -51,7 +51,7 @@ class SamplingSettings:
     """The same, times how often it was written."""
 
     banned: str = ""
-    """Characters that are never written, each by itself."""
+    """Characters that are never written."""
 
     allowed: Annotated[str, Field(min_length=1)] | None = None
     """The only characters that may be written; all if not given."""

@@ -1,6 +1,6 @@
 """How well a model predicts a text: each symbol's surprisal, and the figures of a whole text.
 
-n symbols give n - 1 predictions, each once: the first symbol is read and nothing comes before it.
+n symbols give n - 1 predictions: the first symbol is read and not predicted.
 Characters that the model never saw have no surprisal, and the network does not read them. The
 character after them is predicted from a state that lacks them, so it is left out of all figures.
 """
@@ -159,7 +159,7 @@ def score(
     alternatives: int = 0,
     gaps: Sequence[Gap] = (),
 ) -> Scores:
-    """Read a text, ids (n,), from a zero state and say how surprising each symbol was.
+    """Read a text, ids (n,), from a zero state and return each symbol's surprisal.
 
     `gaps` are the characters of the text that the vocabulary lacks.
 
@@ -201,10 +201,10 @@ def evaluate(
     window: int | None = None,
     unseen: Unseen | None = None,
 ) -> Figures:
-    """Say how well a text is predicted; it may be longer than memory and come in pieces.
+    """Measure how well a text is predicted; it may be longer than memory and come in pieces.
 
     Without a window the state is carried through the whole text. With a window the text is cut
-    into windows that predict so many symbols each (the last one may be shorter) and start from a
+    into windows that predict `window` symbols each (the last one may be shorter) and start from a
     zero state. Either way each symbol but the first is predicted once. `unseen` is filled while the
     pieces are encoded: what comes after unseen characters is not counted. Raises TextError for a
     text of less than two symbols, ConfigurationError for a window of less than 1.

@@ -35,7 +35,7 @@ class NativeStream(InProgress):
     def __init__(
         self, number: int, seed: int, vocabulary: Vocabulary, *, whole_characters: bool = False
     ) -> None:
-        """Begin to follow a text; `whole_characters`: it ends before one that is incomplete."""
+        """Begin a text; with `whole_characters` it ends before an incomplete character."""
         self.number = number
         """Its number in the session, never used again."""
         self.seed = seed

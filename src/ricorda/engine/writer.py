@@ -74,9 +74,9 @@ class Writer(InProgress):
         return self._constraint.permitted(self._constraint_state, self._size)
 
     def _finish(self) -> str:
-        """Hand back what the decoder and the stop strings still hold back.
+        """Return what the decoder and the stop strings still hold back.
 
-        A character that the length cuts off is no valid one, so a constrained text ends before it.
+        A character that the length cuts off is not valid, so a constrained text ends before it.
         """
         cut = self._stops.stopped or self._constraint is not None
         rest = "" if cut else self._decoder.finish()

@@ -99,13 +99,13 @@ def influence(
     method: Method = "leave out",
     seed: int = 0,
 ) -> Influence:
-    """Say how much each of the `distance` symbols before some places matters to what follows.
+    """Measure how much each of the `distance` symbols before some places matters there.
 
     `positions` are the predicted symbols' numbers, at least 1; if not given, up to 32 spread over
-    the text, none of them right after a character that the model never saw. `seed`: which other
-    symbols replace one; they are drawn from the text, and the figures are the mean of four. Raises
-    ConfigurationError for a position outside the text, TextError for a text of less than two
-    symbols.
+    the text, none of them right after a character that the model never saw. `seed` decides
+    which symbols replace one; they are drawn from the text, and the figures are the mean of four.
+    Raises ConfigurationError for a position outside the text, TextError for a text of less than
+    two symbols.
     """
     if distance < 1:
         raise ConfigurationError(f"distance must be at least 1, got {distance}")

@@ -79,9 +79,9 @@ class Health:
 
 @checked
 def unit_health(model: Model, text: Text) -> Health:
-    """Read a text of any length and say which units are dead or saturated, and how gates stand.
+    """Read a text of any length and find dead and saturated units, and how open the gates are.
 
-    What the units do at the character after one that the model never saw does not count. Raises
+    Characters after one that the model never saw do not count. Raises
     TextError for a text without a known symbol.
     """
     known = known_text(model, text)

@@ -138,8 +138,8 @@ def _legend(scores: Scores) -> str:
     count = sum(len(gap.characters) for gap in scores.gaps)
     unseen = (
         f'<p class="muted small"><u class=gap>?</u> {plural(count, "character")} that the model '
-        "never saw. It read on without them; they are left out of all figures, each with the "
-        "character after it, whose surprise would be an artefact.</p>"
+        "never saw. It does not read them; they and the character after each, whose surprisal "
+        "would be an artefact, are excluded from all figures.</p>"
         if count
         else ""
     )

@@ -145,8 +145,8 @@ def track_units(
 ) -> Tracked:
     """Find what each unit's output tracks in a text.
 
-    `symbols`: read no more than these, None for all; `shifts`: controls with moved labels; `seed`:
-    by how much they are moved. Places after characters that the model never saw do not count.
+    `symbols`: the most to read, None for all; `shifts`: controls with shifted labels; `seed`
+    decides how far they are shifted. Places after characters that the model never saw do not count.
     Raises TextError for a text of less than 200 symbols or one in which no feature changes often
     enough, ConfigurationError for less than one shift.
     """

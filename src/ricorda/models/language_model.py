@@ -133,8 +133,8 @@ class RecurrentLanguageModel(nn.Module):
     def tensors(self, *, copy: bool = True) -> dict[str, NDArray[np.float32]]:
         """Return every weight under its name in the model file.
 
-        copy: whether they stay as they are when the model changes; without, those of a model on
-        the processor take no memory of their own.
+        copy: whether the arrays keep their values when the model changes. Without it, those of
+        a model on the processor share its memory.
         """
         return {
             name: tensor.detach().to("cpu", torch.float32, copy=copy).numpy()

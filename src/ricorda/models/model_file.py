@@ -4,8 +4,8 @@ The header's metadata holds four strings: `ricorda.format` (an integer), `ricord
 configuration, JSON), `ricorda.vocabulary` (JSON) and `ricorda.training` (where it came from
 and how its text was read, JSON). Other keys are ignored: they belong to other tools, such as the
 safetensors library's `format`, or to a newer ricorda that an older one can do without. The tensors
-are those of `ModelConfiguration.tensor_shapes`, float32, none missing, none more. What does not fit
-is an error that names it; so is an unknown key of `ricorda.model` or `ricorda.vocabulary`, which
+are exactly those of `ModelConfiguration.tensor_shapes`, float32. Any difference is an error that
+names it; so is an unknown key of `ricorda.model` or `ricorda.vocabulary`, which
 may change what the network computes.
 """
 
@@ -50,7 +50,7 @@ class ModelFile:
 
     @property
     def reading(self) -> ReadingSettings:
-        """How the text was read; the defaults in a file that does not say."""
+        """How the text was read; the defaults for a file without the entry."""
         return ReadingSettings.from_training(self.training, self.vocabulary)
 
 

@@ -86,7 +86,7 @@ def _header_text(file: IO[bytes], length: int) -> str:
 
 
 def _bytes_of_a_character(content: bytes) -> int:
-    """How many bytes each character takes in a str of this UTF-8, its escapes resolved."""
+    """Bytes per character in memory of a str of this UTF-8, its escapes resolved."""
     if re.search(rb"[\xf0-\xff]|\\u[dD][89abAB]", content):
         return 4
     return 2 if re.search(rb"[\xc4-\xff]|\\u(?!00)", content) else 1
@@ -116,7 +116,9 @@ def _entry(name: str, value: Any, start: int) -> Entry:
         raise TensorFileError(f"the tensor {shown(name)} should have two offsets")
     begin, end = offsets
     if math.prod(shape) * SIZES[dtype] != end - begin:
-        raise TensorFileError(f"the tensor {shown(name)} has not the bytes that its shape asks for")
+        raise TensorFileError(
+            f"the tensor {shown(name)} does not have the number of bytes that its shape needs"
+        )
     return Entry(dtype, tuple(shape), start + begin, start + end)
 
 

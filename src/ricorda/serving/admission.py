@@ -1,4 +1,4 @@
-"""Who may begin: texts wait in a queue of their client, clients take turns, memory has budgets.
+"""Admission: texts wait in a queue for each client, clients take turns, memory has budgets.
 
 Everything here happens in the event loop, so nothing needs a lock.
 """
@@ -36,15 +36,15 @@ class Ticket:
 
 
 class Budget:
-    """Bounds an amount of memory that requests under way take, of each client and of all."""
+    """Bounds the memory that requests under way take, per client and in total."""
 
     def __init__(self, *, what: str, option: str, per_client: int, total: int) -> None:
-        """Count bytes of `what`, as the messages call it; `option` raises the bounds."""
+        """Count bytes of `what`, as messages call it; `option` sets the bounds."""
         self._what, self._option = what, option
         self._per_client, self._total = per_client, total
         self._taken: Counter[str] = Counter()
         self.one_at_a_time = asyncio.Lock()
-        """For work whose memory is a multiple of what is counted."""
+        """Bound work whose memory is a multiple of what is counted."""
 
     @property
     def taken(self) -> int:
@@ -52,7 +52,7 @@ class Budget:
         return self._taken.total()
 
     def take(self, client: str, size: int) -> None:
-        """Count bytes for a request. Raises Problem: 429 beyond the client's share, 503 for all."""
+        """Count bytes for a request. Raises Problem: 429 beyond its client's bound, else 503."""
         if self._taken[client] + size > self._per_client:
             raise Problem(
                 429,
@@ -73,7 +73,7 @@ class Budget:
         self._taken[client] += size
 
     def give_back(self, client: str, size: int) -> None:
-        """The request has ended."""
+        """Release the bytes of a request that has ended."""
         self._taken[client] -= size
         if not self._taken[client]:
             del self._taken[client]
@@ -124,7 +124,7 @@ class Admission:
         self._start_some()
 
     def check(self, name: str, texts: int) -> None:
-        """Raise Problem if so many further texts of a client may not wait: 429 or 503."""
+        """Raise Problem (429 or 503) if a client may not add this number of waiting texts."""
         client = self._clients.get(name) or _Client(deque())
         limits = self.limits
         free = min(limits.streams - self.running, limits.streams_per_client - client.running)

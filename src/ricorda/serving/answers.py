@@ -20,7 +20,7 @@ PIECE = 256
 """Symbols that are turned into JSON at once, which takes about a millisecond."""
 
 TEXT_BYTES = 8
-"""Bytes of a symbol in an answer's text, at most about."""
+"""Bytes of a symbol in an answer's text, about the most."""
 
 ID_BYTES = 8
 NAME_BYTES = 53
@@ -36,8 +36,8 @@ def as_json(value: Any) -> str:
 def estimate(request: CompletionRequest, prompts: Sequence[int], texts: int, length: int) -> int:
     """Estimate the bytes of an answer from above, before any work.
 
-    `prompts` are the numbers of symbols of the prompts, `texts` the continuations of each, `length`
-    their symbols. A symbol that is only read counts as a byte, so that work is bounded too.
+    prompts: symbols of each prompt; texts: continuations per prompt; length: symbols of each. A
+    symbol that is only read counts as one byte, so that work is bounded too.
     """
     symbol = TEXT_BYTES
     if request.logprobs is not None:
@@ -108,7 +108,7 @@ def token_pieces(ids: Ids, names: Sequence[str] | None, more: dict[str, Any]) ->
 
 
 async def in_turns(pieces: Iterable[str], turns: Turns) -> AsyncIterator[bytes]:
-    """Yield pieces in UTF-8; between them other requests have their turns."""
+    """Yield pieces in UTF-8; other requests are served between them."""
     for piece in pieces:
         await turns.wait()
         yield piece.encode()

@@ -116,7 +116,7 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
     async def tokenizer_info(model: str | None = None) -> Response:
         """Describe the symbols of a model, or of the only one; evaluation harnesses ask for it.
 
-        No symbol ends a text. The one that a text without a prompt begins after is its beginning.
+        No symbol ends a text. `bos_token` is the symbol that a text without a prompt begins after.
         """
         served = service.catalogue.only(model)
         vocabulary = served.model.vocabulary
@@ -186,7 +186,7 @@ class JSON(Response):
 class PieceStream(Response):
     """An answer that is sent in pieces.
 
-    However it ends, `end` is called with whether the client left before that.
+    At its end, `end` is called with whether the client left before.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ class Prompt:
 
 
 class Text:
-    """One continuation of one prompt, and how much of it was sent."""
+    """One continuation of one prompt, and how much of it has been sent."""
 
     def __init__(self, prompt: Prompt, job: WritingJob | None, reader: Reader) -> None:
         self.prompt = prompt
@@ -74,7 +74,7 @@ class Text:
         return (self.job.ending if self.job else None) or "length"
 
     def take(self, most: int) -> Symbols | None:
-        """Take the next symbols to send, at most so many; None if there are none."""
+        """Take the next symbols to send, at most `most`; None if there are none."""
         if self.job is not None:
             self.unsent += self.job.take()
         while self.unsent:
@@ -96,7 +96,7 @@ class CompletionTask:
         settings: ServerSettings,
         turns: Turns,
     ) -> None:
-        """Check the request and read its prompts. Raises Problem (400) for what cannot be."""
+        """Check the request and read its prompts. Raises Problem (400) for an invalid one."""
         self.request = request
         self.served = served
         self._turns = turns
@@ -109,7 +109,7 @@ class CompletionTask:
         on_unknown = request.on_unknown or settings.on_unknown
         self.prompts = read_prompts(request.prompt, served.model, on_unknown, settings)
         self.stops, self.skipped_stops = self._read_stops(on_unknown)
-        """The stop strings, and those that can never occur, which were skipped."""
+        """The stop strings, and the skipped ones, which can never occur."""
         self.answer_bytes = self._estimate(settings)
         """How large the answer may become."""
         self.texts: list[list[Text]] = []
@@ -136,7 +136,7 @@ class CompletionTask:
         return sum(text.job.written for text in self._all_texts() if text.job)
 
     def begin(self, admission: Admission, answers: Budget, client: str, seconds: float) -> None:
-        """Let all texts wait for their turn; after so many seconds the request is cut.
+        """Let all texts wait for their turn; cut the request after its time limit.
 
         Raises Problem (429, 503), before anything is prepared, if the queue or the budget of
         answers is full.
@@ -166,7 +166,7 @@ class CompletionTask:
         self._something_new.set()
 
     def close(self) -> None:
-        """Stop what is still under way and release what it holds; may be called again."""
+        """Stop what is still under way and release its resources; may be called again."""
         if self._admission is None or self._release is None:
             return
         self._release()
@@ -200,7 +200,7 @@ class CompletionTask:
         return True
 
     def pieces(self) -> Iterator[str]:
-        """Write the whole answer, all texts being over, in pieces of JSON."""
+        """Write the whole answer in pieces of JSON, once all texts are finished."""
         yield as_json(self._frame())[:-1] + ',"choices":['
         for number, texts in enumerate(self.texts):
             score = self.scores[number]
@@ -335,7 +335,7 @@ class CompletionTask:
         return options
 
     def _read_stops(self, on_unknown: OnUnknown) -> tuple[tuple[str, ...], list[str]]:
-        """Read the stop strings as training read its text, and set apart those to be skipped."""
+        """Read the stop strings as training read its text, and separate those to be skipped."""
         model, given = self.served.model, self.request.stop
         several = [given] if isinstance(given, str) else given or []
         stops = [model.read_prompt(each, drop_mark=False) for each in several]
@@ -405,7 +405,7 @@ class CompletionTask:
                     text.has_begun = True
 
     def _begin_echo(self, number: int, text: Text) -> bool:
-        """Put the echoed prompt before a text; False while its score is not known."""
+        """Put the echoed prompt before a text; return False while its score is not known."""
         if text.echo_left is not None:
             return True
         score = self.scores[number]
@@ -418,7 +418,7 @@ class CompletionTask:
         return True
 
     def _next(self, text: Text, most: int) -> tuple[Passage, int]:
-        """Return the next part of a text, at most so many symbols, and how many were written."""
+        """Return the next part of a text, at most `most` symbols, and how many were written."""
         over = text.job is None or text.job.over
         symbols = text.take(most)
         passage = Passage() if symbols is None else text.reader.read(symbols)
@@ -470,7 +470,7 @@ class CompletionTask:
         return {"skipped": found} if found else {}
 
     def _choice(self, index: int, text: Text, passage: Passage, written: int) -> dict[str, Any]:
-        """Return a part of a text as JSON; its last `written` symbols are not of the prompt."""
+        """Return a part of a text as JSON; its last `written` symbols come after the prompt."""
         choice: dict[str, Any] = {
             "text": passage.text,
             "index": index,
@@ -523,7 +523,7 @@ def _read_prompt(
 
 
 def encode(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen) -> Ids:
-    """Turn a prompt, read as training read its text, into ids; note what is left out.
+    """Turn a prompt, read as training read its text, into ids; record what is left out.
 
     Raises Problem (400) naming characters that have none.
     """
@@ -550,7 +550,7 @@ def check_ids(given: Sequence[int], vocabulary: Vocabulary, param: str) -> Ids:
 
 
 def _unscored(ids: Ids) -> Symbols:
-    """Symbols that no log-probability is known of."""
+    """Symbols without log-probabilities."""
     none = np.full(len(ids), np.nan)
     return Symbols(ids, none, np.empty((len(ids), 0), np.int64), np.empty((len(ids), 0)))
 

@@ -1,8 +1,9 @@
 """One HTTP connection: uvicorn's, with the limits that uvicorn does not have.
 
 uvicorn ends connections that are idle between two requests and bounds the bytes of a head. It
-bounds neither the time of a head or a body nor the number of connections, waits for ever for a
-client that does not read, and closes on a client that has closed its own sending side only.
+limits neither the time of a head or a body nor the number of connections, waits for ever for a
+client that does not read, and closes the connection of a client that has only closed its sending
+side.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from ricorda.serving.problems import Problem
 LINGER_SECONDS = 1.0
 PROBE_SECONDS = 0.1
 PROGRESS_CHECKS = 4
-"""How often within `stalled_seconds` a client that does not keep up is looked at."""
+"""How often within `stalled_seconds` a client that does not keep up is checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ class BoundedConnection(H11Protocol):
             )
 
     def abort(self) -> None:
-        """Close at once, and free the place at once, so that a burst does not count it again."""
+        """Close immediately and free the place, so that a burst does not count it again."""
         self.connections.discard(self)
         self.transport.abort()
         self._enter("lost")
@@ -124,8 +125,8 @@ class BoundedConnection(H11Protocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection open if the client still waits for an answer.
 
-        A client that has left altogether looks the same, until it is sent something: then its
-        system answers that nobody is there. `100 Continue` may be sent at any time in HTTP/1.1.
+        A client that has left looks the same until something is sent to it; then its system
+        answers with a reset. HTTP/1.1 allows `100 Continue` at any time.
         """
         if self._phase != "work" or self.scope["http_version"] != "1.1":
             return False
@@ -160,7 +161,7 @@ class BoundedConnection(H11Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Watch a client that does not keep up with what it is sent."""
+        """Watch a client that reads more slowly than it is sent to."""
         super().pause_writing()
         if self._stalled is None:
             self._watch_progress(self.transport.get_write_buffer_size(), 0)
@@ -197,7 +198,7 @@ class BoundedConnection(H11Protocol):
         self.close_gently()
 
     def close_gently(self) -> None:
-        """Read what still comes for a moment: closing at once would destroy the answer."""
+        """Keep reading for a moment: closing at once could lose the answer."""
         self._enter("closing")
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -261,7 +262,7 @@ class BoundedConnection(H11Protocol):
         self._stalled = self.loop.call_later(seconds, check)
 
     def _abort_if_gone(self) -> None:
-        """Look again and again whether a half-closed client has answered with a reset."""
+        """Poll whether a half-closed client has answered with a reset."""
         if self._phase != "work" or self.transport.is_closing():
             return
         connected: socket.socket = self.transport.get_extra_info("socket")
@@ -271,7 +272,7 @@ class BoundedConnection(H11Protocol):
             self._timer = self.loop.call_later(PROBE_SECONDS, self._abort_if_gone)
 
     def _rank(self) -> int | None:
-        """Return how soon to close it to make room, 0 first; None while a request is worked on."""
+        """Return its rank for closing, 0 is first; None while a request is being processed."""
         match self._phase:
             case "closing":
                 return 0
@@ -314,7 +315,7 @@ class _GentleTransport:
 
 
 def make_connections_quiet(loop: asyncio.AbstractEventLoop, report: Callable[[str], None]) -> None:
-    """Report that connections cannot be accepted once, not with a traceback for each of them."""
+    """Report once that connections cannot be accepted, not with a traceback for each."""
     reported = False
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""Where a request begins and ends: h11's rules, and what h11 accepts but another server may not.
+"""Find where a request begins and ends: h11's rules, without what other servers read differently.
 
-If a proxy before this server sees another end of a request, a second request can be smuggled
+If a proxy before this server finds a different end of a request, a second request can be smuggled
 inside the first. Every form that servers are known to read differently is refused with 400.
 """
 
@@ -54,7 +54,7 @@ def strict_connection(head_bytes: int) -> h11.Connection:
 
 
 def _check_lines(lines: list[bytearray]) -> None:
-    """Refuse folded lines, and lengths that are given more than once, equal or not."""
+    """Refuse folded lines and repeated Content-Lengths, equal or not."""
     lengths = [line for line in lines if line[:14].lower() == b"content-length"]
     if len(lengths) > 1 or any(b"," in line for line in lengths):
         raise _refused("expected one Content-Length")

@@ -48,7 +48,7 @@ class BearerKeys:
     """Accepts clients that send `Authorization: Bearer KEY` with one of some keys.
 
     Only digests are kept, and each is compared in constant time, so that neither a log nor the
-    time of an answer reveals a key.
+    response time reveals a key.
     """
 
     def __init__(self, keys: Collection[str]) -> None:

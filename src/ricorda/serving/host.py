@@ -31,13 +31,13 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MARGIN = 2.0  # seconds after the deadline, for what the application ends by itself
 
 BACKLOG = 64
-"""Connections that asyncio accepts at once, before anything else has its turn."""
+"""Connections that asyncio accepts at once, before it does anything else."""
 
 QUEUE = 1024
-"""Connections that the system lets wait to be accepted; beyond it, clients try again later."""
+"""Connections that may wait in the system to be accepted; beyond it, clients try again later."""
 
 SEND_BUFFER = 128 << 10
-"""Bytes that the system may hold for a client; a small buffer shows early what a client takes."""
+"""Send buffer of a client, in bytes; a small one shows early whether the client reads."""
 
 OTHER_DESCRIPTORS = 64
 """Files and sockets that a server needs besides its connections, at most."""
@@ -97,7 +97,7 @@ def _cannot_bind(host: str, port: int, error: Exception) -> ConfigurationError:
 
 
 def within_descriptors(limits: ConnectionLimits) -> ConnectionLimits:
-    """Raise this process's limit of open files for so many connections, or lower the connections.
+    """Raise this process's limit of open files for the connections, or lower their number.
 
     Some descriptors are kept for files, and for connections that were accepted but not yet counted.
     """
@@ -227,7 +227,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Do without uvicorn's handlers, which raise each signal again at the end."""
+        """Disable uvicorn's handlers, which raise each signal again at the end."""
         yield
 
     def end_soon(self) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ricorda.serving.connection import BoundedConnection
 
 EVICTIONS = 128
-"""Connections of one address that may take the place of others, in a second."""
+"""Connections of one address that may replace others, per second."""
 
 ACCEPTED_AT_ONCE = 256
 
@@ -36,9 +36,10 @@ class ListeningSocket(socket.socket):
 class Places:
     """The places of a server's connections, and which connection is closed if there are too many.
 
-    First go connections that are closing; then those that wait for a request, of clients that were
-    not identified before the others; then those that wait for a body. Of these, one of the address
-    that has most connections goes, so that a burst evicts itself; the one that has waited longest.
+    Closed are, in this order: connections that are closing already; those that wait for a request,
+    clients that are not identified before others; those that wait for a body. Among several, it is
+    one of the address with the most connections, so that a burst evicts itself, and the one that
+    has waited longest.
     """
 
     RANKS = 4
@@ -57,8 +58,8 @@ class Places:
     def accepts(self, address: str) -> bool:
         """Return whether a new connection of an address is accepted.
 
-        If there is no place left, a client that floods the server could keep it busy with closing
-        one connection for the next. So the address with most connections gets EVICTIONS a second;
+        If there is no place left, a client that floods the server could make it close one
+        connection after another. So the address with most connections gets EVICTIONS a second;
         what it opens beyond that is closed at once, which costs next to nothing.
         """
         if self._counts.total() < self._limit:
@@ -95,7 +96,7 @@ class Places:
             self._waiting[new].setdefault(connection.address, {})[connection] = None
 
     def choose(self) -> "BoundedConnection | None":
-        """Return the connection to close; None if all are worked for."""
+        """Return the connection to close; None if all have requests under way."""
         for by_address in self._waiting:
             if by_address:
                 address = max(by_address, key=self._counts.__getitem__)

@@ -28,7 +28,7 @@ class Problem(Exception):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Take a message (what was expected, what came, what to do) and the field at fault."""
+        """Keep a message (what was expected, what came, what to do) and the wrong field."""
         super().__init__(message)
         self.status = status
         self.message = message

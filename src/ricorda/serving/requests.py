@@ -1,4 +1,4 @@
-"""What clients send, checked strictly: an unknown field is refused, never ignored.
+"""Check what clients send, strictly: an unknown field is refused, never ignored.
 
 A check stops at the first wrong element, in time and memory proportional to the body. pydantic
 collects an error for every element, so it never sees a long list: `_check_prompt` and `_check_ids`
@@ -65,7 +65,7 @@ def _check_text(value: object) -> str:
 
 
 def _check_prompt(value: object) -> object:
-    """Check a text, texts, ids, or lists of ids; the first element tells which is meant."""
+    """Check a text, texts, ids, or lists of ids; the first element decides which."""
     if value is None or type(value) is str:
         return value if value is None else _check_text(value)
     if type(value) is list and value:
@@ -119,7 +119,7 @@ class CompletionRequest(BaseModel):
     """How many continuations of each prompt to return."""
 
     best_of: Annotated[Integer, Field(ge=1)] | None = None
-    """Write so many and return the `n` with the highest mean log-probability of a symbol."""
+    """Write this many and return the `n` with the highest mean log-probability of a symbol."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
     """Divides the logits: lower is less random; 0 always chooses the most likely symbol."""
@@ -137,7 +137,7 @@ class CompletionRequest(BaseModel):
     """The text ends before the first of these strings, up to 4, which is not part of it."""
 
     logprobs: Annotated[Integer, Field(ge=0, le=5)] | None = None
-    """Return the log-probability of each symbol and of so many of the likeliest ones."""
+    """Return the log-probability of each symbol and of this number of the likeliest ones."""
 
     echo: bool | None = False
     """Return the prompt before its continuation."""
@@ -194,7 +194,7 @@ class TokenizeRequest(BaseModel):
     """The text."""
 
     add_special_tokens: bool = True
-    """Has no effect, as there are no special symbols; clients of other servers send it."""
+    """Has no effect, because there are no special symbols; clients of other servers send it."""
 
     return_token_strs: bool = False
     """Return the symbols' names too."""

@@ -20,7 +20,7 @@ SeveralTexts = tuple[str, ...]
     config=ConfigDict(extra="forbid", use_attribute_docstrings=True),
 )
 class ServerSettings:
-    """Where the server listens, who may use it, and how much a client may take."""
+    """Where the server listens, who may use it, and the limits of clients."""
 
     host: str = "127.0.0.1"
     """The address to listen at; any other than this machine's own demands an API key."""
@@ -62,8 +62,8 @@ class ServerSettings:
     """The largest n and best_of of a request."""
 
     max_answer: AtLeastOne = 32 << 20
-    """Bytes that the answer of a request may take, as estimated before work begins; answered with
-    400. Requests under way may take twice that per client (429), four times in all (503)."""
+    """Largest answer of a request, in bytes, estimated before work begins; a larger one is refused
+    with 400. Requests under way may take twice that per client (429), four times in total (503)."""
 
     max_streams: AtLeastOne = 64
     """Texts that are written at the same time; further ones wait."""
@@ -93,7 +93,7 @@ class ServerSettings:
     """How long a connection may stay open between two requests."""
 
     stalled_seconds: Seconds = 20.0
-    """How long a client may take none of what it is sent before it is dropped."""
+    """How long a client may read nothing of what it is sent before it is dropped."""
 
     drain_seconds: Seconds = 20.0
     """How long texts under way may go on after SIGTERM or Ctrl-C."""

@@ -30,7 +30,7 @@ def _name(vocabulary: Vocabulary, symbol: int) -> str:
 
 @dataclass
 class Passage:
-    """Some symbols in a row, as a choice of an answer has them."""
+    """Consecutive symbols of a choice of an answer."""
 
     text: str = ""
     ids: list[int] = field(default_factory=list)
@@ -118,6 +118,6 @@ class Reader:
             text = self._decoder.decode([symbol])
             texts.append(text)
             self._offset += len(text)
-            # The byte belongs to the last character that there would be if the text ended here.
+            # The byte belongs to the last character, as if the text ended here.
             offsets.append(self._offset + len(self._decoder.pending) - 1)
         return "".join(texts), offsets

@@ -18,7 +18,7 @@ from ricorda.engine.backend import Ids
 from ricorda.errors import InputError, ModelFileError
 
 ROUND_SECONDS = 0.01
-"""How long the engine runs, if nothing interrupts it, before it delivers what it has."""
+"""Seconds that the engine runs without interruption before it delivers results."""
 
 MOST_STEPS = 256
 MOST_POSITIONS = 1 << 14
@@ -32,7 +32,7 @@ class Job:
 
     def __init__(self) -> None:
         self.new: list[Symbols] = []
-        """Results that were not taken yet."""
+        """Results that have not been taken yet."""
         self.over = False
         """Whether nothing more will come."""
         self.error: Exception | None = None
@@ -41,7 +41,7 @@ class Job:
         """Called whenever something came."""
 
     def add(self, symbols: Symbols) -> None:
-        """Add what has come; small blocks are joined, as each takes memory of its own."""
+        """Add results; small blocks are joined, because each has an overhead in memory."""
         self.new.append(symbols)
         while len(self.new) > 1 and len(self.new[-2].ids) <= len(self.new[-1].ids):
             self.new[-2:] = [join(self.new[-2:])]

@@ -56,6 +56,6 @@ def _tried(path: Path) -> int | None:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:  # without locks in the file system nobody knows
+        except OSError as error:  # unknown on a file system without locks
             return 0 if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
     return None

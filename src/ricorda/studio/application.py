@@ -375,7 +375,7 @@ def _has_report(run: RunFolder, trainings: Trainings) -> bool:
 
 
 def _report(run: RunFolder) -> bytes:
-    """A run's page, made of its rows: its own report.html may be anybody's, and would run scripts.
+    """A run's page, made from its rows: its own report.html may be a stranger's and run scripts.
 
     Raises RunError if the rows are damaged.
     """
@@ -383,7 +383,7 @@ def _report(run: RunFolder) -> bytes:
 
 
 def _baselines(studio: Studio, reading: Reading) -> dict[str, Any]:
-    """Simple methods' figures of a text; none of one that the studio may not read."""
+    """Figures of the baselines of a text; none for a text that the studio may not read."""
     try:
         permitted = studio.texts.permitted(reading)
     except TextError:

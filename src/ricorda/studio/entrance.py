@@ -33,19 +33,19 @@ REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src
 """For a page made of a run's rows, should a browser show it: no script runs in it."""
 
 BROWSER_SECONDS = 300.0
-"""How long the ticket of a browser that is opened is good: `ps` shows it to other users."""
+"""Seconds that the ticket of a browser that is opened is valid: `ps` shows it to others."""
 
 
 class Entrance:
     """The tickets of this studio and the cookie they are exchanged for; the guard's authenticator.
 
-    Not for several threads at once: tickets are given out and taken in the event loop.
+    Not thread-safe: tickets are issued and taken in the event loop.
     """
 
     def __init__(self, port: int, on_entry: Callable[[], None] = lambda: None) -> None:
         """Draw the cookie's secret; `on_entry` is called after each ticket that was exchanged.
 
-        Cookies do not tell ports apart, so their name does.
+        Cookies are shared by all ports, so the cookie's name contains the port.
         """
         self._secret = secrets.token_urlsafe(24)
         self._name = f"ricorda_studio_{port}"
@@ -53,13 +53,13 @@ class Entrance:
         self.on_entry = on_entry
 
     def ticket(self, seconds: float = float("inf")) -> str:
-        """Give out a ticket, good once and for so long."""
+        """Issue a ticket that is valid once and for a limited time."""
         made = secrets.token_urlsafe(24)
         self._tickets[made] = time.monotonic() + seconds
         return made
 
     def exchange(self, ticket: str) -> bool:
-        """Take a ticket; say whether it was good."""
+        """Take a ticket; return whether it was valid."""
         given = ticket.encode("utf-8", "surrogatepass")
         for each in list(self._tickets):
             if hmac.compare_digest(given, each.encode()):

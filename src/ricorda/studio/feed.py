@@ -1,9 +1,9 @@
-"""A run's rows as they grow: what came after the place that a page has read up to.
+"""New rows of a run: those after the place up to which a page has read.
 
 A place counts the bytes read of metrics.jsonl and of samples.jsonl, and says which files those
-were. Where a file is another one now, as after a resume from an earlier checkpoint, everything is
-sent from the beginning. A page asks again and again rather than holding a connection: a browser has
-six for all its tabs.
+were. If a file has been replaced, as after a resume from an earlier checkpoint, everything is sent
+from the beginning. A page polls rather than holding a connection: a browser has six for all its
+tabs.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class Place:
 
     @classmethod
     def parse(cls, text: str | None) -> "Place":
-        """Read what `str` wrote; anything else is the beginning."""
+        """Parse the output of `str`; anything else is the beginning."""
         parts = (text or "").split("-")
         if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
             return cls()
@@ -47,14 +47,14 @@ class News:
     metrics: list[dict[str, Any]]
     samples: list[dict[str, Any]]
     from_the_beginning: bool
-    """Whether the files are others than before: what was read of them is void."""
+    """Whether the files were replaced: what was read of them no longer holds."""
 
     more: bool
     """Whether there is more than was read at once."""
 
 
 def read_news(run: RunFolder, place: Place) -> News:
-    """Read the whole rows that came after a place, as many as are read at once."""
+    """Read the complete rows after a place, at most MOST_AT_ONCE bytes of them."""
     files, sizes = _look(run)
     again = any(
         before and (before != now or read > size)
@@ -89,7 +89,7 @@ def _look(run: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The whole rows of one stretch of a file."""
+    """The complete rows of one stretch of a file."""
 
     rows: list[dict[str, Any]]
     bytes: int
@@ -101,8 +101,8 @@ class _Rows:
 def _read(path: Path, begin: int) -> _Rows:
     """The whole rows from a byte on; those damaged or longer than MOST_AT_ONCE are left out.
 
-    A longer row is passed over a stretch at a time: a stretch that begins within a row, which the
-    byte before it tells, leaves out what is left of it.
+    A longer row is skipped one stretch at a time: a stretch that begins within a row, which the
+    byte before it shows, skips the rest of that row.
     """
     try:
         with open_untrusting(path) as file:

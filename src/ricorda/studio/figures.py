@@ -33,8 +33,7 @@ class BaselineFigures:
     def get(self, reading: Reading) -> dict[str, Any]:
         """Give the figures as `{"done": True, "bits_per_character": ...}`, or begin to compute.
 
-        The reading is one that the studio may read. Without figures, because none can be had, they
-        are None.
+        The studio must be allowed to read the text. Figures that cannot be computed are None.
         """
         if reading.validation is not None:
             return NONE

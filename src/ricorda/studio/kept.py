@@ -11,7 +11,7 @@ PATIENCE = 0.1  # seconds between two looks at whether waiting still has a purpo
 Found = TypeVar("Found")
 
 NEVER = threading.Event()
-"""Cancels nothing; nobody sets it."""
+"""An event that is never set, so it cancels nothing."""
 
 
 class Cancelled(Exception):
@@ -25,14 +25,14 @@ class Kept(Generic[Found]):
     """
 
     def __init__(self, most: int) -> None:
-        """Keep so many."""
+        """Keep at most `most` results."""
         self._most = most
         self._found: OrderedDict[Hashable, Found] = OrderedDict()
         self._gates: weakref.WeakValueDictionary[Hashable, _Gate] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Found], cancelled: threading.Event) -> Found:
-        """Give the result for a key, made if it is not kept. Raises Cancelled, and as `make`."""
+        """Return the result for a key, made if it is not kept. Raises Cancelled, and as `make`."""
         with self._lock:
             if key in self._found:
                 return self._used(key)

@@ -1,7 +1,7 @@
-"""The trainings that wait for a core, kept from one start of the studio to the next.
+"""The queue of trainings that wait for a core, kept between two starts of the studio.
 
-What is kept is what was asked for, never a command: a request is checked as it was when it came,
-and its command is made anew.
+Requests are kept, never commands: a request is checked again as when it came, and its command is
+made again.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class Waiting(BaseModel):
 
 
 class Line:
-    """The file of those who wait. Of several studios for one folder, the first one keeps it."""
+    """The file of the queue. Of several studios for one folder, the first one keeps it."""
 
     def __init__(self, workspace: Workspace) -> None:
         """Make nothing yet."""
@@ -42,7 +42,7 @@ class Line:
         self._is_ours: bool | None = None
 
     def read(self) -> list[Waiting]:
-        """Those who wait, the next one first; none if the file is damaged or not this user's."""
+        """Waiting trainings, the next first; none if the file is damaged or not this user's."""
         if not self._hold():
             return []
         try:

@@ -296,7 +296,7 @@ class Looking:
 
 
 def _known(model: Model, text: str) -> KnownText:
-    """What a model reads of a text, and what it does not. Raises TextError if it reads nothing."""
+    """What a model reads and leaves out of a text. Raises TextError if it reads nothing."""
     unseen = Unseen()
     ids = unseen.encode(model.vocabulary, text, "skip")
     if len(ids) == 0:
@@ -312,7 +312,7 @@ def _readable_prompt(model: Model, text: str) -> tuple[str, str]:
 
 
 def _symbols(model: Model, known: KnownText) -> dict[str, Any]:
-    """The symbols of a text: as they stand in it, and spelled out where they have no such form.
+    """The symbols of a text, and the names of those that cannot be shown.
 
     `unseen` are the characters that the model never saw, each before the symbol of its number.
     """

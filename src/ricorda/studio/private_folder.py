@@ -45,7 +45,7 @@ def is_own_file(status: os.stat_result) -> bool:
 
 def _state_home() -> Path:
     given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    if given.is_absolute():  # the XDG specification has relative ones ignored
+    if given.is_absolute():  # the XDG specification says to ignore relative paths
         return given
     try:
         return Path.home() / ".local" / "state"

@@ -75,7 +75,7 @@ class Reading:
 
 
 def reading_of(run: RunFolder) -> Reading:
-    """How a run reads its text. Raises RunError if its config.json does not tell."""
+    """How a run reads its text. Raises RunError if its config.json does not say."""
     record = read_config(run)
     try:
         text = record["text"]
@@ -94,7 +94,7 @@ def reading_of(run: RunFolder) -> Reading:
 
 
 def read_config(run: RunFolder) -> dict[str, Any]:
-    """A run's config.json as it stands. Raises RunError if it is no object."""
+    """A run's config.json as it stands. Raises RunError if it is not an object."""
     try:
         with open_untrusting(run.config) as file:
             found = parse_json(file.read(LARGEST_CONFIG), longest=LARGEST_CONFIG)
@@ -114,9 +114,9 @@ class ReadingLimits:
         self._largest = largest
 
     def permitted(self, reading: Reading) -> Reading:
-        """The same with real paths and limits of this studio; nothing outside is looked at.
+        """The same with real paths and limits of this studio; nothing outside is accessed.
 
-        Raises TextError, saying what may not be read, and how to allow it.
+        Raises TextError, saying what may not be read and how to allow it.
         """
         if STANDARD_INPUT in reading.names:
             raise _gone()
@@ -147,7 +147,7 @@ class ReadingLimits:
 def _checked(name: str, roots: Iterable[Path]) -> tuple[str, os.stat_result]:
     """A file's real path and status. Raises TextError if the studio may not read it."""
     try:
-        # Its name alone must be allowed before the system is asked, which a path may keep waiting.
+        # Check the name alone before asking the system, which some paths keep waiting.
         _check_place(name, Path(os.path.abspath(name)), roots)  # noqa: PTH100
         path = os.path.realpath(name, strict=True)
         _check_place(name, Path(path), roots)
@@ -160,7 +160,7 @@ def _checked(name: str, roots: Iterable[Path]) -> tuple[str, os.stat_result]:
     if stat.S_ISFIFO(status.st_mode):
         raise _gone()
     if not stat.S_ISREG(status.st_mode):
-        raise TextError(f"the run's text {displayed(name)} is no file: the studio reads files only")
+        raise TextError(f"the run's text {displayed(name)} is not a regular file: name files")
     return path, status
 
 
@@ -178,6 +178,6 @@ def _check_place(name: str, path: Path, roots: Iterable[Path]) -> None:
 
 def _gone() -> TextError:
     return TextError(
-        "the run learned its text from standard input or a pipe, which tell it once: "
-        "bring it in as a file to look at it"
+        "the run learned its text from standard input or a pipe, which cannot be "
+        "read again: bring it in as a file"
     )

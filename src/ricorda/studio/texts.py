@@ -149,7 +149,7 @@ class Texts:
             yield file, finish
 
     def _to_utf8(self, path: Path, encoding: str) -> None:
-        """Write a text again in UTF-8, of what is compressed what it holds.
+        """Rewrite a text in UTF-8, decompressed if it is compressed.
 
         Raises TextError if it is not in the encoding, or holds more bytes than allowed.
         """

@@ -226,7 +226,7 @@ class Trainings:
         return Training(run.path, None, ["resume", operand(run.path)], threads)
 
     def _taken_up(self, kept: Waiting) -> Training:
-        """A training of the line, checked as a request is. Raises RunError, TextError."""
+        """A training from the queue, checked like a request. Raises RunError, TextError."""
         if kept.request is None:
             return self._resumed(self.workspace.run(kept.name))
         if not self.workspace.is_free(kept.name):
@@ -331,7 +331,7 @@ def operand(path: Path) -> str:
 
 
 def _reserve(log: IO[bytes]) -> None:
-    """Take room for a process's last words, which a disk that fills up would lose.
+    """Reserve space for a process's last message, which would be lost on a full disk.
 
     Raises OSError if there is none.
     """

@@ -1,4 +1,4 @@
-"""Files of texts that are on their way in: marked as ours, removed if their studio died."""
+"""Unfinished uploads: marked as ours, removed if their studio was killed."""
 
 import contextlib
 import os
@@ -22,17 +22,17 @@ MARK = ".ricorda-upload-"
 class Uploads:
     """The unfinished files of a folder of texts.
 
-    Every studio holds a shared lock on the folder. The one that can have it for itself is alone,
-    so that what lies unfinished there belongs to nobody.
+    Every studio holds a shared lock on the folder. A studio that can lock it exclusively is
+    alone, so that unfinished files there belong to no running studio.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Touch nothing yet."""
+        """Change nothing yet."""
         self._folder = folder
         self._descriptor: int | None = None
 
     def clean(self) -> None:
-        """Remove what a studio left that was killed, unless another one is at work here."""
+        """Remove the unfinished files of a killed studio, unless another studio uses the folder."""
         if not self._folder.is_dir() or not self._hold():
             return
         assert self._descriptor is not None
@@ -48,7 +48,7 @@ class Uploads:
 
     @contextlib.contextmanager
     def new_file(self) -> Iterator[tuple[IO[bytes], Path]]:
-        """A file beside the texts to write to; unless it is renamed it is removed at the end."""
+        """Open a new file beside the texts; it is removed at the end unless it is renamed."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._hold()
         descriptor, name = tempfile.mkstemp(prefix=MARK, suffix=PARTIAL, dir=self._folder)
@@ -59,7 +59,7 @@ class Uploads:
             Path(name).unlink(missing_ok=True)
 
     def _hold(self) -> bool:
-        """Take the shared lock, which the system gives back when the process ends."""
+        """Take the shared lock, which the system releases when the process ends."""
         if self._descriptor is None and fcntl is not None:
             descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -71,7 +71,7 @@ class Uploads:
         return self._descriptor is not None
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

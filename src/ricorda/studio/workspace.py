@@ -21,7 +21,7 @@ class Workspace:
     texts: Path = Path("texts")
 
     readable: tuple[Path, ...] = ()
-    """Files and folders whose texts may be read besides those of `texts`, for runs learned them."""
+    """Files and folders besides `texts` that may be read for the runs that learned them."""
 
     @property
     def private(self) -> Path:
@@ -41,11 +41,11 @@ class Workspace:
         return self.private / f"{_key(run)}.log"
 
     def mark_of(self, run: str) -> Path:
-        """The file that says that a run was stopped for good."""
+        """The file that marks a run as stopped for good."""
         return self.private / f"{_key(run)}.stopped"
 
     def list_runs(self) -> list[RunFolder]:
-        """Every run that an address can name, the newest first; links lead elsewhere: left out."""
+        """Every run that an address can name, the newest first, without links."""
         return [
             run
             for run in list_runs(self.runs)

@@ -2,9 +2,9 @@
 
     CACHE/CACHEDIR.TAG       the marker, by which ricorda knows the folder as its own
     CACHE/entries/CONTENT/   ids, manifest.json: one encoded text, whole
-    CACHE/known/KEY          names the entry of files that were unchanged while they were encoded
-    CACHE/work/KEY/          an encoding that is going on, or was interrupted
-    CACHE/work/KEY.lock      held by the process that works there
+    CACHE/known/KEY          the entry of files that did not change while they were encoded
+    CACHE/work/KEY/          an encoding in progress or interrupted
+    CACHE/work/KEY.lock      locked by the process that works there
 
 CONTENT is a digest of the text and its vocabulary, KEY one of the files' names, sizes and times and
 of the options. An entry gets its name when all of it is on the disk.
@@ -56,10 +56,10 @@ BLOCK = 4 << 20
 """Bytes of ids that have one checksum."""
 
 OWN_FOLDER = "ricorda"
-"""The name of the cache in the folder that is chosen for it."""
+"""The cache's subfolder of the chosen folder."""
 
 MARKER = "CACHEDIR.TAG"
-"""A file that tells backup programs, too, what the folder is (https://bford.info/cachedir)."""
+"""A marker that backup programs know too (https://bford.info/cachedir)."""
 
 MARKER_CONTENT = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -88,9 +88,9 @@ class Cache:
     """A folder of encoded texts, which belongs to ricorda alone."""
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
-        """Use a folder, of at most `limit` bytes; it need not be there yet.
+        """Use a folder, of at most `limit` bytes; it need not exist yet.
 
-        Where `refusal` gives a reason, no other method may be called but `usage` and `limit`.
+        If `refusal` gives a reason, only `usage` and `limit` may be called.
         """
         self.folder = folder
         self._limit = limit
@@ -120,7 +120,7 @@ class Cache:
         return min(LARGEST_LIMIT, room // 2)
 
     def refusal(self) -> str | None:
-        """Return why the folder is not used; None where it may be, or is still to be made.
+        """Return why the folder is not used; None if it can be used or does not exist yet.
 
         Raises OSError.
         """
@@ -370,7 +370,7 @@ def _is_digest(text: str) -> bool:
 
 
 def _has_digest_name(path: Path) -> bool:
-    """Whether ricorda gives such names."""
+    """Whether ricorda uses such names."""
     return _is_digest(path.name)
 
 

@@ -152,7 +152,7 @@ class _Encoding:
                 vocabulary, final_ids = work.writing.encoder.finish()
                 checksums = work.write_entry(folder / "entry", final_ids, id_type(vocabulary.size))
         except RicordaError:
-            remove_work(folder)  # going on would come to the same
+            remove_work(folder)  # continuing would have the same result
             raise
         return self._published(folder, work.writing, vocabulary, checksums)
 

@@ -41,7 +41,7 @@ LARGEST_RATIO = 200
 """What a compressed file may come to beyond that, in times its own size. Logs reach about 100."""
 
 FREE_PARTS = 20_000
-"""How many parts any compressed file may have. Each costs time, even if nothing is in it."""
+"""How many parts any compressed file may have. Each costs time, even if it is empty."""
 
 SMALLEST_PART = 64
 """Bytes that the parts beyond these must hold on average."""
@@ -93,7 +93,7 @@ def check_name(name: str, head: bytes) -> None:
     if kind is not None and looks_binary(head):
         raise TextError(
             f"{name}: expected {kind} data by its name, but it does not begin like {kind}: it is "
-            "damaged; get it once more, or read it as it is with --decompress off"
+            "damaged; get it again, or read it as it is with --decompress off"
         )
 
 
@@ -135,9 +135,9 @@ def _bounded(
         given += len(piece)
         if count > FREE_PARTS + given // SMALLEST_PART:
             raise TextError(
-                f"{name}: {kind} data in {count:,} parts with nearly nothing in each, like a "
+                f"{name}: {kind} data in {count:,} parts that are nearly empty, like a "
                 f"decompression bomb: if you trust it, decompress it first ({kind} -dc FILE > "
-                "TEXT) and name what comes out"
+                "TEXT) and name the result"
             )
         most = max(FREE_BYTES, LARGEST_RATIO * taken) if limit is None else limit
         if given > most:
@@ -175,7 +175,7 @@ def _members(
     if member is not None:
         raise TextError(
             f"{name}: expected a whole {kind} file, but it ends in the middle, after "
-            f"{readable_size(taken)}: get it once more, or decompress the part that is there "
+            f"{readable_size(taken)}: get it again, or decompress the part that is there "
             f"({kind} -dc FILE > TEXT)"
         )
 

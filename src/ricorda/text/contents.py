@@ -1,8 +1,8 @@
-"""Telling by its first bytes that a file is no text, and what to do with it instead.
+"""Recognize files that are not text by their first bytes, and suggest what to do with them.
 
 A name such as `notes.txt` proves nothing, and an archive that happens to decode would be learned
-as noise. What is compressed by gzip, zstd, xz or bzip2 is not listed here: it is decompressed, and
-then looked at again.
+as noise. Files compressed with gzip, zstd, xz or bzip2 are not listed here: they are decompressed,
+and their contents are checked in turn.
 """
 
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from typing import NamedTuple
 from ricorda.errors import TextError
 
 HEAD_BYTES = 512
-"""How much of a file's beginning is looked at: the header of a tar archive."""
+"""How many bytes of a file are inspected: the header of a tar archive."""
 
 
 class Content(NamedTuple):
-    """What a file holds that is no text."""
+    """The contents of a file that is not text."""
 
     what: str
     """With its article: "a PDF document"."""
@@ -23,7 +23,7 @@ class Content(NamedTuple):
     """How to get a text out of it; empty if there is none to get."""
 
     is_packed: bool
-    """Whether it holds other files or data in a packed form, of which even the bytes say little."""
+    """Whether its contents are packed, so that even its bytes are not worth learning."""
 
 
 def _unpack(what: str, program: str) -> Content:
@@ -31,9 +31,7 @@ def _unpack(what: str, program: str) -> Content:
 
 
 def _decompress(what: str, command: str) -> Content:
-    return Content(
-        what, f"decompress it first ({command} FILE > TEXT) and name what comes out", True
-    )
+    return Content(what, f"decompress it first ({command} FILE > TEXT) and name the result", True)
 
 
 _EXPORT = "save it as plain text and name that file"
@@ -109,10 +107,10 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b"))
 
 
 def content_of(head: bytes) -> Content | None:
-    """Tell what begins with these bytes; None for a text, or what is not known.
+    """Return what begins with these bytes; None for text and unknown contents.
 
-    A text may begin with any letters, "GGUF" say: only with control characters soon after, or
-    bytes that are not ASCII, is that a signature.
+    A text may begin with any letters, such as "GGUF". They are a signature only if control
+    characters or bytes beyond ASCII follow soon.
     """
     head = head[:HEAD_BYTES]
     if _is_tar(head):
@@ -136,7 +134,7 @@ def _listed(head: bytes) -> Content | None:
 
 
 def _zipped(head: bytes) -> Content:
-    """Tell a document from another ZIP archive by the first file in it."""
+    """Distinguish documents from other ZIP archives by their first file."""
     if b"mimetypeapplication/epub" in head:
         return _EPUB
     if b"mimetypeapplication/vnd.oasis" in head:
@@ -158,10 +156,10 @@ def _is_tar(head: bytes) -> bool:
 
 
 def check_content(name: str, head: bytes, *, inside: str | None, is_decoded: bool) -> None:
-    """Raise TextError for a file that is known to be no text, and say what to do.
+    """Raise TextError, which says what to do, for a file that is known not to be text.
 
-    `inside` is how it was compressed, if it was. Of bytes that are not to be decoded only packed
-    ones are refused.
+    `inside` is how it was compressed, if it was. If bytes are not to be
+    decoded, only packed files are refused.
     """
     content = content_of(head)
     if content is None or not (is_decoded or content.is_packed):

@@ -10,7 +10,7 @@ HEAD_BYTES = 8192
 """How much of a file's beginning shows what kind of file it is."""
 
 SMALLEST_BINARY = 512
-"""Bytes from which on a beginning of control characters is not taken for text."""
+"""Bytes after which a beginning of control characters is not accepted as text."""
 
 # The marks of UTF-32 come first, since that of UTF-32-LE begins with that of UTF-16-LE.
 _BYTE_ORDER_MARKS = {
@@ -122,7 +122,7 @@ class StrictDecoder:
         self._refuse_binary()
 
     def _refuse_binary(self) -> None:
-        """Stop at what is mostly control characters, and still valid UTF-8."""
+        """Raise TextError for mostly control characters, even if they are valid UTF-8."""
         odd = len(self._head) - len(self._head.translate(None, _NO_TEXT))
         if len(self._head) >= SMALLEST_BINARY and odd > 0.4 * len(self._head):
             raise TextError(

@@ -1,7 +1,7 @@
 """Whether the validation part of a text is of the same kind as the training part.
 
-The last tenth of a sorted text, or of a folder of files in order, may hold symbols that the rest
-hardly has. The validation loss is then far above the training loss whatever is learned, and the
+The last tenth of a sorted text, or of a folder of sorted files, may contain symbols that are rare
+in the rest. The validation loss is then far above the training loss whatever is learned, and the
 best model may be one that has learned nothing.
 
 Counts of symbols show it before any training. A symbol of the validation part costs, in bits,
@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from ricorda.text.vocabulary import Ids
 
 LARGEST_SHARE = 0.2
-"""The share of the gain from which on the parts differ."""
+"""The lost share of the gain from which the parts differ."""
 
 LEAST_BITS = 0.1
-"""Bits a symbol, beyond what chance makes of few symbols, from which on the parts differ."""
+"""Bits per symbol, beyond the loss expected by chance, from which the parts differ."""
 
 CHANCES = 20
-"""How often symbols are drawn to see what chance makes of them."""
+"""How often symbols are drawn to estimate the loss expected by chance."""
 
 _MOST_COUNTED = 4_000_000  # symbols of each part
 _BLOCK = 1 << 16
@@ -88,7 +88,7 @@ def _compare(seen: Counts, judged: Counts) -> Difference:
 
 
 def _by_chance(seen: Counts, judged: Counts) -> float:
-    """How many bits as many symbols lose if they are drawn from both parts together."""
+    """The bits that as many symbols lose if they are drawn from both parts together."""
     both = seen + judged
     drawn = np.random.default_rng(0).multinomial(judged.sum(), both / both.sum(), CHANCES)
     found = [_compare(seen, each) for each in drawn]

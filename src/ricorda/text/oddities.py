@@ -1,7 +1,7 @@
-"""What is odd in a text and cannot be seen in it, counted from its ids.
+"""Count invisible oddities of a text from its ids.
 
 Nothing is changed or refused: a soft hyphen or a zero-width joiner may be meant. A model learns it
-like any other character, which a person should know.
+like any other character, so the user should know.
 """
 
 import unicodedata
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ricorda.text.vocabulary import CharacterVocabulary, Ids, Vocabulary
 
 LARGEST = 1 << 28
-"""Symbols of a text that are looked at."""
+"""Symbols of a text that are inspected."""
 
 SHOWN = 8  # characters that are named
 _BLOCK = 1 << 20
@@ -28,7 +28,7 @@ def oddities(ids: Ids, vocabulary: Vocabulary) -> list[str]:
     """Describe, in one line each, what is odd in a text's ids (N,); nothing for raw bytes.
 
     Reported are invisible characters, text direction controls, replacement characters, mixed line
-    ends and mixed Unicode forms. The ids are gone through only where the vocabulary has such.
+    ends and mixed Unicode forms. The ids are scanned only if the vocabulary has such characters.
     """
     if not isinstance(vocabulary, CharacterVocabulary):
         return []

@@ -1,4 +1,4 @@
-"""Knowing ricorda's own files by their content, so that a folder's runs are not learned as text."""
+"""Recognize ricorda's own files by content, so that a folder's runs are not learned as text."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _PAGE = re.compile(rb'<meta name="generator" content="ricorda [^"<>]{1,50}">')
 
 
 def own_folder(folder: Path, names: list[str]) -> OwnFolder | None:
-    """Tell whether a folder with these names in it is a run's or a cache; None if it is neither."""
+    """Return what a folder with these names in it is, a run or a cache; None if neither."""
     if "config.json" in names and _is_config(folder / "config.json"):
         return "a run of ricorda"
     if "metrics.jsonl" in names and "samples.jsonl" in names:  # a run that lost its config.json
@@ -31,7 +31,7 @@ def own_folder(folder: Path, names: list[str]) -> OwnFolder | None:
 
 
 def is_own_page(head: bytes) -> bool:
-    """Tell by its beginning whether a file is a report or another page that ricorda wrote."""
+    """Return whether a file begins like a report or another page that ricorda wrote."""
     return head.startswith(b"<!DOCTYPE html>") and _PAGE.search(head[:PAGE_BYTES]) is not None
 
 
@@ -41,7 +41,7 @@ def _is_config(path: Path) -> bool:
 
 
 def _beginning(path: Path, size: int) -> bytes:
-    """Return a regular file's first bytes; none of another, or of one that cannot be read."""
+    """Return a regular file's first bytes; none if it is not regular or cannot be read."""
     try:
         if not path.is_file():
             return b""

@@ -1,4 +1,4 @@
-"""Reading a text that is at hand, such as a prompt, as training read its text.
+"""Read a text in memory, such as a prompt, as training read its text.
 
 The byte order mark at the beginning is dropped, line ends are those of training, and a character
 that the model never saw is spelled in its other canonical Unicode form (composed or decomposed)
@@ -36,7 +36,7 @@ class PromptReader:
         self._held = ""
 
     def read(self, piece: str, *, final: bool = False) -> str:
-        """Return what is ready so far; a last character waits for what belongs to it."""
+        """Return what is ready so far; the last character waits for combining characters."""
         text = self._held + piece
         cut = len(text) if final else _last_cluster(text)
         text, self._held = text[:cut], text[cut:]
@@ -105,7 +105,7 @@ def _cluster_end(text: str, place: int) -> int:
 
 
 def _last_cluster(text: str) -> int:
-    """Return where the last character begins that what follows may change."""
+    """Return where the last character begins that later pieces may change."""
     if not text:
         return 0
     begin = _cluster_begin(text, len(text) - 1, 0)
@@ -113,5 +113,5 @@ def _last_cluster(text: str) -> int:
 
 
 def _combines(character: str) -> bool:
-    """Say whether a character may combine with the one before: a mark, a vowel of Hangul."""
+    """Return whether a character may combine with the one before: a mark, a vowel of Hangul."""
     return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff"

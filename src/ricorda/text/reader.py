@@ -1,4 +1,4 @@
-"""Texts as a model takes them: read as in training, without encoding them."""
+"""Read texts as in training, without encoding them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class TextReader:
         return self._known(names, vocabulary)
 
     def _known(self, names: Sequence[str], vocabulary: Vocabulary) -> Iterator[str]:
-        """Spell characters as the vocabulary has them, where it has them."""
+        """Spell characters in the form that the vocabulary has, if any."""
         reader = PromptReader(vocabulary, self.settings, drop_mark=False)
         for piece in self.text(names):
             yield reader.read(piece)

@@ -156,7 +156,7 @@ def _raw(
 ) -> Iterator[bytes]:
     """Yield what a file holds, decompressed if it is compressed.
 
-    Raises TextError for what is known to be no text, unless its bytes are taken as they are.
+    Raises TextError for a file that is known not to be text, unless raw bytes are read.
     """
     is_checked = is_decoded or decompression.enabled
     try:
@@ -197,7 +197,7 @@ def _raw(
 def _checked(
     name: str, pieces: Iterator[bytes], kind: Kind, *, is_decoded: bool
 ) -> Iterator[bytes]:
-    """Yield what was compressed. Raises TextError if that is an archive or compressed again."""
+    """Yield the decompressed data. Raises TextError if it is an archive or compressed again."""
     first: deque[bytes] = deque()
     head = b""
     while len(head) < CONTENT_BYTES and (piece := next(pieces, b"")):
@@ -208,7 +208,7 @@ def _checked(
     if again is not None:
         raise TextError(
             f"{name}: expected a text, but it is compressed twice ({again} inside {kind}): "
-            f"decompress it once ({kind} -dc FILE > INNER) and name what comes out"
+            f"decompress it once ({kind} -dc FILE > INNER) and name the result"
         )
     check_content(name, head, inside=kind, is_decoded=is_decoded)
     while first:

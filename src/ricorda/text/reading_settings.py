@@ -22,10 +22,10 @@ LONGEST_NAME = 100  # characters of an encoding's name
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
 class ReadingSettings:
-    """How bytes become a text. Frozen, so that a reading cannot change on the way."""
+    """How bytes become a text."""
 
     encoding: str | None = None
-    """None for UTF-8, or in a vocabulary of bytes for the bytes as they are."""
+    """None for UTF-8, or for raw bytes in a vocabulary of bytes."""
 
     newlines: Literal["auto", "normalise", "keep"] = "auto"
     """Line ends: normalise makes each an LF, keep leaves them, auto keeps them in raw bytes."""
@@ -34,7 +34,7 @@ class ReadingSettings:
     """Whether compressed files are decompressed."""
 
     max_decompressed: str | None = None
-    """The most that a compressed file may come to. A limit of this machine, not of the model."""
+    """Largest decompressed size of a file. A limit of this machine, not of the model."""
 
     def __post_init__(self) -> None:
         if self.max_decompressed is None:
@@ -52,7 +52,7 @@ class ReadingSettings:
         return Decompression.of(self.decompress, self.max_decompressed)
 
     def takes_raw_bytes(self, kind: str) -> bool:
-        """Say whether a vocabulary of this kind takes the bytes of files without decoding them."""
+        """Return whether a vocabulary of this kind takes the bytes of files without decoding."""
         return kind == "bytes" and self.encoding is None
 
     def line_ends(self, kind: str) -> Newlines:
@@ -62,7 +62,7 @@ class ReadingSettings:
         return self.newlines
 
     def to_json(self, kind: str) -> dict[str, Any]:
-        """Return what a model file keeps; "auto" is settled for its vocabulary's kind."""
+        """Return what a model file records; "auto" is resolved for its vocabulary's kind."""
         return {
             "encoding": self.encoding,
             "newlines": self.line_ends(kind),

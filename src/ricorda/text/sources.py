@@ -170,9 +170,9 @@ def find_sources(
     An argument is a file, a folder (all files in it and in its folders, sorted), a glob pattern
     (`**` goes into folders), a named pipe, or "-" for standard input. Inside folders these are left
     out, and `on_left_out` is called with each: hidden files and folders; runs, pages and caches of
-    ricorda; archives and other files that are known to be no text; and files with a zero byte in
-    their first 8 KB, which look binary, unless an encoding other than UTF-8 is given. Where
-    `decompress` says that compressed files are decompressed, what they hold is looked at.
+    ricorda; archives and other files that are known not to be text; and files with a zero byte in
+    their first 8 KB, which look binary, unless an encoding other than UTF-8 is given. If
+    compressed files are decompressed (`decompress`), their decompressed data is checked.
 
     Raises TextError where an argument names nothing that can be read.
     """
@@ -247,7 +247,7 @@ class _Search:
             self._without_text = self._without_text or error
 
     def finish(self) -> Sources:
-        """Return what was found. Raises TextError if that is nothing but ricorda's own files."""
+        """Return what was found. Raises TextError if all of it is ricorda's own files."""
         if self._without_text is not None and not len(self.found):
             raise self._without_text
         return self.found
@@ -263,7 +263,7 @@ class _Search:
             raise TextError(f"{displayed(pattern)}: no text matches this pattern")
 
     def _is_in_own_folder(self, root: Path, match: Path) -> bool:
-        """Tell whether a folder between the pattern's fixed part and a match is ricorda's own."""
+        """Return whether a folder between the pattern's fixed part and a match is ricorda's own."""
         above = [folder for folder in match.parents if root in folder.parents]
         return any(map(self._is_own, reversed(above)))
 
@@ -495,7 +495,7 @@ def _entries(
 
 
 def _reason_to_leave_out(path: str, decompress: bool, keep_binary: bool) -> Reason | None:
-    """Tell from the first 8 KB of a file, or of what a compressed one holds, why it is no text."""
+    """Return why a file is not text, by its first 8 KB or those of its decompressed data."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:

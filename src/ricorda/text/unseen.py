@@ -79,11 +79,11 @@ class Unseen:
         return ids
 
     def forget(self, end: int) -> None:
-        """Forget where the characters before the symbol `end` stood, not that there were some."""
+        """Forget the positions of the characters before the symbol `end`, but not their count."""
         self.gaps = [gap for gap in self.gaps if gap.before >= end]
 
     def describe(self, what: str) -> str:
-        """Say what was left out, in one line; `what` names the text."""
+        """Return one line that says what was left out; `what` names the text."""
         characters = f"{self.count:,} character{'' if self.count == 1 else 's'}"
         found = quoted(self._distinct)
         return f"left out {characters} of {what} that the model never saw: {found}"
@@ -103,7 +103,7 @@ class Unseen:
 
 @dataclass(frozen=True, eq=False)
 class KnownText:
-    """What a model reads of a text, and what it does not."""
+    """What a model reads of a text, and what is left out."""
 
     ids: AnyIds
     """The symbols, (n,)."""

@@ -341,7 +341,7 @@ def _check_symbols(symbols: object, start: object) -> None:
 
 
 def readable(character: str) -> str:
-    r"""Return a character, spelled out where it cannot be seen: `\u200b`."""
+    r"""Return a character, escaped if it is invisible: `\u200b`."""
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 

@@ -1,6 +1,6 @@
 """`ricorda.train` and `ricorda.resume` as Python programs call them.
 
-They check what they are given, and hand on the signal that ended a run: to a program, an
+They check their arguments and raise the signal that ended a run again: to a program, an
 interrupted call must not look like one that finished. The command line takes `ricorda.training.run`
 instead and turns the signal into an exit code.
 """
@@ -32,9 +32,9 @@ def train(
 
     Options are those of `ricorda train`, see TrainingOptions.
     Progress goes to standard error unless quiet. Raises InputError (bad options, unreadable text,
-    a folder that is taken) before anything is written, TrainingError if learning breaks. A signal
-    saves the run and is then handed on: SIGINT raises KeyboardInterrupt, whose note says how to go
-    on. In another thread than the main one Python receives no signals.
+    a folder that is taken) before anything is written, TrainingError if learning breaks. At a
+    signal the run is saved, then the signal is raised again: SIGINT raises KeyboardInterrupt, whose
+    note says how to resume. Outside the main thread Python receives no signals.
     """
     names = [name for each in texts for name in _names("texts", each)]
     _check(reporter, quiet)
@@ -55,7 +55,7 @@ def resume(
     text, validation: where the text lies now, if it was moved. Further options: minutes, epochs or
     steps, another budget, which counts from the run's beginning (the learning rate goes on as if it
     had been given then); cache, device, threads, processes, max_restarts and collective_timeout as
-    in `train`. Signals are handed on as in `train`.
+    in `train`. Signals are raised again as in `train`.
 
     Raises RunError if the run has ended (and no budget is given), has no checkpoint, is being
     trained, or its text has changed; ConfigurationError for a budget that is spent.
@@ -94,7 +94,7 @@ def _check(reporter: object, quiet: object) -> None:
 
 
 def _handed_on(run: Run) -> Run:
-    """A run; the signal that ended it goes to whom it was meant for."""
+    """Return a run, after raising the signal that ended it, if any, again."""
     if run.signal_number is not None:
         hand_on(
             run.signal_number,

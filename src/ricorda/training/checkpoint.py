@@ -68,10 +68,10 @@ class Progress:
     """Steps planned; None until the calibration."""
 
     plans: list[tuple[Count, Count | None]] = field(default_factory=list)
-    """After which step how many were planned, in order."""
+    """Each plan, in order: the step it was made after, and the steps planned."""
 
     evaluated: list[Count] = field(default_factory=list)
-    """After which steps the model was evaluated."""
+    """The steps after which the model was evaluated."""
 
     budget: Budget | None = None
     """What they were planned for."""

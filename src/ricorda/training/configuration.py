@@ -48,13 +48,13 @@ class Budget:
     frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
 )
 class Schedule:
-    """How a run spent its budget, step by step: what repeats it whatever the machine's speed."""
+    """The schedule of a run, which repeats it whatever the machine's speed."""
 
     digest: str
     """SHA-256 of the text: the schedule is for this text alone."""
 
     validation_digest: str | None
-    """The same of the file that validated, if it was one of its own."""
+    """SHA-256 of the validation file, if there was one."""
 
     steps: Annotated[int, Field(ge=1)]
     """Steps taken in all."""
@@ -63,10 +63,11 @@ class Schedule:
     """Steps in which the learning rate rose."""
 
     plans: list[tuple[int, int | None]]
-    """After which step how many steps in all were planned, in order; None: not known yet."""
+    """Each plan, in order: the step it was made after, and the steps planned in all; None if that
+    was not known yet."""
 
     evaluated: list[int]
-    """After which steps the model was evaluated."""
+    """The steps after which the model was evaluated."""
 
 
 @dataclass(

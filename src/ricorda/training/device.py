@@ -58,9 +58,9 @@ def this_machine(options: TrainingOptions) -> Machine:
 
 
 def _threads(here: int) -> int:
-    """The threads of each of so many processes on this machine.
+    """Return the number of threads of each process, for a number of processes on this machine.
 
-    For one process PyTorch's number counts too, which OMP_NUM_THREADS may have lowered.
+    For one process it is at most PyTorch's number, which OMP_NUM_THREADS may have lowered.
     """
     if here == 1:
         return min(torch.get_num_threads(), usable_cores())
@@ -153,10 +153,10 @@ def check_memory(configuration: TrainingConfiguration, training_size: int) -> Me
 
 
 def memory_of(device: str) -> int | None:
-    """Return the bytes of a GPU's memory, or those that this process may use beside the processor.
+    """Return the bytes of a GPU's memory, or of the main memory that this process may use.
 
     That is the smaller of the machine's memory and the limit of the process's control groups; None
-    where the system does not tell.
+    if the system does not report it.
     """
     if device == "cuda":
         return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
@@ -165,7 +165,7 @@ def memory_of(device: str) -> int | None:
 
 
 def _physical_memory() -> int | None:
-    """The bytes of the machine's memory; None where the system does not tell, as on Windows."""
+    """The bytes of the machine's memory; None if the system does not report it, as on Windows."""
     if not hasattr(os, "sysconf"):
         return None
     try:

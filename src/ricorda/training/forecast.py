@@ -96,11 +96,11 @@ def forecast(
 
 
 def settle(options: TrainingOptions, material: Material, machine: Machine) -> TrainingConfiguration:
-    """Choose what is not given, by the machine's speed as a second of steps tells it.
+    """Choose what is not given, by the machine's speed, measured by a second of steps.
 
-    A GPU does more operations a second the larger the network is, so there the network that was
-    chosen is measured in its turn, as long as the choice grows. Raises ConfigurationError if the
-    machine cannot hold it. A schedule of the same text is kept to.
+    A GPU does more operations a second the larger the network is, so there the chosen network is
+    measured in turn, as long as the choice grows. Raises ConfigurationError if the
+    machine cannot hold it. A schedule of the same text is followed.
     """
     settled = settle_for(options, material.training, material.text.vocabulary.size, machine)
     schedule = options.schedule

@@ -10,10 +10,10 @@ from ricorda.errors import FolderLost
 
 
 class HeldFolder:
-    """A folder that is known again by its device and inode.
+    """A folder that is recognized by its device and inode.
 
-    Inside its `with`, the folder is open where the system can open folders: so no other folder gets
-    its inode, and a moved one is found.
+    Inside its `with`, the folder is kept open if the system can open folders, so that no other
+    folder gets its inode, and a moved folder is found.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class HeldFolder:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the folder still lies where it lay. Raises OSError if that cannot be read."""
+        """Whether the folder is still in its place. Raises OSError if that cannot be read."""
         if not self.is_lost and self._status is not None:
             try:
                 self.is_lost = not os.path.samestat(self.path.stat(), self._status)
@@ -78,7 +78,7 @@ class HeldFolder:
         return f"its last checkpoint was of step {self.saved_step:,}, the steps after it are lost"
 
     def _new_place(self) -> Path | None:
-        """Where the folder lies now, where the system can tell."""
+        """Where the folder is now, if the system can tell."""
         try:
             place = Path(f"/proc/self/fd/{self._descriptor}").readlink()
             if self._status is not None and os.path.samestat(place.stat(), self._status):

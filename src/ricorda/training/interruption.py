@@ -1,4 +1,4 @@
-"""The first signal lets a run end well; a second one is not held up."""
+"""The first signal ends a run cleanly; a second one takes effect immediately."""
 
 import signal
 import threading
@@ -15,10 +15,10 @@ SIGNALS = [
 
 
 class Interruption:
-    """Inside its `with`, a signal to stop is noted in `signal_number` instead of acted on.
+    """Inside its `with`, a signal to stop is only recorded in `signal_number`.
 
-    A second signal ends a command line at once, and goes to a Python program's own handler. The
-    handlers are put back at the end. Only the main thread can receive signals; elsewhere nothing is
+    A second signal ends a command immediately, and goes to a Python program's own handler. The
+    handlers are restored at the end. Only the main thread can receive signals; elsewhere nothing is
     changed.
     """
 
@@ -29,7 +29,7 @@ class Interruption:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                # nohup stays nohup; a handler that Python did not set (None) could not be put back
+                # Keep SIG_IGN for nohup; a handler not set by Python (None) cannot be restored.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
         return self
@@ -54,7 +54,7 @@ class Interruption:
 
 
 def hand_on(number: int, note: str) -> None:
-    """Give a signal that was noted to the handler that it was meant for.
+    """Raise a recorded signal again, for the handler that it was meant for.
 
     KeyboardInterrupt, which Python's own handler of SIGINT raises, gets the note.
     """

@@ -105,7 +105,7 @@ class Learner:
         return not self.ranks.any(not finite)
 
     def release(self) -> None:
-        """Free all memory but the model's: no further step is taken."""
+        """Free all memory but the model's; no further step can be taken."""
         self.fused = self.average = self.loss = None
         self.optimizer.state.clear()
         self.model.zero_grad(set_to_none=True)

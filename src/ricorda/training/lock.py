@@ -17,7 +17,7 @@ class RunLock:
 
     The system releases the lock when the process ends, however it ends; the file stays.
     job: the name of the job that the process belongs to, where a launcher may start it again; the
-    file keeps it. say: takes a warning where the file system has no locks. Raises RunError if
+    file keeps it. say: called with a warning if the file system has no locks. Raises RunError if
     another process holds the lock.
     """
 
@@ -49,7 +49,7 @@ class RunLock:
             )
         if held is None:
             self._say(
-                f"warning: the file system of {self._folder} has no locks: see that no other "
+                f"warning: the file system of {self._folder} has no locks: make sure that no other "
                 "process trains in this folder"
             )
         with contextlib.suppress(OSError):  # a full disk; the lock holds all the same

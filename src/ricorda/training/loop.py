@@ -128,9 +128,9 @@ class Loop:
         )
 
     def _reason_to_stop(self) -> StoppedBecause | None:
-        """Why no further step is taken; None where one is.
+        """Why no further step is taken; None if another step is taken.
 
-        Raises FolderLost where the run has lost its folder.
+        Raises FolderLost if the run's folder was moved, removed or replaced.
         """
         configuration, progress = self.configuration, self.progress
         word = self.ranks.heard(lambda: self._word(progress.step))

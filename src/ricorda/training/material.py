@@ -50,7 +50,7 @@ class Material:
         return len(self.text.ids) / max(1, self.text.characters)
 
     def warning(self) -> str | None:
-        """Say that the validation part is of another kind than the training part, if it is."""
+        """Report whether the validation part is of another kind than the training part."""
         if self.validation is None:
             return None
         difference = part_difference(self.training, self.validation)
@@ -62,7 +62,7 @@ class Material:
 def locate(
     texts: Sequence[str], options: TrainingOptions, say: Callable[[str], None]
 ) -> Sequence[Source]:
-    """Find the files that the arguments name, and report what a folder holds besides.
+    """Find the files that the arguments name, and report what is skipped in folders.
 
     A validation file that is also among them is reported too.
     """
@@ -154,7 +154,7 @@ def _found(
 def keep_passing(
     sources: Sequence[Source], folder: Path, on_copy: Callable[[Path], None] = lambda _: None
 ) -> Sequence[Source]:
-    """Copy what can be read only once into the run's folder, so that a resumed run has it.
+    """Copy texts that can be read only once into the run's folder, for a resumed run.
 
     `on_copy` is called with each file that was made.
     """

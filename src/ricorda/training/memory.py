@@ -36,7 +36,7 @@ class MemoryNeed(NamedTuple):
     """The weights, their gradients and packed copies, AdamW's moments, the averaged weights."""
 
     window: int
-    """Of one window the logits with their gradients, and what layers keep to go back in time."""
+    """For one window: logits, their gradients, and what layers keep for backpropagation."""
 
     saving: int
     """The best model's file, and the copy that a checkpoint is written from; 0 on a GPU."""

@@ -106,12 +106,11 @@ class TrainingOptions:
     are."""
 
     max_decompressed: str | None = None
-    """The most that a compressed file may come to, such as 20GB; unless given, 64 MiB or 200
+    """Largest decompressed size of a compressed file, such as 20GB; unless given, 64 MiB or 200
     times its size."""
 
     cache: str | None = None
-    """A folder in which large texts are kept encoded, in its subfolder ricorda, or off; by default
-    ~/.cache."""
+    """Folder whose subfolder ricorda caches large encoded texts, or off; by default ~/.cache."""
 
     validation_fraction: Annotated[float, Field(ge=0, le=0.99)] | None = None
     """Share of the text, at its end, that is kept back to judge by; 0.1 unless it is tiny."""
@@ -130,9 +129,9 @@ class TrainingOptions:
     """How many of the newest checkpoints stay."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Where all randomness comes from. The same seed gives the same weights, bit for bit, with the
-    same steps, threads, processes, kind of processor and versions; --config RUN takes them all
-    from a run."""
+    """Seed of all random numbers. The same seed gives the same weights, bit for bit, with the same
+    steps, threads, processes, kind of processor and versions; --config RUN takes the options from
+    a run."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
@@ -158,12 +157,12 @@ class TrainingOptions:
     """Seconds that a process waits for the others of its run before it takes them for lost."""
 
     schedule: Schedule | None = None
-    """How an earlier run of the same text spent its budget, to be repeated step by step; --config
-    RUN gives it."""
+    """Schedule of an earlier run of the same text, to be repeated step by step; --config RUN gives
+    it."""
 
     @property
     def reading(self) -> ReadingSettings:
-        """How texts are read. Raises ConfigurationError for options that contradict."""
+        """How texts are read. Raises ConfigurationError for contradictory options."""
         return ReadingSettings(
             encoding=self.encoding,
             newlines=self.newlines,

@@ -26,7 +26,7 @@ class Pace:
     warmup_steps: int
     total_steps: int | None = None
     schedule: Schedule | None = None
-    """Of the run that this one repeats; the clock then decides nothing."""
+    """The schedule of the run that this one repeats; the clock is then ignored."""
 
     seconds_before: float = 0.0
     """Seconds that earlier sittings of a resumed run took."""
@@ -72,12 +72,12 @@ class Pace:
         return steps >= max(2, self.warmup_steps) or used >= CALIBRATION_SHARE
 
     def follow(self, steps: int) -> None:
-        """Plan after so many steps what the run that this one repeats planned there."""
+        """Make the plan that the repeated run made after this number of steps."""
         if self.schedule is not None:
             self.total_steps = dict(self.schedule.plans).get(steps, self.total_steps)
 
     def ends_after(self, steps: int) -> bool:
-        """Whether the budget has no further step after so many."""
+        """Whether the budget ends after this number of steps."""
         return steps == (self.total_steps if self.schedule is None else self.schedule.steps)
 
     def calibrate(self, steps: int) -> int:

@@ -238,7 +238,7 @@ class Unbroken(io.TextIOBase):
 
 
 def _printable(message: str) -> str:
-    """A message whose lines a terminal shows as they are, whatever the names of files in it."""
+    """Return a message with its control characters escaped, whatever file names are in it."""
     return "\n".join(map(displayed, message.split("\n")))
 
 

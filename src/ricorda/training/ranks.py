@@ -56,7 +56,7 @@ class Word(NamedTuple):
     """Whether by that clock a checkpoint is due after this step."""
 
     folder_is_lost: bool = False
-    """Whether the first one found the run's folder moved, removed or replaced."""
+    """Whether rank 0 found that the run's folder was moved, removed or replaced."""
 
     def numbers(self) -> list[float]:
         """It as numbers that can be added to those of others."""

@@ -89,7 +89,7 @@ class RunRecord:
     """Versions and processor, told and never needed."""
 
     schedule: Schedule | None = None
-    """How the run spent its budget, once it has ended, where the budget alone does not tell."""
+    """The schedule, once the run has ended, unless it follows from the budget alone."""
 
 
 def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
@@ -108,9 +108,9 @@ def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
 
 
 def with_schedule(record: RunRecord, progress: Progress) -> RunRecord:
-    """Add how a run that has ended spent its budget.
+    """Add the schedule of a run that has ended.
 
-    Steps and epochs tell that themselves, unless the budget was changed by a resume.
+    It follows from steps and epochs alone, unless a resume changed the budget.
     """
     is_told = record.training.budget.minutes is None and len(progress.plans) == 1
     if is_told and record.training.schedule is None:
@@ -173,7 +173,7 @@ def _parsed(config: Path, file: IO[bytes]) -> RunRecord:
 
 
 def _check_format(config: Path, told: Any) -> None:
-    """Raise RunError for a newer format, before what it adds is called wrong."""
+    """Raise RunError for a newer format, before its additions are reported as wrong."""
     found = told.get("format") if isinstance(told, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise RunError(

@@ -53,9 +53,9 @@ def write_report(folder: RunFolder, record: RunRecord, metrics: dict[str, Any]) 
 
 
 def report_of(folder: RunFolder) -> str:
-    """The page of a run made anew from its rows, ended or as they stand: report.html is not read.
+    """Make the page of a run, ended or not, from its rows; report.html is not read.
 
-    Nothing of the rows, which may be anybody's, gets into the page but as escaped text. Raises
+    The rows, which may be a stranger's, enter the page only as escaped text. Raises
     RunError if they are damaged.
     """
     record = read_record(folder)
@@ -68,7 +68,7 @@ def report_of(folder: RunFolder) -> str:
 
 
 def _last_figures(folder: RunFolder) -> dict[str, Any] | None:
-    """The figures of the row that ends a run; None if other rows follow, or it has none."""
+    """The figures of the row that ends a run; None if there is no such row at the end."""
     last = deque(read_rows(folder.metrics), maxlen=1)
     if not last or last[0].get("event") != "ended":
         return None
@@ -157,7 +157,7 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
 
 
 def _warning(metrics: dict[str, Any]) -> str:
-    """Why the figures may say little."""
+    """A note on why the figures may mean little."""
     warning = metrics.get("validation_warning")
     return "" if warning is None else f"<p><strong>Note:</strong> {escape(warning)}.</p>"
 

@@ -13,9 +13,9 @@ from ricorda.training.held_folder import HeldFolder
 class RowLog:
     """The rows of one file.
 
-    A row is appended as it comes. Where the disk refuses, that is told once and the run goes on;
-    the whole file is written anew as soon as it can be. Nothing is written where another folder, or
-    none, lies in the place of the run's (held).
+    Each row is appended at once. A write error is reported once and the run goes on; the whole file
+    is rewritten as soon as possible. Nothing is written if the run's folder (held) was moved,
+    removed or replaced.
     """
 
     def __init__(self, held: HeldFolder, path: Path, say: Callable[[str], None]) -> None:

@@ -209,7 +209,7 @@ class _Beginning:
         return record
 
     def _remove_unless_begun(self, folder: RunFolder) -> None:
-        """If the run could not begin, remove what was made for it, and nothing else."""
+        """Remove what was made for a run that could not start, and nothing else."""
         with contextlib.suppress(OSError):  # a folder that is not empty stays
             if self._begun or self._held is None or not self._held.is_in_place:
                 return
@@ -405,7 +405,7 @@ def _names_of(
 
 
 def _absolute(name: Path | str) -> str:
-    """A file's whole name, exactly, even one that is not UTF-8."""
+    """A file's absolute path, exactly, even if it is not UTF-8."""
     return str(Path(name).absolute())
 
 
@@ -439,7 +439,7 @@ def _learn(
     *,
     resumed: bool = False,
 ) -> Run:
-    """Set up, fit, judge, and write down.
+    """Set up, fit, evaluate and record.
 
     held: the run's folder; None in the processes that do not write.
     """
@@ -455,7 +455,7 @@ def _learn(
     def conclude() -> dict[str, Any]:
         if held is not None:
             held.check()
-        if not folder.is_run:  # somebody removed config.json, without which nothing resumes
+        if not folder.is_run:  # config.json was removed; a resume needs it
             write_record(folder, record)
         metrics = _conclude(loop, material, reason)
         if reason != "interrupted":
@@ -485,8 +485,8 @@ def _memory_errors_told(folder: RunFolder) -> Any:
             raise
         raise TrainingError(
             "not enough memory: close other programs, then go on with "
-            f"`{command_line(['ricorda', 'resume', folder.path])}`, or begin anew with a smaller "
-            "--batch-size or --hidden-size"
+            f"`{command_line(['ricorda', 'resume', folder.path])}`, or start a new run with "
+            "a smaller --batch-size or --hidden-size"
         ) from error
 
 

@@ -27,7 +27,7 @@ class Safekeeping:
     """Saves a run and brings it back.
 
     held: the run's folder, into which nothing is written once it is lost.
-    fingerprint: what the run's bits depend on; a resume tells where it differs.
+    fingerprint: what the run's bits depend on; a resume reports differences.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Safekeeping:
         self._saver.close()
 
     def release(self) -> None:
-        """Free the best model's memory: it is on the disk, and no further step is saved."""
+        """Free the best model's memory: it is on the disk, and no further step will be saved."""
         self._best = None
 
     @property

@@ -20,12 +20,12 @@ class _Work:
 
 
 class Saver:
-    """Writes snapshots one after the other; of those that wait, the newest alone.
+    """Writes snapshots one after the other; of those that wait, only the newest.
 
-    Where the newest is no anchor (see `CheckpointFolder`), one that is stays beside it. What goes
-    wrong is kept for `tell`, and for `finish`, which raises it.
+    If the newest is not an anchor (see `CheckpointFolder`), a waiting anchor is kept too. Errors
+    are kept for `tell`, which reports them, and for `finish`, which raises them.
 
-    held: the run's folder; nothing is written where another one, or none, lies in its place.
+    held: the run's folder; nothing is written if it was moved, removed or replaced.
     """
 
     def __init__(self, held: HeldFolder, folder: CheckpointFolder, model: Path) -> None:

@@ -54,11 +54,11 @@ class SharedSafekeeping:
 
     @property
     def folder_is_lost(self) -> bool:
-        """Whether the first knows that the run's folder was moved, removed or replaced."""
+        """Whether rank 0 knows that the run's folder was moved, removed or replaced."""
         return self._own is not None and self._own.folder_is_lost
 
     def check_folder(self) -> None:
-        """Raise FolderLost in all if the run's folder was moved, removed or replaced."""
+        """Raise FolderLost in all ranks if the run's folder was moved, removed or replaced."""
         self._ranks.first_does(lambda: self._first.check_folder())  # noqa: PLW0108
 
     def save(self, learner: Learner, progress: Progress, better_model: bytes | None) -> None:
@@ -69,7 +69,7 @@ class SharedSafekeeping:
             self._own.save(learner, progress, better_model)
 
     def finish_large(self) -> None:
-        """Wait for the last copy if it is large; the others need not wait."""
+        """Wait for the last copy if it is large; the other ranks need not wait."""
         if self._own is not None:
             self._own.finish_large()
 

@@ -41,7 +41,7 @@ class OnnxNetwork:
 
 
 def onnx_steps(cell: str, tensors: Tensors, first: int) -> Callable[[int], list[int]]:
-    """Write n symbols, each the most likely one after the one before; start from `first`."""
+    """Write n symbols greedily, starting after `first`."""
     network = OnnxNetwork(cell, tensors)
     symbol = np.array([first], np.int64)
 

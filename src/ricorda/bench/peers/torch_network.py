@@ -185,7 +185,7 @@ class Training:
 
 
 def _greedy_steps(network: nn.Module, first: Tensor, *, onednn: bool) -> Steps:
-    """Feed the most likely symbol back, with the state of the step before."""
+    """Feed the most likely symbol back, with the previous state."""
     ids, state = first, None
 
     @torch.inference_mode()

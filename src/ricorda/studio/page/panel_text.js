@@ -67,7 +67,7 @@ async function bring(send, file = null) {
 
 export async function chooseText(name) {
   tell($("text-problem"), null);
-  choosing.abort(); // the server need not read the one before to its end
+  choosing.abort(); // the server need not finish reading the previous one
   choosing = new AbortController();
   try {
     state.text = await get(`/api/texts/${encodeURIComponent(name)}`, { signal: choosing.signal });

@@ -2,8 +2,8 @@
 import { get, runPath } from "./server.js";
 import { t } from "./words.js";
 
-const PAUSE = 500; // milliseconds between two looks at a run that learns
-const PAUSE_AT_REST = 2000; // at one that does not, or in a tab that nobody sees
+const PAUSE = 500; // milliseconds between two polls of a run that learns
+const PAUSE_AT_REST = 2000; // of one that does not, or in a hidden tab
 const AT_REST = ["paused", "stopped", "ended", "failed", "gone"];
 
 export const state = {
@@ -33,7 +33,7 @@ export const trainingRows = () => state.metrics.filter((row) => row.event === "t
 export const inBits = (nats) => (nats === null || nats === undefined ? null : nats / Math.LN2);
 
 export function follow(name) {
-  leaving.abort(); // the server need not read the text of the run before to its end
+  leaving.abort(); // the server need not finish reading the text of the previous run
   leaving = new AbortController();
   Object.assign(state, {
     run: name, details: null, facts: null, status: null, baselines: null, metrics: [], samples: [],
@@ -45,8 +45,8 @@ export function follow(name) {
   listen(name, following);
 }
 
-// Asks for what is new, again and again. No connection is held: a browser has six for all its tabs.
-// A studio that was started anew refuses until another tab has opened its new address.
+// Polls for new rows. No connection is held: a browser has six for all its tabs.
+// A restarted studio refuses until another tab has opened its new address.
 async function listen(name, turn) {
   let after = "";
   while (turn === following) {
@@ -67,7 +67,7 @@ async function listen(name, turn) {
   }
 }
 
-// Ends early where something was done to the run, or the tab comes into sight.
+// Ends early if something was done to the run, or the tab becomes visible.
 function pause(milliseconds) {
   return new Promise((resolve) => {
     const end = () => {
