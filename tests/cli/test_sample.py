@@ -128,6 +128,7 @@ def test_characters_that_the_model_lacks_and_several_of_them_are_told(
 def test_precision(here: Path, call: Call) -> None:
     words = [*PLAIN, "--length", "2000", "--precision"]
     exact = call(*words, "float32")[1]
+    assert call(*PLAIN, "--length", "2000")[1] == exact
     assert len(exact) == len("5 bottles") + 2000 + 1
     code, rounded, err = call(*words, "int8")
     if kernels_are_built():

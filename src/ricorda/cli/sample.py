@@ -38,8 +38,9 @@ SETTINGS = [
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16", "int8"]),
-    default="auto",
-    help="How the engine keeps the weights; auto is the fastest that loses almost nothing.",
+    default="float32",
+    help="How the engine keeps the weights; auto is the fastest that loses almost nothing."
+    "  [default: float32]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the text.")
 def command(
