@@ -2,36 +2,16 @@
 
 import json
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.training.reporters import InterruptAt
 
 import ricorda
 from ricorda.training import run as runs
-from ricorda.training.progress import Silent
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-class InterruptAt(Silent):
-    """Sends a signal to its own process after a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(
-        self,
-        step: int,
-        total_steps: int | None,
-        share: float,
-        nats_per_character: float,
-        characters_a_second: float,
-        seconds_left: float | None,
-    ) -> None:
-        if step == self.step:
-            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """What needs a CUDA GPU: `pytest -m gpu` on a machine that has one; skipped elsewhere."""
 
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.training.reporters import InterruptAt
 
 import ricorda
 from ricorda.models.cells import CELLS
@@ -14,7 +14,6 @@ from ricorda.runs import RunFolder, read_rows
 from ricorda.training import TrainingOptions
 from ricorda.training import run as runs
 from ricorda.training.device import this_machine
-from ricorda.training.progress import Silent
 
 pytestmark = [
     pytest.mark.gpu,
@@ -33,17 +32,6 @@ SMALL: dict[str, Any] = {
     "precision": "float32",
     "quiet": True,
 }
-
-
-class StopAt(Silent):
-    """Sends a signal to its own process after a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step: int, *figures: Any) -> None:
-        if step == self.step:
-            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture
@@ -108,7 +96,7 @@ def test_a_run_goes_on_on_another_device(text: Path, there_first: bool) -> None:
 def test_a_resume_on_a_gpu_goes_on_where_it_was(text: Path) -> None:
     options = {**SMALL, "dropout": 0.2}
     whole = ricorda.train(text, out="whole", device="cuda", **options)
-    runs.train(text, out="half", device="cuda", reporter=StopAt(30), **options)
+    runs.train(text, out="half", device="cuda", reporter=InterruptAt(30), **options)
     on = ricorda.resume("half", quiet=True)
     assert curve(on)[-1] == pytest.approx(curve(whole)[-1], rel=1e-4)
 

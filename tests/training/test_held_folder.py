@@ -6,37 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.training.reporters import DoAt
 
 import ricorda
 from ricorda.errors import FolderLost, RunError, TextError, TrainingError
 from ricorda.models import read_model_file
 from ricorda.training import run as run_module
-from ricorda.training.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
     **{"hidden_size": 8, "embedding_size": 5, "batch_size": 4, "window": 16},
     **{"steps": 30, "threads": 1, "seed": 1},
 }
-
-
-class DoAt(Silent):
-    """Does something after a step."""
-
-    def __init__(self, step: int, action: Callable[[], object]) -> None:
-        self.step, self.action = step, action
-
-    def stepped(
-        self,
-        step: int,
-        total_steps: int | None,
-        share: float,
-        nats_per_character: float,
-        characters_a_second: float,
-        seconds_left: float | None,
-    ) -> None:
-        if step == self.step:
-            self.action()
 
 
 @pytest.fixture
@@ -50,7 +31,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def learn(
     place: Path, action: Callable[[], object] = lambda: None, *, at: int = 10, **options: Any
 ) -> Path:
-    run = ricorda.train("bottles.txt", reporter=DoAt(at, action), **(SMALL | options))
+    run = ricorda.train("bottles.txt", reporter=DoAt(action, at), **(SMALL | options))
     return place / run.folder
 
 
@@ -91,7 +72,7 @@ def test_a_folder_that_was_removed_ends_the_run(place: Path) -> None:
 def test_a_folder_that_was_replaced_while_a_resumed_run_trains(place: Path) -> None:
     learn(place)
     with pytest.raises(FolderLost, match="was moved"):
-        ricorda.resume("runs/bottles", steps=60, reporter=DoAt(40, replace_by_a_users_folder))
+        ricorda.resume("runs/bottles", steps=60, reporter=DoAt(replace_by_a_users_folder, 40))
     assert names(place / "runs/bottles") == {"diary.txt"}
 
 

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from tests.training.reporters import InterruptAt
 
 import ricorda
 from ricorda.errors import ConfigurationError
@@ -22,26 +23,6 @@ from ricorda.training.interruption import SIGNALS, Interruption
 from ricorda.training.progress import Silent
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "steps": 40, "threads": 1, "quiet": True}
-
-
-class InterruptAt(Silent):
-    """Sends a signal to its own process after a step."""
-
-    def __init__(self, step: int, number: int = signal.SIGINT, times: int = 1) -> None:
-        self.step, self.number, self.times = step, number, times
-
-    def stepped(
-        self,
-        step: int,
-        total_steps: int | None,
-        share: float,
-        nats_per_character: float,
-        characters_a_second: float,
-        seconds_left: float | None,
-    ) -> None:
-        if step == self.step:
-            for _ in range(self.times):
-                signal.raise_signal(self.number)
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +78,7 @@ def test_a_program_s_own_handler_gets_the_signal_once_the_run_is_saved() -> None
 
     before = signal.signal(signal.SIGTERM, hear)
     try:
-        run = ricorda.train("my.txt", reporter=InterruptAt(5, signal.SIGTERM), **SMALL)
+        run = ricorda.train("my.txt", reporter=InterruptAt(5, number=signal.SIGTERM), **SMALL)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert heard == [True]
@@ -109,7 +90,7 @@ def test_a_program_that_is_ended_by_a_signal_saves_the_run_first() -> None:
     program = (
         "import ricorda, signal\n"
         "from tests.training.test_interruption import InterruptAt, SMALL\n"
-        "ricorda.train('my.txt', reporter=InterruptAt(5, signal.SIGTERM), **SMALL)\n"
+        "ricorda.train('my.txt', reporter=InterruptAt(5, number=signal.SIGTERM), **SMALL)\n"
     )
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.training.test_run import InterruptAt
+from tests.training.reporters import InterruptAt
 
 import ricorda
 from ricorda.cli.train import with_options_of

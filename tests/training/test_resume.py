@@ -1,7 +1,6 @@
 """An interrupted run goes on to the same bits, whatever it learns with; and more of a budget."""
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tests.training.precision import skip_without_bfloat16
+from tests.training.reporters import InterruptAt
 
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.runs import read_rows
@@ -17,7 +17,6 @@ from ricorda.training import run as runs
 from ricorda.training.learner import make_learner
 from ricorda.training.learner_state import Learner, UnfitTensors
 from ricorda.training.planner import Machine
-from ricorda.training.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
@@ -27,29 +26,6 @@ SMALL: dict[str, Any] = {
 WALL_CLOCK = {"seconds", "characters_per_second", "train_seconds", "run", "model"}
 
 Learn = Callable[..., Run]
-
-
-class InterruptAt(Silent):
-    """Sends a signal to its own process after a step."""
-
-    def __init__(self, *steps: int) -> None:
-        self.steps = set(steps)
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-    def stepped(
-        self,
-        step: int,
-        total_steps: int | None,
-        share: float,
-        nats_per_character: float,
-        characters_a_second: float,
-        seconds_left: float | None,
-    ) -> None:
-        if step in self.steps:
-            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from tests.training.precision import skip_without_bfloat16
+from tests.training.reporters import InterruptAt
 
 from ricorda.errors import ConfigurationError, RunError, TextError
 from ricorda.models import read_model_file
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training import Run, device
 from ricorda.training import run as runs
-from ricorda.training.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
@@ -28,25 +28,6 @@ SMALL: dict[str, Any] = {
 }
 
 Learn = Callable[..., Run]
-
-
-class InterruptAt(Silent):
-    """Sends a signal to its own process after a step."""
-
-    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
-        self.step, self.number = step, number
-
-    def stepped(
-        self,
-        step: int,
-        total_steps: int | None,
-        share: float,
-        nats_per_character: float,
-        characters_a_second: float,
-        seconds_left: float | None,
-    ) -> None:
-        if step == self.step:
-            signal.raise_signal(self.number)
 
 
 @pytest.fixture
@@ -162,7 +143,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
 ) -> None:
     skip_without_bfloat16(options)
     whole = learn(**options)
-    stopped = learn(**options, reporter=InterruptAt(13, number))
+    stopped = learn(**options, reporter=InterruptAt(13, number=number))
     assert stopped.signal_number == number
     assert stopped.metrics["stopped_because"] == "interrupted"
     assert stopped.metrics["steps"] == 13

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -45,6 +46,11 @@ class ReadingSettings:
                 "--max-decompressed is for compressed texts: leave it out, or leave out "
                 "--decompress off"
             )
+
+    @classmethod
+    def of(cls, options: Any) -> Self:
+        """Take the settings from an object that has these fields among others."""
+        return cls(**{each.name: getattr(options, each.name) for each in fields(cls)})
 
     @property
     def decompression(self) -> Decompression:

@@ -163,12 +163,7 @@ class TrainingOptions:
     @property
     def reading(self) -> ReadingSettings:
         """How texts are read. Raises ConfigurationError for contradictory options."""
-        return ReadingSettings(
-            encoding=self.encoding,
-            newlines=self.newlines,
-            decompress=self.decompress,
-            max_decompressed=self.max_decompressed,
-        )
+        return ReadingSettings.of(self)
 
     def __post_init__(self) -> None:
         if self.cache == "":

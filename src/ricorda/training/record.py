@@ -70,12 +70,7 @@ class TextRecord:
     @property
     def reading(self) -> ReadingSettings:
         """How the text is read."""
-        return ReadingSettings(
-            encoding=self.encoding,
-            newlines=self.newlines,
-            decompress=self.decompress,
-            max_decompressed=self.max_decompressed,
-        )
+        return ReadingSettings.of(self)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
