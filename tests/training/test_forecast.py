@@ -9,6 +9,7 @@ import ricorda
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.training import device, forecast
 from ricorda.training.forecast import Forecast
+from ricorda.training.memory import MemoryNeed
 from ricorda.training.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -63,6 +64,18 @@ def test_averaged_weights_need_memory_and_a_second_evaluation(text: Path) -> Non
     parameters = plain.configuration.model.parameters
     # the average itself, and its copy in a checkpoint
     assert averaged.memory_bytes - plain.memory_bytes == 2 * 4 * parameters
+
+
+def test_a_training_may_take_all_memory_and_not_a_byte_more(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = expect(text, steps=2).configuration
+    monkeypatch.setattr(device, "memory_need", lambda *_: MemoryNeed(400, 300, 200, 100))
+    monkeypatch.setattr(device, "memory_of", lambda _: 1000)
+    assert device.check_memory(configuration, 100).total == 1000
+    monkeypatch.setattr(device, "memory_of", lambda _: 999)
+    with pytest.raises(ConfigurationError, match="expected a training that fits"):
+        device.check_memory(configuration, 100)
 
 
 @pytest.mark.parametrize("command", [ricorda.train, forecast.forecast])
