@@ -110,7 +110,7 @@ def test_where_the_memory_is_unknown_nothing_is_refused(
 
 
 def test_what_train_refuses_is_refused(text: Path) -> None:
-    with pytest.raises(ConfigurationError, match="dropout must be at most 0.99"):
+    with pytest.raises(ConfigurationError, match=r"dropout must be at most 0\.99"):
         expect(text, dropout=2.0)
     with pytest.raises(TextError, match="expected a text to learn"):
         forecast.forecast()
