@@ -244,3 +244,13 @@ def test_a_strong_penalty_makes_writing_less_repetitive(
         return sum(text[place] in text[place - 4 : place] for place in range(4, len(text)))
 
     assert repeated(penalised) < repeated(plain)
+
+
+@pytest.mark.parametrize("kind", ["presence_penalty", "frequency_penalty"])
+def test_what_was_read_but_not_written_has_no_penalty(kind: str) -> None:
+    settings = validated(SamplingSettings, temperature=1.0, **{kind: 2.0})
+    logits = np.zeros(3, np.float32)
+    found = distribution(logits, settings, recent=[0, 0, 1], written={1: 2})
+    taken = 2.0 if kind == "presence_penalty" else 4.0
+    expected = np.exp([0.0, -taken, 0.0])
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)

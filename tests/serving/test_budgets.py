@@ -1,6 +1,8 @@
 """What a request may cost: the size of its answer, and the memory of its body."""
 
+import asyncio
 import json
+import threading
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +14,7 @@ from tests.serving.conftest import SYMBOLS, Server, eventually
 from ricorda.engine import Symbols
 from ricorda.serving.admission import Budget
 from ricorda.serving.answers import choice_pieces
+from ricorda.serving.catalogue import Catalogue
 from ricorda.serving.problems import Problem
 from ricorda.serving.requests import (
     CompletionRequest,
@@ -20,6 +23,8 @@ from ricorda.serving.requests import (
     _parse_long,
     parse,
 )
+from ricorda.serving.service import Service
+from ricorda.serving.settings import ServerSettings
 from ricorda.serving.symbols import Reader, SymbolNames
 from ricorda.serving.worker import ScoringJob
 from ricorda.text.vocabulary import CharacterVocabulary
@@ -209,3 +214,21 @@ def test_results_that_nobody_takes_are_kept_in_few_blocks() -> None:
     assert len(job.new) <= 10
     ids = np.concatenate([block.ids for block in job.new])
     np.testing.assert_array_equal(ids, np.arange(1000))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_too_many_places_of_unknown_characters_are_refused(server: Server, *, stream: bool) -> None:
+    few, many = "aX" * 4096, ["aX" * 2048, "aX" * 2049]
+    fields = {"model": "letters", "max_tokens": 1, "on_unknown": "skip", "stream": stream}
+    assert server.ask("POST", "/v1/completions", {"prompt": few, **fields})[0] == 200
+    status, _, answer = server.ask("POST", "/v1/completions", {"prompt": many, **fields})
+    assert status == 400
+    assert "at most 4096 places, got 4097" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("size, in_a_thread", [(1000, False), (50_000, True)])
+def test_long_texts_are_read_outside_the_event_loop(size: int, *, in_a_thread: bool) -> None:
+    service = Service(Catalogue([]), ServerSettings())
+    for text in ("a" * size, ["a" * (size // 10)] * 10):
+        reader = asyncio.run(service.read_text(text, threading.get_ident))
+        assert (reader != threading.get_ident()) == in_a_thread

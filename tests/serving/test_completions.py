@@ -281,10 +281,10 @@ def test_what_is_left_out_of_a_prompt_is_told(server: Server) -> None:
     assert found["token_logprobs"][:2] == [None, None]  # b follows what it never saw
     assert found["top_logprobs"][1] is None
     assert found["token_logprobs"][2] == expected["token_logprobs"][2]
-    assert all(
-        event["skipped"] == answer["skipped"]
-        for event in server.events(prompt=["ab", "aXYbcZ"], **fields)
-    )
+    first, *others = server.events(prompt=["ab", "aXYbcZ"], **fields)
+    assert first["skipped"] == answer["skipped"]
+    assert others
+    assert not any("skipped" in event for event in others)
 
 
 @pytest.mark.parametrize("stream", [False, True])

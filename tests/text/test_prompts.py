@@ -1,6 +1,7 @@
 """Texts at hand, such as prompts, are read as training read its text."""
 
 import unicodedata
+from typing import Any
 
 import pytest
 
@@ -75,3 +76,26 @@ def test_bytes_are_normalised_across_pieces() -> None:
 def test_many_unknown_characters_are_looked_at_once_each() -> None:
     text = "é世" * 100_000
     assert read_prompt(text, DECOMPOSED, DEFAULT) == "e\u0301世" * 100_000
+
+
+class CountingVocabulary(CharacterVocabulary):
+    """Counts how often it looks characters up."""
+
+    look_ups = 0
+
+    def _look_up(self, text: str) -> Any:
+        self.look_ups += 1
+        return super()._look_up(text)
+
+
+def test_many_distinct_unknown_characters_are_looked_up_together() -> None:
+    distant = [chr(0x10000 + 2 * number) for number in range(2000)]
+    vocabulary = CountingVocabulary("\na\xe9", "\n")
+    assert read_prompt("".join(distant) + "e\u0301", vocabulary, DEFAULT).endswith("\xe9")
+    assert vocabulary.look_ups <= 4
+
+
+def test_characters_without_an_id_have_their_places() -> None:
+    assert COMPOSED.unknown_places("xax").tolist() == [0, 2]
+    assert COMPOSED.unknown_places("ace").tolist() == []
+    assert ByteVocabulary(10).unknown_places("a\ud800b\udc80").tolist() == [1]

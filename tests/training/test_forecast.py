@@ -9,6 +9,7 @@ import ricorda
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.training import device, forecast
 from ricorda.training.forecast import Forecast
+from ricorda.training.memory import MemoryNeed
 from ricorda.training.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -65,6 +66,18 @@ def test_averaged_weights_need_memory_and_a_second_evaluation(text: Path) -> Non
     assert averaged.memory_bytes - plain.memory_bytes == 2 * 4 * parameters
 
 
+def test_a_training_may_take_all_memory_and_not_a_byte_more(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = expect(text, steps=2).configuration
+    monkeypatch.setattr(device, "memory_need", lambda *_: MemoryNeed(400, 300, 200, 100))
+    monkeypatch.setattr(device, "memory_of", lambda _: 1000)
+    assert device.check_memory(configuration, 100).total == 1000
+    monkeypatch.setattr(device, "memory_of", lambda _: 999)
+    with pytest.raises(ConfigurationError, match="expected a training that fits"):
+        device.check_memory(configuration, 100)
+
+
 @pytest.mark.parametrize("command", [ricorda.train, forecast.forecast])
 def test_what_the_machine_cannot_hold_is_refused(
     text: Path, monkeypatch: pytest.MonkeyPatch, command: Any
@@ -97,7 +110,7 @@ def test_where_the_memory_is_unknown_nothing_is_refused(
 
 
 def test_what_train_refuses_is_refused(text: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"dropout must be at most 0\.99, got 2\.0"):
+    with pytest.raises(ConfigurationError, match=r"dropout must be at most 0\.99"):
         expect(text, dropout=2.0)
     with pytest.raises(TextError, match="expected a text to learn"):
         forecast.forecast()

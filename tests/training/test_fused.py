@@ -1,5 +1,6 @@
 """A step by the kernels is a step by PyTorch, and one goes on where the other stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ricorda.models import ModelConfiguration
 from ricorda.training import Batch, Budget, TrainingConfiguration, fused
 from ricorda.training.learner import make_learner, take_step
 from ricorda.training.learner_state import Learner
+from ricorda.training.ranks import Exchange, Ranks
 from ricorda.training.record import read_record
 
 pytest.importorskip("ricorda._kernels")
@@ -333,3 +335,26 @@ def test_bfloat16_learns_what_float32_learns() -> None:
     assert losses["float32"] != losses["bfloat16"]
     assert losses["bfloat16"][-1] < 0.5 * losses["bfloat16"][0]
     np.testing.assert_allclose(losses["bfloat16"], losses["float32"], atol=0.15)
+
+
+class SecondOfTwo(Ranks):
+    """The second of two processes; the first one's gradients are nothing."""
+
+    rank, size = 1, 2
+
+    def exchange(self, count: int) -> Exchange:
+        return Exchange(torch.zeros(count))
+
+
+def test_a_process_counts_by_its_part_of_a_batch_that_does_not_divide() -> None:
+    settings = configuration(batch_size=5, clip_norm=1e9)
+    metrics = []
+    for whole in (settings, replace(settings, batch_size=3)):
+        model = make_learner(settings).model
+        ranks = SecondOfTwo() if whole is settings else Ranks()
+        step = fused.FusedStep(model, fused.Moments(), None, whole, ranks)
+        own = batch(1, replace(settings, batch_size=3))
+        metrics.append(step.take(own, model.initial_state(3), 0.01))
+    part, alone = metrics
+    assert part.nats_per_symbol == pytest.approx(alone.nats_per_symbol * 3 / 5, rel=1e-5)
+    assert part.gradient_norm == pytest.approx(alone.gradient_norm * 3 / 5, rel=1e-5)

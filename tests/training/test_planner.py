@@ -211,6 +211,7 @@ def test_bfloat16_is_taken_where_it_is_faster(
 @pytest.mark.parametrize("size, minutes, units, dropouts, decay, rate", [
     (1_000_000, 3, 512, (0.21, 0.09), 0.077, 0.0048),
     (20_000, 3, 128, (0.5, 0.3), 0.1, 0.0082),
+    (1_000_000, 60, 896, (0.47, 0.3), 0.1, 0.0036),
     (10**9, 60, 1344, (0.0, 0.0), 0.01, 0.003),
 ])  # fmt: skip
 def test_the_choices_for_a_known_text_are_these(

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ricorda.serving.answers import as_json, in_turns, token_pieces
-from ricorda.serving.completion import check_ids, encode
+from ricorda.serving.completion import check_gaps, check_ids, encode
 from ricorda.serving.documents import describe, docs_page
 from ricorda.serving.problems import Problem
 from ricorda.serving.requests import (
@@ -54,7 +54,7 @@ def _add_completions(api: FastAPI, service: "Service") -> None:
         """Continue a text, or score it."""
         await service.turns.wait()
         body = await service.read_body(request, CompletionRequest)
-        task = service.begin(body, request.state.client)
+        task = await service.begin(body, request.state.client)
         record = request.state.record
 
         def end(left: bool) -> None:
@@ -105,7 +105,11 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
         body = await service.read_body(request, TokenizeRequest)
         served = service.catalogue.only(body.model)
         unseen = Unseen()
-        ids = encode(body.prompt, served.model, service.settings.on_unknown, unseen)
+        on_unknown = service.settings.on_unknown
+        ids = await service.read_text(
+            body.prompt, lambda: encode(body.prompt, served.model, on_unknown, unseen)
+        )
+        check_gaps(unseen)
         more: dict[str, Any] = {"count": len(ids), "max_model_len": service.settings.max_prompt}
         if unseen.gaps:
             more["skipped"] = [gap.as_json() for gap in unseen.gaps]

@@ -36,6 +36,9 @@ from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
 log = logging.getLogger("ricorda.serving")
 
+MOST_GAPS = 4096
+"""Places of a request's prompts where characters were left out; each is reported."""
+
 SMALLEST_TOP_P = 1e-9  # 0 stands for the likeliest symbol alone, which any small number is
 
 
@@ -201,7 +204,7 @@ class CompletionTask:
 
     def pieces(self) -> Iterator[str]:
         """Write the whole answer in pieces of JSON, once all texts are finished."""
-        yield as_json(self._frame())[:-1] + ',"choices":['
+        yield as_json(self._frame() | self._skipped())[:-1] + ',"choices":['
         for number, texts in enumerate(self.texts):
             score = self.scores[number]
             self._scored[number] = score.take() if score else []
@@ -222,6 +225,7 @@ class CompletionTask:
         options = self.request.stream_options
         with_usage = options is not None and options.include_usage
         frame = self._frame() | ({"usage": None} if with_usage else {})
+        skipped = self._skipped()  # for the first event
         try:
             while not all(text.has_ended for text in self._all_texts()):
                 await self._something_new.wait()
@@ -230,6 +234,8 @@ class CompletionTask:
                 self._raise_if_failed()
                 chunks = [frame | {"choices": [choice]} for choice in self._news()]
                 if chunks:
+                    chunks[0] |= skipped
+                    skipped = {}
                     yield b"".join(map(_event, chunks))
             if with_usage:
                 yield _event(frame | {"choices": [], "usage": self.usage()})
@@ -449,14 +455,13 @@ class CompletionTask:
         return sorted(texts, key=_mean, reverse=True)[: self.n]
 
     def _frame(self) -> dict[str, Any]:
-        """What is the same in every event."""
+        """Return what is the same in every event."""
         return {
             "id": self.id,
             "object": "text_completion",
             "created": self.created,
             "model": self.served.name,
             "system_fingerprint": self.served.fingerprint,
-            **self._skipped(),
         }
 
     def _skipped(self) -> dict[str, Any]:
@@ -505,7 +510,22 @@ def read_prompts(
     if len(several) > settings.max_prompts:
         limit = f"at most {settings.max_prompts} texts (--max-prompts)"
         raise _wrong("prompt", limit, len(several))
-    return [_read_prompt(each, model, on_unknown, settings.max_prompt) for each in several]
+    prompts = [_read_prompt(each, model, on_unknown, settings.max_prompt) for each in several]
+    check_gaps(*(prompt.unseen for prompt in prompts))
+    return prompts
+
+
+def check_gaps(*unseen: Unseen) -> None:
+    """Refuse texts of which too much was left out to tell. Raises Problem (400)."""
+    count = sum(len(each.gaps) for each in unseen)
+    if count > MOST_GAPS:
+        raise Problem(
+            400,
+            f"prompt must have characters that the model never saw in at most {MOST_GAPS} places, "
+            f"got {count}",
+            param="prompt",
+            code="unknown_characters",
+        )
 
 
 def _read_prompt(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -21,7 +21,7 @@ from ricorda.serving.host import Host, bind, is_loopback
 from ricorda.serving.keys import read_keys
 from ricorda.serving.metrics import Metrics
 from ricorda.serving.problems import Problem
-from ricorda.serving.requests import Body, CompletionRequest, read_body
+from ricorda.serving.requests import READ_AT_ONCE, Body, CompletionRequest, read_body
 from ricorda.serving.settings import ServerSettings
 from ricorda.serving.turns import Turns
 
@@ -29,6 +29,8 @@ ORIGIN = re.compile(r"https?://[^/\s]+/?", re.IGNORECASE)
 HOST = re.compile(r"[^/:\s]+")
 
 log = logging.getLogger("ricorda.serving")
+
+Result = TypeVar("Result")
 
 
 class Service:
@@ -82,14 +84,33 @@ class Service:
         """Read and check the body of a request. Raises Problem."""
         return await read_body(request, body, longest=self.settings.max_body, bodies=self.bodies)
 
-    def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
+    async def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
         """Check a request and let its texts wait for their turn. Raises Problem."""
         self.refuse_while_draining()
         served = self.catalogue.get(request.model)
-        task = CompletionTask(request, served, self.settings, self.turns)
-        task.begin(self.admission, self.answers, client, self.settings.request_seconds)
+        served.hold()
+        try:
+            task = await self.read_text(
+                request.prompt,
+                lambda: CompletionTask(request, served, self.settings, self.turns),
+            )
+            self.refuse_while_draining()
+            task.begin(self.admission, self.answers, client, self.settings.request_seconds)
+        finally:
+            served.release()
         self._tasks.add(task)
         return task
+
+    async def read_text(self, text: object, read: Callable[[], Result]) -> Result:
+        """Return what `read` returns; where it reads a long text, call it in a thread.
+
+        One long text at a time is read, so that threads do not slow the event loop down.
+        """
+        texts = text if isinstance(text, list) else [text]
+        if sum(len(each) for each in texts if isinstance(each, str)) <= READ_AT_ONCE:
+            return read()
+        async with self.bodies.one_at_a_time:
+            return await asyncio.to_thread(read)
 
     def end(self, task: CompletionTask, record: dict[str, Any]) -> None:
         """See that a request holds nothing any more, and write down what it was."""

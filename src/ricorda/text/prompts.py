@@ -5,8 +5,10 @@ that the model never saw is spelled in its other canonical Unicode form (compose
 where the model knows that form.
 """
 
-import re
 import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.vocabulary import Vocabulary
@@ -59,33 +61,50 @@ def respelled(text: str, vocabulary: Vocabulary) -> str:
     Only unknown characters change, with the combining characters around them: a vocabulary may
     hold both forms of a letter.
     """
-    unknown = vocabulary.unknown(text)
-    if not unknown or text.isascii():
+    if text.isascii():
         return text
-    spellings: dict[str, str] = {}
+    clusters: list[tuple[int, int]] = []
+    done = 0
+    for place in vocabulary.unknown_places(text).tolist():
+        if place >= done:
+            begin, done = _cluster_begin(text, place, done), _cluster_end(text, place + 1)
+            clusters.append((begin, done))
+    spellings = _best_spellings({text[begin:end] for begin, end in clusters}, vocabulary)
     parts: list[str] = []
     done = 0
-    for match in re.finditer(f"[{re.escape(unknown)}]", text):
-        if match.start() < done:
-            continue
-        begin = _cluster_begin(text, match.start(), done)
-        end = _cluster_end(text, match.end())
-        cluster = text[begin:end]
-        if cluster not in spellings:
-            spellings[cluster] = _best_spelling(cluster, vocabulary)
-        parts += [text[done:begin], spellings[cluster]]
+    for begin, end in clusters:
+        parts += [text[done:begin], spellings.get(text[begin:end], text[begin:end])]
         done = end
     return "".join([*parts, text[done:]])
 
 
-def _best_spelling(cluster: str, vocabulary: Vocabulary) -> str:
-    """Return the spelling with the fewest unknown characters, the given one if none is better."""
-    spellings = (
-        cluster,
-        unicodedata.normalize("NFC", cluster),
-        unicodedata.normalize("NFD", cluster),
-    )
-    return min(spellings, key=lambda each: len(each) - len(vocabulary.encode(each, "skip")))
+def _best_spellings(clusters: Iterable[str], vocabulary: Vocabulary) -> dict[str, str]:
+    """Return the spelling with fewer unknown characters of each cluster that has one.
+
+    The vocabulary looks all of them up at once, since a text may have a million clusters.
+    """
+    others = [
+        (cluster, spelling)
+        for cluster in clusters
+        for spelling in (unicodedata.normalize(form, cluster) for form in ("NFC", "NFD"))
+        if spelling != cluster
+    ]
+    given = [cluster for cluster, _ in others]
+    fewest = dict(zip(given, _unknown_counts(given, vocabulary), strict=True))
+    best: dict[str, str] = {}
+    counts = _unknown_counts([spelling for _, spelling in others], vocabulary)
+    for (cluster, spelling), count in zip(others, counts, strict=True):
+        if count < fewest[cluster]:
+            best[cluster], fewest[cluster] = spelling, count
+    return best
+
+
+def _unknown_counts(texts: Sequence[str], vocabulary: Vocabulary) -> list[int]:
+    """Return how many unknown characters each text has."""
+    ends = np.cumsum([0, *map(len, texts)])
+    found = np.searchsorted(vocabulary.unknown_places("".join(texts)), ends)
+    counts: list[int] = np.diff(found).tolist()
+    return counts
 
 
 def _cluster_begin(text: str, place: int, lowest: int) -> int:

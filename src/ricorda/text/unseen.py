@@ -5,7 +5,6 @@ state goes from the character before to the character after. What the model pred
 character after is therefore an artefact, and is left out of figures together with the unseen ones.
 """
 
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -140,12 +139,14 @@ def after_gaps(
 
 def _gaps(vocabulary: "Vocabulary", text: str) -> Iterator[Gap]:
     """Find the runs of unseen characters in a text."""
-    unknown = vocabulary.unknown(text)
-    if not unknown:
+    places = vocabulary.unknown_places(text)
+    if not len(places):
         return
-    place = end = 0
-    for run in re.finditer(f"[{re.escape(unknown)}]+", text):
-        known = text[end : run.start()]
+    breaks = np.flatnonzero(np.diff(places) > 1) + 1
+    begins, ends = places[np.r_[0, breaks]], places[np.r_[breaks - 1, len(places) - 1]] + 1
+    place = done = 0
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        known = text[done:begin]
         place += len(vocabulary.encode(known)) if vocabulary.kind == "bytes" else len(known)
-        yield Gap(place, run[0])
-        end = run.end()
+        yield Gap(place, text[begin:end])
+        done = end

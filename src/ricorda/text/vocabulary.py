@@ -93,6 +93,10 @@ class Vocabulary(ABC):
         """Return the distinct characters of a text that have no id, in order of appearance."""
 
     @abstractmethod
+    def unknown_places(self, text: str) -> NDArray[np.int64]:
+        """Return where the characters of a text stand that have no id, (n,), in ascending order."""
+
+    @abstractmethod
     def decode(self, ids: ArrayLike) -> str:
         """Return the text of ids (T,). Raises VocabularyError if one is not below `size`."""
 
@@ -208,6 +212,11 @@ class CharacterVocabulary(Vocabulary):
         distinct, first = np.unique(codes, return_index=True)
         return "".join(map(chr, distinct[np.argsort(first)].tolist()))
 
+    @checked
+    def unknown_places(self, text: str) -> NDArray[np.int64]:
+        """Return where the characters of a text stand that have no id, (n,), in ascending order."""
+        return np.flatnonzero(self._look_up(text) == _NO_ID)
+
     def decode(self, ids: ArrayLike) -> str:
         """Return the text of ids (T,). Raises VocabularyError if one is not below `size`."""
         return self._codes.take(self._checked(ids)).astype("<u4").tobytes().decode("utf-32-le")
@@ -264,6 +273,11 @@ class ByteVocabulary(Vocabulary):
     def unknown(self, text: str) -> str:
         """Return the lone surrogates of a text: every character has its bytes."""
         return "".join(dict.fromkeys(_UNWRITABLE.findall(text)))
+
+    @checked
+    def unknown_places(self, text: str) -> NDArray[np.int64]:
+        """Return where the lone surrogates of a text stand, (n,), in ascending order."""
+        return np.array([found.start() for found in _UNWRITABLE.finditer(text)], np.int64)
 
     def decode(self, ids: ArrayLike) -> str:
         """Return the text of bytes (T,), with U+FFFD for what is not UTF-8."""
