@@ -221,6 +221,7 @@ def test_every_argument_is_checked_by_name(public: dict[str, Public]) -> None:
             "precision must be 'auto' or 'float32' or 'bfloat16' or 'int8', got 'half'",
         ),
         ("load", {"backend": None}, "backend must be 'auto' or 'native' or 'numpy', got None"),
+        ("load", {"path": None}, "path must be text or bytes or a path or a run, got None"),
         ("Model.generate", {"prompt": None}, "prompt must be text or bytes, got None"),
         ("Model.generate", {"prompt": Path("a")}, "prompt must be text or bytes, got PosixPath"),
         ("Model.generate", {"prompt": ["a"]}, "prompt must be text or bytes, got ['a']"),

@@ -59,6 +59,10 @@ def test_an_option_wins_over_training_and_says_so(call: Call, runs: Path) -> Non
     figures, err = evaluated(call, runs, "keep", "--newlines", "normalise")
     assert figures["characters"] == len(CRLF) - 2000 - 1
     assert err == "--newlines normalise: differs from the model's training, which used keep\n"
+    _, err = evaluated(call, runs, "keep", "--newlines", "auto")
+    assert err == (
+        "--newlines auto (normalise): differs from the model's training, which used keep\n"
+    )
     _, err = evaluated(call, runs, "keep", "--newlines", "keep", "--encoding", "latin-1")
     assert err == ""
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -281,7 +281,7 @@ class Model:
 
 @checked
 def load(
-    path: str | bytes | os.PathLike[str] | InFolder,
+    path: str | bytes | os.PathLike[str] | Annotated[InFolder, "a run"],
     precision: Precision = "float32",
     backend: BackendName = "auto",
     *,
