@@ -168,13 +168,19 @@ def public(place: Path) -> dict[str, Public]:
         "make_request": Public(
             text.make_request,
             vocabulary="bytes",
-            encoding=None,
-            newlines="keep",
+            reading=ReadingSettings(newlines="keep"),
             on_unknown="skip",
-            decompression=Decompression(),
         ),
         "parse_size": Public(text.parse_size, option="--size", text="5MB"),
         "read_bytes": Public(text.read_bytes, sources=sources, **as_read),
+        "read_prompt": Public(
+            text.read_prompt,
+            text="abc",
+            vocabulary=vocabulary,
+            settings=ReadingSettings(),
+            drop_mark=True,
+        ),
+        "Model.read_prompt": Public(model.read_prompt, text="abc", drop_mark=True),
         "read_text": Public(text.read_text, sources=sources, encoding="utf-8", **as_read),
         "split": Public(text.split, ids=ids, validation_fraction=0.1),
     }

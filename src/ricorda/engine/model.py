@@ -147,6 +147,7 @@ class Model:
             warnings.warn(note, UnseenCharactersWarning, stacklevel=3)
         return generation
 
+    @checked
     def read_prompt(self, text: str, *, drop_mark: bool = True) -> str:
         """Return a text as training would have read it: line ends, Unicode form, no leading BOM."""
         return read_prompt(text, self.vocabulary, self.reading, drop_mark=drop_mark)

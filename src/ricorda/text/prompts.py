@@ -8,6 +8,7 @@ where the model knows that form.
 import re
 import unicodedata
 
+from ricorda.arguments import checked
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.vocabulary import Vocabulary
 
@@ -16,6 +17,7 @@ LONGEST_CLUSTER = 256
 """Combining characters that are kept together with the character before them."""
 
 
+@checked
 def read_prompt(
     text: str, vocabulary: Vocabulary, settings: ReadingSettings, *, drop_mark: bool = True
 ) -> str:
