@@ -55,6 +55,7 @@ def test_good_values_pass() -> None:
         ({"hidden_size": 0}, "hidden_size must be at least 1, got 0"),
         ({"hidden_size": 70000}, "hidden_size must be at most 65536, got 70000"),
         ({"hidden_size": 1.5}, "hidden_size must be a whole number, got 1.5"),
+        ({"scale": float("nan")}, "scale must be a finite number, got nan"),
         ({"scale": 0.5}, "scale must be greater than 0.5, got 0.5"),
         ({"embedding_size": 0}, "embedding_size must be at least 1 or 'onehot', got 0"),
         ({"embedding_size": "x"}, "embedding_size must be a whole number or 'onehot', got 'x'"),

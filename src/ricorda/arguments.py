@@ -216,7 +216,8 @@ def _words(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(map(_words, get_args(hint))))
     if origin is Annotated:
-        return _words(get_args(hint)[0])
+        kind, *metadata = get_args(hint)
+        return next((each for each in metadata if isinstance(each, str)), _words(kind))
     if origin is Literal:
         return " or ".join(map(repr, get_args(hint)))
     if origin is np.ndarray:

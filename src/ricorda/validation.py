@@ -163,7 +163,9 @@ def _requirement(detail: ErrorDetails) -> str:
         name: int(limit) if isinstance(limit, float) and limit.is_integer() else limit
         for name, limit in detail.get("ctx", {}).items()
     }
-    template = REQUIREMENTS.get(detail["type"], "valid: {reason}")
+    is_nan = isinstance(detail["input"], float) and math.isnan(detail["input"])
+    fault = "finite_number" if is_nan else detail["type"]  # NaN is within no limits
+    template = REQUIREMENTS.get(fault, "valid: {reason}")
     return template.format(**limits, reason=detail["msg"])
 
 

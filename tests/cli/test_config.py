@@ -125,7 +125,11 @@ WRONG: dict[str, tuple[str, str]] = {
     "missing.toml": ("", "cannot read the configuration missing.toml: No such file"),
     "broken.toml": ("steps = ", "broken.toml is not TOML"),
     "broken.json": ("{", "broken.json is not JSON"),
-    "binary.toml": ("\udcff\udcfe", "binary.toml is not TOML"),
+    "binary.toml": (
+        "\udcff\udcfe",
+        "binary.toml is not TOML: expected UTF-8 text, but byte 0 (0xff) is not valid: "
+        "save it as UTF-8",
+    ),
     "deep.json": ("[" * 100_000, "deep.json is not JSON"),
     "list.json": ("[1]", "expected options by name in list.json, got a list"),
     "unknown.toml": ("hidden_siz = 3", "unknown option hidden_siz: did you mean hidden_size?"),

@@ -59,6 +59,10 @@ def test_an_option_wins_over_training_and_says_so(call: Call, runs: Path) -> Non
     figures, err = evaluated(call, runs, "keep", "--newlines", "normalise")
     assert figures["characters"] == len(CRLF) - 2000 - 1
     assert err == "--newlines normalise: differs from the model's training, which used keep\n"
+    _, err = evaluated(call, runs, "keep", "--newlines", "auto")
+    assert err == (
+        "--newlines auto (normalise): differs from the model's training, which used keep\n"
+    )
     _, err = evaluated(call, runs, "keep", "--newlines", "keep", "--encoding", "latin-1")
     assert err == ""
 
@@ -149,3 +153,11 @@ def test_a_prompt_of_which_nothing_is_left_is_not_shown_before_an_unrelated_star
     assert code == 0
     assert out == call(*words)[1]
     assert "nothing left of the prompt" in err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "score", "units", "step", "influence"])
+def test_help_says_that_a_text_is_read_as_the_models_own(call: Call, command: str) -> None:
+    _, out, _ = call(command, "--help")
+    words = " ".join(out.split())
+    assert "[default: as the model's own text was read]" in words
+    assert "[default: auto]" not in words.partition("--newlines")[2].partition("--max")[0]

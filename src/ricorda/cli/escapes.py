@@ -30,7 +30,9 @@ class EscapedText(ParameterType):
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Replace the escapes; any other backslash is refused."""
+        """Replace the escapes; any other backslash and an empty text are refused."""
+        if value == "":
+            self.fail("expected at least one character, got an empty text", param, ctx)
 
         def replaced(found: re.Match[str]) -> str:
             letter, code, other = found.groups()

@@ -107,24 +107,30 @@ def number(*limits: annotated_types.BaseMetadata) -> Number:
     return Number(float, _bounds(limits), [])
 
 
-def options_from(settings: type[Any], names: Iterable[str]) -> Callable[[Command], Command]:
+def options_from(
+    settings: type[Any], names: Iterable[str], *, unset: str | None = None
+) -> Callable[[Command], Command]:
     """Give a command one option for each named field of a pydantic dataclass.
 
     An option that is not given is absent from the command's keyword arguments as None (empty for
-    a repeatable one), so that the settings' own defaults hold.
+    a repeatable one), so that the settings' own defaults hold. `unset` says in --help what holds
+    instead, where a command takes what is not given from elsewhere.
     """
     TypeAdapter(settings)  # sees that the fields are complete
     fields: dict[str, FieldInfo] = settings.__pydantic_fields__
 
     def decorate(command: Command) -> Command:
         for name in reversed(list(names)):
-            command = _option(name, fields[name], _description(settings, name))(command)
+            description = _description(settings, name)
+            command = _option(name, fields[name], description, unset)(command)
         return command
 
     return decorate
 
 
-def _option(name: str, field: FieldInfo, description: str) -> Callable[[Command], Command]:
+def _option(
+    name: str, field: FieldInfo, description: str, unset: str | None
+) -> Callable[[Command], Command]:
     """One field as one option."""
     flag = f"--{name.replace('_', '-')}"
     kinds, bounds = _kinds(field.annotation), _bounds(field.metadata)
@@ -133,7 +139,7 @@ def _option(name: str, field: FieldInfo, description: str) -> Callable[[Command]
             bounds += _bounds(get_args(kind)[1:])
             kinds[kinds.index(kind)] = get_args(kind)[0]
     parameter = _parameter_type(kinds, bounds)
-    help_text = _help(description, field, parameter)
+    help_text = _help(description, field, parameter, unset)
     if kinds == [bool]:
         return click.option(flag, is_flag=True, default=None, help=help_text)
     if get_origin(kinds[0]) is tuple:
@@ -173,14 +179,14 @@ def _bounds(metadata: Iterable[Any]) -> list[Bound]:
     ]
 
 
-def _help(description: str, field: FieldInfo, parameter: ParameterType) -> str:
+def _help(description: str, field: FieldInfo, parameter: ParameterType, unset: str | None) -> str:
     """The docstring and, where they tell something, the bounds and the default."""
     facts = []
     if isinstance(parameter, Number) and parameter.kind is float and len(parameter.bounds) == 2:
         facts.append(parameter.range)
     default = field.default
     if not (default in (None, "") or field.is_required() or isinstance(default, bool | tuple)):
-        facts.append(f"default: {_plain(default)}")
+        facts.append(f"default: {unset or _plain(default)}")
     return f"{description}  [{'; '.join(facts)}]" if facts else description
 
 

@@ -25,7 +25,9 @@ def reading_options(command: Command) -> Command:
         given = {name: options.pop(name) for name in OPTIONS}
         return command(reading=GivenReading(given), **options)
 
-    decorate: Callable[[Any], Any] = options_from(TrainingOptions, OPTIONS)
+    decorate: Callable[[Any], Any] = options_from(
+        TrainingOptions, OPTIONS, unset="as the model's own text was read"
+    )
     return decorate(with_reader)  # type: ignore[no-any-return]
 
 
@@ -52,8 +54,10 @@ class GivenReading:
         kind = model.vocabulary.kind
         before, now = of_training.to_json(kind), model.reading.to_json(kind)
         for name in self._given.keys() & {name for name in now if now[name] != before[name]}:
+            given = self._given[name]
+            meant = "" if given == now[name] else f" ({now[name]})"
             say(
-                f"--{name} {now[name]}: differs from the model's training, which used "
+                f"--{name} {given}{meant}: differs from the model's training, which used "
                 f"{'no encoding' if before[name] is None else before[name]}",
                 err=True,
             )

@@ -139,7 +139,12 @@ def _parsed(path: Path) -> Any:
         raise ConfigurationError(
             f"cannot read the configuration {path}: {error.strerror}"
         ) from error
-    except (ValueError, RecursionError) as error:  # invalid UTF-8 is a ValueError too
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path} is not {kind}: expected UTF-8 text, but byte {error.start} "
+            f"(0x{error.object[error.start]:02x}) is not valid: save it as UTF-8"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not {kind}: {error}") from error
 
 

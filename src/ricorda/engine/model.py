@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -147,6 +147,7 @@ class Model:
             warnings.warn(note, UnseenCharactersWarning, stacklevel=3)
         return generation
 
+    @checked
     def read_prompt(self, text: str, *, drop_mark: bool = True) -> str:
         """Return a text as training would have read it: line ends, Unicode form, no leading BOM."""
         return read_prompt(text, self.vocabulary, self.reading, drop_mark=drop_mark)
@@ -281,7 +282,7 @@ class Model:
 
 @checked
 def load(
-    path: str | bytes | os.PathLike[str] | InFolder,
+    path: str | bytes | os.PathLike[str] | Annotated[InFolder, "a run"],
     precision: Precision = "float32",
     backend: BackendName = "auto",
     *,

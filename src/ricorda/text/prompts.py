@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ricorda.arguments import checked
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.vocabulary import Vocabulary
 
@@ -18,6 +19,7 @@ LONGEST_CLUSTER = 256
 """Combining characters that are kept together with the character before them."""
 
 
+@checked
 def read_prompt(
     text: str, vocabulary: Vocabulary, settings: ReadingSettings, *, drop_mark: bool = True
 ) -> str:

@@ -67,7 +67,7 @@ class HeldFolder:
             )
         raise FolderLost(
             f"the run's folder {self.path} was removed or replaced while the run trained; its "
-            f"model and its checkpoints are lost, and {self._saved}: train again"
+            f"model and its checkpoints are lost: train again"
         )
 
     @property
