@@ -244,6 +244,14 @@ def test_a_run_that_has_hardly_begun(
     )
 
 
+def test_a_row_of_an_unknown_kind_is_left_out(folder: RunFolder, record: RunRecord) -> None:
+    learn(folder, [2.0, 1.5])
+    page = report(folder, record)
+    for row in ({"step": 7}, {"step": 8, "event": "of a later version"}, {"step": 9, "event": [1]}):
+        append_row(folder.metrics, row)
+    assert report(folder, record) == page
+
+
 def test_numbers_that_are_not_finite(folder: RunFolder, record: RunRecord) -> None:
     for step, nats in enumerate([3.0, math.nan, math.inf, 2.0], start=1):
         append_row(folder.metrics, training_row(step, nats, gradient_norm=math.inf))

@@ -52,8 +52,8 @@ def read_history(folder: RunFolder) -> History:
     """Read a run's rows; files that are not there yet have none."""
     rows = list(read_rows(folder.metrics))
     return History(
-        training=[row for row in rows if row["event"] == "training"],
-        evaluations=[row for row in rows if row["event"] == "evaluation"],
+        training=[row for row in rows if row.get("event") == "training"],
+        evaluations=[row for row in rows if row.get("event") == "evaluation"],
         samples=list(read_rows(folder.samples)),
     )
 

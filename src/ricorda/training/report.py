@@ -194,7 +194,7 @@ def _table(history: History) -> str:
 
 def _table_row(history: History, row: Row) -> str:
     training = history.training_before(row["step"])
-    validation = number(row, "nats_per_character") if row["event"] == "evaluation" else math.nan
+    validation = number(row, "nats_per_character") if row.get("event") == "evaluation" else math.nan
     cells = (
         clock(row["seconds"]),
         f"{row['characters_seen']:,}",

@@ -74,7 +74,7 @@ def _loss_reading(history: History, row: Row) -> str:
     ]
     training = number(history.training_before(row["step"]), "nats_per_character")
     parts.append(f"training {fixed(training, 3)}")
-    if row["event"] == "evaluation" and row.get("nats_per_character") is not None:
+    if row.get("event") == "evaluation" and row.get("nats_per_character") is not None:
         nats = number(row, "nats_per_character")
         parts.append(f"validation {fixed(nats, 3)} nats ({fixed(in_bits(nats), 2)} bits)")
         if row.get("averaged_nats_per_character") is not None:
