@@ -15,7 +15,8 @@ import ricorda
 SOURCE = Path(ricorda.__file__).parent
 
 BELOW: dict[str, set[str]] = {
-    "cores": set(),
+    "cgroup": set(),
+    "cores": {"cgroup"},
     "durable": {"errors"},
     "errors": set(),
     "extras": {"errors"},
@@ -29,7 +30,7 @@ BELOW: dict[str, set[str]] = {
     "text": {"arguments", "durable", "errors"},
     "validation": {"errors"},
     "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
-    "engine": {"_kernels", "arguments", "errors", "models", "text", "validation"},
+    "engine": {"_kernels", "arguments", "cores", "errors", "models", "text", "validation"},
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "models", "pages", "text"},
     "serving": {"engine", "errors", "models", "pages", "text", "validation"},
     "studio": {
@@ -38,7 +39,7 @@ BELOW: dict[str, set[str]] = {
     },
     "training": {
         *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
-        *("arguments", "interrupts", "runs", "shell", "text", "validation"),
+        *("arguments", "cgroup", "interrupts", "runs", "shell", "text", "validation"),
     },
 }
 """What each part may import besides itself and the version in `ricorda`."""

@@ -6,7 +6,7 @@ import os
 import platform
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -16,9 +16,11 @@ from ricorda.durable import open_untrusting, write_atomically
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
 from ricorda.text.reading_settings import ReadingSettings
-from ricorda.training.checkpoint import Progress
 from ricorda.training.configuration import Schedule, TrainingConfiguration
 from ricorda.validation import explain, parse_json
+
+if TYPE_CHECKING:
+    from ricorda.training.checkpoint import Progress  # imports PyTorch
 
 FORMAT = 1
 LARGEST = 16 * 1024 * 1024  # bytes of a config.json, which may name many texts
@@ -102,7 +104,7 @@ def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
     return RunRecord(format=FORMAT, text=text, training=training, made_with=made_with)
 
 
-def with_schedule(record: RunRecord, progress: Progress) -> RunRecord:
+def with_schedule(record: RunRecord, progress: "Progress") -> RunRecord:
     """Add the schedule of a run that has ended.
 
     It follows from steps and epochs alone, unless a resume changed the budget.
