@@ -1,6 +1,5 @@
 """Interrupting a training that a Python program began: saved, and the program hears of it."""
 
-import asyncio
 import copy
 import os
 import pickle
@@ -86,31 +85,39 @@ def test_a_program_s_own_handler_gets_the_signal_once_the_run_is_saved() -> None
     assert run.metrics["stopped_because"] == "interrupted"
 
 
+def run_program(program: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program in a process of its own, where no event loop runs yet."""
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, check=False, text=True, capture_output=True)
+
+
 def test_a_program_that_is_ended_by_a_signal_saves_the_run_first() -> None:
-    program = (
+    done = run_program(
         "import ricorda, signal\n"
         "from tests.training.test_interruption import InterruptAt, SMALL\n"
         "ricorda.train('my.txt', reporter=InterruptAt(5, number=signal.SIGTERM), **SMALL)\n"
     )
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
     assert done.returncode == -signal.SIGTERM
     assert is_saved("runs/my", 5)
 
 
 def test_a_coroutine_is_cancelled_as_asyncio_does_it() -> None:
-    reached: list[str] = []
-
-    async def main() -> None:
-        ricorda.train("my.txt", reporter=InterruptAt(5), **SMALL)
-        reached.append("the end of the call")
-        await asyncio.sleep(0)
-        reached.append("what follows")
-
-    with pytest.raises(KeyboardInterrupt):
-        asyncio.run(main())
-    assert reached == ["the end of the call"]
+    done = run_program(
+        "import asyncio, ricorda\n"
+        "from tests.training.test_interruption import InterruptAt, SMALL\n"
+        "async def main():\n"
+        "    ricorda.train('my.txt', reporter=InterruptAt(5), **SMALL)\n"
+        "    print('the end of the call')\n"
+        "    await asyncio.sleep(0)\n"
+        "    print('what follows')\n"
+        "try:\n"
+        "    asyncio.run(main())\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    assert (done.returncode, done.stdout) == (0, "the end of the call\ninterrupted\n")
     assert is_saved("runs/my", 5)
 
 
