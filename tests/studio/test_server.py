@@ -390,7 +390,10 @@ def test_a_report_made_anew_is_the_one_that_the_run_left(client: Client, place: 
     assert content == left
 
 
-@pytest.mark.parametrize("row", [{}, {"event": "training", "seconds": {}}, {"event": "evaluation"}])
+ENDED, TRAINED = {"event": "ended"}, {"event": "training", "seconds": {}}
+
+
+@pytest.mark.parametrize("row", [ENDED, TRAINED, {"event": "evaluation"}])
 def test_rows_that_tell_nothing_make_no_report(
     client: Client, unfinished: RunFolder, row: dict[str, Any]
 ) -> None:
