@@ -57,7 +57,7 @@ deletions: $(VENV)/.tools
 	$(RUN)/python -m tests.faults.deletions $(TESTS)
 
 processes: $(VENV)/.tools
-	FAULTS=all $(RUN)/python -m pytest tests/training/test_processes.py tests/training/test_two_machines.py
+	FAULTS=all $(RUN)/python -m pytest tests/torch/test_processes.py tests/torch/test_two_machines.py
 
 FUZZ_RUNS ?= 1000000
 FUZZ_TARGETS ?= model vocabulary configuration text

@@ -34,7 +34,7 @@ NOT_COPIED = shutil.ignore_patterns(
 
 TESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "text": (("text/*.py",), ("text",)),
-    "models": (("models/*.py", "models/cells/*.py"), ("models",)),
+    "model": (("model/*.py",), ("model",)),
     "engine": (("engine/*.py",), ("engine", "kernels")),
     "training": (
         ("training/*.py",),
@@ -51,7 +51,7 @@ TESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """By module: its source files below src/ricorda, and the tests that belong to them below tests."""
 
-LEFT_OUT = ("training/test_processes.py", "training/test_two_machines.py")
+LEFT_OUT = ("torch/test_processes.py", "torch/test_two_machines.py")
 """Tests of several processes, which take minutes and are run by `make processes`."""
 
 Verdict = Literal["killed", "survived", "timed out", "equivalent"]

@@ -14,7 +14,7 @@ from ricorda import engine, insight, text
 from ricorda.arguments import checked
 from ricorda.engine import Model, load, load_file
 from ricorda.errors import ConfigurationError, InputError, RicordaError
-from ricorda.models import ModelConfiguration, ModelFile, write_model_file
+from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.text import CharacterVocabulary, Decompression, find_sources, make_request
 from ricorda.text.reading_settings import ReadingSettings
 

@@ -29,35 +29,28 @@ BELOW: dict[str, set[str]] = {
     "arguments": {"errors", "validation"},
     "text": {"arguments", "durable", "errors"},
     "validation": {"errors"},
-    "models": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
-    "engine": {"_kernels", "arguments", "cores", "errors", "models", "text", "validation"},
-    "insight": {"arguments", "engine", "errors", "extras", "lazy", "models", "pages", "text"},
-    "serving": {"engine", "errors", "models", "pages", "text", "validation"},
+    "model": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
+    "engine": {"_kernels", "arguments", "cores", "errors", "model", "text", "validation"},
+    "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
+    "serving": {"engine", "errors", "model", "pages", "text", "validation"},
     "studio": {
-        *("cores", "durable", "engine", "errors", "insight", "models", "run_summary", "runs"),
+        *("cores", "durable", "engine", "errors", "insight", "model", "run_summary", "runs"),
         *("serving", "shell", "text", "training", "validation"),
     },
     "training": {
-        *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "models", "pages"),
-        *("arguments", "cgroup", "interrupts", "runs", "shell", "text", "validation"),
+        *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "model", "pages"),
+        *("arguments", "cgroup", "interrupts", "runs", "shell", "text", "torch", "validation"),
+    },
+    "torch": {
+        *("_kernels", "cores", "engine", "errors", "interrupts", "model", "runs", "shell", "text"),
+        *("training", "validation"),
     },
 }
 """What each part may import besides itself and the version in `ricorda`."""
 
-ON_TOP = {"__init__", "__main__", "bench", "cli"}
+ON_TOP = {"__init__", "__main__", "cli"}
 
-TORCH_MAY_BE_IMPORTED_BY = (
-    "bench/gpu_ways.py",
-    "bench/scale_gpu.py",
-    "bench/train_",
-    "bench/peers/",
-    "insight/gradient.py",
-    "models/cells/",
-    "models/dropout.py",
-    "models/language_model.py",
-    "models/output_loss.py",
-    "training/",
-)
+TORCH_MAY_BE_IMPORTED_BY = ("insight/gradient.py", "torch/", "training/")
 
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
@@ -147,7 +140,7 @@ def run(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
         "ricorda.cli.main",
         "ricorda.engine",
         "ricorda.insight",
-        "ricorda.models",
+        "ricorda.model",
         "ricorda.pages",
         "ricorda.runs",
         "ricorda.serving",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ricorda.models import ModelConfiguration, ModelFile, write_model_file
+from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.text import CharacterVocabulary
 
 HERE = Path(__file__).parents[1]

@@ -10,12 +10,12 @@ from pydantic.dataclasses import dataclass
 
 from ricorda.engine import GenerationSettings, SamplingSettings
 from ricorda.errors import ConfigurationError
-from ricorda.models import ModelConfiguration
+from ricorda.model import ModelConfiguration
 from ricorda.serving.settings import ServerSettings
-from ricorda.training.checkpoint import Progress
+from ricorda.training.checkpoint.record import RunRecord, TextRecord
+from ricorda.training.checkpoint.snapshot import Progress
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.options import TrainingOptions
-from ricorda.training.record import RunRecord, TextRecord
 from ricorda.validation import REQUIREMENTS, explain, parse_json, validated
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from ricorda.models import read_model_file
+from ricorda.model import read_model_file
 
 Call = Callable[..., tuple[int, str, str]]
 

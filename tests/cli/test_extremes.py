@@ -9,7 +9,7 @@ import pytest
 
 from ricorda.cli.main import ricorda_command
 from ricorda.cli.options import Number
-from ricorda.models import ModelConfiguration, ModelFile, write_model_file
+from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.text import CharacterVocabulary
 
 Call = Callable[..., tuple[int, str, str]]

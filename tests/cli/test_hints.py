@@ -8,9 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.cli.conftest import Ran
 
 from ricorda.cli.main import _in_a_line
+from tests.cli.conftest import Ran
 
 Call = Callable[..., Ran]
 SHORT = ("--steps", "2", "--hidden-size", "4", "--threads", "1")

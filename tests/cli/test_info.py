@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ricorda
-from ricorda.models import ModelFile, read_model_file, write_model_file
+from ricorda.model import ModelFile, read_model_file, write_model_file
 
 Call = Callable[..., tuple[int, str, str]]
 

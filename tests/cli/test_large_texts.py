@@ -11,8 +11,9 @@ import pytest
 import zstandard
 
 from ricorda.text import cached_encoding, reading
-from ricorda.training import reading_progress, run
-from ricorda.training.progress import Bar, Lines, Reporter, Silent
+from ricorda.training import run
+from ricorda.training.report import reading_progress
+from ricorda.training.report.progress import Bar, Lines, Reporter, Silent
 
 Call = Callable[..., tuple[int, str, str]]
 SHORT = ("--steps", "2", "--hidden-size", "4", "--threads", "1", "--seed", "7")

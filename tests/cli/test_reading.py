@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.cli.conftest import Ran
 
 import ricorda
-from ricorda.models import read_model_file
+from ricorda.model import read_model_file
+from tests.cli.conftest import Ran
 
 CRLF = "".join(f"{number} citt\u00e0\r\n" for number in range(2000))
 

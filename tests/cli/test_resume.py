@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.training.reporters import InterruptAt
 
 import ricorda
 from ricorda.training import run as runs
+from tests.training.reporters import InterruptAt
 
 Call = Callable[..., tuple[int, str, str]]
 

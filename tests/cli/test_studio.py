@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.studio.conftest import end_studio, start_studio
-from tests.studio.test_server import Client
-from tests.studio.test_trainings import wait_for
 
 from ricorda.runs import RunFolder
 from ricorda.studio.activity import trainer_of
+from tests.studio.conftest import end_studio, start_studio
+from tests.studio.test_server import Client
+from tests.studio.test_trainings import wait_for
 
 Call = Callable[..., tuple[int, str, str]]
 

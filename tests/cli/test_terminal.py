@@ -13,7 +13,14 @@ import pytest
 from rich.cells import cell_len
 
 from ricorda.cli.main import main
-from ricorda.training.progress import Bar, Lines, Silent, clock, in_nats_and_bits, reporter_for
+from ricorda.training.report.progress import (
+    Bar,
+    Lines,
+    Silent,
+    clock,
+    in_nats_and_bits,
+    reporter_for,
+)
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.insight.planted import HIDDEN_SIZE, QUOTE_UNIT, planted_file, planted_text
 
-from ricorda.models import write_model_file
+from ricorda.model import write_model_file
+from tests.insight.planted import HIDDEN_SIZE, QUOTE_UNIT, planted_file, planted_text
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -76,7 +76,7 @@ def interrupt_a_run(folder: Path) -> None:
     """Leave a run behind that a signal ended after some steps."""
     program = (
         "import os, signal, ricorda\n"
-        "from ricorda.training.progress import Silent\n"
+        "from ricorda.training.report.progress import Silent\n"
         "class Stop(Silent):\n"
         "    def stepped(self, step, *more):\n"
         "        if step == 3: os.kill(os.getpid(), signal.SIGTERM)\n"

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda.engine import Model, ReferenceBackend
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
 
 Tensors = dict[str, NDArray[np.float32]]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ricorda.engine.chunks import NUMBERS_AT_ONCE, overlapping, positions_at_once
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 
 
 @given(st.lists(st.integers(0, 12), max_size=8), st.integers(1, 15))

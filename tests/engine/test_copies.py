@@ -13,8 +13,8 @@ import pytest
 import ricorda
 from ricorda.engine import Model, load, make_backend
 from ricorda.engine.backend import InProgress
-from ricorda.models.configuration import ModelConfiguration
-from ricorda.models.model_file import ModelFile, write_model_file
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.model.model_file import ModelFile, write_model_file
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 
 NATIVE = pytest.mark.skipif(

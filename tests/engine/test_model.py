@@ -17,8 +17,8 @@ from ricorda.errors import (
     UnseenCharactersWarning,
     VocabularyError,
 )
-from ricorda.models.configuration import ModelConfiguration
-from ricorda.models.model_file import ModelFile, write_model_file
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.model.model_file import ModelFile, write_model_file
 from ricorda.text.vocabulary import CharacterVocabulary
 
 CONFIGURATION = ModelConfiguration(cell="lstm", vocabulary_size=4, hidden_size=5, num_layers=2)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ricorda.engine import ReferenceBackend, zero_state
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 
 VOCABULARY, HIDDEN, STREAMS, TIME = 11, 6, 3, 9
 

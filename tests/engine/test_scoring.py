@@ -19,7 +19,7 @@ from ricorda.errors import (
     UnseenCharactersWarning,
     VocabularyError,
 )
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import CharacterVocabulary
 
 MakeModel = Callable[..., Model]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.faults.forge import REPOSITORY, Done, Forge
 
 SHIM = Path(__file__).parent / "shim.c"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import ricorda
+from ricorda.training.checkpoint.writer import CheckpointWriter
 from ricorda.training.loop import Loop
-from ricorda.training.saver import Saver
 
 
 def timed(owner: type[Any], name: str) -> list[tuple[float, float]]:
@@ -35,7 +35,7 @@ def timed(owner: type[Any], name: str) -> list[tuple[float, float]]:
 def main() -> None:
     """Train once and print."""
     text, minutes = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 3.0
-    stops, writes = timed(Loop, "_save"), timed(Saver, "_written")
+    stops, writes = timed(Loop, "_save"), timed(CheckpointWriter, "_written")
     with tempfile.TemporaryDirectory(dir=".") as folder:
         run = ricorda.train(text, out=Path(folder, "run"), minutes=minutes, quiet=True)
     seconds = run.metrics["train_seconds"]

@@ -20,9 +20,13 @@ from typing import NamedTuple
 
 DEFAULT = (
     *("tests/test_durable.py", "tests/text/test_cached_encoding.py", "tests/text/test_id_file.py"),
-    *("tests/training/test_held_folder.py", "tests/training/test_checkpoint_folder.py"),
-    *("tests/training/test_run.py", "tests/training/test_resume.py", "tests/training/test_lock.py"),
-    *("tests/training/test_processes.py", "tests/cli/test_names.py", "tests/cli/test_signals.py"),
+    *("tests/training/checkpoint/test_held_folder.py", "tests/training/checkpoint/test_folder.py"),
+    *(
+        "tests/training/test_run.py",
+        "tests/training/test_resume.py",
+        "tests/training/checkpoint/test_lock.py",
+    ),
+    *("tests/torch/test_processes.py", "tests/cli/test_names.py", "tests/cli/test_signals.py"),
     *("tests/cli/test_large_texts.py", "tests/cli/test_resume.py", "tests/cli/test_train.py"),
     *("tests/faults/test_named_faults.py", "tests/faults/test_kills.py"),
     *("tests/studio/test_server.py", "tests/studio/test_trainings.py"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ricorda.runs import RunFolder, ended, read_rows
-from ricorda.training.checkpoint_folder import Broken, Checkpoint, Newer
+from ricorda.training.checkpoint.folder import Broken, Checkpoint, Newer
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 WALL_CLOCK = {"seconds", "characters_per_second", "train_seconds"}

@@ -11,10 +11,10 @@ from typing import Any
 
 DISK = "tests/faults/test_disk.py::"
 NAMED = "tests/faults/test_named_faults.py::"
-FOLDER = "tests/training/test_checkpoint_folder.py::"
-TENSORS = "tests/models/test_tensor_file.py::"
+FOLDER = "tests/training/checkpoint/test_folder.py::"
+TENSORS = "tests/model/test_tensor_file.py::"
 RESUME = "tests/training/test_resume.py::"
-HELD = "tests/training/test_held_folder.py::"
+HELD = "tests/training/checkpoint/test_held_folder.py::"
 
 ORDER = DISK + "test_the_order_of_writes_flushes_and_renames"
 SIGNAL = NAMED + "test_the_first_signal_saves_the_run"
@@ -47,14 +47,14 @@ def _files_not_flushed() -> None:
 
 def _folders_not_flushed() -> None:
     from ricorda import durable
-    from ricorda.training import checkpoint_folder
+    from ricorda.training.checkpoint import folder as checkpoint_folder
 
     put("flush_folder", nothing, durable)
     put("flush_folder", nothing, checkpoint_folder)
 
 
 def _written_in_place() -> None:
-    from ricorda.training.checkpoint_folder import CheckpointFolder
+    from ricorda.training.checkpoint.folder import CheckpointFolder
 
     def save(self: CheckpointFolder, step: int, files: Any, *, anchor: bool) -> Path:
         place = self._free_place(step)
@@ -68,50 +68,50 @@ def _written_in_place() -> None:
 
 
 def _model_in_place() -> None:
-    from ricorda.training import saver
+    from ricorda.training.checkpoint import writer
 
-    put("write_atomically", lambda path, content: path.write_bytes(content), saver)
+    put("write_atomically", lambda path, content: path.write_bytes(content), writer)
 
 
 def _not_read_back() -> None:
-    from ricorda.training.checkpoint_folder import CheckpointFolder
+    from ricorda.training.checkpoint.folder import CheckpointFolder
 
     put("_read_back", nothing, CheckpointFolder)
 
 
 def _digests_not_compared() -> None:
-    from ricorda.training.checkpoint_folder import Checkpoint
+    from ricorda.training.checkpoint.folder import Checkpoint
 
     put("check", nothing, Checkpoint)
 
 
 def _manifest_not_signed() -> None:
-    from ricorda.training import checkpoint_folder
+    from ricorda.training.checkpoint import folder as checkpoint_folder
 
     put("_signed", dict, checkpoint_folder)
 
 
 def _newest_alone() -> None:
-    from ricorda.training.checkpoint_folder import CheckpointFolder
+    from ricorda.training.checkpoint.folder import CheckpointFolder
 
     original = CheckpointFolder._places
     put("_places", lambda self: original(self)[:1], CheckpointFolder)
 
 
 def _all_kept() -> None:
-    from ricorda.training.checkpoint_folder import CheckpointFolder
+    from ricorda.training.checkpoint.folder import CheckpointFolder
 
     put("_drop_old", nothing, CheckpointFolder)
 
 
 def _format_not_looked_at() -> None:
-    from ricorda.training import checkpoint_folder
+    from ricorda.training.checkpoint import folder as checkpoint_folder
 
     put("FORMAT", 3, checkpoint_folder)
 
 
 def _not_locked() -> None:
-    from ricorda.training.lock import RunLock
+    from ricorda.training.checkpoint.lock import RunLock
 
     put("__enter__", lambda self: self, RunLock)
 
@@ -135,7 +135,7 @@ def _without(prefix: str) -> Callable[[], None]:
 
 
 def _interval_forgotten() -> None:
-    from ricorda.training import checkpoint
+    from ricorda.training.checkpoint import snapshot as checkpoint
 
     original = checkpoint._progress
 
@@ -148,13 +148,13 @@ def _interval_forgotten() -> None:
 
 
 def _rows_not_restored() -> None:
-    from ricorda.training.row_log import RowLog
+    from ricorda.training.checkpoint.row_log import RowLog
 
     put("restore", nothing, RowLog)
 
 
 def _rows_not_caught_up() -> None:
-    from ricorda.training.row_log import RowLog
+    from ricorda.training.checkpoint.row_log import RowLog
 
     put("_catch_up", nothing, RowLog)
 
@@ -172,21 +172,21 @@ def _numbers_not_looked_at() -> None:
 
 
 def _same_learning_rate() -> None:
-    from ricorda.training.checkpoint import Progress
+    from ricorda.training.checkpoint.snapshot import Progress
 
     put("learning_rate_factor", 1.0, Progress)
 
 
 def _failures_not_told() -> None:
-    from ricorda.training.saver import Saver
+    from ricorda.training.checkpoint.writer import CheckpointWriter
 
-    put("tell", nothing, Saver)
+    put("tell", nothing, CheckpointWriter)
 
 
 def _last_failure_not_raised() -> None:
-    from ricorda.training.saver import Saver
+    from ricorda.training.checkpoint.writer import CheckpointWriter
 
-    put("finish", nothing, Saver)
+    put("finish", nothing, CheckpointWriter)
 
 
 def _signals_not_noted() -> None:
@@ -205,9 +205,9 @@ def _second_signal_not_heard() -> None:
 
 
 def _text_not_compared() -> None:
-    from ricorda.training import material
+    from ricorda.training.data import dataset
 
-    put("_compare", nothing, material)
+    put("_compare", nothing, dataset)
 
 
 def _leftovers_not_removed() -> None:
@@ -217,7 +217,7 @@ def _leftovers_not_removed() -> None:
 
 
 def _folder_not_watched() -> None:
-    from ricorda.training.held_folder import HeldFolder
+    from ricorda.training.checkpoint.held_folder import HeldFolder
 
     put("is_in_place", True, HeldFolder)
 
@@ -230,20 +230,22 @@ def _others_leftovers_removed() -> None:
 
 def _links_not_refused() -> None:
     from ricorda import durable
-    from ricorda.training import checkpoint_folder, lock, run
+    from ricorda.training import run
+    from ricorda.training.checkpoint import folder as checkpoint_folder
+    from ricorda.training.checkpoint import lock
 
     put("refuse_link", nothing, durable, checkpoint_folder, run)
     put("refuse_special", nothing, durable, lock)
 
 
 def _machine_not_compared() -> None:
-    from ricorda.training import safekeeping
+    from ricorda.training.checkpoint import manager as checkpoint_manager
 
-    put("difference", lambda before, now: "", safekeeping)
+    put("difference", lambda before, now: "", checkpoint_manager)
 
 
 def _places_not_checked() -> None:
-    from ricorda.models import tensor_file
+    from ricorda.model import tensor_file
 
     put("_check_places", nothing, tensor_file)
 

@@ -123,12 +123,12 @@ def report(request: Request, shim: Any) -> None:
 
 def patch_save(request: Request, shim: Any) -> None:
     """Arm the fault inside one save: the `save`-th of this process, counted from 0."""
-    from ricorda.training.saver import Saver
+    from ricorda.training.checkpoint.writer import CheckpointWriter
 
-    original: Callable[..., Any] = Saver._written
+    original: Callable[..., Any] = CheckpointWriter._written
     calls = 0
 
-    def written(self: Saver, work: Any) -> Any:
+    def written(self: CheckpointWriter, work: Any) -> Any:
         nonlocal calls
         number, calls = calls, calls + 1
         if number != request["save"]:
@@ -141,20 +141,20 @@ def patch_save(request: Request, shim: Any) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return failure
 
-    Saver._written = written  # type: ignore[method-assign]
+    CheckpointWriter._written = written  # type: ignore[method-assign]
 
 
 def patch_wait(request: Request, shim: Any) -> None:
     """Wait for each save, so that each run makes the same calls in the same order."""
-    from ricorda.training.saver import Saver
+    from ricorda.training.checkpoint.writer import CheckpointWriter
 
-    original = Saver.save
+    original = CheckpointWriter.save
 
-    def save(self: Saver, *arguments: Any) -> None:
+    def save(self: CheckpointWriter, *arguments: Any) -> None:
         original(self, *arguments)
         self.wait()
 
-    Saver.save = save  # type: ignore[method-assign, assignment]
+    CheckpointWriter.save = save  # type: ignore[method-assign, assignment]
 
 
 def patch_fit(request: Request, shim: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.faults.forge import Done, Forge, differences, good_checkpoints, leftovers
 
 Tell = Callable[[str], None]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.faults.forge import REPOSITORY
 from tests.faults.mutations import MUTATIONS
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from ricorda.model import read_model_file
 from tests.faults.forge import (
     BOTTLES,
     TINY,
@@ -19,8 +21,6 @@ from tests.faults.forge import (
     leftovers,
     remains,
 )
-
-from ricorda.models import read_model_file
 
 AT_2 = {"patches": ["step", "wait"], "at": 2}
 
@@ -238,7 +238,7 @@ def _newest(run: Path) -> Path:
 
 
 def _with_format(checkpoint: Path, number: int) -> None:
-    from ricorda.training.checkpoint_folder import _signed
+    from ricorda.training.checkpoint.folder import _signed
 
     manifest = json.loads((checkpoint / "manifest.json").read_text())
     manifest = _signed({**manifest, "format": number})

@@ -20,8 +20,8 @@ import atheris
 with atheris.instrument_imports(include=["ricorda"]):
     import ricorda.cli.train
     from ricorda.errors import RicordaError
-    from ricorda.models import ModelConfiguration, ModelFile, read_model_file, write_model_file
-    from ricorda.models.tensor_file import TensorFileError, read_entry, read_header
+    from ricorda.model import ModelConfiguration, ModelFile, read_model_file, write_model_file
+    from ricorda.model.tensor_file import TensorFileError, read_entry, read_header
     from ricorda.text import CharacterVocabulary, read_text
     from ricorda.text.decoding import StrictDecoder
     from ricorda.text.sources import Source

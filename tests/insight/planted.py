@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ricorda.engine import Model, open_model
 from ricorda.insight.units import Unit
-from ricorda.models import ModelConfiguration, ModelFile
-from ricorda.models.configuration import CellName
+from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.model.configuration import CellName
 from ricorda.text.vocabulary import CharacterVocabulary
 
 QUOTE_UNIT = Unit(0, 5)

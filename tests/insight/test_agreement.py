@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tests.insight.planted import planted_file, planted_text
 
 from ricorda.engine import open_model
 from ricorda.errors import ConfigurationError
 from ricorda.insight import agreement, gradient_influence, influence, rank_correlation
+from tests.insight.planted import planted_file, planted_text
 
 
 def test_the_rank_correlation_is_spearmans() -> None:

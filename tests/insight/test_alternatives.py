@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from tests.insight.planted import planted_model
 
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import alternatives
+from tests.insight.planted import planted_model
 
 
 def test_every_symbol_has_its_surprisal_and_alternatives() -> None:

@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.insight.planted import planted_model, planted_text
 
 from ricorda.insight import association, rank_correlation
 from ricorda.insight.association import LEVELS, Levels, Ranks, read_levels, to_levels, unit_ranks
+from tests.insight.planted import planted_model, planted_text
 
 
 def effect(unit: list[float], feature: list[float]) -> float:

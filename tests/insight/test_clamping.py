@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from tests.insight.planted import QUOTE_UNIT, planted_file, planted_text
-from tests.insight.test_step_equation import NETWORKS, TEXT
 
 from ricorda.engine import ReferenceBackend, open_model
 from ricorda.engine.backend import Array
 from ricorda.engine.reference import Layer
 from ricorda.errors import ConfigurationError
 from ricorda.insight import Unit, clamped
-from ricorda.models import ModelFile
+from ricorda.model import ModelFile
+from tests.insight.planted import QUOTE_UNIT, planted_file, planted_text
+from tests.insight.test_step_equation import NETWORKS, TEXT
 
 
 def logits_with_held_units(file: ModelFile, text: str, held: Mapping[Unit, float]) -> Array:

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.insight.planted import planted_model, planted_text
-from tests.insight.test_step_equation import NETWORKS, TEXT
 
 from ricorda.engine import Model, open_model
 from ricorda.engine.backend import Ids
@@ -12,6 +10,8 @@ from ricorda.engine.softmax import log_softmax
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import deletion, influence
 from ricorda.insight.deletion import METHODS, Method
+from tests.insight.planted import planted_model, planted_text
+from tests.insight.test_step_equation import NETWORKS, TEXT
 
 Numbers = NDArray[np.float64]
 

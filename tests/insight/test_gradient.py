@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.insight.planted import planted_file, planted_text
-from tests.insight.test_step_equation import NETWORKS, TEXT
 
 from ricorda.engine import ReferenceBackend
 from ricorda.engine.backend import Array
@@ -13,7 +11,9 @@ from ricorda.engine.softmax import log_softmax
 from ricorda.errors import ConfigurationError
 from ricorda.insight import gradient_influence
 from ricorda.insight.gradient import MEASURES
-from ricorda.models import ModelFile
+from ricorda.model import ModelFile
+from tests.insight.planted import planted_file, planted_text
+from tests.insight.test_step_equation import NETWORKS, TEXT
 
 Numbers = NDArray[np.float64]
 

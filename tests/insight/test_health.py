@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from tests.insight.planted import HIDDEN_SIZE, planted_file, planted_model, planted_text
 
 from ricorda.engine import open_model
 from ricorda.insight import Unit, unit_health
 from ricorda.insight import units as units_module
-from ricorda.models import ModelFile
-from ricorda.models.configuration import CellName
+from ricorda.model import ModelFile
+from ricorda.model.configuration import CellName
+from tests.insight.planted import HIDDEN_SIZE, planted_file, planted_model, planted_text
 
 DEAD, STUCK, SATURATED = 1, 2, 3
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from tests.insight.planted import QUOTE_UNIT, planted_file
 
 from ricorda.engine import ReferenceBackend
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Unit, step_equation
-from ricorda.models import ModelConfiguration, ModelFile
-from ricorda.models.configuration import CellName
+from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.model.configuration import CellName
 from ricorda.text.vocabulary import CharacterVocabulary
+from tests.insight.planted import QUOTE_UNIT, planted_file
 
 TEXT = "abcab\nbca"
 

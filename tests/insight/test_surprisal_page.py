@@ -15,7 +15,7 @@ import ricorda.insight
 from ricorda.engine import Model, ReferenceBackend, Scores
 from ricorda.errors import UnseenCharactersWarning
 from ricorda.insight import surprisal_page
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.text import ByteVocabulary, CharacterVocabulary, Vocabulary
 
 DIFFICULT = (

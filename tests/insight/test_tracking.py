@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from tests.insight.planted import HIDDEN_SIZE, QUOTE_UNIT, planted_model, planted_text
 
 from ricorda.engine import Model, open_model
 from ricorda.engine.backend import Array, Ids, State
@@ -12,9 +11,10 @@ from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Tracked, Unit, track_units
 from ricorda.insight.association import Effects, Levels, Ranks
 from ricorda.insight.tracking import SHORTEST, SIGNIFICANT
-from ricorda.models import ModelConfiguration, ModelFile
-from ricorda.models.configuration import CellName
+from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.model.configuration import CellName
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
+from tests.insight.planted import HIDDEN_SIZE, QUOTE_UNIT, planted_model, planted_text
 
 LEAST_EFFECT: dict[CellName, float] = {"lstm": 0.99, "gru": 0.99, "rnn": 0.85}
 """The simple network's unit is late by one symbol at each opening quote."""

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.insight.planted import HIDDEN_SIZE, planted_file, planted_model, planted_text
 
 from ricorda.engine import open_model
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.insight import Unit, read_activations, unit_activity
 from ricorda.insight import units as units_module
+from tests.insight.planted import HIDDEN_SIZE, planted_file, planted_model, planted_text
 
 
 def test_a_unit_is_written_with_or_without_its_layer() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ricorda import _kernels
 from ricorda.engine import ReferenceBackend
 from ricorda.engine.native import make_network
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 
 Tensors = dict[str, NDArray[np.float32]]
 collect_ignore = [] if find_spec("torch") else ["learning"]

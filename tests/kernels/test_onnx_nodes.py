@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda.engine.native import NativeBackend
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 
 onnx = pytest.importorskip("onnx")
 

@@ -14,7 +14,7 @@ from ricorda.engine.precision import (
     log_probabilities,
     written_text,
 )
-from ricorda.models import ModelConfiguration
+from ricorda.model import ModelConfiguration
 
 MakeCase = Callable[..., Any]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ricorda.models.configuration import ModelConfiguration
-from ricorda.models.model_file import ModelFile, write_model_file
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.model.model_file import ModelFile, write_model_file
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 
 collect_ignore_glob = [] if find_spec("fastapi") and find_spec("uvicorn") else ["test_*.py"]

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from tests.serving.conftest import Server
 
 GOOD = {"model": "letters", "prompt": "abc", "max_tokens": 3, "seed": 1}

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.serving.conftest import SYMBOLS, Server, eventually
 
 from ricorda.engine import Symbols
 from ricorda.serving.admission import Budget
@@ -28,6 +27,7 @@ from ricorda.serving.settings import ServerSettings
 from ricorda.serving.symbols import Reader, SymbolNames
 from ricorda.serving.worker import ScoringJob
 from ricorda.text.vocabulary import CharacterVocabulary
+from tests.serving.conftest import SYMBOLS, Server, eventually
 
 Serve = Callable[..., Any]
 

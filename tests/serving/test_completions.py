@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.serving.conftest import SYMBOLS, Server, eventually
 
 import ricorda
 from ricorda.engine import GenerationSettings
+from tests.serving.conftest import SYMBOLS, Server, eventually
 
 Serve = Callable[..., Any]
 
@@ -367,12 +367,12 @@ def test_the_answers_are_those_of_the_document(server: Server) -> None:
 def test_a_model_that_overflows_fails_alone(
     server: Server, serve: Serve, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    file = ricorda.models.model_file.read_model_file(models["letters"])
+    file = ricorda.model.model_file.read_model_file(models["letters"])
     for name, tensor in file.tensors.items():
         if name == "output.weight":
             tensor[:] = 3e38
     path = tmp_path / "huge.safetensors"
-    ricorda.models.model_file.write_model_file(path, file)
+    ricorda.model.model_file.write_model_file(path, file)
     with serve({"huge": path, "letters": models["letters"]}) as other:
         status, error = other.refused(model="huge")
         assert (status, error["code"]) == (500, "model_failed")
@@ -484,10 +484,10 @@ def test_no_symbol_is_called_the_end_of_a_text(server: Server) -> None:
 
 def biased(source: Path, target: Path, bias: float) -> Path:
     """Write a model whose symbols but the first four have an output bias."""
-    file = ricorda.models.model_file.read_model_file(source)
+    file = ricorda.model.model_file.read_model_file(source)
     file.tensors["output.bias"][:] = 0
     file.tensors["output.bias"][4:] = bias
-    ricorda.models.model_file.write_model_file(target, file)
+    ricorda.model.model_file.write_model_file(target, file)
     return target
 
 

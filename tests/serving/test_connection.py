@@ -11,9 +11,6 @@ from typing import Any, cast
 
 import pytest
 import uvicorn
-from tests.serving.conftest import PATIENCE, Server, eventually
-from tests.serving.load import request
-from tests.serving.test_operations import LONG, Process, begin
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
@@ -23,6 +20,9 @@ from ricorda.serving.connection import (
     make_connections_quiet,
 )
 from ricorda.serving.places import Places
+from tests.serving.conftest import PATIENCE, Server, eventually
+from tests.serving.load import request
+from tests.serving.test_operations import LONG, Process, begin
 
 Serve = Callable[..., Any]
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"

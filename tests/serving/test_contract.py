@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+
 from tests.serving.conftest import Server
 from tests.serving.contract import command
 

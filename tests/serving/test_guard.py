@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving.conftest import Server
 
 from ricorda.errors import ConfigurationError
 from ricorda.serving.host import bind, is_loopback
 from ricorda.serving.keys import read_keys
+from tests.serving.conftest import Server
 
 Serve = Callable[..., Any]
 KEY, OTHER = "a-key-of-some-length", "another-key-of-some-length"

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("openai")
 import openai
+
 from tests.serving.conftest import Server
 
 

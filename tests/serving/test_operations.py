@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving.conftest import SYMBOLS, Server, eventually, write_model
-from tests.serving.load import request
 
 import ricorda
 from ricorda.text.vocabulary import CharacterVocabulary
+from tests.serving.conftest import SYMBOLS, Server, eventually, write_model
+from tests.serving.load import request
 
 Serve = Callable[..., Any]
 LONG = {"model": "letters", "prompt": "abc", "max_tokens": 4096, "seed": 1, "temperature": 1}

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.insight.planted import planted_file, planted_text
 
 import ricorda
-from ricorda.models import write_model_file
+from ricorda.model import write_model_file
 from ricorda.runs import RunFolder, append_row
+from tests.insight.planted import planted_file, planted_text
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

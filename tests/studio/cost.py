@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+
+from ricorda.runs import RunFolder, read_rows
 from tests.studio.conftest import (
     ARGUMENTS,
     CHROMIUM,
@@ -23,8 +25,6 @@ from tests.studio.conftest import (
     let_in,
     start_studio,
 )
-
-from ricorda.runs import RunFolder, read_rows
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+
 from tests.studio.conftest import (
     ARGUMENTS,
     CHROMIUM,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from tests.studio.conftest import PANELS, Place
 from tests.studio.firefox import FIREFOX, Firefox, headless_firefox
 

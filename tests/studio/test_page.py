@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+import ricorda
+from ricorda.runs import RunFolder, append_row
+from ricorda.shell import command_line
+from ricorda.studio.activity import trainer_of
 from tests.studio.conftest import (
     PANELS,
     TEXT,
@@ -21,11 +26,6 @@ from tests.studio.conftest import (
 )
 from tests.studio.test_server import Client
 from tests.test_shell import WORDS
-
-import ricorda
-from ricorda.runs import RunFolder, append_row
-from ricorda.shell import command_line
-from ricorda.studio.activity import trainer_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

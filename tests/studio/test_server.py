@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from tests.studio.conftest import TEXT, Place, end_studio, start_studio
-from tests.studio.test_trainings import wait_for
 
 import ricorda
 from ricorda.insight import gradient_influence
-from ricorda.models.model_file import read_model_file
+from ricorda.model.model_file import read_model_file
 from ricorda.runs import RunFolder
 from ricorda.text import split
+from tests.studio.conftest import TEXT, Place, end_studio, start_studio
+from tests.studio.test_trainings import wait_for
 
 Answer = tuple[int, dict[str, str], bytes]
 

@@ -15,10 +15,9 @@ import pytest
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
-from tests.insight.planted import planted_file, planted_text
 
 from ricorda.errors import TextError
-from ricorda.models import write_model_file
+from ricorda.model import write_model_file
 from ricorda.runs import RunFolder
 from ricorda.studio.activity import trainer_of
 from ricorda.studio.application import LARGEST_REQUEST, Studio, make_application, make_studio
@@ -30,6 +29,7 @@ from ricorda.studio.reading import Reading
 from ricorda.studio.texts import Texts
 from ricorda.studio.turns import Turns
 from ricorda.studio.workspace import Workspace
+from tests.insight.planted import planted_file, planted_text
 
 ROW = {"step": 1, "event": "evaluation", "seconds": 1.0, "characters_seen": 64}
 PLACES = ["", "/facts", "/baselines", "/curve", "/report", "/units"]

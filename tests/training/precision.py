@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ricorda.training.device import this_machine
 from ricorda.training.options import TrainingOptions
-from ricorda.training.planner import DEFAULT_CELL
+from ricorda.training.plan.machine import this_machine
+from ricorda.training.plan.planner import DEFAULT_CELL
 
 
 def skip_without_bfloat16(options: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable
 
-from ricorda.training.progress import Silent
+from ricorda.training.report.progress import Silent
 
 
 class DoAt(Silent):

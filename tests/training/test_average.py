@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from ricorda.models import ModelConfiguration, RecurrentLanguageModel
+from ricorda.model import ModelConfiguration, RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
 
 MODEL = ModelConfiguration(cell="gru", vocabulary_size=5, hidden_size=3, embedding_size=2)

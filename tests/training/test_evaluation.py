@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from ricorda.engine import kernels_are_built
-from ricorda.models import ModelConfiguration, RecurrentLanguageModel
+from ricorda.model import ModelConfiguration, RecurrentLanguageModel
 from ricorda.training import Budget, TrainingConfiguration
-from ricorda.training.evaluation import Judgement, QuickEvaluation
+from ricorda.training.evaluation import EvaluationResult, QuickEvaluation
 
 
 @pytest.mark.parametrize(
@@ -18,22 +18,22 @@ from ricorda.training.evaluation import Judgement, QuickEvaluation
     [(2.0, 1.5, True), (1.5, 2.0, False), (2.0, 2.0, False), (math.nan, 3.0, True)],
 )
 def test_the_better_weights_are_the_model(raw: float, averaged: float, better: bool) -> None:
-    judgement = Judgement(raw, averaged, has_average=True)
-    assert judgement.averaged_is_better is better
-    assert judgement.nats_per_symbol == (averaged if better else raw)
+    result = EvaluationResult(raw, averaged, has_average=True)
+    assert result.averaged_is_better is better
+    assert result.nats_per_symbol == (averaged if better else raw)
 
 
 def test_without_a_text_to_judge_by_the_average_is_the_model() -> None:
-    judgement = Judgement(None, None, has_average=True)
-    assert judgement.averaged_is_better
-    assert judgement.nats_per_symbol is None
+    result = EvaluationResult(None, None, has_average=True)
+    assert result.averaged_is_better
+    assert result.nats_per_symbol is None
 
 
 def test_a_row_has_both_figures_where_there_is_an_average() -> None:
     expected: dict[str, Any] = {"nats_per_character": 4.0}
-    assert Judgement(2.0).figures(2.0) == expected
+    assert EvaluationResult(2.0).figures(2.0) == expected
     expected |= {"raw_nats_per_character": 5.0, "averaged_nats_per_character": 4.0}
-    assert Judgement(2.5, 2.0, has_average=True).figures(2.0) == expected
+    assert EvaluationResult(2.5, 2.0, has_average=True).figures(2.0) == expected
 
 
 def settings(network: ModelConfiguration, kernels: Any) -> TrainingConfiguration:

@@ -8,19 +8,19 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from tests.training.test_processes import ENVIRONMENT, LONGEST
-from tests.training.threads import in_threads
 
 from ricorda.training import exchange, meeting
 from ricorda.training.exchange import AllReduce, SharedRows, make_exchange
-from ricorda.training.ranks import WORD_NUMBERS, Exchange, Ranks
+from ricorda.training.process_group import WORD_NUMBERS, Exchange, ProcessGroup
+from tests.torch.test_processes import ENVIRONMENT, LONGEST
+from tests.training.threads import in_threads
 
 NUMBERS = [float(number) for number in range(WORD_NUMBERS + 1)]
 
 in_linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is shared on Linux")
 
 
-def steps(ranks: Ranks, way: Exchange, rows: torch.Tensor) -> list[torch.Tensor]:
+def steps(ranks: ProcessGroup, way: Exchange, rows: torch.Tensor) -> list[torch.Tensor]:
     """Two exchanges, the second of numbers twice as large; what came of each."""
     found = []
     for factor in (1, 2):
@@ -41,7 +41,7 @@ def test_all_have_the_sum_and_the_same_bits(
 ) -> None:
     rows = torch.from_numpy(random.standard_normal((size, count), dtype=np.float32))
 
-    def work(ranks: Ranks) -> list[torch.Tensor]:
+    def work(ranks: ProcessGroup) -> list[torch.Tensor]:
         way = make_exchange(ranks, count, on_one_machine=on_one_machine, timeout=20)
         assert isinstance(way, SharedRows if on_one_machine else AllReduce)
         return steps(ranks, way, rows)
@@ -71,7 +71,7 @@ def test_without_memory_to_share_all_send_messages(
     monkeypatch.setattr(*where, once)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
 
-    def kind(ranks: Ranks) -> type[Exchange]:
+    def kind(ranks: ProcessGroup) -> type[Exchange]:
         return type(make_exchange(ranks, 9, on_one_machine=True, timeout=20))
 
     assert in_threads(2, kind) == [AllReduce, AllReduce]

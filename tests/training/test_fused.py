@@ -10,12 +10,12 @@ import torch
 
 import ricorda
 from ricorda.errors import NonFiniteLoss
-from ricorda.models import ModelConfiguration
+from ricorda.model import ModelConfiguration
 from ricorda.training import Batch, Budget, TrainingConfiguration, fused
+from ricorda.training.checkpoint.record import read_record
 from ricorda.training.learner import make_learner, take_step
 from ricorda.training.learner_state import Learner
-from ricorda.training.ranks import Exchange, Ranks
-from ricorda.training.record import read_record
+from ricorda.training.process_group import Exchange, ProcessGroup
 
 pytest.importorskip("ricorda._kernels")
 
@@ -337,7 +337,7 @@ def test_bfloat16_learns_what_float32_learns() -> None:
     np.testing.assert_allclose(losses["bfloat16"], losses["float32"], atol=0.15)
 
 
-class SecondOfTwo(Ranks):
+class SecondOfTwo(ProcessGroup):
     """The second of two processes; the first one's gradients are nothing."""
 
     rank, size = 1, 2
@@ -351,7 +351,7 @@ def test_a_process_counts_by_its_part_of_a_batch_that_does_not_divide() -> None:
     metrics = []
     for whole in (settings, replace(settings, batch_size=3)):
         model = make_learner(settings).model
-        ranks = SecondOfTwo() if whole is settings else Ranks()
+        ranks = SecondOfTwo() if whole is settings else ProcessGroup()
         step = fused.FusedStep(model, fused.Moments(), None, whole, ranks)
         own = batch(1, replace(settings, batch_size=3))
         metrics.append(step.take(own, model.initial_state(3), 0.01))

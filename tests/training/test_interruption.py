@@ -13,13 +13,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from tests.training.reporters import InterruptAt
 
 import ricorda
 from ricorda.errors import ConfigurationError
 from ricorda.interrupts import CommandInterrupt, as_a_command
 from ricorda.training.interruption import SIGNALS, Interruption
-from ricorda.training.progress import Silent
+from ricorda.training.report.progress import Silent
+from tests.training.reporters import InterruptAt
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "steps": 40, "threads": 1, "quiet": True}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ricorda.runs import RunFolder
+from ricorda.training.checkpoint.lock import RunLock
 from ricorda.training.job import belongs_to, job_name, run_of, was_restarted
-from ricorda.training.lock import RunLock
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from ricorda.models import ModelConfiguration
+from ricorda.model import ModelConfiguration
 from ricorda.training import Budget, TrainingConfiguration
 from ricorda.training.learner import make_learner
-from ricorda.training.ranks import Ranks
+from ricorda.training.process_group import ProcessGroup
 
 
-class TwoOfThem(Ranks):
+class TwoOfThem(ProcessGroup):
     """The first of two processes, which exchange nothing."""
 
     size = 2

@@ -5,15 +5,15 @@ import threading
 import time
 
 import pytest
-from tests.training.threads import in_threads
 
 from ricorda.training.meeting import Meeting, arrange_meeting
-from ricorda.training.ranks import Ranks
+from ricorda.training.process_group import ProcessGroup
+from tests.training.threads import in_threads
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pipes are shared on Linux")
 
 
-def arranged(ranks: Ranks, timeout: float = 20.0) -> Meeting:
+def arranged(ranks: ProcessGroup, timeout: float = 20.0) -> Meeting:
     meeting = arrange_meeting(ranks, timeout)
     assert meeting is not None
     return meeting
@@ -24,7 +24,7 @@ def test_nobody_leaves_before_all_have_come(size: int) -> None:
     came = [0] * size
     lock = threading.Lock()
 
-    def work(ranks: Ranks) -> None:
+    def work(ranks: ProcessGroup) -> None:
         meeting = arranged(ranks)
         for round_number in range(1, 50):
             with lock:
@@ -39,7 +39,7 @@ def test_nobody_leaves_before_all_have_come(size: int) -> None:
 def test_who_has_ended_is_told_of_at_once() -> None:
     ended = threading.Event()
 
-    def work(ranks: Ranks) -> None:
+    def work(ranks: ProcessGroup) -> None:
         meeting = arranged(ranks)
         if ranks.rank == 1:
             del meeting
@@ -52,7 +52,7 @@ def test_who_has_ended_is_told_of_at_once() -> None:
     in_threads(3, lambda ranks: work(ranks) if ranks.rank < 2 else _stay(ranks, ended))
 
 
-def _stay(ranks: Ranks, ended: threading.Event) -> None:
+def _stay(ranks: ProcessGroup, ended: threading.Event) -> None:
     """Have pipes, and leave them open."""
     meeting = arranged(ranks)
     ended.wait(20)
@@ -62,7 +62,7 @@ def _stay(ranks: Ranks, ended: threading.Event) -> None:
 def test_who_keeps_silent_is_waited_for_so_long() -> None:
     over = threading.Event()
 
-    def work(ranks: Ranks) -> None:
+    def work(ranks: ProcessGroup) -> None:
         meeting = arranged(ranks, timeout=0.1)
         if ranks.rank == 1:
             over.wait(20)

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.training.reporters import InterruptAt
 
 import ricorda
 from ricorda.cli.train import with_options_of
-from ricorda.models import read_model_file
+from ricorda.model import read_model_file
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training import Run, loop
 from ricorda.training import run as runs
 from ricorda.training.learner import take_step
+from tests.training.reporters import InterruptAt
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {

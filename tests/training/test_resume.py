@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.precision import skip_without_bfloat16
-from tests.training.reporters import InterruptAt
 
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.runs import read_rows
@@ -16,7 +14,9 @@ from ricorda.training import Run, TrainingOptions, choose
 from ricorda.training import run as runs
 from ricorda.training.learner import make_learner
 from ricorda.training.learner_state import Learner, UnfitTensors
-from ricorda.training.planner import Machine
+from ricorda.training.plan.planner import Machine
+from tests.training.precision import skip_without_bfloat16
+from tests.training.reporters import InterruptAt
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {

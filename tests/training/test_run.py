@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.precision import skip_without_bfloat16
-from tests.training.reporters import InterruptAt
 
 from ricorda.errors import ConfigurationError, RunError, TextError
-from ricorda.models import read_model_file
+from ricorda.model import read_model_file
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training import Run, device
+from ricorda.training import Run
 from ricorda.training import run as runs
+from ricorda.training.plan import machine as device
+from tests.training.precision import skip_without_bfloat16
+from tests.training.reporters import InterruptAt
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ricorda.models import ModelConfiguration
+from ricorda.model import ModelConfiguration
 from ricorda.training import Budget, TrainingConfiguration
-from ricorda.training.feed import feed_for
+from ricorda.training.data.loader import make_loader
 from ricorda.training.learner import make_learner, take_step
 from ricorda.training.step import Batch
 
@@ -31,8 +31,8 @@ def settings(seed: int, **changes: Any) -> TrainingConfiguration:
 
 def batches(seed: int) -> list[Batch]:
     configuration = settings(seed, softmax_candidates=10)
-    with feed_for(configuration, IDS, torch.device("cpu")) as feed:
-        return [feed.batch_at(step) for step in (150, 300, 500)]  # after the first reading
+    with make_loader(configuration, IDS, torch.device("cpu")) as loader:
+        return [loader.batch_at(step) for step in (150, 300, 500)]  # after the first reading
 
 
 def test_the_seed_decides_the_first_weights() -> None:

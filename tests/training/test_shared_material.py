@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from tests.training.threads import in_threads
 
 from ricorda.errors import TextError
 from ricorda.text import ReadingSettings, encode_with_cache, find_sources, make_request
-from ricorda.training.material import Material
-from ricorda.training.ranks import Ranks
-from ricorda.training.shared_material import share_material
+from ricorda.training.data.dataset import Dataset
+from ricorda.training.process_group import ProcessGroup
+from ricorda.training.shared_material import share_dataset
+from tests.training.threads import in_threads
 
 
-def material_of(text: Path, folder: Path) -> Material:
+def material_of(text: Path, folder: Path) -> Dataset:
     """A text, all of it to learn."""
     encoded = encode_with_cache(
         find_sources([text]),
@@ -21,7 +21,7 @@ def material_of(text: Path, folder: Path) -> Material:
         cache=None,
         say=lambda _: None,
     )
-    return Material(encoded, None, encoded.ids, None)
+    return Dataset(encoded, None, encoded.ids, None)
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ def test_processes_of_one_machine_map_what_one_of_them_read(
 ) -> None:
     read: list[Path] = []
 
-    def work(ranks: Ranks) -> tuple[str, list[int]]:
-        def material(folder: Path) -> Material:
+    def work(ranks: ProcessGroup) -> tuple[str, list[int]]:
+        def dataset(folder: Path) -> Dataset:
             read.append(folder)
             return material_of(texts[0], folder)
 
-        found = share_material(ranks, tmp_path, material)
+        found = share_dataset(ranks, tmp_path, dataset)
         return found.text.digest, found.training[:4].tolist()
 
     first, *others = in_threads(3, work)
@@ -52,11 +52,11 @@ def test_processes_of_one_machine_map_what_one_of_them_read(
 
 
 def test_machines_whose_texts_differ_all_end_and_say_so(texts: list[Path], tmp_path: Path) -> None:
-    def work(ranks: Ranks) -> tuple[str, bool]:
+    def work(ranks: ProcessGroup) -> tuple[str, bool]:
         ranks.first_of_machine_does = lambda work: work()  # type: ignore[method-assign]
         text = texts[ranks.rank == 2]
         with pytest.raises(TextError) as raised:
-            share_material(ranks, tmp_path, lambda folder: material_of(text, folder))
+            share_dataset(ranks, tmp_path, lambda folder: material_of(text, folder))
         return str(raised.value), raised.value.told
 
     before = sorted(tmp_path.iterdir())

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from ricorda.errors import NonFiniteLoss
-from ricorda.models import ModelConfiguration, RecurrentLanguageModel
+from ricorda.model import ModelConfiguration, RecurrentLanguageModel
 from ricorda.training import Batch, Budget, TrainingConfiguration, train_step
 from ricorda.training.learner import make_learner, take_step
-from ricorda.training.ranks import Ranks
-from ricorda.training.schedule import learning_rate
+from ricorda.training.plan.schedule import learning_rate
+from ricorda.training.process_group import ProcessGroup
 from ricorda.training.step import make_optimizer, restarted
 
 MODEL = ModelConfiguration(cell="lstm", vocabulary_size=5, hidden_size=6, embedding_size=4)
@@ -177,7 +177,7 @@ def test_the_moments_forget_by_the_betas(kernels: Any) -> None:
         torch.testing.assert_close(moments["exp_avg_sq"], 0.01 * gradient**2, rtol=1e-3, atol=1e-9)
 
 
-class OneOfTwo(Ranks):
+class OneOfTwo(ProcessGroup):
     """One of two processes, whose gradients nobody adds up."""
 
     size = 2
@@ -193,7 +193,7 @@ def test_a_process_with_more_streams_counts_for_more() -> None:
     ids = torch.randint(5, (3, 8), generator=torch.Generator().manual_seed(2))
     settings = configuration(batch_size=5, clip_norm=1e9)
     figures = []
-    for ranks in (Ranks(), OneOfTwo()):
+    for ranks in (ProcessGroup(), OneOfTwo()):
         model = make_model()
         batch = Batch(ids[:, :-1], ids[:, 1:], None)
         metrics, _ = train_step(

@@ -1,4 +1,4 @@
-"""Ranks that are threads of one process: what several processes exchange, without starting any."""
+"""Process groups whose ranks are threads of one process, for tests of what they exchange."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ricorda.errors import RicordaError
 from ricorda.training.exchange import make_exchange
-from ricorda.training.ranks import Exchange, Ranks, Share, Word
+from ricorda.training.process_group import Exchange, ProcessGroup, Share, Word
 
 
 class Table:
@@ -33,7 +33,7 @@ class Table:
         self._barrier.abort()
 
 
-class ThreadRanks(Ranks):
+class ThreadRanks(ProcessGroup):
     shares_memory = True
 
     def __init__(self, table: Table, rank: int) -> None:
@@ -82,7 +82,7 @@ class ThreadRanks(Ranks):
         return self.first_does(work)
 
 
-def in_threads(size: int, work: Callable[[Ranks], Any]) -> list[Any]:
+def in_threads(size: int, work: Callable[[ProcessGroup], Any]) -> list[Any]:
     """Do the same in several threads; what each came to. The first error is raised."""
     table = Table(size)
     results: list[Any] = [None] * size

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ricorda.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from ricorda.training.forecast import Forecast
+    from ricorda.training.plan.forecast import Forecast
 
 
 def print_forecast(forecast: "Forecast", *, as_json: bool) -> None:
@@ -18,7 +18,7 @@ def print_forecast(forecast: "Forecast", *, as_json: bool) -> None:
 
 
 def _lines(forecast: "Forecast") -> list[str]:
-    from ricorda.training.progress import clock
+    from ricorda.training.report.progress import clock
 
     configuration = forecast.configuration
     learning = asdict(configuration) | {"budget": str(configuration.budget)}

@@ -10,7 +10,7 @@ from rich.filesize import decimal
 from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
-from ricorda.models import ModelFile, read_model_file
+from ricorda.model import ModelFile, read_model_file
 from ricorda.pages import fixed
 from ricorda.runs import RunFolder
 from ricorda.text.sources import displayed

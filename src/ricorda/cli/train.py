@@ -73,7 +73,7 @@ def command(
         given = with_options_of(config, given)
     if dry_run:
         require_torch()
-        from ricorda.training.forecast import forecast
+        from ricorda.training.plan.forecast import forecast
 
         print_forecast(forecast(*texts, quiet=quiet, **given), as_json=as_json)
         return 0
@@ -154,7 +154,7 @@ def _options_of_run(path: Path) -> dict[str, Any]:
     On the same text the run's schedule is repeated too, whatever this machine's speed.
     """
     require_torch()
-    from ricorda.training.record import read_record_file
+    from ricorda.training.checkpoint.record import read_record_file
 
     record = read_record_file(path)
     training = record.training

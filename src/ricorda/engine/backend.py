@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.softmax import Probabilities, most_likely_first
 from ricorda.engine.trace import Trace
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
-from ricorda.models.configuration import ModelConfiguration
-from ricorda.models.model_file import ModelFile, read_model_file
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.model.model_file import ModelFile, read_model_file
 from ricorda.text.decoding import StrictDecoder
 from ricorda.text.prompts import PromptReader, read_prompt
 from ricorda.text.reading_settings import ReadingSettings

@@ -13,7 +13,7 @@ from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel
 from ricorda.engine.precision import fastest_network
 from ricorda.engine.session import NativeSession
 from ricorda.errors import ConfigurationError
-from ricorda.models.configuration import CellName, ModelConfiguration
+from ricorda.model.configuration import CellName, ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary
 
 TRACED: dict[CellName, tuple[str, ...]] = {

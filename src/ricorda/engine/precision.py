@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ricorda import _kernels
 from ricorda.engine.backend import zero_state
 from ricorda.engine.softmax import log_softmax
-from ricorda.models.configuration import ModelConfiguration
+from ricorda.model.configuration import ModelConfiguration
 
 LARGEST_LOSS = 0.002
 """In nats per symbol."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ricorda.arguments import checked
 from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Unit
-from ricorda.models import ModelConfiguration, ModelFile
+from ricorda.model import ModelConfiguration, ModelFile
 
 LARGEST = 1e6
 """The farthest value that a unit is held at; tanh ends at 1, and float32 has to hold the sums."""

@@ -16,8 +16,8 @@ from ricorda.engine import ReferenceBackend
 from ricorda.engine.chunks import positions_at_once
 from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Text, Unit, known_text
-from ricorda.models import ModelConfiguration, ModelFile
-from ricorda.models.configuration import CellName
+from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.model.configuration import CellName
 
 STRONGEST = 5
 

@@ -13,8 +13,8 @@ from ricorda.engine.backend import Array, Ids
 from ricorda.engine.chunks import positions_at_once
 from ricorda.engine.softmax import finite
 from ricorda.errors import ConfigurationError, TextError
-from ricorda.models.configuration import ModelConfiguration
-from ricorda.models.model_file import ModelFile
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.model.model_file import ModelFile
 from ricorda.text.prompts import read_prompt
 from ricorda.text.unseen import KnownText, Unseen
 

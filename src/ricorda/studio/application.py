@@ -34,7 +34,7 @@ from ricorda.studio.texts import Texts
 from ricorda.studio.trainings import Trainings
 from ricorda.studio.turns import Turns
 from ricorda.studio.workspace import Workspace
-from ricorda.training.report import report_of
+from ricorda.training.report.page import report_of
 
 LARGEST_REQUEST = 256 * 1024  # bytes, but for texts
 UPLOAD = "/api/texts"

@@ -22,8 +22,8 @@ from ricorda.insight.memorisation import CHUNK, shared_stretches
 from ricorda.insight.step_equation import step_equation
 from ricorda.insight.tracking import Tracked, track_units
 from ricorda.insight.units import Unit, read_activations, unit_activity
-from ricorda.models import ModelFile
-from ricorda.models.model_file import read_model_file
+from ricorda.model import ModelFile
+from ricorda.model.model_file import read_model_file
 from ricorda.runs import RunFolder
 from ricorda.studio.reading import reading_of
 from ricorda.studio.settings import (

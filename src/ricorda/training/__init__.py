@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ricorda.lazy import lazy_names
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.options import TrainingOptions
-from ricorda.training.planner import choose
+from ricorda.training.plan.planner import choose
 
 if TYPE_CHECKING:
     from ricorda.training.calls import resume, train

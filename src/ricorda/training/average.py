@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.torch.language_model import RecurrentLanguageModel
 
 
 class WeightAverage:

@@ -14,7 +14,7 @@ from ricorda.arguments import flag, path, unfit
 from ricorda.training import run as runs
 from ricorda.training.interruption import hand_on
 from ricorda.training.options import TrainingOptions
-from ricorda.training.progress import Reporter, Silent
+from ricorda.training.report.progress import Reporter, Silent
 from ricorda.training.run import Run
 from ricorda.validation import validated
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ricorda.models.configuration import Initialisation, ModelConfiguration
+from ricorda.model.configuration import Initialisation, ModelConfiguration
 
 # Ranges whose numbers, and what is computed from them, float32 can hold.
 LearningRate = Annotated[float, Field(ge=1e-9, le=10)]

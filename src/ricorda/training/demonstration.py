@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ricorda.models import ModelConfiguration, RecurrentLanguageModel
+from ricorda.model import ModelConfiguration, RecurrentLanguageModel
 from ricorda.text import CharacterVocabulary, WindowStream
 from ricorda.training import fused
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.fused import Moments
 from ricorda.training.learner import make_learner, take_step, to_batch
 from ricorda.training.learner_state import Learner
-from ricorda.training.schedule import learning_rate
+from ricorda.training.plan.schedule import learning_rate
 from ricorda.training.step import Batch
 
 SEQUENCE = "aaaaabbbbbccccacdddddaaaa"

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ricorda.engine import make_backend
-from ricorda.models.language_model import RecurrentLanguageModel
-from ricorda.models.output_loss import nats_of_each
+from ricorda.torch.language_model import RecurrentLanguageModel
+from ricorda.torch.output_loss import nats_of_each
 from ricorda.training import fused
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.ranks import ALONE, Ranks
+from ricorda.training.process_group import ALONE, ProcessGroup
 
 SEGMENTS = 32
 LARGEST = 32 * 1024  # predictions; reading more would cost a short run too much of its time
@@ -28,7 +28,7 @@ CHUNK = 64  # symbols of each segment read at once
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationResult:
     """What an evaluation found, of the weights and, where there is one, of their average."""
 
     raw: float | None
@@ -70,7 +70,9 @@ class QuickEvaluation:
     ranks: the processes that divide its segments among them.
     """
 
-    def __init__(self, ids: NDArray[np.unsignedinteger], device: str, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self, ids: NDArray[np.unsignedinteger], device: str, ranks: ProcessGroup = ALONE
+    ) -> None:
         predictions = len(ids) - 1
         counted = min(predictions, LARGEST)
         segments = max(1, min(SEGMENTS, counted // WARM_UP))
@@ -81,7 +83,7 @@ class QuickEvaluation:
         places = start[:, None] + np.arange(warm_up + length + 1)
         places = np.minimum(places, len(ids) - 1)
         self._ranks = ranks
-        own = Ranks.share(ranks, segments).rows  # some may have none
+        own = ProcessGroup.share(ranks, segments).rows  # some may have none
         first, places = first[own], places[own]
         targets = places[:, 1:]
         self._counts = torch.from_numpy(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ricorda.training.meeting import Meeting, arrange_meeting
-from ricorda.training.ranks import WORD_NUMBERS, Exchange, Ranks
+from ricorda.training.process_group import WORD_NUMBERS, Exchange, ProcessGroup
 
 ROW_ALIGNMENT = 1024  # numbers: a page of memory, so that no two rows share one
 
@@ -25,7 +25,7 @@ ROW_ALIGNMENT = 1024  # numbers: a page of memory, so that no two rows share one
 class AllReduce(Exchange):
     """Gradients, loss and word as one message."""
 
-    def __init__(self, ranks: Ranks, count: int) -> None:
+    def __init__(self, ranks: ProcessGroup, count: int) -> None:
         self._ranks = ranks
         self._flat = torch.zeros(count + WORD_NUMBERS + 1)
         super().__init__(self._flat[:count])
@@ -41,7 +41,7 @@ class AllReduce(Exchange):
 class SharedRows(Exchange):
     """The same in memory that the processes of one machine share."""
 
-    def __init__(self, ranks: Ranks, rows: Tensor, meeting: Meeting) -> None:
+    def __init__(self, ranks: ProcessGroup, rows: Tensor, meeting: Meeting) -> None:
         count = rows.shape[1] - WORD_NUMBERS - 1
         super().__init__(rows[ranks.rank, :count])
         self._meeting = meeting
@@ -63,7 +63,9 @@ class SharedRows(Exchange):
         return told
 
 
-def make_exchange(ranks: Ranks, count: int, *, on_one_machine: bool, timeout: float) -> Exchange:
+def make_exchange(
+    ranks: ProcessGroup, count: int, *, on_one_machine: bool, timeout: float
+) -> Exchange:
     """The way for P gradients a step; all processes must ask for it together.
 
     timeout: seconds for which one may keep the others waiting.
@@ -76,7 +78,7 @@ def make_exchange(ranks: Ranks, count: int, *, on_one_machine: bool, timeout: fl
     return AllReduce(ranks, count)
 
 
-def _shared_rows(ranks: Ranks, count: int) -> Tensor | None:
+def _shared_rows(ranks: ProcessGroup, count: int) -> Tensor | None:
     """Memory (N, P) that all processes have; None where one of them cannot have it.
 
     It has no name in any folder, and is gone with the last process that has it.

@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ricorda.models.cells.base import State
-from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.torch.cells.base import State
+from ricorda.torch.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
-from ricorda.training.candidates import Candidates
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.ranks import ALONE, Exchange, Ranks
+from ricorda.training.data.negatives import Candidates
+from ricorda.training.process_group import ALONE, Exchange, ProcessGroup
 from ricorda.training.step import Batch, StepMetrics, non_finite
 
 try:
@@ -81,7 +81,7 @@ class FusedStep:
         moments: Moments,
         average: WeightAverage | None,
         configuration: TrainingConfiguration,
-        ranks: Ranks = ALONE,
+        ranks: ProcessGroup = ALONE,
     ) -> None:
         self._model = model
         self._ranks = ranks

@@ -7,22 +7,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ricorda.models.language_model import RecurrentLanguageModel
-from ricorda.models.output_loss import CandidateTensors
 from ricorda.text.windows import Window
+from ricorda.torch.language_model import RecurrentLanguageModel
+from ricorda.torch.output_loss import CandidateTensors
 from ricorda.training import fused
 from ricorda.training.average import WeightAverage
-from ricorda.training.candidates import Candidates
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.data.negatives import Candidates
 from ricorda.training.learner_state import Learner
-from ricorda.training.ranks import ALONE, Ranks
+from ricorda.training.process_group import ALONE, ProcessGroup
 from ricorda.training.step import Batch, StepMetrics, WindowLoss, make_optimizer, train_step
 
 if TYPE_CHECKING:
     from torch.nn.parallel import DistributedDataParallel
 
 
-def make_learner(configuration: TrainingConfiguration, ranks: Ranks = ALONE) -> Learner:
+def make_learner(configuration: TrainingConfiguration, ranks: ProcessGroup = ALONE) -> Learner:
     """Draw the network's weights; its optimizer and the streams' state are as at the beginning.
 
     ranks: the processes that divide the streams among them; the weights are the same in each.
@@ -56,7 +56,7 @@ def make_learner(configuration: TrainingConfiguration, ranks: Ranks = ALONE) -> 
 
 
 def _window_loss(
-    model: RecurrentLanguageModel, ranks: Ranks
+    model: RecurrentLanguageModel, ranks: ProcessGroup
 ) -> "WindowLoss | DistributedDataParallel":
     """The model with its loss; between processes gradients are added up while others are found."""
     loss = WindowLoss(model)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ricorda.models.cells.base import State
-from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.torch.cells.base import State
+from ricorda.torch.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
 from ricorda.training.fused import FusedStep, Moments
-from ricorda.training.ranks import ALONE, Ranks, Share
+from ricorda.training.process_group import ALONE, ProcessGroup, Share
 
 if TYPE_CHECKING:
     from torch.nn.parallel import DistributedDataParallel
@@ -48,7 +48,7 @@ class Learner:
     fused: FusedStep | None = None
     """The kernels' step, once one was taken."""
 
-    ranks: Ranks = ALONE
+    ranks: ProcessGroup = ALONE
     """The processes that learn together."""
 
     share: Share | None = None

@@ -7,24 +7,24 @@ from typing import Any, Literal
 
 from ricorda.engine import Model, make_backend
 from ricorda.errors import NonFiniteLoss, TrainingError
-from ricorda.models import ModelFile
-from ricorda.models.model_file import model_file_bytes
+from ricorda.model import ModelFile
+from ricorda.model.model_file import model_file_bytes
 from ricorda.runs import RunFolder
 from ricorda.text import Vocabulary
-from ricorda.training.checkpoint import Interval, Progress
+from ricorda.training.checkpoint.manager import CheckpointManager
+from ricorda.training.checkpoint.resumption import planned_steps
+from ricorda.training.checkpoint.snapshot import Interval, Progress
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.evaluation import Judgement, QuickEvaluation
-from ricorda.training.feed import Feed
+from ricorda.training.data.loader import DataLoader
+from ricorda.training.evaluation import EvaluationResult, QuickEvaluation
 from ricorda.training.interruption import Interruption
 from ricorda.training.learner import take_step
 from ricorda.training.learner_state import Learner
-from ricorda.training.pace import Pace
-from ricorda.training.progress import Reporter
-from ricorda.training.ranks import ALONE, Ranks, Word
-from ricorda.training.resumption import planned_steps
-from ricorda.training.safekeeping import Safekeeping
-from ricorda.training.schedule import learning_rate
-from ricorda.training.shared_safekeeping import SharedSafekeeping
+from ricorda.training.plan.pace import Pace
+from ricorda.training.plan.schedule import learning_rate
+from ricorda.training.process_group import ALONE, ProcessGroup, Word
+from ricorda.training.report.progress import Reporter
+from ricorda.training.shared_safekeeping import SharedCheckpointManager
 
 StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"]
 
@@ -58,9 +58,9 @@ class Loop:
     pace: Pace
     progress: Progress
     reporter: Reporter
-    safekeeping: Safekeeping | SharedSafekeeping
-    feed: Feed
-    ranks: Ranks = ALONE
+    checkpoint_manager: CheckpointManager | SharedCheckpointManager
+    loader: DataLoader
+    ranks: ProcessGroup = ALONE
     """The processes that learn together."""
 
     _interruption: Interruption = field(default_factory=Interruption)
@@ -84,9 +84,9 @@ class Loop:
         self.pace.begin()
         try:
             with self._interruption:
-                if self.safekeeping.is_empty:
+                if self.checkpoint_manager.is_empty:
                     self._save()
-                    self.safekeeping.wait()  # from here on no row is without a checkpoint
+                    self.checkpoint_manager.wait()  # from here on no row is without a checkpoint
                     self._write_early()
                 reason = None
                 while reason is None:
@@ -96,10 +96,10 @@ class Loop:
                     except NonFiniteLoss as error:
                         self._go_back(error)
                         reason = None
-                    self.safekeeping.tell()
+                    self.checkpoint_manager.tell()
         finally:
-            self.feed.close()
-            self.safekeeping.close()
+            self.loader.close()
+            self.checkpoint_manager.close()
         return reason, self._signal_number
 
     def _advance(self) -> None:
@@ -124,7 +124,7 @@ class Loop:
             spent=self.pace.spent,
             calibrate=self.pace.must_calibrate(step),
             save=time.monotonic() - self._saved_at > CHECKPOINT_SECONDS,
-            folder_is_lost=self.safekeeping.folder_is_lost,
+            folder_is_lost=self.checkpoint_manager.folder_is_lost,
         )
 
     def _reason_to_stop(self) -> StoppedBecause | None:
@@ -135,7 +135,7 @@ class Loop:
         configuration, progress = self.configuration, self.progress
         word = self.ranks.heard(lambda: self._word(progress.step))
         if word.folder_is_lost:
-            self.safekeeping.check_folder()
+            self.checkpoint_manager.check_folder()
         if word.signal_number is not None:
             self._signal_number = word.signal_number
             return "interrupted"
@@ -151,7 +151,7 @@ class Loop:
         began = time.monotonic()
         progress, learner = self.progress, self.learner
         rate = self._rate(progress.step)
-        batch = self.feed.batch_at(progress.step)
+        batch = self.loader.batch_at(progress.step)
         self.ranks.say(self._word(progress.step + 1))
         metrics = take_step(learner, batch, rate, self.configuration)
         progress.step += 1
@@ -191,25 +191,25 @@ class Loop:
         """Judge the model, let it write, keep it if it is the best, plan the rest, save."""
         began = time.monotonic()
         self._check_finite()
-        self.safekeeping.finish_large()
-        judgement = self._judge()
+        self.checkpoint_manager.finish_large()
+        result = self._judge()
         self.progress.evaluated_step = self.progress.step
         self.progress.evaluated.append(self.progress.step)
-        with self._weights(judgement):
-            self._keep_if_best(judgement)
-            sample = self.ranks.first_does(lambda: write_sample(self._model_file(judgement)))
-        self.safekeeping.samples.append({"step": self.progress.step, "text": sample})
-        figures = judgement.figures(self.symbols_per_character)
+        with self._weights(result):
+            self._keep_if_best(result)
+            sample = self.ranks.first_does(lambda: write_sample(self._model_file(result)))
+        self.checkpoint_manager.samples.append({"step": self.progress.step, "text": sample})
+        figures = result.figures(self.symbols_per_character)
         per_character = figures["nats_per_character"]
         self._row(event="evaluation", **figures)
         self.pace.evaluation_seconds = time.monotonic() - began
         self._interval_began += self.pace.evaluation_seconds
         if goes_on:
             self._plan()
-        is_first = not self.safekeeping.has_model
+        is_first = not self.checkpoint_manager.has_model
         self._save()
         if is_first:
-            self.safekeeping.wait()  # whoever reads of it may use it
+            self.checkpoint_manager.wait()  # whoever reads of it may use it
         else:
             self._interval_began += time.monotonic() - began - self.pace.evaluation_seconds
             self.pace.evaluation_seconds = time.monotonic() - began
@@ -222,17 +222,17 @@ class Loop:
         if not (self.configuration.early_samples and is_due):
             return
         sample = self.ranks.first_does(lambda: write_sample(self._model_file()))
-        self.safekeeping.samples.append({"step": step, "text": sample})
+        self.checkpoint_manager.samples.append({"step": step, "text": sample})
         if interval.steps:
             self._add_training_row(self._rate(step - 1))
 
-    def _judge(self) -> Judgement:
+    def _judge(self) -> EvaluationResult:
         """Judge the weights, and the averaged ones beside them."""
         raw = self._nats_per_symbol()
         if self.learner.average is None:
-            return Judgement(raw)
+            return EvaluationResult(raw)
         with self.learner.average.swapped_in(self.learner.model):
-            return Judgement(raw, self._nats_per_symbol(), has_average=True)
+            return EvaluationResult(raw, self._nats_per_symbol(), has_average=True)
 
     def _nats_per_symbol(self) -> float | None:
         """The figure of the model as it is; None without a text to judge by."""
@@ -240,16 +240,16 @@ class Loop:
             return None
         return self.evaluation.nats_per_symbol(self.learner.model, self.configuration)
 
-    def _weights(self, judgement: Judgement) -> contextlib.AbstractContextManager[None]:
+    def _weights(self, result: EvaluationResult) -> contextlib.AbstractContextManager[None]:
         """In this context the model has the weights that were judged to be the better ones."""
         average = self.learner.average
-        if average is None or not judgement.averaged_is_better:
+        if average is None or not result.averaged_is_better:
             return contextlib.nullcontext()
         return average.swapped_in(self.learner.model)
 
-    def _keep_if_best(self, judgement: Judgement) -> None:
+    def _keep_if_best(self, result: EvaluationResult) -> None:
         """Have the model written if nothing better was; without validation, always."""
-        progress, nats = self.progress, judgement.nats_per_symbol
+        progress, nats = self.progress, result.nats_per_symbol
         best = progress.best_nats_per_symbol
         if nats is not None and best is not None and nats >= best:
             progress.evaluations_without_better += 1
@@ -258,13 +258,13 @@ class Loop:
         progress.evaluations_without_better = 0
         self._better_model = b""
         if self.ranks.is_first:
-            self._better_model = model_file_bytes(self._model_file(judgement))
+            self._better_model = model_file_bytes(self._model_file(result))
 
-    def _model_file(self, judgement: Judgement | None = None) -> ModelFile:
+    def _model_file(self, result: EvaluationResult | None = None) -> ModelFile:
         """The model as it is until the next step."""
         told: dict[str, Any] = {**self.provenance, "step": self.progress.step}
-        if judgement is not None and judgement.has_average:
-            told["averaged"] = judgement.averaged_is_better
+        if result is not None and result.has_average:
+            told["averaged"] = result.averaged_is_better
         return ModelFile(
             self.configuration.model,
             self.vocabulary,
@@ -303,7 +303,7 @@ class Loop:
         progress.budget, progress.total_steps = self.configuration.budget, self.pace.total_steps
         progress.interval.seconds += now - self._interval_began
         self._interval_began = now
-        self.safekeeping.save(self.learner, progress, self._better_model)
+        self.checkpoint_manager.save(self.learner, progress, self._better_model)
         self._better_model = None
         self._saved_at, self.saved_step = time.monotonic(), progress.step
 
@@ -327,7 +327,7 @@ class Loop:
             gave_up.told = not self.ranks.is_first  # who says the same
             raise gave_up from error
         seconds = self.pace.seconds
-        self.progress = self.safekeeping.go_back(self.learner)
+        self.progress = self.checkpoint_manager.go_back(self.learner)
         self.progress.returns, self.progress.seconds = returns, seconds
         self.pace.total_steps = planned_steps(self.progress, self.configuration)
         self._interval_began = time.monotonic()
@@ -344,12 +344,12 @@ class Loop:
         """Leave a model, a checkpoint and the last evaluation behind, whatever ended the loop."""
         if reason != "interrupted" and self.progress.step != self.progress.evaluated_step:
             self._evaluate(goes_on=False)
-        if reason == "interrupted" and not self.safekeeping.has_model:
+        if reason == "interrupted" and not self.checkpoint_manager.has_model:
             self._better_model = model_file_bytes(self._model_file())
         unsaved = self.saved_step != self.progress.step or self._better_model is not None
-        if unsaved or self.safekeeping.has_failed:
+        if unsaved or self.checkpoint_manager.has_failed:
             self._save()
-        self.safekeeping.finish()
+        self.checkpoint_manager.finish()
 
     def _rate(self, step: int) -> float:
         """The learning rate of the step that follows so many."""
@@ -365,7 +365,7 @@ class Loop:
 
     @property
     def _symbols_per_step(self) -> int:
-        return self.feed.stream.batch_size * self.feed.stream.window
+        return self.loader.stream.batch_size * self.loader.stream.window
 
     @property
     def characters_seen(self) -> int:
@@ -374,7 +374,7 @@ class Loop:
 
     def _row(self, **figures: Any) -> None:
         """Add a row to metrics.jsonl."""
-        self.safekeeping.metrics.append(self._figures(**figures))
+        self.checkpoint_manager.metrics.append(self._figures(**figures))
 
     def _figures(self, **figures: Any) -> dict[str, Any]:
         """A row of metrics.jsonl."""

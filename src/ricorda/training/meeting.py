@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from ricorda.training.ranks import Ranks
+from ricorda.training.process_group import ProcessGroup
 
 
 class Meeting:
@@ -50,7 +50,7 @@ def _watched(pipe: int) -> "select.poll":
     return watched
 
 
-def arrange_meeting(ranks: Ranks, timeout: float) -> Meeting | None:
+def arrange_meeting(ranks: ProcessGroup, timeout: float) -> Meeting | None:
     """Lay pipes between all; None where one process cannot open another's.
 
     All must call it together. timeout: seconds that one may keep the others waiting.

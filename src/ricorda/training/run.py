@@ -13,41 +13,19 @@ from ricorda.cores import usable_cores
 from ricorda.durable import refuse_link, remove_files, remove_leftovers
 from ricorda.engine import Figures, Model, load
 from ricorda.errors import ConfigurationError, RunError, TextError, TrainingError
-from ricorda.models import ModelFile, read_model_file, write_model_file
+from ricorda.model import ModelFile, read_model_file, write_model_file
 from ricorda.runs import LOCK, RunFolder, ended, find_run, new_run_folder, read_rows
 from ricorda.shell import command_line
 from ricorda.text import Source, cache_for
 from ricorda.text.reading_settings import READING
 from ricorda.text.sources import STANDARD_INPUT, displayed
-from ricorda.training.checkpoint import Progress
-from ricorda.training.checkpoint_folder import FILES
-from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.description import describe
-from ricorda.training.device import computing_with, lacks_memory, this_machine
-from ricorda.training.evaluation import QuickEvaluation
-from ricorda.training.feed import feed_for
-from ricorda.training.fingerprint import fingerprint
-from ricorda.training.forecast import settle
-from ricorda.training.held_folder import HeldFolder
-from ricorda.training.job import belongs_to, job_name, run_of, was_restarted
-from ricorda.training.launch import launch
-from ricorda.training.learner import make_learner
-from ricorda.training.lock import RunLock
-from ricorda.training.loop import Loop, StoppedBecause
-from ricorda.training.material import (
-    Material,
-    keep_passing,
-    locate,
-    read_material,
-    read_material_again,
-)
-from ricorda.training.options import TrainingOptions
-from ricorda.training.pace import Pace
-from ricorda.training.planner import Machine
-from ricorda.training.progress import Reporter, Silent, clock, in_nats_and_bits, reporter_for
-from ricorda.training.ranks import Ranks
-from ricorda.training.reading_progress import showing
-from ricorda.training.record import (
+from ricorda.torch.launch import launch
+from ricorda.training.checkpoint.fingerprint import fingerprint
+from ricorda.training.checkpoint.folder import FILES
+from ricorda.training.checkpoint.held_folder import HeldFolder
+from ricorda.training.checkpoint.lock import RunLock
+from ricorda.training.checkpoint.manager import CheckpointManager
+from ricorda.training.checkpoint.record import (
     RunRecord,
     TextRecord,
     new_record,
@@ -57,8 +35,7 @@ from ricorda.training.record import (
     with_schedule,
     write_record,
 )
-from ricorda.training.report import write_report
-from ricorda.training.resumption import (
+from ricorda.training.checkpoint.resumption import (
     MOVED,
     check_budget,
     given_budget,
@@ -67,9 +44,32 @@ from ricorda.training.resumption import (
     with_budget,
     with_text,
 )
-from ricorda.training.safekeeping import Safekeeping
-from ricorda.training.shared_material import share_material
-from ricorda.training.shared_safekeeping import SharedSafekeeping
+from ricorda.training.checkpoint.snapshot import Progress
+from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.data.dataset import (
+    Dataset,
+    keep_passing,
+    locate,
+    read_dataset,
+    read_dataset_again,
+)
+from ricorda.training.data.loader import make_loader
+from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.job import belongs_to, job_name, run_of, was_restarted
+from ricorda.training.learner import make_learner
+from ricorda.training.loop import Loop, StoppedBecause
+from ricorda.training.options import TrainingOptions
+from ricorda.training.plan.forecast import settle
+from ricorda.training.plan.machine import computing_with, lacks_memory, this_machine
+from ricorda.training.plan.pace import Pace
+from ricorda.training.plan.planner import Machine
+from ricorda.training.process_group import ProcessGroup
+from ricorda.training.report.description import describe
+from ricorda.training.report.page import write_report
+from ricorda.training.report.progress import Reporter, Silent, clock, in_nats_and_bits, reporter_for
+from ricorda.training.report.reading_progress import showing
+from ricorda.training.shared_material import share_dataset
+from ricorda.training.shared_safekeeping import SharedCheckpointManager
 from ricorda.training.started import ranks, started_together
 from ricorda.validation import validated
 
@@ -127,7 +127,7 @@ class _Beginning:
     given: TrainingOptions
     machine: Machine
     report: Reporter
-    ranks: Ranks
+    ranks: ProcessGroup
     _sources: Sequence[Source] = ()
     _names: list[str] = field(default_factory=list)
     _copies: list[Path] = field(default_factory=list)
@@ -143,16 +143,14 @@ class _Beginning:
                 stack.close()
                 changes = _Changes(cache=self.given.cache)
                 return _resume(folder, changes, self.given.threads, self.report, self.ranks)
-            material = share_material(
-                self.ranks, folder.path, lambda place: self._read(names, place)
-            )
+            dataset = share_dataset(self.ranks, folder.path, lambda place: self._read(names, place))
             record = record_from_json(
-                self.ranks.first_does(lambda: record_as_json(self._record(folder, material)))
+                self.ranks.first_does(lambda: record_as_json(self._record(folder, dataset)))
             )
-            self.report.say(f"{describe(material, record.training)}\nrun: {folder.path}")
-            if (warning := material.warning()) is not None:
+            self.report.say(f"{describe(dataset, record.training)}\nrun: {folder.path}")
+            if (warning := dataset.warning()) is not None:
                 self.report.say(warning)
-            return _learn(folder, record, material, self.report, self.ranks, self._held)
+            return _learn(folder, record, dataset, self.report, self.ranks, self._held)
 
     def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], bool]:
         """Find the texts, make and lock the folder: its path, the texts there, whether it is new.
@@ -187,21 +185,21 @@ class _Beginning:
             for place in (Path(text).absolute() for text in self.texts)
         )
 
-    def _read(self, names: list[str], place: Path) -> Material:
+    def _read(self, names: list[str], place: Path) -> Dataset:
         """Read the texts; on other machines than the first, those of the same names."""
         sources = self._sources
         if not self.ranks.is_first:
             sources = locate(names, self.given, self.report.say)
         cache = cache_for(self.given.cache)
         with showing(self.report) as progress:
-            return read_material(
+            return read_dataset(
                 sources, place, self.given, self.report.say, cache=cache, progress=progress
             )
 
-    def _record(self, folder: RunFolder, material: Material) -> RunRecord:
+    def _record(self, folder: RunFolder, dataset: Dataset) -> RunRecord:
         """Settle how to learn, and write it down."""
-        configuration = settle(self.given, material, self.machine)
-        record = new_record(_text_record(self._names, material, self.given), configuration)
+        configuration = settle(self.given, dataset, self.machine)
+        record = new_record(_text_record(self._names, dataset, self.given), configuration)
         if self._held is not None:
             self._held.check()
         write_record(folder, record)
@@ -281,7 +279,7 @@ class _Changes:
 
 
 def _resume(
-    place: RunFolder, changes: _Changes, threads: int | None, report: Reporter, group: Ranks
+    place: RunFolder, changes: _Changes, threads: int | None, report: Reporter, group: ProcessGroup
 ) -> Run:
     """Go on with a run, in one process or in several."""
     holding: list[HeldFolder] = []
@@ -312,9 +310,9 @@ def _resume(
             return Run(place.path, group.first_does(lambda: _figures_of(place)), rank=group.rank)
         record = record_from_json(told)
 
-        def read(folder: Path) -> Material:
+        def read(folder: Path) -> Dataset:
             with showing(report) as progress:
-                return read_material_again(
+                return read_dataset_again(
                     record.text,
                     folder,
                     report.say,
@@ -322,9 +320,9 @@ def _resume(
                     progress=progress,
                 )
 
-        material = share_material(group, place.path, read)
+        dataset = share_dataset(group, place.path, read)
         held = holding[0] if holding else None
-        return _learn(place, record, material, report, group, held, resumed=True)
+        return _learn(place, record, dataset, report, group, held, resumed=True)
 
 
 def _in_processes(
@@ -356,7 +354,7 @@ def _in_processes(
     return Run(Path(outcome["folder"]), outcome["metrics"], outcome["signal"])
 
 
-def _reporter(reporter: Reporter | None, group: Ranks, *, quiet: bool) -> Reporter:
+def _reporter(reporter: Reporter | None, group: ProcessGroup, *, quiet: bool) -> Reporter:
     """The first process reports, the others are silent."""
     if not group.is_first:
         return Silent()
@@ -409,10 +407,10 @@ def _absolute(name: Path | str) -> str:
     return str(Path(name).absolute())
 
 
-def _text_record(names: list[str], material: Material, options: TrainingOptions) -> TextRecord:
+def _text_record(names: list[str], dataset: Dataset, options: TrainingOptions) -> TextRecord:
     """What config.json says of the text."""
     validation = options.validation
-    judging = material.validation_text
+    judging = dataset.validation_text
     return TextRecord(
         texts=names,
         validation=None if validation is None else str(validation.absolute()),
@@ -422,8 +420,8 @@ def _text_record(names: list[str], material: Material, options: TrainingOptions)
         newlines=options.newlines,
         decompress=options.decompress,
         max_decompressed=options.max_decompressed,
-        digest=material.text.digest,
-        bytes=material.text.bytes,
+        digest=dataset.text.digest,
+        bytes=dataset.text.bytes,
         validation_digest=None if judging is None else judging.digest,
         validation_bytes=None if judging is None else judging.bytes,
     )
@@ -432,9 +430,9 @@ def _text_record(names: list[str], material: Material, options: TrainingOptions)
 def _learn(
     folder: RunFolder,
     record: RunRecord,
-    material: Material,
+    dataset: Dataset,
     report: Reporter,
-    group: Ranks,
+    group: ProcessGroup,
     held: HeldFolder | None,
     *,
     resumed: bool = False,
@@ -444,11 +442,11 @@ def _learn(
     held: the run's folder; None in the processes that do not write.
     """
     with computing_with(record.training), _memory_errors_told(folder):
-        loop = _set_up(folder, record, material, report, group, held, resumed=resumed)
+        loop = _set_up(folder, record, dataset, report, group, held, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
             loop.learner.release()
-            loop.safekeeping.release()
+            loop.checkpoint_manager.release()
         finally:
             report.close()
 
@@ -457,10 +455,10 @@ def _learn(
             held.check()
         if not folder.is_run:  # config.json was removed; a resume needs it
             write_record(folder, record)
-        metrics = _conclude(loop, material, reason)
+        metrics = _conclude(loop, dataset, reason)
         if reason != "interrupted":
             write_record(folder, with_schedule(record, loop.progress))
-        rows = loop.safekeeping.metrics
+        rows = loop.checkpoint_manager.metrics
         rows.flush()
         try:
             write_report(folder, record, metrics)
@@ -493,9 +491,9 @@ def _memory_errors_told(folder: RunFolder) -> Any:
 def _set_up(
     folder: RunFolder,
     record: RunRecord,
-    material: Material,
+    dataset: Dataset,
     report: Reporter,
-    group: Ranks,
+    group: ProcessGroup,
     held: HeldFolder | None,
     *,
     resumed: bool,
@@ -504,15 +502,15 @@ def _set_up(
     configuration = record.training
     learner = make_learner(configuration, group)
     rows = group.share(configuration.batch_size).rows
-    feed = feed_for(configuration, material.training, learner.device, rows)
-    safekeeping = _safekeeping(held, configuration, report, group)
+    loader = make_loader(configuration, dataset.training, learner.device, rows)
+    checkpoint_manager = _checkpoint_manager(held, configuration, report, group)
     progress = Progress()
     if resumed:
-        progress = safekeeping.resume(learner)
+        progress = checkpoint_manager.resume(learner)
         report.say(f"goes on after step {progress.step:,}: {folder.path}")
     pace = Pace(
         configuration.budget,
-        windows_per_epoch=feed.stream.windows_per_epoch,
+        windows_per_epoch=loader.stream.windows_per_epoch,
         evaluations=configuration.evaluations,
         warmup_steps=configuration.warmup_steps,
         total_steps=planned_steps(progress, configuration),
@@ -525,35 +523,38 @@ def _set_up(
         saved_step = -1
     if resumed and group.is_first and record != read_record(folder):
         write_record(folder, record)
-    validation = material.validation
+    validation = dataset.validation
     evaluation = None
     if validation is not None:
         evaluation = QuickEvaluation(validation, configuration.device, group)
     return Loop(
         folder=folder,
         configuration=configuration,
-        vocabulary=material.text.vocabulary,
-        provenance=_provenance(record, material),
-        symbols_per_character=material.symbols_per_character,
+        vocabulary=dataset.text.vocabulary,
+        provenance=_provenance(record, dataset),
+        symbols_per_character=dataset.symbols_per_character,
         evaluation=evaluation,
         learner=learner,
         pace=pace,
         progress=progress,
         reporter=report,
-        safekeeping=safekeeping,
-        feed=feed,
+        checkpoint_manager=checkpoint_manager,
+        loader=loader,
         ranks=group,
         saved_step=saved_step,
     )
 
 
-def _safekeeping(
-    held: HeldFolder | None, configuration: TrainingConfiguration, report: Reporter, group: Ranks
-) -> Safekeeping | SharedSafekeeping:
+def _checkpoint_manager(
+    held: HeldFolder | None,
+    configuration: TrainingConfiguration,
+    report: Reporter,
+    group: ProcessGroup,
+) -> CheckpointManager | SharedCheckpointManager:
     """What saves the run: the first process's own, for the others what follows it."""
     own = None
     if held is not None:
-        own = Safekeeping(
+        own = CheckpointManager(
             held,
             keep=configuration.keep,
             fingerprint=fingerprint(
@@ -563,28 +564,28 @@ def _safekeeping(
         )
         if group.size == 1:
             return own
-    return SharedSafekeeping(own, group)
+    return SharedCheckpointManager(own, group)
 
 
-def _provenance(record: RunRecord, material: Material) -> dict[str, Any]:
+def _provenance(record: RunRecord, dataset: Dataset) -> dict[str, Any]:
     """What the model file tells of where it came from."""
     return {
         "texts": [displayed(Path(name).name) for name in record.text.texts],
         "digest": record.text.digest,
         READING: record.text.reading.to_json(record.text.vocabulary),
-        "training_characters": len(material.training),
-        "validation_characters": 0 if material.validation is None else len(material.validation),
+        "training_characters": len(dataset.training),
+        "validation_characters": 0 if dataset.validation is None else len(dataset.validation),
         "seed": record.training.seed,
         "made_with": record.made_with,
     }
 
 
-def _conclude(loop: Loop, material: Material, reason: StoppedBecause) -> dict[str, Any]:
+def _conclude(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, Any]:
     """Read the best model's figure on the validation text and put the run's figures together."""
     figures = None
-    if reason != "interrupted" and material.validation is not None:
+    if reason != "interrupted" and dataset.validation is not None:
         model = load(loop.folder.path)
-        figures = model.evaluate(material.validation[:EXACT_LIMIT])
+        figures = model.evaluate(dataset.validation[:EXACT_LIMIT])
         _write_into_model(loop.folder, figures)
     progress, configuration = loop.progress, loop.configuration
     return {
@@ -592,13 +593,13 @@ def _conclude(loop: Loop, material: Material, reason: StoppedBecause) -> dict[st
         "model": str(loop.folder.model),
         "parameters": configuration.model.parameters,
         "vocabulary_size": configuration.model.vocabulary_size,
-        "training_characters": len(material.training),
-        "validation_characters": 0 if material.validation is None else len(material.validation),
+        "training_characters": len(dataset.training),
+        "validation_characters": 0 if dataset.validation is None else len(dataset.validation),
         "steps": progress.step,
         "characters_seen": loop.characters_seen,
         "train_seconds": round(progress.seconds, 3),
         "validation": None if figures is None else _validation(figures),
-        "validation_warning": material.warning(),
+        "validation_warning": dataset.warning(),
         "best_step": progress.best_step,
         "stopped_because": reason,
     }

@@ -15,13 +15,13 @@ from ricorda.durable import partial_name, remove_file
 from ricorda.errors import TextError
 from ricorda.text import EncodedText, Ids, Vocabulary
 from ricorda.text.resident import MappedIds, mapped
-from ricorda.training.material import Material
-from ricorda.training.ranks import Ranks
+from ricorda.training.data.dataset import Dataset
+from ricorda.training.process_group import ProcessGroup
 
 BLOCK = 1 << 22  # ids copied at a time
 
 
-def share_material(ranks: Ranks, folder: Path, read: Callable[[Path], Material]) -> Material:
+def share_dataset(ranks: ProcessGroup, folder: Path, read: Callable[[Path], Dataset]) -> Dataset:
     """Have one process of each machine read and encode the text; the others there map its file.
 
     read: encodes into a folder. Raises TextError where another machine's text is another.
@@ -34,33 +34,33 @@ def share_material(ranks: Ranks, folder: Path, read: Callable[[Path], Material])
         here = ranks.first_of_machine_does(reader.work)
         try:
             _check_same(ranks, here, first)
-            material = reader.material or _mapped(here)
+            dataset = reader.dataset or _mapped(here)
             ranks.sum(torch.ones(1))  # all have opened the files
         finally:
             reader.remove()
-    return material
+    return dataset
 
 
 @dataclass
 class _Reader:
     """Reads once, and leaves copies of the ids for the others until they have opened them."""
 
-    read: Callable[[Path], Material]
+    read: Callable[[Path], Dataset]
     folder: Path
-    material: Material | None = None
+    dataset: Dataset | None = None
     told: dict[str, Any] | None = None
     copies: list[Path] = field(default_factory=list)
 
     def work(self) -> dict[str, Any]:
         """Read, and describe what came of it."""
         if self.told is None:
-            self.material = material = self.read(self.folder)
-            judging = material.validation_text
+            self.dataset = dataset = self.read(self.folder)
+            judging = dataset.validation_text
             self.told = {
-                "text": self._described(material.text, "text"),
+                "text": self._described(dataset.text, "text"),
                 "judging": None if judging is None else self._described(judging, "judging"),
-                "training": len(material.training),
-                "validation": None if material.validation is None else len(material.validation),
+                "training": len(dataset.training),
+                "validation": None if dataset.validation is None else len(dataset.validation),
             }
         return self.told
 
@@ -93,7 +93,7 @@ class _Reader:
         }
 
 
-def _check_same(ranks: Ranks, here: dict[str, Any], first: dict[str, Any]) -> None:
+def _check_same(ranks: ProcessGroup, here: dict[str, Any], first: dict[str, Any]) -> None:
     """Raise TextError in all processes where a machine's reader found another text than the first.
 
     It is told on the machine that differs and by the first process; the others wait for nobody.
@@ -117,15 +117,15 @@ def _digests(told: dict[str, Any]) -> list[str | None]:
     return [None if told[name] is None else told[name]["digest"] for name in ("text", "judging")]
 
 
-def _mapped(told: dict[str, Any]) -> Material:
-    """The material of a description, its ids mapped from the reader's files."""
+def _mapped(told: dict[str, Any]) -> Dataset:
+    """The dataset of a description, its ids mapped from the reader's files."""
     text = _text(told["text"])
     judging = None if told["judging"] is None else _text(told["judging"])
     validation: Ids | None = None
     if told["validation"] is not None:
         whole = (judging or text).ids
         validation = whole[len(whole) - told["validation"] :]
-    return Material(text, judging, text.ids[: told["training"]], validation)
+    return Dataset(text, judging, text.ids[: told["training"]], validation)
 
 
 def _text(told: dict[str, Any]) -> EncodedText:

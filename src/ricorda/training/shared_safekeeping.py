@@ -1,15 +1,15 @@
-"""Safekeeping where several processes learn together: the first saves, and tells the others."""
+"""Checkpoints of several processes: rank 0 saves and broadcasts."""
 
 from typing import Any
 
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from ricorda.training.checkpoint import Progress
+from ricorda.training.checkpoint.manager import CheckpointManager
+from ricorda.training.checkpoint.row_log import RowLog
+from ricorda.training.checkpoint.snapshot import Progress
 from ricorda.training.learner_state import Learner
-from ricorda.training.ranks import Ranks
-from ricorda.training.row_log import RowLog
-from ricorda.training.safekeeping import Safekeeping
+from ricorda.training.process_group import ProcessGroup
 
 
 class NoRows:
@@ -22,13 +22,13 @@ class NoRows:
         """Leave it to the first."""
 
 
-class SharedSafekeeping:
-    """What `Safekeeping` does, done by the first process alone.
+class SharedCheckpointManager:
+    """What `CheckpointManager` does, done by the first process alone.
 
     own: the first one's; None in the others. Every method must be called by all.
     """
 
-    def __init__(self, own: Safekeeping | None, ranks: Ranks) -> None:
+    def __init__(self, own: CheckpointManager | None, ranks: ProcessGroup) -> None:
         self._own = own
         self._ranks = ranks
         self._restored: dict[str, Tensor] | None = None
@@ -124,7 +124,7 @@ class SharedSafekeeping:
         self._restored = tensors
 
     @property
-    def _first(self) -> Safekeeping:
+    def _first(self) -> CheckpointManager:
         """The first process's own, which only its work touches."""
         assert self._own is not None
         return self._own

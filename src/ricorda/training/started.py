@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from ricorda.training.ranks import ALONE, Ranks
+from ricorda.training.process_group import ALONE, ProcessGroup
 
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells each process."""
@@ -21,7 +21,7 @@ def local_processes(wanted: int = 1) -> int:
 
 
 @contextlib.contextmanager
-def ranks(timeout: float, device: str) -> Iterator[Ranks]:
+def ranks(timeout: float, device: str) -> Iterator[ProcessGroup]:
     """Within, learn together with the processes that were started with this one, if any were.
 
     timeout is for how many seconds the others may keep silent. Raises ProcessLost if they do not
@@ -30,7 +30,7 @@ def ranks(timeout: float, device: str) -> Iterator[Ranks]:
     if not started_together():
         yield ALONE
         return
-    from ricorda.training.process_group import joined
+    from ricorda.torch.process_group import joined
 
     with joined(timeout, device) as group:
         yield group

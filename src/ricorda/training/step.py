@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ricorda.errors import NonFiniteLoss
-from ricorda.models.cells.base import State
-from ricorda.models.language_model import RecurrentLanguageModel
-from ricorda.models.output_loss import CandidateTensors, mean_nats, sampled_mean_nats
+from ricorda.torch.cells.base import State
+from ricorda.torch.language_model import RecurrentLanguageModel
+from ricorda.torch.output_loss import CandidateTensors, mean_nats, sampled_mean_nats
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.ranks import ALONE, Ranks
+from ricorda.training.process_group import ALONE, ProcessGroup
 
 
 class Batch(NamedTuple):
@@ -74,7 +74,7 @@ def train_step(
     configuration: TrainingConfiguration,
     *,
     window_loss: nn.Module | None = None,
-    ranks: Ranks = ALONE,
+    ranks: ProcessGroup = ALONE,
 ) -> tuple[StepMetrics, list[State]]:
     """Take one optimizer step on one truncated-BPTT window.
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricorda import _kernels
-from ricorda.models.configuration import ModelConfiguration
-from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.torch.language_model import RecurrentLanguageModel
 from ricorda.training.step import restarted
 
 Array = NDArray[np.float32]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+
+from ricorda.training.step import restarted
 from tests.kernels.learning.conftest import LearningCase
 from tests.kernels.learning.test_gradients import (
     BFLOAT16_ROUNDING,
@@ -16,8 +18,6 @@ from tests.kernels.learning.test_gradients import (
     relative,
 )
 from tests.kernels.learning.test_shares import part_of, step_together
-
-from ricorda.training.step import restarted
 
 MakeCase = Callable[..., LearningCase]
 Drawn = tuple[NDArray[np.int64], NDArray[np.float32]]

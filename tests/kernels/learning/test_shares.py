@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from tests.kernels.learning.conftest import Learning, LearningCase
 
 Array = NDArray[np.float32]

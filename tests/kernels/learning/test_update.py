@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ricorda import _kernels
-from ricorda.models.language_model import RecurrentLanguageModel
+from ricorda.torch.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
 from ricorda.training.step import decays
 

@@ -1,0 +1,222 @@
+"""The engine against its peers: `ricorda bench engine`."""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from benchmarks.peers.onnx_network import Tensors, onnx_steps
+from benchmarks.result import Result
+from benchmarks.timing import ROUNDS, compare
+from ricorda.engine.generation import GenerationSettings
+from ricorda.engine.native import NativeBackend
+from ricorda.engine.scoring import evaluate
+from ricorda.model import ModelConfiguration, ModelFile, write_model_file
+from ricorda.model.configuration import CellName
+from ricorda.text import CharacterVocabulary
+
+Part = Literal["steps", "ours", "scoring", "process"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+VOCABULARY = CharacterVocabulary("\n" + "".join(map(chr, range(48, 112))), "\n")  # 65 symbols
+STREAMS = 64
+FIRST = 0  # the symbol before the first one that is written
+SCORED = 1_000_000  # symbols
+WINDOW = 256
+SAMPLED = 200  # symbols of a whole process
+PROGRAM = Path(__file__).with_name("peers") / "sample_program.py"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network, stepped with one stream on one thread."""
+
+    cell: CellName
+    hidden_size: int
+    precision: str
+    wanted: tuple[float, float, float]
+    """Times faster than PyTorch's layer, its fastest cell, and ONNX Runtime."""
+
+
+CASES = (
+    Case("rnn", 128, "float32", (35, 25, 8)),
+    Case("lstm", 256, "float32", (40, 9, 4)),
+    Case("lstm", 512, "bfloat16", (150, 11, 4.5)),
+    Case("gru", 256, "float32", (9, 8, 3.5)),
+)
+
+
+def run(
+    say: Callable[[str], None], rounds: int = ROUNDS, parts: Sequence[Part] = PARTS
+) -> Iterator[Result]:
+    """Measure the parts whose peer is installed; report which peers are missing."""
+    has_torch = importlib.util.find_spec("torch") is not None
+    has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
+    if not has_torch:
+        say("PyTorch is not installed: its comparisons are left out")
+    if not has_onnx:
+        say("onnx or onnxruntime is not installed: its comparisons are left out")
+    if "steps" in parts:
+        for case in CASES:
+            yield from _one_stream(case, rounds, has_torch=has_torch, has_onnx=has_onnx)
+    if "ours" in parts:
+        yield _from_cache(rounds)
+        yield _many_streams(rounds)
+        yield _int8(rounds)
+    if "scoring" in parts and has_torch:
+        yield _scoring(min(rounds, 5))
+    if "process" in parts and has_torch:
+        yield _whole_process(min(rounds, 5))
+
+
+def network(
+    cell: CellName, hidden_size: int, embedding_size: int | str = 64
+) -> tuple[ModelConfiguration, Tensors]:
+    """A network of random weights."""
+    configuration = ModelConfiguration(
+        cell=cell,
+        vocabulary_size=VOCABULARY.size,
+        hidden_size=hidden_size,
+        embedding_size=embedding_size,  # type: ignore[arg-type]
+    )
+    random, bound = np.random.default_rng(1), hidden_size**-0.5
+    tensors = {
+        name: random.uniform(-bound, bound, shape).astype(np.float32)
+        for name, shape in configuration.tensor_shapes().items()
+    }
+    return configuration, tensors
+
+
+def writer(
+    configuration: ModelConfiguration,
+    tensors: Tensors,
+    precision: str = "float32",
+    *,
+    streams: int = 1,
+    threads: int = 1,
+    greedy: bool = True,
+) -> Callable[[int], None]:
+    """A session of the engine: each unit of work is one symbol in each of its streams."""
+    backend = NativeBackend(configuration, tensors, precision, threads=threads)  # type: ignore[arg-type]
+    session = backend.session(VOCABULARY)
+    for seed in range(streams):
+        session.add(
+            np.array([seed % VOCABULARY.size]),
+            GenerationSettings(length=10**9, greedy=greedy, seed=seed),
+        )
+
+    def write(count: int) -> None:
+        session.advance(count)
+
+    return write
+
+
+def _one_stream(case: Case, rounds: int, *, has_torch: bool, has_onnx: bool) -> Iterator[Result]:
+    """Batch 1 against each peer."""
+    configuration, tensors = network(
+        case.cell, case.hidden_size, "onehot" if case.cell == "rnn" else 64
+    )
+    ours = writer(configuration, tensors, case.precision)
+    what = f"{case.cell} {case.hidden_size} {case.precision}, one stream"
+    layer, cell, runtime = case.wanted
+    if has_torch:
+        from benchmarks.peers.torch_network import cell_steps, layer_steps
+
+        by_layer = compare(ours, layer_steps(case.cell, tensors, FIRST), rounds)
+        yield Result(what, "PyTorch layer", by_layer, layer)
+        forms = [
+            compare(ours, cell_steps(case.cell, tensors, FIRST, onednn=onednn), rounds)
+            for onednn in (True, False)
+        ]
+        yield Result(what, "PyTorch cell", min(forms, key=lambda form: form.median), cell)
+    if has_onnx:
+        by_runtime = compare(ours, onnx_steps(case.cell, tensors, FIRST), rounds)
+        yield Result(what, "ONNX Runtime", by_runtime, runtime)
+
+
+def _from_cache(rounds: int) -> Result:
+    """A step against a plain vector read of as many bytes as its weights have."""
+    from ricorda import _kernels
+
+    configuration, tensors = network("lstm", 256)
+    backend = NativeBackend(configuration, tensors, "float32", threads=1)
+    values = np.ones(backend.network.step_bytes // 4, np.float32)
+
+    def read(count: int) -> None:
+        _kernels.read(values, count)
+
+    ratio = compare(writer(configuration, tensors), read, rounds)
+    return Result("lstm 256 float32, share of the cache's speed", "a plain read", ratio, 0.8)
+
+
+def _many_streams(rounds: int) -> Result:
+    """64 streams on two threads against one stream on one, as many symbols."""
+    configuration, tensors = network("lstm", 256)
+    many = writer(configuration, tensors, streams=STREAMS, threads=2, greedy=False)
+    one = writer(configuration, tensors, greedy=False)
+    ratio = compare(many, lambda count: one(count * STREAMS), rounds)
+    return Result(f"lstm 256, {STREAMS} streams, two threads", "one stream", ratio, 6)
+
+
+def _int8(rounds: int) -> Result:
+    """int8 against float32; each unit of work is a symbol."""
+    configuration, tensors = network("lstm", 512)
+    ratio = compare(writer(configuration, tensors, "int8"), writer(configuration, tensors), rounds)
+    return Result("lstm 512 int8, one stream", "float32", ratio, 1.7)
+
+
+def _scoring(rounds: int) -> Result:
+    """A million symbols in windows of 256, two threads each."""
+    import torch
+
+    from benchmarks.peers.torch_network import scorer
+
+    configuration, tensors = network("lstm", 256)
+    backend = NativeBackend(configuration, tensors, "float32", threads=2)
+    count = SCORED // WINDOW * WINDOW + 1  # whole windows and the symbol that the last one predicts
+    ids = np.random.default_rng(1).integers(0, VOCABULARY.size, count).astype(np.uint8)
+    by_torch = scorer("lstm", tensors, ids.astype(np.int64), WINDOW, STREAMS)
+
+    def score_by_torch(times: int) -> None:
+        torch.set_num_threads(2)
+        for _ in range(times):
+            by_torch()
+
+    def score(times: int) -> None:
+        for _ in range(times):
+            evaluate(backend, VOCABULARY, [ids], WINDOW)
+
+    ratio = compare(score, score_by_torch, rounds)
+    return Result("lstm 256, scoring 1 MB, two threads", "PyTorch", ratio, 1.5)
+
+
+def _whole_process(rounds: int) -> Result:
+    """`ricorda sample` from start to end against the same through PyTorch."""
+    configuration, tensors = network("lstm", 256)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        write_model_file(path, ModelFile(configuration, VOCABULARY, dict(tensors)))
+        length = str(SAMPLED)
+        sample = [sys.executable, "-m", "ricorda", "sample", str(path), "--length", length]
+
+        def ours(times: int) -> None:
+            for _ in range(times):
+                subprocess.run([*sample, "--seed", "1"], check=True, capture_output=True)
+
+        def by_torch(times: int) -> None:
+            for _ in range(times):
+                command = [sys.executable, "-P", str(PROGRAM), str(path), length]
+                subprocess.run(command, check=True, capture_output=True)
+
+        return Result(
+            f"ricorda sample --length {SAMPLED}, whole process",
+            "PyTorch",
+            compare(ours, by_torch, rounds),
+            5,
+        )

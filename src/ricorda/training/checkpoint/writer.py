@@ -1,0 +1,154 @@
+"""Saving beside the training: a thread writes what was copied, while the next steps are taken."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ricorda.durable import write_atomically
+from ricorda.errors import FolderLost, RicordaError, TrainingError
+from ricorda.training.checkpoint.folder import CheckpointFolder
+from ricorda.training.checkpoint.held_folder import HeldFolder
+from ricorda.training.checkpoint.snapshot import Snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    snapshot: Snapshot
+    model: bytes | None
+    """A better model's file, to be put in place before the checkpoint tells of it."""
+
+
+class CheckpointWriter:
+    """Writes snapshots one after the other; of those that wait, only the newest.
+
+    If the newest is not an anchor (see `CheckpointFolder`), a waiting anchor is kept too. Errors
+    are kept for `tell`, which reports them, and for `finish`, which raises them.
+
+    held: the run's folder; nothing is written if it was moved, removed or replaced.
+    """
+
+    def __init__(self, held: HeldFolder, folder: CheckpointFolder, model: Path) -> None:
+        self._held = held
+        self._folder = folder
+        self._model = model
+        self._condition = threading.Condition()
+        self._waiting: list[_Work] = []
+        self._thread: threading.Thread | None = None
+        self._busy = False
+        self._closed = False
+        self._failure: BaseException | None = None
+        self._untold = False
+        self._unsaved_model: bytes | None = None
+
+    def save(self, snapshot: Snapshot, better_model: bytes | None) -> None:
+        """Have a snapshot written, and a model that is better than the last one given."""
+        with self._condition:
+            kept = [work for work in self._waiting if work.snapshot.anchor > snapshot.anchor]
+            models = [work.model for work in self._waiting if work not in kept]
+            newest = [model for model in (better_model, *reversed(models)) if model is not None]
+            self._waiting = [*kept, _Work(snapshot, newest[0] if newest else None)]
+            self._busy = True
+            if self._thread is None:
+                # One thread for all saves: a new one might not start where memory is short.
+                self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+                self._thread.start()
+            self._condition.notify_all()
+
+    def wait(self) -> None:
+        """Wait until all that was given is written, or has failed."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self._busy)
+
+    def close(self) -> None:
+        """Wait, and let the thread go."""
+        self.wait()
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether what was written last was not written whole."""
+        return self._failure is not None
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Tell of a save that failed since the last call; an error that is no disk's is raised."""
+        if not self._untold:  # read without the lock: the next call sees what this one misses
+            return
+        with self._condition:
+            failure, self._untold = self._failure, False
+        if failure is None:
+            return
+        if isinstance(failure, FolderLost):
+            return  # raised by `HeldFolder.check`, in all processes of the run
+        if not _is_the_systems(failure):
+            raise failure
+        say(f"not saved ({reason(failure)}): the run goes on, the last checkpoint stands")
+
+    def finish(self, go_on: str) -> None:
+        """Wait for the last save. Raises TrainingError if it failed; go_on says what to do."""
+        self.wait()
+        failure = self._failure
+        if failure is None:
+            return
+        if isinstance(failure, FolderLost) or not _is_the_systems(failure):
+            raise failure
+        raise TrainingError(
+            f"the last steps could not be saved ({reason(failure)}): {go_on}"
+        ) from failure
+
+    def _work(self) -> None:
+        """Write what comes until there is no more to come."""
+        while True:
+            with self._condition:
+                if not self._waiting:
+                    self._busy = False
+                    self._condition.notify_all()
+                    self._condition.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                work = self._waiting.pop(0)
+                if work.model is None:
+                    work = replace(work, model=self._unsaved_model)
+            failure = self._written(work)
+            del work  # its memory is free while this thread waits
+            with self._condition:
+                self._failure = failure
+                self._untold = self._untold or failure is not None
+
+    def _written(self, work: _Work) -> BaseException | None:
+        """Write a model and a checkpoint; hand back what went wrong."""
+        failure: BaseException | None = None
+        try:
+            self._held.check()
+            if work.model is not None:
+                self._unsaved_model = work.model
+                write_atomically(self._model, work.model)
+                self._unsaved_model = None
+        except Exception as error:  # handed to the thread that trains
+            failure = error
+        try:
+            snapshot = work.snapshot
+            self._held.check()
+            self._folder.save(snapshot.step, snapshot.files(), anchor=snapshot.anchor)
+            self._held.saved_step = snapshot.step
+        except Exception as error:
+            failure = error
+        return failure
+
+
+def _is_the_systems(failure: BaseException) -> bool:
+    """Whether a disk, a folder or the memory refused, rather than ricorda being wrong."""
+    return isinstance(failure, OSError | RicordaError | MemoryError)
+
+
+def reason(failure: BaseException) -> str:
+    """What went wrong, in a few words."""
+    if isinstance(failure, OSError) and failure.strerror:
+        place = f" {failure.filename}" if failure.filename else ""
+        return f"{failure.strerror}{place}"
+    return str(failure) or type(failure).__name__

@@ -1,0 +1,294 @@
+"""The text of a run, read, encoded and split."""
+
+import filecmp
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ricorda.durable import flush_folder, partial_name, write_new
+from ricorda.errors import RunError, TextError
+from ricorda.pages import plural
+from ricorda.text import (
+    Cache,
+    Decompression,
+    EncodedText,
+    Ids,
+    OnUnknown,
+    Vocabulary,
+    VocabularyKind,
+    encode_with_cache,
+    find_sources,
+    make_request,
+    read_bytes,
+    split,
+)
+from ricorda.text.difference import describe_difference, part_difference
+from ricorda.text.oddities import oddities
+from ricorda.text.sources import LeftOut, Reason, Source, displayed
+from ricorda.training.checkpoint.record import TextRecord
+from ricorda.training.options import TrainingOptions
+
+SHOWN_NAMES = 3
+"""Files that a message names."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run learns from and is judged by."""
+
+    text: EncodedText
+    validation_text: EncodedText | None
+    """The text of --validation, if there is one."""
+
+    training: Ids
+    validation: Ids | None
+
+    @property
+    def symbols_per_character(self) -> float:
+        """1 but for bytes."""
+        return len(self.text.ids) / max(1, self.text.characters)
+
+    def warning(self) -> str | None:
+        """Report whether the validation part is of another kind than the training part."""
+        if self.validation is None:
+            return None
+        difference = part_difference(self.training, self.validation)
+        if difference is None:
+            return None
+        return describe_difference(difference, held_back=self.validation_text is None)
+
+
+def locate(
+    texts: Sequence[str], options: TrainingOptions, say: Callable[[str], None]
+) -> Sequence[Source]:
+    """Find the files that the arguments name, and report what is skipped in folders.
+
+    A validation file that is also among them is reported too.
+    """
+    left_out = _LeftOut()
+    sources = _found(texts, options, left_out.add)
+    if left_out.count:
+        say(left_out.summary())
+    if options.validation is not None:
+        validation = _found([options.validation], options)
+        for source in validation:
+            if source.size is None:
+                raise TextError(
+                    f"--validation {source.name}: expected a file, which a resumed run can read "
+                    "again, got a pipe: save it first"
+                )
+        _report_shared(sources, validation, say)
+    return sources
+
+
+def _report_shared(
+    sources: Sequence[Source], validation: Sequence[Source], say: Callable[[str], None]
+) -> None:
+    """Report validation files that are also trained on, the same files or copies of them."""
+    by_size: dict[int, list[Path]] = {}
+    for source in validation:
+        if source.path is not None and source.size:
+            by_size.setdefault(source.size, []).append(source.path)
+    shared = {
+        path
+        for source in sources
+        if source.path is not None
+        for path in by_size.get(source.size or 0, [])
+        if _is_same_text(source.path, path)
+    }
+    if shared:
+        more = f" and {len(shared) - 1:,} more" if len(shared) > 1 else ""
+        say(
+            f"warning: --validation {displayed(min(shared))}{more} is also trained on: the "
+            "validation figures do not say how well the model predicts a new text"
+        )
+
+
+def _is_same_text(one: Path, other: Path) -> bool:
+    """Whether two files of one size are the same file or hold the same bytes."""
+    try:
+        return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
+    except OSError:  # reading it for the training says what is wrong
+        return False
+
+
+class _LeftOut:
+    """What was left out of folders: for each reason the first, and how many."""
+
+    def __init__(self) -> None:
+        self._first: dict[Reason, LeftOut] = {}
+        self._counts: Counter[Reason] = Counter()
+
+    @property
+    def count(self) -> int:
+        return self._counts.total()
+
+    def add(self, item: LeftOut) -> None:
+        self._first.setdefault(item.reason, item)
+        self._counts[item.reason] += 1
+
+    def summary(self) -> str:
+        """One line: "left out 3 files and folders: runs/my (a run of ricorda, 2 in all)..."."""
+        reasons = [
+            f"{self._first[reason].name} ({reason}{f', {count:,} in all' if count > 1 else ''})"
+            for reason, count in self._counts.items()
+        ]
+        noun = "file or folder" if self.count == 1 else "files and folders"
+        return f"left out {self.count:,} {noun}: {', '.join(reasons)}"
+
+
+def _found(
+    texts: Sequence[str | Path],
+    options: TrainingOptions | TextRecord,
+    on_left_out: Callable[[LeftOut], None] | None = None,
+) -> Sequence[Source]:
+    return find_sources(
+        texts,
+        encoding=options.encoding,
+        decompress=options.reading.decompression.enabled,
+        on_left_out=on_left_out,
+    )
+
+
+def keep_passing(
+    sources: Sequence[Source], folder: Path, on_copy: Callable[[Path], None] = lambda _: None
+) -> Sequence[Source]:
+    """Copy texts that can be read only once into the run's folder, for a resumed run.
+
+    `on_copy` is called with each file that was made.
+    """
+    if all(source.size is not None for source in sources):
+        return sources
+    kept = []
+    for number, source in enumerate(sources, 1):
+        if source.size is not None:
+            kept.append(source)
+            continue
+        place = folder / f"input-{number}.txt"
+        kept.append(_copied(source, place))
+        on_copy(place)
+    return kept
+
+
+def _copied(source: Source, place: Path) -> Source:
+    """The same bytes in a file."""
+    partial = place.with_name(partial_name(place.name))
+    write_new(partial, read_bytes([source], decompression=Decompression(enabled=False)))
+    partial.rename(place)
+    flush_folder(place.parent)
+    return Source(source.name, place)  # messages keep the name that the user gave
+
+
+def read_dataset(
+    sources: Sequence[Source],
+    folder: Path,
+    options: TrainingOptions,
+    say: Callable[[str], None],
+    *,
+    cache: Cache | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Dataset:
+    """Encode the sources, into the cache or a file of the folder, and split them.
+
+    `say` is called with a line for each oddity of the text. Raises TextError where the text cannot
+    be read, decoded or used.
+    """
+    dataset = _read(sources, folder, options, say, cache=cache, progress=progress)
+    for line in oddities(dataset.text.ids, dataset.text.vocabulary):
+        say(line)
+    return dataset
+
+
+def _read(
+    sources: Sequence[Source],
+    folder: Path,
+    options: TrainingOptions | TextRecord,
+    say: Callable[[str], None],
+    *,
+    cache: Cache | None,
+    progress: Callable[[int, int | None], None] | None,
+) -> Dataset:
+    """Encode and split."""
+
+    def encoded(
+        sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
+    ) -> EncodedText:
+        reading = options.reading
+        return encode_with_cache(
+            sources,
+            make_request(vocabulary, reading, on_unknown),
+            folder=folder,
+            cache=cache,
+            say=say,
+            progress=progress,
+        )
+
+    text = encoded(sources, options.vocabulary, "error")
+    if options.validation is None:
+        parts = split(text.ids, options.validation_fraction)
+        if parts.reason:
+            say(parts.reason)
+        return Dataset(text, None, parts.training, parts.validation)
+    if len(text.ids) < 2:
+        raise TextError(f"expected a text of at least 2 symbols, it has {len(text.ids)}")
+    validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
+    if validation.skipped:
+        say(
+            f"left out {plural(sum(validation.skipped.values()), 'character')} of --validation "
+            f"{options.validation} that the training text lacks: "
+            f"{''.join(list(validation.skipped)[:20])!r}"
+        )
+    if len(validation.ids) < 2:
+        raise TextError(
+            f"--validation {options.validation}: expected at least 2 symbols that the training "
+            f"text has, got {len(validation.ids)}: name a longer text"
+        )
+    return Dataset(text, validation, text.ids, validation.ids)
+
+
+def read_dataset_again(
+    record: TextRecord,
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    cache: Cache | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Dataset:
+    """Read a run's text once more. Raises RunError if it is gone or no longer the same."""
+    try:
+        sources = _found(record.texts, record)
+        dataset = _read(sources, folder, record, say, cache=cache, progress=progress)
+    except TextError as error:
+        raise RunError(f"the run's text cannot be read again: {error}") from error
+    _compare(record.texts, "text", dataset.text, record.digest, record.bytes)
+    if dataset.validation_text is not None and record.validation_digest is not None:
+        _compare(
+            [str(record.validation)],
+            "validation",
+            dataset.validation_text,
+            record.validation_digest,
+            record.validation_bytes,
+        )
+    return dataset
+
+
+def _compare(
+    names: Sequence[str], option: str, found: EncodedText, digest: str, size: int | None
+) -> None:
+    """Raise RunError, saying what differs, unless a text is the one that the run began with."""
+    if found.digest == digest:
+        return
+    had = "" if size is None or size == found.bytes else f"{size:,} bytes and "
+    has = f"{found.bytes:,} bytes and " if had else ""
+    raise RunError(
+        f"the {option} {_shortened(names)} changed since this run began: it has {has}digest "
+        f"{found.digest[:12]}, the run's had {had}digest {digest[:12]}: restore it, "
+        f"name an unchanged copy with --{option}, or start a new run"
+    )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """Name a few of what may be a thousand files."""
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    return f"{', '.join(map(displayed, names[:SHOWN_NAMES]))}{more}"

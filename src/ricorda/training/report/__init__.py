@@ -1,0 +1,1 @@
+"""What a run reports: progress on the terminal, the report page."""

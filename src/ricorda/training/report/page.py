@@ -1,0 +1,324 @@
+"""report.html: one page that shows a run, complete in itself.
+
+The final figures, the loss and how learning went, what the model wrote as it learned, how to go
+on, and every setting.
+"""
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ricorda.durable import write_atomically
+from ricorda.errors import RunError
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.pages import document, escape, fixed, in_bits, plural, resource, short
+from ricorda.runs import RunFolder, read_rows
+from ricorda.shell import command_line
+from ricorda.training.checkpoint.record import RunRecord, read_record
+from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.report.charts import learning_charts, loss_chart
+from ricorda.training.report.history import History, Row, number, read_history
+from ricorda.training.report.progress import clock
+
+NOT_ENDED = "not ended"
+"""What stands in place of the reason why a run stopped, in the figures of one that goes on."""
+
+_ENDINGS = {
+    "minutes": "It ended when its minutes were spent.",
+    "epochs": "It ended when its epochs were read.",
+    "steps": "It ended when its steps were taken.",
+    "patience": "It ended when it had not become better for a while.",
+    "interrupted": "It was interrupted and can go on.",
+    NOT_ENDED: "It is not at its end: this is how far it has come.",
+}
+
+_WITHOUT_FIGURES = {
+    "interrupted": "the run was interrupted before its end",
+    NOT_ENDED: "the run is not at its end",
+}
+
+
+def write_report(folder: RunFolder, record: RunRecord, metrics: dict[str, Any]) -> None:
+    """Write the run's page, whole or not at all.
+
+    `metrics` is what `ricorda train --json` prints. Raises OSError if the disk refuses.
+    """
+    write_atomically(folder.report, _page(folder, read_history(folder), record, metrics).encode())
+
+
+def report_of(folder: RunFolder) -> str:
+    """Make the page of a run, ended or not, from its rows; report.html is not read.
+
+    The rows, which may be a stranger's, enter the page only as escaped text. Raises
+    RunError if they are damaged.
+    """
+    record = read_record(folder)
+    try:
+        history = read_history(folder)
+        metrics = _last_figures(folder) or _figures_so_far(folder, history, record)
+        return _page(folder, history, record, metrics)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunError(f"the rows of the run {folder.path} are damaged: {error}") from error
+
+
+def _last_figures(folder: RunFolder) -> dict[str, Any] | None:
+    """The figures of the row that ends a run; None if there is no such row at the end."""
+    last = deque(read_rows(folder.metrics), maxlen=1)
+    if not last or last[0].get("event") != "ended":
+        return None
+    return {**last[0], "run": str(folder.path)}
+
+
+def _figures_so_far(folder: RunFolder, history: History, record: RunRecord) -> dict[str, Any]:
+    """What stands for the figures of `ricorda train --json` in a run that is not at its end."""
+    last = history.rows[-1] if history.rows else {"step": 0, "characters_seen": 0, "seconds": 0.0}
+    judged = [row for row in history.evaluations if history.evaluation_at(row["step"])]
+    best = min(judged, key=lambda row: number(row, "nats_per_character"), default=None)
+    return {
+        "run": str(folder.path),
+        "parameters": record.training.model.parameters,
+        "characters_seen": last["characters_seen"],
+        "steps": last["step"],
+        "train_seconds": last["seconds"],
+        "validation": None,
+        "validation_warning": None,
+        "best_step": None if best is None else best["step"],
+        "stopped_because": NOT_ENDED,
+    }
+
+
+def _page(folder: RunFolder, history: History, record: RunRecord, metrics: dict[str, Any]) -> str:
+    """The whole document."""
+    name = folder.path.resolve().name
+    return document(
+        f"{name}: a run of ricorda",
+        _body(name, history, record, metrics),
+        style=resource(__package__, "report.css"),
+        script=resource("ricorda.pages", "chart.js") + resource(__package__, "report.js"),
+    )
+
+
+def _body(name: str, history: History, record: RunRecord, metrics: dict[str, Any]) -> str:
+    sections = (
+        _heading(name, record, metrics),
+        _loss(history, metrics),
+        _learning(history),
+        _samples(history),
+        _going_on(record, metrics),
+        _settings(record),
+    )
+    return f"<main>\n{chr(10).join(sections)}\n</main>"
+
+
+def _heading(name: str, record: RunRecord, metrics: dict[str, Any]) -> str:
+    """What was learned, by what, and how well."""
+    model = record.training.model
+    return (
+        f'<header><p class="eyebrow">A run of ricorda</p><h1>{escape(name)}</h1>'
+        f'<p class="summary">{model.cell.upper()} of {plural(model.num_layers, "layer")} with '
+        f"{plural(model.hidden_size, 'unit')}, {plural(metrics['parameters'], 'parameter')}. "
+        f"It read {metrics['characters_seen']:,} characters in {plural(metrics['steps'], 'step')}, "
+        f"which took {clock(metrics['train_seconds'])}. {_ENDINGS[metrics['stopped_because']]}</p>"
+        f"{_figures(record.text.vocabulary, metrics)}</header>"
+    )
+
+
+def _figures(symbols: str, metrics: dict[str, Any]) -> str:
+    """The four figures on the validation text, or why there are none."""
+    validation = metrics["validation"]
+    if validation is None:
+        reason = _WITHOUT_FIGURES.get(
+            metrics["stopped_because"], "no text was kept back to judge by"
+        )
+        return f'<p class="muted">There are no validation figures: {reason}.</p>'
+    figures = (
+        ("nats per character", validation["nats_per_character"], 3),
+        ("bits per character", validation["bits_per_character"], 3),
+        ("bits per byte", validation["bits_per_byte"], 3),
+        ("perplexity", validation["perplexity"], 2),
+    )
+    tiles = "".join(
+        f"<div><dt>{name}</dt><dd>{fixed(value, digits)}</dd></div>"
+        for name, value, digits in figures
+    )
+    return (
+        f'<dl class="figures">{tiles}</dl>{_warning(metrics)}'
+        '<p class="muted small">Of the best model, from step '
+        f"{fixed(metrics['best_step'], 0)}, on {metrics['validation_characters']:,} {symbols} of "
+        "validation text that it never learned from. Perplexity: among how many equally likely "
+        f"{symbols} it hesitates.</p>"
+    )
+
+
+def _warning(metrics: dict[str, Any]) -> str:
+    """A note on why the figures may mean little."""
+    warning = metrics.get("validation_warning")
+    return "" if warning is None else f"<p><strong>Note:</strong> {escape(warning)}.</p>"
+
+
+def _loss(history: History, metrics: dict[str, Any]) -> str:
+    """The loss curve, and the same figures as a table."""
+    judged = any(math.isfinite(number(row, "nats_per_character")) for row in history.evaluations)
+    quick = " The curve judges it quickly, on a part of the validation text." if judged else ""
+    return (
+        '<section class="card"><h2>Loss</h2><p class="muted">How surprising the next character '
+        f"is to the model, on average: the lower, the better it knows the text.{quick}</p>"
+        f"{loss_chart(history, metrics['best_step'])}"
+        "<details><summary>The figures as a table</summary>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Figures">'
+        f"{_table(history)}</div></details></section>"
+    )
+
+
+def _table(history: History) -> str:
+    """One row for each evaluation; without any, some of the training rows."""
+    rows = history.evaluations or history.training[:: max(1, len(history.training) // 20)]
+    head = "".join(
+        f'<th scope="col" class="number">{name}</th>'
+        for name in (
+            "step", "time", "characters", "training, nats", "validation, nats", "validation, bits",
+            "learning rate", "gradient norm", "characters/s",
+        )
+    )  # fmt: skip
+    return (
+        f"<table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(_table_row(history, row) for row in rows)}</tbody></table>"
+    )
+
+
+def _table_row(history: History, row: Row) -> str:
+    training = history.training_before(row["step"])
+    validation = number(row, "nats_per_character") if row.get("event") == "evaluation" else math.nan
+    cells = (
+        clock(row["seconds"]),
+        f"{row['characters_seen']:,}",
+        fixed(number(training, "nats_per_character"), 3),
+        fixed(validation, 3),
+        fixed(in_bits(validation), 3),
+        short(number(training, "learning_rate")),
+        short(number(training, "gradient_norm")),
+        fixed(number(training, "characters_per_second"), 0),
+    )
+    return (
+        f'<tr><th scope="row" class="number">{row["step"]:,}</th>'
+        + "".join(f'<td class="number">{cell}</td>' for cell in cells)
+        + "</tr>"
+    )
+
+
+def _learning(history: History) -> str:
+    """The small curves."""
+    charts = "".join(
+        f'<section class="card"><h3>{name}</h3>{chart}</section>'
+        for name, chart in learning_charts(history)
+    )
+    return f'<section><h2>How it learned</h2><div class="three">{charts}</div></section>'
+
+
+def _samples(history: History) -> str:
+    """What the model wrote, newest first; report.js shows one at a time."""
+    if not history.samples:
+        return ""
+    articles = "".join(_sample(history, row) for row in reversed(history.samples))
+    steps = [row["step"] for row in history.samples]
+    return (
+        '<section id="samples"><h2>What it wrote</h2><p class="muted">A sample from the same '
+        "seed at every evaluation, so that one sees the same text become better.</p>"
+        '<div class="choose" hidden><label for="moment">Back through the training</label>'
+        f'<input type="range" id="moment" min="0" max="{len(steps) - 1}" value="{len(steps) - 1}">'
+        '<label class="all"><input type="checkbox" id="all"> all of them</label></div>'
+        f"{articles}</section>"
+    )
+
+
+def _sample(history: History, row: Row) -> str:
+    evaluation = history.evaluation_at(row["step"])
+    facts = [f"after {clock(history.at(row['step'], 'seconds'))}"]
+    if evaluation is not None:
+        nats = number(evaluation, "nats_per_character")
+        facts.append(f"validation {fixed(nats, 3)} nats ({fixed(in_bits(nats), 2)} bits)")
+    return (
+        f'<article class="sample card"><h3>Step {row["step"]:,}</h3>'
+        f'<p class="muted small">{", ".join(facts)}</p>'
+        f'<pre dir="auto">\n{escape(row["text"])}</pre></article>'
+    )
+
+
+def _going_on(record: RunRecord, metrics: dict[str, Any]) -> str:
+    """The commands that one types next."""
+    run = command_line([Path(metrics["run"])])
+    text = command_line([Path(Path(record.text.texts[0]).name)])
+    commands = [
+        ("Let it write", f'ricorda sample {run} --prompt "..." --length 500 --temperature 0.8'),
+        ("Ask how well it knows a text", f"ricorda evaluate {run} {text}"),
+        ("See where a text surprises it", f"ricorda score {run} {text} --html score.html"),
+    ]
+    if metrics["stopped_because"] == "interrupted":
+        commands.insert(0, ("Let it learn on", f"ricorda resume {run}"))
+    items = "".join(
+        f'<h3>{name}</h3><pre class="command"><code>{escape(command)}</code></pre>'
+        for name, command in commands
+    )
+    return f'<section class="going-on"><h2>How to go on</h2>{items}</section>'
+
+
+def _settings(record: RunRecord) -> str:
+    """Every setting of config.json, with what it means."""
+    text = asdict(record.text)
+    text["texts"] = ", ".join(Path(name).name for name in record.text.texts)
+    if record.text.validation is not None:
+        text["validation"] = Path(record.text.validation).name
+    learning = {
+        name: value for name, value in asdict(record.training).items() if name != "model"
+    } | {"budget": str(record.training.budget)}
+    groups: tuple[tuple[str, dict[str, Any], dict[str, str]], ...] = (
+        ("Text", text, {}),
+        ("Network", asdict(record.training.model), _meanings(ModelConfiguration)),
+        ("Made with", record.made_with, {}),
+        ("Learning", learning, _meanings(TrainingConfiguration)),
+    )
+    tables = "".join(
+        f'<section class="card"><h3>{name}</h3>{_settings_table(name, values.items(), meanings)}'
+        "</section>"
+        for name, values, meanings in groups
+    )
+    return f'<section><h2>All settings</h2><div class="two">{tables}</div></section>'
+
+
+def _settings_table(group: str, values: Iterable[tuple[str, Any]], meanings: dict[str, str]) -> str:
+    rows = "".join(
+        f'<tr><th scope="row"><code>{escape(name)}</code>'
+        f'<span class="meaning">{meanings.get(name, "")}</span></th>'
+        f"<td>{escape(_setting(value))}</td></tr>"
+        for name, value in values
+    )
+    return (
+        f'<table><caption class="unseen">{group}</caption><thead class="unseen"><tr>'
+        f'<th scope="col">setting</th><th scope="col">value</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _setting(value: Any) -> str:
+    """A setting's value as a person reads it."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _meanings(configuration: type) -> dict[str, str]:
+    """What each field's documentation says, as HTML."""
+    TypeAdapter(configuration)  # sees that the fields are complete
+    fields = configuration.__pydantic_fields__  # type: ignore[attr-defined]
+    return {
+        name: re.sub("`([^`]+)`", r"<code>\1</code>", escape(field.description or ""))
+        for name, field in fields.items()
+    }

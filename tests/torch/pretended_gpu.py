@@ -1,0 +1,182 @@
+"""A GPU that is not there: tensors without contents that know their device.
+
+PyTorch's fake tensors stand for those of a GPU, in a build without CUDA too: shapes, types and
+devices are worked out, and tensors of two devices refuse to be computed with. What they cannot do
+is done here: layers see that their arguments are what cuDNN takes, a backward pass leaves a
+gradient behind for every parameter, and each time that the processor would wait for the GPU is
+counted.
+"""
+
+import contextlib
+import ctypes
+import functools
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses import fake_tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+
+from ricorda.torch.language_model import RecurrentLanguageModel
+from ricorda.training.plan import machine as device
+
+GPU = torch.device("cuda", 0)
+
+
+@dataclass
+class Pretended:
+    """What was seen of the GPU."""
+
+    waits: int = 0
+    """How often the processor waited for it."""
+
+    model: RecurrentLanguageModel | None = None
+    """Whose parameters a backward pass gives gradients."""
+
+    learned: int = 0
+    """Backward passes."""
+
+    layers: int = 0
+    """Layers that cuDNN would have computed."""
+
+    mode: FakeTensorMode | None = None
+    """What makes tensors without contents."""
+
+    def without_contents(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Stand-ins for tensors beside the processor."""
+        assert self.mode is not None
+        return {name: self.mode.from_tensor(tensor) for name, tensor in tensors.items()}
+
+
+class Generator(torch.Generator):
+    """One of the processor's that stands for a GPU's."""
+
+    def __new__(cls, device: Any = "cpu") -> "Generator":
+        return super().__new__(cls, "cpu")  # type: ignore[call-arg]
+
+    def set_state(self, state: Tensor) -> "Generator":
+        """Take a state without contents, which must lie beside the processor, of a GPU's too."""
+        assert (state.device.type, state.dtype) == ("cpu", torch.uint8)
+        return self
+
+
+GUARD = """
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+C10_REGISTER_GUARD_IMPL(CUDA, c10::impl::NoOpDeviceGuardImpl<c10::DeviceType::CUDA>);
+"""
+"""What PyTorch asks for the current GPU, which its build for processors leaves out."""
+
+
+@functools.cache
+def _know_the_device() -> None:
+    """Let PyTorch find a guard for GPUs that does nothing. Skips the test without a compiler."""
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("needs a C++ compiler")
+    torch_folder = Path(torch.__file__).parent
+    with tempfile.TemporaryDirectory() as folder:
+        source, library = Path(folder, "guard.cpp"), Path(folder, "guard.so")
+        source.write_text(GUARD)
+        subprocess.run(
+            [
+                *(compiler, "-std=c++20", "-shared", "-fPIC", f"-I{torch_folder}/include"),
+                *(str(source), "-o", str(library), f"-L{torch_folder}/lib", "-lc10"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        ctypes.CDLL(str(library))
+
+
+@contextlib.contextmanager
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch, gpus: int = 1) -> Iterator[Pretended]:
+    """Within, PyTorch finds GPUs, and computes without contents."""
+    _know_the_device()
+    seen = Pretended()
+    for name, value in (
+        ("is_available", True),
+        ("is_bf16_supported", True),
+        ("device_count", gpus),
+        ("current_device", 0),
+        ("set_device", None),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value, **__: value)
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(fake_tensor, "init_gpu_context", lambda *_: None)
+    monkeypatch.setattr(device, "_layers_learn_bfloat16", lambda: True)
+    monkeypatch.setattr(torch, "Generator", Generator)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda self: self)
+    monkeypatch.setattr(RecurrentLanguageModel, "__init__", _made(RecurrentLanguageModel.__init__))
+    monkeypatch.setattr(RecurrentLanguageModel, "to", _moved)
+    monkeypatch.setattr(Tensor, "backward", lambda loss: _learn(seen, loss))
+    for name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+        monkeypatch.setattr(torch, name, lambda *given: _layer(seen, *given))
+    for name, answer in (
+        *(("item", 1.0), ("tolist", [1.0, 1.0]), ("__float__", 1.0)),
+        *(("__int__", 1), ("__bool__", True)),
+    ):
+        monkeypatch.setattr(Tensor, name, _waits(seen, getattr(Tensor, name), answer))
+    monkeypatch.setattr(FakeTensor, "tolist", Tensor.tolist)
+    with FakeTensorMode(allow_non_fake_inputs=True) as seen.mode:
+        yield seen
+
+
+def _made(init: Any) -> Any:
+    """Making a network as always, with contents: fake parameters cannot be set up."""
+
+    def made(model: RecurrentLanguageModel, *given: Any, **options: Any) -> None:
+        with unset_fake_temporarily():
+            init(model, *given, **options)
+
+    return made
+
+
+def _moved(model: RecurrentLanguageModel, _: torch.device) -> RecurrentLanguageModel:
+    """Have the parameters on a device; fake ones cannot be moved in their place."""
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(parameter.detach().to(GPU), requires_grad=False))
+    return model
+
+
+def _waits(seen: Pretended, exact: Any, answer: Any) -> Any:
+    """Reading a number: of the GPU's it has to be waited for, and what comes is made up."""
+
+    def read(tensor: Tensor) -> Any:
+        if not isinstance(tensor, FakeTensor):
+            return exact(tensor)
+        seen.waits += tensor.device.type == "cuda"
+        return answer
+
+    return read
+
+
+def _learn(seen: Pretended, loss: Tensor) -> None:
+    assert (loss.device, loss.dtype, loss.dim()) == (GPU, torch.float32, 0)
+    assert seen.model is not None
+    seen.learned += 1
+    for parameter in seen.model.parameters():
+        parameter.grad = torch.empty_like(parameter)
+
+
+def _layer(seen: Pretended, inputs: Tensor, state: Any, weights: list[Tensor], *_: Any) -> Any:
+    """The shapes of a layer, by cuDNN's rules: one device, one type, no float16, one memory."""
+    parts = state if isinstance(state, list) else [state]
+    given = [inputs, *parts, *weights]
+    assert {each.device for each in given} == {GPU}
+    assert len({each.dtype for each in given}) == 1
+    assert inputs.dtype in (torch.float32, torch.bfloat16)
+    assert not torch.is_autocast_enabled("cuda")
+    assert len({weight.untyped_storage()._cdata for weight in weights}) == 1
+    sizes = [weight.numel() for weight in weights]
+    assert [each.storage_offset() for each in weights] == [sum(sizes[:n]) for n in range(4)]
+    seen.layers += 1
+    outputs = inputs.new_empty(*inputs.shape[:2], weights[1].shape[1])
+    return outputs, *(torch.empty_like(part) for part in parts)

@@ -1,0 +1,226 @@
+"""Several ranks learn what one does; what is said to one all hear. Here ranks are threads."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ricorda
+from ricorda.errors import ConfigurationError, TextError
+from ricorda.runs import RunFolder, read_rows
+from ricorda.training import run as training_run
+from ricorda.training.checkpoint.resumption import given_budget
+from ricorda.training.fused import applies_to
+from ricorda.training.interruption import SIGNALS
+from ricorda.training.loop import Loop
+from ricorda.training.options import TrainingOptions
+from ricorda.training.plan.planner import Machine
+from ricorda.training.process_group import ALONE, ProcessGroup, Word
+from ricorda.training.report.progress import Silent
+from tests.training.threads import in_threads
+
+TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
+SMALL: dict[str, Any] = {
+    "hidden_size": 12,
+    "embedding_size": 5,
+    "num_layers": 2,
+    "batch_size": 5,
+    "window": 16,
+    "steps": 40,
+    "threads": 1,
+    "precision": "float32",
+    "dropout": 0.2,
+    "input_dropout": 0.1,
+    "recurrent_dropout": 0.1,
+    "averaging": 0.9,
+}
+
+
+class Told(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bottles.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def learn(size: int, text: Path, out: str, **options: Any) -> list[ricorda.Run]:
+    """Train in several threads."""
+    given = TrainingOptions(**(SMALL | {"out": Path(out)} | options))
+    machine = Machine(device="cpu", threads=1, bfloat16=frozenset(), processes=size)
+
+    def work(ranks: ProcessGroup) -> ricorda.Run:
+        beginning = training_run._Beginning([str(text)], given, machine, Silent(), ranks)
+        return beginning.train()
+
+    return in_threads(size, work)
+
+
+def go_on(size: int, folder: str, *, steps: int | None = None) -> tuple[ricorda.Run, list[str]]:
+    """Resume in several threads."""
+    told = Told()
+    changes = training_run._Changes(budget=given_budget(None, None, steps))
+    runs = in_threads(
+        size,
+        lambda ranks: training_run._resume(
+            RunFolder(Path(folder)), changes, None, told if ranks.is_first else Silent(), ranks
+        ),
+    )
+    return runs[0], told.lines
+
+
+def curve(folder: str, event: str = "training") -> list[tuple[int, float]]:
+    rows = read_rows(RunFolder(Path(folder)).metrics)
+    return [(row["step"], row["nats_per_character"]) for row in rows if row["event"] == event]
+
+
+@pytest.fixture(autouse=True)
+def with_kernels(text: Path) -> None:
+    if not applies_to(_settled()):
+        pytest.skip("threads share steps by the kernels alone")
+
+
+def _settled() -> Any:
+    from ricorda.training.plan.planner import choose
+
+    machine = Machine(device="cpu", threads=1, bfloat16=frozenset())
+    return choose(
+        TrainingOptions(precision="float32"),
+        training_size=1000,
+        vocabulary_size=9,
+        machine=machine,
+    )
+
+
+@pytest.mark.parametrize("size, options", [(2, {}), (3, {}), (3, {"softmax_candidates": 9})])
+def test_ranks_learn_what_one_learns(text: Path, size: int, options: dict[str, Any]) -> None:
+    (alone,) = learn(1, text, "one", **options)
+    first, *others = learn(size, text, "several", **options)
+    assert first.metrics == others[0].metrics
+    assert [run.rank for run in [first, *others]] == list(range(size))
+    for event in ("training", "evaluation"):
+        for (step, nats), (its_step, its_nats) in zip(
+            curve("one", event), curve("several", event), strict=True
+        ):
+            assert step == its_step
+            assert nats == pytest.approx(its_nats, rel=1e-4)
+    assert first.metrics["validation"] == pytest.approx(alone.metrics["validation"], rel=1e-4)
+    assert first.metrics["best_step"] == alone.metrics["best_step"]
+    assert json.loads(Path("several/config.json").read_text())["training"]["processes"] == size
+    assert {path.name for path in Path("one").iterdir()} == {
+        path.name for path in Path("several").iterdir()
+    }
+
+
+def test_a_resume_by_the_same_number_is_exact_and_by_another_to_rounding(text: Path) -> None:
+    learn(2, text, "whole")
+    learn(2, text, "half", steps=20)
+    shutil.copytree("half", "by-one")
+    shutil.copytree("half", "by-three")
+    shutil.copytree("whole", "again")
+    run, _ = go_on(2, "half", steps=40)
+    assert run.metrics["steps"] == 40
+    by_one, told = go_on(1, "by-one", steps=40)
+    assert [line for line in told if "processes 2 is now 1" in line and "same bits" in line]
+    by_three, told = go_on(3, "by-three", steps=40)
+    assert [line for line in told if "processes 2 is now 3" in line]
+    for other in (by_one, by_three):
+        assert other.metrics["validation"] == pytest.approx(run.metrics["validation"], rel=1e-4)
+    assert curve("by-one")[-1][1] == pytest.approx(curve("half")[-1][1], rel=1e-4)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn(2, text, "whole")
+    _interrupt_after(monkeypatch, rank=1, step=15)
+    runs = learn(2, text, "stopped")
+    assert [run.metrics["stopped_because"] for run in runs] == ["interrupted"] * 2
+    assert [run.metrics["steps"] for run in runs] == [16, 16]
+    assert {run.signal_number for run in runs} == {SIGNALS[1]}
+    monkeypatch.undo()
+    monkeypatch.chdir(text.parent)
+    go_on(2, "stopped")
+    assert Path("stopped/model.safetensors").read_bytes() == (
+        Path("whole/model.safetensors").read_bytes()
+    )
+
+
+def _interrupt_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -> None:
+    """Have one rank get a signal to stop."""
+    loop = Loop
+    report = loop._report
+
+    def after(self: Any, rate: float) -> None:
+        report(self, rate)
+        if self.ranks.rank == rank and self.progress.step == step:
+            self._interruption.signal_number = SIGNALS[1]
+
+    monkeypatch.setattr(loop, "_report", after)
+
+
+def test_numbers_that_go_wrong_in_one_lead_all_back(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = Loop
+    take = loop._step
+    poisoned: list[bool] = []
+
+    def step(self: Any) -> None:
+        if self.ranks.rank == 1 and self.progress.step == 23 and not poisoned:
+            poisoned.append(True)
+            self.learner.state[0][0].fill_(math.nan)
+        take(self)
+
+    monkeypatch.setattr(loop, "_step", step)
+    runs = learn(2, text, "back")
+    rows = [row for row in read_rows(RunFolder(Path("back")).metrics) if row["event"] == "returned"]
+    assert [(row["from_step"], row["step"]) for row in rows] == [(23, 22)]
+    assert runs[0].metrics["steps"] == 40
+
+
+def test_a_budget_in_minutes_is_the_first_ones(text: Path) -> None:
+    runs = learn(2, text, "minutes", steps=None, minutes=0.02)
+    assert runs[0].metrics == runs[1].metrics
+    assert runs[0].metrics["steps"] > 10
+    assert runs[0].metrics["stopped_because"] == "minutes"
+
+
+def test_errors_of_the_first_are_raised_in_all(text: Path) -> None:
+    text.write_text("a")
+    with pytest.raises(TextError, match="one character"):
+        learn(2, text, "short")
+    assert not Path("short").exists()
+
+
+def test_every_rank_must_have_a_stream(text: Path) -> None:
+    learn(2, text, "few", batch_size=2, steps=2)
+    with pytest.raises(ConfigurationError, match="a stream for each of 3 processes"):
+        go_on(3, "few", steps=4)
+
+
+def test_shares_are_all_streams_and_words_add_up() -> None:
+    for streams, size in [(5, 2), (64, 7), (3, 3)]:
+        ranks = [ProcessGroup() for _ in range(size)]
+        for number, each in enumerate(ranks):
+            each.rank, each.size = number, size
+        shares = [each.share(streams) for each in ranks]
+        assert [i for share in shares for i in range(streams)[share.rows]] == list(range(streams))
+    assert ALONE.share(4).is_all
+    first, second = Word(spent=True, save=True), Word(signal_number=int(SIGNALS[1]))
+    total = [a + b for a, b in zip(first.numbers(), second.numbers(), strict=True)]
+    assert Word.from_sum(total) == Word(int(SIGNALS[1]), spent=True, save=True)
+    assert Word.from_sum(Word().numbers()) == Word()

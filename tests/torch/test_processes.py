@@ -1,0 +1,216 @@
+"""Real processes: started, compared with one, killed, stopped. Few: each start takes seconds."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed
+
+import ricorda
+from ricorda.runs import RunFolder, read_rows
+from ricorda.training.checkpoint.lock import RunLock
+
+if not (sys.platform == "linux" and torch.distributed.is_available()):
+    pytest.skip("several processes are tested on Linux", allow_module_level=True)
+
+TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
+SMALL = [
+    *("--hidden-size", "12", "--embedding-size", "5", "--batch-size", "4", "--window", "16"),
+    *("--threads", "1", "--precision", "float32", "--dropout", "0.2", "--seed", "3", "--quiet"),
+]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(ricorda.__file__).parents[1])}
+LONG = pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="make processes")
+LONGEST = 90  # seconds that anything here may take
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "bottles.txt").write_text(TEXT)
+    return tmp_path
+
+
+def started(place: Path, *arguments: str, by: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """Start `ricorda`, or a launcher that starts it."""
+    environment = ENVIRONMENT | {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "3"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *by, "ricorda", *arguments],
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=LONGEST)
+    return process.returncode, out, err
+
+
+def run(place: Path, *arguments: str, by: tuple[str, ...] = ()) -> dict[str, Any]:
+    status, out, err = ended(started(place, *arguments, "--json", by=by))
+    assert status == 0, err
+    assert len(out.splitlines()) == 1, out
+    figures: dict[str, Any] = json.loads(out)
+    return figures
+
+
+def curve(folder: Path) -> list[float]:
+    rows = read_rows(RunFolder(folder).metrics)
+    return [row["nats_per_character"] for row in rows if row["event"] == "training"]
+
+
+def workers(launcher: subprocess.Popen[str]) -> list[int]:
+    """The processes that a launcher started."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    found = []
+    for child in map(int, children):
+        command = Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"ricorda.torch.worker" in command:
+            found.append(child)
+    return sorted(found)
+
+
+def started_again(launcher: subprocess.Popen[str], before: list[int]) -> None:
+    """Wait until a launcher has other processes than before."""
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
+        now = workers(launcher)
+        if now and not set(now) & set(before):
+            return
+        time.sleep(0.02)
+    raise AssertionError("nothing was started again")
+
+
+def at_step(folder: Path, step: int) -> None:
+    """Wait until a run has taken so many steps."""
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
+        rows = list(read_rows(RunFolder(folder).metrics))
+        if rows and rows[-1]["step"] >= step:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the run did not reach step {step}")
+
+
+@pytest.mark.parametrize("further", [[], ["--softmax-candidates", "9"]])
+def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list[str]) -> None:
+    """Without the kernels, gradients are averaged by PyTorch's DistributedDataParallel."""
+    options = ["train", "bottles.txt", *SMALL, "--steps", "30", "--kernels", "off", *further]
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+    together = run(place, *options, "--out", "two", by=torchrun)
+    alone = run(place, *options, "--out", "one")
+    assert curve(place / "two") == pytest.approx(curve(place / "one"), rel=1e-4)
+    assert together["validation"] == pytest.approx(alone["validation"], rel=1e-4)
+    configuration = json.loads((place / "two" / "config.json").read_text())["training"]
+    assert configuration["processes"] == 2
+
+
+def test_a_killed_rank_is_started_again_and_the_run_ends_as_if_nothing_was(place: Path) -> None:
+    options = ["train", "-", *SMALL, "--steps", "1500", "--processes", "2"]
+    undisturbed = subprocess.run(
+        [sys.executable, "-m", "ricorda", *options, "--out", "whole", "--json"],
+        cwd=place,
+        env=ENVIRONMENT,
+        input=TEXT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LONGEST,
+    )
+    options[1] = "whole/input-1.txt"
+    killed = started(place, *options, "--out", "killed", "--json")
+    at_step(place / "killed", 300)
+    before = workers(killed)
+    os.kill(before[-1], signal.SIGKILL)
+    started_again(killed, before)
+    status, out, err = ended(killed)
+    assert status == 0, err
+    assert "Traceback" not in err
+    figures = json.loads(out)
+    assert figures["validation"] == json.loads(undisturbed.stdout)["validation"]
+    assert curve(place / "killed") == curve(place / "whole")
+    assert not list((place / "killed").glob(".*.partial"))
+
+
+@pytest.mark.parametrize("whom", ["a rank", pytest.param("the launcher", marks=LONG)])
+def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
+    options = ["train", "bottles.txt", *SMALL, "--steps", "100000", "--processes", "2"]
+    process = started(place, *options, "--out", "stopped", "--json")
+    at_step(place / "stopped", 100)
+    number = signal.SIGTERM if whom == "a rank" else signal.SIGINT
+    os.kill(workers(process)[-1] if whom == "a rank" else process.pid, number)
+    status, out, err = ended(process)
+    assert status == 128 + number, err
+    figures = json.loads(out)
+    assert figures["stopped_because"] == "interrupted"
+    checkpoints = [path.name for path in (place / "stopped" / "checkpoints").iterdir()]
+    assert str(figures["steps"]) in checkpoints
+    with RunLock(place / "stopped"):
+        assert err.count("\n") == 0, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_they_learn_ends_all_without_a_word(
+    place: Path, number: signal.Signals
+) -> None:
+    """As a terminal does, the signal goes to all of them at once: here while they read a pipe."""
+    os.mkfifo(place / "pipe")
+    process = started(place, "train", "pipe", *SMALL, "--processes", "2", "--out", "begun")
+    try:
+        with (place / "pipe").open("wb"):  # opens when the first one reads
+            everyone = [*workers(process), process.pid]
+            for each in everyone:
+                os.kill(each, number)
+            status, out, err = ended(process)
+    finally:
+        process.kill()
+    assert status in {128 + number, -number}
+    assert (out, err.strip()) == ("", "")
+    assert not any(Path(f"/proc/{each}").exists() for each in everyone)
+    if number == signal.SIGINT:
+        assert not (place / "begun").exists()
+
+
+@LONG
+def test_a_launcher_that_is_killed_takes_all_with_it(place: Path) -> None:
+    options = ["train", "bottles.txt", *SMALL, "--steps", "1000000", "--processes", "2"]
+    process = started(place, *options, "--out", "alone")
+    at_step(place / "alone", 0)
+    process.kill()
+    _, err = process.communicate(timeout=LONGEST)  # until the last one has closed it
+    assert "the last checkpoint stands" in err  # of the launcher, or of a rank that saw it first
+    assert "Traceback" not in err
+    with RunLock(place / "alone"):
+        assert list((place / "alone" / "checkpoints").iterdir())
+
+
+@LONG
+def test_a_rank_that_hangs_ends_the_run_within_the_time_that_is_stated(place: Path) -> None:
+    options = ["train", "bottles.txt", *SMALL, "--steps", "100000", "--processes", "2"]
+    options += ["--collective-timeout", "2", "--max-restarts", "0"]
+    process = started(place, *options, "--out", "hung")
+    at_step(place / "hung", 100)
+    os.kill(workers(process)[-1], signal.SIGSTOP)
+    status, _, err = ended(process)
+    assert status == 1
+    told = err.splitlines()
+    assert re.search("did not answer for 2 s", told[0])
+    assert "go on with `ricorda resume`" in told[-1]
+    on, *_ = [run(place, "resume", "hung", "--steps", "2000", "--processes", "1", "--quiet")]
+    assert on["steps"] == 2000
+
+
+def test_wrong_input_is_told_once_and_not_tried_again(place: Path) -> None:
+    process = started(place, "train", "nothing.txt", *SMALL, "--processes", "2")
+    status, out, err = ended(process)
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "nothing.txt" in err

@@ -1,0 +1,74 @@
+"""What a training needs in memory, counted by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ricorda.engine import kernels_are_built
+from ricorda.model import ModelConfiguration
+from ricorda.training import Budget, TrainingConfiguration
+from ricorda.training.plan.memory import memory_need
+
+pytestmark = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
+
+MEGABYTE = 1_000_000
+
+
+def settings(**changes: Any) -> TrainingConfiguration:
+    configuration = TrainingConfiguration(
+        model=ModelConfiguration(
+            cell="lstm", vocabulary_size=60, hidden_size=1024, num_layers=8, embedding_size=64
+        ),
+        budget=Budget(steps=1),
+        batch_size=16,
+        window=64,
+        learning_rate=0.01,
+        threads=2,
+    )
+    return replace(configuration, **changes)
+
+
+PARAMETERS = 60 * 64 + 4 * 1024 * (64 + 1024 + 2) + 7 * 4 * 1024 * (2048 + 2) + 60 * 1025
+
+
+def test_every_copy_of_the_weights_is_counted() -> None:
+    need = memory_need(settings(), 10**6)
+    # weights, two moments, two orientations for the products, a gradient of each thread
+    assert need.learner == pytest.approx(7 * 4 * PARAMETERS, rel=0.02)
+    # the best model's file, and a copy of weights and moments for a checkpoint
+    assert need.saving == 4 * 4 * PARAMETERS
+    # hidden values, cells and their gradients, gates: 7 H numbers of each symbol and layer
+    assert need.window == pytest.approx(4 * 16 * 64 * 8 * 7 * 1024, rel=0.5)
+    assert need.total == sum(need)
+
+
+@pytest.mark.parametrize(
+    "changes, learner, saving",
+    [
+        ({"averaging": 0.9}, 8, 5),
+        ({"threads": 1}, 6, 4),
+        ({"precision": "bfloat16"}, 6, 4),
+        ({"recurrent_dropout": 0.1}, 7.5, 4),
+        ({"kernels": "off"}, 4, 4),
+    ],
+    ids=str,
+)
+def test_each_setting_counts_its_copies(
+    changes: dict[str, Any], learner: float, saving: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ricorda.training.fused.learns_bfloat16", lambda: True)
+    need = memory_need(settings(**changes), 10**6)
+    assert need.learner == pytest.approx(learner * 4 * PARAMETERS, rel=0.03)
+    assert need.saving == saving * 4 * PARAMETERS
+
+
+def test_processes_have_their_own_copies_and_share_the_window() -> None:
+    alone, together = (memory_need(settings(processes=count), 10**6) for count in (1, 2))
+    assert together.learner == 2 * alone.learner
+    assert together.base == 2 * alone.base
+    assert together.saving == alone.saving
+
+
+def test_a_short_text_has_a_short_window() -> None:
+    assert memory_need(settings(), 32).window < 0.7 * memory_need(settings(), 64).window

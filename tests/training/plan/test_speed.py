@@ -1,0 +1,82 @@
+"""Measuring a training's speed: what it takes, how long, and what it leaves alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ricorda.model import ModelConfiguration
+from ricorda.training import Budget, TrainingConfiguration
+from ricorda.training.plan import speed
+from ricorda.training.plan.speed import measure_speed
+
+
+def configuration(**changes: Any) -> TrainingConfiguration:
+    settings: dict[str, Any] = {
+        "model": ModelConfiguration(cell="gru", vocabulary_size=5, hidden_size=4),
+        "budget": Budget(minutes=1),
+        "batch_size": 3,
+        "window": 7,
+        "learning_rate": 10.0,
+        "threads": 1,
+    }
+    return TrainingConfiguration(**(settings | changes))
+
+
+class Clock:
+    """Stands for the module `time`: each step takes as many seconds as it is told."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        self.now, self.seconds, self.steps = 0.0, seconds, 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def take_step(self, *arguments: Any) -> None:
+        self.now += self.seconds[min(self.steps, len(self.seconds) - 1)]
+        self.steps += 1
+
+
+@pytest.mark.parametrize(
+    "seconds, expected, steps",
+    [
+        ([0.5, 0.25, 0.25, 0.125], 8.0, 16),  # a slow beginning does not count
+        ([0.5, 0.25], 4.0, 10),
+        ([1.5, 0.25], 4.0, 6),  # so slow a beginning ends the warm-up
+        ([5.0, 5.0], 0.2, 1),  # a step longer than all the time is measured alone
+    ],
+)
+def test_steps_are_timed_after_the_first(
+    monkeypatch: pytest.MonkeyPatch, seconds: list[float], expected: float, steps: int
+) -> None:
+    clock = Clock(seconds)
+    monkeypatch.setattr(speed, "time", clock)
+    monkeypatch.setattr(speed, "take_step", clock.take_step)
+    found = measure_speed(configuration(), np.arange(100, dtype=np.uint8) % 5, seconds=2.6)
+    assert found == pytest.approx(expected)
+    assert clock.steps == steps
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_real_steps_on_random_symbols_cannot_fail_by_the_learning_rate(averaging: float) -> None:
+    before = torch.random.get_rng_state(), torch.get_num_threads()
+    assert measure_speed(configuration(averaging=averaging), seconds=0.02) > 0
+    after = torch.random.get_rng_state(), torch.get_num_threads()
+    assert torch.equal(before[0], after[0])
+    assert before[1] == after[1]
+
+
+def test_the_text_itself_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    clock = Clock([1.0])
+
+    def take_step(learner: Any, batch: Any, *arguments: Any) -> None:
+        seen.append(batch.inputs)
+        clock.take_step()
+
+    monkeypatch.setattr(speed, "time", clock)
+    monkeypatch.setattr(speed, "take_step", take_step)
+    measure_speed(configuration(), np.full(50, 3, np.uint8), seconds=3)
+    assert len(seen) == 3
+    assert all((each == 3).all() and each.shape == (3, 7) for each in seen)
