@@ -1,7 +1,7 @@
 """The windows of truncated backpropagation through time (Williams and Peng, 1990).
 
-A text is cut into B rows that are read side by side, T symbols at a time: the state that a row
-ends one window with is what it starts the next with.
+A text is cut into B rows that are read side by side, T symbols at a time: the state at the end of
+a row's window is the state at the start of its next window.
 """
 
 from typing import NamedTuple
@@ -9,16 +9,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda import draws
+from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text.resident import RowReader
 from ricorda.text.vocabulary import Ids
 
 
 class Window(NamedTuple):
-    """What one training step learns from."""
+    """The symbols of one training step."""
 
-    inputs: NDArray[np.int64]  # (B, T)
-    targets: NDArray[np.int64]  # (B, T), the symbol after each input
+    inputs: NDArray[np.uint32]  # (B, T)
+    targets: NDArray[np.uint32]  # (B, T), the symbol after each input
     restart: NDArray[np.bool_]  # (B,), rows whose state must start from zero
 
 
@@ -29,8 +31,8 @@ class WindowStream:
 
     Of N symbols N - 1 can be predicted. Where these fill a window of B rows, an epoch is as many
     windows as they fill, the rows lying end to end. Each epoch puts them at another random place,
-    so that all of the text is seen although the rows do not quite fill it, and windows begin
-    elsewhere: up to T - 1 symbols may be left out at one end of the text, where the outermost
+    so that all of the text is seen although the rows do not quite fill it, and windows begin at
+    other places: up to T - 1 symbols may be left out at one end of the text, where the outermost
     rows are pushed back inside. All rows start cold (`restart`) in an epoch's first window, and
     later each with `reset_probability`, which teaches the network to begin.
 
@@ -82,12 +84,12 @@ class WindowStream:
         epoch, number = divmod(step, self.windows_per_epoch)
         first = (self._row_starts(epoch) + number * self.window)[self._rows]  # (B,)
         symbols = self._reader.rows(first, self.window + 1)
-        restart = self._restart(epoch, number)[self._rows]
-        return Window(symbols[:, :-1].copy(), symbols[:, 1:].copy(), restart)
+        restart = self._restart(step)[self._rows]
+        return Window(_as_ids(symbols[:, :-1]), _as_ids(symbols[:, 1:]), restart)
 
     def _row_starts(self, epoch: int) -> NDArray[np.int64]:
         """Return where each row (B,) begins in an epoch."""
-        random = self._random(epoch, 0)
+        random = draws.generator(self._seed, Purpose.STREAMS, epoch)
         row_length = self.windows_per_epoch * self.window
         last_start = len(self._ids) - 1 - row_length
         slack = len(self._ids) - 1 - self.batch_size * row_length
@@ -97,17 +99,18 @@ class WindowStream:
         starts: NDArray[np.int64] = np.arange(self.batch_size) * row_length + shift
         return starts.clip(0, last_start)
 
-    def _restart(self, epoch: int, number: int) -> NDArray[np.bool_]:
-        if number == 0:
+    def _restart(self, step: int) -> NDArray[np.bool_]:
+        """Return which rows (B,) of a window start from the zero state."""
+        if step % self.windows_per_epoch == 0:
             return np.ones(self.batch_size, np.bool_)
         if self._reset_probability == 0:
             return np.zeros(self.batch_size, np.bool_)
-        return self._random(epoch, number).random(self.batch_size) < self._reset_probability
+        random = draws.generator(self._seed, Purpose.RESTARTS, step)
+        return random.random(self.batch_size) < self._reset_probability
 
-    def _random(self, epoch: int, number: int) -> np.random.Generator:
-        """Return the random numbers of one window; those of window 0 place the epoch's rows."""
-        key = np.array([self._seed, epoch], np.uint64)
-        return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, number]))
+
+def _as_ids(symbols: NDArray[np.int64]) -> NDArray[np.uint32]:
+    return symbols.astype(np.uint32, order="C")
 
 
 def _check(name: str, value: int, least: int, limit: int) -> None:

@@ -150,8 +150,8 @@ class TrainingConfiguration:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the matrix products; weights and states stay float32."""
 
-    kernels: Literal["auto", "off"] = "auto"
-    """Who computes on a processor: the C++ kernels where they can, or PyTorch."""
+    backend: Literal["kernels", "torch"] = "kernels"
+    """What computes: the C++ kernels, on a processor, or PyTorch."""
 
     threads: Annotated[int, Field(ge=1)] = 1
     """Threads of each process on the processor."""

@@ -1,133 +1,213 @@
-"""What learns: made from a configuration, and taken one step on."""
+"""What learns: the interface of both learners, and their checkpoints.
 
-from typing import TYPE_CHECKING, Any
+`ricorda.training.kernel_learner` takes a run's steps by the C++ kernels, `ricorda.torch.learner` by
+PyTorch. Both start from the same weights, give the same losses to rounding, and hold the same
+tensors in a checkpoint, so that one continues a run of the other.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ricorda.text.windows import Window
-from ricorda.torch.language_model import RecurrentLanguageModel
-from ricorda.torch.output_loss import CandidateTensors
-from ricorda.training import fused
-from ricorda.training.average import WeightAverage
+from ricorda.errors import NonFiniteLoss
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.data.negatives import Candidates
-from ricorda.training.learner_state import Learner
+from ricorda.training.data.negatives import Negatives
 from ricorda.training.process_group import ALONE, ProcessGroup
-from ricorda.training.step import Batch, StepMetrics, WindowLoss, make_optimizer, train_step
 
-if TYPE_CHECKING:
-    from torch.nn.parallel import DistributedDataParallel
+BETAS = (0.9, 0.99)
+"""The shares of the gradient's mean and of its square's that a step of AdamW keeps."""
+
+CHUNK = 64
+"""Symbols of each segment that `Learner.score` reads at once, which bounds its memory."""
+
+OLD_GENERATOR = "model-generator"
+"""The generator of dropout masks in checkpoints of earlier versions; it is not needed any more."""
+
+Tensors = dict[str, NDArray[Any]]
+"""Arrays under their names in a checkpoint."""
 
 
-def make_learner(configuration: TrainingConfiguration, ranks: ProcessGroup = ALONE) -> Learner:
-    """Draw the network's weights; its optimizer and the streams' state are as at the beginning.
+class Batch(NamedTuple):
+    """One window of each stream that a process reads."""
 
-    ranks: the processes that divide the streams among them; the weights are the same in each.
+    inputs: NDArray[np.uint32]  # (B, T)
+    targets: NDArray[np.uint32]  # (B, T)
+    restart: NDArray[np.float32] | None  # (B,) 1.0 where the state starts from zero
+    negatives: Negatives | None = None
+    """What the targets are compared with where the softmax is sampled; None: with all symbols."""
+
+
+class StepMetrics(NamedTuple):
+    """The figures of one step, over the streams of all processes."""
+
+    nats_per_symbol: float
+    gradient_norm: float
+
+
+class UnfitTensors(ValueError):
+    """Tensors that are not those of this learner."""
+
+
+class Learner(ABC):
+    """A network, its optimizer, the state of its streams and the average of its weights.
+
+    Where several processes divide the streams among them, each has the same weights and the state
+    of its own streams; a checkpoint has the state of all.
+
+    Names in a checkpoint: `model.NAME` for each tensor of the model file, its AdamW moments
+    `optimizer.NAME.exp_avg`, `.exp_avg_sq` and `.step` (), `average.NAME` and `average.steps` () if
+    weights are averaged, and `state.LAYER.PART` (B, H).
     """
-    device = torch.device(configuration.device)
-    initial = torch.Generator().manual_seed(configuration.seed)
-    model = RecurrentLanguageModel(
-        configuration.model,
-        dropout=configuration.dropout,
-        input_dropout=configuration.input_dropout,
-        recurrent_dropout=configuration.recurrent_dropout,
-        initialisation=configuration.initialisation,
-        forget_bias=configuration.forget_bias,
-        generator=initial,
-    ).to(device)
-    model.generator = torch.Generator(device).manual_seed(configuration.seed + 1)
-    averaging = configuration.averaging
-    share = ranks.share(configuration.batch_size)
-    if not share.is_all:
-        model.streams = (share.first, share.of)
-    by_kernels = fused.applies_to(configuration)
-    return Learner(
-        model,
-        fused.Moments() if by_kernels else make_optimizer(model, configuration),
-        model.initial_state(share.count),
-        WeightAverage(model, averaging) if averaging else None,
-        ranks=ranks,
-        share=share,
-        loss=None if by_kernels else _window_loss(model, ranks),
-    )
+
+    prefetches: ClassVar[bool] = False
+    """Whether a thread should prepare the next batch while a step is taken."""
+
+    def __init__(self, configuration: TrainingConfiguration, group: ProcessGroup = ALONE) -> None:
+        self.configuration = configuration
+        self.group = group
+        self.share = group.share(configuration.batch_size)
+        """The streams that this process reads."""
+
+    @abstractmethod
+    def take_step(self, batch: Batch, learning_rate: float, step: int) -> StepMetrics:
+        """Take one optimizer step on one truncated-BPTT window.
+
+        The state's values flow into the next window; its gradients stop here. `step` counts from 0
+        and keys the dropout masks.
+
+        Raises NonFiniteLoss, before any weight changes, if the gradient is not finite; ProcessLost
+        if another process is gone.
+        """
+
+    @abstractmethod
+    def weights(self, *, averaged: bool = False) -> dict[str, NDArray[np.float32]]:
+        """Return the weights, or their average, by the model file's names.
+
+        The arrays may change with the next step.
+        """
+
+    @property
+    def has_average(self) -> bool:
+        """Whether the weights are averaged."""
+        return self.configuration.averaging > 0
+
+    @abstractmethod
+    def score(
+        self,
+        inputs: NDArray[np.uint32],
+        targets: NDArray[np.uint32],
+        state: Any | None = None,
+        *,
+        averaged: bool = False,
+    ) -> tuple[NDArray[np.float32], Any]:
+        """Return the nats (S, T) of targets (S, T) after inputs (S, T), and the state after them.
+
+        state: what an earlier call returned; None is zero. Nothing is dropped, no softmax sampled.
+        A probability that is not a number gives NaN.
+        """
+
+    @abstractmethod
+    def arrays(self) -> Tensors:
+        """Return what a checkpoint holds, with the state of this process's streams.
+
+        Moments are zeros before the first step. The arrays may change with the next step.
+        """
+
+    @abstractmethod
+    def load(self, tensors: Tensors) -> None:
+        """Take arrays of the names, shapes and types of `arrays`."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Free all memory but the weights'; no further step can be taken."""
+
+    def tensors(self) -> Tensors:
+        """Copy everything that a checkpoint holds; every process must call it."""
+        return {
+            name: self.group.all_gather(array, self.share)
+            if name.startswith("state.") and self.group.size > 1
+            else array.copy()
+            for name, array in self.arrays().items()
+        }
+
+    def restore(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from a checkpoint's tensors.
+
+        A checkpoint from before the first step may lack the moments.
+        Raises UnfitTensors, before anything changes, if a tensor is missing, unknown or does not
+        fit.
+        """
+        present = self.arrays()
+        given = {name: array for name, array in tensors.items() if name != OLD_GENERATOR}
+        if not any(name.startswith("optimizer.") for name in given):
+            given |= {
+                name: np.zeros_like(array)
+                for name, array in present.items()
+                if name.startswith("optimizer.")
+            }
+        if unknown := given.keys() - present.keys():
+            raise UnfitTensors(f"the tensor {min(unknown)!r} does not belong to this run")
+        if missing := present.keys() - given.keys():
+            raise UnfitTensors(f"the tensor {min(missing)!r} is missing")
+        self.load({name: self._fitting(name, given[name], like) for name, like in present.items()})
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all numbers, the optimizer's included, are finite in all processes."""
+        is_finite = all(bool(np.isfinite(array).all()) for array in self.arrays().values())
+        return not self.group.any(not is_finite)
+
+    def _fitting(self, name: str, array: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
+        """Check that an array can replace another; of a state, return the rows of this process."""
+        shape, fits = like.shape, array.dtype == like.dtype
+        if name.startswith("state."):
+            shape = (self.share.of, *shape[1:])
+            fits = array.dtype.kind == "f"  # its type follows the precision it was computed in
+        if array.shape != shape or not fits:
+            raise UnfitTensors(
+                f"the tensor {name!r} should be {shape} of {like.dtype}, "
+                f"is {array.shape} of {array.dtype}"
+            )
+        return array[self.share.rows].astype(like.dtype) if name.startswith("state.") else array
 
 
-def _window_loss(
-    model: RecurrentLanguageModel, ranks: ProcessGroup
-) -> "WindowLoss | DistributedDataParallel":
-    """The model with its loss; between processes gradients are added up while others are found."""
-    loss = WindowLoss(model)
-    if ranks.size == 1:
-        return loss
-    from torch.nn.parallel import DistributedDataParallel
+def make_learner(configuration: TrainingConfiguration, group: ProcessGroup = ALONE) -> Learner:
+    """Make the learner of a run's backend, with initial weights and the state at zero.
 
-    return DistributedDataParallel(loss, gradient_as_bucket_view=True)
-
-
-def to_batch(
-    window: Window, device: str | torch.device, candidates: Candidates | None = None
-) -> Batch:
-    """Bring a window to the device; to a GPU through pinned memory, which it reads by itself."""
-    place = torch.device(device)
-
-    def bring(array: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(array)
-        if place.type == "cpu":
-            return tensor
-        return tensor.pin_memory().to(place, non_blocking=True)
-
-    restart = None
-    if window.restart.any():
-        restart = bring(window.restart.astype(np.float32))
-    drawn = None if candidates is None else (bring(part) for part in candidates)
-    return Batch(
-        bring(window.inputs),
-        bring(window.targets),
-        restart,
-        None if drawn is None else CandidateTensors(*drawn),
-    )
-
-
-def take_step(
-    learner: Learner, batch: Batch, learning_rate: float, configuration: TrainingConfiguration
-) -> StepMetrics:
-    """Take one step of a run: weights, optimizer, state and average move on.
-
-    Raises NonFiniteLoss, before any weight changes, if the gradient is not finite; ProcessLost if
-    another process is gone.
+    group: the processes that divide the streams among them.
     """
-    if isinstance(learner.optimizer, fused.Moments):
-        return _take_fused_step(learner, learner.optimizer, batch, learning_rate, configuration)
-    for group in learner.optimizer.param_groups:
-        group["lr"] = learning_rate
-    with learner.ranks.told_as_lost():
-        metrics, learner.state = train_step(
-            learner.model,
-            learner.optimizer,
-            batch,
-            learner.state,
-            configuration,
-            window_loss=learner.loss,
-            ranks=learner.ranks,
-        )
-    if learner.average is not None:
-        learner.average.update(learner.model)
-    return metrics
+    if configuration.backend == "torch":
+        from ricorda.torch.learner import TorchLearner
+
+        return TorchLearner(configuration, group)
+    from ricorda.training.kernel_learner import KernelLearner
+
+    return KernelLearner(configuration, group)
 
 
-def _take_fused_step(
-    learner: Learner,
-    moments: fused.Moments,
-    batch: Batch,
-    learning_rate: float,
-    configuration: TrainingConfiguration,
-) -> StepMetrics:
-    """Take the step by the kernels, which change the weights in their place."""
-    if learner.fused is None:
-        learner.fused = fused.FusedStep(
-            learner.model, moments, learner.average, configuration, learner.ranks
+def decays(name: str, dimensions: int) -> bool:
+    """Whether weight decay applies: to matrices, but not to embeddings, whose rows are not mixed."""
+    return dimensions > 1 and not name.startswith("embedding")
+
+
+def average_share(decay: float, steps: int) -> float:
+    """Return the share of the new weights in their average, which has taken in `steps` steps.
+
+    An exponential moving average (Polyak & Juditsky, 1992): after step n it keeps
+    min(decay, (1 + n) / (10 + n)) of itself. It forgets the first steps soon, and so needs no
+    correction for where it began.
+    """
+    return 1.0 - min(decay, (2 + steps) / (11 + steps))
+
+
+def require_finite(nats: float, norm: float) -> None:
+    """Raise NonFiniteLoss if the gradient's norm is not finite."""
+    if not math.isfinite(norm):
+        raise NonFiniteLoss(
+            f"the loss is {nats:g} and its gradient has norm {norm:g}: "
+            "try a lower --learning-rate or --precision float32"
         )
-    return learner.fused.take(batch, learner.state, learning_rate)

@@ -1,74 +1,59 @@
-"""The windows of a run, brought to where they are learned."""
+"""The batches of a run: windows of the text, and the negatives drawn for them."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-import torch
+import numpy as np
 
 from ricorda.text import Ids, WindowStream
-from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.data.negatives import CandidateSampler
-from ricorda.training.learner import to_batch
-from ricorda.training.step import Batch
+from ricorda.training.data.negatives import NegativeSampler
+from ricorda.training.learner import Batch, Learner
 
 
-def make_loader(
-    configuration: TrainingConfiguration,
-    training: Ids,
-    device: torch.device,
-    rows: slice = slice(None),
-) -> "DataLoader":
-    """The batches in which a run learns training (N,); rows: those that are read here."""
+def make_loader(learner: Learner, training: Ids) -> "DataLoader":
+    """Make the batches in which a learner learns training (N,), of the streams that it reads."""
+    configuration = learner.configuration
     stream = WindowStream(
         training,
         batch_size=configuration.batch_size,
         window=configuration.window,
         seed=configuration.seed,
         reset_probability=configuration.reset_probability,
-        rows=rows,
+        rows=learner.share.rows,
     )
     sampler = None
     if configuration.softmax_candidates:
-        sampler = CandidateSampler(
+        sampler = NegativeSampler(
             training,
             configuration.model.vocabulary_size,
             configuration.softmax_candidates,
             configuration.seed,
         )
-    return DataLoader(stream, device, sampler)
+    return DataLoader(stream, sampler, prefetches=learner.prefetches)
 
 
 class DataLoader:
-    """Batches by the number of the step; to be closed, or used in a `with` block.
+    """Batches by the number of the step; close it, or use it in a `with` block.
 
-    sampler: what draws candidates for them, where the softmax is sampled.
-    ahead: a thread prepares the next one while this one is learned; by default where a GPU learns,
-    whose processor would otherwise wait. The batches are the same.
-    device: that of the learner, with its number where there are several GPUs: a new thread would
-    take the first.
+    sampler: draws their negatives where the softmax is sampled.
+    prefetches: whether a thread prepares the next batch in advance. The batches are the same.
     """
 
     def __init__(
         self,
         stream: WindowStream,
-        device: torch.device,
-        sampler: CandidateSampler | None = None,
+        sampler: NegativeSampler | None = None,
         *,
-        ahead: bool | None = None,
+        prefetches: bool = False,
     ) -> None:
         self.stream = stream
         """The windows."""
         self._sampler = sampler
-        self._device = device
-        self._thread: ThreadPoolExecutor | None = None
-        if device.type == "cuda" if ahead is None else ahead:
-            self._thread = ThreadPoolExecutor(
-                1, thread_name_prefix="feed", initializer=self._take_device
-            )
+        self._thread = ThreadPoolExecutor(1, "data-loader") if prefetches else None
         self._next: tuple[int, Future[Batch]] | None = None
 
     def batch_at(self, step: int) -> Batch:
-        """The batch of a step, counted from 0."""
+        """Return the batch of a step, counted from 0."""
         if self._thread is None:
             return self._prepare(step)
         if self._next is not None and self._next[0] == step:
@@ -85,16 +70,15 @@ class DataLoader:
         self.close()
 
     def close(self) -> None:
-        """Let the thread go."""
+        """End the thread."""
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
 
-    def _take_device(self) -> None:
-        """Let the thread pin memory for the learner's GPU, not for the first."""
-        if self._device.type == "cuda":
-            torch.cuda.set_device(self._device)
-
     def _prepare(self, step: int) -> Batch:
-        window = self.stream.window_at(step)
-        candidates = None if self._sampler is None else self._sampler.at(step)
-        return to_batch(window, self._device, candidates)
+        inputs, targets, restart = self.stream.window_at(step)
+        return Batch(
+            inputs,
+            targets,
+            restart.astype(np.float32) if restart.any() else None,
+            None if self._sampler is None else self._sampler.at(step),
+        )

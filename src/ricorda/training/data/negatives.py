@@ -1,14 +1,14 @@
-"""The symbols that a step's targets are compared with, where the softmax is sampled.
+"""The symbols that a step's targets are compared with where the softmax is sampled.
 
 With thousands of symbols most of a step goes into the logits of those that are not the target. A
 sampled softmax (Bengio & Senecal, 2008; Jean et al., 2015) computes few of them: each target's own,
-and those of candidates drawn at random. A candidate that is drawn with probability p stands for 1/p
-of its kind, so its logit counts as logit - log p, and what is summed up is on average the sum over
-all. The loss that learning tells is the logarithm of that, and a little low; what judges, writes
-and saves a model knows nothing of it.
+and those of negatives drawn at random. A negative that is drawn with probability p stands for 1/p
+of its kind, so its logit counts as logit - log p, and the sum is on average the sum over all
+symbols. The training loss is the logarithm of that, which is slightly low; evaluation, sampling and
+the saved model use the full softmax.
 
-Each symbol is drawn by itself (Poisson sampling), the frequent ones always. What is drawn depends
-on the seed and the step's number alone, so a run resumes anywhere, and processes that share a batch
+Each symbol is drawn independently (Poisson sampling), the frequent ones always. The draws depend on
+the seed and the step's number alone, so a run resumes anywhere, and processes that share a batch
 draw the same.
 """
 
@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda import draws
+from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError
 from ricorda.text import Ids
 from ricorda.text.resident import RowReader
@@ -26,15 +28,15 @@ BLOCK = 1 << 16
 EXPONENT = 0.75  # of the frequencies (Mikolov et al., 2013): rare symbols are drawn more often
 
 
-class Candidates(NamedTuple):
+class Negatives(NamedTuple):
     """What one step's targets are compared with."""
 
-    ids: NDArray[np.int64]  # (K,) ascending
+    ids: NDArray[np.uint32]  # (K,) ascending
     log_probabilities: NDArray[np.float32]  # (K,) of being drawn
 
 
-class CandidateSampler:
-    """Draws the candidates of each step."""
+class NegativeSampler:
+    """Draws the negatives of each step."""
 
     def __init__(self, training: Ids, vocabulary_size: int, count: int, seed: int) -> None:
         """Draw about `count` of V symbols by their frequency in training (N,).
@@ -51,14 +53,11 @@ class CandidateSampler:
         self._log_probabilities: NDArray[np.float32] = np.log(self.probabilities).astype(np.float32)
         self._seed = seed
 
-    def at(self, step: int) -> Candidates:
-        """The candidates of a step, counted from 0."""
-        # the windows' random numbers have a third word of 0
-        key = np.array([self._seed, step], np.uint64)
-        bits = np.random.Philox(key=key, counter=[0, 0, 1, 0])
-        drawn = np.random.Generator(bits).random(len(self.probabilities)) < self.probabilities
-        ids = np.flatnonzero(drawn)
-        return Candidates(ids, self._log_probabilities[ids])
+    def at(self, step: int) -> Negatives:
+        """Return the negatives of a step, counted from 0."""
+        random = draws.generator(self._seed, Purpose.NEGATIVES, step)
+        ids = np.flatnonzero(random.random(len(self.probabilities)) < self.probabilities)
+        return Negatives(ids.astype(np.uint32), self._log_probabilities[ids])
 
 
 def frequencies(ids: Ids, vocabulary_size: int) -> NDArray[np.int64]:
@@ -75,7 +74,7 @@ def frequencies(ids: Ids, vocabulary_size: int) -> NDArray[np.int64]:
 
 
 def inclusion_probabilities(weights: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Probabilities (V,) in proportion to weights (V,), at most 1, that sum up to count < V."""
+    """Return probabilities (V,) in proportion to weights (V,), at most 1, whose sum is count < V."""
     certain = np.zeros(len(weights), np.bool_)
     while True:
         rest = weights[~certain]

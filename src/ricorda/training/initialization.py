@@ -1,0 +1,61 @@
+"""The initial weights of a network."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda import draws
+from ricorda.draws import Purpose
+from ricorda.training.configuration import TrainingConfiguration
+
+
+def initial_weights(configuration: TrainingConfiguration) -> dict[str, NDArray[np.float32]]:
+    """Draw every tensor of the model file, by its name; the first predictions are near uniform.
+
+    Embeddings are normal with variance 1. Input weights are uniform in +-1/sqrt(I), the one-hot
+    input's in +-1/sqrt(H). With "orthogonal", each gate's recurrent weights (H, H) are an
+    orthogonal matrix (Saxe et al., 2014), so that at first the state neither vanishes nor
+    explodes; with "uniform" they are uniform in +-1/sqrt(H), as in torch.nn. Output weights are
+    uniform in +-1/sqrt(H). Biases are zero except those of the LSTM's forget gate: forget_bias.
+    """
+    return {
+        name: _initial(name, number, shape, configuration)
+        for number, (name, shape) in enumerate(configuration.model.tensor_shapes().items())
+    }
+
+
+def _initial(
+    name: str, number: int, shape: tuple[int, ...], configuration: TrainingConfiguration
+) -> NDArray[np.float32]:
+    """Draw one tensor: the model's tensor `number`."""
+    hidden = configuration.model.hidden_size
+    if len(shape) == 1:
+        return _bias(name, shape, configuration)
+    random = draws.generator(configuration.seed, Purpose.INITIALIZATION, number)
+    if name == "embedding.weight":
+        return random.standard_normal(shape, np.float32)
+    if name.endswith("weight_hh") and configuration.initialisation == "orthogonal":
+        return np.concatenate([_orthogonal(random, hidden) for _ in range(shape[0] // hidden)])
+    bound = min(shape[1], hidden) ** -0.5
+    return random.uniform(-bound, bound, shape).astype(np.float32)
+
+
+def _bias(
+    name: str, shape: tuple[int, ...], configuration: TrainingConfiguration
+) -> NDArray[np.float32]:
+    """Return zeros, with forget_bias for the LSTM's forget gate (Jozefowicz et al., 2015)."""
+    bias = np.zeros(shape, np.float32)
+    if configuration.model.cell == "lstm" and name.endswith("bias_ih"):
+        hidden = configuration.model.hidden_size
+        bias[hidden : 2 * hidden] = configuration.forget_bias
+    return bias
+
+
+def _orthogonal(random: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """Draw an orthogonal matrix (size, size), uniformly among all (Mezzadri, 2007).
+
+    The product is computed in float64, so that float32 weights do not depend on how many threads
+    the linear algebra library takes.
+    """
+    factor, triangle = np.linalg.qr(random.standard_normal((size, size)))
+    signs = np.where(np.diagonal(triangle) < 0, -1.0, 1.0)
+    return (factor * signs).astype(np.float32)
