@@ -12,8 +12,8 @@ from ricorda.training.plan.planner import choose
 
 if TYPE_CHECKING:
     from ricorda.training.calls import resume, train
+    from ricorda.training.learner import Batch, StepMetrics
     from ricorda.training.run import Run
-    from ricorda.training.step import Batch, StepMetrics, train_step
 
 __all__ = [
     "Batch",
@@ -25,17 +25,15 @@ __all__ = [
     "choose",
     "resume",
     "train",
-    "train_step",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "Batch": "ricorda.training.step",
+        "Batch": "ricorda.training.learner",
         "Run": "ricorda.training.run",
-        "StepMetrics": "ricorda.training.step",
+        "StepMetrics": "ricorda.training.learner",
         "resume": "ricorda.training.calls",
         "train": "ricorda.training.calls",
-        "train_step": "ricorda.training.step",
     },
 )

@@ -55,8 +55,13 @@ class _Update(TypedDict):
 class KernelLearner(Learner):
     """A learner on the processor, without PyTorch."""
 
-    def __init__(self, configuration: TrainingConfiguration, group: ProcessGroup = ALONE) -> None:
-        super().__init__(configuration, group)
+    def __init__(
+        self,
+        configuration: TrainingConfiguration,
+        group: ProcessGroup = ALONE,
+        betas: tuple[float, float] = BETAS,
+    ) -> None:
+        super().__init__(configuration, group, betas)
         self._weights = initial_weights(configuration)
         if group.size > 1:
             self._take_weights_of_the_first()
@@ -213,8 +218,8 @@ class KernelLearner(Learner):
             recurrent_dropout=configuration.recurrent_dropout,
             weight_decay=configuration.weight_decay,
             clip_norm=configuration.clip_norm,
-            first_beta=BETAS[0],
-            second_beta=BETAS[1],
+            first_beta=self.betas[0],
+            second_beta=self.betas[1],
             first_stream=self.share.first,
             all_streams=self.share.of,
         )

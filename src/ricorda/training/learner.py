@@ -66,9 +66,15 @@ class Learner(ABC):
     prefetches: ClassVar[bool] = False
     """Whether a thread should prepare the next batch while a step is taken."""
 
-    def __init__(self, configuration: TrainingConfiguration, group: ProcessGroup = ALONE) -> None:
+    def __init__(
+        self,
+        configuration: TrainingConfiguration,
+        group: ProcessGroup = ALONE,
+        betas: tuple[float, float] = BETAS,
+    ) -> None:
         self.configuration = configuration
         self.group = group
+        self.betas = betas
         self.share = group.share(configuration.batch_size)
         """The streams that this process reads."""
 
@@ -175,18 +181,22 @@ class Learner(ABC):
         return array[self.share.rows].astype(like.dtype) if name.startswith("state.") else array
 
 
-def make_learner(configuration: TrainingConfiguration, group: ProcessGroup = ALONE) -> Learner:
-    """Make the learner of a run's backend, with initial weights and the state at zero.
+def make_learner(
+    configuration: TrainingConfiguration,
+    group: ProcessGroup = ALONE,
+    betas: tuple[float, float] = BETAS,
+) -> Learner:
+    """Make the learner of a run's backend, with initial weights and a state of zeros.
 
-    group: the processes that divide the streams among them.
+    group: the processes that divide the streams among them. betas: those of AdamW.
     """
     if configuration.backend == "torch":
         from ricorda.torch.learner import TorchLearner
 
-        return TorchLearner(configuration, group)
+        return TorchLearner(configuration, group, betas)
     from ricorda.training.kernel_learner import KernelLearner
 
-    return KernelLearner(configuration, group)
+    return KernelLearner(configuration, group, betas)
 
 
 def decays(name: str, dimensions: int) -> bool:

@@ -1,29 +1,22 @@
-"""What a checkpoint holds: all that lets a run go on as if it had never stopped.
+"""What a checkpoint holds: all that lets a run continue as if it had never stopped.
 
-`tensors.safetensors` has every tensor of the learner, `progress.json` how far the run has come
-and on what machine, `metrics.jsonl` and `samples.jsonl` the rows so far, `best.safetensors` the
-best model so far. Nothing in it can run code: tensors, numbers and texts alone.
+`tensors.safetensors` has every tensor of the learner, `progress.json` the run's progress and its
+machine, `metrics.jsonl` and `samples.jsonl` the rows so far, `best.safetensors` the best model so
+far. Nothing in it can run code: it has tensors, numbers and texts only.
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated_dataclass
-from torch import Tensor
 
-from ricorda.model.tensor_file import (
-    SIZES,
-    TensorFileError,
-    read_entry,
-    read_header,
-    tensor_file,
-)
+from ricorda.model.tensor_file import TensorFileError, read_entry, read_header, tensor_file
 from ricorda.training.checkpoint.folder import (
     BEST,
     METRICS,
@@ -34,13 +27,19 @@ from ricorda.training.checkpoint.folder import (
     Checkpoint,
     Content,
 )
-from ricorda.training.configuration import Budget
-from ricorda.training.learner_state import DTYPES, Learner, UnfitTensors
+from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.learner import Learner, Tensors, UnfitTensors
 from ricorda.validation import explain, parse_json
 
 LONGEST_PROGRESS = 64 * 1024  # bytes
 LONGEST_ROWS = 1 << 30
 SPARE = 1 << 20  # bytes that tensors may take beyond the learner's, for the header
+
+TYPES = {
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2"},
+    **{"I8": "i1", "U8": "u1", "BOOL": "?"},
+}
+"""NumPy's types of the types in safetensors files; BF16, which NumPy lacks, is read as float32."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -48,18 +47,18 @@ Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 @validated_dataclass(config=ConfigDict(extra="forbid"))
 class Interval:
-    """What is summed up between two rows of metrics.jsonl."""
+    """The sums over the steps since the last row of metrics.jsonl."""
 
     nats: Finite = 0.0
     gradient_norm: Finite = 0.0
     steps: Count = 0
     seconds: Finite = 0.0
-    """Those of earlier sittings."""
+    """Of earlier sessions."""
 
 
 @validated_dataclass(config=ConfigDict(extra="forbid"))
 class Progress:
-    """How far a run has come, besides its tensors."""
+    """A run's progress, besides its tensors."""
 
     step: Count = 0
     """Steps taken."""
@@ -74,10 +73,10 @@ class Progress:
     """The steps after which the model was evaluated."""
 
     budget: Budget | None = None
-    """What they were planned for."""
+    """The budget that they were planned for."""
 
     seconds: Finite = 0.0
-    """Wall-clock seconds of all sittings."""
+    """Wall-clock seconds of all sessions."""
 
     evaluated_step: Count = 0
     """After which step the model was last evaluated."""
@@ -89,25 +88,25 @@ class Progress:
     """The best figure of the quick evaluations; None before the first."""
 
     evaluations_without_better: Count = 0
-    """How long ago that was."""
+    """How many evaluations came after it."""
 
     returns: Count = 0
-    """How many times the numbers went wrong and the run went back."""
+    """How many times the run returned to a checkpoint because of a number that is not finite."""
 
     interval: Interval = field(default_factory=Interval)
-    """What the next row of metrics.jsonl has gathered."""
+    """The sums for the next row of metrics.jsonl."""
 
     @property
     def learning_rate_factor(self) -> float:
-        """By what the schedule's rate is multiplied: halved at each return."""
+        """The factor of the schedule's rate: halved at each return."""
         return 0.5**self.returns
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run at one moment: a copy that the run no longer changes."""
+    """A copy of a run at one moment, which the run no longer changes."""
 
-    tensors: Mapping[str, Tensor]
+    tensors: Tensors
     progress: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
     metrics: bytes
@@ -116,7 +115,7 @@ class Snapshot:
     """The best model's file."""
 
     anchor: bool
-    """Whether the run returns here when its numbers go wrong."""
+    """Whether the run returns here after a number that is not finite."""
 
     @property
     def step(self) -> int:
@@ -125,11 +124,11 @@ class Snapshot:
 
     def files(self) -> dict[str, Content]:
         """The checkpoint's files."""
-        told = {"progress": self.progress, "fingerprint": self.fingerprint}
-        tensors = {name: _raw(tensor) for name, tensor in self.tensors.items()}
+        progress = {"progress": self.progress, "fingerprint": self.fingerprint}
+        tensors = {name: _raw(array) for name, array in self.tensors.items()}
         files: dict[str, Content] = {
             TENSORS: list(tensor_file(tensors, {})),
-            PROGRESS: [(json.dumps(told, indent=1, allow_nan=False) + "\n").encode()],
+            PROGRESS: [(json.dumps(progress, indent=1, allow_nan=False) + "\n").encode()],
             METRICS: [self.metrics],
             SAMPLES: [self.samples],
         }
@@ -140,14 +139,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a checkpoint tells besides the learner's tensors."""
+    """What a checkpoint holds, beside what the learner has taken from it."""
 
     progress: Progress
     fingerprint: dict[str, Any]
     metrics: bytes
     samples: bytes
     best: bytes | None
-    tensors: dict[str, Tensor]
+    tensors: Tensors
 
 
 def take_snapshot(
@@ -159,7 +158,7 @@ def take_snapshot(
     samples: bytes,
     best: bytes | None,
 ) -> Snapshot:
-    """Copy everything that a run goes on from."""
+    """Copy everything that a run continues from."""
     return Snapshot(
         learner.tensors(),
         asdict(progress),
@@ -172,15 +171,15 @@ def take_snapshot(
 
 
 def restore(checkpoint: Checkpoint, learner: Learner) -> Restored:
-    """Bring a learner back to a checkpoint that was found whole.
+    """Restore a learner from a checkpoint that was found whole.
 
-    Raises Broken, before the learner is changed, where it does not fit.
+    Raises Broken, before the learner is changed, if it does not fit.
     """
     progress, fingerprint = _progress(checkpoint.read(PROGRESS, LONGEST_PROGRESS))
     metrics = checkpoint.read(METRICS, LONGEST_ROWS)
     samples = checkpoint.read(SAMPLES, LONGEST_ROWS)
     best = None
-    largest = _largest(learner)
+    largest = _largest(learner.configuration)
     if BEST in checkpoint:
         best = checkpoint.read(BEST, largest + (1 << 26))
     try:
@@ -206,15 +205,14 @@ def _progress(content: bytes) -> tuple[Progress, dict[str, Any]]:
     return progress, fingerprint if isinstance(fingerprint, dict) else {}
 
 
-def _largest(learner: Learner) -> int:
-    """More bytes than this learner's tensors can have."""
-    numbers = sum(parameter.numel() for parameter in learner.model.parameters())
-    parts = 1 if learner.share is None else -(-learner.share.of // learner.share.count)
-    numbers += parts * sum(part.numel() for layer in learner.state for part in layer)
-    return 8 * 8 * numbers + SPARE
+def _largest(configuration: TrainingConfiguration) -> int:
+    """Return more bytes than the tensors of a run can have."""
+    network = configuration.model
+    states = configuration.batch_size * network.num_layers * network.state_parts
+    return 8 * 8 * (network.parameters + states * network.hidden_size) + SPARE
 
 
-def _tensors(checkpoint: Checkpoint, largest: int) -> dict[str, Tensor]:
+def _tensors(checkpoint: Checkpoint, largest: int) -> Tensors:
     """Read the tensors, none larger than the learner could have."""
     if TENSORS not in checkpoint:
         raise Broken(f"it has no {TENSORS}")
@@ -228,20 +226,18 @@ def _tensors(checkpoint: Checkpoint, largest: int) -> dict[str, Tensor]:
         }
 
 
-def _tensor(name: str, content: bytearray, dtype: str, shape: tuple[int, ...]) -> Tensor:
-    if dtype not in DTYPES:
+def _tensor(name: str, content: bytearray, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    if dtype == "BF16":
+        return (np.ndarray(shape, "<u2", content).astype("<u4") << 16).view("<f4")
+    if dtype not in TYPES:
         raise Broken(f"the tensor {name!r} has the type {dtype}, which no checkpoint has")
-    if not content:
-        return torch.empty(shape, dtype=DTYPES[dtype])
-    return torch.frombuffer(content, dtype=DTYPES[dtype]).reshape(shape)
+    return np.ndarray(shape, TYPES[dtype], content)
 
 
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_NAMES = {np.dtype(numpy_type): name for name, numpy_type in TYPES.items()}
 
 
-def _raw(tensor: Tensor) -> tuple[str, tuple[int, ...], memoryview]:
-    """A tensor's type, shape and bytes, not copied."""
-    name = _NAMES[tensor.dtype]
-    content = tensor.reshape(-1).view(torch.uint8).numpy().data
-    assert content.nbytes == math.prod(tensor.shape) * SIZES[name]
-    return name, tuple(tensor.shape), content
+def _raw(array: NDArray[Any]) -> tuple[str, tuple[int, ...], memoryview]:
+    """Return an array's type, shape and bytes, not copied."""
+    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    return _NAMES[array.dtype], array.shape, content

@@ -1,4 +1,4 @@
-"""How fast this machine takes the steps of a training, measured on a few of them."""
+"""The throughput of a training on this machine, measured on a few steps."""
 
 import time
 from collections.abc import Callable
@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from ricorda import draws
+from ricorda.draws import Purpose
 from ricorda.text import Ids
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.data.loader import make_loader
-from ricorda.training.learner import make_learner, take_step
-from ricorda.training.plan.machine import computing_with
+from ricorda.training.learner import make_learner
 
 SECONDS = 1.5  # of measuring, unless a step takes longer
-WARM_UP_STEPS = 3  # in which PyTorch sets itself up and memory is first touched
-WARM_UP_SHARE = 0.4  # of the seconds at most; a slower step is measured without more ado
+WARM_UP_STEPS = 3  # in which memory is first touched
+WARM_UP_SHARE = 0.4  # of the seconds at most; a slower step is measured at once
 LEARNING_RATE = 1e-6  # so low that no choice of settings can break the measurement
 
 
@@ -23,32 +24,26 @@ def measure_speed(
 ) -> float:
     """Take real steps of a new network for some seconds -> steps per second.
 
-    Where processes share the batch, this one takes the first one's part by itself: what they
-    exchange is not counted.
+    Where processes share the batch, this one takes the first one's part alone: communication is not
+    counted.
 
-    ids (N,) is the text to learn; without it, random symbols are. It takes longer than `seconds`
-    only where the first step alone does. The first steps are left out.
+    ids (N,) is the training text; without it, random symbols are read. It takes longer than
+    `seconds` only where the first step alone does. The first steps are left out.
     """
     part = configuration.batch_size // configuration.processes
     configuration = replace(configuration, batch_size=max(1, part), processes=1)
-    with computing_with(configuration):
-        return _measure(configuration, _random_ids(configuration) if ids is None else ids, seconds)
-
-
-def _measure(configuration: TrainingConfiguration, ids: Ids, seconds: float) -> float:
     learner = make_learner(configuration)
-    learner.model.train()
-    with make_loader(configuration, ids, learner.device) as loader:
+    with make_loader(learner, _random_ids(configuration) if ids is None else ids) as loader:
 
         def take(number: int) -> float:
-            take_step(learner, loader.batch_at(number), LEARNING_RATE, configuration)
+            learner.take_step(loader.batch_at(number), LEARNING_RATE, number)
             return time.monotonic()
 
         return _steps_a_second(take, seconds)
 
 
 def _steps_a_second(take: Callable[[int], float], seconds: float) -> float:
-    """take(n) takes step n, and says when it was done."""
+    """Return the steps per second; take(n) takes step n and returns the time at its end."""
     first = began = time.monotonic()
     now = take(0)
     steps = 1
@@ -65,7 +60,7 @@ def _steps_a_second(take: Callable[[int], float], seconds: float) -> float:
 
 
 def _random_ids(configuration: TrainingConfiguration) -> Ids:
-    """A text of four windows."""
+    """Return a text of four windows."""
     size = 4 * configuration.batch_size * configuration.window + 1
-    random = np.random.default_rng(configuration.seed)
+    random = draws.generator(configuration.seed, Purpose.MEASUREMENT)
     return random.integers(configuration.model.vocabulary_size, size=size, dtype=np.uint32)
