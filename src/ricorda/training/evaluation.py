@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.engine import Model, make_backend
+from ricorda.model import ModelFile
 from ricorda.training.learner import Learner
 from ricorda.training.process_group import ALONE, ProcessGroup
 
 SEGMENTS = 32
 LARGEST = 32 * 1024  # predictions; reading more would cost a short run too much of its time
 WARM_UP = 128  # symbols read before the first that counts
+SAMPLE_LENGTH = 200  # symbols
+SAMPLE_SEED = 1  # always the same, so that one sees the same text improve
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,10 @@ class QuickEvaluation:
             return EvaluationResult(raw)
         averaged = self.nats_per_symbol(learner, averaged=True)
         return EvaluationResult(raw, averaged, has_average=True)
+
+
+def write_sample(file: ModelFile) -> str:
+    """Return a text that the model writes from its start symbol, always with the same seed."""
+    backend = make_backend(file.configuration, file.tensors)
+    model = Model(file.configuration, file.vocabulary, backend, file.training)
+    return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)

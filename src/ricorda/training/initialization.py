@@ -61,12 +61,18 @@ def _orthogonal(random: np.random.Generator, size: int) -> NDArray[np.float32]:
     which takes LAPACK's QR seconds on a busy machine.
     """
     rows = random.standard_normal((size, size))
-    blocks = [rows[first : first + BLOCK] for first in range(0, size, BLOCK)]
-    for number, block in enumerate(blocks):
-        for earlier in 2 * blocks[:number]:
-            block -= (block @ earlier.T) @ earlier
-        for index, row in enumerate(block):
-            for earlier in 2 * list(block[:index]):
-                row -= (row @ earlier) * earlier
-            row /= np.sqrt(row @ row)
+    for first in range(0, size, BLOCK):
+        block = rows[first : first + BLOCK]
+        for start in 2 * list(range(0, first, BLOCK)):
+            earlier = rows[start : start + BLOCK]
+            block[...] -= (block @ earlier.T) @ earlier
+        _orthonormalize(block)
     return rows.astype(np.float32)
+
+
+def _orthonormalize(rows: NDArray[np.float64]) -> None:
+    """Make rows orthogonal, in place, and of length 1."""
+    for number in range(len(rows)):
+        for earlier in 2 * list(rows[:number]):
+            rows[number] -= (rows[number] @ earlier) * earlier
+        rows[number] /= np.sqrt(rows[number] @ rows[number])

@@ -200,7 +200,7 @@ def make_learner(
 
 
 def decays(name: str, dimensions: int) -> bool:
-    """Whether weight decay applies: to matrices, but not to embeddings, whose rows are not mixed."""
+    """Whether weight decay applies: to matrices, except embeddings, whose rows are not mixed."""
     return dimensions > 1 and not name.startswith("embedding")
 
 

@@ -1,11 +1,9 @@
-"""The loop: step, report, evaluate, sample, save, until the budget is spent."""
+"""The training loop: step, report, evaluate, sample and save, until the budget is spent."""
 
-import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ricorda.engine import Model, make_backend
 from ricorda.errors import NonFiniteLoss, TrainingError
 from ricorda.model import ModelFile
 from ricorda.model.model_file import model_file_bytes
@@ -13,88 +11,97 @@ from ricorda.runs import RunFolder
 from ricorda.text import Vocabulary
 from ricorda.training.checkpoint.manager import CheckpointManager
 from ricorda.training.checkpoint.resumption import planned_steps
-from ricorda.training.checkpoint.snapshot import Interval, Progress
+from ricorda.training.checkpoint.snapshot import Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.data.loader import DataLoader
-from ricorda.training.evaluation import EvaluationResult, QuickEvaluation
+from ricorda.training.evaluation import EvaluationResult, QuickEvaluation, write_sample
 from ricorda.training.interruption import Interruption
-from ricorda.training.learner import take_step
-from ricorda.training.learner_state import Learner
+from ricorda.training.learner import Learner
 from ricorda.training.plan.pace import Pace
 from ricorda.training.plan.schedule import learning_rate
-from ricorda.training.process_group import ALONE, ProcessGroup, Word
+from ricorda.training.process_group import ProcessGroup, StepFlags
+from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.progress import Reporter
-from ricorda.training.shared_safekeeping import SharedCheckpointManager
 
 StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"]
 
 ROWS = 200  # training rows in metrics.jsonl, besides those of evaluations
 CHECKPOINT_SECONDS = 60.0  # at least this often, besides at every evaluation
-SAMPLE_LENGTH = 200  # symbols
-SAMPLE_SEED = 1  # always the same, so that one sees the same text improve
-MOST_RETURNS = 3  # times that a run goes back to a checkpoint because its numbers went wrong
-
-
-def write_sample(file: ModelFile) -> str:
-    """What a model writes from its start symbol; the seed never changes."""
-    backend = make_backend(file.configuration, file.tensors)
-    model = Model(file.configuration, file.vocabulary, backend, file.training)
-    return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
+MOST_RETURNS = 3  # returns to a checkpoint after numbers that are not finite
 
 
 @dataclass
 class Loop:
-    """One run in progress: everything that `fit` needs, made by `ricorda.training.run`."""
+    """One run in progress: everything that `fit` needs."""
 
     folder: RunFolder
-    configuration: TrainingConfiguration
     vocabulary: Vocabulary
     provenance: dict[str, Any]
+    """The model file's entries about its training."""
+
     symbols_per_character: float
-    """1 but for bytes; turns nats per symbol into nats per character."""
+    """1 except for bytes; turns nats per symbol into nats per character."""
 
     evaluation: QuickEvaluation | None
     learner: Learner
-    pace: Pace
+    clock: Pace
     progress: Progress
     reporter: Reporter
-    checkpoint_manager: CheckpointManager | SharedCheckpointManager
+    checkpoint_manager: CheckpointManager
     loader: DataLoader
-    ranks: ProcessGroup = ALONE
-    """The processes that learn together."""
+    saved_step: int = -1
+    """The step of the last checkpoint; -1 if there is none of this plan."""
 
     _interruption: Interruption = field(default_factory=Interruption)
     _signal_number: int | None = None
-    _interval_began: float = field(default_factory=time.monotonic)
     _saved_at: float = field(default_factory=time.monotonic)
-    saved_step: int = -1
-    """After which step a checkpoint was last asked for."""
+    _unsaved_model: bytes | None = None
+    """A best model that no checkpoint has yet; empty in processes that do not write."""
 
-    _better_model: bytes | None = None
-    """A best model that no save was told of yet."""
+    def __post_init__(self) -> None:
+        stream = self.loader.stream
+        self._metrics = MetricsLog(
+            self.checkpoint_manager.metrics,
+            self.clock,
+            stream.batch_size * stream.window,
+            self.symbols_per_character,
+        )
+
+    @property
+    def configuration(self) -> TrainingConfiguration:
+        """The run's settings."""
+        return self.learner.configuration
+
+    @property
+    def group(self) -> ProcessGroup:
+        """The processes that train together."""
+        return self.learner.group
+
+    @property
+    def characters_seen(self) -> int:
+        """Characters that all steps so far have read."""
+        return self._metrics.characters_seen(self.progress)
+
+    # The stages of a run.
 
     def fit(self) -> tuple[StoppedBecause, int | None]:
-        """Learn until the budget is spent, patience ends or a signal comes.
+        """Train until the budget is spent, patience ends or a signal arrives.
 
-        Hands back why it ended, and the signal's number if it was one. The best model, the last
-        checkpoint and every row are on disk then.
+        Returns why training stopped, and the signal's number if it was a signal. The best model,
+        the last checkpoint and all rows are on disk then.
         """
-        self.learner.model.train()
         self._note_plan()
-        self.pace.begin()
+        self.clock.begin()
         try:
             with self._interruption:
-                if self.checkpoint_manager.is_empty:
-                    self._save()
-                    self.checkpoint_manager.wait()  # from here on no row is without a checkpoint
-                    self._write_early()
+                self._save_first()
                 reason = None
                 while reason is None:
                     reason = self._reason_to_stop()
                     try:
                         self._advance() if reason is None else self._finish(reason)
                     except NonFiniteLoss as error:
-                        self._go_back(error)
+                        self._return_to_checkpoint(error)
                         reason = None
                     self.checkpoint_manager.tell()
         finally:
@@ -102,153 +109,163 @@ class Loop:
             self.checkpoint_manager.close()
         return reason, self._signal_number
 
+    def _save_first(self) -> None:
+        """Save before the first step, so that no row is without a checkpoint."""
+        if self.checkpoint_manager.is_empty:
+            self._save()
+            self.checkpoint_manager.wait()
+            self._sample_early()
+
     def _advance(self) -> None:
-        """Take a step, and evaluate or save where one of these is due."""
-        self.pace.follow(self.progress.step)
+        """Take a step; evaluate or save if that is due after it."""
+        self.clock.follow(self.progress.step)
         self._note_plan()
         self._step()
         step = self.progress.step
-        evaluated = self.progress.evaluated_step
-        word = self.ranks.heard(lambda: self._word(step))
-        if word.calibrate or self.pace.evaluates_after(step, evaluated):
-            self._evaluate(goes_on=True)
+        flags = self.group.flags(lambda: self._flags(step))
+        if flags.calibrate or self.clock.evaluates_after(step, self.progress.evaluated_step):
+            self._evaluate(continues=True)
             return
-        self._write_early()
-        if word.save:
+        self._sample_early()
+        if flags.save:
             self._save()
 
-    def _word(self, step: int) -> Word:
-        """What clocks and signals ask for after a step."""
-        return Word(
+    def _step(self) -> None:
+        """Take one step and report it."""
+        began = time.monotonic()
+        step = self.progress.step
+        rate = self._rate(step)
+        batch = self.loader.batch_at(step)
+        self.group.set_flags(self._flags(step + 1))
+        metrics = self.learner.take_step(batch, rate, step)
+        self._metrics.add_step(self.progress, metrics)
+        self.clock.stepped(time.monotonic() - began)
+        self._report_step(rate)
+
+    def _report_step(self, rate: float) -> None:
+        """Show the progress; add a row to metrics.jsonl if one is due."""
+        step, total = self.progress.step, self.clock.total_steps
+        interval = self.progress.interval
+        self.reporter.stepped(
+            step,
+            total,
+            self.clock.share(step),
+            interval.nats / interval.steps,
+            self._metrics.characters_per_second(self.progress),
+            self.clock.seconds_left(step),
+        )
+        if total is not None and step * ROWS // total != (step - 1) * ROWS // total:
+            self._metrics.add_training_row(self.progress, rate)
+
+    def _evaluate(self, *, continues: bool) -> None:
+        """Evaluate, sample, keep the model if it is the best, plan the remaining steps, save."""
+        began = time.monotonic()
+        self._check_finite()
+        self.checkpoint_manager.finish_large()
+        step = self.progress.step
+        result = self._result()
+        self.progress.evaluated_step = step
+        self.progress.evaluated.append(step)
+        self._keep_if_best(result)
+        sample = self._sample(result)
+        figures = result.figures(self.symbols_per_character)
+        self._metrics.add_row(self.progress, event="evaluation", **figures)
+        self.clock.evaluation_seconds = time.monotonic() - began
+        if continues:
+            self._plan()
+        is_first = not self.checkpoint_manager.has_model
+        self._metrics.leave_out(self.clock.evaluation_seconds)
+        self._save()
+        if is_first:
+            self.checkpoint_manager.wait()  # whoever is told of the evaluation may load the model
+        else:
+            seconds = time.monotonic() - began
+            self._metrics.leave_out(seconds - self.clock.evaluation_seconds)
+            self.clock.evaluation_seconds = seconds
+        self.reporter.evaluated(step, figures["nats_per_character"], sample)
+
+    def _finish(self, reason: StoppedBecause) -> None:
+        """Leave a model, a checkpoint and the last evaluation behind."""
+        manager = self.checkpoint_manager
+        if reason != "interrupted" and self.progress.step != self.progress.evaluated_step:
+            self._evaluate(continues=False)
+        if reason == "interrupted" and not manager.has_model:
+            self._unsaved_model = model_file_bytes(self._model_file())
+        is_saved = self.saved_step == self.progress.step and self._unsaved_model is None
+        if not is_saved or manager.has_failed:
+            self._save()
+        manager.finish()
+
+    # When to stop, and what to do between steps.
+
+    def _flags(self, step: int) -> StepFlags:
+        """Return what clocks and signals ask for after a step."""
+        return StepFlags(
             signal_number=self._interruption.signal_number,
-            spent=self.pace.spent,
-            calibrate=self.pace.must_calibrate(step),
+            spent=self.clock.spent,
+            calibrate=self.clock.must_calibrate(step),
             save=time.monotonic() - self._saved_at > CHECKPOINT_SECONDS,
             folder_is_lost=self.checkpoint_manager.folder_is_lost,
         )
 
     def _reason_to_stop(self) -> StoppedBecause | None:
-        """Why no further step is taken; None if another step is taken.
+        """Return why no further step is taken; None if another step is taken.
 
         Raises FolderLost if the run's folder was moved, removed or replaced.
         """
         configuration, progress = self.configuration, self.progress
-        word = self.ranks.heard(lambda: self._word(progress.step))
-        if word.folder_is_lost:
+        flags = self.group.flags(lambda: self._flags(progress.step))
+        if flags.folder_is_lost:
             self.checkpoint_manager.check_folder()
-        if word.signal_number is not None:
-            self._signal_number = word.signal_number
+        if flags.signal_number is not None:
+            self._signal_number = flags.signal_number
             return "interrupted"
-        if word.spent or self.pace.ends_after(progress.step):
+        if flags.spent or self.clock.ends_after(progress.step):
             return configuration.budget.kind
         patience = configuration.patience
         if patience is not None and progress.evaluations_without_better >= patience:
             return "patience"
         return None
 
-    def _step(self) -> None:
-        """Take one step and tell of it."""
-        began = time.monotonic()
-        progress, learner = self.progress, self.learner
-        rate = self._rate(progress.step)
-        batch = self.loader.batch_at(progress.step)
-        self.ranks.say(self._word(progress.step + 1))
-        metrics = take_step(learner, batch, rate, self.configuration)
-        progress.step += 1
-        interval = progress.interval
-        interval.nats += metrics.nats_per_symbol * self.symbols_per_character
-        interval.gradient_norm += metrics.gradient_norm
-        interval.steps += 1
-        self.pace.stepped(time.monotonic() - began)
-        self._report(rate)
+    def _plan(self) -> None:
+        """Choose the number of steps, or change it if the machine's speed has changed."""
+        step, before = self.progress.step, self.clock.total_steps
 
-    def _report(self, rate: float) -> None:
-        """Move the bar; now and then add a row to metrics.jsonl."""
-        step, total = self.progress.step, self.pace.total_steps
-        interval = self.progress.interval
-        nats = interval.nats / interval.steps
-        self.reporter.stepped(
-            step, total, self.pace.share(step), nats, self._speed, self.pace.seconds_left(step)
-        )
-        if total is None or step * ROWS // total == (step - 1) * ROWS // total:
-            return
-        self._add_training_row(rate)
+        def plan() -> int | None:
+            if self.clock.must_calibrate(step):
+                return self.clock.calibrate(step)
+            self.clock.replan(step)
+            self.clock.follow(step)
+            return self.clock.total_steps
 
-    def _add_training_row(self, rate: float) -> None:
-        """Add the means since the last such row to metrics.jsonl."""
-        interval = self.progress.interval
-        self._row(
-            event="training",
-            nats_per_character=interval.nats / interval.steps,
-            learning_rate=rate,
-            gradient_norm=interval.gradient_norm / interval.steps,
-            characters_per_second=round(self._speed, 1),
-        )
-        self.progress.interval = Interval()
-        self._interval_began = time.monotonic()
+        self.clock.total_steps = self.group.first_does(plan)
+        self._note_plan()
+        if before not in (None, self.clock.total_steps):
+            self._metrics.add_row(
+                self.progress, event="replanned", total_steps=self.clock.total_steps
+            )
 
-    def _evaluate(self, *, goes_on: bool) -> None:
-        """Judge the model, let it write, keep it if it is the best, plan the rest, save."""
-        began = time.monotonic()
-        self._check_finite()
-        self.checkpoint_manager.finish_large()
-        result = self._judge()
-        self.progress.evaluated_step = self.progress.step
-        self.progress.evaluated.append(self.progress.step)
-        with self._weights(result):
-            self._keep_if_best(result)
-            sample = self.ranks.first_does(lambda: write_sample(self._model_file(result)))
-        self.checkpoint_manager.samples.append({"step": self.progress.step, "text": sample})
-        figures = result.figures(self.symbols_per_character)
-        per_character = figures["nats_per_character"]
-        self._row(event="evaluation", **figures)
-        self.pace.evaluation_seconds = time.monotonic() - began
-        self._interval_began += self.pace.evaluation_seconds
-        if goes_on:
-            self._plan()
-        is_first = not self.checkpoint_manager.has_model
-        self._save()
-        if is_first:
-            self.checkpoint_manager.wait()  # whoever reads of it may use it
-        else:
-            self._interval_began += time.monotonic() - began - self.pace.evaluation_seconds
-            self.pace.evaluation_seconds = time.monotonic() - began
-        self.reporter.evaluated(self.progress.step, per_character, sample)
+    def _note_plan(self) -> None:
+        """Record the number of planned steps if it has changed."""
+        plans = self.progress.plans
+        if self.clock.total_steps != (plans[-1][1] if plans else None):
+            plans.append((self.progress.step, self.clock.total_steps))
 
-    def _write_early(self) -> None:
-        """Let a model that was never judged write, where that is wanted: at steps 0, 1, 2, 4 ..."""
-        step, interval = self.progress.step, self.progress.interval
-        is_due = step & (step - 1) == 0 and not self.progress.evaluated_step
-        if not (self.configuration.early_samples and is_due):
-            return
-        sample = self.ranks.first_does(lambda: write_sample(self._model_file()))
-        self.checkpoint_manager.samples.append({"step": step, "text": sample})
-        if interval.steps:
-            self._add_training_row(self._rate(step - 1))
+    def _rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        rate = learning_rate(step, self.clock.total_steps, self.configuration)
+        return rate * self.progress.learning_rate_factor
 
-    def _judge(self) -> EvaluationResult:
-        """Judge the weights, and the averaged ones beside them."""
-        raw = self._nats_per_symbol()
-        if self.learner.average is None:
-            return EvaluationResult(raw)
-        with self.learner.average.swapped_in(self.learner.model):
-            return EvaluationResult(raw, self._nats_per_symbol(), has_average=True)
+    # The model: evaluated, sampled, kept.
 
-    def _nats_per_symbol(self) -> float | None:
-        """The figure of the model as it is; None without a text to judge by."""
+    def _result(self) -> EvaluationResult:
+        """Return the validation losses of the weights and of their average."""
         if self.evaluation is None:
-            return None
-        return self.evaluation.nats_per_symbol(self.learner.model, self.configuration)
-
-    def _weights(self, result: EvaluationResult) -> contextlib.AbstractContextManager[None]:
-        """In this context the model has the weights that were judged to be the better ones."""
-        average = self.learner.average
-        if average is None or not result.averaged_is_better:
-            return contextlib.nullcontext()
-        return average.swapped_in(self.learner.model)
+            return EvaluationResult(None, has_average=self.learner.has_average)
+        return self.evaluation.evaluate(self.learner)
 
     def _keep_if_best(self, result: EvaluationResult) -> None:
-        """Have the model written if nothing better was; without validation, always."""
+        """Keep the model if none before was better; without validation, always."""
         progress, nats = self.progress, result.nats_per_symbol
         best = progress.best_nats_per_symbol
         if nats is not None and best is not None and nats >= best:
@@ -256,131 +273,86 @@ class Loop:
             return
         progress.best_step, progress.best_nats_per_symbol = progress.step, nats
         progress.evaluations_without_better = 0
-        self._better_model = b""
-        if self.ranks.is_first:
-            self._better_model = model_file_bytes(self._model_file(result))
+        is_first = self.group.is_first
+        self._unsaved_model = model_file_bytes(self._model_file(result)) if is_first else b""
+
+    def _sample(self, result: EvaluationResult | None = None) -> str:
+        """Write a sample and keep it in samples.jsonl."""
+        sample = self.group.first_does(lambda: write_sample(self._model_file(result)))
+        self.checkpoint_manager.samples.append({"step": self.progress.step, "text": sample})
+        return sample
+
+    def _sample_early(self) -> None:
+        """Write a sample before the first evaluation, if wanted: at steps 0, 1, 2, 4 ..."""
+        step = self.progress.step
+        is_due = step & (step - 1) == 0 and not self.progress.evaluated_step
+        if not (self.configuration.early_samples and is_due):
+            return
+        self._sample()
+        if self.progress.interval.steps:
+            self._metrics.add_training_row(self.progress, self._rate(step - 1))
 
     def _model_file(self, result: EvaluationResult | None = None) -> ModelFile:
-        """The model as it is until the next step."""
-        told: dict[str, Any] = {**self.provenance, "step": self.progress.step}
+        """Return the model, with the better weights; it may change with the next step."""
+        training: dict[str, Any] = {**self.provenance, "step": self.progress.step}
+        averaged = result is not None and result.averaged_is_better
         if result is not None and result.has_average:
-            told["averaged"] = result.averaged_is_better
-        return ModelFile(
-            self.configuration.model,
-            self.vocabulary,
-            self.learner.model.tensors(copy=False),
-            told,
-        )
+            training["averaged"] = averaged
+        weights = self.learner.weights(averaged=averaged)
+        return ModelFile(self.configuration.model, self.vocabulary, weights, training)
 
-    def _plan(self) -> None:
-        """Settle how many steps to take, or change it if the machine's speed has changed."""
-        step = self.progress.step
-        before = self.pace.total_steps
-
-        def plan() -> int | None:
-            if self.pace.must_calibrate(step):
-                return self.pace.calibrate(step)
-            self.pace.replan(step)
-            self.pace.follow(step)
-            return self.pace.total_steps
-
-        self.pace.total_steps = self.ranks.first_does(plan)
-        self._note_plan()
-        if before not in (None, self.pace.total_steps):
-            self._row(event="replanned", total_steps=self.pace.total_steps)
-
-    def _note_plan(self) -> None:
-        """Record how many steps are planned, if that has changed."""
-        plans = self.progress.plans
-        if self.pace.total_steps != (plans[-1][1] if plans else None):
-            plans.append((self.progress.step, self.pace.total_steps))
+    # Checkpoints.
 
     def _save(self) -> None:
-        """Copy what a checkpoint holds; it is written while the next steps are taken."""
+        """Copy everything that a checkpoint holds; a thread writes it during the next steps."""
         self._check_finite()
-        progress, now = self.progress, time.monotonic()
-        progress.seconds = self.pace.seconds
-        progress.budget, progress.total_steps = self.configuration.budget, self.pace.total_steps
-        progress.interval.seconds += now - self._interval_began
-        self._interval_began = now
-        self.checkpoint_manager.save(self.learner, progress, self._better_model)
-        self._better_model = None
+        progress = self.progress
+        progress.seconds = self.clock.seconds
+        progress.budget, progress.total_steps = self.configuration.budget, self.clock.total_steps
+        self._metrics.keep_seconds(progress)
+        self.checkpoint_manager.save(self.learner, progress, self._unsaved_model)
+        self._unsaved_model = None
         self._saved_at, self.saved_step = time.monotonic(), progress.step
 
     def _check_finite(self) -> None:
-        """Raise NonFiniteLoss rather than judge or save what is no longer a number."""
+        """Raise NonFiniteLoss instead of evaluating or saving numbers that are not finite."""
         if not self.learner.is_finite:
             raise NonFiniteLoss("a weight or a state is no longer a finite number")
 
-    def _go_back(self, error: NonFiniteLoss) -> None:
-        """Return to the last evaluation's checkpoint, and go on with half the learning rate.
+    def _return_to_checkpoint(self, error: NonFiniteLoss) -> None:
+        """Return to the last evaluation's checkpoint; continue with half the learning rate.
 
         Raises TrainingError, with a diagnosis, after too many returns.
         """
         step, returns = self.progress.step, self.progress.returns + 1
         if returns > MOST_RETURNS:
-            self._row(event="gave_up", error=str(error))
-            gave_up = TrainingError(
-                f"step {step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint with a lower "
-                "learning rate did not help: begin anew with a lower --learning-rate"
-            )
-            gave_up.told = not self.ranks.is_first  # who says the same
-            raise gave_up from error
-        seconds = self.pace.seconds
+            self._give_up(error)
+        seconds = self.clock.seconds
         self.progress = self.checkpoint_manager.go_back(self.learner)
         self.progress.returns, self.progress.seconds = returns, seconds
-        self.pace.total_steps = planned_steps(self.progress, self.configuration)
-        self._interval_began = time.monotonic()
-        self._better_model = None
+        self.clock.total_steps = planned_steps(self.progress, self.configuration)
+        self._metrics.restart()
+        self._unsaved_model = None
         factor = self.progress.learning_rate_factor
-        self._row(event="returned", from_step=step, error=str(error), learning_rate_factor=factor)
+        self._metrics.add_row(
+            self.progress,
+            event="returned",
+            from_step=step,
+            error=str(error),
+            learning_rate_factor=factor,
+        )
         self.reporter.say(
             f"step {step + 1:,}: {error}: back to step {self.progress.step:,}, "
             f"with {factor:g} of the learning rate"
         )
         self._save()
 
-    def _finish(self, reason: StoppedBecause) -> None:
-        """Leave a model, a checkpoint and the last evaluation behind, whatever ended the loop."""
-        if reason != "interrupted" and self.progress.step != self.progress.evaluated_step:
-            self._evaluate(goes_on=False)
-        if reason == "interrupted" and not self.checkpoint_manager.has_model:
-            self._better_model = model_file_bytes(self._model_file())
-        unsaved = self.saved_step != self.progress.step or self._better_model is not None
-        if unsaved or self.checkpoint_manager.has_failed:
-            self._save()
-        self.checkpoint_manager.finish()
-
-    def _rate(self, step: int) -> float:
-        """The learning rate of the step that follows so many."""
-        rate = learning_rate(step, self.pace.total_steps, self.configuration)
-        return rate * self.progress.learning_rate_factor
-
-    @property
-    def _speed(self) -> float:
-        """Characters a second since the last training row."""
-        interval = self.progress.interval
-        seconds = interval.seconds + time.monotonic() - self._interval_began
-        return self._symbols_per_step * interval.steps / seconds / self.symbols_per_character
-
-    @property
-    def _symbols_per_step(self) -> int:
-        return self.loader.stream.batch_size * self.loader.stream.window
-
-    @property
-    def characters_seen(self) -> int:
-        """Characters that all steps so far have read."""
-        return round(self.progress.step * self._symbols_per_step / self.symbols_per_character)
-
-    def _row(self, **figures: Any) -> None:
-        """Add a row to metrics.jsonl."""
-        self.checkpoint_manager.metrics.append(self._figures(**figures))
-
-    def _figures(self, **figures: Any) -> dict[str, Any]:
-        """A row of metrics.jsonl."""
-        return {
-            "step": self.progress.step,
-            "seconds": round(self.pace.seconds, 3),
-            "characters_seen": self.characters_seen,
-            **figures,
-        }
+    def _give_up(self, error: NonFiniteLoss) -> None:
+        """Raise TrainingError: lower learning rates did not help."""
+        self._metrics.add_row(self.progress, event="gave_up", error=str(error))
+        gave_up = TrainingError(
+            f"step {self.progress.step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint "
+            "with a lower learning rate did not help: start a new run with a lower --learning-rate"
+        )
+        gave_up.told = not self.group.is_first
+        raise gave_up from error

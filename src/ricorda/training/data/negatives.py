@@ -74,7 +74,7 @@ def frequencies(ids: Ids, vocabulary_size: int) -> NDArray[np.int64]:
 
 
 def inclusion_probabilities(weights: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Return probabilities (V,) in proportion to weights (V,), at most 1, whose sum is count < V."""
+    """Return probabilities (V,) in proportion to weights (V,), at most 1, of sum count < V."""
     certain = np.zeros(len(weights), np.bool_)
     while True:
         rest = weights[~certain]
