@@ -5,16 +5,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from ricorda.errors import RicordaError
-from ricorda.training.exchange import make_exchange
-from ricorda.training.process_group import Exchange, ProcessGroup, Share, Word
+from ricorda.training.process_group import FLAGS, ProcessGroup, Result, Share, StepFlags
 
 
 class Table:
-    """Where the threads lay down what the others pick up."""
+    """Where the threads put what the others read."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -22,7 +21,7 @@ class Table:
         self._places: list[Any] = [None] * size
 
     def exchange(self, rank: int, value: Any) -> list[Any]:
-        """Everybody's value."""
+        """Return everybody's value."""
         self._places[rank] = value
         self._barrier.wait()
         found = list(self._places)
@@ -33,40 +32,36 @@ class Table:
         self._barrier.abort()
 
 
-class ThreadRanks(ProcessGroup):
-    shares_memory = True
-
+class ThreadGroup(ProcessGroup):
     def __init__(self, table: Table, rank: int) -> None:
         self.rank, self.size = rank, table.size
         self._table = table
-        self._said = self._heard = Word()
+        self._sent = self._received = StepFlags()
 
-    def say(self, word: Word) -> None:
-        self._said = word if self.is_first else Word(word.signal_number)
+    def set_flags(self, flags: StepFlags) -> None:
+        self._sent = flags if self.is_first else StepFlags(flags.signal_number)
 
-    def heard(self, now: Callable[[], Word]) -> Word:
-        return self._heard
+    def flags(self, now: Callable[[], StepFlags]) -> StepFlags:
+        return self._received
 
-    def exchange(self, count: int) -> Exchange:
-        return make_exchange(self, count, on_one_machine=self.shares_memory, timeout=20)
+    def reduce_step(self, values: NDArray[np.float32]) -> None:
+        values[-FLAGS:] = self._sent.to_array()
+        self.all_reduce(values)
+        self._received = StepFlags.from_sum(values[-FLAGS:])
 
-    def average(self, exchange: Exchange, nats: float) -> float:
-        mean, *word = exchange.add_up([nats, *self._said.numbers()])
-        self._heard = Word.from_sum(word)
-        return mean
+    def all_reduce(self, values: NDArray[Any]) -> None:
+        values[...] = np.sum(self._table.exchange(self.rank, values.copy()), axis=0)
 
-    def sum(self, numbers: Tensor) -> Tensor:
-        found = self._table.exchange(self.rank, numbers.clone())
-        return numbers.copy_(torch.stack(found).sum(0))
+    def all_gather(self, rows: NDArray[Any], share: Share) -> NDArray[Any]:
+        return np.concatenate(self._table.exchange(self.rank, rows.copy()))
 
-    def whole(self, rows: Tensor, share: Share) -> Tensor:
-        return torch.cat(self._table.exchange(self.rank, rows.clone()))
+    def broadcast(self, value: Any) -> Any:
+        return self._table.exchange(self.rank, value)[0]
 
-    def spread(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = self._table.exchange(self.rank, tensors)[0]
-        return {name: tensor.clone() for name, tensor in found.items()}
+    def gather(self, value: Any) -> list[Any]:
+        return self._table.exchange(self.rank, value)
 
-    def first_does(self, work: Callable[[], Any]) -> Any:
+    def first_does(self, work: Callable[[], Result]) -> Result:
         result, error = None, None
         if self.is_first:
             try:
@@ -78,20 +73,20 @@ class ThreadRanks(ProcessGroup):
             raise error
         return result
 
-    def first_of_machine_does(self, work: Callable[[], Any]) -> Any:
-        return self.first_does(work)
+    def machine_by_machine(self, work: Callable[[], Result]) -> Result:
+        return work()
 
 
 def in_threads(size: int, work: Callable[[ProcessGroup], Any]) -> list[Any]:
-    """Do the same in several threads; what each came to. The first error is raised."""
+    """Do the same in several threads; return every result. The first error is raised."""
     table = Table(size)
     results: list[Any] = [None] * size
     errors: list[BaseException] = []
 
     def run(rank: int) -> None:
         try:
-            results[rank] = work(ThreadRanks(table, rank))
-        except BaseException as error:  # handed to the caller
+            results[rank] = work(ThreadGroup(table, rank))
+        except BaseException as error:  # raised again in the caller's thread
             errors.append(error)
             table.abort()
 

@@ -90,7 +90,7 @@ class Loop:
         Returns why training stopped, and the signal's number if it was a signal. The best model,
         the last checkpoint and all rows are on disk then.
         """
-        self._note_plan()
+        self.progress.note_plan(self.clock.total_steps)
         self.clock.begin()
         try:
             with self._interruption:
@@ -119,7 +119,7 @@ class Loop:
     def _advance(self) -> None:
         """Take a step; evaluate or save if that is due after it."""
         self.clock.follow(self.progress.step)
-        self._note_plan()
+        self.progress.note_plan(self.clock.total_steps)
         self._step()
         step = self.progress.step
         flags = self.group.flags(lambda: self._flags(step))
@@ -164,9 +164,8 @@ class Loop:
         self.checkpoint_manager.finish_large()
         step = self.progress.step
         result = self._result()
-        self.progress.evaluated_step = step
-        self.progress.evaluated.append(step)
-        self._keep_if_best(result)
+        if self.progress.note_evaluation(result.nats_per_symbol):
+            self._keep(result)
         sample = self._sample(result)
         figures = result.figures(self.symbols_per_character)
         self._metrics.add_row(self.progress, event="evaluation", **figures)
@@ -239,17 +238,11 @@ class Loop:
             return self.clock.total_steps
 
         self.clock.total_steps = self.group.first_does(plan)
-        self._note_plan()
+        self.progress.note_plan(self.clock.total_steps)
         if before not in (None, self.clock.total_steps):
             self._metrics.add_row(
                 self.progress, event="replanned", total_steps=self.clock.total_steps
             )
-
-    def _note_plan(self) -> None:
-        """Record the number of planned steps if it has changed."""
-        plans = self.progress.plans
-        if self.clock.total_steps != (plans[-1][1] if plans else None):
-            plans.append((self.progress.step, self.clock.total_steps))
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -264,15 +257,8 @@ class Loop:
             return EvaluationResult(None, has_average=self.learner.has_average)
         return self.evaluation.evaluate(self.learner)
 
-    def _keep_if_best(self, result: EvaluationResult) -> None:
-        """Keep the model if none before was better; without validation, always."""
-        progress, nats = self.progress, result.nats_per_symbol
-        best = progress.best_nats_per_symbol
-        if nats is not None and best is not None and nats >= best:
-            progress.evaluations_without_better += 1
-            return
-        progress.best_step, progress.best_nats_per_symbol = progress.step, nats
-        progress.evaluations_without_better = 0
+    def _keep(self, result: EvaluationResult) -> None:
+        """Keep the model until it is saved; the first process writes it."""
         is_first = self.group.is_first
         self._unsaved_model = model_file_bytes(self._model_file(result)) if is_first else b""
 
@@ -326,7 +312,10 @@ class Loop:
         """
         step, returns = self.progress.step, self.progress.returns + 1
         if returns > MOST_RETURNS:
-            self._give_up(error)
+            self._metrics.add_row(self.progress, event="gave_up", error=str(error))
+            gave_up = _gave_up(step, error)
+            gave_up.told = not self.group.is_first
+            raise gave_up from error
         seconds = self.clock.seconds
         self.progress = self.checkpoint_manager.go_back(self.learner)
         self.progress.returns, self.progress.seconds = returns, seconds
@@ -347,12 +336,10 @@ class Loop:
         )
         self._save()
 
-    def _give_up(self, error: NonFiniteLoss) -> None:
-        """Raise TrainingError: lower learning rates did not help."""
-        self._metrics.add_row(self.progress, event="gave_up", error=str(error))
-        gave_up = TrainingError(
-            f"step {self.progress.step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint "
-            "with a lower learning rate did not help: start a new run with a lower --learning-rate"
-        )
-        gave_up.told = not self.group.is_first
-        raise gave_up from error
+
+def _gave_up(step: int, error: NonFiniteLoss) -> TrainingError:
+    """Return the error after too many returns to a checkpoint."""
+    return TrainingError(
+        f"step {step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint with a lower learning "
+        "rate did not help: start a new run with a lower --learning-rate"
+    )

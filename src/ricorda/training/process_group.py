@@ -153,6 +153,10 @@ class ProcessGroup:
         """
         return work()
 
+    def lost_processes(self) -> contextlib.AbstractContextManager[None]:
+        """Within, raise PyTorch's errors about other processes as ProcessLost."""
+        return contextlib.nullcontext()
+
 
 ALONE = ProcessGroup()
 

@@ -101,6 +101,26 @@ class Progress:
         """The factor of the schedule's rate: halved at each return."""
         return 0.5**self.returns
 
+    def note_plan(self, total_steps: int | None) -> None:
+        """Record the number of planned steps if it has changed."""
+        if total_steps != (self.plans[-1][1] if self.plans else None):
+            self.plans.append((self.step, total_steps))
+
+    def note_evaluation(self, nats_per_symbol: float | None) -> bool:
+        """Record an evaluation; return whether no earlier one was better.
+
+        Without a validation loss, the newest model is the best.
+        """
+        self.evaluated_step = self.step
+        self.evaluated.append(self.step)
+        best = self.best_nats_per_symbol
+        if nats_per_symbol is not None and best is not None and nats_per_symbol >= best:
+            self.evaluations_without_better += 1
+            return False
+        self.best_step, self.best_nats_per_symbol = self.step, nats_per_symbol
+        self.evaluations_without_better = 0
+        return True
+
 
 @dataclass(frozen=True)
 class Snapshot:
