@@ -33,11 +33,11 @@ configuration = TrainingConfiguration(
 )
 learner = make_learner(configuration)
 ids = np.random.default_rng(5).integers(0, 60, 5000).astype(np.uint8)
-with feed_for(configuration, ids, learner.device) as feed:
+with make_loader(learner, ids) as loader:
     for step in range(3):
-        take_step(learner, feed.batch_at(step), 0.01, configuration)
+        learner.take_step(loader.batch_at(step), 0.01, step)
 digest = hashlib.sha256()
-for tensor in learner.model.tensors().values():
+for tensor in learner.weights().values():
     digest.update(tensor.tobytes())
 print(digest.hexdigest())
 """

@@ -1,16 +1,20 @@
-"""What an evaluation makes of two figures."""
+"""Evaluation during training: which symbols count, and what two figures come to."""
 
 import math
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from ricorda.engine import kernels_are_built
-from ricorda.model import ModelConfiguration, RecurrentLanguageModel
-from ricorda.training import Budget, TrainingConfiguration
+from ricorda.engine import ReferenceBackend
 from ricorda.training.evaluation import EvaluationResult, QuickEvaluation
+from ricorda.training.kernel_learner import KernelLearner
+from ricorda.training.learner import make_learner
+from ricorda.training.process_group import ProcessGroup
+from tests.training.learners import learn, settings
+from tests.training.threads import in_threads
+
+NETWORK = {"cell": "gru", "vocabulary_size": 9, "hidden_size": 7, "embedding_size": 4}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +27,7 @@ def test_the_better_weights_are_the_model(raw: float, averaged: float, better: b
     assert result.nats_per_symbol == (averaged if better else raw)
 
 
-def test_without_a_text_to_judge_by_the_average_is_the_model() -> None:
+def test_without_a_validation_text_the_average_is_the_model() -> None:
     result = EvaluationResult(None, None, has_average=True)
     assert result.averaged_is_better
     assert result.nats_per_symbol is None
@@ -36,77 +40,91 @@ def test_a_row_has_both_figures_where_there_is_an_average() -> None:
     assert EvaluationResult(2.5, 2.0, has_average=True).figures(2.0) == expected
 
 
-def settings(network: ModelConfiguration, kernels: Any) -> TrainingConfiguration:
-    return TrainingConfiguration(
-        model=network,
-        budget=Budget(steps=1),
-        batch_size=4,
-        window=8,
-        learning_rate=0.1,
-        kernels=kernels,
-    )
-
-
-@pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
 @pytest.mark.parametrize("size", [2, 60, 3000])
-def test_the_kernels_find_what_pytorch_finds(size: int) -> None:
+def test_both_backends_find_the_same(size: int) -> None:
+    pytest.importorskip("torch")
     ids = np.random.default_rng(1).integers(0, 300, size).astype(np.uint16)
-    network = ModelConfiguration(
-        cell="gru", vocabulary_size=300, hidden_size=20, num_layers=2, embedding_size=8
-    )
-    model = RecurrentLanguageModel(network, dropout=0.5, generator=torch.Generator().manual_seed(1))
-    found = []
-    for kernels in ("auto", "off"):
-        model.train()
-        evaluation = QuickEvaluation(ids, "cpu")
-        found.append(evaluation.nats_per_symbol(model, settings(network, kernels)))
-        assert model.training
+    network = {"cell": "gru", "vocabulary_size": 300, "hidden_size": 20, "num_layers": 2}
+    found = [
+        QuickEvaluation(ids).nats_per_symbol(
+            make_learner(settings(network, dropout=0.5, backend=backend))
+        )
+        for backend in ("kernels", "torch")
+    ]
     assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
-@pytest.mark.parametrize("kernels", ["auto", "off"])
-def test_numbers_gone_wrong_are_no_number(kernels: Any) -> None:
-    network = ModelConfiguration(
-        cell="rnn", vocabulary_size=9, hidden_size=4, embedding_size="onehot"
-    )
-    model = RecurrentLanguageModel(network)
-    with torch.no_grad():
-        model.output.bias[0] = math.nan
-    evaluation = QuickEvaluation(np.arange(9, dtype=np.uint8), "cpu")
-    assert math.isnan(evaluation.nats_per_symbol(model, settings(network, kernels)))
+def test_a_loss_that_is_not_a_number() -> None:
+    learner = KernelLearner(settings({"cell": "rnn", "embedding_size": "onehot"}))
+    learner.weights()["output.bias"][0] = math.nan
+    evaluation = QuickEvaluation(np.arange(9, dtype=np.uint8))
+    assert math.isnan(evaluation.nats_per_symbol(learner))
 
 
-def counted_one_by_one(model: RecurrentLanguageModel, ids: torch.Tensor) -> float:
-    """The figure by its description: up to 32 segments, each read after 128 symbols before it."""
+def large_weights() -> KernelLearner:
+    """Return a learner with large weights, so that the state before a segment matters."""
+    learner = KernelLearner(settings(NETWORK))
+    for array in learner.weights().values():
+        array *= 3.0
+    return learner
+
+
+def varied_ids(size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return a text whose halves differ, so that it matters which symbols are read."""
+    ids = np.random.default_rng(size).integers(0, 9, size).astype(np.uint8)
+    ids[size // 2 :] //= 3
+    return ids
+
+
+def counted_one_by_one(learner: KernelLearner, ids: Any) -> float:
+    """Return the figure by its description: up to 32 segments, each after 128 symbols before it."""
+    backend = ReferenceBackend(learner.configuration.model, learner.weights())
     predictions = len(ids) - 1
     counted = min(predictions, 32 * 1024)
     segments = max(1, min(32, counted // 128))
     length = counted // segments
     total = 0.0
     for number in range(segments):
-        first = 0
-        if segments > 1:
-            first = (predictions - length) * number // (segments - 1)
+        first = (predictions - length) * number // (segments - 1) if segments > 1 else 0
         start = max(0, first - 128) if segments > 1 else first
-        logits, _ = model(ids[None, start : first + length])
-        expected = ids[first + 1 : first + length + 1]
-        nats = torch.nn.functional.cross_entropy(
-            logits[0, first - start :].double(), expected, reduction="sum"
+        read = slice(start, first + length)
+        scored, _ = backend.score(
+            ids[None, read], ids[None, read.start + 1 : read.stop + 1], backend.zero_state(1)
         )
-        total += float(nats)
+        total += float(scored.nats[0, first - start :].sum(dtype=float))
     return total / (segments * length)
 
 
-@pytest.mark.parametrize("kernels", ["auto", "off"])
 @pytest.mark.parametrize("size", [2, 100, 257, 1000, 5000, 40_000])
-@torch.no_grad()
-def test_the_right_symbols_count(size: int, kernels: Any) -> None:
-    ids = np.random.default_rng(size).integers(0, 9, size).astype(np.uint8)
-    ids[size // 2 :] //= 3  # the halves differ, so that it matters which symbols are read
-    network = ModelConfiguration(cell="gru", vocabulary_size=9, hidden_size=7, embedding_size=4)
-    model = RecurrentLanguageModel(network, generator=torch.Generator().manual_seed(1))
-    for parameter in model.parameters():
-        parameter.mul_(3.0)  # so that the state before a segment matters
-    found = QuickEvaluation(ids, "cpu").nats_per_symbol(model, settings(network, kernels))
-    expected = counted_one_by_one(model.eval(), torch.from_numpy(ids.astype(np.int64)))
-    assert found == pytest.approx(expected, rel=1e-5)
+def test_the_right_symbols_count(size: int) -> None:
+    learner, ids = large_weights(), varied_ids(size)
+    found = QuickEvaluation(ids).nats_per_symbol(learner)
+    assert found == pytest.approx(counted_one_by_one(learner, ids), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [100, 5000])
+def test_processes_share_the_segments(size: int) -> None:
+    ids = varied_ids(size)
+    expected = QuickEvaluation(ids).nats_per_symbol(large_weights())
+
+    def work(group: ProcessGroup) -> float:
+        return QuickEvaluation(ids, group).nats_per_symbol(large_weights())
+
+    found = in_threads(3, work)
+    assert found[0] == pytest.approx(expected, rel=1e-6)
+    assert len(set(found)) == 1
+
+
+def test_weights_and_their_average_are_evaluated() -> None:
+    learner = KernelLearner(settings(NETWORK, averaging=0.9))
+    learn(learner, range(20))
+    ids = varied_ids(1000)
+    result = QuickEvaluation(ids).evaluate(learner)
+    assert result.has_average
+    assert result.raw is not None
+    assert result.averaged is not None
+    assert result.raw != result.averaged
+    averaged = KernelLearner(settings(NETWORK))
+    for name, array in averaged.weights().items():
+        array[...] = learner.weights(averaged=True)[name]
+    assert QuickEvaluation(ids).nats_per_symbol(averaged) == result.averaged

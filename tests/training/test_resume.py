@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.runs import read_rows
-from ricorda.training import Run, TrainingOptions, choose
+from ricorda.training import Run
 from ricorda.training import run as runs
-from ricorda.training.learner import make_learner
-from ricorda.training.learner_state import Learner, UnfitTensors
-from ricorda.training.plan.planner import Machine
 from tests.training.precision import skip_without_bfloat16
 from tests.training.reporters import InterruptAt
 
@@ -66,13 +62,13 @@ KINDS: list[dict[str, Any]] = [
     {"steps": None, "epochs": 0.1},
     {"keep": 1},
     {"averaging": 0.9},
-    {"averaging": 0.9, "kernels": "off"},
+    {"averaging": 0.9, "backend": "torch"},
     {"recurrent_dropout": 0.3, "input_dropout": 0.2, "num_layers": 2},
-    {"dropout": 0.4, "kernels": "off"},
-    {"precision": "bfloat16", "kernels": "off"},
+    {"dropout": 0.4, "backend": "torch"},
+    {"precision": "bfloat16", "backend": "torch"},
     {"precision": "bfloat16", "cell": "gru", "averaging": 0.8},
     {"softmax_candidates": 9, "averaging": 0.9},
-    {"softmax_candidates": 9, "dropout": 0.3, "kernels": "off"},
+    {"softmax_candidates": 9, "dropout": 0.3, "backend": "torch"},
 ]
 """Every option that has something to save: a new one is a line here."""
 
@@ -167,25 +163,3 @@ def test_what_a_resume_refuses(learn: Learn, options: dict[str, Any], message: s
 def test_the_number_of_checkpoints_kept_is_an_option(learn: Learn) -> None:
     kept = [len(list((learn(keep=keep).folder / "checkpoints").iterdir())) for keep in (1, 3)]
     assert kept[0] < kept[1]
-
-
-def test_a_generator_of_another_kind_of_device_is_seeded_by_the_state_there_was() -> None:
-    learner, other = (_learner_with_dropout() for _ in range(2))
-    tensors = learner.tensors()
-    tensors["model-generator"] = torch.arange(16, dtype=torch.uint8)  # as a GPU's
-    learner.restore(tensors)
-    other.restore(tensors)
-    drawn = [torch.rand(4, generator=each.model.generator).tolist() for each in (learner, other)]
-    assert drawn[0] == drawn[1]
-    tensors["model-generator"] = torch.arange(1, 17, dtype=torch.uint8)
-    learner.restore(tensors)
-    assert torch.rand(4, generator=learner.model.generator).tolist() != drawn[0]
-    tensors["model-generator"] = torch.zeros(17, dtype=torch.uint8)
-    with pytest.raises(UnfitTensors):
-        learner.restore(tensors)
-
-
-def _learner_with_dropout() -> Learner:
-    machine = Machine(device="cpu", threads=1, bfloat16=frozenset())
-    options = TrainingOptions(hidden_size=4, embedding_size=3, dropout=0.2, steps=2)
-    return make_learner(choose(options, training_size=1000, vocabulary_size=5, machine=machine))

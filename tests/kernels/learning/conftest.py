@@ -13,9 +13,18 @@ from torch.nn import functional as F
 from ricorda import _kernels
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.torch.language_model import RecurrentLanguageModel
-from ricorda.training.step import restarted
 
 Array = NDArray[np.float32]
+
+
+def restarted(
+    state: Sequence[tuple[Tensor, ...]], restart: Tensor | None
+) -> list[tuple[Tensor, ...]]:
+    """Return the state with zeros in the rows that restart."""
+    if restart is None:
+        return list(state)
+    keep = (1.0 - restart)[:, None]  # (B, 1)
+    return [tuple(part * keep for part in layer) for layer in state]
 
 
 class LearningCase:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from ricorda import _kernels
-from ricorda.training.step import restarted
+from tests.kernels.learning.conftest import restarted
 
 MakeCase = Callable[..., Any]
 Array = NDArray[np.float32]

@@ -8,8 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ricorda.training.step import restarted
-from tests.kernels.learning.conftest import LearningCase
+from tests.kernels.learning.conftest import LearningCase, restarted
 from tests.kernels.learning.test_gradients import (
     BFLOAT16_ROUNDING,
     assert_near,
