@@ -65,7 +65,7 @@ def large_weights() -> KernelLearner:
     """Return a learner with large weights, so that the state before a segment matters."""
     learner = KernelLearner(settings(NETWORK))
     for array in learner.weights().values():
-        array *= 3.0
+        array[...] *= 3.0
     return learner
 
 
