@@ -1,6 +1,6 @@
 """Process groups whose ranks are threads of one process, for tests of what they exchange."""
 
-import json
+import copy
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -8,23 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.errors import RicordaError
-from ricorda.training.process_group import FLAGS, ProcessGroup, Result, Share, StepFlags
+from ricorda.training.process_group import ProcessGroup
 
 
 class Table:
-    """Where the threads put what the others read."""
+    """Where the threads put values for each other."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._barrier = threading.Barrier(size, timeout=20)
-        self._places: list[Any] = [None] * size
+        self._values: list[Any] = [None] * size
 
-    def exchange(self, rank: int, value: Any) -> list[Any]:
-        """Return everybody's value."""
-        self._places[rank] = value
+    def gather(self, rank: int, value: Any) -> list[Any]:
+        """Return every thread's value."""
+        self._values[rank] = value
         self._barrier.wait()
-        found = list(self._places)
+        found = list(self._values)
         self._barrier.wait()
         return found
 
@@ -35,50 +34,22 @@ class Table:
 class ThreadGroup(ProcessGroup):
     def __init__(self, table: Table, rank: int) -> None:
         self.rank, self.size = rank, table.size
+        self.is_first_of_machine = rank == 0
         self._table = table
-        self._sent = self._received = StepFlags()
-
-    def set_flags(self, flags: StepFlags) -> None:
-        self._sent = flags if self.is_first else StepFlags(flags.signal_number)
-
-    def flags(self, now: Callable[[], StepFlags]) -> StepFlags:
-        return self._received
-
-    def reduce_step(self, values: NDArray[np.float32]) -> None:
-        values[-FLAGS:] = self._sent.to_array()
-        self.all_reduce(values)
-        self._received = StepFlags.from_sum(values[-FLAGS:])
 
     def all_reduce(self, values: NDArray[Any]) -> None:
-        values[...] = np.sum(self._table.exchange(self.rank, values.copy()), axis=0)
-
-    def all_gather(self, rows: NDArray[Any], share: Share) -> NDArray[Any]:
-        return np.concatenate(self._table.exchange(self.rank, rows.copy()))
+        values[...] = np.sum(self._table.gather(self.rank, values.copy()), 0)
 
     def broadcast(self, value: Any) -> Any:
-        return self._table.exchange(self.rank, value)[0]
+        found = self._table.gather(self.rank, value)[0]
+        return found if self.is_first else copy.deepcopy(found)
 
     def gather(self, value: Any) -> list[Any]:
-        return self._table.exchange(self.rank, value)
-
-    def first_does(self, work: Callable[[], Result]) -> Result:
-        result, error = None, None
-        if self.is_first:
-            try:
-                result = json.loads(json.dumps(work()))
-            except RicordaError as raised:
-                error = raised
-        (result, error), *_ = self._table.exchange(self.rank, (result, error))
-        if error is not None:
-            raise error
-        return result
-
-    def machine_by_machine(self, work: Callable[[], Result]) -> Result:
-        return work()
+        return [copy.copy(each) for each in self._table.gather(self.rank, value)]
 
 
 def in_threads(size: int, work: Callable[[ProcessGroup], Any]) -> list[Any]:
-    """Do the same in several threads; return every result. The first error is raised."""
+    """Do the same in several threads and return each one's result; raise the first error."""
     table = Table(size)
     results: list[Any] = [None] * size
     errors: list[BaseException] = []
@@ -86,7 +57,7 @@ def in_threads(size: int, work: Callable[[ProcessGroup], Any]) -> list[Any]:
     def run(rank: int) -> None:
         try:
             results[rank] = work(ThreadGroup(table, rank))
-        except BaseException as error:  # raised again in the caller's thread
+        except BaseException as error:  # handed to the caller
             errors.append(error)
             table.abort()
 
