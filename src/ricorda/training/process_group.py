@@ -1,161 +1,183 @@
-"""The processes that take a run's steps together, seen from one of them.
+"""The processes that train one run together, seen from one of them.
 
-Each has a rank, from 0. Rank 0 writes, and decides what depends on a clock or a disk; the others
-do what it tells, so that all take the same steps. `ProcessGroup` itself is one process alone, for
-which nothing is exchanged; `ricorda.torch.process_group` has that of several.
+Each process has a rank, from 0. Rank 0 writes the files and decides what depends on a clock or a
+disk; the others receive its decisions, so that all take the same steps. `ProcessGroup` itself is
+one process alone; `ricorda.torch.process_group` has the group of several, on torch.distributed.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from ricorda.training.interruption import SIGNALS
+
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""The variables that torchrun sets in each process."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Share:
-    """The part of B streams that one process reads: they lie side by side."""
+    """The part of B streams that one process reads: neighbouring rows of the batch."""
 
     first: int
-    """The number of the first."""
+    """The number of the first stream."""
 
     count: int
-    """How many they are."""
+    """How many streams it has."""
 
     of: int
     """B, the streams of all processes."""
 
     @property
     def rows(self) -> slice:
-        """Where they lie among all."""
+        """Its rows of the batch."""
         return slice(self.first, self.first + self.count)
 
     @property
     def is_all(self) -> bool:
-        """Whether there are no others."""
+        """Whether no other process has streams."""
         return self.count == self.of
 
 
-class Word(NamedTuple):
-    """What processes tell each other with every step."""
+class StepFlags(NamedTuple):
+    """What the processes tell each other with every step, inside its all-reduce."""
 
     signal_number: int | None = None
-    """A signal to stop that one of them got."""
+    """A signal to stop that a process received."""
 
     spent: bool = False
-    """Whether the minutes are over by the first one's clock."""
+    """Whether the budget of minutes is spent by the clock of rank 0."""
 
     calibrate: bool = False
-    """Whether by that clock the number of steps must be settled after this step."""
+    """Whether the number of steps must be planned after this step."""
 
     save: bool = False
-    """Whether by that clock a checkpoint is due after this step."""
+    """Whether a checkpoint is due after this step."""
 
     folder_is_lost: bool = False
     """Whether rank 0 found that the run's folder was moved, removed or replaced."""
 
-    def numbers(self) -> list[float]:
-        """It as numbers that can be added to those of others."""
-        signals = [float(number == self.signal_number) for number in SIGNALS]
-        asked = (self.spent, self.calibrate, self.save, self.folder_is_lost)
-        return [*map(float, asked), *signals]
+    def to_array(self) -> NDArray[np.float32]:
+        """Return (FLAGS,) numbers that can be added to those of other processes."""
+        signals = [number == self.signal_number for number in SIGNALS]
+        flags = (self.spent, self.calibrate, self.save, self.folder_is_lost)
+        return np.array([*flags, *signals], np.float32)
 
     @classmethod
-    def from_sum(cls, numbers: list[float]) -> "Word":
-        """What all said, from the sum of their numbers."""
-        spent, calibrate, save, is_lost, *signals = (number > 0 for number in numbers)
-        got = [number for number, heard in zip(SIGNALS, signals, strict=True) if heard]
-        return cls(int(got[0]) if got else None, spent, calibrate, save, is_lost)
+    def from_sum(cls, numbers: NDArray[np.float32]) -> "StepFlags":
+        """Return the flags of all processes from the sum of their numbers."""
+        spent, calibrate, save, is_lost, *signals = (numbers > 0).tolist()
+        received = [number for number, is_set in zip(SIGNALS, signals, strict=True) if is_set]
+        return cls(int(received[0]) if received else None, spent, calibrate, save, is_lost)
 
 
-WORD_NUMBERS = len(Word().numbers())
-
-
-class Exchange:
-    """A place for one process's gradients, and a way to add them up with those of the others.
-
-    This one is of a process alone, for which nothing is added.
-    """
-
-    def __init__(self, gradient: Tensor) -> None:
-        self.gradient = gradient
-        """(P,) float32: its own before adding up, the sum of all after."""
-
-    def add_up(self, numbers: Sequence[float]) -> list[float]:
-        """Replace the gradients by the sum of all; the sums of a few numbers that go along."""
-        return list(numbers)
+FLAGS = len(StepFlags().to_array())
 
 
 class ProcessGroup:
-    """One process alone."""
+    """One process alone: no method communicates.
+
+    In a group of several processes, every process must call each method at the same point, except
+    `share` and those about flags. They raise ProcessLost if another process has ended or does not
+    answer in time.
+    """
 
     rank = 0
     size = 1
+    is_first_of_machine = True
+    """Whether this process reads a text before the others on its machine."""
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this is rank 0, which writes the run's files."""
         return self.rank == 0
 
     def share(self, streams: int) -> Share:
-        """This process's part of B streams."""
+        """Return this process's part of B streams."""
         first = streams * self.rank // self.size
         return Share(first, streams * (self.rank + 1) // self.size - first, streams)
 
-    def say(self, word: Word) -> None:
-        """Have a word go with the next step's gradients."""
+    def set_flags(self, flags: StepFlags) -> None:
+        """Send flags with the next step; of other ranks than 0 only the signal counts."""
 
-    def heard(self, now: Callable[[], Word]) -> Word:
-        """What all said with the last step; a process alone hears what it would say now."""
+    def flags(self, now: Callable[[], StepFlags]) -> StepFlags:
+        """Return the flags of all processes with the last step; alone, the process's own of now."""
         return now()
 
-    def exchange(self, count: int) -> Exchange:
-        """A way for P gradients, for `average`; every process must ask for it at the same time."""
-        return Exchange(torch.zeros(count))
+    def reduce_step(self, values: NDArray[np.float32]) -> None:
+        """Sum a step's values over all processes, in place, together with the flags.
 
-    def average(self, exchange: Exchange, nats: float) -> float:
-        """Add the gradients of all up in place; what each adds to the mean nats -> the mean.
-
-        Raises ProcessLost where one does not answer.
+        values: (N + FLAGS,) float32, of which the last FLAGS numbers are overwritten.
         """
-        return exchange.add_up([nats])[0]
 
-    def sum(self, numbers: Tensor) -> Tensor:
-        """Add numbers of all up."""
-        return numbers
+    def all_reduce(self, values: NDArray[Any]) -> None:
+        """Sum values over all processes, in place."""
 
-    def any(self, is_so: bool) -> bool:
-        """Whether it is so anywhere."""
-        return bool(self.sum(torch.tensor([float(is_so)]))[0] > 0)
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process."""
+        count = np.array([float(flag)])
+        self.all_reduce(count)
+        return bool(count[0] > 0)
 
-    def whole(self, rows: Tensor, share: Share) -> Tensor:
-        """The rows (B, ...) of all, from those of each; every process must call it."""
+    def all_gather(self, rows: NDArray[Any], share: Share) -> NDArray[Any]:
+        """Return the rows (B, ...) of all processes from each one's (count, ...)."""
         return rows
 
-    def spread(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        """The first's tensors, copied to all; the others give None."""
-        assert tensors is not None
-        return tensors
+    def broadcast(self, value: Any) -> Any:
+        """Return rank 0's value in every process; however long rank 0 takes to call it."""
+        return value
 
-    def told_as_lost(self) -> contextlib.AbstractContextManager[None]:
-        """Within, PyTorch's errors about other processes are ProcessLost."""
-        return contextlib.nullcontext()
+    def gather(self, value: Any) -> list[Any]:
+        """Return every process's value by rank; however long one takes to call it."""
+        return [value]
 
-    def first_does(self, work: Callable[[], Any]) -> Any:
-        """Have the first do something, however long it takes, and tell all what came of it.
+    def first_does(self, work: Callable[[], Result]) -> Result:
+        """Return in every process what rank 0's work returns, however long it takes.
 
-        The result is made of what JSON has. An error of ricorda's is raised in all; one that was
-        raised elsewhere has an attribute `told`. Raises ProcessLost where the first is gone.
+        An error of ricorda in the work is raised in all processes; its `told` is true in those
+        that did not raise it first.
         """
         return work()
 
-    def first_of_machine_does(self, work: Callable[[], Any]) -> Any:
-        """The same for each machine: its first process works, and tells those beside it."""
+    def machine_by_machine(self, work: Callable[[], Result]) -> Result:
+        """Work in every process, first in one process of each machine, then in the others.
+
+        Returns each process's own result. Errors as in `first_does`.
+        """
         return work()
 
 
 ALONE = ProcessGroup()
+
+
+def started_together() -> bool:
+    """Return whether torchrun or the like started this process as one of several."""
+    return all(name in os.environ for name in ENVIRONMENT) and int(os.environ["WORLD_SIZE"]) > 1
+
+
+def local_processes(wanted: int = 1) -> int:
+    """Return how many of the processes run on this machine: those wanted before they start."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if started_together() else wanted
+
+
+@contextlib.contextmanager
+def joined_group(timeout: float, device: str) -> Iterator[ProcessGroup]:
+    """Within, be one of the processes that were started together, or a process alone.
+
+    timeout: seconds that a step waits for another process. Raises ProcessLost if the processes do
+    not come together.
+    """
+    if not started_together():
+        yield ALONE
+        return
+    from ricorda.torch.process_group import joined
+
+    with joined(timeout, device) as group:
+        yield group
