@@ -35,7 +35,7 @@ from ricorda.training.learner import (
     decays,
     require_finite,
 )
-from ricorda.training.process_group import ALONE, STEP_NUMBERS, ProcessGroup
+from ricorda.training.process_group import ALONE, FLAGS, ProcessGroup
 
 
 class WindowLoss(nn.Module):
@@ -105,14 +105,14 @@ class TorchLearner(Learner):
             (loss * part * self.group.size).backward()  # gradients are averaged over processes
             length = nn.utils.clip_grad_norm_(self.model.parameters(), self.configuration.clip_norm)
             nats, norm = torch.stack([loss.detach() * part, length]).tolist()
-        nats = self.group.sum_step(np.zeros(STEP_NUMBERS, np.float32), nats)
-        require_finite(nats, norm)
+        metrics = StepMetrics(self._sum_over_processes(nats), norm)
+        require_finite(*metrics)
         for parameters in self._optimizer.param_groups:
             parameters["lr"] = learning_rate
         self._optimizer.step()
         self._state = [tuple(part.detach().float() for part in layer) for layer in state]
         self._update_average()
-        return StepMetrics(nats, norm)
+        return metrics
 
     def weights(self, *, averaged: bool = False) -> dict[str, NDArray[np.float32]]:
         """Return the weights, or their average, by the model file's names."""
@@ -180,6 +180,15 @@ class TorchLearner(Learner):
                 yield
         finally:
             torch.set_num_threads(threads)
+
+    def _sum_over_processes(self, nats: float) -> float:
+        """Return the mean nats of all streams from this process's part of it."""
+        if self.group.size == 1:
+            return nats
+        values = np.zeros(1 + FLAGS, np.float32)
+        values[0] = nats
+        self.group.reduce_step(values)
+        return float(values[0])
 
     def _model(self, *, averaged: bool) -> RecurrentLanguageModel:
         return self._average if averaged and self._average is not None else self.model

@@ -23,7 +23,7 @@ from torch.distributed.rendezvous import rendezvous
 from ricorda.errors import ConfigurationError, ProcessLost, RicordaError
 from ricorda.torch.device import take_own_gpu
 from ricorda.training.process_group import (
-    STEP_NUMBERS,
+    FLAGS,
     ProcessGroup,
     Result,
     Share,
@@ -108,13 +108,12 @@ class DistributedGroup(ProcessGroup):
         """Return the flags of all processes with the last step."""
         return self._received
 
-    def sum_step(self, values: NDArray[np.float32], nats: float) -> float:
-        """Sum a step's gradient over all processes, in place; return the sum of their nats."""
-        numbers = values[-STEP_NUMBERS:]
-        numbers[0], numbers[1:] = nats, self._sent.to_array()
+    def reduce_step(self, values: NDArray[np.float32]) -> None:
+        """Sum a step's values over all processes, in place, together with the flags."""
+        flags = values[-FLAGS:]
+        flags[:] = self._sent.to_array()
         self.all_reduce(values)
-        self._received = StepFlags.from_sum(numbers[1:])
-        return float(numbers[0])
+        self._received = StepFlags.from_sum(flags)
 
     def all_reduce(self, values: NDArray[Any]) -> None:
         """Sum values over all processes, in place."""

@@ -65,7 +65,7 @@ class StepFlags(NamedTuple):
     """Whether rank 0 found that the run's folder was moved, removed or replaced."""
 
     def to_array(self) -> NDArray[np.float32]:
-        """Return numbers that can be added to those of other processes."""
+        """Return (FLAGS,) numbers that can be added to those of other processes."""
         signals = [number == self.signal_number for number in SIGNALS]
         flags = (self.spent, self.calibrate, self.save, self.folder_is_lost)
         return np.array([*flags, *signals], np.float32)
@@ -78,8 +78,7 @@ class StepFlags(NamedTuple):
         return cls(int(received[0]) if received else None, spent, calibrate, save, is_lost)
 
 
-STEP_NUMBERS = 1 + len(StepFlags().to_array())
-"""How many numbers travel with a step's gradient: the loss and the flags."""
+FLAGS = len(StepFlags().to_array())
 
 
 class ProcessGroup:
@@ -112,12 +111,11 @@ class ProcessGroup:
         """Return the flags of all processes with the last step; alone, the process's own of now."""
         return now()
 
-    def sum_step(self, values: NDArray[np.float32], nats: float) -> float:
-        """Sum a step's gradient over all processes, in place; return the sum of their nats.
+    def reduce_step(self, values: NDArray[np.float32]) -> None:
+        """Sum a step's values over all processes, in place, together with the flags.
 
-        values: (P + STEP_NUMBERS,), the gradient and space for the numbers that travel with it.
+        values: (N + FLAGS,) float32, of which the last FLAGS numbers are overwritten.
         """
-        return nats
 
     def all_reduce(self, values: NDArray[Any]) -> None:
         """Sum values over all processes, in place."""
