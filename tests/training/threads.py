@@ -1,31 +1,29 @@
 """Process groups whose ranks are threads of one process, for tests of what they exchange."""
 
-import json
+import copy
 import threading
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from ricorda.errors import RicordaError
-from ricorda.training.exchange import make_exchange
-from ricorda.training.process_group import Exchange, ProcessGroup, Share, Word
+from ricorda.training.process_group import ProcessGroup
 
 
 class Table:
-    """Where the threads lay down what the others pick up."""
+    """Where the threads put values for each other."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._barrier = threading.Barrier(size, timeout=20)
-        self._places: list[Any] = [None] * size
+        self._values: list[Any] = [None] * size
 
-    def exchange(self, rank: int, value: Any) -> list[Any]:
-        """Everybody's value."""
-        self._places[rank] = value
+    def gather(self, rank: int, value: Any) -> list[Any]:
+        """Return every thread's value."""
+        self._values[rank] = value
         self._barrier.wait()
-        found = list(self._places)
+        found = list(self._values)
         self._barrier.wait()
         return found
 
@@ -33,64 +31,32 @@ class Table:
         self._barrier.abort()
 
 
-class ThreadRanks(ProcessGroup):
-    shares_memory = True
-
+class ThreadGroup(ProcessGroup):
     def __init__(self, table: Table, rank: int) -> None:
         self.rank, self.size = rank, table.size
+        self.is_first_of_machine = rank == 0
         self._table = table
-        self._said = self._heard = Word()
 
-    def say(self, word: Word) -> None:
-        self._said = word if self.is_first else Word(word.signal_number)
+    def all_reduce(self, values: NDArray[Any]) -> None:
+        values[...] = np.sum(self._table.gather(self.rank, values.copy()), 0)
 
-    def heard(self, now: Callable[[], Word]) -> Word:
-        return self._heard
+    def broadcast(self, value: Any) -> Any:
+        found = self._table.gather(self.rank, value)[0]
+        return found if self.is_first else copy.deepcopy(found)
 
-    def exchange(self, count: int) -> Exchange:
-        return make_exchange(self, count, on_one_machine=self.shares_memory, timeout=20)
-
-    def average(self, exchange: Exchange, nats: float) -> float:
-        mean, *word = exchange.add_up([nats, *self._said.numbers()])
-        self._heard = Word.from_sum(word)
-        return mean
-
-    def sum(self, numbers: Tensor) -> Tensor:
-        found = self._table.exchange(self.rank, numbers.clone())
-        return numbers.copy_(torch.stack(found).sum(0))
-
-    def whole(self, rows: Tensor, share: Share) -> Tensor:
-        return torch.cat(self._table.exchange(self.rank, rows.clone()))
-
-    def spread(self, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = self._table.exchange(self.rank, tensors)[0]
-        return {name: tensor.clone() for name, tensor in found.items()}
-
-    def first_does(self, work: Callable[[], Any]) -> Any:
-        result, error = None, None
-        if self.is_first:
-            try:
-                result = json.loads(json.dumps(work()))
-            except RicordaError as raised:
-                error = raised
-        (result, error), *_ = self._table.exchange(self.rank, (result, error))
-        if error is not None:
-            raise error
-        return result
-
-    def first_of_machine_does(self, work: Callable[[], Any]) -> Any:
-        return self.first_does(work)
+    def gather(self, value: Any) -> list[Any]:
+        return [copy.copy(each) for each in self._table.gather(self.rank, value)]
 
 
 def in_threads(size: int, work: Callable[[ProcessGroup], Any]) -> list[Any]:
-    """Do the same in several threads; what each came to. The first error is raised."""
+    """Do the same in several threads and return each one's result; raise the first error."""
     table = Table(size)
     results: list[Any] = [None] * size
     errors: list[BaseException] = []
 
     def run(rank: int) -> None:
         try:
-            results[rank] = work(ThreadRanks(table, rank))
+            results[rank] = work(ThreadGroup(table, rank))
         except BaseException as error:  # handed to the caller
             errors.append(error)
             table.abort()

@@ -75,21 +75,25 @@ class FusedCell(RecurrentCell):
     def over_window(
         self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Advance T symbols: inputs (B, T, I) -> hidden (B, T, H), the state after them.
-
-        On a CUDA GPU everything is given to cuDNN in one type: under autocast in autocast's, which
-        is then hidden's type, too. PyTorch itself would take float16 whatever autocast is set to
-        (ATen/cudnn/AutocastRNN.cpp), too coarse for gradients of a mean over thousands of symbols.
-        The state keeps its type.
-        """
+        """Advance T symbols: inputs (B, T, I) -> hidden (B, T, H), the state after them."""
         recurrent = self.weight_hh if weight_hh is None else weight_hh
         weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
-        if inputs.device.type != "cuda":
-            return self.fused(inputs, state, weights)
-        dtype = self.weight_ih.dtype
-        if torch.is_autocast_enabled("cuda"):
-            dtype = torch.get_autocast_dtype("cuda")
-        with torch.autocast("cuda", enabled=False):
+        compute = self.in_one_type if inputs.device.type == "cuda" else self.fused
+        return compute(inputs, state, weights)
+
+    def in_one_type(
+        self, inputs: Tensor, state: State, weights: list[Tensor]
+    ) -> tuple[Tensor, State]:
+        """Advance T symbols as `fused`, giving cuDNN everything in one type.
+
+        Under autocast that is autocast's type, also hidden's. PyTorch itself would take float16
+        whatever autocast is set to (ATen/cudnn/AutocastRNN.cpp), too coarse for gradients of a mean
+        over thousands of symbols. The state keeps its type.
+        """
+        device, dtype = inputs.device.type, self.weight_ih.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
             hidden, after = self.fused(
                 inputs.to(dtype),
                 tuple(part.to(dtype).contiguous() for part in state),

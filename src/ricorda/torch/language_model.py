@@ -42,11 +42,12 @@ class RecurrentLanguageModel(nn.Module):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        generator: torch.Generator | None = None,
         **shape: Any,
     ) -> None:
         """Make a network of a configuration, or of the fields of one as keyword arguments.
 
-        tensors: the weights of a model file; None draws new ones.
+        tensors: the weights of a model file; None draws new ones, by the generator or PyTorch's own.
         """
         super().__init__()
         self.configuration = configuration = configuration or ModelConfiguration(**shape)
@@ -68,7 +69,7 @@ class RecurrentLanguageModel(nn.Module):
         )
         self.output = skip_init(nn.Linear, hidden_size, vocabulary_size)
         if tensors is None:
-            self.reset_parameters()
+            self.reset_parameters(generator)
         else:
             self.load_tensors(tensors)
 

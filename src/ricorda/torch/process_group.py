@@ -8,11 +8,10 @@ notices the end of a process at once, but not its silence.
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
@@ -20,15 +19,9 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.elastic.utils.store import barrier
 from torch.distributed.rendezvous import rendezvous
 
-from ricorda.errors import ConfigurationError, ProcessLost, RicordaError
+from ricorda.errors import ConfigurationError, ProcessLost
 from ricorda.torch.device import take_own_gpu
-from ricorda.training.process_group import (
-    FLAGS,
-    ProcessGroup,
-    Result,
-    Share,
-    StepFlags,
-)
+from ricorda.training.process_group import ProcessGroup, Share
 
 START = timedelta(minutes=5)  # in which all processes must have started
 LONGEST = timedelta(days=1)  # that one process may work while the others wait
@@ -89,7 +82,6 @@ class DistributedGroup(ProcessGroup):
         self.is_first_of_machine = os.environ.get("LOCAL_RANK", str(rank)) == "0"
         self._timeout = timeout
         self._patient = patient
-        self._sent = self._received = StepFlags()
 
     def share(self, streams: int) -> Share:
         """Return this process's part of B streams; raise ConfigurationError if one has none."""
@@ -100,32 +92,10 @@ class DistributedGroup(ProcessGroup):
             )
         return super().share(streams)
 
-    def set_flags(self, flags: StepFlags) -> None:
-        """Send flags with the next step; of other ranks than 0 only the signal counts."""
-        self._sent = flags if self.is_first else StepFlags(flags.signal_number)
-
-    def flags(self, now: Callable[[], StepFlags]) -> StepFlags:
-        """Return the flags of all processes with the last step."""
-        return self._received
-
-    def reduce_step(self, values: NDArray[np.float32]) -> None:
-        """Sum a step's values over all processes, in place, together with the flags."""
-        flags = values[-FLAGS:]
-        flags[:] = self._sent.to_array()
-        self.all_reduce(values)
-        self._received = StepFlags.from_sum(flags)
-
     def all_reduce(self, values: NDArray[Any]) -> None:
         """Sum values over all processes, in place."""
         with self.lost_processes():
             dist.all_reduce(torch.from_numpy(values))
-
-    def all_gather(self, rows: NDArray[Any], share: Share) -> NDArray[Any]:
-        """Return the rows (B, ...) of all processes from each one's (count, ...)."""
-        whole = np.zeros((share.of, *rows.shape[1:]), rows.dtype)
-        whole[share.rows] = rows
-        self.all_reduce(whole.reshape(-1).view(np.uint8))  # exact for every type
-        return whole
 
     def broadcast(self, value: Any) -> Any:
         """Return rank 0's value in every process; however long rank 0 takes to call it."""
@@ -141,35 +111,9 @@ class DistributedGroup(ProcessGroup):
             dist.all_gather_object(values, value, group=self._patient)
         return values
 
-    def first_does(self, work: Callable[[], Result]) -> Result:
-        """Return in every process what rank 0's work returns, however long it takes."""
-        return self.broadcast(self._in_turn(work, is_turn=self.is_first))
-
-    def machine_by_machine(self, work: Callable[[], Result]) -> Result:
-        """Work in every process, first in one process of each machine, then in the others."""
-        ours = self._in_turn(work, is_turn=self.is_first_of_machine)
-        theirs = self._in_turn(work, is_turn=not self.is_first_of_machine)
-        return ours if self.is_first_of_machine else theirs
-
     def lost_processes(self) -> contextlib.AbstractContextManager[None]:
         """Within, raise PyTorch's errors about other processes as ProcessLost."""
         return lost_processes(self._timeout)
-
-    def _in_turn(self, work: Callable[[], Any], *, is_turn: bool) -> Any:
-        """Work where it is this process's turn; raise an error of one process in all."""
-        result, error = None, None
-        if is_turn:
-            try:
-                result = work()
-            except RicordaError as raised:
-                error = raised
-        errors = [each for each in self.gather(error) if each is not None]
-        if error is not None:
-            raise error
-        if errors:
-            errors[0].told = True
-            raise errors[0]
-        return result
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.errors import RicordaError
 from ricorda.training.interruption import SIGNALS
 
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -82,17 +83,19 @@ FLAGS = len(StepFlags().to_array())
 
 
 class ProcessGroup:
-    """One process alone: no method communicates.
+    """One process alone.
 
-    In a group of several processes, every process must call each method at the same point, except
-    `share` and those about flags. They raise ProcessLost if another process has ended or does not
-    answer in time.
+    A group of several processes overrides `all_reduce`, `broadcast` and `gather`. Every process
+    must call each method at the same point, except `share`, `set_flags` and `flags`. Methods raise
+    ProcessLost if another process has ended or does not answer in time.
     """
 
     rank = 0
     size = 1
     is_first_of_machine = True
     """Whether this process reads a text before the others on its machine."""
+
+    _sent = _received = StepFlags()
 
     @property
     def is_first(self) -> bool:
@@ -104,31 +107,8 @@ class ProcessGroup:
         first = streams * self.rank // self.size
         return Share(first, streams * (self.rank + 1) // self.size - first, streams)
 
-    def set_flags(self, flags: StepFlags) -> None:
-        """Send flags with the next step; of other ranks than 0 only the signal counts."""
-
-    def flags(self, now: Callable[[], StepFlags]) -> StepFlags:
-        """Return the flags of all processes with the last step; alone, the process's own of now."""
-        return now()
-
-    def reduce_step(self, values: NDArray[np.float32]) -> None:
-        """Sum a step's values over all processes, in place, together with the flags.
-
-        values: (N + FLAGS,) float32, of which the last FLAGS numbers are overwritten.
-        """
-
     def all_reduce(self, values: NDArray[Any]) -> None:
         """Sum values over all processes, in place."""
-
-    def any(self, flag: bool) -> bool:
-        """Return whether the flag is set in any process."""
-        count = np.array([float(flag)])
-        self.all_reduce(count)
-        return bool(count[0] > 0)
-
-    def all_gather(self, rows: NDArray[Any], share: Share) -> NDArray[Any]:
-        """Return the rows (B, ...) of all processes from each one's (count, ...)."""
-        return rows
 
     def broadcast(self, value: Any) -> Any:
         """Return rank 0's value in every process; however long rank 0 takes to call it."""
@@ -138,24 +118,73 @@ class ProcessGroup:
         """Return every process's value by rank; however long one takes to call it."""
         return [value]
 
+    def lost_processes(self) -> contextlib.AbstractContextManager[None]:
+        """Within, raise PyTorch's errors about other processes as ProcessLost."""
+        return contextlib.nullcontext()
+
+    def set_flags(self, flags: StepFlags) -> None:
+        """Send flags with the next step; of other ranks than 0 only the signal counts."""
+        self._sent = flags if self.is_first else StepFlags(flags.signal_number)
+
+    def flags(self, now: Callable[[], StepFlags]) -> StepFlags:
+        """Return the flags of all processes with the last step; alone, the process's own of now."""
+        return now() if self.size == 1 else self._received
+
+    def reduce_step(self, values: NDArray[np.float32]) -> None:
+        """Sum a step's values over all processes, in place, together with the flags.
+
+        values: (N + FLAGS,) float32, of which the last FLAGS numbers are overwritten.
+        """
+        values[-FLAGS:] = self._sent.to_array()
+        self.all_reduce(values)
+        self._received = StepFlags.from_sum(values[-FLAGS:])
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process."""
+        count = np.array([float(flag)])
+        self.all_reduce(count)
+        return bool(count[0] > 0)
+
+    def all_gather(self, rows: NDArray[Any], share: Share) -> NDArray[Any]:
+        """Return the rows (B, ...) of all processes from each one's (count, ...)."""
+        whole = np.zeros((share.of, *rows.shape[1:]), rows.dtype)
+        whole[share.rows] = rows
+        self.all_reduce(whole.reshape(-1).view(np.uint8))  # exact for every type
+        return whole
+
     def first_does(self, work: Callable[[], Result]) -> Result:
         """Return in every process what rank 0's work returns, however long it takes.
 
         An error of ricorda in the work is raised in all processes; its `told` is true in those
-        that did not raise it first.
+        where it was not raised first.
         """
-        return work()
+        result: Result = self.broadcast(self._in_turn(work, is_turn=self.is_first))
+        return result
 
     def machine_by_machine(self, work: Callable[[], Result]) -> Result:
         """Work in every process, first in one process of each machine, then in the others.
 
         Returns each process's own result. Errors as in `first_does`.
         """
-        return work()
+        ours = self._in_turn(work, is_turn=self.is_first_of_machine)
+        theirs = self._in_turn(work, is_turn=not self.is_first_of_machine)
+        return ours if self.is_first_of_machine else theirs
 
-    def lost_processes(self) -> contextlib.AbstractContextManager[None]:
-        """Within, raise PyTorch's errors about other processes as ProcessLost."""
-        return contextlib.nullcontext()
+    def _in_turn(self, work: Callable[[], Any], *, is_turn: bool) -> Any:
+        """Work if it is this process's turn; raise an error of one process in all."""
+        result, error = None, None
+        if is_turn:
+            try:
+                result = work()
+            except RicordaError as raised:
+                error = raised
+        errors = [each for each in self.gather(error) if each is not None]
+        if error is not None:
+            raise error
+        if errors:
+            errors[0].told = True
+            raise errors[0]
+        return result
 
 
 ALONE = ProcessGroup()
