@@ -65,8 +65,13 @@ class TorchLearner(Learner):
 
     prefetches: ClassVar[bool] = True
 
-    def __init__(self, configuration: TrainingConfiguration, group: ProcessGroup = ALONE) -> None:
-        super().__init__(configuration, group)
+    def __init__(
+        self,
+        configuration: TrainingConfiguration,
+        group: ProcessGroup = ALONE,
+        betas: tuple[float, float] = BETAS,
+    ) -> None:
+        super().__init__(configuration, group, betas)
         self.device = torch.device(configuration.device)
         self.model = RecurrentLanguageModel(
             configuration.model,
@@ -80,7 +85,7 @@ class TorchLearner(Learner):
             self._loss = nn.parallel.DistributedDataParallel(
                 self._loss, gradient_as_bucket_view=True
             )
-        self._optimizer = make_optimizer(self.model, configuration)
+        self._optimizer = make_optimizer(self.model, configuration.weight_decay, betas)
         self._state = self.model.initial_state(self.share.count)
         self._average: RecurrentLanguageModel | None = None
         self._averaged_steps = torch.zeros((), dtype=torch.int64)
@@ -249,26 +254,17 @@ class TorchLearner(Learner):
 
 
 def make_optimizer(
-    model: RecurrentLanguageModel, configuration: TrainingConfiguration
+    model: RecurrentLanguageModel, weight_decay: float, betas: tuple[float, float]
 ) -> torch.optim.AdamW:
     """Make AdamW (Loshchilov & Hutter, 2019) with moments of zero; matrices of layers decay."""
-    names = [
-        (name, parameter, decays(name, parameter.dim()))
-        for name, parameter in model.named_parameters()
+    groups: list[dict[str, Any]] = [
+        {"params": [], "weight_decay": 0.0},
+        {"params": [], "weight_decay": weight_decay},
     ]
-    optimizer = torch.optim.AdamW(
-        [
-            {
-                "params": [parameter for _, parameter, decay in names if decay == is_decaying],
-                "weight_decay": configuration.weight_decay if is_decaying else 0.0,
-            }
-            for is_decaying in (True, False)
-        ],
-        lr=configuration.learning_rate,
-        betas=BETAS,
-        fused=True,
-    )
-    for _, parameter, _ in names:
+    for name, parameter in model.named_parameters():
+        groups[decays(name, parameter.dim())]["params"].append(parameter)
+    optimizer = torch.optim.AdamW(groups, betas=betas, fused=True)
+    for parameter in model.parameters():
         optimizer.state[parameter] = {
             "step": torch.zeros((), device=parameter.device),
             "exp_avg": torch.zeros_like(parameter),
