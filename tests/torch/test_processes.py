@@ -15,7 +15,7 @@ import torch.distributed
 
 import ricorda
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training.checkpoint.lock import RunLock
+from ricorda.training.checkpoint.held_folder import RunLock
 
 if not (sys.platform == "linux" and torch.distributed.is_available()):
     pytest.skip("several processes are tested on Linux", allow_module_level=True)
