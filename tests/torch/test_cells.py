@@ -1,5 +1,6 @@
 """Each cell against torch.nn, itself in other groupings, and numerical gradients."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ricorda.model.configuration import CellName
-from ricorda.torch.cells import CELLS, RecurrentCell
+from ricorda.torch.cells import CELL_MODULES, FusedCell, LSTMCell, LSTMState, RecurrentCell
 
 CASES: list[tuple[CellName, str]] = [
     ("rnn", "tanh"),
@@ -22,17 +23,16 @@ every_size = pytest.mark.parametrize("batch, time, inputs, hidden", SIZES)
 
 
 def make(name: CellName, nonlinearity: str, inputs: int, hidden: int) -> RecurrentCell:
-    """A cell whose biases are not zero, in float64."""
-    cell = CELLS[name](inputs, hidden, nonlinearity)
-    cell.reset_parameters(torch.Generator().manual_seed(1))
-    generator = torch.Generator().manual_seed(2)
-    for bias in (cell.bias_ih, cell.bias_hh):
-        nn.init.uniform_(bias, -0.5, 0.5, generator=generator)
+    """A cell in float64 whose weights and biases are uniform in +-1/2."""
+    cell = CELL_MODULES[name](inputs, hidden, nonlinearity)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in cell.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5, generator=generator)
     return cell.double()
 
 
 def random_state(cell: RecurrentCell, batch: int) -> tuple[Tensor, ...]:
-    return tuple(torch.randn(batch, cell.hidden_size).double() for _ in cell.state_names)
+    return tuple(torch.randn_like(part) for part in cell.initial_state(batch))
 
 
 def torch_cell(cell: RecurrentCell, name: CellName) -> nn.Module:
@@ -105,28 +105,6 @@ def test_gradients_are_the_numerical_ones(name: CellName, nonlinearity: str) -> 
 
 
 @every_cell
-def test_recurrent_blocks_start_orthogonal(name: CellName, nonlinearity: str) -> None:
-    cell = CELLS[name](3, 16, nonlinearity).reset_parameters(torch.Generator().manual_seed(3))
-    for block in cell.weight_hh.split(16):
-        torch.testing.assert_close(block @ block.T, torch.eye(16), atol=1e-5, rtol=0)
-
-
-def test_the_forget_gate_starts_open() -> None:
-    cell = CELLS["lstm"](3, 4).reset_parameters()
-    assert (cell.bias_ih + cell.bias_hh).tolist() == [0.0] * 4 + [1.0] * 4 + [0.0] * 8
-
-
-def test_initial_weights_come_from_the_generator_alone() -> None:
-    torch.manual_seed(0)
-    before = torch.random.get_rng_state()
-    first = CELLS["gru"](3, 4).reset_parameters(torch.Generator().manual_seed(5))
-    second = CELLS["gru"](3, 4).reset_parameters(torch.Generator().manual_seed(5))
-    for one, other in zip(first.weights(), second.weights(), strict=True):
-        torch.testing.assert_close(one, other, atol=0, rtol=0)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
-@every_cell
 def test_other_recurrent_weights_may_stand_in_for_the_cells_own(
     name: CellName, nonlinearity: str
 ) -> None:
@@ -140,14 +118,106 @@ def test_other_recurrent_weights_may_stand_in_for_the_cells_own(
     torch.testing.assert_close(tuple(final), tuple(expected_final))
 
 
-def test_uniform_recurrent_weights_are_those_of_torch_nn() -> None:
-    generator = torch.Generator().manual_seed(3)
-    weight = CELLS["gru"](3, 64).reset_parameters(generator, initialisation="uniform").weight_hh
-    bound = 64**-0.5
-    assert 0.98 * bound < weight.abs().max() <= bound
-    assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
+class SteppedLSTM(RecurrentCell):
+    """An LSTM for which PyTorch had no fused operation."""
+
+    name = "lstm"
+    state_type = LSTMState
+    forward = LSTMCell.forward
 
 
-def test_the_forget_gates_bias_is_what_is_asked_for() -> None:
-    cell = CELLS["lstm"](3, 4).reset_parameters(forget_bias=-2.5)
-    assert (cell.bias_ih + cell.bias_hh).tolist() == [0.0] * 4 + [-2.5] * 4 + [0.0] * 8
+@pytest.mark.parametrize("is_thinned", [False, True])
+def test_a_cell_without_a_fused_operation_is_stepped(*, is_thinned: bool) -> None:
+    cell, stepped = make("lstm", "tanh", 3, 4), SteppedLSTM(3, 4).double()
+    stepped.load_state_dict(cell.state_dict())
+    inputs, state = torch.randn(2, 5, 3, dtype=torch.float64), random_state(cell, 2)
+    weight_hh = cell.weight_hh * 0.5 if is_thinned else None
+    outputs, final = stepped.over_window(inputs, state, weight_hh)
+    expected, expected_final = cell.over_window(inputs, state, weight_hh)
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(tuple(final), tuple(expected_final))
+
+
+def fits_cudnn(given: tuple[Any, ...], dtype: torch.dtype) -> None:
+    """Check that an operation's arguments are what cuDNN takes without a copy of its own."""
+    inputs, state, weights = given[:3]
+    parts = list(state) if isinstance(state, list) else [state]
+    assert {each.dtype for each in (inputs, *parts, *weights)} == {dtype}
+    assert all(part.is_contiguous() for part in parts)
+    assert not torch.is_autocast_enabled("cpu")
+    offset, memory = 0, weights[0].untyped_storage().data_ptr()
+    for weight in weights:
+        assert weight.untyped_storage().data_ptr() == memory
+        assert (weight.storage_offset(), weight.is_contiguous()) == (offset, True)
+        offset += weight.numel()
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def dtype(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.dtype:
+    """The type that is computed in; the arguments of PyTorch's operations are checked."""
+    wanted: torch.dtype = getattr(torch, request.param)
+
+    def check(name: str) -> None:
+        operation: Callable[..., Any] = getattr(torch, name)
+
+        def checked(*given: Any) -> Any:
+            fits_cudnn(given, wanted)
+            return operation(*given)
+
+        monkeypatch.setattr(torch, name, checked)
+
+    for name in ("lstm", "gru", "rnn_tanh"):
+        check(name)
+    return wanted
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_cudnn_gets_one_type_and_one_piece_of_memory(name: CellName, dtype: torch.dtype) -> None:
+    """Computed by the processor, with gradients, against the cell's steps."""
+    cell = make(name, "tanh", 4, 6).float()
+    assert isinstance(cell, FusedCell)
+    inputs = torch.randn(3, 5, 4, requires_grad=True)
+    state = tuple(
+        torch.randn(6, 3).T.requires_grad_() for _ in cell.initial_state(1)
+    )  # not contiguous
+    thinned = cell.weight_hh * (torch.arange(6) % 2)
+    hidden, expected = state, []
+    for step in range(5):
+        hidden = torch.func.functional_call(cell, {"weight_hh": thinned}, (inputs[:, step], hidden))
+        expected.append(hidden[0])
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        outputs, after = cell.in_one_type(
+            inputs, state, [cell.weight_ih, thinned, cell.bias_ih, cell.bias_hh]
+        )
+    assert outputs.dtype == dtype
+    assert {part.dtype for part in after} == {torch.float32}
+    allowed = 1e-5 if dtype == torch.float32 else 0.05
+    torch.testing.assert_close(
+        outputs.float(), torch.stack(expected, 1), rtol=allowed, atol=allowed
+    )
+    of = [inputs, *state, *cell.parameters()]
+    wanted = torch.autograd.grad(sum(h.sum() for h in (*expected, *hidden)), of, retain_graph=True)
+    found = torch.autograd.grad(outputs.float().sum() + sum(part.sum() for part in after), of)
+    for gradient, its in zip(found, wanted, strict=True):
+        assert gradient.dtype == torch.float32
+        torch.testing.assert_close(gradient, its, rtol=5 * allowed, atol=5 * allowed)
+
+
+def test_layers_of_a_gpu_go_this_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def stands_in(cell: FusedCell, *given: Any) -> Any:
+        seen.append("gpu")
+        return given[:2]
+
+    monkeypatch.setattr(FusedCell, "in_one_type", stands_in)
+    cell = make("lstm", "tanh", 3, 4)
+
+    class OnGpu:
+        device = torch.device("cuda", 1)
+
+    inputs: Any = OnGpu()
+    cell.over_window(inputs, cell.initial_state(2))
+    assert seen == ["gpu"]
+    cell.over_window(torch.randn(2, 5, 3).double(), cell.initial_state(2))
+    assert seen == ["gpu"]

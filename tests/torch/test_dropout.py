@@ -1,51 +1,74 @@
-"""Dropout masks: how many are dropped, by whose random numbers, in which form."""
+"""Dropout masks: those of the kernels, bit for bit, wherever their numbers stand."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
-from ricorda.torch.dropout import dropout_mask
+from ricorda.torch.dropout import MaskKey, drop_embedding, drop_outputs, drop_recurrent
+
+_kernels = pytest.importorskip("ricorda._kernels")
+
+KEYS = [0, 1, 2**63 + 12345, 2**64 - 1]
+PROBABILITIES = [5.9e-8, 0.001, 0.2, 0.5, 0.75, 0.99]
 
 
-@pytest.mark.parametrize("probability", [0.0001, 0.1, 0.5, 0.75, 0.999])
-def test_the_probability_is_what_is_asked_for_everywhere(probability: float) -> None:
-    generator = torch.Generator().manual_seed(1)
-    mask = dropout_mask(torch.empty(1000, 400), probability, generator)
-    spread = (probability * (1 - probability) / mask.numel()) ** 0.5
-    assert (mask == 0).double().mean().item() == pytest.approx(probability, abs=5 * spread)
-    assert mask.max().item() == pytest.approx(1 / (1 - probability), rel=0.02)
-    by_place = (mask.view(-1, 4) == 0).double().mean(0)  # four to a random number
-    assert by_place.tolist() == pytest.approx([probability] * 4, abs=10 * spread)
+def by_kernels(values: torch.Tensor, key: int, layer: int, first: int, probability: float) -> Any:
+    """The kernels' mask on rows of values, whose first number stands at a place."""
+    left = values.numpy().reshape(-1).copy()
+    key = (key + 0x9E3779B97F4A7C15 * (1 + layer)) % 2**64
+    _kernels.drop(left, key, first, 1 - np.float32(probability))
+    return torch.from_numpy(left.reshape(values.shape))
 
 
-def test_neighbours_do_not_depend_on_each_other() -> None:
-    mask = dropout_mask(torch.empty(400_000), 0.5, torch.Generator().manual_seed(2)) == 0
-    for distance in (1, 2, 3, 4, 5):
-        alike = (mask[distance:] == mask[:-distance]).double().mean().item()
-        assert alike == pytest.approx(0.5, abs=0.005)
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("probability", PROBABILITIES)
+def test_recurrent_masks_are_those_of_the_kernels(key: int, probability: float) -> None:
+    weight = torch.randn(3 * 33, 33)
+    found = drop_recurrent(weight, probability, MaskKey(key), layer=2)
+    assert torch.equal(found, by_kernels(weight, key, 3 * 2 + 1, 0, probability))
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (7, 2, 3), (0, 4)])
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("probability", PROBABILITIES)
+def test_masks_of_outputs_are_those_of_the_kernels(key: int, probability: float) -> None:
+    """Streams 2 to 4 of 7: the kernels number places by time, stream and unit."""
+    hidden = torch.randn(3, 11, 9)  # (B, T, H)
+    found = drop_outputs(hidden, probability, MaskKey(key, 2, 7), layer=1)
+    for time in range(11):
+        expected = by_kernels(hidden[:, time], key, 3 * 1, (time * 7 + 2) * 9, probability)
+        assert torch.equal(found[:, time], expected)
+
+
+@pytest.mark.parametrize("size", [4, 16, 33])
+def test_masks_of_the_embedding_are_those_of_the_kernels(size: int) -> None:
+    table = torch.randn(11, size)
+    found = drop_embedding(table, 0.3, MaskKey(77))
+    for symbol in range(11):
+        first = symbol * (-(-size // 16) * 16)
+        assert torch.equal(found[symbol], by_kernels(table[symbol], 77, 2, first, 0.3))
+
+
+def test_places_beyond_32_bits_wrap_as_in_the_kernels() -> None:
+    hidden = torch.randn(1, 2, 40)
+    first = 2**31 // 40
+    found = drop_outputs(hidden, 0.5, MaskKey(5, first, 2**31), layer=0)
+    for time in range(2):
+        place = (time * 2**31 + first) * 40 % 2**32
+        assert torch.equal(found[:, time], by_kernels(hidden[:, time], 5, 0, place, 0.5))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_any_shape_and_type(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    mask = dropout_mask(torch.empty(shape, dtype=dtype), 0.5, None)
-    assert mask.shape == shape
-    assert mask.dtype == dtype
-    assert set(mask.flatten().tolist()) <= {0.0, 2.0}
+def test_any_type_keeps_its_type(dtype: torch.dtype) -> None:
+    dropped = drop_recurrent(torch.ones(8, 8, dtype=dtype), 0.5, MaskKey(1), layer=0)
+    assert dropped.dtype == dtype
+    assert set(dropped.flatten().tolist()) == {0.0, 2.0}
 
 
-@pytest.mark.parametrize("probability", [1e-9, 1 - 1e-9])
-def test_the_ends_are_never_quite_reached(probability: float) -> None:
-    mask = dropout_mask(torch.empty(1_000_000), probability, torch.Generator().manual_seed(3))
-    assert 0 < mask.count_nonzero() < mask.numel()
-    assert mask.isfinite().all()
-
-
-def test_the_generator_alone_decides() -> None:
-    before = torch.random.get_rng_state()
-    masks = [
-        dropout_mask(torch.empty(50), 0.5, torch.Generator().manual_seed(seed))
-        for seed in (4, 4, 5)
-    ]
-    assert torch.equal(masks[0], masks[1])
-    assert not torch.equal(masks[0], masks[2])
-    assert torch.equal(before, torch.random.get_rng_state())
+def test_gradients_are_masked_too() -> None:
+    weight = torch.randn(6, 6, requires_grad=True)
+    dropped = drop_recurrent(weight, 0.5, MaskKey(3), layer=0)
+    dropped.sum().backward()
+    assert weight.grad is not None
+    assert torch.equal(weight.grad == 0, dropped == 0)

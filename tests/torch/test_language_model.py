@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ricorda.model import ModelConfiguration, RecurrentLanguageModel
+from ricorda.model import ModelConfiguration
 from ricorda.model.configuration import CellName
+from ricorda.torch import RecurrentLanguageModel
+from ricorda.torch.dropout import MaskKey, drop_embedding, drop_recurrent
 
 CELL_NAMES: list[CellName] = ["rnn", "gru", "lstm"]
 
@@ -97,19 +99,31 @@ def test_logits_of_a_torch_nn_lstm_with_the_same_weights() -> None:
     torch.testing.assert_close(model(ids)[0], model.output(hidden))
 
 
-def test_dropout_drops_in_training_alone_by_its_own_generator() -> None:
+def test_dropout_is_for_training_alone_and_follows_its_key() -> None:
     model = make({"cell": "gru", "num_layers": 2, "embedding_size": 5}, dropout=0.5)
-    assert model.generator is not None
     ids = torch.randint(7, (4, 6))
-    start = model.generator.get_state()
-    before = torch.random.get_rng_state()
-    first, second = model(ids)[0], model(ids)[0]
-    assert not torch.equal(first, second)
-    model.generator.set_state(start)
-    torch.testing.assert_close(model(ids)[0], first, atol=0, rtol=0)
-    assert torch.equal(before, torch.random.get_rng_state())
+    assert not torch.equal(model(ids)[0], model(ids)[0])
+    first, second, other = (model.hidden(ids, masks=MaskKey(key))[0] for key in (5, 5, 6))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    torch.manual_seed(3)
+    drawn = model(ids)[0]
+    torch.manual_seed(3)
+    assert torch.equal(model(ids)[0], drawn)
     model.eval()
     assert torch.equal(model(ids)[0], model(ids)[0])
+
+
+def test_a_part_of_the_streams_has_its_part_of_the_masks() -> None:
+    options: dict[str, Any] = {"cell": "lstm", "num_layers": 2, "embedding_size": 5}
+    model = make(options, dropout=0.5, input_dropout=0.2, recurrent_dropout=0.2)
+    ids = torch.randint(7, (5, 6))
+    whole, _ = model.hidden(ids, masks=MaskKey(9))
+    parts = [
+        model.hidden(ids[rows], masks=MaskKey(9, rows.start, 5))[0]
+        for rows in (slice(0, 2), slice(2, 5))
+    ]
+    torch.testing.assert_close(torch.cat(parts), whole)
 
 
 def test_the_same_seed_makes_the_same_weights_and_leaves_the_global_generator_alone() -> None:
@@ -120,34 +134,19 @@ def test_the_same_seed_makes_the_same_weights_and_leaves_the_global_generator_al
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-class Recorder(RecurrentLanguageModel):
-    """Keeps what a window's dropout has left of each tensor."""
-
-    kept: list[torch.Tensor]
-
-    def _drop(self, values: torch.Tensor, probability: float) -> torch.Tensor:
-        left = super()._drop(values, probability)
-        self.kept.append(left)
-        return left
-
-
 @pytest.mark.parametrize("cell", CELL_NAMES)
 def test_recurrent_weights_are_dropped_once_a_window_and_the_others_scaled_up(
     cell: CellName,
 ) -> None:
-    configuration = ModelConfiguration(cell=cell, vocabulary_size=7, hidden_size=40)
-    model = Recorder(
-        configuration, recurrent_dropout=0.25, generator=torch.Generator().manual_seed(1)
-    )
-    model.kept = []
-    ids = torch.randint(7, (3, 11))
-    logits, _ = model(ids)
-    weight_hh = model.kept[0]
+    model = make({"cell": cell}, hidden_size=40, recurrent_dropout=0.25)
+    ids, masks = torch.randint(7, (3, 11)), MaskKey(7)
+    hidden, _ = model.hidden(ids, masks=masks)
     own = model.cells[0].weight_hh
+    weight_hh = drop_recurrent(own, 0.25, masks, layer=0)
     dropped = weight_hh == 0
     assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.04)
-    torch.testing.assert_close(weight_hh[~dropped], own[~dropped] / 0.75, rtol=1e-4, atol=0)
-    logits.square().sum().backward()
+    torch.testing.assert_close(weight_hh[~dropped], own[~dropped] / 0.75)
+    hidden.square().sum().backward()
     assert own.grad is not None
     assert not own.grad[dropped].any()
 
@@ -155,29 +154,21 @@ def test_recurrent_weights_are_dropped_once_a_window_and_the_others_scaled_up(
     plain.load_tensors(model.tensors())
     with torch.no_grad():
         plain.cells[0].weight_hh.copy_(weight_hh)
-    torch.testing.assert_close(logits, plain(ids)[0])
+    torch.testing.assert_close(hidden, plain.hidden(ids)[0])
 
 
 def test_input_dropout_makes_a_symbol_the_same_wherever_it_stands() -> None:
-    configuration = ModelConfiguration(
-        cell="gru", vocabulary_size=7, hidden_size=9, embedding_size=50
-    )
-    model = Recorder(configuration, input_dropout=0.4, generator=torch.Generator().manual_seed(1))
+    model = make({"cell": "gru", "embedding_size": 50}, input_dropout=0.4)
     assert model.embedding is not None
-    model.kept = []
-    logits, _ = model(torch.tensor([[3, 3, 1], [3, 5, 3]]))
-    table = model.kept[0]
+    hidden, _ = model.hidden(torch.tensor([[3, 3, 1], [3, 5, 3]]), masks=MaskKey(7))
+    table = drop_embedding(model.embedding.weight, 0.4, MaskKey(7))
     dropped = table == 0
     assert dropped.float().mean().item() == pytest.approx(0.4, abs=0.08)
-    torch.testing.assert_close(
-        table[~dropped], model.embedding.weight[~dropped] / 0.6, rtol=1e-4, atol=0
-    )
-    torch.testing.assert_close(logits[0, 0], logits[1, 0])  # of the same symbol, from zero
+    torch.testing.assert_close(table[~dropped], model.embedding.weight[~dropped] / 0.6)
+    torch.testing.assert_close(hidden[0, 0], hidden[1, 0])  # the same symbol, from zero
 
-    model.kept = []
-    other, _ = model(torch.tensor([[3]]))
-    assert not torch.equal(model.kept[0], table)
-    assert not torch.equal(other[0, 0], logits[0, 0])
+    other, _ = model.hidden(torch.tensor([[3]]), masks=MaskKey(8))
+    assert not torch.equal(other[0, 0], hidden[0, 0])
 
 
 @pytest.mark.parametrize("name", ["input_dropout", "recurrent_dropout"])
@@ -196,9 +187,21 @@ def test_one_hot_input_is_never_dropped() -> None:
     torch.testing.assert_close(model(ids)[0], plain(ids)[0], atol=0, rtol=0)
 
 
-def test_how_weights_are_drawn_is_told_to_every_layer() -> None:
-    options: dict[str, Any] = {"cell": "lstm", "num_layers": 2}
-    uniform, usual = make(options, initialisation="uniform", forget_bias=3.0), make(options)
-    for cell, other in zip(uniform.cells, usual.cells, strict=True):
-        assert not torch.equal(cell.weight_hh, other.weight_hh)
-        assert cell.bias_ih[9:18].tolist() == [3.0] * 9
+def test_initial_weights_are_orthogonal_uniform_and_zero() -> None:
+    model = make({"cell": "gru", "num_layers": 2, "embedding_size": 5}, hidden_size=16)
+    for cell in model.cells:
+        for gate in cell.weight_hh.split(16):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(16), atol=1e-5, rtol=0)
+        assert not cell.bias_ih.any()
+        assert not cell.bias_hh.any()
+    bound = 16**-0.5
+    assert 0.9 * bound < model.output.weight.abs().max() <= bound
+
+
+def test_a_model_is_made_by_keyword_arguments_or_from_tensors() -> None:
+    shape: dict[str, Any] = {"cell": "lstm", "vocabulary_size": 7, "hidden_size": 9}
+    model = RecurrentLanguageModel(**shape)
+    assert model.configuration == ModelConfiguration(**shape)
+    other = RecurrentLanguageModel(model.configuration, tensors=model.tensors())
+    ids = torch.randint(7, (2, 5))
+    assert torch.equal(model(ids)[0], other(ids)[0])

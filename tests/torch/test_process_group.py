@@ -1,4 +1,4 @@
-"""Several ranks learn what one does; what is said to one all hear. Here ranks are threads."""
+"""Several ranks learn what one does; a signal or an error in one ends all. Ranks are threads."""
 
 import json
 import math
@@ -6,21 +6,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ricorda
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training import run as training_run
-from ricorda.training.checkpoint.resumption import given_budget
-from ricorda.training.fused import applies_to
 from ricorda.training.interruption import SIGNALS
 from ricorda.training.loop import Loop
+from ricorda.training.new_run import NewRun
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.planner import Machine
-from ricorda.training.process_group import ALONE, ProcessGroup, Word
+from ricorda.training.process_group import ALONE, FLAGS, ProcessGroup, StepFlags
 from ricorda.training.report.progress import Silent
+from ricorda.training.resumed_run import resume_run
 from tests.training.threads import in_threads
+
+pytest.importorskip("ricorda._kernels")
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
@@ -62,22 +64,19 @@ def learn(size: int, text: Path, out: str, **options: Any) -> list[ricorda.Run]:
     given = TrainingOptions(**(SMALL | {"out": Path(out)} | options))
     machine = Machine(device="cpu", threads=1, bfloat16=frozenset(), processes=size)
 
-    def work(ranks: ProcessGroup) -> ricorda.Run:
-        beginning = training_run._Beginning([str(text)], given, machine, Silent(), ranks)
-        return beginning.train()
+    def work(group: ProcessGroup) -> ricorda.Run:
+        return NewRun([str(text)], given, machine, Silent(), group).train()
 
     return in_threads(size, work)
 
 
 def go_on(size: int, folder: str, *, steps: int | None = None) -> tuple[ricorda.Run, list[str]]:
     """Resume in several threads."""
-    told = Told()
-    changes = training_run._Changes(budget=given_budget(None, None, steps))
+    told, given = Told(), TrainingOptions(steps=steps)
+    run = RunFolder(Path(folder))
     runs = in_threads(
         size,
-        lambda ranks: training_run._resume(
-            RunFolder(Path(folder)), changes, None, told if ranks.is_first else Silent(), ranks
-        ),
+        lambda group: resume_run(run, given, None, told if group.is_first else Silent(), group),
     )
     return runs[0], told.lines
 
@@ -85,24 +84,6 @@ def go_on(size: int, folder: str, *, steps: int | None = None) -> tuple[ricorda.
 def curve(folder: str, event: str = "training") -> list[tuple[int, float]]:
     rows = read_rows(RunFolder(Path(folder)).metrics)
     return [(row["step"], row["nats_per_character"]) for row in rows if row["event"] == event]
-
-
-@pytest.fixture(autouse=True)
-def with_kernels(text: Path) -> None:
-    if not applies_to(_settled()):
-        pytest.skip("threads share steps by the kernels alone")
-
-
-def _settled() -> Any:
-    from ricorda.training.plan.planner import choose
-
-    machine = Machine(device="cpu", threads=1, bfloat16=frozenset())
-    return choose(
-        TrainingOptions(precision="float32"),
-        training_size=1000,
-        vocabulary_size=9,
-        machine=machine,
-    )
 
 
 @pytest.mark.parametrize("size, options", [(2, {}), (3, {}), (3, {"softmax_candidates": 9})])
@@ -161,31 +142,29 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
 
 def _interrupt_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -> None:
     """Have one rank get a signal to stop."""
-    loop = Loop
-    report = loop._report
+    take = Loop._step
 
-    def after(self: Any, rate: float) -> None:
-        report(self, rate)
-        if self.ranks.rank == rank and self.progress.step == step:
+    def after(self: Any) -> None:
+        take(self)
+        if self.group.rank == rank and self.progress.step == step:
             self._interruption.signal_number = SIGNALS[1]
 
-    monkeypatch.setattr(loop, "_report", after)
+    monkeypatch.setattr(Loop, "_step", after)
 
 
 def test_numbers_that_go_wrong_in_one_lead_all_back(
     text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = Loop
-    take = loop._step
+    take = Loop._step
     poisoned: list[bool] = []
 
     def step(self: Any) -> None:
-        if self.ranks.rank == 1 and self.progress.step == 23 and not poisoned:
+        if self.group.rank == 1 and self.progress.step == 23 and not poisoned:
             poisoned.append(True)
-            self.learner.state[0][0].fill_(math.nan)
+            self.learner.arrays()["state.0.0"].fill(math.nan)
         take(self)
 
-    monkeypatch.setattr(loop, "_step", step)
+    monkeypatch.setattr(Loop, "_step", step)
     runs = learn(2, text, "back")
     rows = [row for row in read_rows(RunFolder(Path("back")).metrics) if row["event"] == "returned"]
     assert [(row["from_step"], row["step"]) for row in rows] == [(23, 22)]
@@ -212,15 +191,61 @@ def test_every_rank_must_have_a_stream(text: Path) -> None:
         go_on(3, "few", steps=4)
 
 
-def test_shares_are_all_streams_and_words_add_up() -> None:
+def test_shares_are_all_streams_and_flags_add_up() -> None:
     for streams, size in [(5, 2), (64, 7), (3, 3)]:
-        ranks = [ProcessGroup() for _ in range(size)]
-        for number, each in enumerate(ranks):
+        groups = [ProcessGroup() for _ in range(size)]
+        for number, each in enumerate(groups):
             each.rank, each.size = number, size
-        shares = [each.share(streams) for each in ranks]
+        shares = [each.share(streams) for each in groups]
         assert [i for share in shares for i in range(streams)[share.rows]] == list(range(streams))
     assert ALONE.share(4).is_all
-    first, second = Word(spent=True, save=True), Word(signal_number=int(SIGNALS[1]))
-    total = [a + b for a, b in zip(first.numbers(), second.numbers(), strict=True)]
-    assert Word.from_sum(total) == Word(int(SIGNALS[1]), spent=True, save=True)
-    assert Word.from_sum(Word().numbers()) == Word()
+    first, second = StepFlags(spent=True, save=True), StepFlags(signal_number=int(SIGNALS[1]))
+    total = first.to_array() + second.to_array()
+    assert StepFlags.from_sum(total) == StepFlags(int(SIGNALS[1]), spent=True, save=True)
+    assert StepFlags.from_sum(StepFlags().to_array()) == StepFlags()
+
+
+def test_flags_travel_with_the_step_and_clocks_count_in_the_first_alone() -> None:
+    def work(group: ProcessGroup) -> tuple[list[float], StepFlags]:
+        rank = group.rank
+        group.set_flags(StepFlags(int(SIGNALS[0]) if rank else None, save=not rank, spent=rank > 0))
+        values = np.full(2 + FLAGS, 1.0 + rank, np.float32)
+        group.reduce_step(values)
+        return values[:2].tolist(), group.flags(StepFlags)
+
+    expected = ([3.0, 3.0], StepFlags(int(SIGNALS[0]), save=True))
+    assert in_threads(2, work) == [expected] * 2
+
+
+def test_rows_of_any_type_are_gathered_exactly() -> None:
+    rows = np.array([[-0.0, np.nan], [np.inf, 1e-40], [3.0, -2.0]])
+
+    def work(group: ProcessGroup) -> bytes:
+        share = group.share(len(rows))
+        return group.all_gather(rows[share.rows], share).tobytes()
+
+    assert in_threads(2, work) == [rows.tobytes()] * 2
+
+
+def test_an_error_of_one_is_raised_in_all_and_reported_by_one() -> None:
+    def work(group: ProcessGroup) -> bool:
+        def fail() -> None:
+            raise TextError("broken")
+
+        with pytest.raises(TextError, match="broken") as raised:
+            group.first_does(fail)
+        return raised.value.told
+
+    assert in_threads(3, work) == [False, True, True]
+
+
+def test_one_process_of_each_machine_works_first() -> None:
+    order: list[int] = []
+
+    def work(group: ProcessGroup) -> int:
+        group.is_first_of_machine = group.rank in (0, 2)
+        group.machine_by_machine(lambda: order.append(group.rank))
+        return group.machine_by_machine(lambda: group.rank)
+
+    assert in_threads(4, work) == [0, 1, 2, 3]
+    assert (set(order[:2]), set(order[2:])) == ({0, 2}, {1, 3})

@@ -1,6 +1,7 @@
-"""The language model: symbols in, a score for each possible next symbol out."""
+"""The language model as a PyTorch module: symbols in, a score of each possible next symbol out."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,57 +10,55 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from ricorda.model.configuration import Initialisation, ModelConfiguration
-from ricorda.torch.cells import CELLS, RecurrentCell
-from ricorda.torch.cells.base import State
-from ricorda.torch.dropout import dropout_mask
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.torch.cells import CELL_MODULES, RecurrentCell, State
+from ricorda.torch.dropout import MaskKey, drop_embedding, drop_outputs, drop_recurrent
 
 
 class RecurrentLanguageModel(nn.Module):
     """Embedding or one-hot input, recurrent layers, and a linear layer to V logits.
 
-    The state is explicit: `initial_state` makes it, `forward` takes it and hands back the next.
-    It is a list with one entry a layer, each a tuple of tensors (B, H).
+    The state is explicit: `initial_state` makes it, `forward` takes it and returns the next. It is
+    a list with one entry a layer, each a tuple of tensors (B, H).
 
-    In training, numbers are dropped at random, and those that stay are scaled up:
+        model = RecurrentLanguageModel(cell="lstm", vocabulary_size=65, hidden_size=256)
+        logits, state = model(ids)         # ids (B, T) -> logits (B, T, V)
+        logits, state = model(more, state)
 
-    dropout: the probability for each number of a layer's output (Zaremba et al., 2014).
-    input_dropout: the probability for each number of the embedding's table, once for a window, so
-    that a symbol's vector is the same wherever it stands in it (after Gal & Ghahramani, 2016).
-    recurrent_dropout: the probability for each recurrent weight, once for a window (DropConnect;
-    Wan et al., 2013; Merity et al., 2018).
+    In training mode numbers are dropped at random, and the others are scaled up:
 
-    initialisation, forget_bias: how weights are drawn, as `RecurrentCell.reset_parameters` tells.
-    generator: the source of initial weights and dropout masks; None is torch's global one.
+    dropout: probability for each number of a layer's output (Zaremba et al., 2014).
+    input_dropout: probability for each number of the embedding, once for a window, so that a symbol
+    has the same vector everywhere in it (after Gal & Ghahramani, 2016).
+    recurrent_dropout: probability for each recurrent weight, once for a window (DropConnect; Wan et
+    al., 2013; Merity et al., 2018).
     """
 
     def __init__(
         self,
-        configuration: ModelConfiguration,
+        configuration: ModelConfiguration | None = None,
         *,
+        tensors: Mapping[str, NDArray[np.float32]] | None = None,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        initialisation: Initialisation = "orthogonal",
-        forget_bias: float = 1.0,
         generator: torch.Generator | None = None,
+        **shape: Any,
     ) -> None:
+        """Make a network of a configuration, or of the fields of one as keyword arguments.
+
+        tensors: the weights of a model file; None draws new ones, by the generator or PyTorch's own.
+        """
         super().__init__()
-        self.configuration = configuration
+        self.configuration = configuration = configuration or ModelConfiguration(**shape)
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.recurrent_dropout = recurrent_dropout
-        self.initialisation: Initialisation = initialisation
-        self.forget_bias = forget_bias
-        self.generator = generator
-        self.streams: tuple[int, int] | None = None
-        """The number of the first stream it reads, and how many there are in all, where several
-        processes share them: masks are drawn for all, so that each has the same one anywhere."""
         vocabulary_size, hidden_size = configuration.vocabulary_size, configuration.hidden_size
         self.embedding: nn.Embedding | None = None
         if configuration.embedding_size != "onehot":
             self.embedding = skip_init(nn.Embedding, vocabulary_size, configuration.embedding_size)
-        cell = CELLS[configuration.cell]
+        cell = CELL_MODULES[configuration.cell]
         self.layers = nn.ModuleList(
             cell(
                 hidden_size if layer else configuration.input_size,
@@ -69,7 +68,10 @@ class RecurrentLanguageModel(nn.Module):
             for layer in range(configuration.num_layers)
         )
         self.output = skip_init(nn.Linear, hidden_size, vocabulary_size)
-        self.reset_parameters()
+        if tensors is None:
+            self.reset_parameters(generator)
+        else:
+            self.load_tensors(tensors)
 
     @property
     def cells(self) -> list[RecurrentCell]:
@@ -77,22 +79,27 @@ class RecurrentLanguageModel(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, RecurrentCell)]
 
     @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Draw every weight anew; the first predictions are near uniform."""
-        if self.embedding is not None:
-            self.embedding.weight.normal_(0.0, 1.0, generator=self.generator)
-        for cell in self.cells:
-            cell.reset_parameters(
-                self.generator,
-                initialisation=self.initialisation,
-                forget_bias=self.forget_bias,
-            )
-        bound = self.configuration.hidden_size**-0.5
-        self.output.weight.uniform_(-bound, bound, generator=self.generator)
-        self.output.bias.zero_()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw every weight anew; the first predictions are near uniform.
+
+        Recurrent weights are orthogonal (Saxe et al., 2014), so that at first the state neither
+        vanishes nor explodes, other matrices uniform, embeddings normal, biases zero.
+        """
+        hidden_size = self.configuration.hidden_size
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 1:
+                parameter.zero_()
+            elif name == "embedding.weight":
+                parameter.normal_(generator=generator)
+            elif name.endswith("weight_hh"):
+                for gate in parameter.split(hidden_size):
+                    nn.init.orthogonal_(gate, generator=generator)
+            else:
+                bound = min(parameter.shape[1], hidden_size) ** -0.5
+                parameter.uniform_(-bound, bound, generator=generator)
 
     def initial_state(self, batch_size: int) -> list[State]:
-        """The zero state of B streams' beginnings."""
+        """Return the zero state of B streams."""
         return [cell.initial_state(batch_size) for cell in self.cells]
 
     def forward(
@@ -103,17 +110,24 @@ class RecurrentLanguageModel(nn.Module):
         return self.output(hidden), new_state
 
     def hidden(
-        self, ids: Tensor, state: Sequence[State] | None = None
+        self, ids: Tensor, state: Sequence[State] | None = None, masks: MaskKey | None = None
     ) -> tuple[Tensor, list[State]]:
-        """What the output layer reads: ids (B, T) -> (B, T, H), the state after them."""
-        if state is None:
-            state = self.initial_state(ids.shape[0])
-        hidden = self._input(ids)  # (B, T, I)
+        """Return the input of the output layer: ids (B, T) -> (B, T, H), the state after them.
+
+        masks: what decides the dropout masks; None draws a key by PyTorch's generator.
+        """
+        if masks is None and self._drops:
+            masks = MaskKey(int(torch.randint(2**63 - 1, ())))
+        state = self.initial_state(ids.shape[0]) if state is None else state
+        hidden = self._input(ids, masks)  # (B, T, I)
         new_state: list[State] = []
-        for cell, layer_state in zip(self.cells, state, strict=True):
-            weight_hh = self._drop(cell.weight_hh, self.recurrent_dropout)
+        for layer, (cell, layer_state) in enumerate(zip(self.cells, state, strict=True)):
+            weight_hh: Tensor | None = None
+            if masks is not None and self.recurrent_dropout:
+                weight_hh = drop_recurrent(cell.weight_hh, self.recurrent_dropout, masks, layer)
             hidden, layer_after = cell.over_window(hidden, layer_state, weight_hh)  # (B, T, H)
-            hidden = self._drop_of_streams(hidden)
+            if masks is not None and self.dropout:
+                hidden = drop_outputs(hidden, self.dropout, masks, layer)
             new_state.append(layer_after)
         return hidden, new_state
 
@@ -130,47 +144,32 @@ class RecurrentLanguageModel(nn.Module):
             new_state.append(layer_after)
         return self.output(hidden), new_state
 
-    def tensors(self, *, copy: bool = True) -> dict[str, NDArray[np.float32]]:
-        """Return every weight under its name in the model file.
-
-        copy: whether the arrays keep their values when the model changes. Without it, those of
-        a model on the processor share its memory.
-        """
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Return every weight by its name in the model file; on a CPU the arrays share memory."""
         return {
-            name: tensor.detach().to("cpu", torch.float32, copy=copy).numpy()
+            name: tensor.detach().to("cpu", torch.float32).numpy()
             for name, tensor in self.state_dict().items()
         }
 
     def load_tensors(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take the weights of a model file."""
+        """Copy the weights of a model file into the parameters."""
         self.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
 
+    @property
+    def _drops(self) -> bool:
+        rates = (self.dropout, self.input_dropout, self.recurrent_dropout)
+        return self.training and any(rates)
+
     def _embed(self, ids: Tensor) -> Tensor:
-        """The vectors of ids: (...) -> (..., I)."""
+        """Return the vectors of ids: (...) -> (..., I)."""
         if self.embedding is not None:
             vectors: Tensor = self.embedding(ids)
             return vectors
         one_hot = F.one_hot(ids, self.configuration.vocabulary_size)
         return one_hot.to(self.output.weight.dtype)
 
-    def _input(self, ids: Tensor) -> Tensor:
-        """The first layer's input: ids (B, T) -> (B, T, I), of a table with dropout."""
-        if self.embedding is None:
+    def _input(self, ids: Tensor, masks: MaskKey | None) -> Tensor:
+        """Return the first layer's input: ids (B, T) -> (B, T, I)."""
+        if self.embedding is None or masks is None or not self.input_dropout:
             return self._embed(ids)
-        table = self._drop(self.embedding.weight, self.input_dropout)  # (V, E)
-        return F.embedding(ids, table)
-
-    def _drop(self, values: Tensor, probability: float) -> Tensor:
-        """Inverted dropout by the model's own generator."""
-        if not self.training or probability == 0.0:
-            return values
-        return values * dropout_mask(values, probability, self.generator)
-
-    def _drop_of_streams(self, hidden: Tensor) -> Tensor:
-        """Dropout of a layer's output (B, T, H), by the masks of all streams."""
-        if self.streams is None or not self.training or self.dropout == 0.0:
-            return self._drop(hidden, self.dropout)
-        first, of = self.streams
-        all_streams = hidden.new_empty(()).expand(of, *hidden.shape[1:])
-        mask = dropout_mask(all_streams, self.dropout, self.generator)
-        return hidden * mask[first : first + hidden.shape[0]]
+        return F.embedding(ids, drop_embedding(self.embedding.weight, self.input_dropout, masks))

@@ -1,8 +1,8 @@
-"""Starting several processes on this machine, by PyTorch's own elastic launcher.
+"""Starting several processes on this machine by PyTorch's elastic launcher, the one of torchrun.
 
-It starts what torchrun would, watches the processes, and starts all of them again where one dies,
-as often as it may; the run then goes on from its last checkpoint. What a process ended with on
-purpose, figures or an error of ricorda's, comes back in a file, so that it counts as no failure.
+It watches the processes and restarts all of them when one dies; the run then continues from its
+last checkpoint. Results and errors of ricorda come back in a file, so that for the launcher they
+are no failure.
 """
 
 import contextlib
@@ -18,6 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
 from ricorda import errors
 from ricorda.cores import usable_cores
 from ricorda.errors import RicordaError, TrainingError
@@ -25,93 +29,81 @@ from ricorda.torch.worker import OUTCOME, REQUEST
 from ricorda.training.interruption import SIGNALS
 
 LAUNCHER = "torch.distributed.elastic"
-WORKER = "ricorda.torch.worker"
 
-# An interruption while all is being imported ends a process without a word, unless it is ignored.
-START = f"""\
+START = """\
 import runpy, signal
 if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-runpy.run_module("{WORKER}", run_name="__main__")
+runpy.run_module("ricorda.torch.worker", run_name="__main__")
 """
+"""A worker's program: Ctrl-C during its imports ends it without a traceback."""
 
 
 def launch(request: dict[str, Any], *, processes: int, max_restarts: int) -> dict[str, Any]:
-    """Train or resume in several processes; hands back the outcome as `worker` writes it.
+    """Train or resume in several processes; return the outcome that `worker` writes.
 
-    request: a command (train or resume), its arguments and its options. Raises what the run
-    raised, TrainingError where processes died more often than they may. A signal that comes
-    before they learn ends them, and then does here what it does to one process.
+    request: a command (train or resume), its arguments and its options. Raises the run's own error,
+    or TrainingError if processes died more often than they may be restarted. A signal before the
+    first step ends the processes, and is then raised here.
     """
-    outcome, signal_number = _launched(request, processes, max_restarts)
-    if outcome is None:
-        signal.raise_signal(signal_number)
-        raise TrainingError(f"signal {signal_number} stopped the processes before they learned")
-    return outcome
-
-
-def _launched(
-    request: dict[str, Any], processes: int, max_restarts: int
-) -> tuple[dict[str, Any] | None, int]:
-    """The outcome, and the signal that came; no outcome where it came before they learned."""
-    from torch.distributed.elastic.multiprocessing import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
     with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
         folder = Path(name)
         (folder / REQUEST).write_text(json.dumps(request))
-        settings = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=processes,
-            run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="127.0.0.1",
-            max_restarts=max_restarts,
-        )
-        failure, signal_number = None, 0
-        with _environment(processes), _quiet(), _own_handlers():
-            try:
-                elastic_launch(settings, sys.executable)("-c", START, name, str(os.getpid()))
-            except SignalException as error:  # the processes have saved and told, if they learned
-                signal_number = int(error.sigval)
-            except ChildFailedError as error:
-                failure = error
-        if signal_number and not (folder / OUTCOME).exists():
-            return None, signal_number
-        return _outcome(folder, failure, max_restarts), signal_number
+        signal_number, failure = _run_workers(name, processes, max_restarts)
+        if not signal_number or (folder / OUTCOME).exists():
+            return _outcome(folder, failure, max_restarts)
+    signal.raise_signal(signal_number)
+    raise TrainingError(f"signal {signal_number} stopped the processes before the first step")
 
 
-def _outcome(folder: Path, failure: Any, max_restarts: int) -> dict[str, Any]:
-    """What the first process told; its error is raised here."""
-    if failure is not None or not (folder / OUTCOME).exists():
-        why = "all ended without a word"
-        if failure is not None:
-            rank, first = failure.get_first_failure()
-            how = f"signal {-first.exitcode}" if first.exitcode < 0 else f"status {first.exitcode}"
-            why = f"process {rank} ended first, with {how}"
-        raise TrainingError(
-            f"the processes of the run ended ({why}), and {_again(max_restarts)}: the last "
-            "checkpoint stands; go on with `ricorda resume`"
-        ) from failure
-    outcome: dict[str, Any] = json.loads((folder / OUTCOME).read_text())
-    if "error" in outcome:
-        kind = getattr(errors, outcome["error"], RicordaError)
-        raise kind(outcome["message"])
-    return outcome
+def _run_workers(
+    folder: str, processes: int, max_restarts: int
+) -> tuple[int, ChildFailedError | None]:
+    """Run the processes to their end; return the signal that came, and how one failed."""
+    settings = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="127.0.0.1",
+        max_restarts=max_restarts,
+    )
+    with _environment(processes), _quiet(), _own_handlers():
+        try:
+            elastic_launch(settings, sys.executable)("-c", START, folder, str(os.getpid()))
+        except SignalException as error:  # if training had begun, the processes have saved it
+            return int(error.sigval), None
+        except ChildFailedError as error:
+            return 0, error
+    return 0, None
 
 
-def _again(max_restarts: int) -> str:
-    if max_restarts == 0:
-        return "none was to be started again (--max-restarts)"
-    return f"were started again {max_restarts} times in vain"
+def _outcome(folder: Path, failure: ChildFailedError | None, max_restarts: int) -> dict[str, Any]:
+    """Return the outcome that a process wrote; raise its error."""
+    if failure is None and (folder / OUTCOME).exists():
+        outcome: dict[str, Any] = json.loads((folder / OUTCOME).read_text())
+        if "error" in outcome:
+            raise getattr(errors, outcome["error"], RicordaError)(outcome["message"])
+        return outcome
+    reason = "without an outcome"
+    if failure is not None:
+        rank, first = failure.get_first_failure()
+        how = f"signal {-first.exitcode}" if first.exitcode < 0 else f"status {first.exitcode}"
+        reason = f"process {rank} first, with {how}"
+    restarts = "--max-restarts 0 allows no restart"
+    if max_restarts:
+        restarts = f"{max_restarts} restarts did not help"
+    raise TrainingError(
+        f"the processes of the run ended ({reason}), and {restarts}: the last checkpoint stands; "
+        "continue with `ricorda resume`"
+    ) from failure
 
 
 @contextlib.contextmanager
 def _environment(processes: int) -> Iterator[None]:
-    """For a while, what the processes are to find: their share of the cores, the inner network."""
+    """Within, set the processes' number of threads and gloo's network, unless they are set."""
     wanted = {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))}
     if sys.platform == "linux":
         wanted["GLOO_SOCKET_IFNAME"] = "lo"
@@ -126,20 +118,20 @@ def _environment(processes: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_handlers() -> Iterator[None]:
-    """Put back what signals did before; the launcher leaves its own handlers behind."""
+    """Restore the signal handlers at the end; the launcher leaves its own behind."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
-                if handler is not None:  # one that Python did not set cannot be put back
+                if handler is not None:  # a handler not set by Python cannot be restored
                     signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the launcher's own messages, which ricorda's take the place of."""
+    """Within, suppress the launcher's log messages, which ricorda's own messages replace."""
     names = [name for name in logging.root.manager.loggerDict if name.startswith(LAUNCHER)]
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:

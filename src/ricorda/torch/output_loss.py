@@ -1,9 +1,9 @@
-"""The output layer and its loss by portions of rows, so that memory stays bounded.
+"""The output layer and its loss, in portions of rows so that memory stays bounded.
 
-A window's logits have B T V numbers. With thousands of characters they would be the largest thing
-in memory, several times over: as logits, as log-probabilities, as gradients. Where they exceed
-MOST_LOGITS, a portion of the rows is read at a time, forwards and at once backwards. A sampled
-softmax has few of them, and reads all rows together.
+The logits of a window have B T V numbers. With thousands of symbols they would take the most memory
+of all, several times over: as logits, as log-probabilities, as gradients. If they exceed
+MOST_LOGITS, portions of the rows are computed one after another, each forward and backward at once.
+A sampled softmax has few logits, and computes all rows together.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-MOST_LOGITS = 1 << 24  # held at once: 64 MB of them
+MOST_LOGITS = 1 << 24  # in memory at once: 64 MB
 
 
 def mean_nats(
     output: nn.Linear, hidden: Tensor, targets: Tensor, most_logits: int = MOST_LOGITS
 ) -> Tensor:
-    """The mean nats of targets (B, T) after hidden (B, T, H), to be differentiated."""
+    """Return the mean nats of targets (B, T) after hidden (B, T, H), with gradients."""
     rows = _rows_together(output, most_logits)
     if targets.numel() <= rows:
         logits = output(hidden)  # (B, T, V)
@@ -38,7 +38,7 @@ def mean_nats(
     return total / targets.numel()
 
 
-class CandidateTensors(NamedTuple):
+class NegativeTensors(NamedTuple):
     """The symbols that targets are compared with in a sampled softmax."""
 
     ids: Tensor  # (K,) each once
@@ -46,27 +46,28 @@ class CandidateTensors(NamedTuple):
 
 
 def sampled_mean_nats(
-    output: nn.Linear, hidden: Tensor, targets: Tensor, candidates: CandidateTensors
+    output: nn.Linear, hidden: Tensor, targets: Tensor, negatives: NegativeTensors
 ) -> Tensor:
-    """An estimate of `mean_nats` from the logits of the targets and of the candidates alone.
+    """Estimate `mean_nats` from the logits of the targets and the negatives alone.
 
-    Of the softmax's denominator it has the target's own part, and of each candidate that is another
-    symbol 1 / probability times its part (Jean et al., 2015). The denominator is right on average;
-    its logarithm, and so the nats, are a little low: by less than 0.01 as measured (docs/log.md).
+    The softmax's denominator is estimated by the target's own part, plus 1 / probability times the
+    part of each negative that is another symbol (Jean et al., 2015). The estimate is right on
+    average; its logarithm, and so the nats, are slightly low: by less than 0.01 as measured
+    (docs/log.md).
     """
     rows, wanted = hidden.flatten(0, 1), targets.flatten()  # (N, H), (N,)
     weight = F.embedding(wanted, output.weight)  # (N, H)
     own = (rows.float() * weight).sum(1) + output.bias[wanted]  # (N,)
-    others = F.linear(rows, output.weight[candidates.ids], output.bias[candidates.ids]).float()
-    others = others - candidates.log_probabilities  # (N, K)
-    others = others.masked_fill(candidates.ids == wanted[:, None], -torch.inf)
+    others = F.linear(rows, output.weight[negatives.ids], output.bias[negatives.ids]).float()
+    others = others - negatives.log_probabilities  # (N, K)
+    others = others.masked_fill(negatives.ids == wanted[:, None], -torch.inf)
     return (torch.cat([own[:, None], others], 1).logsumexp(1) - own).mean()
 
 
 def nats_of_each(
     output: nn.Linear, hidden: Tensor, targets: Tensor, most_logits: int = MOST_LOGITS
 ) -> Tensor:
-    """The nats (B T,) of each of the targets (B, T) after hidden (B, T, H), without gradients."""
+    """Return the nats (B T,) of targets (B, T) after hidden (B, T, H), without gradients."""
     rows = _rows_together(output, most_logits)
     return torch.cat(
         [
@@ -83,13 +84,13 @@ def _rows_together(output: nn.Linear, most_logits: int) -> int:
 
 
 def _product_type(hidden: Tensor) -> torch.dtype:
-    """What products are computed in: autocast's type, where it is on."""
+    """Return the type of matrix products: autocast's type if it is enabled."""
     kind = hidden.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
 class _SummedNats(torch.autograd.Function):
-    """The sum of nats; gradients are found portion by portion on the way forwards."""
+    """The sum of nats; each portion's gradients are computed in the forward pass."""
 
     @staticmethod
     def forward(

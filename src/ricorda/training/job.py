@@ -1,4 +1,4 @@
-"""Knowing a job again that torchrun starts anew: it goes on with its own run."""
+"""Recognizing a job that torchrun has restarted, so that it continues its own run."""
 
 import os
 import socket
@@ -11,28 +11,28 @@ LONGEST_NAME = 1024  # bytes of a job's name
 
 
 def job_name() -> str:
-    """The name of the job that torchrun runs this process for; empty where it does not.
+    """Return the name of the job for which torchrun runs this process; empty without torchrun.
 
-    Where torchrun was given no --rdzv-id, it is that of torchrun's own process.
+    If torchrun was given no --rdzv-id, the name is that of torchrun's own process.
     """
     name = os.environ.get("TORCHELASTIC_RUN_ID", "")
     if name != "none":
         return name
-    agent = os.getppid()
+    launcher = os.getppid()
     try:
-        began = Path(f"/proc/{agent}/stat").read_text().rpartition(")")[2].split()[19]
+        started = Path(f"/proc/{launcher}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
-        began = ""
-    return f"{socket.gethostname()} {agent} {began}"
+        started = ""
+    return f"{socket.gethostname()} {launcher} {started}"
 
 
 def was_restarted() -> bool:
-    """Whether torchrun has started this job's processes before."""
+    """Return whether torchrun has started this job's processes before."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 def belongs_to(folder: RunFolder, job: str) -> bool:
-    """Whether a run was last trained by a job."""
+    """Return whether a job was the last to train a run."""
     if not job or not folder.is_run:
         return False
     try:
@@ -43,7 +43,7 @@ def belongs_to(folder: RunFolder, job: str) -> bool:
 
 
 def run_of(job: str, out: Path | None) -> RunFolder | None:
-    """The run that a job began before it was started again; None if there is none."""
+    """Return the run that a job began before it was restarted; None if there is none."""
     if not job:
         return None
     candidates = list_runs() if out is None else [RunFolder(out)]

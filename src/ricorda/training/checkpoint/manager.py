@@ -1,60 +1,90 @@
-"""Everything of a run that lasts: its checkpoints, its best model, its rows."""
+"""Saving and restoring a run: its checkpoints, its best model, its rows."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from ricorda.durable import write_atomically
 from ricorda.errors import ModelFileError, RunError, TrainingError
 from ricorda.model import read_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
-from ricorda.training.checkpoint.fingerprint import difference
 from ricorda.training.checkpoint.folder import Broken, CheckpointFolder
 from ricorda.training.checkpoint.held_folder import HeldFolder
-from ricorda.training.checkpoint.row_log import RowLog
+from ricorda.training.checkpoint.record import difference
 from ricorda.training.checkpoint.snapshot import Progress, Restored, restore, take_snapshot
-from ricorda.training.checkpoint.writer import CheckpointWriter
-from ricorda.training.learner_state import Learner
+from ricorda.training.checkpoint.writer import CheckpointWriter, RowLog
+from ricorda.training.learner import Learner, Tensors
+from ricorda.training.process_group import ALONE, ProcessGroup
 from ricorda.training.report.progress import Reporter
 
 LARGEST_BESIDE = 64 << 20  # bytes of a copy beside which the next one may be made
 
 
-class CheckpointManager:
-    """Saves a run and brings it back.
+class NoRows:
+    """The rows of a process that does not write them."""
 
-    held: the run's folder, into which nothing is written once it is lost.
-    fingerprint: what the run's bits depend on; a resume reports differences.
+    content = b""
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Ignore a row."""
+
+    def restore(self, content: bytes) -> None:
+        """Ignore the rows of a checkpoint."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+
+class CheckpointManager:
+    """Saves a run and restores it.
+
+    Rank 0 of the group reads and writes; every process must call each method and each property
+    except `folder_is_lost`. held: the run's folder, into which nothing is written once it is lost;
+    None in the other processes. fingerprint: what the run's bits depend on; a resume reports
+    differences.
     """
 
     def __init__(
-        self, held: HeldFolder, *, keep: int, fingerprint: dict[str, Any], reporter: Reporter
+        self,
+        folder: RunFolder,
+        held: HeldFolder | None,
+        *,
+        keep: int,
+        fingerprint: dict[str, Any],
+        reporter: Reporter,
+        group: ProcessGroup = ALONE,
     ) -> None:
-        self._held = held
-        self._folder = folder = RunFolder(held.path)
+        self._group = group
+        self._folder = folder
+        self._held = held = held or HeldFolder(folder.path)
         self._reporter = reporter
         self._fingerprint = fingerprint
         self._checkpoints = CheckpointFolder(folder.checkpoints, keep)
-        self._saver = CheckpointWriter(held, self._checkpoints, folder.model)
+        self._writer = CheckpointWriter(held, self._checkpoints, folder.model)
         self._best: bytes | None = None
         self._copied = 0  # bytes of the last copy's tensors
-        self.on_restored: Callable[[dict[str, Tensor]], None] | None = None
-        """Is given a checkpoint's tensors when a learner was brought back to it."""
-        self.metrics = RowLog(held, folder.metrics, reporter.say)
-        self.samples = RowLog(held, folder.samples, reporter.say)
+        self.metrics: RowLog | NoRows = NoRows()
+        self.samples: RowLog | NoRows = NoRows()
+        if group.is_first:
+            self.metrics = RowLog(held, folder.metrics, reporter.warn)
+            self.samples = RowLog(held, folder.samples, reporter.warn)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no checkpoint yet."""
-        return self._checkpoints.is_empty
+        return self._group.first_does(lambda: self._checkpoints.is_empty)
 
     @property
     def has_model(self) -> bool:
         """Whether a model was saved."""
-        return self._best is not None or self._folder.model.exists()
+        return self._group.first_does(lambda: self._best is not None or self._folder.model.exists())
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last save, for which it waits, failed."""
+        self.wait()
+        return self._group.first_does(lambda: self._writer.has_failed)
 
     @property
     def folder_is_lost(self) -> bool:
@@ -63,12 +93,15 @@ class CheckpointManager:
 
     def check_folder(self) -> None:
         """Raise FolderLost if the run's folder was moved, removed or replaced."""
-        self._held.check()
+        self._group.first_does(self._held.check)
 
     def save(self, learner: Learner, progress: Progress, better_model: bytes | None) -> None:
         """Copy the run as it is, and write the copy in the background."""
-        self._best = better_model or self._best
         self.finish_large()
+        if not self._group.is_first:
+            learner.tensors()  # rank 0 gathers the state from all processes
+            return
+        self._best = better_model or self._best
         snapshot = take_snapshot(
             learner,
             progress,
@@ -78,85 +111,95 @@ class CheckpointManager:
             best=self._best,
         )
         self._copied = sum(tensor.nbytes for tensor in snapshot.tensors.values())
-        self._saver.save(snapshot, better_model)
+        self._writer.save(snapshot, better_model)
 
     def tell(self) -> None:
-        """Tell of a save that failed."""
-        self._saver.tell(self._reporter.say)
+        """Report a save that failed."""
+        self._writer.tell(self._reporter.warn)
 
     def finish_large(self) -> None:
         """Wait for the last copy if it is large, so that memory never holds two of them."""
-        if self._copied > LARGEST_BESIDE:
+        if self._group.broadcast(self._copied) > LARGEST_BESIDE:
             self.wait()
 
     def wait(self) -> None:
         """Wait until nothing is being written."""
-        self._saver.wait()
+        self._group.first_does(self._writer.wait)
 
     def close(self) -> None:
         """Wait, and save no more."""
-        self._saver.close()
+        self._writer.close()
 
     def release(self) -> None:
         """Free the best model's memory: it is on the disk, and no further step will be saved."""
         self._best = None
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether the last save, which is waited for, failed."""
-        self._saver.wait()
-        return self._saver.has_failed
-
     def finish(self) -> None:
         """Wait for the last save. Raises TrainingError if it failed."""
-        self._saver.finish(
-            "the last checkpoint stands; make room or give leave, then "
-            f"`{command_line(['ricorda', 'resume', self._folder.path])}`"
+        resume = command_line(["ricorda", "resume", self._folder.path])
+        self._group.first_does(
+            lambda: self._writer.finish(
+                f"the last checkpoint stands; make room or give write permission, then `{resume}`"
+            )
         )
 
     def resume(self, learner: Learner) -> Progress:
-        """Bring a learner and the files of the run back to the newest good checkpoint.
+        """Restore a learner and the run's files from the newest good checkpoint.
 
-        A run that was stopped before its first begins. Raises RunError if there is none any more.
+        A run that was stopped before its first checkpoint starts anew. Raises RunError if it had
+        one and none is good.
         """
-        if self.is_empty and not self._folder.metrics.exists():
-            return Progress()
-        restored = self._restored(learner, anchor=False)
-        if restored is None:
-            raise RunError(self._why_none())
-        if told := difference(restored.fingerprint, self._fingerprint):
-            self._reporter.say(told)
-        self._held.saved_step = restored.progress.step
-        self._restore_model(restored)
-        return restored.progress
+        return self._restore_everywhere(learner, lambda: self._resume(learner))
 
     def go_back(self, learner: Learner) -> Progress:
-        """Bring a learner and the rows back to the last evaluation's checkpoint.
+        """Restore a learner and the rows from the last evaluation's checkpoint.
 
         Raises TrainingError if there is none.
         """
-        self.wait()
+        return self._restore_everywhere(learner, lambda: self._go_back(learner))
+
+    def _restore_everywhere(
+        self, learner: Learner, read: Callable[[], tuple[Progress, Tensors | None]]
+    ) -> Progress:
+        """Have rank 0 read a checkpoint, and give its tensors to the other processes."""
+        progress, tensors = self._group.first_does(read)
+        if tensors is not None and not self._group.is_first:
+            learner.restore(tensors)
+        return progress
+
+    def _resume(self, learner: Learner) -> tuple[Progress, Tensors | None]:
+        if self._checkpoints.is_empty and not self._folder.metrics.exists():
+            return Progress(), None
+        restored = self._restored(learner, anchor=False)
+        if restored is None:
+            raise RunError(self._why_none())
+        if message := difference(restored.fingerprint, self._fingerprint):
+            self._reporter.warn(message)
+        self._held.saved_step = restored.progress.step
+        self._restore_model(restored)
+        return restored.progress, restored.tensors
+
+    def _go_back(self, learner: Learner) -> tuple[Progress, Tensors | None]:
+        self._writer.wait()
         restored = self._restored(learner, anchor=True) or self._restored(learner, anchor=False)
         if restored is None:
             raise TrainingError(
-                f"the numbers went wrong, and there is no good checkpoint in "
-                f"{self._folder.checkpoints} to go back to: begin anew with a lower --learning-rate"
+                f"a number is no longer finite, and there is no good checkpoint in "
+                f"{self._folder.checkpoints} to return to: start anew with a lower --learning-rate"
             )
-        return restored.progress
+        return restored.progress, restored.tensors
 
     def _restored(self, learner: Learner, *, anchor: bool) -> Restored | None:
-        """The newest checkpoint that is whole and fits."""
-        for checkpoint in self._checkpoints.good(self._reporter.say, anchor=anchor):
+        """Restore the newest checkpoint that is whole and fits."""
+        for checkpoint in self._checkpoints.good(self._reporter.warn, anchor=anchor):
             try:
                 restored = restore(checkpoint, learner)
             except (Broken, OSError) as error:
-                self._reporter.say(
+                self._reporter.warn(
                     f"the checkpoint {checkpoint.place} is broken ({error}): an older one is taken"
                 )
                 continue
             self._best = restored.best
-            if self.on_restored is not None:
-                self.on_restored(restored.tensors)
             self.metrics.restore(restored.metrics)
             self.samples.restore(restored.samples)
             return restored
@@ -169,7 +212,7 @@ class CheckpointManager:
         return f"no checkpoint in {place} is whole: the run cannot go on; start it again"
 
     def _restore_model(self, restored: Restored) -> None:
-        """Put the best model back where it is missing, damaged or another step's."""
+        """Write the best model where it is missing, damaged or another step's."""
         if restored.best is None:
             return
         step = restored.progress.best_step
@@ -178,7 +221,7 @@ class CheckpointManager:
 
 
 def _step_of(model: Path) -> int | None:
-    """After which step a model was kept; None where it cannot be read."""
+    """Return the step after which a model was saved; None if it cannot be read."""
     try:
         step = read_model_file(model).training.get("step")
     except ModelFileError:

@@ -1,6 +1,7 @@
 """The text of a run, read, encoded and split."""
 
 import filecmp
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from ricorda.text.oddities import oddities
 from ricorda.text.sources import LeftOut, Reason, Source, displayed
 from ricorda.training.checkpoint.record import TextRecord
 from ricorda.training.options import TrainingOptions
+from ricorda.training.process_group import ProcessGroup
 
 SHOWN_NAMES = 3
 """Files that a message names."""
@@ -292,3 +294,30 @@ def _shortened(names: Sequence[str]) -> str:
     """Name a few of what may be a thousand files."""
     more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
     return f"{', '.join(map(displayed, names[:SHOWN_NAMES]))}{more}"
+
+
+def read_in_every_process(
+    group: ProcessGroup, folder: Path, read: Callable[[Path], Dataset]
+) -> Dataset:
+    """Read the text in every process, first in one of each machine, which fills the cache.
+
+    read: reads and encodes into a folder; that of the run in rank 0, a temporary one in the others.
+    Raises TextError if the text differs between machines.
+    """
+    if group.size == 1:
+        return read(folder)
+    with tempfile.TemporaryDirectory(prefix="ricorda-") as own:
+        place = folder if group.is_first else Path(own)
+        dataset = group.machine_by_machine(lambda: read(place))
+    validation = dataset.validation_text
+    digests = group.gather((dataset.text.digest, validation and validation.digest))
+    if len(set(digests)) > 1:
+        differs = digests[group.rank] != digests[0]
+        error = TextError(
+            "expected the same text on every machine, but the text differs between machines: this "
+            f"one's has digest {digests[group.rank][0][:12]}, the first one's "
+            f"{digests[0][0][:12]}: copy it from there"
+        )
+        error.told = not (group.is_first or (differs and group.is_first_of_machine))
+        raise error
+    return dataset

@@ -1,4 +1,4 @@
-"""One reading of the text a machine, which must be the same on all."""
+"""Several processes read one text, which must be the same on every machine."""
 
 from pathlib import Path
 
@@ -6,14 +6,13 @@ import pytest
 
 from ricorda.errors import TextError
 from ricorda.text import ReadingSettings, encode_with_cache, find_sources, make_request
-from ricorda.training.data.dataset import Dataset
+from ricorda.training.data.dataset import Dataset, read_in_every_process
 from ricorda.training.process_group import ProcessGroup
-from ricorda.training.shared_material import share_dataset
 from tests.training.threads import in_threads
 
 
-def material_of(text: Path, folder: Path) -> Dataset:
-    """A text, all of it to learn."""
+def read(text: Path, folder: Path) -> Dataset:
+    """Read a text, all of it to be learned."""
     encoded = encode_with_cache(
         find_sources([text]),
         make_request("characters", ReadingSettings(), "error"),
@@ -33,37 +32,36 @@ def texts(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_processes_of_one_machine_map_what_one_of_them_read(
+def test_every_process_reads_and_the_first_into_the_runs_folder(
     texts: list[Path], tmp_path: Path
 ) -> None:
-    read: list[Path] = []
+    folders: list[Path] = []
 
-    def work(ranks: ProcessGroup) -> tuple[str, list[int]]:
+    def work(group: ProcessGroup) -> tuple[str, list[int]]:
         def dataset(folder: Path) -> Dataset:
-            read.append(folder)
-            return material_of(texts[0], folder)
+            folders.append(folder)
+            return read(texts[0], folder)
 
-        found = share_dataset(ranks, tmp_path, dataset)
+        found = read_in_every_process(group, tmp_path, dataset)
         return found.text.digest, found.training[:4].tolist()
 
     first, *others = in_threads(3, work)
     assert others == [first] * 2
-    assert read == [tmp_path]
+    assert folders[0] == tmp_path
+    assert len(set(folders)) == 3
+    assert not any(folder.exists() for folder in folders[1:])
 
 
 def test_machines_whose_texts_differ_all_end_and_say_so(texts: list[Path], tmp_path: Path) -> None:
-    def work(ranks: ProcessGroup) -> tuple[str, bool]:
-        ranks.first_of_machine_does = lambda work: work()  # type: ignore[method-assign]
-        text = texts[ranks.rank == 2]
+    def work(group: ProcessGroup) -> tuple[str, bool]:
+        group.is_first_of_machine = group.rank in (0, 2)
+        text = texts[group.rank == 2]
         with pytest.raises(TextError) as raised:
-            share_dataset(ranks, tmp_path, lambda folder: material_of(text, folder))
+            read_in_every_process(group, tmp_path, lambda folder: read(text, folder))
         return str(raised.value), raised.value.told
 
     before = sorted(tmp_path.iterdir())
-    first, beside, other = in_threads(3, work)
-    assert "another machine has not the text that this one has" in first[0]
-    assert not first[1]
-    assert beside == (first[0], True)
-    assert "this one's has digest" in other[0]
-    assert not other[1]
+    results = in_threads(3, work)
+    assert all("the text differs between machines" in message for message, _ in results)
+    assert [told for _, told in results] == [False, True, False]
     assert sorted(tmp_path.iterdir()) == before

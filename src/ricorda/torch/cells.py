@@ -1,0 +1,220 @@
+"""The recurrent cells as PyTorch modules: one step as its equation, a window by a fused operation.
+
+Dimensions: B batch, T time, I input, H hidden, G gates of a cell.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from ricorda.model.configuration import GATES, STATE_PARTS, CellName
+
+State: TypeAlias = tuple[Tensor, ...]
+"""What a layer carries from step to step: tensors (B, H), hidden first."""
+
+
+class RecurrentCell(nn.Module, ABC):
+    """A recurrent cell with the parameters of torch.nn: the same names, layout and gate order.
+
+    Its weights fit `torch.nn.LSTMCell` (GRUCell, RNNCell) by `load_state_dict`, and layer K of
+    `torch.nn.LSTM` with `_lK` added to each name. They are not initialized:
+    `RecurrentLanguageModel` draws them or takes them from a model file.
+    """
+
+    name: ClassVar[CellName]
+    """What a configuration calls the cell."""
+
+    state_type: ClassVar[Callable[..., State]]
+    """The named tuple of its state."""
+
+    def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
+        super().__init__()
+        rows = GATES[self.name] * hidden_size
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.nonlinearity = nonlinearity
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias_ih = nn.Parameter(torch.empty(rows))
+        self.bias_hh = nn.Parameter(torch.empty(rows))
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the zero state: tensors (B, H)."""
+        parts = range(STATE_PARTS[self.name])
+        return self.state_type(
+            *(self.bias_hh.new_zeros(batch_size, self.hidden_size) for _ in parts)
+        )
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, state: State) -> State:
+        """Advance one symbol: inputs (B, I) -> new state."""
+
+    def over_window(
+        self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Advance T symbols: inputs (B, T, I) -> hidden (B, T, H), the state after them.
+
+        weight_hh: recurrent weights in place of the cell's own, such as those left by dropout.
+        """
+        weights = {} if weight_hh is None else {"weight_hh": weight_hh}
+        hidden = []
+        for inputs_now in inputs.unbind(1):
+            state = functional_call(self, weights, (inputs_now, state))
+            hidden.append(state[0])
+        return torch.stack(hidden, 1), state
+
+
+class FusedCell(RecurrentCell):
+    """A cell for which PyTorch has a fused operation over a window, cuDNN's on a GPU."""
+
+    def over_window(
+        self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Advance T symbols: inputs (B, T, I) -> hidden (B, T, H), the state after them."""
+        recurrent = self.weight_hh if weight_hh is None else weight_hh
+        weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
+        compute = self.in_one_type if inputs.device.type == "cuda" else self.fused
+        return compute(inputs, state, weights)
+
+    def in_one_type(
+        self, inputs: Tensor, state: State, weights: list[Tensor]
+    ) -> tuple[Tensor, State]:
+        """Advance T symbols as `fused`, giving cuDNN everything in one type.
+
+        Under autocast that is autocast's type, also hidden's. PyTorch itself would take float16
+        whatever autocast is set to (ATen/cudnn/AutocastRNN.cpp), too coarse for gradients of a mean
+        over thousands of symbols. The state keeps its type.
+        """
+        device, dtype = inputs.device.type, self.weight_ih.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
+            hidden, after = self.fused(
+                inputs.to(dtype),
+                tuple(part.to(dtype).contiguous() for part in state),
+                in_one_piece(weights, dtype),
+            )
+        pairs = zip(after, state, strict=True)
+        return hidden, self.state_type(*(part.to(before.dtype) for part, before in pairs))
+
+    @abstractmethod
+    def fused(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
+        """Advance T symbols by PyTorch's operation: inputs (B, T, I) -> hidden (B, T, H), state."""
+
+
+def in_one_piece(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """Return copies of a type that lie one after another in memory.
+
+    cuDNN wants a layer's weights so; PyTorch would gather them at every call, with a warning.
+    """
+    flat = torch.cat([weight.flatten() for weight in weights]).to(dtype)
+    parts = flat.split([weight.numel() for weight in weights])
+    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
+
+
+class RNNState(NamedTuple):
+    """The state of the plain recurrent network."""
+
+    hidden: Tensor  # (B, H)
+
+
+class RNNCell(FusedCell):
+    """One step of the plain recurrent network (Elman, 1990)."""
+
+    name = "rnn"
+    state_type = RNNState
+
+    def forward(self, inputs: Tensor, state: State) -> RNNState:
+        """Advance one symbol: inputs (B, I) -> new state."""
+        (hidden,) = state
+        from_input = F.linear(inputs, self.weight_ih, self.bias_ih)  # (B, H)
+        total = from_input + F.linear(hidden, self.weight_hh, self.bias_hh)
+        return RNNState(total.tanh() if self.nonlinearity == "tanh" else total.relu())
+
+    def fused(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, RNNState]:
+        """Advance T symbols by `torch.rnn_tanh` or `torch.rnn_relu`."""
+        layer = torch.rnn_tanh if self.nonlinearity == "tanh" else torch.rnn_relu
+        outputs, hidden = layer(
+            inputs, state[0][None], weights, True, 1, 0.0, self.training, False, True
+        )
+        return outputs, RNNState(hidden[0])
+
+
+class GRUState(NamedTuple):
+    """The state of the GRU."""
+
+    hidden: Tensor  # (B, H)
+
+
+class GRUCell(FusedCell):
+    """One step of the gated recurrent unit (Cho et al., 2014), as torch.nn.GRUCell and cuDNN do it.
+
+    Stacked gate order: reset, update, candidate. The reset gate multiplies the candidate's
+    recurrent term after its matrix product and bias, not the state before it.
+    """
+
+    name = "gru"
+    state_type = GRUState
+
+    def forward(self, inputs: Tensor, state: State) -> GRUState:
+        """Advance one symbol: inputs (B, I) -> new state."""
+        (hidden,) = state
+        from_input = F.linear(inputs, self.weight_ih, self.bias_ih).chunk(3, dim=-1)  # 3 x (B, H)
+        from_hidden = F.linear(hidden, self.weight_hh, self.bias_hh).chunk(3, dim=-1)
+        reset_gate = (from_input[0] + from_hidden[0]).sigmoid()
+        update_gate = (from_input[1] + from_hidden[1]).sigmoid()
+        candidate = (from_input[2] + reset_gate * from_hidden[2]).tanh()
+        return GRUState(update_gate * hidden + (1 - update_gate) * candidate)
+
+    def fused(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, GRUState]:
+        """Advance T symbols by `torch.gru`."""
+        outputs, hidden = torch.gru(
+            inputs, state[0][None], weights, True, 1, 0.0, self.training, False, True
+        )
+        return outputs, GRUState(hidden[0])
+
+
+class LSTMState(NamedTuple):
+    """The state of the LSTM."""
+
+    hidden: Tensor  # (B, H)
+    cell: Tensor  # (B, H)
+
+
+class LSTMCell(FusedCell):
+    """One LSTM step (Hochreiter & Schmidhuber, 1997) with forget gates (Gers et al., 2000).
+
+    Stacked gate order: input, forget, candidate, output, as in torch.nn.LSTMCell.
+    """
+
+    name = "lstm"
+    state_type = LSTMState
+
+    def forward(self, inputs: Tensor, state: State) -> LSTMState:
+        """Advance one symbol: inputs (B, I) -> new state."""
+        hidden, cell = state
+        gates = F.linear(inputs, self.weight_ih, self.bias_ih)
+        gates = gates + F.linear(hidden, self.weight_hh, self.bias_hh)  # (B, 4H)
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=-1)
+        cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
+        return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
+
+    def fused(
+        self, inputs: Tensor, state: State, weights: list[Tensor]
+    ) -> tuple[Tensor, LSTMState]:
+        """Advance T symbols by `torch.lstm`."""
+        initial = [part[None] for part in state]
+        outputs, hidden, cell = torch.lstm(
+            inputs, initial, weights, True, 1, 0.0, self.training, False, True
+        )
+        return outputs, LSTMState(hidden[0], cell[0])
+
+
+CELL_MODULES: dict[CellName, type[RecurrentCell]] = {
+    cell.name: cell for cell in (RNNCell, GRUCell, LSTMCell)
+}
