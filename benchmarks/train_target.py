@@ -30,7 +30,7 @@ from ricorda.training.learner import make_learner, take_step
 from ricorda.training.learner_state import Learner
 from ricorda.training.plan.forecast import settle_for
 from ricorda.training.plan.machine import computing_with, this_machine
-from ricorda.training.plan.schedule import learning_rate
+from ricorda.training.plan.budget import learning_rate
 from ricorda.training.plan.speed import measure_speed
 
 TARGET = 1.886  # nats a character: what the recipe comes to on tinyshakespeare

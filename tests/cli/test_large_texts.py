@@ -12,7 +12,7 @@ import zstandard
 
 from ricorda.text import cached_encoding, reading
 from ricorda.training import run
-from ricorda.training.report import reading_progress
+from ricorda.training.report import progress as reading_progress
 from ricorda.training.report.progress import Bar, Lines, Reporter, Silent
 
 Call = Callable[..., tuple[int, str, str]]

@@ -111,7 +111,7 @@ def _format_not_looked_at() -> None:
 
 
 def _not_locked() -> None:
-    from ricorda.training.checkpoint.lock import RunLock
+    from ricorda.training.checkpoint.held_folder import RunLock
 
     put("__enter__", lambda self: self, RunLock)
 
@@ -148,13 +148,13 @@ def _interval_forgotten() -> None:
 
 
 def _rows_not_restored() -> None:
-    from ricorda.training.checkpoint.row_log import RowLog
+    from ricorda.training.checkpoint.writer import RowLog
 
     put("restore", nothing, RowLog)
 
 
 def _rows_not_caught_up() -> None:
-    from ricorda.training.checkpoint.row_log import RowLog
+    from ricorda.training.checkpoint.writer import RowLog
 
     put("_catch_up", nothing, RowLog)
 
@@ -232,7 +232,7 @@ def _links_not_refused() -> None:
     from ricorda import durable
     from ricorda.training import run
     from ricorda.training.checkpoint import folder as checkpoint_folder
-    from ricorda.training.checkpoint import lock
+    from ricorda.training.checkpoint import held_folder as lock
 
     put("refuse_link", nothing, durable, checkpoint_folder, run)
     put("refuse_special", nothing, durable, lock)

@@ -12,7 +12,7 @@ import ricorda
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training import run as training_run
-from ricorda.training.checkpoint.resumption import given_budget
+
 from ricorda.training.fused import applies_to
 from ricorda.training.interruption import SIGNALS
 from ricorda.training.loop import Loop

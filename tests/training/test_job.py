@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ricorda.runs import RunFolder
-from ricorda.training.checkpoint.lock import RunLock
+from ricorda.training.checkpoint.held_folder import RunLock
 from ricorda.training.job import belongs_to, job_name, run_of, was_restarted
 
 

@@ -1,6 +1,7 @@
-"""Learning a text: one step, the loop, budgets, evaluation, checkpoints. Needs PyTorch.
+"""Train a model on a text: one step, the loop, a run with its folder.
 
-What says how to learn, `TrainingOptions` and `TrainingConfiguration`, does not.
+plan/ chooses the settings and keeps the budget, data/ makes the batches, checkpoint/ saves, report/
+shows the progress.
 """
 
 from typing import TYPE_CHECKING
@@ -8,11 +9,11 @@ from typing import TYPE_CHECKING
 from ricorda.lazy import lazy_names
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.options import TrainingOptions
-from ricorda.training.plan.planner import choose
 
 if TYPE_CHECKING:
     from ricorda.training.calls import resume, train
-    from ricorda.training.run import Run
+    from ricorda.training.fit import Run
+    from ricorda.training.plan.planner import choose
     from ricorda.training.step import Batch, StepMetrics, train_step
 
 __all__ = [
@@ -32,8 +33,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "Batch": "ricorda.training.step",
-        "Run": "ricorda.training.run",
+        "Run": "ricorda.training.fit",
         "StepMetrics": "ricorda.training.step",
+        "choose": "ricorda.training.plan.planner",
         "resume": "ricorda.training.calls",
         "train": "ricorda.training.calls",
         "train_step": "ricorda.training.step",

@@ -15,6 +15,7 @@ from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.learner import make_learner
 from ricorda.training.loop import write_sample
 from ricorda.training.options import TrainingOptions
+from ricorda.training.plan.budget import BudgetClock
 from ricorda.training.plan.machine import (
     check_memory,
     computing_with,
@@ -22,7 +23,6 @@ from ricorda.training.plan.machine import (
     this_machine,
 )
 from ricorda.training.plan.memory import memory_need
-from ricorda.training.plan.pace import Pace
 from ricorda.training.plan.planner import (
     Machine,
     choose,
@@ -32,7 +32,6 @@ from ricorda.training.plan.planner import (
 )
 from ricorda.training.plan.speed import measure_speed
 from ricorda.training.report.progress import Reporter, reporter_for
-from ricorda.training.report.reading_progress import showing
 from ricorda.validation import validated
 
 SECONDS = 1.0  # of measuring the speed by which a network's size is chosen
@@ -90,13 +89,13 @@ def forecast(
         raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
     machine = this_machine(given)
     report = reporter or reporter_for(quiet=quiet)
-    say, cache = report.say, cache_for(given.cache)
-    sources = locate([str(text) for text in texts], given, say)
+    warn, cache = report.warn, cache_for(given.cache)
+    sources = locate([str(text) for text in texts], given, warn)
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
         sources = keep_passing(sources, Path(folder))
-        with showing(report) as progress:
+        with report.reading() as progress:
             dataset = read_dataset(
-                sources, Path(folder), given, say, cache=cache, progress=progress
+                sources, Path(folder), given, warn, cache=cache, progress=progress
             )
         return _expect(dataset, settle(given, dataset, machine))
 
@@ -183,16 +182,13 @@ def _expect(dataset: Dataset, configuration: TrainingConfiguration) -> Forecast:
         seed=configuration.seed,
     )
     steps_per_second = measure_speed(configuration, dataset.training)
-    pace = Pace(
-        configuration.budget,
-        windows_per_epoch=stream.windows_per_epoch,
-        evaluations=configuration.evaluations,
-        warmup_steps=configuration.warmup_steps,
-        schedule=configuration.schedule,
+    clock = BudgetClock.of(
+        configuration,
+        stream.windows_per_epoch,
         evaluation_seconds=_evaluation_seconds(dataset, configuration),
         step_seconds=1 / steps_per_second,
     )
-    steps = configuration.budget.steps or pace.total_steps or pace.calibrate(0)
+    steps = configuration.budget.steps or clock.total_steps or clock.calibrate(0)
     symbols = steps * stream.batch_size * stream.window
     evaluations = min(configuration.evaluations, steps)
     return Forecast(
@@ -205,7 +201,7 @@ def _expect(dataset: Dataset, configuration: TrainingConfiguration) -> Forecast:
         characters=round(symbols / dataset.symbols_per_character),
         passes=symbols / len(dataset.training),
         memory_bytes=memory_need(configuration, len(dataset.training)).total,
-        seconds=steps / steps_per_second + evaluations * pace.evaluation_seconds,
+        seconds=steps / steps_per_second + evaluations * clock.evaluation_seconds,
     )
 
 
