@@ -211,9 +211,9 @@ def _text_not_compared() -> None:
 
 
 def _leftovers_not_removed() -> None:
-    from ricorda.training import run
+    from ricorda.training import new_run, resumed_run
 
-    put("remove_leftovers", nothing, run)
+    put("remove_leftovers", nothing, new_run, resumed_run)
 
 
 def _folder_not_watched() -> None:
@@ -230,12 +230,12 @@ def _others_leftovers_removed() -> None:
 
 def _links_not_refused() -> None:
     from ricorda import durable
-    from ricorda.training import run
+    from ricorda.training import resumed_run
     from ricorda.training.checkpoint import folder as checkpoint_folder
-    from ricorda.training.checkpoint import held_folder as lock
+    from ricorda.training.checkpoint import held_folder
 
-    put("refuse_link", nothing, durable, checkpoint_folder, run)
-    put("refuse_special", nothing, durable, lock)
+    put("refuse_link", nothing, durable, checkpoint_folder, resumed_run)
+    put("refuse_special", nothing, durable, held_folder)
 
 
 def _machine_not_compared() -> None:
@@ -257,13 +257,13 @@ def _depth_not_checked() -> None:
 
 
 def _memory_errors_not_told() -> None:
-    from ricorda.training import run
+    from ricorda.training import fit
 
     @contextlib.contextmanager
     def untold(folder: Any) -> Iterator[None]:
         yield
 
-    put("_memory_errors_told", untold, run)
+    put("_memory_errors_reported", untold, fit)
 
 
 CRAFTED = TENSORS + "test_crafted_headers_are_refused_before_anything_is_allocated"

@@ -241,7 +241,7 @@ def test_each_gpu_has_memory_of_its_own() -> None:
     alone, together = settings(), settings(processes=2)
     assert memory_need(together, 6000).learner == memory_need(alone, 6000).learner
     assert memory_need(together, 6000).window < memory_need(alone, 6000).window
-    beside = memory_need(replace(together, device="cpu", backend="torch"), 6000)
+    beside = memory_need(replace(together, device="cpu", kernels="off"), 6000)
     assert beside.learner == 2 * memory_need(alone, 6000).learner
 
 

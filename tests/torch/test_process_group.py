@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ricorda.training.checkpoint.resumption import given_budget
 
 import ricorda
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training import run as training_run
-
 from ricorda.training.fused import applies_to
 from ricorda.training.interruption import SIGNALS
 from ricorda.training.loop import Loop

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch.distributed
+from ricorda.training.checkpoint.lock import RunLock
 
 import ricorda
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training.checkpoint.held_folder import RunLock
 
 if not (sys.platform == "linux" and torch.distributed.is_available()):
     pytest.skip("several processes are tested on Linux", allow_module_level=True)
@@ -103,7 +103,7 @@ def at_step(folder: Path, step: int) -> None:
 @pytest.mark.parametrize("further", [[], ["--softmax-candidates", "9"]])
 def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list[str]) -> None:
     """Without the kernels, gradients are averaged by PyTorch's DistributedDataParallel."""
-    options = ["train", "bottles.txt", *SMALL, "--steps", "30", "--backend", "torch", *further]
+    options = ["train", "bottles.txt", *SMALL, "--steps", "30", "--kernels", "off", *further]
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
     together = run(place, *options, "--out", "two", by=torchrun)
     alone = run(place, *options, "--out", "one")

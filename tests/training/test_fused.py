@@ -49,7 +49,7 @@ def configuration(network: dict[str, Any] | None = None, **changes: Any) -> Trai
 
 
 def by_pytorch(network: dict[str, Any] | None = None, **changes: Any) -> TrainingConfiguration:
-    return configuration(network, backend="torch", **changes)
+    return configuration(network, kernels="off", **changes)
 
 
 def batch(number: int, settings: TrainingConfiguration) -> Batch:

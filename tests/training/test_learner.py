@@ -30,7 +30,7 @@ def test_a_learner_by_pytorch_among_several_warns_of_nothing(tmp_path: Path, cel
         batch_size=2,
         window=3,
         learning_rate=0.01,
-        backend="torch",
+        kernels="off",
     )
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:

@@ -66,13 +66,13 @@ KINDS: list[dict[str, Any]] = [
     {"steps": None, "epochs": 0.1},
     {"keep": 1},
     {"averaging": 0.9},
-    {"averaging": 0.9, "kernels": "off"},
+    {"averaging": 0.9, "backend": "torch"},
     {"recurrent_dropout": 0.3, "input_dropout": 0.2, "num_layers": 2},
-    {"dropout": 0.4, "kernels": "off"},
-    {"precision": "bfloat16", "kernels": "off"},
+    {"dropout": 0.4, "backend": "torch"},
+    {"precision": "bfloat16", "backend": "torch"},
     {"precision": "bfloat16", "cell": "gru", "averaging": 0.8},
     {"softmax_candidates": 9, "averaging": 0.9},
-    {"softmax_candidates": 9, "dropout": 0.3, "kernels": "off"},
+    {"softmax_candidates": 9, "dropout": 0.3, "backend": "torch"},
 ]
 """Every option that has something to save: a new one is a line here."""
 

@@ -78,7 +78,7 @@ class NewRun:
         found = run_of(job, self.given.out)
         if found is not None and self._is_the_same(found):
             return str(found.path), [], False
-        sources = locate(self.texts, self.given, self.report.warn)
+        sources = locate(self.texts, self.given, self.report.say)
         folder = new_run_folder(self.given.out, self.texts[0])
         self._held = stack.enter_context(HeldFolder(folder.path))
         stack.enter_context(RunLock(folder.path, job, self.report.warn))
@@ -106,11 +106,11 @@ class NewRun:
         """Read the texts; on other machines than the first, those of the same names."""
         sources = self._sources
         if not self.group.is_first:
-            sources = locate(names, self.given, self.report.warn)
+            sources = locate(names, self.given, self.report.say)
         cache = cache_for(self.given.cache)
         with self.report.reading() as progress:
             return read_dataset(
-                sources, place, self.given, self.report.warn, cache=cache, progress=progress
+                sources, place, self.given, self.report.say, cache=cache, progress=progress
             )
 
     def _record(self, folder: RunFolder, dataset: Dataset) -> RunRecord:

@@ -69,7 +69,7 @@ def resume_run(
             cache = cache_for(given.cache)
             with report.reading() as progress:
                 return read_dataset_again(
-                    record.text, folder, report.warn, cache=cache, progress=progress
+                    record.text, folder, report.say, cache=cache, progress=progress
                 )
 
         dataset = share_dataset(group, run.path, read)

@@ -179,7 +179,7 @@ def weights(run: ricorda.Run) -> dict[str, NDArray[np.float32]]:
 def test_pytorch_learns_the_same_by_the_same_draws(written: Path) -> None:
     kernels, torch_alone, exact = (
         learn(written, dropout=0.0),
-        learn(written, dropout=0.0, backend="torch"),
+        learn(written, dropout=0.0, kernels="off"),
         learn(written, dropout=0.0, softmax_candidates=0),
     )
     ours, theirs = weights(kernels), weights(torch_alone)
@@ -230,7 +230,7 @@ def test_its_memory_is_counted() -> None:
         batch_size=64,
         window=128,
         learning_rate=0.1,
-        backend="torch",
+        kernels="off",
         softmax_candidates=5000,
     )
     places = 64 * 128

@@ -22,7 +22,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def make(budget: Budget, *, warmup_steps: int = 10, evaluations: int = 4) -> BudgetClock:
-    return BudgetClock(budget, windows_per_epoch=7, evaluations=evaluations, warmup_steps=warmup_steps)
+    return BudgetClock(
+        budget, windows_per_epoch=7, evaluations=evaluations, warmup_steps=warmup_steps
+    )
 
 
 def run(pace: BudgetClock, clock: Clock, step_seconds: float, evaluation_seconds: float) -> int:

@@ -89,13 +89,13 @@ def forecast(
         raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
     machine = this_machine(given)
     report = reporter or reporter_for(quiet=quiet)
-    warn, cache = report.warn, cache_for(given.cache)
-    sources = locate([str(text) for text in texts], given, warn)
+    say, cache = report.say, cache_for(given.cache)
+    sources = locate([str(text) for text in texts], given, say)
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
         sources = keep_passing(sources, Path(folder))
         with report.reading() as progress:
             dataset = read_dataset(
-                sources, Path(folder), given, warn, cache=cache, progress=progress
+                sources, Path(folder), given, say, cache=cache, progress=progress
             )
         return _expect(dataset, settle(given, dataset, machine))
 
