@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from ricorda.training.plan.schedule import learning_rate
 from torch.nn import functional as F
 
 from ricorda.errors import NonFiniteLoss
 from ricorda.model import ModelConfiguration, RecurrentLanguageModel
 from ricorda.training import Batch, Budget, TrainingConfiguration, train_step
 from ricorda.training.learner import make_learner, take_step
+from ricorda.training.plan.schedule import learning_rate
 from ricorda.training.process_group import ProcessGroup
 from ricorda.training.step import make_optimizer, restarted
 

@@ -13,8 +13,8 @@ from ricorda.training.options import TrainingOptions
 if TYPE_CHECKING:
     from ricorda.training.calls import resume, train
     from ricorda.training.fit import Run
+    from ricorda.training.learner import Batch, StepMetrics
     from ricorda.training.plan.planner import choose
-    from ricorda.training.step import Batch, StepMetrics, train_step
 
 __all__ = [
     "Batch",
@@ -26,18 +26,16 @@ __all__ = [
     "choose",
     "resume",
     "train",
-    "train_step",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "Batch": "ricorda.training.step",
+        "Batch": "ricorda.training.learner",
         "Run": "ricorda.training.fit",
-        "StepMetrics": "ricorda.training.step",
+        "StepMetrics": "ricorda.training.learner",
         "choose": "ricorda.training.plan.planner",
         "resume": "ricorda.training.calls",
         "train": "ricorda.training.calls",
-        "train_step": "ricorda.training.step",
     },
 )

@@ -17,7 +17,7 @@ from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.fused import Moments
 from ricorda.training.learner import make_learner, take_step, to_batch
 from ricorda.training.learner_state import Learner
-from ricorda.training.plan.budget import learning_rate
+from ricorda.training.plan.schedule import learning_rate
 from ricorda.training.step import Batch
 
 SEQUENCE = "aaaaabbbbbccccacdddddaaaa"

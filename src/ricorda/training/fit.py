@@ -24,10 +24,9 @@ from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.learner import make_learner
 from ricorda.training.loop import Loop
 from ricorda.training.plan.budget import BudgetClock, check_budget, planned_steps
-from ricorda.training.plan.machine import computing_with, lacks_memory
+from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
 from ricorda.training.report.progress import Reporter
-from ricorda.training.shared_safekeeping import SharedCheckpointManager
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def fit_run(
     held: the run's folder; None in the processes that do not write. resumed: continue from the last
     checkpoint.
     """
-    with computing_with(record.training), _memory_errors_reported(folder):
+    with _memory_errors_reported(folder):
         loop = _set_up(folder, record, dataset, report, group, held, resumed=resumed)
         try:
             reason, signal_number = loop.fit()
@@ -105,9 +104,15 @@ def _set_up(
     """Make the learner and its streams; bring them back to the last checkpoint of a resumed run."""
     configuration = record.training
     learner = make_learner(configuration, group)
-    rows = group.share(configuration.batch_size).rows
-    loader = make_loader(configuration, dataset.training, learner.device, rows)
-    checkpoint_manager = _checkpoint_manager(held, record, report, group)
+    loader = make_loader(learner, dataset.training)
+    checkpoint_manager = CheckpointManager(
+        folder,
+        held,
+        keep=configuration.keep,
+        fingerprint=fingerprint(configuration),
+        reporter=report,
+        group=group,
+    )
     progress = Progress()
     if resumed:
         progress = checkpoint_manager.resume(learner)
@@ -125,10 +130,9 @@ def _set_up(
         write_record(folder, record)
     evaluation = None
     if dataset.validation is not None:
-        evaluation = QuickEvaluation(dataset.validation, configuration.device, group)
+        evaluation = QuickEvaluation(dataset.validation, group)
     return Loop(
         folder=folder,
-        configuration=configuration,
         vocabulary=dataset.text.vocabulary,
         provenance=_provenance(record, dataset),
         symbols_per_character=dataset.symbols_per_character,
@@ -139,26 +143,8 @@ def _set_up(
         reporter=report,
         checkpoint_manager=checkpoint_manager,
         loader=loader,
-        ranks=group,
         saved_step=progress.step if resumed and not has_new_budget else -1,
     )
-
-
-def _checkpoint_manager(
-    held: HeldFolder | None, record: RunRecord, report: Reporter, group: ProcessGroup
-) -> CheckpointManager | SharedCheckpointManager:
-    """The manager of the run's checkpoints: of several processes rank 0 has it."""
-    own = None
-    if held is not None:
-        own = CheckpointManager(
-            held,
-            keep=record.training.keep,
-            fingerprint=fingerprint(record.training),
-            reporter=report,
-        )
-        if group.size == 1:
-            return own
-    return SharedCheckpointManager(own, group)
 
 
 def _provenance(record: RunRecord, dataset: Dataset) -> dict[str, Any]:

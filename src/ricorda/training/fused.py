@@ -48,7 +48,7 @@ def applies_to(configuration: TrainingConfiguration) -> bool:
     """Whether the kernels can take a run's steps: built, not switched off, on the processor."""
     return (
         _kernels is not None
-        and configuration.backend == "kernels"
+        and configuration.kernels == "auto"
         and configuration.device == "cpu"
         and (configuration.precision == "float32" or learns_bfloat16())
     )

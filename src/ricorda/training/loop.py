@@ -12,6 +12,7 @@ from ricorda.model.model_file import model_file_bytes
 from ricorda.runs import RunFolder
 from ricorda.text import Vocabulary
 from ricorda.training.checkpoint.manager import CheckpointManager
+from ricorda.training.checkpoint.resumption import planned_steps
 from ricorda.training.checkpoint.snapshot import Interval, Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.data.loader import DataLoader
@@ -19,7 +20,8 @@ from ricorda.training.evaluation import EvaluationResult, QuickEvaluation
 from ricorda.training.interruption import Interruption
 from ricorda.training.learner import take_step
 from ricorda.training.learner_state import Learner
-from ricorda.training.plan.budget import BudgetClock, learning_rate, planned_steps
+from ricorda.training.plan.pace import Pace
+from ricorda.training.plan.schedule import learning_rate
 from ricorda.training.process_group import ALONE, ProcessGroup, Word
 from ricorda.training.report.progress import Reporter
 from ricorda.training.shared_safekeeping import SharedCheckpointManager
@@ -53,7 +55,7 @@ class Loop:
 
     evaluation: QuickEvaluation | None
     learner: Learner
-    clock: BudgetClock
+    pace: Pace
     progress: Progress
     reporter: Reporter
     checkpoint_manager: CheckpointManager | SharedCheckpointManager
@@ -79,7 +81,7 @@ class Loop:
         """
         self.learner.model.train()
         self._note_plan()
-        self.clock.begin()
+        self.pace.begin()
         try:
             with self._interruption:
                 if self.checkpoint_manager.is_empty:
@@ -102,13 +104,13 @@ class Loop:
 
     def _advance(self) -> None:
         """Take a step, and evaluate or save where one of these is due."""
-        self.clock.follow(self.progress.step)
+        self.pace.follow(self.progress.step)
         self._note_plan()
         self._step()
         step = self.progress.step
         evaluated = self.progress.evaluated_step
         word = self.ranks.heard(lambda: self._word(step))
-        if word.calibrate or self.clock.evaluates_after(step, evaluated):
+        if word.calibrate or self.pace.evaluates_after(step, evaluated):
             self._evaluate(goes_on=True)
             return
         self._write_early()
@@ -119,8 +121,8 @@ class Loop:
         """What clocks and signals ask for after a step."""
         return Word(
             signal_number=self._interruption.signal_number,
-            spent=self.clock.spent,
-            calibrate=self.clock.must_calibrate(step),
+            spent=self.pace.spent,
+            calibrate=self.pace.must_calibrate(step),
             save=time.monotonic() - self._saved_at > CHECKPOINT_SECONDS,
             folder_is_lost=self.checkpoint_manager.folder_is_lost,
         )
@@ -137,7 +139,7 @@ class Loop:
         if word.signal_number is not None:
             self._signal_number = word.signal_number
             return "interrupted"
-        if word.spent or self.clock.ends_after(progress.step):
+        if word.spent or self.pace.ends_after(progress.step):
             return configuration.budget.kind
         patience = configuration.patience
         if patience is not None and progress.evaluations_without_better >= patience:
@@ -157,16 +159,16 @@ class Loop:
         interval.nats += metrics.nats_per_symbol * self.symbols_per_character
         interval.gradient_norm += metrics.gradient_norm
         interval.steps += 1
-        self.clock.stepped(time.monotonic() - began)
+        self.pace.stepped(time.monotonic() - began)
         self._report(rate)
 
     def _report(self, rate: float) -> None:
         """Move the bar; now and then add a row to metrics.jsonl."""
-        step, total = self.progress.step, self.clock.total_steps
+        step, total = self.progress.step, self.pace.total_steps
         interval = self.progress.interval
         nats = interval.nats / interval.steps
         self.reporter.stepped(
-            step, total, self.clock.share(step), nats, self._speed, self.clock.seconds_left(step)
+            step, total, self.pace.share(step), nats, self._speed, self.pace.seconds_left(step)
         )
         if total is None or step * ROWS // total == (step - 1) * ROWS // total:
             return
@@ -200,8 +202,8 @@ class Loop:
         figures = result.figures(self.symbols_per_character)
         per_character = figures["nats_per_character"]
         self._row(event="evaluation", **figures)
-        self.clock.evaluation_seconds = time.monotonic() - began
-        self._interval_began += self.clock.evaluation_seconds
+        self.pace.evaluation_seconds = time.monotonic() - began
+        self._interval_began += self.pace.evaluation_seconds
         if goes_on:
             self._plan()
         is_first = not self.checkpoint_manager.has_model
@@ -209,8 +211,8 @@ class Loop:
         if is_first:
             self.checkpoint_manager.wait()  # whoever reads of it may use it
         else:
-            self._interval_began += time.monotonic() - began - self.clock.evaluation_seconds
-            self.clock.evaluation_seconds = time.monotonic() - began
+            self._interval_began += time.monotonic() - began - self.pace.evaluation_seconds
+            self.pace.evaluation_seconds = time.monotonic() - began
         self.reporter.evaluated(self.progress.step, per_character, sample)
 
     def _write_early(self) -> None:
@@ -273,32 +275,32 @@ class Loop:
     def _plan(self) -> None:
         """Settle how many steps to take, or change it if the machine's speed has changed."""
         step = self.progress.step
-        before = self.clock.total_steps
+        before = self.pace.total_steps
 
         def plan() -> int | None:
-            if self.clock.must_calibrate(step):
-                return self.clock.calibrate(step)
-            self.clock.replan(step)
-            self.clock.follow(step)
-            return self.clock.total_steps
+            if self.pace.must_calibrate(step):
+                return self.pace.calibrate(step)
+            self.pace.replan(step)
+            self.pace.follow(step)
+            return self.pace.total_steps
 
-        self.clock.total_steps = self.ranks.first_does(plan)
+        self.pace.total_steps = self.ranks.first_does(plan)
         self._note_plan()
-        if before not in (None, self.clock.total_steps):
-            self._row(event="replanned", total_steps=self.clock.total_steps)
+        if before not in (None, self.pace.total_steps):
+            self._row(event="replanned", total_steps=self.pace.total_steps)
 
     def _note_plan(self) -> None:
         """Record how many steps are planned, if that has changed."""
         plans = self.progress.plans
-        if self.clock.total_steps != (plans[-1][1] if plans else None):
-            plans.append((self.progress.step, self.clock.total_steps))
+        if self.pace.total_steps != (plans[-1][1] if plans else None):
+            plans.append((self.progress.step, self.pace.total_steps))
 
     def _save(self) -> None:
         """Copy what a checkpoint holds; it is written while the next steps are taken."""
         self._check_finite()
         progress, now = self.progress, time.monotonic()
-        progress.seconds = self.clock.seconds
-        progress.budget, progress.total_steps = self.configuration.budget, self.clock.total_steps
+        progress.seconds = self.pace.seconds
+        progress.budget, progress.total_steps = self.configuration.budget, self.pace.total_steps
         progress.interval.seconds += now - self._interval_began
         self._interval_began = now
         self.checkpoint_manager.save(self.learner, progress, self._better_model)
@@ -324,15 +326,15 @@ class Loop:
             )
             gave_up.told = not self.ranks.is_first  # who says the same
             raise gave_up from error
-        seconds = self.clock.seconds
+        seconds = self.pace.seconds
         self.progress = self.checkpoint_manager.go_back(self.learner)
         self.progress.returns, self.progress.seconds = returns, seconds
-        self.clock.total_steps = planned_steps(self.progress, self.configuration)
+        self.pace.total_steps = planned_steps(self.progress, self.configuration)
         self._interval_began = time.monotonic()
         self._better_model = None
         factor = self.progress.learning_rate_factor
         self._row(event="returned", from_step=step, error=str(error), learning_rate_factor=factor)
-        self.reporter.warn(
+        self.reporter.say(
             f"step {step + 1:,}: {error}: back to step {self.progress.step:,}, "
             f"with {factor:g} of the learning rate"
         )
@@ -351,7 +353,7 @@ class Loop:
 
     def _rate(self, step: int) -> float:
         """The learning rate of the step that follows so many."""
-        rate = learning_rate(step, self.clock.total_steps, self.configuration)
+        rate = learning_rate(step, self.pace.total_steps, self.configuration)
         return rate * self.progress.learning_rate_factor
 
     @property
@@ -378,7 +380,7 @@ class Loop:
         """A row of metrics.jsonl."""
         return {
             "step": self.progress.step,
-            "seconds": round(self.clock.seconds, 3),
+            "seconds": round(self.pace.seconds, 3),
             "characters_seen": self.characters_seen,
             **figures,
         }

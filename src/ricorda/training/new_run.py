@@ -20,7 +20,13 @@ from ricorda.training.checkpoint.record import (
     write_record,
 )
 from ricorda.training.configuration import TextSettings
-from ricorda.training.data.dataset import Dataset, keep_passing, locate, read_dataset
+from ricorda.training.data.dataset import (
+    Dataset,
+    keep_passing,
+    locate,
+    read_dataset,
+    read_in_every_process,
+)
 from ricorda.training.fit import Run, fit_run
 from ricorda.training.job import job_name, run_of, was_restarted
 from ricorda.training.options import TrainingOptions
@@ -30,7 +36,6 @@ from ricorda.training.process_group import ProcessGroup
 from ricorda.training.report.messages import describe
 from ricorda.training.report.progress import Reporter
 from ricorda.training.resumed_run import resume_run
-from ricorda.training.shared_material import share_dataset
 
 MOST_NAMES = 1000
 """Files of a text that config.json names one by one."""
@@ -60,7 +65,9 @@ class NewRun:
                 stack.close()
                 given = TrainingOptions(cache=self.given.cache, threads=self.given.threads)
                 return resume_run(folder, given, None, self.report, self.group)
-            dataset = share_dataset(self.group, folder.path, lambda place: self._read(names, place))
+            dataset = read_in_every_process(
+                self.group, folder.path, lambda place: self._read(names, place)
+            )
             record = record_from_json(
                 self.group.first_does(lambda: asdict(self._record(folder, dataset)))
             )

@@ -14,7 +14,7 @@ from ricorda.training.checkpoint.folder import FILES
 from ricorda.training.checkpoint.held_folder import HeldFolder, RunLock
 from ricorda.training.checkpoint.record import RunRecord, read_record, record_from_json
 from ricorda.training.configuration import Budget
-from ricorda.training.data.dataset import Dataset, read_dataset_again
+from ricorda.training.data.dataset import Dataset, read_dataset_again, read_in_every_process
 from ricorda.training.fit import Run, fit_run
 from ricorda.training.job import belongs_to, job_name, was_restarted
 from ricorda.training.options import TrainingOptions
@@ -22,7 +22,6 @@ from ricorda.training.plan.machine import this_machine
 from ricorda.training.plan.planner import choose_backend
 from ricorda.training.process_group import ProcessGroup
 from ricorda.training.report.progress import Reporter
-from ricorda.training.shared_material import share_dataset
 
 
 def resume_run(
@@ -72,7 +71,7 @@ def resume_run(
                     record.text, folder, report.say, cache=cache, progress=progress
                 )
 
-        dataset = share_dataset(group, run.path, read)
+        dataset = read_in_every_process(group, run.path, read)
         return fit_run(run, record, dataset, report, group, held, resumed=True)
 
 

@@ -15,10 +15,9 @@ from ricorda.training.fit import Run
 from ricorda.training.new_run import NewRun
 from ricorda.training.options import RESUME_OPTIONS, TrainingOptions
 from ricorda.training.plan.machine import this_machine
-from ricorda.training.process_group import ProcessGroup
+from ricorda.training.process_group import ProcessGroup, joined_group, started_together
 from ricorda.training.report.progress import Reporter, Silent, reporter_for
 from ricorda.training.resumed_run import resume_run
-from ricorda.training.started import ranks, started_together
 from ricorda.validation import validated
 
 Text = str | bytes | PathLike[str]
@@ -49,7 +48,7 @@ def train(
     machine = this_machine(given)
     if machine.processes > 1 and not started_together():
         return _launch("train", names, options, machine.processes, reporter, quiet)
-    with ranks(given.collective_timeout, machine.device) as group:
+    with joined_group(given.collective_timeout, machine.device) as group:
         report = _reporter(reporter, group, quiet=quiet)
         return NewRun(names, given, machine, report, group).train()
 
@@ -89,7 +88,7 @@ def resume(
         if processes > 1:
             options["text"] = texts
             return _launch("resume", [run.path], options, processes, reporter, quiet)
-    with ranks(given.collective_timeout, this_machine(given).device) as group:
+    with joined_group(given.collective_timeout, this_machine(given).device) as group:
         return resume_run(run, given, texts, _reporter(reporter, group, quiet=quiet), group)
 
 

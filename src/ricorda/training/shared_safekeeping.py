@@ -6,8 +6,8 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from ricorda.training.checkpoint.manager import CheckpointManager
+from ricorda.training.checkpoint.row_log import RowLog
 from ricorda.training.checkpoint.snapshot import Progress
-from ricorda.training.checkpoint.writer import RowLog
 from ricorda.training.learner_state import Learner
 from ricorda.training.process_group import ProcessGroup
 

@@ -11,11 +11,12 @@ from ricorda.errors import ModelFileError, RunError, TrainingError
 from ricorda.model import read_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
+from ricorda.training.checkpoint.fingerprint import difference
 from ricorda.training.checkpoint.folder import Broken, CheckpointFolder
 from ricorda.training.checkpoint.held_folder import HeldFolder
-from ricorda.training.checkpoint.record import difference
+from ricorda.training.checkpoint.row_log import RowLog
 from ricorda.training.checkpoint.snapshot import Progress, Restored, restore, take_snapshot
-from ricorda.training.checkpoint.writer import CheckpointWriter, RowLog
+from ricorda.training.checkpoint.writer import CheckpointWriter
 from ricorda.training.learner_state import Learner
 from ricorda.training.report.progress import Reporter
 
@@ -42,8 +43,8 @@ class CheckpointManager:
         self._copied = 0  # bytes of the last copy's tensors
         self.on_restored: Callable[[dict[str, Tensor]], None] | None = None
         """Is given a checkpoint's tensors when a learner was brought back to it."""
-        self.metrics = RowLog(held, folder.metrics, reporter.warn)
-        self.samples = RowLog(held, folder.samples, reporter.warn)
+        self.metrics = RowLog(held, folder.metrics, reporter.say)
+        self.samples = RowLog(held, folder.samples, reporter.say)
 
     @property
     def is_empty(self) -> bool:
@@ -81,7 +82,7 @@ class CheckpointManager:
 
     def tell(self) -> None:
         """Tell of a save that failed."""
-        self._saver.tell(self._reporter.warn)
+        self._saver.tell(self._reporter.say)
 
     def finish_large(self) -> None:
         """Wait for the last copy if it is large, so that memory never holds two of them."""
@@ -124,7 +125,7 @@ class CheckpointManager:
         if restored is None:
             raise RunError(self._why_none())
         if told := difference(restored.fingerprint, self._fingerprint):
-            self._reporter.warn(told)
+            self._reporter.say(told)
         self._held.saved_step = restored.progress.step
         self._restore_model(restored)
         return restored.progress
@@ -145,11 +146,11 @@ class CheckpointManager:
 
     def _restored(self, learner: Learner, *, anchor: bool) -> Restored | None:
         """The newest checkpoint that is whole and fits."""
-        for checkpoint in self._checkpoints.good(self._reporter.warn, anchor=anchor):
+        for checkpoint in self._checkpoints.good(self._reporter.say, anchor=anchor):
             try:
                 restored = restore(checkpoint, learner)
             except (Broken, OSError) as error:
-                self._reporter.warn(
+                self._reporter.say(
                     f"the checkpoint {checkpoint.place} is broken ({error}): an older one is taken"
                 )
                 continue

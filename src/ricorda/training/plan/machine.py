@@ -36,7 +36,7 @@ def this_machine(options: TrainingOptions) -> Machine:
     if device == "cuda":
         check_gpus(here)
         take_own_gpu()
-    bfloat16 = _fast_bfloat16(device, kernels=options.backend != "torch")
+    bfloat16 = _fast_bfloat16(device, kernels=options.kernels == "auto")
     cell = options.cell or DEFAULT_CELL
     if device == "cpu" and options.precision == "bfloat16" and cell not in bfloat16:
         others = f", or take --cell {min(bfloat16)}" if bfloat16 else ""
@@ -185,7 +185,7 @@ def computing_with(configuration: TrainingConfiguration) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(configuration.threads)
     try:
-        with window_kernel.switched(on=configuration.backend == "kernels"), tf32(on=False):
+        with window_kernel.switched(on=configuration.kernels == "auto"), tf32(on=False):
             yield
     finally:
         torch.set_num_threads(before)
