@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ricorda.training.plan.schedule import learning_rate
 from torch.nn import functional as F
 
 from benchmarks import nanogpt
@@ -30,7 +31,6 @@ from ricorda.training.learner import make_learner, take_step
 from ricorda.training.learner_state import Learner
 from ricorda.training.plan.forecast import settle_for
 from ricorda.training.plan.machine import computing_with, this_machine
-from ricorda.training.plan.schedule import learning_rate
 from ricorda.training.plan.speed import measure_speed
 
 TARGET = 1.886  # nats a character: what the recipe comes to on tinyshakespeare

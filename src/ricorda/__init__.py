@@ -11,7 +11,6 @@ imports PyTorch.
 
 from typing import TYPE_CHECKING
 
-from ricorda.extras import require_torch
 from ricorda.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -24,12 +23,6 @@ __version__ = "0.1.0"
 __all__ = ["Model", "RicordaError", "Run", "__version__", "load", "resume", "train"]
 
 
-def _before(home: str) -> None:
-    """Training needs PyTorch, which is told in one line where it is missing."""
-    if home == "ricorda.training":
-        require_torch()
-
-
 __getattr__ = lazy_names(
     __name__,
     {
@@ -40,5 +33,4 @@ __getattr__ = lazy_names(
         "resume": "ricorda.training",
         "train": "ricorda.training",
     },
-    _before,
 )

@@ -129,13 +129,13 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize("kernels", ["auto", "off"])
+@pytest.mark.parametrize("backend", ["auto", "torch"])
 @pytest.mark.parametrize("option", LIMITS)
 def test_a_run_learns_at_both_ends_of_a_range(
-    here: Path, call: Call, option: str, kernels: str
+    here: Path, call: Call, option: str, backend: str
 ) -> None:
     for limit in LIMITS[option]:
-        words = [f"--{option.replace('_', '-')}={limit}", f"--kernels={kernels}", "--cell=lstm"]
+        words = [f"--{option.replace('_', '-')}={limit}", f"--backend={backend}", "--cell=lstm"]
         words += ["--embedding-size=3", f"--out=run{limit}"]
         rest = [word for word in COMMANDS["train"] if not word.startswith("--out")]
         code, _, err = call("train", *rest, *words)

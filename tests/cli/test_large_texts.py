@@ -11,8 +11,8 @@ import pytest
 import zstandard
 
 from ricorda.text import cached_encoding, reading
-from ricorda.training import run
-from ricorda.training.report import reading_progress
+from ricorda.training import new_run
+from ricorda.training.report import progress as progress_module
 from ricorda.training.report.progress import Bar, Lines, Reporter, Silent
 
 Call = Callable[..., tuple[int, str, str]]
@@ -147,7 +147,7 @@ def test_the_cache_is_used_by_training_and_resuming(
 def test_many_files_are_named_by_their_folder(
     here: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "MOST_NAMES", 3)
+    monkeypatch.setattr(new_run, "MOST_NAMES", 3)
     Path("texts").mkdir()
     for number in range(8):
         Path("texts", f"{number}.txt").write_text(f"text number {number}, and more of it\n")
@@ -169,8 +169,8 @@ class Said(Lines):
 def test_reading_is_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     report = Said()
     now = iter([0.0, 1.0, 10.0, 12.0, 20.0])
-    monkeypatch.setattr(reading_progress, "time", Mock(monotonic=lambda: next(now)))
-    with reading_progress.showing(report) as progress:
+    monkeypatch.setattr(progress_module, "time", Mock(monotonic=lambda: next(now)))
+    with report.reading() as progress:
         for done in (1, 2, 3, 4):
             progress(done * 10**9, 5 * 10**9)
     assert report.said == [
@@ -183,10 +183,10 @@ def test_reading_is_shown_as_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = iter([0.0, 0.1, 2.0, 2.01])
-    monkeypatch.setattr(reading_progress, "time", Mock(monotonic=lambda: next(now)))
+    monkeypatch.setattr(progress_module, "time", Mock(monotonic=lambda: next(now)))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
-    with reading_progress.showing(Bar()) as progress:
+    with Bar().reading() as progress:
         for done in (1, 2, 3):
             progress(done * 10**6, None)
     assert "2 MB, 1 MB/s" in capsys.readouterr().err
@@ -200,10 +200,10 @@ def test_a_narrow_terminal_shows_the_bar_rather_than_the_speed(
     speed: str,
 ) -> None:
     now = iter([0.0, 10.0])
-    monkeypatch.setattr(reading_progress, "time", Mock(monotonic=lambda: next(now)))
+    monkeypatch.setattr(progress_module, "time", Mock(monotonic=lambda: next(now)))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(columns))
-    with reading_progress.showing(Bar()) as progress:
+    with Bar().reading() as progress:
         progress(275 * 10**6, 300 * 10**6)
     shown = capsys.readouterr().err
     assert f"275 MB of 300 MB{speed}" in shown
@@ -214,6 +214,5 @@ def test_a_narrow_terminal_shows_the_bar_rather_than_the_speed(
 
 def test_reading_is_not_shown_where_nothing_is() -> None:
     report: Reporter = Silent()
-    with reading_progress.showing(report) as progress:
+    with report.reading() as progress:
         progress(1, None)
-    assert not isinstance(report, reading_progress.ShowsReading)

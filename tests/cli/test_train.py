@@ -74,7 +74,7 @@ def test_messages_go_to_standard_error_and_say_every_setting(here: Path, call: C
     code, out, err = call("train", "my.txt", *SHORT, "--seed", "7")
     assert (code, out) == (0, "")
     for said in (
-        "2,782 characters to learn, 310 to judge by, 24 different",
+        "2,782 characters for training, 310 for validation, 24 different",
         "lstm, 1 x 4 units, embedding 64",
         "2 steps",
         "learning rate",

@@ -111,7 +111,7 @@ def _format_not_looked_at() -> None:
 
 
 def _not_locked() -> None:
-    from ricorda.training.checkpoint.lock import RunLock
+    from ricorda.training.checkpoint.held_folder import RunLock
 
     put("__enter__", lambda self: self, RunLock)
 
@@ -148,13 +148,13 @@ def _interval_forgotten() -> None:
 
 
 def _rows_not_restored() -> None:
-    from ricorda.training.checkpoint.row_log import RowLog
+    from ricorda.training.checkpoint.writer import RowLog
 
     put("restore", nothing, RowLog)
 
 
 def _rows_not_caught_up() -> None:
-    from ricorda.training.checkpoint.row_log import RowLog
+    from ricorda.training.checkpoint.writer import RowLog
 
     put("_catch_up", nothing, RowLog)
 
@@ -207,9 +207,9 @@ def _text_not_compared() -> None:
 
 
 def _leftovers_not_removed() -> None:
-    from ricorda.training import run
+    from ricorda.training import new_run, resumed_run
 
-    put("remove_leftovers", nothing, run)
+    put("remove_leftovers", nothing, new_run, resumed_run)
 
 
 def _folder_not_watched() -> None:
@@ -226,12 +226,12 @@ def _others_leftovers_removed() -> None:
 
 def _links_not_refused() -> None:
     from ricorda import durable
-    from ricorda.training import run
+    from ricorda.training import resumed_run
     from ricorda.training.checkpoint import folder as checkpoint_folder
-    from ricorda.training.checkpoint import lock
+    from ricorda.training.checkpoint import held_folder
 
-    put("refuse_link", nothing, durable, checkpoint_folder, run)
-    put("refuse_special", nothing, durable, lock)
+    put("refuse_link", nothing, durable, checkpoint_folder, resumed_run)
+    put("refuse_special", nothing, durable, held_folder)
 
 
 def _machine_not_compared() -> None:
@@ -253,13 +253,13 @@ def _depth_not_checked() -> None:
 
 
 def _memory_errors_not_told() -> None:
-    from ricorda.training import run
+    from ricorda.training import fit
 
     @contextlib.contextmanager
     def untold(folder: Any) -> Iterator[None]:
         yield
 
-    put("_memory_errors_told", untold, run)
+    put("_memory_errors_reported", untold, fit)
 
 
 CRAFTED = TENSORS + "test_crafted_headers_are_refused_before_anything_is_allocated"

@@ -21,7 +21,7 @@ from ricorda.studio.activity import trainer_of
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.trainings import Trainings
 from ricorda.studio.workspace import Workspace
-from ricorda.training.checkpoint.lock import RunLock
+from ricorda.training.checkpoint.held_folder import RunLock
 
 # Stands for `ricorda train`: takes the run's lock, writes rows, saves when interrupted, and comes
 # to its end at SIGTERM.

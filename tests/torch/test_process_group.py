@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ricorda.training.checkpoint.resumption import given_budget
 
 import ricorda
 from ricorda.errors import ConfigurationError, TextError

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch.distributed
+from ricorda.training.checkpoint.lock import RunLock
 
 import ricorda
 from ricorda.runs import RunFolder, read_rows

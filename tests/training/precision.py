@@ -14,6 +14,6 @@ def skip_without_bfloat16(options: Mapping[str, Any]) -> None:
     """Skip a test whose run asks for bfloat16 where the processor has none for its cell."""
     if options.get("precision") != "bfloat16":
         return
-    machine = this_machine(TrainingOptions(kernels=options.get("kernels", "auto")))
+    machine = this_machine(TrainingOptions(backend=options.get("backend", "auto")))
     if options.get("cell", DEFAULT_CELL) not in machine.bfloat16:
         pytest.skip("this processor does not learn in bfloat16")

@@ -358,7 +358,7 @@ def test_a_folder_that_holds_something_is_refused(learn: Learn, tmp_path: Path) 
         ({"minutes": float("nan"), "steps": None}, "minutes"),
         ({"hiden_size": 3}, "did you mean hidden_size"),
         ({"nonlinearity": "relu"}, "is for --cell rnn"),
-        ({"cell": "gru", "precision": "bfloat16", "kernels": "off"}, "in float32 alone on this"),
+        ({"cell": "gru", "precision": "bfloat16", "backend": "torch"}, "in float32 alone on this"),
         ({"cell": "gru", "forget_bias": 1.0}, "--forget-bias 1 is for --cell lstm"),
         ({"embedding_size": "onehot", "input_dropout": 0.1}, "is for learned vectors"),
     ],

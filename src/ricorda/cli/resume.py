@@ -1,4 +1,4 @@
-"""`ricorda resume`: go on with a run."""
+"""`ricorda resume`: continue a run."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,7 @@ import click
 
 from ricorda.cli.options import PathName, options_from
 from ricorda.cli.train import report_run
-from ricorda.extras import require_torch
-from ricorda.training.options import TrainingOptions
-
-OPTIONS = ["minutes", "epochs", "steps", "cache"]
-OPTIONS += ["device", "threads", "processes", "max_restarts", "collective_timeout"]
+from ricorda.training.options import RESUME_OPTIONS, TrainingOptions
 
 
 @click.command()
@@ -20,20 +16,20 @@ OPTIONS += ["device", "threads", "processes", "max_restarts", "collective_timeou
     "--text",
     multiple=True,
     metavar="TEXT",
-    help="Where the text lies now, if it was moved (repeat it for several).",
+    help="Where the text is now, if it was moved (repeat it for several).",
 )
 @click.option(
     "--validation",
     type=PathName(),
-    help="Where the file to judge by lies now, if it was moved.",
+    help="Where the validation file is now, if it was moved.",
 )
-@options_from(TrainingOptions, OPTIONS)
+@options_from(TrainingOptions, RESUME_OPTIONS[1:])
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
     run: Path | None, text: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
 ) -> int:
-    """Go on with a run from its last checkpoint, by default with the newest run.
+    """Continue a run from its last checkpoint, by default the newest run.
 
     A budget that is given here takes the place of the run's and counts from the run's beginning:
     a run of 300 steps goes on for another 200 with --steps 500, even after it has ended. From here
@@ -46,7 +42,6 @@ def command(
     ricorda resume runs/my --processes 2
     """
     given = {name: value for name, value in options.items() if value is not None}
-    require_torch()
     from ricorda.training.run import resume
 
     done = resume(run, text=text or None, quiet=quiet, **given)

@@ -14,7 +14,6 @@ from ricorda.cli.forecast import print_forecast
 from ricorda.cli.options import PathName, options_from
 from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
-from ricorda.extras import require_torch
 from ricorda.runs import RunFolder
 from ricorda.training.options import TrainingOptions
 from ricorda.validation import parse_json, validated
@@ -72,12 +71,10 @@ def command(
     if config is not None:
         given = with_options_of(config, given)
     if dry_run:
-        require_torch()
         from ricorda.training.plan.forecast import forecast
 
         print_forecast(forecast(*texts, quiet=quiet, **given), as_json=as_json)
         return 0
-    require_torch()
     from ricorda.training.run import train
 
     return report_run(train(*texts, quiet=quiet, **given), as_json=as_json)
@@ -153,16 +150,13 @@ def _options_of_run(path: Path) -> dict[str, Any]:
 
     On the same text the run's schedule is repeated too, whatever this machine's speed.
     """
-    require_torch()
     from ricorda.training.checkpoint.record import read_record_file
 
     record = read_record_file(path)
     training = record.training
-    settled = {
-        name: value
-        for part in (training, training.model, training.budget, record.text)
-        for name, value in asdict(part).items()
-    }
+    settled: dict[str, Any] = {}
+    for part in (training, training.model, training.budget, record.text):
+        settled |= asdict(part)
     names = set(OPTIONS) - {"validation"}  # that file belongs to the run's text
     names -= {name for name, cell in ONE_CELL.items() if training.model.cell != cell}
     found = {name: settled[name] for name in names & set(settled) if settled[name] is not None}

@@ -15,7 +15,7 @@ from ricorda.errors import RunError
 from ricorda.studio.private_folder import is_own_file
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.workspace import Workspace
-from ricorda.training.checkpoint.lock import RunLock
+from ricorda.training.checkpoint.held_folder import RunLock
 
 LARGEST = 4 * 1024 * 1024  # bytes
 

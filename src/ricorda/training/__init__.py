@@ -1,6 +1,7 @@
-"""Learning a text: one step, the loop, budgets, evaluation, checkpoints. Needs PyTorch.
+"""Train a model on a text: one step, the loop, a run with its folder.
 
-What says how to learn, `TrainingOptions` and `TrainingConfiguration`, does not.
+plan/ chooses the settings and keeps the budget, data/ makes the batches, checkpoint/ saves, report/
+shows the progress.
 """
 
 from typing import TYPE_CHECKING
@@ -8,12 +9,12 @@ from typing import TYPE_CHECKING
 from ricorda.lazy import lazy_names
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.options import TrainingOptions
-from ricorda.training.plan.planner import choose
 
 if TYPE_CHECKING:
     from ricorda.training.calls import resume, train
+    from ricorda.training.fit import Run
     from ricorda.training.learner import Batch, StepMetrics
-    from ricorda.training.run import Run
+    from ricorda.training.plan.planner import choose
 
 __all__ = [
     "Batch",
@@ -31,8 +32,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "Batch": "ricorda.training.learner",
-        "Run": "ricorda.training.run",
+        "Run": "ricorda.training.fit",
         "StepMetrics": "ricorda.training.learner",
+        "choose": "ricorda.training.plan.planner",
         "resume": "ricorda.training.calls",
         "train": "ricorda.training.calls",
     },

@@ -1,4 +1,9 @@
-"""Everything that decides a run's steps, settled: what config.json saves and a resume reads."""
+"""The settings of a training: one schema for the command line, config.json and the studio's form.
+
+A setting that both a person gives and a run keeps is one field of `LearningSettings` or
+`TextSettings`: its type, its range, its default and, as its docstring, its description.
+`TrainingOptions` adds what only a person gives, `TrainingConfiguration` what only a run keeps.
+"""
 
 from typing import Annotated, Literal
 
@@ -6,6 +11,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.model.configuration import Initialisation, ModelConfiguration
+from ricorda.text.reading_settings import ReadingSettings
 
 # Ranges whose numbers, and what is computed from them, float32 can hold.
 LearningRate = Annotated[float, Field(ge=1e-9, le=10)]
@@ -14,27 +20,37 @@ ClipNorm = Annotated[float, Field(ge=1e-6, le=1e9)]
 DropoutShare = Annotated[float, Field(ge=0, le=0.99)]
 AveragedShare = Annotated[float, Field(ge=0, le=0.999999)]
 
+BatchSize = Annotated[int, Field(ge=1, le=65536)]
+Window = Annotated[int, Field(ge=1, le=1048576)]
+Negatives = Annotated[int, Field(ge=0, le=10**9)]
+Processes = Annotated[int, Field(ge=1, le=1024)]
+Minutes = Annotated[float, Field(ge=0.001, le=10**7)]
+Epochs = Annotated[float, Field(ge=1e-6, le=10**9)]
+PositiveInteger = Annotated[int, Field(ge=1, le=10**12)]
 
-@dataclass(
-    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
-)
+Device = Literal["cpu", "cuda", "mps"]
+Backend = Literal["kernels", "torch"]
+Precision = Literal["float32", "bfloat16"]
+
+SCHEMA = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class Budget:
-    """How long to learn: exactly one of the three."""
+    """How long to train: exactly one of the three."""
 
-    minutes: Annotated[float, Field(gt=0, le=10**7)] | None = None
+    minutes: Minutes | None = None
     """Wall-clock time from the first step to the last."""
 
-    epochs: Annotated[float, Field(gt=0, le=10**9)] | None = None
-    """Readings of the training text."""
+    epochs: Epochs | None = None
+    """Passes over the training text."""
 
-    steps: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    steps: PositiveInteger | None = None
     """Optimizer steps."""
 
     def __str__(self) -> str:
-        for name in ("minutes", "epochs", "steps"):
-            if (amount := getattr(self, name)) is not None:
-                return f"{amount:g} {name if amount != 1 else name[:-1]}"
-        raise AssertionError("a budget holds one amount")
+        amount = getattr(self, self.kind)
+        return f"{amount:g} {self.kind if amount != 1 else self.kind[:-1]}"
 
     @property
     def kind(self) -> Literal["minutes", "epochs", "steps"]:
@@ -44,9 +60,7 @@ class Budget:
         return "epochs" if self.epochs is not None else "steps"
 
 
-@dataclass(
-    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
-)
+@dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class Schedule:
     """The schedule of a run, which repeats it whatever the machine's speed."""
 
@@ -70,94 +84,146 @@ class Schedule:
     """The steps after which the model was evaluated."""
 
 
-@dataclass(
-    frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True)
-)
-class TrainingConfiguration:
-    """One run's settings, none of them left open."""
+@dataclass(frozen=True, kw_only=True, config=SCHEMA)
+class LearningSettings:
+    """What a person may set and a run keeps; None and auto: chosen for the text and the machine."""
+
+    dropout: DropoutShare | None = None
+    """Probability of dropping each number of the layers' outputs during training."""
+
+    input_dropout: DropoutShare = 0.0
+    """Probability of dropping each number of the symbols' vectors, for a whole window."""
+
+    recurrent_dropout: DropoutShare | None = None
+    """Probability of dropping each recurrent weight, for a whole window."""
+
+    batch_size: BatchSize | None = None
+    """Streams of the text read side by side."""
+
+    window: Window | None = None
+    """Symbols that gradients flow back through."""
+
+    learning_rate: LearningRate | None = None
+    """Peak step size of AdamW: after a linear warm-up it falls along a cosine."""
+
+    weight_decay: WeightDecay | None = None
+    """AdamW's decay of the matrices; biases and embeddings have none."""
+
+    clip_norm: ClipNorm = 1.0
+    """Norm to which longer gradients are scaled down."""
+
+    softmax_candidates: Negatives | None = None
+    """Negative samples of the softmax in each step; 0: the full softmax. Unset, 512 are drawn on a
+    processor for a text of 2,048 different symbols or more."""
+
+    averaging: AveragedShare = 0.0
+    """Also average the weights: the share of the average that each step keeps, such as 0.999. The
+    better of both becomes the model."""
+
+    initialisation: Initialisation = "orthogonal"
+    """Initialization of the recurrent weights: orthogonal, or uniform as in PyTorch."""
+
+    forget_bias: Annotated[float, Field(ge=-100, le=100)] = 0.0
+    """Initial value of the biases of the lstm cell's forget gates."""
+
+    early_samples: bool = False
+    """Also write samples before the first step and after steps 1, 2, 4, ... up to the first
+    evaluation."""
+
+    patience: PositiveInteger | None = None
+    """Stop after this many evaluations without a better one."""
+
+    keep: Annotated[int, Field(ge=1, le=10**6)] = 2
+    """How many of the newest checkpoints are kept."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Seed of all random numbers. The same seed gives the same weights, bit for bit, with the same
+    steps, threads, processes, kind of processor and versions; --config RUN takes the options from
+    a run."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the matrix products; auto takes bfloat16 where it is faster."""
+
+    backend: Literal["auto", "kernels", "torch"] = "auto"
+    """What computes: ricorda's C++ kernels, which need a processor, or PyTorch; auto takes the
+    kernels where they can be used."""
+
+    threads: Processes | None = None
+    """Processor threads of each process."""
+
+    processes: Processes | None = None
+    """Processes on this machine that divide the batch among them; one unless given. On several
+    machines, or by hand: torchrun ... -m ricorda train ..."""
+
+
+@dataclass(frozen=True, kw_only=True, config=SCHEMA)
+class TextSettings:
+    """How a text becomes symbols, and which part of it is kept for validation."""
+
+    vocabulary: Literal["characters", "bytes"] = "characters"
+    """What a symbol is: a Unicode character or a byte."""
+
+    encoding: str | None = None
+    """The text's encoding where it is not UTF-8."""
+
+    newlines: Literal["auto", "normalise", "keep"] = "auto"
+    """Line ends: normalise makes each a \\n, keep leaves them; auto keeps them in bytes alone."""
+
+    decompress: Literal["auto", "off"] = "auto"
+    """Compressed texts: auto decompresses gzip, zstd, xz and bzip2 files, off takes them as they
+    are."""
+
+    max_decompressed: str | None = None
+    """Largest decompressed size of a compressed file, such as 20GB; unless given, 64 MiB or 200
+    times its size."""
+
+    validation_fraction: Annotated[float, Field(ge=0, le=0.99)] | None = None
+    """Share of the text, at its end, that is kept for validation; 0.1 unless it is tiny."""
+
+    @property
+    def reading(self) -> ReadingSettings:
+        """How texts are read. Raises ConfigurationError for contradictory settings."""
+        return ReadingSettings.of(self)
+
+
+@dataclass(frozen=True, kw_only=True, config=SCHEMA)
+class TrainingConfiguration(LearningSettings):
+    """All settings of one run, each of them chosen: what config.json saves and a resume reads."""
 
     model: ModelConfiguration
     """The network's shape."""
 
     budget: Budget
-    """How long to learn."""
+    """How long to train."""
 
-    batch_size: Annotated[int, Field(ge=1, le=65536)]
-    """B, the streams read side by side."""
-
-    window: Annotated[int, Field(ge=1, le=1048576)]
-    """T, the symbols of one step of truncated backpropagation through time."""
-
+    batch_size: BatchSize
+    window: Window
     learning_rate: LearningRate
-    """The schedule's peak."""
-
     dropout: DropoutShare = 0.0
-    """Probability with which a number of a layer's output is dropped."""
-
-    input_dropout: DropoutShare = 0.0
-    """Probability with which a number of a symbol's vector is dropped, for a whole window."""
-
     recurrent_dropout: DropoutShare = 0.0
-    """Probability with which a recurrent weight is dropped, for a whole window."""
-
     weight_decay: WeightDecay = 0.01
-    """AdamW's decay of matrices; biases and embeddings are left alone."""
-
-    softmax_candidates: Annotated[int, Field(ge=0)] = 0
-    """About how many symbols the softmax is sampled from while learning; 0: it is over all."""
-
-    clip_norm: ClipNorm = 1.0
-    """The gradient's largest norm."""
-
-    averaging: AveragedShare = 0.0
-    """Share of the averaged weights that a step keeps; 0 averages none."""
-
-    initialisation: Initialisation = "orthogonal"
-    """How the recurrent weights are drawn."""
-
-    forget_bias: Annotated[float, Field(ge=-100, le=100)] = 1.0
-    """Where the biases of the LSTM's forget gates start."""
+    softmax_candidates: Negatives = 0
+    device: Device = "cpu"
+    precision: Precision = "float32"
+    backend: Backend = "kernels"
+    threads: Annotated[int, Field(ge=1)] = 1
+    processes: Annotated[int, Field(ge=1)] = 1
 
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps in which the learning rate rises from zero to its peak."""
 
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Where the cosine ends, as a share of the peak."""
+    """End of the cosine, as a share of the peak."""
 
     reset_probability: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Probability with which a stream's state is zeroed before a window, so that a model also
-    learns to start cold."""
+    """Probability of zeroing a stream's state before a window, so that a model also learns to
+    start without a context."""
 
     evaluations: Annotated[int, Field(ge=1)] = 20
-    """How many times, evenly, the model is evaluated, sampled and saved."""
-
-    early_samples: bool = False
-    """Whether the model also writes before its first step and after 1, 2, 4, ... until it is
-    evaluated for the first time."""
-
-    patience: Annotated[int, Field(ge=1)] | None = None
-    """Evaluations without a better one after which learning stops; None never does."""
-
-    keep: Annotated[int, Field(ge=1)] = 2
-    """How many of the newest checkpoints stay."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """The seed of initial weights, dropout and the places where windows begin."""
-
-    device: Literal["cpu", "cuda"] = "cpu"
-    """Where it is computed."""
-
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the matrix products; weights and states stay float32."""
-
-    backend: Literal["kernels", "torch"] = "kernels"
-    """What computes: the C++ kernels, on a processor, or PyTorch."""
-
-    threads: Annotated[int, Field(ge=1)] = 1
-    """Threads of each process on the processor."""
-
-    processes: Annotated[int, Field(ge=1)] = 1
-    """Processes that divide the streams among them."""
+    """How many times, evenly spread, the model is evaluated, sampled and saved."""
 
     schedule: Schedule | None = None
     """The earlier run that this one repeats step by step; None: the budget decides."""

@@ -51,15 +51,3 @@ class Interruption:
     def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def hand_on(number: int, note: str) -> None:
-    """Raise a recorded signal again, for the handler that it was meant for.
-
-    KeyboardInterrupt, which Python's own handler of SIGINT raises, gets the note.
-    """
-    try:
-        signal.raise_signal(number)
-    except KeyboardInterrupt as error:
-        error.add_note(note)
-        raise

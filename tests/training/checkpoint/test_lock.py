@@ -9,7 +9,7 @@ import pytest
 
 import ricorda
 from ricorda.errors import RunError
-from ricorda.training.checkpoint.lock import RunLock
+from ricorda.training.checkpoint.held_folder import RunLock
 from ricorda.training.report.progress import Silent
 
 fcntl = pytest.importorskip("fcntl")

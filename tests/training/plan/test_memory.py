@@ -50,7 +50,7 @@ def test_every_copy_of_the_weights_is_counted() -> None:
         ({"threads": 1}, 6, 4),
         ({"precision": "bfloat16"}, 6, 4),
         ({"recurrent_dropout": 0.1}, 7.5, 4),
-        ({"kernels": "off"}, 4, 4),
+        ({"backend": "torch"}, 4, 4),
     ],
     ids=str,
 )

@@ -1,7 +1,8 @@
 """A run's checkpoints on the disk: written whole, told good from broken, the newest kept.
 
 checkpoints/STEP/ holds files and `manifest.json`, which has the size and SHA-256 of each, and of
-itself. A second checkpoint of a step, as after a return to it, is STEP.2, and so on.
+itself. After a return to an earlier step the checkpoints are STEP.2, after another STEP.3, and so
+on: the newest by order of writing is the last step of the highest number.
 """
 
 import contextlib
@@ -139,12 +140,11 @@ class CheckpointFolder:
         return sorted(found, key=_order, reverse=True)
 
     def _free_place(self, step: int) -> Path:
-        taken = {path.name for path in self._places()}
-        name, number = str(step), 1
-        while name in taken:
+        """The name that sorts as the newest."""
+        number, last_step = max(map(_order, self._places()), default=(1, -1))
+        if step <= last_step:
             number += 1
-            name = f"{step}.{number}"
-        return self.path / name
+        return self.path / (str(step) if number == 1 else f"{step}.{number}")
 
     def _drop_old(self) -> None:
         """Keep the newest good ones and the newest anchor; what cannot be removed stays.
@@ -254,8 +254,10 @@ _NAME = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
 _FILE_NAME = re.compile(r"[a-z][a-z-]{0,40}\.[a-z]{1,20}")
 
 
-def _order(place: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in place.name.split("."))
+def _order(place: Path) -> tuple[int, int]:
+    """How many times a step was repeated until the checkpoint was written, and its step."""
+    step, _, number = place.name.partition(".")
+    return int(number or 1), int(step)
 
 
 def _is_described(name: Any, described: Any) -> bool:

@@ -1,22 +1,25 @@
-"""config.json: which text a run learns and how, all that repeats it."""
+"""config.json: the text and the settings of a run, and what its bits depend on besides."""
 
 import codecs
+import contextlib
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 import ricorda
 from ricorda.durable import open_untrusting, write_atomically
+from ricorda.engine import kernels_are_built
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
-from ricorda.text.reading_settings import ReadingSettings
-from ricorda.training.configuration import Schedule, TrainingConfiguration
+from ricorda.training.configuration import Schedule, TextSettings, TrainingConfiguration
 from ricorda.validation import explain, parse_json
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ LARGEST = 16 * 1024 * 1024  # bytes of a config.json, which may name many texts
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class TextRecord:
+class TextRecord(TextSettings):
     """Which text a run learns, and how it was read."""
 
     texts: Annotated[list[str], FailFast()]
@@ -38,24 +41,6 @@ class TextRecord:
 
     validation: str | None
     """The file that validates, if it is one of its own."""
-
-    validation_fraction: float | None
-    """The share of the text that validates, if it was given."""
-
-    vocabulary: Literal["characters", "bytes"]
-    """What a symbol is."""
-
-    encoding: str | None
-    """The text's encoding, if it was given."""
-
-    newlines: Literal["auto", "normalise", "keep"]
-    """What was done with line ends."""
-
-    decompress: Literal["auto", "off"] = "auto"
-    """Whether compressed files were decompressed."""
-
-    max_decompressed: str | None = None
-    """The most that each was allowed to come to, if that was given."""
 
     digest: str
     """SHA-256 of the text as it was encoded, to know it again."""
@@ -69,11 +54,6 @@ class TextRecord:
     validation_bytes: int | None = None
     """Its length."""
 
-    @property
-    def reading(self) -> ReadingSettings:
-        """How the text is read."""
-        return ReadingSettings.of(self)
-
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class RunRecord:
@@ -83,7 +63,7 @@ class RunRecord:
     text: TextRecord
     training: TrainingConfiguration
     made_with: dict[str, Any]
-    """Versions and processor, told and never needed."""
+    """Versions and processor, for information."""
 
     schedule: Schedule | None = None
     """The schedule, once the run has ended, unless it follows from the budget alone."""
@@ -91,17 +71,64 @@ class RunRecord:
 
 def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
     """The record of a run that begins now."""
-    import torch  # not above: what only reads a record does without
-
     made_with = {
         "ricorda": ricorda.__version__,
-        "torch": torch.__version__,
+        **_versions(training),
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": str(torch.cpu.get_capabilities().get("cpu_name", platform.machine())),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
     }
     return RunRecord(format=FORMAT, text=text, training=training, made_with=made_with)
+
+
+def fingerprint(training: TrainingConfiguration) -> dict[str, Any]:
+    """What a run's bits depend on besides its settings: the installation and the machine."""
+    found = {
+        "ricorda": ricorda.__version__,
+        **_versions(training),
+        "kernels": "NumPy",
+        "processor": processor_name(),
+        "threads": training.threads,
+        "processes": training.processes,
+        "device": training.device,
+    }
+    if kernels_are_built():
+        from ricorda.engine.native import instruction_sets
+
+        found["kernels"] = next(iter(dict(instruction_sets())), "none")
+    return found
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Say in one line how the fingerprint of a checkpoint differs; empty if it does not."""
+    before = {"processes": 1, **before}
+    changes = [
+        f"{name} {before.get(name)} is now {value}"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+    if not changes:
+        return ""
+    return (
+        f"another machine or version than before ({'; '.join(changes)}): "
+        "the run goes on, but not to the same bits"
+    )
+
+
+def processor_name() -> str:
+    """The processor's name as the system gives it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _versions(training: TrainingConfiguration) -> dict[str, str]:
+    """The version of what computes besides the kernels."""
+    name = "torch" if training.backend == "torch" else "numpy"
+    return {name: version(name)}
 
 
 def with_schedule(record: RunRecord, progress: "Progress") -> RunRecord:
@@ -123,14 +150,19 @@ def with_schedule(record: RunRecord, progress: "Progress") -> RunRecord:
     return replace(record, schedule=schedule)
 
 
-def record_as_json(record: RunRecord) -> dict[str, Any]:
-    """A record in what JSON has."""
-    return asdict(record)
+def record_from_json(saved: Any) -> RunRecord:
+    """The record of a JSON object, also one of an earlier version. Raises ValidationError."""
+    return TypeAdapter(RunRecord).validate_python(_with_backend(saved))
 
 
-def record_from_json(told: Any) -> RunRecord:
-    """The record of `record_as_json`. Raises ValidationError."""
-    return TypeAdapter(RunRecord).validate_python(told)
+def _with_backend(saved: Any) -> Any:
+    """Translate `kernels: auto|off` of an earlier version to the backend that it meant."""
+    training = saved.get("training") if isinstance(saved, dict) else None
+    if not isinstance(training, dict) or training.get("kernels") not in ("auto", "off"):
+        return saved
+    training = dict(training)
+    on_kernels = training.pop("kernels") == "auto" and training.get("device") == "cpu"
+    return saved | {"training": {"backend": "kernels" if on_kernels else "torch"} | training}
 
 
 def write_record(folder: RunFolder, record: RunRecord) -> None:

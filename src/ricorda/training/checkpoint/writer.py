@@ -1,12 +1,14 @@
-"""Saving beside the training: a thread writes what was copied, while the next steps are taken."""
+"""Write a run's files: a thread saves snapshots while steps are taken; rows are appended."""
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ricorda.durable import write_atomically
-from ricorda.errors import FolderLost, RicordaError, TrainingError
+from ricorda.durable import append, flush, open_untrusting, write_atomically
+from ricorda.errors import FolderLost, RicordaError, RunError, TrainingError
+from ricorda.runs import json_line
 from ricorda.training.checkpoint.folder import CheckpointFolder
 from ricorda.training.checkpoint.held_folder import HeldFolder
 from ricorda.training.checkpoint.snapshot import Snapshot
@@ -152,3 +154,74 @@ def reason(failure: BaseException) -> str:
         place = f" {failure.filename}" if failure.filename else ""
         return f"{failure.strerror}{place}"
     return str(failure) or type(failure).__name__
+
+
+class RowLog:
+    """The rows of metrics.jsonl or samples.jsonl, kept in memory too, so that no disk loses them.
+
+    Each row is appended at once. A write error is reported once and the run goes on; the whole file
+    is rewritten as soon as possible. Nothing is written if the run's folder (held) was moved,
+    removed or replaced.
+    """
+
+    def __init__(self, held: HeldFolder, path: Path, warn: Callable[[str], None]) -> None:
+        self._held = held
+        self._path = path
+        self._warn = warn
+        self._lines: list[bytes] = []
+        self._behind = False
+        self._is_reported = False
+
+    @property
+    def content(self) -> bytes:
+        """All rows."""
+        return b"".join(self._lines)
+
+    def restore(self, content: bytes) -> None:
+        """Have these rows and no others, in the file too."""
+        self._lines = content.splitlines(keepends=True)
+        try:
+            with open_untrusting(self._path) as file:
+                self._behind = file.read(len(content) + 1) != content
+        except OSError:
+            self._behind = True
+        self._catch_up()
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one row."""
+        line = json_line(row)
+        self._lines.append(line)
+        if self._behind:
+            self._catch_up()
+            return
+        try:
+            if self._held.is_in_place:
+                append(self._path, line)
+        except OSError as error:
+            self._behind = True
+            self._report(error)
+
+    def flush(self) -> None:
+        """See that the rows are on the disk."""
+        try:
+            with open_untrusting(self._path) as file:
+                flush(file)
+        except OSError as error:
+            self._report(error)
+
+    def _catch_up(self) -> None:
+        """Write the whole file anew if it lacks something."""
+        if not self._behind:
+            return
+        try:
+            if self._held.is_in_place:
+                write_atomically(self._path, self.content)
+                self._behind = False
+        except (OSError, RunError) as error:
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        if not self._is_reported:
+            self._is_reported = True
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            self._warn(f"{self._path} cannot be written ({why}): the run goes on without it")

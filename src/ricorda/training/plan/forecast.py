@@ -1,5 +1,6 @@
-"""What a training will be, told before it begins: its settings, steps, memory and time."""
+"""Predict a training before it begins: its settings, steps, memory and time."""
 
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
@@ -11,18 +12,12 @@ from ricorda.model import ModelFile
 from ricorda.text import Ids, WindowStream, cache_for
 from ricorda.training.configuration import Budget, Schedule, TrainingConfiguration
 from ricorda.training.data.dataset import Dataset, keep_passing, locate, read_dataset
-from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.evaluation import QuickEvaluation, write_sample
 from ricorda.training.learner import make_learner
-from ricorda.training.loop import write_sample
 from ricorda.training.options import TrainingOptions
-from ricorda.training.plan.machine import (
-    check_memory,
-    computing_with,
-    lacks_memory,
-    this_machine,
-)
+from ricorda.training.plan.budget import BudgetClock
+from ricorda.training.plan.machine import check_memory, this_machine
 from ricorda.training.plan.memory import memory_need
-from ricorda.training.plan.pace import Pace
 from ricorda.training.plan.planner import (
     Machine,
     choose,
@@ -32,7 +27,6 @@ from ricorda.training.plan.planner import (
 )
 from ricorda.training.plan.speed import measure_speed
 from ricorda.training.report.progress import Reporter, reporter_for
-from ricorda.training.report.reading_progress import showing
 from ricorda.validation import validated
 
 SECONDS = 1.0  # of measuring the speed by which a network's size is chosen
@@ -41,7 +35,7 @@ MEASURED_ON_A_GPU = 3  # times at most
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """A plan, and what it is expected to come to on this machine."""
+    """The plan of a training, and what it is expected to take on this machine."""
 
     configuration: TrainingConfiguration
     """Every setting, given or chosen."""
@@ -50,10 +44,10 @@ class Forecast:
     """How many different symbols the text has."""
 
     training_characters: int
-    """Symbols to learn from."""
+    """Symbols for training."""
 
     validation_characters: int
-    """Symbols to judge by."""
+    """Symbols for validation."""
 
     steps: int
     """Optimizer steps."""
@@ -94,7 +88,7 @@ def forecast(
     sources = locate([str(text) for text in texts], given, say)
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
         sources = keep_passing(sources, Path(folder))
-        with showing(report) as progress:
+        with report.reading() as progress:
             dataset = read_dataset(
                 sources, Path(folder), given, say, cache=cache, progress=progress
             )
@@ -175,7 +169,7 @@ def _operations(configuration: TrainingConfiguration, training: Ids) -> float:
 
 
 def _expect(dataset: Dataset, configuration: TrainingConfiguration) -> Forecast:
-    """Measure, and work out what the budget comes to."""
+    """Measure a few steps and an evaluation, and predict the rest."""
     stream = WindowStream(
         dataset.training,
         batch_size=configuration.batch_size,
@@ -183,16 +177,13 @@ def _expect(dataset: Dataset, configuration: TrainingConfiguration) -> Forecast:
         seed=configuration.seed,
     )
     steps_per_second = measure_speed(configuration, dataset.training)
-    pace = Pace(
-        configuration.budget,
-        windows_per_epoch=stream.windows_per_epoch,
-        evaluations=configuration.evaluations,
-        warmup_steps=configuration.warmup_steps,
-        schedule=configuration.schedule,
+    clock = BudgetClock.of(
+        configuration,
+        stream.windows_per_epoch,
         evaluation_seconds=_evaluation_seconds(dataset, configuration),
         step_seconds=1 / steps_per_second,
     )
-    steps = configuration.budget.steps or pace.total_steps or pace.calibrate(0)
+    steps = configuration.budget.steps or clock.total_steps or clock.calibrate(0)
     symbols = steps * stream.batch_size * stream.window
     evaluations = min(configuration.evaluations, steps)
     return Forecast(
@@ -205,23 +196,24 @@ def _expect(dataset: Dataset, configuration: TrainingConfiguration) -> Forecast:
         characters=round(symbols / dataset.symbols_per_character),
         passes=symbols / len(dataset.training),
         memory_bytes=memory_need(configuration, len(dataset.training)).total,
-        seconds=steps / steps_per_second + evaluations * pace.evaluation_seconds,
+        seconds=steps / steps_per_second + evaluations * clock.evaluation_seconds,
     )
 
 
 def _evaluation_seconds(dataset: Dataset, configuration: TrainingConfiguration) -> float:
-    """What one evaluation takes with its sample; where weights are averaged, two are judged."""
-    model = make_learner(configuration).model
-    judgements = 2 if configuration.averaging else 1
-    seconds = 0.0
-    with computing_with(configuration):
-        if dataset.validation is not None:
-            evaluation = QuickEvaluation(dataset.validation, configuration.device)
-            began = time.monotonic()
-            evaluation.nats_per_symbol(model, configuration)
-            seconds = judgements * (time.monotonic() - began)
-        began = time.monotonic()
-        write_sample(
-            ModelFile(configuration.model, dataset.text.vocabulary, model.tensors(copy=False), {})
-        )
-    return seconds + time.monotonic() - began
+    """Measure one evaluation with its sample."""
+    learner = make_learner(configuration)
+    began = time.monotonic()
+    if dataset.validation is not None:
+        QuickEvaluation(dataset.validation).evaluate(learner)
+    write_sample(ModelFile(configuration.model, dataset.text.vocabulary, learner.weights(), {}))
+    return time.monotonic() - began
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error, the system's or PyTorch's, is for lack of memory, on a GPU too."""
+    if isinstance(error, MemoryError) or "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from ricorda.torch import device
+
+    return device.lacks_memory(error)

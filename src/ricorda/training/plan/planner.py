@@ -16,12 +16,22 @@ and for weight decay; a very small one for a small network besides.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Literal
 
+from ricorda.engine import kernels_are_built
+from ricorda.errors import ConfigurationError
+from ricorda.extras import require_torch
 from ricorda.model.configuration import GATES, CellName, ModelConfiguration
-from ricorda.training.configuration import Budget, TrainingConfiguration
+from ricorda.training.configuration import (
+    Backend,
+    Budget,
+    Device,
+    LearningSettings,
+    Precision,
+    TrainingConfiguration,
+)
 from ricorda.training.options import TrainingOptions
 
 DEFAULT_MINUTES = 3.0
@@ -31,7 +41,7 @@ SYMBOLS_PER_PARAMETER = 3.0  # of a text that is read once
 SYMBOLS_PER_PASS = 0.4  # so many more for each reading,
 MOST_SYMBOLS_PER_PARAMETER = 16.0  # up to this
 PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
-BY_HEART = 640  # symbols; a text too short to validate with is learned by heart, without dropout
+MEMORIZED = 640  # symbols; a text too short to validate with is memorized, without dropout
 DEFAULT_CELL: CellName = "lstm"
 SAMPLED_FROM = 2048  # symbols, of which the softmax is sampled
 SOFTMAX_CANDIDATES = 512
@@ -40,9 +50,9 @@ LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 9e-3
 
 @dataclass(frozen=True)
 class Machine:
-    """What the choice must know of the machine; `device.this_machine` reads it."""
+    """The facts about the machine that the choice depends on; `this_machine` finds them."""
 
-    device: str
+    device: Device
     threads: int
     """Of each process."""
 
@@ -63,13 +73,13 @@ def choose(
 
     training_size is the number of symbols to learn from.
     """
-    budget = _budget(options)
+    budget = options.budget or Budget(minutes=DEFAULT_MINUTES)
     cell = options.cell or DEFAULT_CELL
     num_layers = options.num_layers or 1
     window = options.window or 64
     batch_size = options.batch_size or _batch_size(training_size, window, machine)
-    candidates = _softmax_candidates(options, vocabulary_size, machine)
-    rows = output_rows(vocabulary_size, candidates, batch_size * window // machine.processes)
+    negatives = _softmax_candidates(options, vocabulary_size, machine)
+    rows = output_rows(vocabulary_size, negatives, batch_size * window // machine.processes)
     symbols_at = partial(_symbols, budget, training_size, batch_size * window, machine)
     hidden_size = options.hidden_size or _hidden_size(
         GATES[cell] * (2 * num_layers - 1), vocabulary_size, rows, training_size, symbols_at
@@ -83,41 +93,50 @@ def choose(
         nonlinearity=options.nonlinearity or "tanh",
     )
     met, parameters = (operations_of(model, count) / 6 for count in (rows, vocabulary_size))
-    passes = 0.0 if training_size < BY_HEART else symbols_at(met) / training_size
+    passes = 0.0 if training_size < MEMORIZED else symbols_at(met) / training_size
     capacity = parameters / training_size
-    passes *= min(1.0, capacity**1.5)  # a small network cannot learn the text by heart
-    dropout = _dropout(passes) if options.dropout is None else options.dropout
-    recurrent_dropout = options.recurrent_dropout
-    if recurrent_dropout is None:
-        recurrent_dropout = _recurrent_dropout(passes)
-    weight_decay = _weight_decay(passes) if options.weight_decay is None else options.weight_decay
-    return TrainingConfiguration(
-        model=model,
-        budget=budget,
-        batch_size=batch_size,
-        window=window,
-        learning_rate=options.learning_rate or _learning_rate(model, batch_size),
-        dropout=dropout,
-        input_dropout=options.input_dropout or 0.0,
-        recurrent_dropout=recurrent_dropout,
-        weight_decay=weight_decay,
-        clip_norm=options.clip_norm or 1.0,
-        softmax_candidates=candidates,
-        averaging=options.averaging or 0.0,
-        initialisation=options.initialisation,
-        forget_bias=options.forget_bias or 0.0,
-        warmup_steps=_warmup_steps(budget, training_size, batch_size * window),
-        evaluations=_evaluations(budget),
-        early_samples=options.early_samples,
-        patience=options.patience,
-        keep=options.keep,
-        seed=options.seed,
-        device="cuda" if machine.device == "cuda" else "cpu",
-        precision=_precision(options, cell, machine),
-        kernels=options.kernels,
-        threads=options.threads or machine.threads,
-        processes=machine.processes,
-    )
+    passes *= min(1.0, capacity**1.5)  # a small network cannot memorize the text
+    chosen = {
+        "dropout": _dropout(passes),
+        "recurrent_dropout": _recurrent_dropout(passes),
+        "weight_decay": _weight_decay(passes),
+        "learning_rate": _learning_rate(model, batch_size),
+        "threads": machine.threads,
+    }
+    given = {each.name: getattr(options, each.name) for each in fields(LearningSettings)}
+    settled = {
+        "model": model,
+        "budget": budget,
+        "batch_size": batch_size,
+        "window": window,
+        "softmax_candidates": negatives,
+        "warmup_steps": _warmup_steps(budget, training_size, batch_size * window),
+        "evaluations": _evaluations(budget),
+        "device": machine.device,
+        "precision": _precision(options, cell, machine),
+        "backend": choose_backend(options.backend, machine.device),
+        "processes": machine.processes,
+    }
+    kept = {name: value for name, value in given.items() if value is not None}
+    return TrainingConfiguration(**(chosen | kept | settled))
+
+
+def choose_backend(wanted: Literal["auto", "kernels", "torch"], device: str) -> Backend:
+    """Settle what computes: the kernels where they can, else PyTorch.
+
+    Raises ConfigurationError for kernels that cannot be used, MissingExtra where only PyTorch can
+    compute and is not installed.
+    """
+    can = device == "cpu" and kernels_are_built()
+    if wanted == "kernels" and not can:
+        reason = f"compute on a processor, not on {device}"
+        if device == "cpu":
+            reason = "were not compiled at installation"
+        raise ConfigurationError(f"--backend kernels: the kernels {reason}; leave it out")
+    if can and wanted != "torch":
+        return "kernels"
+    require_torch()
+    return "torch"
 
 
 def operations_of(model: ModelConfiguration, rows: int) -> float:
@@ -142,22 +161,15 @@ def output_rows(vocabulary_size: int, candidates: int, step_size: int) -> int:
 
 
 def depends_on_speed(options: TrainingOptions) -> bool:
-    """Whether the machine's speed has a say in the plan."""
-    has_budget_in_steps = options.steps is not None or options.epochs is not None
-    return options.hidden_size is None and not has_budget_in_steps
-
-
-def _budget(options: TrainingOptions) -> Budget:
-    """The budget that was given, else three minutes."""
-    if options.minutes is None and options.epochs is None and options.steps is None:
-        return Budget(minutes=DEFAULT_MINUTES)
-    return Budget(minutes=options.minutes, epochs=options.epochs, steps=options.steps)
+    """Whether the plan depends on the machine's speed."""
+    budget = options.budget
+    return options.hidden_size is None and (budget is None or budget.minutes is not None)
 
 
 def _batch_size(training_size: int, window: int, machine: Machine) -> int:
     """16 streams, more where many threads share them; fewer if they would be short."""
     threads, processes = machine.threads * machine.processes, machine.processes
-    wanted = 64 if machine.device == "cuda" else min(64, max(16, 8 * threads))
+    wanted = 64 if machine.device != "cpu" else min(64, max(16, 8 * threads))
     wanted = max(wanted, 8 * processes if processes > 1 else 0)
     while wanted > 8 and training_size < 16 * wanted * window:
         wanted //= 2
@@ -254,9 +266,7 @@ def _softmax_candidates(options: TrainingOptions, vocabulary_size: int, machine:
     return wanted if wanted < vocabulary_size else 0
 
 
-def _precision(
-    options: TrainingOptions, cell: CellName, machine: Machine
-) -> Literal["float32", "bfloat16"]:
+def _precision(options: TrainingOptions, cell: CellName, machine: Machine) -> Precision:
     """bfloat16 where it is faster; it ends at the same loss (docs/log.md)."""
     if options.precision != "auto":
         return options.precision

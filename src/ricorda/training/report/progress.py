@@ -1,7 +1,7 @@
-"""What a person sees while a model learns, on standard error.
+"""Progress of a run on standard error.
 
-A terminal gets a bar and, as they come, the evaluations and a line of what the model writes.
-Anything else gets a line now and then. Quiet gets nothing.
+A terminal shows a bar and above it the evaluations, each with a line of what the model writes.
+Anything else gets a line now and then; --quiet leaves warnings alone.
 """
 
 import contextlib
@@ -10,7 +10,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import IO, Protocol, cast
 
 from rich.console import Console
@@ -18,18 +19,32 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from ricorda.text.sizes import readable_size
 from ricorda.text.sources import displayed
 
 LINE_EVERY = 10.0  # seconds between lines where there is no terminal
+PATIENCE = 0.5  # seconds of reading without a bar
+_REFRESH = 0.1  # seconds between two states of the reading's bar
+_NARROW = 60  # columns; fewer have no space for the reading's speed
 SHORTEST_BAR = 10  # columns, beside which the long figures must have room
 RIGHT_MARGIN = 3  # columns in which a terminal echoes ^C without breaking the bar's line
 
 
+ReadingProgress = Callable[[int, int | None], None]
+"""Receives the bytes read so far, and how many there are if that is known."""
+
+
 class Reporter(Protocol):
-    """Is told what happens in a run, in this order."""
+    """Receives what happens in a run, in this order."""
 
     def say(self, message: str) -> None:
-        """A message that stays."""
+        """Receive a message that stays."""
+
+    def warn(self, message: str) -> None:
+        """Receive a warning, which is shown even if nothing else is."""
+
+    def reading(self) -> AbstractContextManager[ReadingProgress]:
+        """Show the reading of a text for as long as the context lasts."""
 
     def stepped(
         self,
@@ -40,20 +55,28 @@ class Reporter(Protocol):
         characters_a_second: float,
         seconds_left: float | None,
     ) -> None:
-        """A step was taken; share is how much of the budget is used, from 0 to 1."""
+        """Receive a step's figures; share is how much of the budget is used, from 0 to 1."""
 
     def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
-        """The model was judged, if there is text to judge by, and wrote something."""
+        """Receive an evaluation, None without a validation text, and a sample."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Show nothing more."""
 
 
 class Silent:
-    """Says nothing."""
+    """Shows nothing. Its warnings are messages to the classes that extend it."""
 
     def say(self, message: str) -> None:
-        """Keep a message to itself."""
+        """Drop a message."""
+
+    def warn(self, message: str) -> None:
+        """Treat a warning as a message."""
+        self.say(message)
+
+    def reading(self) -> AbstractContextManager[ReadingProgress]:
+        """Drop the progress of reading."""
+        return contextlib.nullcontext(lambda done, total: None)
 
     def stepped(
         self,
@@ -64,13 +87,24 @@ class Silent:
         characters_a_second: float,
         seconds_left: float | None,
     ) -> None:
-        """Let a step pass."""
+        """Drop a step."""
 
     def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
-        """Let an evaluation pass."""
+        """Drop an evaluation."""
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing."""
+
+
+class Quiet(Silent):
+    """For --quiet: shows warnings alone."""
+
+    def __init__(self) -> None:
+        self._file = unbroken_stderr()
+
+    def warn(self, message: str) -> None:
+        """Print the warning."""
+        print(_printable(message), file=self._file, flush=True)
 
 
 class Lines(Silent):
@@ -83,6 +117,20 @@ class Lines(Silent):
     def say(self, message: str) -> None:
         """Print the message."""
         self._print(_printable(message))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[ReadingProgress]:
+        """Print a line now and then."""
+        began = last = time.monotonic()
+
+        def show(done: int, total: int | None) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= LINE_EVERY:
+                last = now
+                self.say(f"reading the text: {read_so_far(done, total, now - began)}")
+
+        yield show
 
     def stepped(
         self,
@@ -103,7 +151,7 @@ class Lines(Silent):
         )
 
     def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
-        """Print the figure and the sample's beginning."""
+        """Print the figure."""
         if nats_per_character is not None:
             self._print(f"step {step}: {in_nats_and_bits(nats_per_character)} in validation")
 
@@ -129,6 +177,39 @@ class Bar(Silent):
     def say(self, message: str) -> None:
         """Print the message above the bar."""
         self._console.print(_printable(message))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[ReadingProgress]:
+        """Show a bar, unless the reading is short."""
+        began = last = time.monotonic()
+        progress = Progress(
+            TextColumn("reading the text"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
+            console=self._console,
+            transient=True,
+            auto_refresh=False,
+            expand=True,
+        )
+        task = progress.add_task("", total=None, figures="")
+
+        def show(done: int, total: int | None) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - began < PATIENCE or now - last < _REFRESH:
+                return
+            last = now
+            progress.start()
+            figures = read_so_far(done, total, now - began)
+            if self._console.width < _NARROW:
+                figures = figures.rpartition(", ")[0]
+            progress.update(task, completed=done, total=total, figures=figures, refresh=True)
+
+        try:
+            yield show
+        finally:
+            if progress.live.is_started:
+                progress.stop()
 
     def stepped(
         self,
@@ -163,7 +244,7 @@ class Bar(Silent):
         self._console.print(line, no_wrap=True, overflow="ellipsis")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._progress.live.is_started:
             self._progress.stop()
 
@@ -249,9 +330,17 @@ def unbroken_stderr() -> IO[str]:
 
 def reporter_for(*, quiet: bool) -> Reporter:
     """The reporter that suits where standard error goes."""
-    if quiet or sys.stderr is None:
+    if sys.stderr is None:
         return Silent()
+    if quiet:
+        return Quiet()
     return Bar() if Console(file=unbroken_stderr()).is_terminal else Lines()
+
+
+def read_so_far(done: int, total: int | None, seconds: float) -> str:
+    """What is read, of how much, and how fast: "120 MB of 1.2 GB, 80 MB/s"."""
+    of_all = "" if total is None else f" of {readable_size(total)}"
+    return f"{readable_size(done)}{of_all}, {readable_size(done / max(seconds, 1e-3))}/s"
 
 
 def in_nats_and_bits(nats_per_character: float) -> str:

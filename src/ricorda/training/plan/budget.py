@@ -1,10 +1,13 @@
-"""Turning a budget into a number of steps, and keeping to it."""
+"""Turn a budget into steps and keep to it; the learning rate of each step."""
 
 import math
 import time
 from dataclasses import dataclass, field
+from typing import Any, Self
 
-from ricorda.training.configuration import Budget, Schedule
+from ricorda.errors import ConfigurationError
+from ricorda.training.checkpoint.snapshot import Progress
+from ricorda.training.configuration import Budget, Schedule, TrainingConfiguration
 
 USED = 0.98  # the share of the minutes that is planned for; the rest absorbs a slower moment
 TOLERATED = 0.02  # of the minutes, by which the plan may be off before the steps are changed
@@ -12,7 +15,7 @@ CALIBRATION_SHARE = 0.05  # of the minutes, at most, until the number of steps i
 
 
 @dataclass
-class Pace:
+class BudgetClock:
     """The clock of one run: how many steps its budget buys, and whether it is spent.
 
     Epochs and steps are known at once. Minutes become a number of steps after a short calibration
@@ -29,7 +32,7 @@ class Pace:
     """The schedule of the run that this one repeats; the clock is then ignored."""
 
     seconds_before: float = 0.0
-    """Seconds that earlier sittings of a resumed run took."""
+    """Seconds before this resume."""
 
     evaluation_seconds: float = 0.0
     """What the last evaluation, sample and save took together."""
@@ -39,6 +42,13 @@ class Pace:
 
     _steps_timed: int = 0
     _started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, configuration: TrainingConfiguration, windows_per_epoch: int, **facts: Any) -> Self:
+        """Make the clock of a run's settings; facts: further fields."""
+        names = ("budget", "evaluations", "warmup_steps", "schedule")
+        settings = {name: getattr(configuration, name) for name in names}
+        return cls(windows_per_epoch=windows_per_epoch, **settings, **facts)
 
     def __post_init__(self) -> None:
         if self.schedule is not None:
@@ -50,7 +60,7 @@ class Pace:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds since the first step, earlier sittings included."""
+        """Wall-clock seconds since the first step, those before a resume included."""
         return self.seconds_before + time.monotonic() - self._started
 
     def begin(self) -> None:
@@ -58,7 +68,7 @@ class Pace:
         self._started = time.monotonic()
 
     def stepped(self, seconds: float) -> None:
-        """Learn what a step takes; the first one, which also sets PyTorch up, does not count."""
+        """Measure a step; the first one, in which memory is first touched, does not count."""
         if self._steps_timed:
             weight = max(0.005, 1 / self._steps_timed)
             self.step_seconds += weight * (seconds - self.step_seconds)
@@ -144,3 +154,53 @@ class Pace:
             return min(1.0, steps / total)
         assert self.budget.minutes is not None
         return min(1.0, self.seconds / (self.budget.minutes * 60))
+
+
+def planned_steps(progress: Progress, configuration: TrainingConfiguration) -> int | None:
+    """How many steps a resumed run takes in all; None if the clock has to find out.
+
+    A new budget of minutes is planned by what the steps so far have cost, all included.
+    """
+    if progress.budget in (None, configuration.budget):
+        return progress.total_steps
+    minutes = configuration.budget.minutes
+    if minutes is None or progress.step < max(2, configuration.warmup_steps):
+        return None
+    left = USED * 60 * minutes - progress.seconds
+    return progress.step + max(1, int(left * progress.step / progress.seconds))
+
+
+def check_budget(
+    progress: Progress, configuration: TrainingConfiguration, total_steps: int | None
+) -> None:
+    """Check that a new budget leaves steps to take, and restart the patience if it was over.
+
+    Raises ConfigurationError if it is spent already.
+    """
+    budget = configuration.budget
+    spent = budget.minutes is not None and progress.seconds >= 60 * budget.minutes
+    if spent or (total_steps is not None and total_steps <= progress.step):
+        raise ConfigurationError(
+            f"expected a budget beyond the {progress.step:,} steps and "
+            f"{progress.seconds / 60:.2f} minutes that the run has taken, got {budget}: the budget "
+            "counts from the run's beginning"
+        )
+    if progress.evaluations_without_better >= (configuration.patience or float("inf")):
+        progress.evaluations_without_better = 0
+
+
+def learning_rate(
+    step: int, total_steps: int | None, configuration: TrainingConfiguration
+) -> float:
+    """Linear warm-up to the peak, then a cosine down to a share of it (Loshchilov & Hutter, 2017).
+
+    step counts from 0. total_steps is None while it is not known yet: it is always known before
+    the warm-up ends, and the warm-up does not depend on it.
+    """
+    peak, warmup = configuration.learning_rate, configuration.warmup_steps
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    assert total_steps is not None
+    progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
+    floor = configuration.final_learning_rate
+    return peak * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress)))

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from ricorda.training import Budget
-from ricorda.training.plan.pace import Pace
+from ricorda.training.plan.budget import BudgetClock
 
 
 class Clock:
@@ -13,7 +13,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("ricorda.training.plan.pace.time", Mock(monotonic=lambda: self.now))
+        monkeypatch.setattr("ricorda.training.plan.budget.time", Mock(monotonic=lambda: self.now))
 
 
 @pytest.fixture
@@ -21,11 +21,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def make(budget: Budget, *, warmup_steps: int = 10, evaluations: int = 4) -> Pace:
-    return Pace(budget, windows_per_epoch=7, evaluations=evaluations, warmup_steps=warmup_steps)
+def make(budget: Budget, *, warmup_steps: int = 10, evaluations: int = 4) -> BudgetClock:
+    return BudgetClock(
+        budget, windows_per_epoch=7, evaluations=evaluations, warmup_steps=warmup_steps
+    )
 
 
-def run(pace: Pace, clock: Clock, step_seconds: float, evaluation_seconds: float) -> int:
+def run(pace: BudgetClock, clock: Clock, step_seconds: float, evaluation_seconds: float) -> int:
     """Play a whole run with a machine of constant speed; hands back its steps."""
     pace.begin()
     step = evaluated = 0
@@ -61,7 +63,7 @@ def test_minutes_are_used_and_never_passed(
     assert 54 < pace.seconds <= 60
 
 
-def calibrated(clock: Clock, step_seconds: float) -> Pace:
+def calibrated(clock: Clock, step_seconds: float) -> BudgetClock:
     """A pace of one minute after eleven steps."""
     pace = make(Budget(minutes=1))
     pace.begin()
@@ -72,7 +74,7 @@ def calibrated(clock: Clock, step_seconds: float) -> Pace:
     return pace
 
 
-def go_on(pace: Pace, clock: Clock, steps: int, step_seconds: float) -> None:
+def go_on(pace: BudgetClock, clock: Clock, steps: int, step_seconds: float) -> None:
     for _ in range(steps):
         clock.now += step_seconds
         pace.stepped(step_seconds)
@@ -137,7 +139,7 @@ def test_another_number_of_steps_brings_no_evaluation_at_once() -> None:
 
 
 def test_an_earlier_sitting_counts(clock: Clock) -> None:
-    pace = Pace(
+    pace = BudgetClock(
         Budget(minutes=1), windows_per_epoch=7, evaluations=4, warmup_steps=5, seconds_before=59.0
     )
     pace.begin()
