@@ -25,7 +25,7 @@ SOURCE = HERE / "src" / "ricorda"
 EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
 """The extra whose dependencies a folder of src/ricorda may import; the others import the core's."""
 
-USES_TORCH_INSIDE_A_FUNCTION = {"cli/doctor.py", "insight/gradient.py"}
+USES_TORCH_INSIDE_A_FUNCTION = {"insight/gradient.py"}
 
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules of a distribution that another one needs in exactly one version."""
