@@ -65,9 +65,7 @@ def test_a_package_without_a_version_is_there(call: Call, monkeypatch: pytest.Mo
     assert json.loads(call("doctor", "--json")[1])["unversioned"] == "unknown"
 
 
-def test_the_cache_is_described(
-    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_cache_is_shown(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RICORDA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("RICORDA_CACHE_LIMIT", "2GB")
     entry = tmp_path / "cache" / "ricorda" / "entries" / ("0" * 64)
