@@ -25,8 +25,6 @@ SOURCE = HERE / "src" / "ricorda"
 EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
 """The extra whose dependencies a folder of src/ricorda may import; the others import the core's."""
 
-USES_TORCH_INSIDE_A_FUNCTION = {"insight/gradient.py"}
-
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules of a distribution that another one needs in exactly one version."""
 
@@ -55,11 +53,9 @@ def imported_by_extra() -> dict[str | None, set[str]]:
     core = declared(None)
     found: dict[str | None, set[str]] = {None: set(), "torch": set(), "serve": set()}
     for path in SOURCE.rglob("*.py"):
-        name = path.relative_to(SOURCE).as_posix()
-        extra = EXTRA_OF_FOLDER.get(name.split("/")[0])
+        extra = EXTRA_OF_FOLDER.get(path.relative_to(SOURCE).parts[0])
         for module in imported(path):
-            is_torch = module == "torch" and name in USES_TORCH_INSIDE_A_FUNCTION
-            found[None if module in core else "torch" if is_torch else extra].add(module)
+            found[None if module in core else extra].add(module)
     return found
 
 

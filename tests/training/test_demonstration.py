@@ -29,18 +29,16 @@ def test_a_stretch_of_the_endless_pattern_is_right(text: str, right: int) -> Non
     assert demo.right_length(text) == right
 
 
-@pytest.mark.parametrize("seed", [3, 4])
-def test_the_sequence_is_learned_in_as_many_epochs_as_the_tutorials_program_takes(
-    seed: int,
-) -> None:
-    """That program, on PyTorch, first writes the sequence back after 40 to 70 epochs."""
-    exact = [
-        moment.count
-        for moment in demo.learn_as_the_tutorial(seed, epochs=100)
-        if demo.generate_seq(moment.model, "a", 25) == demo.SEQUENCE
-    ]
-    assert 40 <= exact[0] + 1 <= 70
-    assert exact[-1] == 99
+def test_the_sequence_is_learned_in_as_many_epochs_as_by_the_tutorials_program() -> None:
+    """On PyTorch, with seeds 0 to 7: after 22 to 64 epochs, in the median 40."""
+    found = []
+    for seed in range(5):
+        for moment in demo.learn_as_the_tutorial(seed, epochs=150):
+            if demo.generate_seq(moment.model, "a", 25) == demo.SEQUENCE:
+                found.append(moment.count + 1)
+                break
+    assert len(found) == 5
+    assert 30 <= sorted(found)[2] <= 60
 
 
 def test_the_loss_falls_and_is_a_mean_per_character() -> None:
@@ -55,4 +53,5 @@ def test_the_first_weights_are_distributed_as_pytorchs() -> None:
     bound = 128**-0.5 + 0.005
     for name, weights in moment.learner.weights().items():
         assert np.abs(weights).max() <= bound, name
-        assert weights.std() == pytest.approx(128**-0.5 / 3**0.5, rel=0.3 + weights.size**-0.5)
+        if weights.size > 4:
+            assert weights.std() == pytest.approx(128**-0.5 / 3**0.5, rel=0.3), name

@@ -60,12 +60,11 @@ def learn_as_the_tutorial(seed: int, epochs: int = EPOCHS) -> Iterator[Moment]:
         learning_rate=5e-3,
         weight_decay=0.0,
         clip_norm=1e9,
-        initialisation="uniform",
         seed=seed,
         backend=choose_backend("auto", "cpu"),
     )
     learner = make_learner(configuration, betas=ADAM)
-    _draw_biases(learner)
+    _draw_weights(learner)
     ids = VOCABULARY.encode(SEQUENCE).astype(np.uint32)[None]  # (1, 25)
     batch = Batch(ids[:, :-1].copy(), ids[:, 1:].copy(), np.ones(1, np.float32))
     for epoch in range(epochs):
@@ -108,12 +107,11 @@ def right_length(text: str) -> int:
     return right
 
 
-def _draw_biases(learner: Learner) -> None:
-    """Draw the biases as PyTorch's layers do, uniform in +-1/sqrt(H): ricorda's are zero."""
+def _draw_weights(learner: Learner) -> None:
+    """Draw the weights and biases as torch.nn.RNN and Linear do: uniform in +-1/sqrt(H)."""
     tensors = learner.tensors()
     bound = NETWORK.hidden_size**-0.5
     for number, (name, shape) in enumerate(NETWORK.tensor_shapes().items()):
-        if len(shape) == 1:
-            random = draws.generator(learner.configuration.seed, Purpose.INITIALIZATION, number)
-            tensors[f"model.{name}"] = random.uniform(-bound, bound, shape).astype(np.float32)
+        random = draws.generator(learner.configuration.seed, Purpose.INITIALIZATION, number)
+        tensors[f"model.{name}"] = random.uniform(-bound, bound, shape).astype(np.float32)
     learner.restore(tensors)
