@@ -31,7 +31,7 @@ BELOW: dict[str, set[str]] = {
     "arguments": {"errors", "validation"},
     "text": {"arguments", "draws", "durable", "errors"},
     "validation": {"errors"},
-    "model": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
+    "model": {"_kernels", "durable", "errors", "text", "validation"},
     "engine": {"_kernels", "arguments", "cores", "errors", "model", "text", "validation"},
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},
