@@ -1,7 +1,8 @@
 # What a newcomer types. Every target may be repeated: what is done is not done again.
 #
-#   make demo      set up, then see a network learn the tutorial's pattern and continue it
-#   make test      set up, then run every test
+#   make demo      set up (without PyTorch), then show a network learn and continue a pattern
+#   make test      set up (with PyTorch and the test tools), then run every test
+#   make tutorial  the tutorial's own program, on PyTorch alone
 #   make lint      every check that is not a test
 #   make sanitize  the kernels' tests under the address and undefined-behaviour sanitizers
 #   make faults    the whole fault suite: kills, disks that refuse, each safeguard switched off
@@ -22,13 +23,19 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test lint sanitize faults deletions processes fuzz mutants serve-check bench pictures clean
+.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check bench pictures clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
 
+# Two worker processes; a module's tests stay together, since they share its fixtures.
+TEST_WORKERS ?= 2
+
 test: $(VENV)/.tools
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadscope $(TESTS)
+
+tutorial: $(VENV)/.tools
+	$(RUN)/python examples/rnn_from_scratch.py --seed 1
 
 lint: $(VENV)/.tools
 	$(RUN)/ruff check .
@@ -63,14 +70,14 @@ FUZZ_RUNS ?= 1000000
 FUZZ_TARGETS ?= model vocabulary configuration text
 
 fuzz: $(VENV)/.tools
-	$(RUN)/python -m pip install --quiet --constraint constraints.txt atheris
+	$(PIP) atheris
 	for target in $(FUZZ_TARGETS); do \
 	  $(RUN)/python tests/fuzz/fuzz.py $$target -runs=$(FUZZ_RUNS) || exit 1; done
 
 MUTANTS ?= --sample 100 --seed 1
 
 mutants: $(VENV)/.tools
-	$(RUN)/python -m pip install --quiet --constraint constraints.txt cosmic-ray
+	$(PIP) cosmic-ray
 	$(RUN)/python -m tests.mutants $(MUTANTS)
 
 SERVE_CASES ?= 3500
@@ -80,36 +87,34 @@ serve-check: $(VENV)/.tools
 	$(RUN)/python -m tests.serving.load '$(MODEL)'
 
 bench: $(VENV)/.tools
-	$(RUN)/python -m pip install --quiet --constraint constraints.txt onnxruntime
-	$(RUN)/ricorda bench engine
-	$(RUN)/ricorda bench train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
+	$(PIP) onnxruntime
+	$(RUN)/python -m benchmarks engine
+	$(RUN)/python -m benchmarks train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
 
 pictures: $(VENV)/.tools
 	$(RUN)/python -m tests.studio.screenshots $(if $(TEXT),--text '$(TEXT)')
 
-# python3 -m venv needs Debian's python3-venv; its absence is told in one line.
+# python3 -m venv needs Debian's python3-venv; one line says so.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "ricorda needs Python 3.11 or newer: make PYTHON=/path/to/python3.12 demo"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
 
-# pip rather than uv or poetry: it also takes a CPU wheel of PyTorch that lies at hand.
-$(VENV)/.dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
-	@echo "Setting up $(VENV): PyTorch and the rest, then the kernels. It takes a few minutes, once."
-	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
-	  torch scikit-build-core nanobind cmake ninja click numpy pydantic rich safetensors \
-	  zstandard fastapi prometheus-client uvicorn
+# pip, because everyone has it. Also the temporary environment that it builds in is constrained.
+PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+  $(RUN)/python -m pip install --disable-pip-version-check --quiet
+
+# ricorda and what it needs to train: no PyTorch. Python's files are compiled when first imported.
+# Once the tools are there, the build uses them and compiles only the C++ files that changed.
+$(VENV)/.installed: constraints.txt pyproject.toml CMakeLists.txt $(SOURCES) | $(VENV)/bin/python
+	@echo "Setting up $(VENV) and compiling the kernels. It takes a minute, once."
+	$(PIP) --no-compile $(if $(wildcard $(VENV)/.tools),--no-build-isolation) .
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.dependencies CMakeLists.txt $(SOURCES)
-	$(RUN)/python -m pip install --quiet --no-build-isolation --no-deps .
-	@touch $@
-
-$(VENV)/.tools: $(VENV)/.installed constraints.txt
-	$(RUN)/python -m pip install --quiet --constraint constraints.txt \
-	  clang-format hypothesis mypy onnx pytest ruff \
-	  axe-playwright-python openai playwright schemathesis
+$(VENV)/.tools: $(VENV)/.installed
+	@echo "Adding PyTorch and the tools of the tests. It takes a few minutes, once."
+	$(PIP) 'ricorda[dev]'
 	@touch $@
 
 clean:

@@ -1,8 +1,9 @@
-"""Imports point one way, and PyTorch is imported by training alone."""
+"""Imports point one way, without cycles, and only ricorda.torch imports PyTorch."""
 
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ SOURCE = Path(ricorda.__file__).parent
 BELOW: dict[str, set[str]] = {
     "cgroup": set(),
     "cores": {"cgroup"},
+    "draws": set(),
     "durable": {"errors"},
     "errors": set(),
     "extras": {"errors"},
@@ -27,9 +29,9 @@ BELOW: dict[str, set[str]] = {
     "runs": {"durable", "errors", "shell", "validation"},
     "shell": set(),
     "arguments": {"errors", "validation"},
-    "text": {"arguments", "durable", "errors"},
+    "text": {"arguments", "draws", "durable", "errors"},
     "validation": {"errors"},
-    "model": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
+    "model": {"_kernels", "durable", "errors", "text", "validation"},
     "engine": {"_kernels", "arguments", "cores", "errors", "model", "text", "validation"},
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},
@@ -39,18 +41,19 @@ BELOW: dict[str, set[str]] = {
     },
     "training": {
         *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "model", "pages"),
-        *("arguments", "cgroup", "interrupts", "runs", "shell", "text", "torch", "validation"),
+        *("arguments", "cgroup", "draws", "interrupts", "runs", "shell", "text", "validation"),
     },
     "torch": {
-        *("_kernels", "cores", "engine", "errors", "interrupts", "model", "runs", "shell", "text"),
-        *("training", "validation"),
+        *("arguments", "cores", "draws", "durable", "engine", "errors", "extras", "insight"),
+        *("interrupts", "lazy", "model", "runs", "shell", "text", "training", "validation"),
     },
 }
 """What each part may import besides itself and the version in `ricorda`."""
 
-ON_TOP = {"__init__", "__main__", "cli"}
+MAY_IMPORT_TORCH = {"cli", "insight", "training"}
+"""The parts that may import ricorda.torch inside a function, or for the types."""
 
-TORCH_MAY_BE_IMPORTED_BY = ("insight/gradient.py", "torch/", "training/")
+ON_TOP = {"__init__", "__main__", "cli"}
 
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
@@ -98,19 +101,29 @@ def test_imports_point_downwards(module: str) -> None:
         for name in imported(node):
             words = name.split(".")
             if words[0] == "ricorda" and words[1:] not in ([], ["__version__"]):
-                assert words[1] in BELOW[part] | {part}, f"{module} imports {name}"
+                torch = {"torch"} if part in MAY_IMPORT_TORCH else set()
+                assert words[1] in BELOW[part] | {part} | torch, f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_torch_is_imported_where_training_is(module: str) -> None:
-    if module.startswith(TORCH_MAY_BE_IMPORTED_BY):
+def test_torch_is_imported_in_its_folder_alone(module: str) -> None:
+    if module.startswith("torch/"):
+        return
+    for node in ast.walk(ast.parse((SOURCE / module).read_text("utf-8"))):
+        for name in imported(node):
+            assert name.split(".")[0] != "torch", module
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_folder_of_torch_is_imported_inside_functions_alone(module: str) -> None:
+    if module.startswith("torch/"):
         return
     for statement in run_at_import(ast.parse((SOURCE / module).read_text("utf-8")).body):
         for name in imported(statement):
-            assert name.split(".")[0] != "torch", f"{module}:{statement.lineno}"
+            assert not name.startswith("ricorda.torch"), f"{module}:{statement.lineno}"
 
 
-def test_the_parts_below_do_not_know_each_other_in_a_circle() -> None:
+def test_no_part_imports_itself_through_others() -> None:
     order: list[str] = []
     while len(order) < len(BELOW):
         ready = [
@@ -118,8 +131,31 @@ def test_the_parts_below_do_not_know_each_other_in_a_circle() -> None:
             for part, known in BELOW.items()
             if part not in order and known - {"_kernels"} <= set(order)
         ]
-        assert ready, f"a circle among {set(BELOW) - set(order)}"
+        assert ready, f"a cycle among {set(BELOW) - set(order)}"
         order += ready
+
+
+def file_of(name: str) -> str | None:
+    """The file of a module, or of the module that a name is imported from."""
+    path = name.removeprefix("ricorda.").replace(".", "/")
+    parent = path.rpartition("/")[0]
+    for each in (f"{path}.py", f"{path}/__init__.py", f"{parent}.py", f"{parent}/__init__.py"):
+        if each in MODULES:
+            return each
+    return None
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    """Kahn's algorithm: files whose imports have been removed are removed."""
+    imports = {}
+    for module in MODULES:
+        statements = run_at_import(ast.parse((SOURCE / module).read_text("utf-8")).body)
+        names = [name for each in statements for name in imported(each) if "ricorda." in name]
+        imports[module] = {file_of(name) for name in names} - {None, module}
+    while removable := {module for module, needed in imports.items() if not needed & set(imports)}:
+        for module in removable:
+            del imports[module]
+    assert not imports, "files of a cycle, or that import one"
 
 
 def run(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -182,7 +218,7 @@ def test_help_does_not_import_torch(words: list[str]) -> None:
 
 
 def test_the_first_help_imports_next_to_nothing() -> None:
-    watched = ["torch", "numpy", "pydantic", "rich", "safetensors"]
+    watched = ["torch", "numpy", "pydantic", "rich"]
     assert imported_by(["--help"], watched=watched) == []
 
 
@@ -197,7 +233,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+SMALL = ["--hidden-size", "8", "--quiet"]
 WITHOUT_TORCH = [
+    ["train", "my.txt", "--steps", "2", *SMALL, "--out", "runs/new"],
+    ["train", "my.txt", "--steps", "2", *SMALL, "--dry-run"],
+    ["resume", "runs/new", "--steps", "3", "--quiet"],
+    ["demo"],
     ["sample", "--length", "5"],
     ["sample", "runs/tiny", "--prompt", "5 bottles", "--json"],
     ["evaluate", "runs/tiny", "my.txt"],
@@ -212,14 +253,21 @@ WITHOUT_TORCH = [
     ["info", "runs/tiny/model.safetensors"],
     ["runs"],
 ]
+IN_TURN = """
+import json, sys
+from ricorda.cli.main import main
+for words in json.loads(sys.argv[1]):
+    assert main(words) == 0, words
+    assert not sys.modules.get("torch"), words
+"""
 
 
-@pytest.mark.parametrize("words", WITHOUT_TORCH, ids=" ".join)
-def test_running_a_model_does_not_import_torch(words: list[str], place: Path) -> None:
-    assert imported_by(words, watched=["torch"], cwd=place) == []
+def test_no_command_on_a_processor_imports_torch(place: Path) -> None:
+    done = run(IN_TURN, json.dumps(WITHOUT_TORCH), cwd=place)
+    assert done.returncode == 0, done.stderr
 
 
-# Two ways in which PyTorch may be missing: the import system's own sign, and no finder knows it.
+# Two ways in which PyTorch may be missing: marked in sys.modules, or not found.
 MISSING = {
     "marked": "import sys; sys.modules['torch'] = None\n",
     "not found": """
@@ -235,30 +283,46 @@ RUN = "\nfrom ricorda.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
 
 
 @pytest.mark.parametrize("way", MISSING)
-def test_without_torch_models_run(way: str, place: Path) -> None:
-    program = "import sys\n" + MISSING[way] + "from ricorda.cli.main import main\n"
-    program += "import json\nsys.exit(any(main(words) for words in json.loads(sys.argv[1])))\n"
-    done = run(program, json.dumps([*WITHOUT_TORCH, ["doctor"]]), cwd=place)
+def test_every_command_works_without_torch(way: str, place: Path) -> None:
+    shutil.rmtree(place / "runs" / "new", ignore_errors=True)
+    done = run(MISSING[way] + IN_TURN, json.dumps([*WITHOUT_TORCH, ["doctor"]]), cwd=place)
     assert done.returncode == 0, done.stderr
-    assert "pip install 'ricorda[train]'" in done.stdout  # the doctor's advice
+    assert "pip install 'ricorda[torch]'" in done.stdout  # the doctor's advice
 
 
 @pytest.mark.parametrize("way", MISSING)
 @pytest.mark.parametrize(
-    "words",
-    [["train", "my.txt", "--steps", "1"], ["resume", "runs/tiny"], ["demo"]],
-    ids=lambda words: words[0],
+    "words, need",
+    [
+        (["--backend", "torch"], "training needs"),
+        (["--device", "cuda"], "--device cuda needs"),
+        (["--processes", "2"], "several processes need"),
+    ],
 )
-def test_without_torch_training_says_what_to_install(
-    way: str, words: list[str], place: Path
+def test_what_needs_torch_says_what_to_install(
+    way: str, words: list[str], need: str, place: Path
 ) -> None:
-    done = run(MISSING[way] + RUN, *words, cwd=place)
+    done = run(MISSING[way] + RUN, "train", "my.txt", "--steps", "1", *words, cwd=place)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == (
-        "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[train]'\n"
+        f"ricorda: {need} PyTorch, which is not installed: pip install 'ricorda[torch]'\n"
     )
-    assert [entry.name for entry in (place / "runs").iterdir()] == ["tiny"]
+    assert not (place / "runs" / "my").exists()
+
+
+NO_KERNELS = "import sys; sys.modules['ricorda._kernels'] = None\n"
+
+
+@pytest.mark.parametrize("words", [["train", "my.txt"], ["resume", "runs/tiny"], ["demo"]])
+def test_without_kernels_and_torch_training_says_what_to_install(
+    words: list[str], place: Path
+) -> None:
+    done = run(NO_KERNELS + MISSING["not found"] + RUN, *words, cwd=place)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[torch]'\n"
+    )
 
 
 @pytest.mark.parametrize("way", MISSING)
@@ -269,5 +333,5 @@ def test_without_torch_gradients_say_what_to_install(way: str, place: Path) -> N
     assert done.stdout == ""
     assert done.stderr == (
         "ricorda: influence by gradients needs PyTorch, which is not installed: "
-        "pip install 'ricorda[train]'\n"
+        "pip install 'ricorda[torch]'\n"
     )

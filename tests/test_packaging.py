@@ -1,11 +1,14 @@
-"""What the source distribution holds, and that it installs where no C++ can be compiled."""
+"""Declared dependencies, the source distribution, and installing where no C++ can be compiled."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +20,48 @@ from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.text import CharacterVocabulary
 
 HERE = Path(__file__).parents[1]
+SOURCE = HERE / "src" / "ricorda"
+
+EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
+"""The extra whose dependencies a folder of src/ricorda may import; the others import the core's."""
+
+PART_OF = {"pydantic_core": "pydantic"}
+"""Modules of a distribution that another one needs in exactly one version."""
+
+
+def declared(extra: str | None) -> set[str]:
+    """The modules of the dependencies that pyproject.toml lists for the core or an extra."""
+    project = tomllib.loads((HERE / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    return {re.split(r"[<>=\[]", line)[0].replace("-", "_") for line in lines}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of other projects that a file imports, anywhere in it."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+    roots = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"ricorda"}
+    return {PART_OF.get(root, root) for root in roots}
+
+
+def imported_by_extra() -> dict[str | None, set[str]]:
+    """What src/ricorda imports beyond the core's dependencies, by the extra that must have it."""
+    core = declared(None)
+    found: dict[str | None, set[str]] = {None: set(), "torch": set(), "serve": set()}
+    for path in SOURCE.rglob("*.py"):
+        extra = EXTRA_OF_FOLDER.get(path.relative_to(SOURCE).parts[0])
+        for module in imported(path):
+            found[None if module in core else extra].add(module)
+    return found
+
+
+@pytest.mark.parametrize("extra", [None, "torch", "serve"])
+def test_what_is_imported_is_declared_and_nothing_else(extra: str | None) -> None:
+    assert imported_by_extra()[extra] == declared(extra)
 
 
 def test_the_source_distribution_has_no_build_outputs(

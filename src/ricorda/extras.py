@@ -1,4 +1,4 @@
-"""Optional dependencies: told in one line when they are missing."""
+"""Optional dependencies, checked before they are imported."""
 
 import importlib.util
 import os
@@ -8,39 +8,34 @@ from ricorda.errors import MissingExtra
 
 
 def require_torch(purpose: str = "training needs") -> None:
-    """See that PyTorch is there, before it is imported, and make its threads good neighbours.
+    """Check that PyTorch is installed, and prepare its threads for a shared machine.
 
-    `purpose` begins the message that says what it is for.
+    `purpose` begins the message.
 
-    Where another process wants a core, OpenMP's threads by default spin at their barriers until it
-    is free, which slows training many times. A short spin before they sleep costs nothing on a
-    quiet machine (docs/log.md). GNU's OpenMP reads the setting once, when PyTorch is imported.
+    OpenMP's threads spin at their barriers until the last one arrives, which slows training many
+    times where another process uses a core. A short spin before they sleep costs nothing on a quiet
+    machine (docs/log.md). GNU's OpenMP reads the setting once, when PyTorch is imported.
 
     Raises MissingExtra if PyTorch is not installed.
     """
-    if sys.modules.get("torch") is not None:
-        return
-    if "torch" in sys.modules or importlib.util.find_spec("torch") is None:
-        raise MissingExtra(
-            f"{purpose} PyTorch, which is not installed: pip install 'ricorda[train]'"
-        )
+    _require("torch", f"{purpose} PyTorch", "torch")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def require_serving() -> None:
-    """See that the server's packages are there. Raises MissingExtra if one is not."""
+    """Check that the server's packages are installed. Raises MissingExtra if one is not."""
     for name in ("fastapi", "uvicorn", "prometheus_client"):
-        known = sys.modules.get(name, ...)
-        if known is None or (known is ... and importlib.util.find_spec(name) is None):
-            raise MissingExtra(
-                f"serving needs {name}, which is not installed: pip install 'ricorda[serve]'"
-            )
+        _require(name, f"serving needs {name}", "serve")
 
 
 def require_studio() -> None:
-    """See that the page's packages are there. Raises MissingExtra if one is not."""
+    """Check that the studio's packages are installed. Raises MissingExtra if one is not."""
     for name in ("fastapi", "uvicorn"):
-        if name not in sys.modules and importlib.util.find_spec(name) is None:
-            raise MissingExtra(
-                f"the studio needs {name}, which is not installed: pip install 'ricorda[studio]'"
-            )
+        _require(name, f"the studio needs {name}", "studio")
+
+
+def _require(module: str, need: str, extra: str) -> None:
+    """Raise MissingExtra if a module is not there; `sys.modules` has None for a blocked one."""
+    is_there = sys.modules.get(module) is not None
+    if not is_there and (module in sys.modules or importlib.util.find_spec(module) is None):
+        raise MissingExtra(f"{need}, which is not installed: pip install 'ricorda[{extra}]'")

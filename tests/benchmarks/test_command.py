@@ -171,7 +171,7 @@ def test_what_learns_asks_for_pytorch_before_anything_runs(
     code, out, err = call("bench", "scale", *words)
     assert (code, out) == (1, "")
     assert err == (
-        "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[train]'\n"
+        "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[torch]'\n"
     )
 
 

@@ -1,5 +1,6 @@
 """The demonstration's parts; `tests/cli` runs it whole."""
 
+import numpy as np
 import pytest
 
 from ricorda.training import demonstration as demo
@@ -28,13 +29,29 @@ def test_a_stretch_of_the_endless_pattern_is_right(text: str, right: int) -> Non
     assert demo.right_length(text) == right
 
 
-@pytest.mark.parametrize("seed", [3, 4])
-def test_a_few_epochs_give_the_sequence_back(seed: int) -> None:
-    *_, last = demo.learn_as_the_tutorial(seed, epochs=100)
-    assert demo.generate_seq(last.model, "a", 25) == demo.SEQUENCE
+def test_the_sequence_is_learned_in_as_many_epochs_as_by_the_tutorials_program() -> None:
+    """On PyTorch, with seeds 0 to 7: after 22 to 64 epochs, in the median 40."""
+    found = []
+    for seed in range(5):
+        for moment in demo.learn_as_the_tutorial(seed, epochs=150):
+            if demo.generate_seq(moment.model, "a", 25) == demo.SEQUENCE:
+                found.append(moment.count + 1)
+                break
+    assert len(found) == 5
+    assert 30 <= sorted(found)[2] <= 60
 
 
 def test_the_loss_falls_and_is_a_mean_per_character() -> None:
-    moments = list(demo.learn_as_the_tutorial(1, epochs=30))
+    moments = list(demo.learn_as_the_tutorial(1, epochs=60))
     assert moments[0].loss == pytest.approx(1.386, abs=0.15)  # ln 4: it knows nothing yet
     assert moments[-1].loss < 0.1
+
+
+def test_the_first_weights_are_distributed_as_pytorchs() -> None:
+    """Uniform in +-1/sqrt(H), the biases too; they have moved by one step of 0.005."""
+    moment = next(demo.learn_as_the_tutorial(1))
+    bound = 128**-0.5 + 0.005
+    for name, weights in moment.learner.weights().items():
+        assert np.abs(weights).max() <= bound, name
+        if weights.size > 4:
+            assert weights.std() == pytest.approx(128**-0.5 / 3**0.5, rel=0.3), name

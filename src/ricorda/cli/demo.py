@@ -10,7 +10,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from ricorda.cli.options import whole_number
 from ricorda.cli.output import say
 from ricorda.cli.tables import print_paragraph
-from ricorda.extras import require_torch
 
 if TYPE_CHECKING:
     from ricorda.training.demonstration import Moment
@@ -23,32 +22,25 @@ CHECK_EVERY = 20  # steps between two looks at the four continuations
     "--seed",
     type=whole_number(at_least=0),
     default=1,
-    help="Where all randomness comes from.  [default: 1]",
+    help="Seed of all random numbers.  [default: 1]",
 )
 def command(seed: int) -> int:
     """Show a recurrent network learn the tutorial's pattern and continue it.
 
-    First as the tutorial does, then so that it continues from any of a, b, c and d.
+    First it reproduces the tutorial, then it trains a network that continues from any of a, b, c
+    and d.
     """
-    require_torch()
-    import torch
-
     console = Console(highlight=False, soft_wrap=True)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # so small a network gains nothing from more
-    try:
-        exact = _tutorial(console, seed)
-        right = _any_character(console, seed)
-    finally:
-        torch.set_num_threads(before)
+    exact = _tutorial(console, seed)
+    right = _any_character(console, seed)
     return 0 if exact and right else 1
 
 
 def _tutorial(console: Console, seed: int) -> bool:
-    """The tutorial's own training, and what it can and cannot do."""
+    """The tutorial's training, and what it can and cannot continue."""
     from ricorda.training import demonstration as demo
 
-    console.print("[bold]1. As the tutorial does it[/bold]")
+    console.print("[bold]1. The tutorial[/bold]")
     print_paragraph(
         f"One sequence, {demo.SEQUENCE}, is read {demo.EPOCHS:,} times from beginning to end: "
         "one-hot input, 128 tanh units, Adam at 0.005."
@@ -58,14 +50,15 @@ def _tutorial(console: Console, seed: int) -> bool:
     for moment in _with_bar(console, moments, demo.EPOCHS):
         if moment.count % 100 == 0:
             console.print(f"Epoch: {moment.count}, Loss: {moment.loss:.6f}")
-    written = demo.generate_seq(moment.model, "a", len(demo.SEQUENCE))
+    model = moment.model
+    written = demo.generate_seq(model, "a", len(demo.SEQUENCE))
     exact = written == demo.SEQUENCE
     console.print(
         f"\ngenerate_seq('a', 25): {written}  {_verdict(exact, 'exactly the sequence')}\n"
     )
     print_paragraph(f"Asked for {demo.LENGTH} characters from each of the four, it continues")
     for start in demo.VOCABULARY.symbols:
-        text = demo.generate_seq(moment.model, start, demo.LENGTH + 1)
+        text = demo.generate_seq(model, start, demo.LENGTH + 1)
         console.print(
             f"  {start}  by the pattern for {demo.right_length(text) - 1} of {demo.LENGTH}"
         )
@@ -73,10 +66,10 @@ def _tutorial(console: Console, seed: int) -> bool:
 
 
 def _any_character(console: Console, seed: int) -> bool:
-    """The library's training, watched until all four continuations are right."""
+    """ricorda's training, until all four continuations are right."""
     from ricorda.training import demonstration as demo
 
-    console.print("\n[bold]2. As ricorda does it[/bold]")
+    console.print("\n[bold]2. Its full task[/bold]")
     print_paragraph(f"The sequence is a period, {demo.PERIOD}, and the beginning of the next.")
     print_paragraph(
         "The same network now reads the endless pattern in windows that begin anywhere."
@@ -103,14 +96,14 @@ def _continuations(moment: "Moment") -> dict[str, str]:
     """Each character with what follows it, 210 characters long."""
     from ricorda.training import demonstration as demo
 
+    model = moment.model
     return {
-        start: demo.generate_seq(moment.model, start, demo.LENGTH + 1)
-        for start in demo.VOCABULARY.symbols
+        start: demo.generate_seq(model, start, demo.LENGTH + 1) for start in demo.VOCABULARY.symbols
     }
 
 
 def _verdict(right: bool, what: str) -> str:
-    """A mark that does not rest on colour alone."""
+    """A mark that can be told apart without colours."""
     return f"[green]✓ {what}[/green]" if right else f"[red]✗ not {what}[/red]"
 
 

@@ -14,9 +14,9 @@ from ricorda.text import cache_for
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import displayed
 
-NEEDED = ("numpy", "safetensors", "pydantic", "click", "rich")
+NEEDED = ("numpy", "pydantic", "click", "rich", "zstandard")
 OPTIONAL = {
-    "torch": "training: pip install 'ricorda[train]'",
+    "torch": "GPUs, several processes and --backend torch: pip install 'ricorda[torch]'",
     "fastapi": "serving and the studio: pip install 'ricorda[serve]'",
 }
 
@@ -36,8 +36,8 @@ def command(as_json: bool) -> None:
             say(f"{name} is missing; it is needed for {purpose}")
     if found["kernels"] is None:
         say(
-            "the compiled kernels are missing, so NumPy runs the models, slowly; "
-            "reinstall ricorda where there is a C++ compiler"
+            "the compiled kernels are missing: training needs PyTorch, and NumPy runs the models, "
+            "slowly; reinstall ricorda where there is a C++ compiler"
         )
 
 
@@ -100,7 +100,7 @@ def _gpu() -> str | None:
     if importlib.util.find_spec("torch") is None:
         return None
     try:
-        import torch
-    except (ImportError, OSError) as error:  # a library that it needs is missing, say
+        from ricorda.torch.device import gpu_name
+    except (ImportError, OSError) as error:  # such as a missing library of PyTorch's
         return f"unknown: PyTorch cannot be imported ({error})"
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return gpu_name()

@@ -1,24 +1,25 @@
-"""The tutorial's pattern, learned twice: as the tutorial does it, and as ricorda does.
+"""The tutorial's pattern, learned twice: as in the tutorial, and as ricorda trains.
 
-The tutorial trains on one short sequence, read from its first character to its last, and then asks
-for what it has read. Its stated goal is more: given any of a, b, c, d, to continue by the pattern.
-For that the network must meet the pattern from every place, and go round it.
+The tutorial trains on one short sequence, read from its first character to its last, and then
+writes that sequence. Its stated goal is more: given any of a, b, c, d, to continue by the pattern.
+For that the network must read the pattern from every position, and beyond its period.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 
-from ricorda.model import ModelConfiguration, RecurrentLanguageModel
-from ricorda.text import CharacterVocabulary, WindowStream
-from ricorda.training import fused
+from ricorda import draws
+from ricorda.draws import Purpose
+from ricorda.engine import Model, open_model
+from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.text import CharacterVocabulary
 from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.fused import Moments
-from ricorda.training.learner import make_learner, take_step, to_batch
-from ricorda.training.learner_state import Learner
-from ricorda.training.plan.schedule import learning_rate
-from ricorda.training.step import Batch
+from ricorda.training.data.loader import make_loader
+from ricorda.training.learner import Batch, Learner, make_learner
+from ricorda.training.plan.budget import learning_rate
+from ricorda.training.plan.planner import choose_backend
 
 SEQUENCE = "aaaaabbbbbccccacdddddaaaa"
 PERIOD = SEQUENCE[:21]  # the rest of the sequence is the beginning of the next one
@@ -28,11 +29,12 @@ NETWORK = ModelConfiguration(cell="rnn", vocabulary_size=VOCABULARY.size, hidden
 EPOCHS = 1000
 STEPS = 400
 LENGTH = 210  # ten periods
+ADAM = (0.9, 0.999)  # the betas of its paper (Kingma & Ba, 2015), and PyTorch's
 
 
 @dataclass(frozen=True)
 class Moment:
-    """How far a training has come."""
+    """The progress of a training."""
 
     count: int
     """Epochs or steps so far."""
@@ -40,7 +42,12 @@ class Moment:
     loss: float
     """Mean nats per character."""
 
-    model: RecurrentLanguageModel
+    learner: Learner
+
+    @property
+    def model(self) -> Model:
+        """The network with its weights of now."""
+        return open_model(ModelFile(NETWORK, VOCABULARY, self.learner.weights(), {}))
 
 
 def learn_as_the_tutorial(seed: int, epochs: int = EPOCHS) -> Iterator[Moment]:
@@ -54,18 +61,19 @@ def learn_as_the_tutorial(seed: int, epochs: int = EPOCHS) -> Iterator[Moment]:
         weight_decay=0.0,
         clip_norm=1e9,
         seed=seed,
+        backend=choose_backend("auto", "cpu"),
     )
-    model = _network(seed)
-    learner = Learner(model, _adam(model, configuration), model.initial_state(1))
-    ids = torch.from_numpy(VOCABULARY.encode(SEQUENCE).astype("int64"))
-    batch = Batch(ids[None, :-1].contiguous(), ids[None, 1:].contiguous(), torch.ones(1))
+    learner = make_learner(configuration, betas=ADAM)
+    _draw_weights(learner)
+    ids = VOCABULARY.encode(SEQUENCE).astype(np.uint32)[None]  # (1, 25)
+    batch = Batch(ids[:, :-1].copy(), ids[:, 1:].copy(), np.ones(1, np.float32))
     for epoch in range(epochs):
-        metrics = take_step(learner, batch, configuration.learning_rate, configuration)
-        yield Moment(epoch, metrics.nats_per_symbol, model)
+        metrics = learner.take_step(batch, configuration.learning_rate, epoch)
+        yield Moment(epoch, metrics.nats_per_symbol, learner)
 
 
 def learn_as_ricorda(seed: int, steps: int = STEPS) -> Iterator[Moment]:
-    """Read the endless pattern in windows that begin, cold, anywhere; each outlasts a period."""
+    """Read the endless pattern in windows longer than a period that begin at any position."""
     configuration = TrainingConfiguration(
         model=NETWORK,
         budget=Budget(steps=steps),
@@ -75,31 +83,19 @@ def learn_as_ricorda(seed: int, steps: int = STEPS) -> Iterator[Moment]:
         weight_decay=0.0,
         warmup_steps=20,
         seed=seed,
+        backend=choose_backend("auto", "cpu"),
     )
     learner = make_learner(configuration)
-    stream = WindowStream(
-        VOCABULARY.encode(PERIOD * 40),
-        batch_size=configuration.batch_size,
-        window=configuration.window,
-        seed=seed,
-    )
-    for step in range(steps):
-        batch = to_batch(stream.window_at(step), configuration.device)
-        metrics = take_step(
-            learner, batch, learning_rate(step, steps, configuration), configuration
-        )
-        yield Moment(step + 1, metrics.nats_per_symbol, learner.model)
+    with make_loader(learner, VOCABULARY.encode(PERIOD * 40)) as loader:
+        for step in range(steps):
+            rate = learning_rate(step, steps, configuration)
+            metrics = learner.take_step(loader.batch_at(step), rate, step)
+            yield Moment(step + 1, metrics.nats_per_symbol, learner)
 
 
-@torch.inference_mode()
-def generate_seq(model: RecurrentLanguageModel, start_char: str, length: int) -> str:
-    """Continue a character greedily, each choice the next input; length counts the first too."""
-    state = model.initial_state(1)
-    ids = [int(VOCABULARY.encode(start_char)[0])]
-    while len(ids) < length:
-        logits, state = model.step(torch.tensor(ids[-1:]), state)  # (1, 4)
-        ids.append(int(logits.argmax()))
-    return VOCABULARY.decode(ids)
+def generate_seq(model: Model, start_char: str, length: int) -> str:
+    """Continue a character greedily; length counts that character too."""
+    return start_char + model.generate(start_char, length=length - 1, greedy=True)
 
 
 def right_length(text: str) -> int:
@@ -111,16 +107,11 @@ def right_length(text: str) -> int:
     return right
 
 
-def _adam(
-    model: RecurrentLanguageModel, configuration: TrainingConfiguration
-) -> Moments | torch.optim.AdamW:
-    """Adam (Kingma & Ba, 2015): AdamW without decay, with the betas of its paper."""
-    betas = (0.9, 0.999)
-    if fused.applies_to(configuration):
-        return Moments(betas)
-    return torch.optim.AdamW(model.parameters(), betas=betas, weight_decay=0.0, fused=True)
-
-
-def _network(seed: int) -> RecurrentLanguageModel:
-    """The tutorial's network: one-hot, 128 tanh units, a linear layer to four logits."""
-    return RecurrentLanguageModel(NETWORK, generator=torch.Generator().manual_seed(seed))
+def _draw_weights(learner: Learner) -> None:
+    """Draw the weights and biases as torch.nn.RNN and Linear do: uniform in +-1/sqrt(H)."""
+    tensors = learner.tensors()
+    bound = NETWORK.hidden_size**-0.5
+    for number, (name, shape) in enumerate(NETWORK.tensor_shapes().items()):
+        random = draws.generator(learner.configuration.seed, Purpose.INITIALIZATION, number)
+        tensors[f"model.{name}"] = random.uniform(-bound, bound, shape).astype(np.float32)
+    learner.restore(tensors)

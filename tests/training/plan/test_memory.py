@@ -8,7 +8,7 @@ import pytest
 from ricorda.engine import kernels_are_built
 from ricorda.model import ModelConfiguration
 from ricorda.training import Budget, TrainingConfiguration
-from ricorda.training.plan.memory import memory_need
+from ricorda.training.plan.memory import TORCH_LOGITS, memory_need
 
 pytestmark = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
 
@@ -55,9 +55,8 @@ def test_every_copy_of_the_weights_is_counted() -> None:
     ids=str,
 )
 def test_each_setting_counts_its_copies(
-    changes: dict[str, Any], learner: float, saving: float, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], learner: float, saving: float
 ) -> None:
-    monkeypatch.setattr("ricorda.training.fused.learns_bfloat16", lambda: True)
     need = memory_need(settings(**changes), 10**6)
     assert need.learner == pytest.approx(learner * 4 * PARAMETERS, rel=0.03)
     assert need.saving == saving * 4 * PARAMETERS
@@ -66,8 +65,19 @@ def test_each_setting_counts_its_copies(
 def test_processes_have_their_own_copies_and_share_the_window() -> None:
     alone, together = (memory_need(settings(processes=count), 10**6) for count in (1, 2))
     assert together.learner == 2 * alone.learner
-    assert together.base == 2 * alone.base
+    assert together.base > 2 * alone.base  # torch.distributed connects them
     assert together.saving == alone.saving
+
+
+def test_pytorch_is_counted_where_it_is_imported() -> None:
+    kernels, pytorch = (memory_need(settings(backend=each), 10**6) for each in ("kernels", "torch"))
+    assert kernels.base <= 100 * MEGABYTE
+    assert pytorch.base >= 300 * MEGABYTE
+
+
+def test_the_logits_are_as_many_as_pytorchs_learner_has_at_once() -> None:
+    output_loss = pytest.importorskip("ricorda.torch.output_loss")
+    assert output_loss.MOST_LOGITS == TORCH_LOGITS
 
 
 def test_a_short_text_has_a_short_window() -> None:

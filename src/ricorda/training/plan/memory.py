@@ -11,26 +11,24 @@ the learner, which is written while the next steps are taken. On a GPU it is the
 from typing import NamedTuple
 
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.torch.output_loss import MOST_LOGITS
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.fused import applies_to
 from ricorda.training.plan.planner import output_rows
-from ricorda.training.started import local_processes
+from ricorda.training.process_group import local_processes
 
-BASE = 340_000_000  # bytes of Python with PyTorch and what it loads, and of a small text
+BASE = 80_000_000  # bytes of Python with NumPy and ricorda, and of a small text
+TORCH = 260_000_000  # bytes of PyTorch and what it loads
 FLOAT = 4  # bytes
-SUMMED_TOGETHER = (
-    512  # symbols whose gradients the kernels sum at once (kernels/learning/layer.cpp)
-)
-OUTPUT_TOGETHER = 256  # symbols whose logits they have at once (kernels/learning/output.cpp)
-ROWS_TOGETHER = 96  # of a product (kernels/learning/layer.cpp and gradients.cpp)
+SUMMED_TOGETHER = 512  # symbols whose gradients the kernels' layers sum at once
+OUTPUT_TOGETHER = 256  # symbols whose logits the kernels have at once
+ROWS_TOGETHER = 96  # rows of a product in the kernels
+TORCH_LOGITS = 2**24  # that PyTorch's learner has at once (torch/output_loss.py)
 
 
 class MemoryNeed(NamedTuple):
     """The bytes that a training needs on one machine, or on one of its GPUs."""
 
     base: int
-    """Python and PyTorch, of all processes; 0 on a GPU."""
+    """Python and its libraries, of all processes; 0 on a GPU."""
 
     learner: int
     """The weights, their gradients and packed copies, AdamW's moments, the averaged weights."""
@@ -50,16 +48,18 @@ class MemoryNeed(NamedTuple):
 def memory_need(configuration: TrainingConfiguration, training_size: int) -> MemoryNeed:
     """Count what a training needs at its peak.
 
-    training_size is the number of symbols to learn from, which no window is longer than.
+    training_size is the number of symbols of the training text, which no window is longer than.
     """
     here = 1 if configuration.device == "cuda" else local_processes(configuration.processes)
+    by_kernels = configuration.backend == "kernels"
     streams = max(1, configuration.batch_size // configuration.processes)
     steps = min(configuration.window, training_size)
-    counted = _by_kernels if applies_to(configuration) else _by_pytorch
+    counted = _by_kernels if by_kernels else _by_pytorch
     learner, window = counted(configuration, streams, steps)
     if configuration.device == "cuda":
         return MemoryNeed(0, learner, window, 0)
-    return MemoryNeed(here * BASE, here * learner, here * window, _saving(configuration))
+    base = BASE if by_kernels and configuration.processes == 1 else BASE + TORCH
+    return MemoryNeed(here * base, here * learner, here * window, _saving(configuration))
 
 
 def _by_kernels(configuration: TrainingConfiguration, streams: int, steps: int) -> tuple[int, int]:
@@ -76,7 +76,7 @@ def _by_kernels(configuration: TrainingConfiguration, streams: int, steps: int) 
     with_table = model.embedding_size == "onehot" or model.vocabulary_size <= symbols
     numbers += (1 + groups) * model.vocabulary_size * _width(model) if with_table else 0
 
-    kept = 2 * hidden + _width(model) + (hidden if model.cell == "lstm" else 0)
+    kept = 2 * hidden + _width(model) + hidden * (model.state_parts - 1)
     kept += hidden if configuration.dropout else 0
     together = min(SUMMED_TOGETHER, symbols)
     sums = groups * sum(
@@ -102,7 +102,7 @@ def _by_pytorch(configuration: TrainingConfiguration, streams: int, steps: int) 
     candidates = configuration.softmax_candidates
     logits = 2 * symbols * output_rows(model.vocabulary_size, candidates, symbols)
     if not candidates:  # else PyTorch has them all at once
-        logits = min(logits, 2 * MOST_LOGITS)
+        logits = min(logits, 2 * TORCH_LOGITS)
     return FLOAT * copies * model.parameters, FLOAT * (symbols * kept + logits)
 
 

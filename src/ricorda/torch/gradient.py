@@ -1,4 +1,4 @@
-"""The influence of past symbols by gradients. Needs PyTorch, which nothing else here does.
+"""The influence of past symbols by gradients.
 
 A symbol enters the network as a vector x: its embedding, or one-hot. With log p the logarithm of
 the probability of the symbol that really followed, and m the mean vector of the text:
