@@ -17,6 +17,7 @@ SOURCE = Path(ricorda.__file__).parent
 BELOW: dict[str, set[str]] = {
     "cgroup": set(),
     "cores": {"cgroup"},
+    "draws": set(),
     "durable": {"errors"},
     "errors": set(),
     "extras": {"errors"},
@@ -27,7 +28,7 @@ BELOW: dict[str, set[str]] = {
     "runs": {"durable", "errors", "shell", "validation"},
     "shell": set(),
     "arguments": {"errors", "validation"},
-    "text": {"arguments", "durable", "errors"},
+    "text": {"arguments", "draws", "durable", "errors"},
     "validation": {"errors"},
     "model": {"_kernels", "durable", "errors", "lazy", "text", "validation"},
     "engine": {"_kernels", "arguments", "cores", "errors", "model", "text", "validation"},
@@ -38,12 +39,22 @@ BELOW: dict[str, set[str]] = {
         *("serving", "shell", "text", "training", "validation"),
     },
     "training": {
-        *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "model", "pages"),
-        *("arguments", "cgroup", "interrupts", "runs", "shell", "text", "torch", "validation"),
+        *("_kernels", "cores", "draws", "durable", "engine", "errors", "extras", "lazy", "model"),
+        *(
+            "pages",
+            "arguments",
+            "cgroup",
+            "interrupts",
+            "runs",
+            "shell",
+            "text",
+            "torch",
+            "validation",
+        ),
     },
     "torch": {
         *("_kernels", "cores", "engine", "errors", "interrupts", "model", "runs", "shell", "text"),
-        *("training", "validation"),
+        *("draws", "training", "validation"),
     },
 }
 """What each part may import besides itself and the version in `ricorda`."""
