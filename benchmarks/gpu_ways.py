@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
+from ricorda.training.step import WindowLoss
 
 from benchmarks.result import Result
 from benchmarks.timing import Ratio, ratio_of
 from ricorda.model import ModelConfiguration, RecurrentLanguageModel
 from ricorda.training.plan.machine import tf32
-from ricorda.training.step import WindowLoss
 
 HIDDEN_SIZES = (256, 1024)
 STREAMS, STEPS, SYMBOLS = 64, 128, 65

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ricorda.training.learner_state import Learner
 from ricorda.training.plan.schedule import learning_rate
 from torch.nn import functional as F
 
@@ -28,7 +29,6 @@ from ricorda.text import CharacterVocabulary, Ids, find_sources, read_text
 from ricorda.training import TrainingConfiguration, TrainingOptions, choose
 from ricorda.training.data.loader import make_loader
 from ricorda.training.learner import make_learner, take_step
-from ricorda.training.learner_state import Learner
 from ricorda.training.plan.forecast import settle_for
 from ricorda.training.plan.machine import computing_with, this_machine
 from ricorda.training.plan.speed import measure_speed

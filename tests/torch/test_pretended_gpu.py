@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ricorda.training.learner_state import Learner
 
 from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration
@@ -18,7 +19,6 @@ from ricorda.training.data.loader import DataLoader
 from ricorda.training.data.negatives import CandidateSampler
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.learner import make_learner, take_step, to_batch
-from ricorda.training.learner_state import Learner
 from ricorda.training.plan import forecast
 from ricorda.training.plan.machine import computing_with, take_own_gpu, tf32, this_machine
 from ricorda.training.plan.memory import memory_need

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ricorda.training.checkpoint.resumption import given_budget
 
 import ricorda
 from ricorda.errors import ConfigurationError, TextError

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch.distributed
-from ricorda.training.checkpoint.lock import RunLock
 
 import ricorda
 from ricorda.runs import RunFolder, read_rows

@@ -51,7 +51,7 @@ def batch(step: int, configuration: TrainingConfiguration, share: Share | None =
     restart = np.eye(configuration.batch_size, dtype=np.float32)[0][rows] if step % 3 == 2 else None
     negatives = None
     if configuration.softmax_candidates:
-        ids = np.arange(step % 2, configuration.model.vocabulary_size, 2, np.uint32)
+        ids = np.arange(step % 2, configuration.model.vocabulary_size, 2).astype(np.uint32)
         negatives = Negatives(ids, np.full(len(ids), np.log(0.5), np.float32))
     return Batch(inputs, targets, restart, negatives)
 

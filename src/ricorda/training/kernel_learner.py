@@ -44,6 +44,13 @@ def learns_bfloat16() -> bool:
     return _kernels is not None and _kernels.learns_bfloat16()
 
 
+class _Draws(TypedDict):
+    """What is drawn at random for a step."""
+
+    key: int
+    candidates: tuple[NDArray[np.int64], Floats] | None
+
+
 class _Update(TypedDict):
     """How a gradient changes the weights."""
 
@@ -89,14 +96,14 @@ class KernelLearner(Learner):
         kernel = self._kernel_for(batch)
         state = [part for layer in self._state for part in layer]
         window = (_ids(batch.inputs), _ids(batch.targets), state, batch.restart)
-        draw = {"key": self._mask_key(step), "candidates": _negatives(batch.negatives)}
+        drawn: _Draws = {"key": self._mask_key(step), "candidates": _negatives(batch.negatives)}
         update = self._update(learning_rate)
         if self.group.size == 1:
-            nats, norm = kernel.step(*window, **draw, **update)
+            nats, norm = kernel.step(*window, **drawn, **update)
         else:
             values = self._step_values()
             gradient, loss = np.split(values, [-1 - FLAGS])
-            loss[0] = kernel.gradients(*window, gradient, **draw)
+            loss[0] = kernel.gradients(*window, gradient, **drawn)
             self.group.reduce_step(values)
             nats, norm = float(loss[0]), kernel.apply(state, gradient, **update)
         require_finite(nats, norm)
