@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from ricorda import draws
 from ricorda.draws import Purpose
+from ricorda.model.cells import CELLS
 from ricorda.training.configuration import TrainingConfiguration
 
 BLOCK = 16  # rows that are orthogonalized together
@@ -17,7 +18,8 @@ def initial_weights(configuration: TrainingConfiguration) -> dict[str, NDArray[n
     input's in +-1/sqrt(H). With "orthogonal", each gate's recurrent weights (H, H) are an
     orthogonal matrix (Saxe et al., 2014), so that at first the state neither vanishes nor
     explodes; with "uniform" they are uniform in +-1/sqrt(H), as in torch.nn. Output weights are
-    uniform in +-1/sqrt(H). Biases are zero except those of the LSTM's forget gate: forget_bias.
+    uniform in +-1/sqrt(H). Biases are zero, except that forget_bias is that of a forget gate, which
+    starts open for 1 (Jozefowicz et al., 2015), and what the table of cells gives a gate.
     """
     return {
         name: _initial(name, number, shape, configuration)
@@ -44,12 +46,15 @@ def _initial(
 def _bias(
     name: str, shape: tuple[int, ...], configuration: TrainingConfiguration
 ) -> NDArray[np.float32]:
-    """Return zeros, with forget_bias for the LSTM's forget gate (Jozefowicz et al., 2015)."""
-    bias = np.zeros(shape, np.float32)
-    if configuration.model.cell == "lstm" and name.endswith("bias_ih"):
-        hidden = configuration.model.hidden_size
-        bias[hidden : 2 * hidden] = configuration.forget_bias
-    return bias
+    """Return zeros; for the gates of a cell, the values of the table of cells and forget_bias."""
+    if not name.endswith("bias_ih"):
+        return np.zeros(shape, np.float32)
+    cell = CELLS[configuration.model.cell]
+    values = [
+        configuration.forget_bias if gate.name == cell.forget_gate else gate.initial_bias
+        for gate in cell.gates
+    ]
+    return np.repeat(np.array(values, np.float32), configuration.model.hidden_size)
 
 
 def _orthogonal(random: np.random.Generator, size: int) -> NDArray[np.float32]:

@@ -38,6 +38,8 @@ except ImportError:  # installed without a compiler
 
 Floats = NDArray[np.float32]
 
+CACHE_LINE = 64  # bytes
+
 
 def learns_bfloat16() -> bool:
     """Whether the kernels are built, and this processor multiplies bfloat16."""
@@ -69,21 +71,23 @@ class KernelLearner(Learner):
         betas: tuple[float, float] = BETAS,
     ) -> None:
         super().__init__(configuration, group, betas)
-        self._weights = initial_weights(configuration)
+        self._weights = {
+            name: _aligned(array) for name, array in initial_weights(configuration).items()
+        }
         if group.size > 1:
             self._take_weights_of_the_first()
-        self._moments = [(np.zeros_like(w), np.zeros_like(w)) for w in self._weights.values()]
+        shapes = [array.shape for array in self._weights.values()]
+        self._moments = [(_zeros(*shape), _zeros(*shape)) for shape in shapes]
         self._steps = np.zeros((), np.float32)
         self._average: dict[str, Floats] = {}
         self._averaged_steps = np.zeros((), np.int64)
         if self.has_average:
-            self._average = {name: array.copy() for name, array in self._weights.items()}
+            self._average = {name: _aligned(array) for name, array in self._weights.items()}
         network = configuration.model
+        size = (self.share.count, network.hidden_size)
         self._state = [
-            [np.zeros((self.share.count, network.hidden_size), np.float32)
-             for _ in range(network.state_parts)]
-            for _ in range(network.num_layers)
-        ]  # fmt: skip
+            [_zeros(*size) for _ in range(network.state_parts)] for _ in range(network.num_layers)
+        ]
         self._drops = any(
             (configuration.dropout, configuration.input_dropout, configuration.recurrent_dropout)
         )
@@ -178,8 +182,7 @@ class KernelLearner(Learner):
     def _step_values(self) -> Floats:
         """Return memory for what is summed over the processes: gradient (P,), loss and flags."""
         if self._values is None:
-            count = self.configuration.model.parameters + 1 + FLAGS
-            self._values = np.zeros(count, np.float32)
+            self._values = _zeros(self.configuration.model.parameters + 1 + FLAGS)
         return self._values
 
     def _take_weights_of_the_first(self) -> None:
@@ -230,6 +233,19 @@ class KernelLearner(Learner):
             first_stream=self.share.first,
             all_streams=self.share.of,
         )
+
+
+def _zeros(*shape: int) -> Floats:
+    return _aligned(np.zeros(shape, np.float32))
+
+
+def _aligned(array: Floats) -> Floats:
+    """Copy an array to memory that begins with a cache line, where vector loads are fastest."""
+    memory = np.empty(array.nbytes + CACHE_LINE, np.uint8)
+    first = -memory.ctypes.data % CACHE_LINE
+    copy = memory[first : first + array.nbytes].view(np.float32).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _ids(ids: NDArray[Any]) -> NDArray[np.int64]:
