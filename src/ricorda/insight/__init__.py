@@ -32,7 +32,7 @@ from ricorda.insight.units import Block, Unit, read_activations, unit_activity
 from ricorda.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from ricorda.insight.gradient import gradient_influence
+    from ricorda.torch.gradient import gradient_influence
 
 __all__ = [
     "Agreement",
@@ -70,6 +70,6 @@ __all__ = [
 
 __getattr__ = lazy_names(
     __name__,
-    {"gradient_influence": "ricorda.insight.gradient"},
+    {"gradient_influence": "ricorda.torch.gradient"},
     lambda home: require_torch("influence by gradients needs"),
 )

@@ -6,7 +6,6 @@ DistributedDataParallel, which communicates during the backward pass.
 """
 
 import contextlib
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -73,9 +72,10 @@ class TorchLearner(Learner):
     ) -> None:
         super().__init__(configuration, group, betas)
         self.device = torch.device(configuration.device)
+        weights = initial_weights(configuration)
         self.model = RecurrentLanguageModel(
             configuration.model,
-            tensors=initial_weights(configuration),
+            tensors=weights,
             dropout=configuration.dropout,
             input_dropout=configuration.input_dropout,
             recurrent_dropout=configuration.recurrent_dropout,
@@ -90,7 +90,8 @@ class TorchLearner(Learner):
         self._average: RecurrentLanguageModel | None = None
         self._averaged_steps = torch.zeros((), dtype=torch.int64)
         if self.has_average:
-            self._average = copy.deepcopy(self.model).requires_grad_(False).eval()
+            average = RecurrentLanguageModel(configuration.model, tensors=weights)
+            self._average = average.to(self.device).requires_grad_(False).eval()
 
     def take_step(self, batch: Batch, learning_rate: float, step: int) -> StepMetrics:
         """Take one optimizer step on one truncated-BPTT window.

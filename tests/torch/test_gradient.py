@@ -10,8 +10,8 @@ from ricorda.engine.reference import Layer
 from ricorda.engine.softmax import log_softmax
 from ricorda.errors import ConfigurationError
 from ricorda.insight import gradient_influence
-from ricorda.insight.gradient import MEASURES
 from ricorda.model import ModelFile
+from ricorda.torch.gradient import MEASURES
 from tests.insight.planted import planted_file, planted_text
 from tests.insight.test_step_equation import NETWORKS, TEXT
 
