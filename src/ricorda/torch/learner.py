@@ -6,6 +6,7 @@ DistributedDataParallel, which communicates during the backward pass.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -96,7 +97,8 @@ class TorchLearner(Learner):
     def take_step(self, batch: Batch, learning_rate: float, step: int) -> StepMetrics:
         """Take one optimizer step on one truncated-BPTT window.
 
-        The processor waits for a GPU once, for the loss and the norm.
+        The processor waits for a GPU once, at the end: AdamW itself leaves all weights as they are
+        if the gradient is not finite.
         """
         self._optimizer.zero_grad(set_to_none=True)
         with self._computing(), self.group.lost_processes():
@@ -109,13 +111,11 @@ class TorchLearner(Learner):
             )
             part = batch.inputs.shape[0] / self.configuration.batch_size
             (loss * part * self.group.size).backward()  # gradients are averaged over processes
-            length = nn.utils.clip_grad_norm_(self.model.parameters(), self.configuration.clip_norm)
-            nats, norm = torch.stack([loss.detach() * part, length]).tolist()
+        length = nn.utils.clip_grad_norm_(self.model.parameters(), self.configuration.clip_norm)
+        self._update(length, learning_rate)
+        nats, norm = torch.stack([loss.detach() * part, length]).tolist()
         metrics = StepMetrics(self._sum_over_processes(nats), norm)
         require_finite(*metrics)
-        for parameters in self._optimizer.param_groups:
-            parameters["lr"] = learning_rate
-        self._optimizer.step()
         self._state = [tuple(part.detach().float() for part in layer) for layer in state]
         self._update_average()
         return metrics
@@ -186,6 +186,15 @@ class TorchLearner(Learner):
                 yield
         finally:
             torch.set_num_threads(threads)
+
+    def _update(self, length: Tensor, learning_rate: float) -> None:
+        """Change the weights by the gradient, unless its length is not finite."""
+        if self.device.type == "mps":  # whose AdamW ignores found_inf
+            require_finite(math.nan, float(length))
+        self._optimizer.found_inf = length.isfinite().logical_not().float()  # type: ignore[attr-defined]
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.step()
 
     def _sum_over_processes(self, nats: float) -> float:
         """Return the mean nats of all streams from this process's part of it."""
