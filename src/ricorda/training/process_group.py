@@ -168,7 +168,8 @@ class ProcessGroup:
         """
         ours = self._in_turn(work, is_turn=self.is_first_of_machine)
         theirs = self._in_turn(work, is_turn=not self.is_first_of_machine)
-        return ours if self.is_first_of_machine else theirs
+        result: Result = ours if self.is_first_of_machine else theirs
+        return result
 
     def _in_turn(self, work: Callable[[], Any], *, is_turn: bool) -> Any:
         """Work if it is this process's turn; raise an error of one process in all."""
