@@ -101,6 +101,7 @@ class TorchLearner(Learner):
         if the gradient is not finite.
         """
         self._optimizer.zero_grad(set_to_none=True)
+        fraction = batch.inputs.shape[0] / self.configuration.batch_size
         with self._computing(), self.group.lost_processes():
             loss, state = self._loss(
                 self._ids(batch.inputs),
@@ -109,15 +110,15 @@ class TorchLearner(Learner):
                 self._masks(step),
                 self._negatives(batch),
             )
-            part = batch.inputs.shape[0] / self.configuration.batch_size
-            (loss * part * self.group.size).backward()  # gradients are averaged over processes
-        length = nn.utils.clip_grad_norm_(self.model.parameters(), self.configuration.clip_norm)
-        self._update(length, learning_rate)
-        nats, norm = torch.stack([loss.detach() * part, length]).tolist()
-        metrics = StepMetrics(self._sum_over_processes(nats), norm)
-        require_finite(*metrics)
-        self._state = [tuple(part.detach().float() for part in layer) for layer in state]
-        self._update_average()
+            # DistributedDataParallel averages the gradients over the processes
+            (loss * fraction * self.group.size).backward()
+            length = nn.utils.clip_grad_norm_(self.model.parameters(), self.configuration.clip_norm)
+            self._update(length, learning_rate)
+            nats, norm = torch.stack([loss.detach() * fraction, length]).tolist()
+            metrics = StepMetrics(self._sum_over_processes(nats), norm)
+            require_finite(*metrics)
+            self._state = [tuple(part.detach().float() for part in layer) for layer in state]
+            self._update_average()
         return metrics
 
     def weights(self, *, averaged: bool = False) -> dict[str, NDArray[np.float32]]:
