@@ -18,14 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
+from ricorda.torch import device
 from ricorda.torch.language_model import RecurrentLanguageModel
-from ricorda.training.plan import machine as device
+from ricorda.training.plan import machine
 
 GPU = torch.device("cuda", 0)
 
@@ -45,26 +47,6 @@ class Pretended:
 
     layers: int = 0
     """Layers that cuDNN would have computed."""
-
-    mode: FakeTensorMode | None = None
-    """What makes tensors without contents."""
-
-    def without_contents(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Stand-ins for tensors beside the processor."""
-        assert self.mode is not None
-        return {name: self.mode.from_tensor(tensor) for name, tensor in tensors.items()}
-
-
-class Generator(torch.Generator):
-    """One of the processor's that stands for a GPU's."""
-
-    def __new__(cls, device: Any = "cpu") -> "Generator":
-        return super().__new__(cls, "cpu")  # type: ignore[call-arg]
-
-    def set_state(self, state: Tensor) -> "Generator":
-        """Take a state without contents, which must lie beside the processor, of a GPU's too."""
-        assert (state.device.type, state.dtype) == ("cpu", torch.uint8)
-        return self
 
 
 GUARD = """
@@ -111,7 +93,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch, gpus: int = 1) -> Iterator[Pr
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(fake_tensor, "init_gpu_context", lambda *_: None)
     monkeypatch.setattr(device, "_layers_learn_bfloat16", lambda: True)
-    monkeypatch.setattr(torch, "Generator", Generator)
+    monkeypatch.setattr(machine, "_has_gpu_driver", lambda: True)
     monkeypatch.setattr(Tensor, "pin_memory", lambda self: self)
     monkeypatch.setattr(RecurrentLanguageModel, "__init__", _made(RecurrentLanguageModel.__init__))
     monkeypatch.setattr(RecurrentLanguageModel, "to", _moved)
@@ -124,7 +106,8 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch, gpus: int = 1) -> Iterator[Pr
     ):
         monkeypatch.setattr(Tensor, name, _waits(seen, getattr(Tensor, name), answer))
     monkeypatch.setattr(FakeTensor, "tolist", Tensor.tolist)
-    with FakeTensorMode(allow_non_fake_inputs=True) as seen.mode:
+    monkeypatch.setattr(Tensor, "numpy", _without_contents(Tensor.numpy))
+    with FakeTensorMode(allow_non_fake_inputs=True):
         yield seen
 
 
@@ -156,6 +139,18 @@ def _waits(seen: Pretended, exact: Any, answer: Any) -> Any:
         return answer
 
     return read
+
+
+def _without_contents(exact: Any) -> Any:
+    """Return zeros for a tensor beside the processor that has no contents."""
+
+    def numpy(tensor: Tensor) -> Any:
+        if not isinstance(tensor, FakeTensor):
+            return exact(tensor)
+        assert tensor.device.type == "cpu"
+        return np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch."))
+
+    return numpy
 
 
 def _learn(seen: Pretended, loss: Tensor) -> None:

@@ -7,12 +7,11 @@ import pytest
 import torch
 
 import ricorda
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.runs import RunFolder, read_rows
-from ricorda.torch.cells import CELLS
-from ricorda.training import TrainingOptions
+from ricorda.torch.cells import CELL_MODULES
+from ricorda.torch.device import bfloat16_cells
 from ricorda.training import run as runs
-from ricorda.training.plan.machine import this_machine
 from tests.training.reporters import InterruptAt
 
 pytestmark = [
@@ -51,11 +50,12 @@ def curve(run: ricorda.Run) -> list[float]:
     {"cell": "gru"},
     {"cell": "lstm"},
     {"softmax_candidates": 20},
+    {"dropout": 0.2, "recurrent_dropout": 0.2},
 ], ids=str)  # fmt: skip
 def test_a_gpu_learns_what_a_processor_learns(text: Path, options: dict[str, Any]) -> None:
     """TF32 is off in float32: the curves would be further apart with it."""
-    here = ricorda.train(text, out="cpu", device="cpu", **SMALL, **options)
-    there = ricorda.train(text, out="gpu", device="cuda", **SMALL, **options)
+    here = ricorda.train(text, out="cpu", device="cpu", **(SMALL | options))
+    there = ricorda.train(text, out="gpu", device="cuda", **(SMALL | options))
     assert curve(there)[:20] == pytest.approx(curve(here)[:20], rel=1e-4)
     assert there.metrics["validation"] == pytest.approx(here.metrics["validation"], rel=0.02)
     assert ricorda.load("gpu").generate("9", length=20, seed=1)
@@ -65,9 +65,11 @@ def test_a_gpu_learns_what_a_processor_learns(text: Path, options: dict[str, Any
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_cudnn_takes_the_weights_as_they_lie(cell: CellName, kind: torch.dtype) -> None:
     """Else it gathers them at every call, and warns, which is an error here."""
-    if kind == torch.bfloat16 and not this_machine(TrainingOptions()).bfloat16:
+    if kind == torch.bfloat16 and not bfloat16_cells("cuda"):
         pytest.skip("needs bfloat16 in cuDNN's layers")
-    layer = CELLS[cell](64, 128).reset_parameters().to("cuda")
+    layer = CELL_MODULES[cell](64, 128).to("cuda")
+    for parameter in layer.parameters():
+        torch.nn.init.uniform_(parameter, -0.1, 0.1)
     inputs = torch.randn(8, 16, 64, device="cuda")
     with torch.autocast("cuda", torch.bfloat16, enabled=kind == torch.bfloat16):
         outputs, _ = layer.over_window(inputs, layer.initial_state(8))

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from ricorda.model import ModelConfiguration
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.torch import RecurrentLanguageModel
 from ricorda.torch.dropout import MaskKey, drop_embedding, drop_recurrent
 

@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ricorda.training.learner_state import Learner
 
 from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration
 from ricorda.text import WindowStream
 from ricorda.torch import output_loss
-from ricorda.training import TrainingOptions
+from ricorda.torch.device import take_own_gpu, tf32
+from ricorda.torch.learner import TorchLearner
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.data.loader import DataLoader
-from ricorda.training.data.negatives import CandidateSampler
+from ricorda.training.data.negatives import NegativeSampler
 from ricorda.training.evaluation import QuickEvaluation
-from ricorda.training.learner import make_learner, take_step, to_batch
+from ricorda.training.kernel_learner import KernelLearner
+from ricorda.training.options import TrainingOptions
 from ricorda.training.plan import forecast
-from ricorda.training.plan.machine import computing_with, take_own_gpu, tf32, this_machine
+from ricorda.training.plan.machine import this_machine
 from ricorda.training.plan.memory import memory_need
 from tests.torch.pretended_gpu import GPU, Pretended, pretended_gpu
 
@@ -32,6 +33,7 @@ SMALL: dict[str, Any] = {
     "learning_rate": 1e-3,
     "reset_probability": 1.0,
     "device": "cuda",
+    "backend": "torch",
 }
 DROPS: dict[str, Any] = {
     "dropout": 0.2,
@@ -54,32 +56,26 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretended]:
         yield seen
 
 
-def steps(gpu: Pretended, configuration: TrainingConfiguration, count: int = 2) -> Learner:
-    """A learner that has taken some steps, each of which begins every stream anew."""
-    learner = make_learner(configuration)
-    learner.model.train()
-    gpu.model = learner.model
+def batches(configuration: TrainingConfiguration) -> DataLoader:
+    """Batches that restart every stream."""
     stream = WindowStream(IDS, batch_size=4, window=8, seed=1, reset_probability=1.0)
-    drawn = None
-    if configuration.softmax_candidates:
-        drawn = CandidateSampler(IDS, 11, configuration.softmax_candidates, seed=1)
+    count = configuration.softmax_candidates
+    return DataLoader(stream, NegativeSampler(IDS, 11, count, seed=1) if count else None)
+
+
+def steps(gpu: Pretended, configuration: TrainingConfiguration, count: int = 2) -> TorchLearner:
+    """A learner that has taken some steps."""
+    learner = TorchLearner(configuration)
+    gpu.model = learner.model
+    loader = batches(configuration)
     for number in range(count):
-        candidates = None if drawn is None else drawn.at(number)
-        batch = to_batch(stream.window_at(number), GPU, candidates)
-        assert batch.restart is not None
-        take_step(learner, batch, 1e-3, configuration)
+        learner.take_step(loader.batch_at(number), 1e-3, number)
     return learner
 
 
-def all_tensors(learner: Learner) -> dict[str, torch.Tensor]:
-    assert isinstance(learner.optimizer, torch.optim.Optimizer)
-    found: dict[str, torch.Tensor] = dict(learner.model.named_parameters())
-    for number, moments in enumerate(learner.optimizer.state.values()):
-        found |= {f"{number}.{name}": value for name, value in moments.items()}
-    found |= {f"state.{n}": part for n, layer in enumerate(learner.state) for part in layer}
-    if learner.average is not None:
-        found |= {f"average.{name}": value for name, value in learner.average.tensors.items()}
-    return found
+def all_tensors(learner: TorchLearner) -> dict[str, torch.Tensor]:
+    """Every tensor of a checkpoint but the count of averaged steps, which needs no GPU."""
+    return {name: t for name, t in learner._tensors().items() if name != "average.steps"}
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -111,16 +107,13 @@ def test_a_sampled_softmax_is_read_on_the_gpu(gpu: Pretended, precision: Any) ->
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_judgement_waits_for_the_gpu_at_its_end_alone(gpu: Pretended, precision: Any) -> None:
-    configuration = settings(precision=precision, averaging=0.9)
-    learner = steps(gpu, configuration, count=1)
-    gpu.waits = 0
-    evaluation = QuickEvaluation(IDS, "cuda")
-    evaluation.nats_per_symbol(learner.model, configuration)
-    assert gpu.waits == 0  # one copy to the processor, of two numbers
-    assert learner.average is not None
-    with learner.average.swapped_in(learner.model):
-        assert {each.device for each in learner.model.parameters()} == {GPU}
+def test_an_evaluation_waits_for_the_gpu_at_its_end_alone(gpu: Pretended, precision: Any) -> None:
+    learner = steps(gpu, settings(precision=precision, averaging=0.9), count=1)
+    gpu.waits = gpu.layers = 0
+    QuickEvaluation(IDS).evaluate(learner)
+    assert gpu.waits == 0  # one copy of all nats to the processor for each kind of weights
+    assert gpu.layers > 4
+    assert {tensor.device for tensor in all_tensors(learner).values()} == {GPU}
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -129,63 +122,38 @@ def test_a_checkpoint_lies_beside_the_processor_and_comes_back(
 ) -> None:
     configuration = settings(precision=precision, averaging=0.9)
     learner = steps(gpu, configuration)
-    _ = learner.is_finite  # whatever it comes to without contents
+    _ = learner.is_finite  # whatever it is without contents
     saved = learner.tensors()
-    assert {tensor.device.type for tensor in saved.values()} == {"cpu"}
-    fresh = make_learner(configuration)
+    assert all(isinstance(array, np.ndarray) for array in saved.values())
+    fresh = TorchLearner(configuration)
     fresh.restore(saved)
     gpu.model = fresh.model
     for tensor in all_tensors(fresh).values():
         assert tensor.device == GPU
-    stream = WindowStream(IDS, batch_size=4, window=8, seed=1)
-    take_step(fresh, to_batch(stream.window_at(3), GPU), 1e-3, configuration)
+    fresh.take_step(batches(configuration).batch_at(3), 1e-3, 3)
 
 
 def test_a_processors_run_goes_on_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one whose steps the kernels took, with one count of steps for all parameters."""
     here = settings(device="cpu", averaging=0.9)
-    learner = make_learner(here)
-    stream = WindowStream(IDS, batch_size=4, window=8, seed=1)
-    take_step(learner, to_batch(stream.window_at(0), "cpu"), 1e-3, here)
+    learner = KernelLearner(here)
+    learner.take_step(batches(here).batch_at(0), 1e-3, 0)
     saved = learner.tensors()
     there = replace(here, device="cuda")
     with pretended_gpu(monkeypatch) as gpu:
-        moved = make_learner(there)
-        moved.restore(gpu.without_contents(saved))
+        moved = TorchLearner(there)
+        moved.restore(saved)
         gpu.model = moved.model
-        take_step(moved, to_batch(stream.window_at(1), GPU), 1e-3, there)
-        tensors = all_tensors(moved)
-        assert {tensor.device for tensor in tensors.values()} == {GPU}
-        assert sum(name.endswith(".step") for name in tensors) == len(
-            list(moved.model.parameters())
-        )
+        moved.take_step(batches(there).batch_at(1), 1e-3, 1)
+        assert {tensor.device for tensor in all_tensors(moved).values()} == {GPU}
 
 
 def test_devices_are_not_mixed_unseen(gpu: Pretended) -> None:
     """The stand-in itself: what a GPU would refuse, it refuses."""
-    configuration = settings()
-    learner = make_learner(configuration)
+    learner = TorchLearner(settings())
     gpu.model = learner.model
-    stream = WindowStream(IDS, batch_size=4, window=8, seed=1)
-    with pytest.raises(RuntimeError, match="device"):
-        take_step(learner, to_batch(stream.window_at(0), "cpu"), 1e-3, configuration)
-
-
-def test_windows_are_prepared_for_the_learners_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[torch.device] = []
-    brought: list[torch.device] = []
-    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
-    monkeypatch.setattr(
-        "ricorda.training.data.loader.to_batch",
-        lambda window, device, drawn: brought.append(device),
-    )
-    second = torch.device("cuda", 1)
-    loader = DataLoader(WindowStream(IDS, batch_size=4, window=8, seed=1), second)
-    for step in range(3):
-        loader.batch_at(step)
-    loader.close()
-    assert taken == [second]
-    assert set(brought) == {second}
+    learner._state = [tuple(part.cpu() for part in layer) for layer in learner._state]
+    with pytest.raises((RuntimeError, AssertionError)):
+        learner.take_step(batches(settings()).batch_at(0)._replace(restart=None), 1e-3, 0)
 
 
 def test_each_process_of_a_machine_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +187,7 @@ def test_each_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_bfloat16_is_refused_where_layers_lack_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pretended_gpu(monkeypatch):
-        monkeypatch.setattr("ricorda.training.plan.machine._layers_learn_bfloat16", lambda: False)
+        monkeypatch.setattr("ricorda.torch.device._layers_learn_bfloat16", lambda: False)
         assert not this_machine(TrainingOptions()).bfloat16
         with pytest.raises(ConfigurationError, match=r"PyTorch 2\.10"):
             this_machine(TrainingOptions(precision="bfloat16"))
@@ -230,9 +198,10 @@ def test_float32_is_not_rounded_whoever_switched_it_on() -> None:
     places = torch.backends.cuda.matmul, torch.backends.cudnn.rnn
     if not hasattr(places[0], "fp32_precision"):
         pytest.skip("needs PyTorch 2.9")
+    learner = TorchLearner(settings(device="cpu"))
     with tf32(on=True):
         assert [place.fp32_precision for place in places] == ["tf32", "tf32"]
-        with computing_with(settings(device="cpu")):
+        with learner._computing():
             assert [place.fp32_precision for place in places] == ["ieee", "ieee"]
         assert [place.fp32_precision for place in places] == ["tf32", "tf32"]
 
@@ -241,13 +210,13 @@ def test_each_gpu_has_memory_of_its_own() -> None:
     alone, together = settings(), settings(processes=2)
     assert memory_need(together, 6000).learner == memory_need(alone, 6000).learner
     assert memory_need(together, 6000).window < memory_need(alone, 6000).window
-    beside = memory_need(replace(together, device="cpu", kernels="off"), 6000)
+    beside = memory_need(replace(together, device="cpu"), 6000)
     assert beside.learner == 2 * memory_need(alone, 6000).learner
 
 
 @pytest.mark.parametrize("device, measured", [("cuda", 3), ("cpu", 1)])
 def test_a_larger_network_is_measured_again_on_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, device: str, measured: int
+    monkeypatch: pytest.MonkeyPatch, device: Any, measured: int
 ) -> None:
     sizes: list[int] = []
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ricorda.model.configuration import GATES, STATE_PARTS, CellName
+from ricorda.model.cells import CELLS, CellName
 
 State: TypeAlias = tuple[Tensor, ...]
 """What a layer carries from step to step: tensors (B, H), hidden first."""
@@ -34,7 +34,7 @@ class RecurrentCell(nn.Module, ABC):
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
         super().__init__()
-        rows = GATES[self.name] * hidden_size
+        rows = len(CELLS[self.name].gates) * hidden_size
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.nonlinearity = nonlinearity
@@ -45,7 +45,7 @@ class RecurrentCell(nn.Module, ABC):
 
     def initial_state(self, batch_size: int) -> State:
         """Return the zero state: tensors (B, H)."""
-        parts = range(STATE_PARTS[self.name])
+        parts = CELLS[self.name].state
         return self.state_type(
             *(self.bias_hh.new_zeros(batch_size, self.hidden_size) for _ in parts)
         )

@@ -47,7 +47,7 @@ class RecurrentLanguageModel(nn.Module):
     ) -> None:
         """Make a network of a configuration, or of the fields of one as keyword arguments.
 
-        tensors: the weights of a model file; None draws new ones.
+        tensors: the weights of a model file; None draws new ones, by generator or PyTorch's own.
         """
         super().__init__()
         self.configuration = configuration = configuration or ModelConfiguration(**shape)

@@ -6,7 +6,7 @@ DistributedDataParallel, which communicates during the backward pass.
 """
 
 import contextlib
-import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -73,9 +73,10 @@ class TorchLearner(Learner):
     ) -> None:
         super().__init__(configuration, group, betas)
         self.device = torch.device(configuration.device)
+        weights = initial_weights(configuration)
         self.model = RecurrentLanguageModel(
             configuration.model,
-            tensors=initial_weights(configuration),
+            tensors=weights,
             dropout=configuration.dropout,
             input_dropout=configuration.input_dropout,
             recurrent_dropout=configuration.recurrent_dropout,
@@ -90,14 +91,17 @@ class TorchLearner(Learner):
         self._average: RecurrentLanguageModel | None = None
         self._averaged_steps = torch.zeros((), dtype=torch.int64)
         if self.has_average:
-            self._average = copy.deepcopy(self.model).requires_grad_(False).eval()
+            average = RecurrentLanguageModel(configuration.model, tensors=weights)
+            self._average = average.to(self.device).requires_grad_(False).eval()
 
     def take_step(self, batch: Batch, learning_rate: float, step: int) -> StepMetrics:
         """Take one optimizer step on one truncated-BPTT window.
 
-        The processor waits for a GPU once, for the loss and the norm.
+        The processor waits for a GPU once, at the end: AdamW itself leaves all weights as they are
+        if the gradient is not finite.
         """
         self._optimizer.zero_grad(set_to_none=True)
+        fraction = batch.inputs.shape[0] / self.configuration.batch_size
         with self._computing(), self.group.lost_processes():
             loss, state = self._loss(
                 self._ids(batch.inputs),
@@ -106,17 +110,15 @@ class TorchLearner(Learner):
                 self._masks(step),
                 self._negatives(batch),
             )
-            part = batch.inputs.shape[0] / self.configuration.batch_size
-            (loss * part * self.group.size).backward()  # gradients are averaged over processes
+            # DistributedDataParallel averages the gradients over the processes
+            (loss * fraction * self.group.size).backward()
             length = nn.utils.clip_grad_norm_(self.model.parameters(), self.configuration.clip_norm)
-            nats, norm = torch.stack([loss.detach() * part, length]).tolist()
-        metrics = StepMetrics(self._sum_over_processes(nats), norm)
-        require_finite(*metrics)
-        for parameters in self._optimizer.param_groups:
-            parameters["lr"] = learning_rate
-        self._optimizer.step()
-        self._state = [tuple(part.detach().float() for part in layer) for layer in state]
-        self._update_average()
+            self._update(length, learning_rate)
+            nats, norm = torch.stack([loss.detach() * fraction, length]).tolist()
+            metrics = StepMetrics(self._sum_over_processes(nats), norm)
+            require_finite(*metrics)
+            self._state = [tuple(part.detach().float() for part in layer) for layer in state]
+            self._update_average()
         return metrics
 
     def weights(self, *, averaged: bool = False) -> dict[str, NDArray[np.float32]]:
@@ -185,6 +187,15 @@ class TorchLearner(Learner):
                 yield
         finally:
             torch.set_num_threads(threads)
+
+    def _update(self, length: Tensor, learning_rate: float) -> None:
+        """Change the weights by the gradient, unless its length is not finite."""
+        if self.device.type == "mps":  # whose AdamW ignores found_inf
+            require_finite(math.nan, float(length))
+        self._optimizer.found_inf = length.isfinite().logical_not().float()  # type: ignore[attr-defined]
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.step()
 
     def _sum_over_processes(self, nats: float) -> float:
         """Return the mean nats of all streams from this process's part of it."""
