@@ -1,8 +1,12 @@
 """What a request may say; anything else is refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ricorda.errors import ConfigurationError
+from ricorda.training.options import TrainingOptions
+from ricorda.validation import validated
 
 LONGEST_READ = 20_000  # characters of a text to look into
 LONGEST_CONTEXT = 10_000  # characters before the one that is chosen
@@ -21,31 +25,52 @@ class Request(BaseModel):
         return False
 
 
+FORM: dict[str, float] = {
+    **{"minutes": 10_000, "steps": 10**9, "vocabulary": 0, "cell": 0, "hidden_size": 2048},
+    **{"num_layers": 8, "batch_size": 1024, "window": 4096, "learning_rate": 10, "dropout": 1},
+    **{"seed": 2**53 - 1, "threads": 1024},
+}
+"""The fields of TrainingOptions that the page offers, and the largest numbers that it takes."""
+
+
 class TrainingRequest(Request):
-    """A training to begin: `ricorda train`'s options that the page offers."""
+    """A training to begin: a text, and the options of `ricorda train` in FORM."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     text: Name
-    minutes: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
-    steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    vocabulary: Literal["characters", "bytes"] = "characters"
-    cell: Literal["rnn", "gru", "lstm"] | None = None
-    hidden_size: Annotated[int, Field(ge=1, le=2048)] | None = None
-    num_layers: Annotated[int, Field(ge=1, le=8)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=1024)] | None = None
-    window: Annotated[int, Field(ge=2, le=4096)] | None = None
-    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that are given. Raises ConfigurationError."""
+        given = {name: each for name, each in (self.model_extra or {}).items() if each is not None}
+        options = validated(TrainingOptions, **given)
+        for name in given:
+            if name not in FORM:
+                raise ConfigurationError(f"{name} is not an option of this page")
+            given[name] = value = getattr(options, name)
+            if not isinstance(value, str) and value > FORM[name]:
+                raise ConfigurationError(f"{name} must be at most {FORM[name]:g}, got {value:g}")
+        return given
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Self:
+        try:
+            _ = self.options
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     def words(self, threads: int) -> list[str]:
-        """The same on a command line, with the threads that were settled."""
-        given = self.model_dump(exclude={"text", "threads", "vocabulary"}, exclude_none=True)
-        words = [] if self.vocabulary == "characters" else ["--vocabulary", self.vocabulary]
-        for name, value in given.items():
+        """The options on a command line, with the threads that were settled."""
+        given = self.options | {"threads": threads}
+        words = []
+        for name, value in ((name, given[name]) for name in FORM if name in given):
+            if value == getattr(TrainingOptions, name, None):
+                continue
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             words += [f"--{name.replace('_', '-')}", shown]
-        return [*words, "--threads", str(threads), "--early-samples"]
+        return [*words, "--early-samples"]
 
 
 class SampleTextRequest(Request):
@@ -141,9 +166,3 @@ class ClampRequest(WriteRequest):
     layer: Annotated[int, Field(ge=0, le=63)] = 0
     unit: Annotated[int, Field(ge=0, le=65_535)] = 0
     value: Annotated[float, Field(ge=-1, le=1)] = 0.0
-
-
-class CompareRequest(Request):
-    """Runs whose curves are shown together."""
-
-    runs: Annotated[list[Name], Field(min_length=1, max_length=12)]
