@@ -47,7 +47,7 @@ class UnsteadyClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> UnsteadyClock:
     clock = UnsteadyClock()
-    for module in ("pace", "loop"):
+    for module in ("plan.budget", "loop"):
         monkeypatch.setattr(
             f"ricorda.training.{module}.time", SimpleNamespace(monotonic=clock.monotonic)
         )
