@@ -66,8 +66,6 @@ class TrainingRequest(Request):
         given = self.options | {"threads": threads}
         words = []
         for name, value in ((name, given[name]) for name in FORM if name in given):
-            if value == getattr(TrainingOptions, name, None):
-                continue
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             words += [f"--{name.replace('_', '-')}", shown]
         return [*words, "--early-samples"]

@@ -112,6 +112,7 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
         cell = self.cell or DEFAULT_CELL
         for name in sorted(CELL_OPTIONS - CELLS[cell].options):
             if value := getattr(self, name):
+                value = f"{value:g}" if isinstance(value, float) else value
                 cells = " or ".join(each for each in CELLS if name in CELLS[each].options)
                 raise ConfigurationError(
                     f"--{name.replace('_', '-')} {value} is for --cell {cells}, not for {cell}"
