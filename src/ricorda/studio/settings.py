@@ -1,12 +1,10 @@
 """What a request may say; anything else is refused."""
 
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-from ricorda.errors import ConfigurationError
 from ricorda.training.options import TrainingOptions
-from ricorda.validation import validated
 
 LONGEST_READ = 20_000  # characters of a text to look into
 LONGEST_CONTEXT = 10_000  # characters before the one that is chosen
@@ -25,50 +23,52 @@ class Request(BaseModel):
         return False
 
 
-FORM: dict[str, float] = {
-    **{"minutes": 10_000, "steps": 10**9, "vocabulary": 0, "cell": 0, "hidden_size": 2048},
-    **{"num_layers": 8, "batch_size": 1024, "window": 4096, "learning_rate": 10, "dropout": 1},
-    **{"seed": 2**53 - 1, "threads": 1024},
+FORM: dict[str, float | None] = {
+    **{"minutes": 10_000, "steps": 10**9, "vocabulary": None, "cell": None, "hidden_size": 2048},
+    **{"num_layers": 8, "batch_size": 1024, "window": 4096, "learning_rate": None},
+    **{"dropout": None, "seed": 2**53 - 1, "threads": None},
 }
-"""The fields of TrainingOptions that the page offers, and the largest numbers that it takes."""
+"""The fields of TrainingOptions that the page offers; how large a number may be, if smaller."""
 
 
-class TrainingRequest(Request):
+class _TrainingRequest(Request):
     """A training to begin: a text, and the options of `ricorda train` in FORM."""
-
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     text: Name
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options that are given. Raises ConfigurationError."""
-        given = {name: each for name, each in (self.model_extra or {}).items() if each is not None}
-        options = validated(TrainingOptions, **given)
-        for name in given:
-            if name not in FORM:
-                raise ConfigurationError(f"{name} is not an option of this page")
-            given[name] = value = getattr(options, name)
-            if not isinstance(value, str) and value > FORM[name]:
-                raise ConfigurationError(f"{name} must be at most {FORM[name]:g}, got {value:g}")
-        return given
-
-    @model_validator(mode="after")
-    def _check_options(self) -> Self:
-        try:
-            _ = self.options
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from None
-        return self
-
     def words(self, threads: int) -> list[str]:
         """The options on a command line, with the threads that were settled."""
-        given = self.options | {"threads": threads}
+        given = self.model_dump(include=set(FORM), exclude_none=True) | {"threads": threads}
         words = []
-        for name, value in ((name, given[name]) for name in FORM if name in given):
+        for name, value in given.items():
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             words += [f"--{name.replace('_', '-')}", shown]
         return [*words, "--early-samples"]
+
+
+def _form_field(name: str, largest: float | None) -> tuple[Any, None]:
+    """A field of the form, by the schema of the training's options; None leaves it unset."""
+    TypeAdapter(TrainingOptions)  # sees that the fields are complete
+    field = TrainingOptions.__pydantic_fields__[name]  # type: ignore[attr-defined]
+    kind = Annotated[field.annotation, Field(), *field.metadata] | None  # type: ignore[valid-type]
+    return kind if largest is None else Annotated[kind, Field(le=largest)], None
+
+
+if TYPE_CHECKING:
+
+    class TrainingRequest(_TrainingRequest):
+        """The same, with a field for each option."""
+
+        threads: int | None
+
+        def __init__(self, **values: Any) -> None: ...
+
+else:
+    TrainingRequest = create_model(
+        "TrainingRequest",
+        __base__=_TrainingRequest,
+        **{name: _form_field(name, largest) for name, largest in FORM.items()},
+    )
 
 
 class SampleTextRequest(Request):

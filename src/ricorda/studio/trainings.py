@@ -211,7 +211,7 @@ class Trainings:
 
     def _new(self, folder: Path, text: Path, request: TrainingRequest) -> Training:
         """A training of a text, in a folder that is free."""
-        threads = min(request.options.get("threads", self.cores), self.cores)
+        threads = min(request.threads or self.cores, self.cores)
         words = ["train", operand(text), *request.words(threads), "--out", str(folder)]
         return Training(folder, request, words, threads)
 
