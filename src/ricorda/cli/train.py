@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 import ricorda
-from ricorda.cli.forecast import print_forecast
 from ricorda.cli.options import PathName, options_from
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
 from ricorda.errors import ConfigurationError
 from ricorda.model.cells import CELL_OPTIONS, CELLS
 from ricorda.runs import RunFolder
@@ -70,8 +69,10 @@ def command(
         given = with_options_of(config, given)
     if dry_run:
         from ricorda.training.plan.forecast import forecast
+        from ricorda.training.report.messages import forecast_lines
 
-        print_forecast(forecast(*texts, quiet=quiet, **given), as_json=as_json)
+        plan = forecast(*texts, quiet=quiet, **given)
+        print_json(plan.as_json()) if as_json else say("\n".join(forecast_lines(plan)))
         return 0
     from ricorda.training.run import train
 
