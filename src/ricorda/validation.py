@@ -73,6 +73,15 @@ def validated(settings: type[T], **values: Any) -> T:
         raise ConfigurationError(explain(error, settings)) from None
 
 
+def description_of(settings: type[Any], name: str) -> str:
+    """Return the docstring of a settings class's field, which may be that of a class it extends."""
+    for owner in settings.__mro__:
+        field = getattr(owner, "__pydantic_fields__", {}).get(name)
+        if field is not None and field.description:
+            return " ".join(field.description.split())
+    return ""
+
+
 class _Truth:
     """Whether True or False is given for another type; pydantic would take it as 1 or 0."""
 

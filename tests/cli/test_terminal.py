@@ -165,3 +165,22 @@ def test_durations_and_figures_as_a_person_reads_them() -> None:
 
 def test_the_table_of_runs_is_plain_where_there_is_no_terminal(here: Path, call: Call) -> None:
     assert "\x1b" not in call("runs")[1]
+
+
+def test_quiet_shows_warnings_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    report = reporter_for(quiet=True)
+    report.say("step 1")
+    report.warn("a file called a\nb is broken\x1b[2J")
+    assert capsys.readouterr() == ("", "a file called a\nb is broken\\x1b[2J\n")
+
+
+@pytest.mark.parametrize("kind", [Silent, Lines])
+def test_elsewhere_a_warning_is_a_message(kind: type[Silent]) -> None:
+    said: list[str] = []
+
+    class Kept(kind):  # type: ignore[misc, valid-type]
+        def say(self, message: str) -> None:
+            said.append(message)
+
+    Kept().warn("careful")
+    assert said == ["careful"]

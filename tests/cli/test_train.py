@@ -299,8 +299,8 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(here: Path, call: Call) -> 
     assert sorted(here.rglob("*")) == before
     lines = [" ".join(line.split()) for line in out.splitlines()]
     for told in (
-        "to learn 2,782",
-        "to judge by 310",
+        "for training 2,782",
+        "for validation 310",
         "different symbols 24",
         "hidden_size 4",
         "budget 2 epochs",

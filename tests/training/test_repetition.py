@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ricorda.training.kernel_learner import KernelLearner
 
 import ricorda
 from ricorda.cli.train import with_options_of
 from ricorda.model import read_model_file
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training import Run, loop
+from ricorda.training import Run
 from ricorda.training import run as runs
-from ricorda.training.learner import take_step
 from tests.training.reporters import InterruptAt
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -47,7 +47,7 @@ class UnsteadyClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> UnsteadyClock:
     clock = UnsteadyClock()
-    for module in ("pace", "loop"):
+    for module in ("plan.budget", "loop"):
         monkeypatch.setattr(
             f"ricorda.training.{module}.time", SimpleNamespace(monotonic=clock.monotonic)
         )
@@ -56,7 +56,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> UnsteadyClock:
         clock.advance()
         return take_step(*arguments)
 
-    monkeypatch.setattr(loop, "take_step", step)
+    take_step = KernelLearner.take_step
+    monkeypatch.setattr(KernelLearner, "take_step", step)
     return clock
 
 

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from ricorda.cli.escapes import ESCAPED_OPTIONS, EscapedText
+from ricorda.validation import description_of
 
 if TYPE_CHECKING:
     ParameterType = click.ParamType[Any]
@@ -121,7 +122,7 @@ def options_from(
 
     def decorate(command: Command) -> Command:
         for name in reversed(list(names)):
-            description = _description(settings, name)
+            description = description_of(settings, name)
             command = _option(name, fields[name], description, unset)(command)
         return command
 
@@ -149,15 +150,6 @@ def _option(
     if name in ESCAPED_OPTIONS:
         parameter = EscapedText()
     return click.option(flag, type=parameter, default=None, help=help_text)
-
-
-def _description(settings: type[Any], name: str) -> str:
-    """A field's docstring, which pydantic knows in the class that declares the field alone."""
-    for owner in settings.__mro__:
-        field = getattr(owner, "__pydantic_fields__", {}).get(name)
-        if field is not None and field.description:
-            return " ".join(field.description.split())
-    return ""
 
 
 def _kinds(annotation: Any) -> list[Any]:

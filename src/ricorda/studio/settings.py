@@ -1,8 +1,10 @@
 """What a request may say; anything else is refused."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+
+from ricorda.training.options import TrainingOptions
 
 LONGEST_READ = 20_000  # characters of a text to look into
 LONGEST_CONTEXT = 10_000  # characters before the one that is chosen
@@ -21,31 +23,52 @@ class Request(BaseModel):
         return False
 
 
-class TrainingRequest(Request):
-    """A training to begin: `ricorda train`'s options that the page offers."""
+FORM: dict[str, float | None] = {
+    **{"minutes": 10_000, "steps": 10**9, "vocabulary": None, "cell": None, "hidden_size": 2048},
+    **{"num_layers": 8, "batch_size": 1024, "window": 4096, "learning_rate": None},
+    **{"dropout": None, "seed": 2**53 - 1, "threads": None},
+}
+"""The fields of TrainingOptions that the page offers; how large a number may be, if smaller."""
+
+
+class _TrainingRequest(Request):
+    """A training to begin: a text, and the options of `ricorda train` in FORM."""
 
     text: Name
-    minutes: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
-    steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    vocabulary: Literal["characters", "bytes"] = "characters"
-    cell: Literal["rnn", "gru", "lstm"] | None = None
-    hidden_size: Annotated[int, Field(ge=1, le=2048)] | None = None
-    num_layers: Annotated[int, Field(ge=1, le=8)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=1024)] | None = None
-    window: Annotated[int, Field(ge=2, le=4096)] | None = None
-    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
 
     def words(self, threads: int) -> list[str]:
-        """The same on a command line, with the threads that were settled."""
-        given = self.model_dump(exclude={"text", "threads", "vocabulary"}, exclude_none=True)
-        words = [] if self.vocabulary == "characters" else ["--vocabulary", self.vocabulary]
+        """The options on a command line, with the threads that were settled."""
+        given = self.model_dump(include=set(FORM), exclude_none=True) | {"threads": threads}
+        words = []
         for name, value in given.items():
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             words += [f"--{name.replace('_', '-')}", shown]
-        return [*words, "--threads", str(threads), "--early-samples"]
+        return [*words, "--early-samples"]
+
+
+def _form_field(name: str, largest: float | None) -> tuple[Any, None]:
+    """A field of the form, by the schema of the training's options; None leaves it unset."""
+    TypeAdapter(TrainingOptions)  # sees that the fields are complete
+    field = TrainingOptions.__pydantic_fields__[name]  # type: ignore[attr-defined]
+    kind = Annotated[field.annotation, Field(), *field.metadata] | None  # type: ignore[valid-type]
+    return kind if largest is None else Annotated[kind, Field(le=largest)], None
+
+
+if TYPE_CHECKING:
+
+    class TrainingRequest(_TrainingRequest):
+        """The same, with a field for each option."""
+
+        threads: int | None
+
+        def __init__(self, **values: Any) -> None: ...
+
+else:
+    TrainingRequest = create_model(
+        "TrainingRequest",
+        __base__=_TrainingRequest,
+        **{name: _form_field(name, largest) for name, largest in FORM.items()},
+    )
 
 
 class SampleTextRequest(Request):
@@ -141,9 +164,3 @@ class ClampRequest(WriteRequest):
     layer: Annotated[int, Field(ge=0, le=63)] = 0
     unit: Annotated[int, Field(ge=0, le=65_535)] = 0
     value: Annotated[float, Field(ge=-1, le=1)] = 0.0
-
-
-class CompareRequest(Request):
-    """Runs whose curves are shown together."""
-
-    runs: Annotated[list[Name], Field(min_length=1, max_length=12)]

@@ -98,10 +98,10 @@ class LearningSettings:
     """Probability of dropping each recurrent weight, for a whole window."""
 
     batch_size: BatchSize | None = None
-    """Streams of the text read side by side."""
+    """B, the streams of the text read side by side."""
 
     window: Window | None = None
-    """Symbols that gradients flow back through."""
+    """T, the symbols of one step of truncated backpropagation through time."""
 
     learning_rate: LearningRate | None = None
     """Peak step size of AdamW: after a linear warm-up it falls along a cosine."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CELL_OPTIONS, CELLS, CellName
 from ricorda.training.configuration import (
     SCHEMA,
     Budget,
@@ -18,6 +18,8 @@ from ricorda.training.configuration import (
     Schedule,
     TextSettings,
 )
+
+DEFAULT_CELL: CellName = "lstm"
 
 RESUME_OPTIONS = [
     *("validation", "minutes", "epochs", "steps", "cache"),
@@ -107,16 +109,14 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
                 "expected one source of validation, got --validation and --validation-fraction: "
                 "give only one"
             )
-        if self.nonlinearity is not None and self.cell != "rnn":
-            raise ConfigurationError(
-                f"--nonlinearity {self.nonlinearity} is for --cell rnn; "
-                "gru and lstm always use tanh"
-            )
-        if self.forget_bias and self.cell not in (None, "lstm"):
-            raise ConfigurationError(
-                f"--forget-bias {self.forget_bias:g} is for --cell lstm; "
-                f"{self.cell} has no forget gate"
-            )
+        cell = self.cell or DEFAULT_CELL
+        for name in sorted(CELL_OPTIONS - CELLS[cell].options):
+            if value := getattr(self, name):
+                value = f"{value:g}" if isinstance(value, float) else value
+                cells = " or ".join(each for each in CELLS if name in CELLS[each].options)
+                raise ConfigurationError(
+                    f"--{name.replace('_', '-')} {value} is for --cell {cells}, not for {cell}"
+                )
         if self.input_dropout and self.embedding_size == "onehot":
             raise ConfigurationError(
                 f"--input-dropout {self.input_dropout:g} is for learned vectors: "

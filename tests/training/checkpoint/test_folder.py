@@ -38,6 +38,14 @@ def test_a_second_checkpoint_of_a_step_is_the_newer_one(tmp_path: Path) -> None:
     assert found(tmp_path) == (["7.3", "7.2", "7"], [])
 
 
+def test_after_a_return_the_newest_is_what_was_written_last(tmp_path: Path) -> None:
+    assert saved(tmp_path, 100, 150, 100, keep=9) == ["100", "100.2", "150"]
+    assert found(tmp_path)[0][0] == "100.2"
+    assert saved(tmp_path, 120, 170, keep=2) == ["120.2", "170.2"]
+    assert saved(tmp_path, 110) == ["110.3", "170.2"]
+    assert found(tmp_path) == (["110.3", "170.2"], [])
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     saved(tmp_path, 4)
     (checkpoint,) = CheckpointFolder(tmp_path, 1).good(print)

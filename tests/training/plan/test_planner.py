@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ricorda.model.cells import CellName
 
-from ricorda.model.configuration import CellName
+from ricorda.errors import ConfigurationError
 from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
+from ricorda.training.plan import planner
 from ricorda.training.plan.planner import (
     SAMPLED_FROM,
     SOFTMAX_CANDIDATES,
@@ -57,6 +59,34 @@ def test_what_is_given_is_kept() -> None:
     chosen = plan(**given)
     settled = {**vars(chosen), **vars(chosen.model), **vars(chosen.budget)}
     assert {name: settled[name] for name in given} == given
+
+
+@pytest.mark.parametrize(
+    "wanted, device, are_built, backend",
+    [
+        ("auto", "cpu", True, "kernels"),
+        ("kernels", "cpu", True, "kernels"),
+        ("torch", "cpu", True, "torch"),
+        ("auto", "cpu", False, "torch"),
+        ("auto", "cuda", True, "torch"),
+        ("torch", "mps", True, "torch"),
+    ],
+)
+def test_the_kernels_compute_where_they_can(
+    monkeypatch: pytest.MonkeyPatch, wanted: Any, device: str, are_built: bool, backend: str
+) -> None:
+    monkeypatch.setattr(planner, "kernels_are_built", lambda: are_built)
+    monkeypatch.setattr(planner, "require_torch", lambda: None)
+    assert planner.choose_backend(wanted, device) == backend
+
+
+@pytest.mark.parametrize("device, are_built", [("cpu", False), ("cuda", True)])
+def test_kernels_that_cannot_be_used_are_refused(
+    monkeypatch: pytest.MonkeyPatch, device: str, are_built: bool
+) -> None:
+    monkeypatch.setattr(planner, "kernels_are_built", lambda: are_built)
+    with pytest.raises(ConfigurationError, match="--backend kernels: the kernels "):
+        planner.choose_backend("kernels", device)
 
 
 def test_what_other_cells_and_inputs_have_no_use_for_is_kept() -> None:

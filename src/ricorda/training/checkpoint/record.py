@@ -84,7 +84,7 @@ def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
 
 def fingerprint(training: TrainingConfiguration) -> dict[str, Any]:
     """What a run's bits depend on besides its settings: the installation and the machine."""
-    found = {
+    found: dict[str, Any] = {
         "ricorda": ricorda.__version__,
         **_versions(training),
         "kernels": "NumPy",
@@ -93,6 +93,10 @@ def fingerprint(training: TrainingConfiguration) -> dict[str, Any]:
         "processes": training.processes,
         "device": training.device,
     }
+    if training.device == "cuda":
+        from ricorda.torch.device import gpu_name
+
+        found["device"] = gpu_name()
     if kernels_are_built():
         from ricorda.engine.native import instruction_sets
 

@@ -23,7 +23,8 @@ from typing import Literal
 from ricorda.engine import kernels_are_built
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_torch
-from ricorda.model.configuration import GATES, CellName, ModelConfiguration
+from ricorda.model.cells import CELLS, CellName
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.training.configuration import (
     Backend,
     Budget,
@@ -32,7 +33,7 @@ from ricorda.training.configuration import (
     Precision,
     TrainingConfiguration,
 )
-from ricorda.training.options import TrainingOptions
+from ricorda.training.options import DEFAULT_CELL, TrainingOptions
 
 DEFAULT_MINUTES = 3.0
 OPERATIONS_A_SECOND = 3e11  # of learning, where they were not measured: two cores
@@ -42,10 +43,8 @@ SYMBOLS_PER_PASS = 0.4  # so many more for each reading,
 MOST_SYMBOLS_PER_PARAMETER = 16.0  # up to this
 PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
 MEMORIZED = 640  # symbols; a text too short to validate with is memorized, without dropout
-DEFAULT_CELL: CellName = "lstm"
 SAMPLED_FROM = 2048  # symbols, of which the softmax is sampled
 SOFTMAX_CANDIDATES = 512
-LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 9e-3}  # H 256, B 32
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,11 @@ def choose(
     rows = output_rows(vocabulary_size, negatives, batch_size * window // machine.processes)
     symbols_at = partial(_symbols, budget, training_size, batch_size * window, machine)
     hidden_size = options.hidden_size or _hidden_size(
-        GATES[cell] * (2 * num_layers - 1), vocabulary_size, rows, training_size, symbols_at
+        len(CELLS[cell].gates) * (2 * num_layers - 1),
+        vocabulary_size,
+        rows,
+        training_size,
+        symbols_at,
     )
     model = ModelConfiguration(
         cell=cell,
@@ -217,7 +220,7 @@ def _symbols(
 
 def _learning_rate(model: ModelConfiguration, batch_size: int) -> float:
     """Lower for large networks, deep ones and small batches."""
-    rate = LEARNING_RATE[model.cell] * min(1.2, (256 / model.hidden_size) ** 0.5)
+    rate = CELLS[model.cell].learning_rate * min(1.2, (256 / model.hidden_size) ** 0.5)
     rate *= (min(batch_size, 64) / 32) ** 0.4 / model.num_layers**0.5
     return float(f"{rate:.1e}")
 

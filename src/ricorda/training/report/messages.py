@@ -1,11 +1,13 @@
-"""The messages of a run: its plan before it begins, its result at the end."""
+"""What is printed of a run: its plan before it begins, its result at the end."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ricorda.shell import command_line
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.data.dataset import Dataset
+from ricorda.training.plan.forecast import Forecast
 from ricorda.training.report.progress import clock, in_nats_and_bits
 
 
@@ -53,3 +55,38 @@ def result_lines(metrics: dict[str, Any]) -> list[str]:
         )
     command = command_line(["ricorda", "sample", run])
     return [*lines, f"{spent}; continue a text with: {command}"]
+
+
+def forecast_lines(forecast: Forecast) -> list[str]:
+    """The plan of a training, a line for each setting and each expected figure."""
+    configuration = forecast.configuration
+    learning = asdict(configuration) | {"budget": str(configuration.budget)}
+    network = learning.pop("model")
+    groups: dict[str, dict[str, Any]] = {
+        "text": {
+            "for training": forecast.training_characters,
+            "for validation": forecast.validation_characters,
+            "different symbols": forecast.vocabulary_size,
+        },
+        "network": {**network, "parameters": configuration.model.parameters},
+        "learning": learning,
+        "expected": {
+            "steps": f"{forecast.steps:,}, {forecast.steps_per_second:,.1f} a second",
+            "characters read": f"{forecast.characters:,}, {forecast.passes:,.3g} times the text",
+            "memory": f"about {forecast.memory_bytes / 1e6:,.0f} MB",
+            "time": clock(forecast.seconds),
+        },
+    }
+    lines = []
+    for heading, facts in groups.items():
+        lines += [heading, *(f"  {name:<20} {_value(fact)}" for name, fact in facts.items())]
+    return lines
+
+
+def _value(fact: Any) -> str:
+    """A setting as a person reads it."""
+    if fact is None:
+        return "none"
+    if isinstance(fact, float):
+        return f"{fact:g}"
+    return f"{fact:,}" if isinstance(fact, int) else str(fact)

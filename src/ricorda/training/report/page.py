@@ -8,11 +8,9 @@ import math
 import re
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from ricorda.durable import write_atomically
 from ricorda.errors import RunError
@@ -25,6 +23,7 @@ from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.report.charts import learning_charts, loss_chart
 from ricorda.training.report.history import History, Row, number, read_history
 from ricorda.training.report.progress import clock
+from ricorda.validation import description_of
 
 NOT_ENDED = "not ended"
 """What stands in place of the reason why a run stopped, in the figures of one that goes on."""
@@ -314,11 +313,11 @@ def _setting(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _meanings(configuration: type) -> dict[str, str]:
+def _meanings(settings: Any) -> dict[str, str]:
     """What each field's documentation says, as HTML."""
-    TypeAdapter(configuration)  # sees that the fields are complete
-    fields = configuration.__pydantic_fields__  # type: ignore[attr-defined]
     return {
-        name: re.sub("`([^`]+)`", r"<code>\1</code>", escape(field.description or ""))
-        for name, field in fields.items()
+        each.name: re.sub(
+            "`([^`]+)`", r"<code>\1</code>", escape(description_of(settings, each.name))
+        )
+        for each in fields(settings)
     }
