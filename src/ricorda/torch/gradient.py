@@ -23,8 +23,9 @@ from ricorda.engine.backend import Ids
 from ricorda.errors import ConfigurationError
 from ricorda.insight.deletion import DISTANCE, Places, chosen_places
 from ricorda.insight.units import Text, known_text
-from ricorda.model import ModelFile, RecurrentLanguageModel
-from ricorda.torch.cells.base import State
+from ricorda.model import ModelFile
+from ricorda.torch.cells import State
+from ricorda.torch.language_model import RecurrentLanguageModel
 
 WAYPOINTS = 32  # of the straight way, at the middles of as many equal parts
 SYMBOLS_AT_ONCE = 4_096
