@@ -1,4 +1,4 @@
-"""The influence of past symbols by gradients.
+"""The influence of past symbols by gradients, offered as `ricorda.insight.gradient_influence`.
 
 A symbol enters the network as a vector x: its embedding, or one-hot. With log p the logarithm of
 the probability of the symbol that really followed, and m the mean vector of the text:
@@ -45,7 +45,7 @@ def gradient_influence(
     distance: int = DISTANCE,
     measure: Measure = "norm",
 ) -> tuple[Places, Numbers]:
-    """Say by gradients how much the symbols before some places matter to what really followed.
+    """Measure by gradients how much the symbols before some places matter to what followed.
 
     Returns the positions (M,) and by place and distance the measure (M, D), in nats for `product`
     and `integrated`; NaN where the text does not go back so far. Positions as in `influence`, which
@@ -68,9 +68,8 @@ class _Network:
     """A model in double precision that reads vectors in place of symbols."""
 
     def __init__(self, file: ModelFile, ids: Ids) -> None:
-        self._model = RecurrentLanguageModel(file.configuration).double().eval()
-        self._model.load_tensors(file.tensors)
-        self._model.requires_grad_(False)
+        model = RecurrentLanguageModel(file.configuration, tensors=file.tensors)
+        self._model = model.double().eval().requires_grad_(False)
         self._ids = torch.from_numpy(ids.astype(np.int64))
         self._table = (  # (V, I)
             torch.eye(file.configuration.vocabulary_size, dtype=torch.float64)
@@ -100,7 +99,7 @@ class _Network:
         return _array((away * gradient).sum(dim=-1))
 
     def _state_before(self, place: int) -> list[State]:
-        """The state after all symbols before a place; what was read last is gone on from."""
+        """Return the state after all symbols before a place, continuing from the last one."""
         if place < self._read:
             self._restart()
         while self._read < place:
@@ -110,12 +109,12 @@ class _Network:
         return self._state
 
     def _gradient(self, vectors: Tensor, state: list[State], place: int) -> Tensor:
-        """The gradient of log p at each vector: (B, D, I), state of one stream -> (B, D, I)."""
+        """Return the gradient of log p at each vector: (B, D, I), state of one stream."""
         given = vectors.detach().clone().requires_grad_()
         hidden = given
         for cell, part in zip(self._model.cells, state, strict=True):
             start = tuple(each.expand(len(given), -1).contiguous() for each in part)
-            hidden, _ = cell.by_torch(hidden, start, cell.weights())
+            hidden, _ = cell.over_window(hidden, start)
         logits = self._model.output(hidden[:, -1])  # (B, V)
         wanted = logits.log_softmax(dim=-1)[:, self._ids[place]].sum()
         (gradient,) = torch.autograd.grad(wanted, given)
