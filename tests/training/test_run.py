@@ -283,10 +283,10 @@ def test_a_precision_that_the_processor_lacks_is_refused(
     learn: Learn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for cells, advice in ((frozenset(), "out$"), (frozenset(["lstm"]), "or take --cell lstm$")):
-        monkeypatch.setattr(device, "_fast_bfloat16", lambda *_, cells=cells, **__: cells)
+        monkeypatch.setattr(device, "_bfloat16_cells", lambda *_, cells=cells, **__: cells)
         with pytest.raises(ConfigurationError, match=advice):
             learn(precision="bfloat16", cell="gru")
-    monkeypatch.setattr(device, "_fast_bfloat16", lambda *_, **__: frozenset())
+    monkeypatch.setattr(device, "_bfloat16_cells", lambda *_, **__: frozenset())
     with pytest.raises(ConfigurationError, match="lstm is computed in float32 alone"):
         learn(precision="bfloat16")
 
