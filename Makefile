@@ -110,6 +110,7 @@ PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 $(VENV)/.installed: constraints.txt pyproject.toml CMakeLists.txt $(SOURCES) | $(VENV)/bin/python
 	@echo "Setting up $(VENV) and compiling the kernels. It takes a minute, once."
 	$(PIP) --no-compile $(if $(wildcard $(VENV)/.tools),--no-build-isolation) .
+	@cp $(VENV)/lib/python*/site-packages/ricorda/_kernels.pyi src/ricorda/ || true  # for mypy
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed

@@ -1,6 +1,6 @@
 """The tutorial's pattern with ricorda: learn it, then continue it from any of its characters.
 
-Needs `pip install '.[train]'` in a checkout; takes some seconds.
+Needs `pip install .` in a checkout; takes some seconds.
 """
 
 import tempfile

@@ -1,8 +1,8 @@
 """ricorda learns a text symbol by symbol with a recurrent neural network and continues it.
 
     import ricorda
-    run = ricorda.train("my.txt", minutes=3)       # needs the extra `train` (PyTorch)
-    model = ricorda.load("runs/my")                # needs nothing but NumPy
+    run = ricorda.train("my.txt", minutes=3)
+    model = ricorda.load("runs/my")
     print(model.generate("Nel mezzo", length=200, temperature=0.8, seed=1))
 
 The names below are imported when first asked for, so that `import ricorda` is quick and never

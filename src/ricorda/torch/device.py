@@ -3,12 +3,12 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
 from ricorda.errors import ConfigurationError
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CELLS, CellName
 from ricorda.training.process_group import started_together
 
 
@@ -50,7 +50,7 @@ def bfloat16_cells(device: str) -> frozenset[CellName]:
     """The cells that PyTorch trains faster in bfloat16 than in float32 on a device."""
     if device == "cuda":
         has = torch.cuda.is_bf16_supported(including_emulation=False)
-        return frozenset(get_args(CellName) if has and _layers_learn_bfloat16() else [])
+        return frozenset(CELLS if has and _layers_learn_bfloat16() else [])
     if device == "mps":
         return frozenset()
     capabilities = torch.cpu.get_capabilities()

@@ -5,18 +5,17 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import get_args
 
 from ricorda.cgroup import memory_limit
 from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_torch
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CELLS, CellName
 from ricorda.training.configuration import Backend, Device, TrainingConfiguration
 from ricorda.training.kernel_learner import learns_bfloat16
-from ricorda.training.options import TrainingOptions
+from ricorda.training.options import DEFAULT_CELL, TrainingOptions
 from ricorda.training.plan.memory import MemoryNeed, memory_need
-from ricorda.training.plan.planner import DEFAULT_CELL, Machine, choose_backend
+from ricorda.training.plan.planner import Machine, choose_backend
 from ricorda.training.process_group import local_processes, started_together
 
 NO_BFLOAT16_ON_A_GPU = (
@@ -109,7 +108,7 @@ def _processes(options: TrainingOptions) -> tuple[int, int]:
 def _bfloat16_cells(device: Device, backend: Backend) -> frozenset[CellName]:
     """The cells that are trained faster in bfloat16 than in float32."""
     if backend == "kernels":
-        return frozenset(get_args(CellName) if learns_bfloat16() else [])
+        return frozenset(CELLS if learns_bfloat16() else [])
     from ricorda.torch.device import bfloat16_cells
 
     return bfloat16_cells(device)

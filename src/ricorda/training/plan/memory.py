@@ -10,6 +10,7 @@ the learner, which is written while the next steps are taken. On a GPU it is the
 
 from typing import NamedTuple
 
+from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.plan.planner import output_rows
@@ -76,7 +77,7 @@ def _by_kernels(configuration: TrainingConfiguration, streams: int, steps: int) 
     with_table = model.embedding_size == "onehot" or model.vocabulary_size <= symbols
     numbers += (1 + groups) * model.vocabulary_size * _width(model) if with_table else 0
 
-    kept = 2 * hidden + _width(model) + hidden * (model.state_parts - 1)
+    kept = (1 + model.state_parts) * hidden + _width(model)
     kept += hidden if configuration.dropout else 0
     together = min(SUMMED_TOGETHER, symbols)
     sums = groups * sum(
@@ -124,7 +125,7 @@ def _bytes_of_a_factor(configuration: TrainingConfiguration) -> int:
 
 def _width(model: ModelConfiguration) -> int:
     """W, the numbers of a row of gates in the kernels."""
-    return model.hidden_size * (1 if model.cell == "rnn" else 4)
+    return model.hidden_size * CELLS[model.cell].blocks
 
 
 def _input_sizes(model: ModelConfiguration) -> list[int]:
