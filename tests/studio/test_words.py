@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import ricorda.pages
 import ricorda.studio
 from ricorda.insight.features import BINARY, NUMERIC
 from ricorda.insight.step_equation import GATES
 
 PAGE = Path(ricorda.studio.__file__).parent / "page"
+SHARED = Path(ricorda.pages.__file__).parent
 LANGUAGES = ["en", "it"]
 FAMILIES = {
     "feature": {*BINARY, *NUMERIC},
@@ -39,7 +41,7 @@ def catalogue(language: str) -> dict[str, str]:
 
 
 def sources() -> str:
-    files = [*PAGE.glob("*.js"), PAGE / "index.html"]
+    files = [*PAGE.glob("*.js"), *SHARED.glob("*.js"), PAGE / "index.html"]
     return "\n".join(path.read_text("utf-8") for path in files)
 
 

@@ -20,8 +20,8 @@ from ricorda.insight.clusters import Cluster, clusters
 from ricorda.pages import (
     Axis,
     Chart,
-    Reading,
     Series,
+    chart_script,
     data_block,
     document,
     escape,
@@ -62,8 +62,8 @@ def surprisal_page(scores: Scores, title: str) -> str:
     body = (
         f"<main>{_heading(scores, title)}{_curve(bits)}"
         f'<div class="columns"><section class="text-part"><h2>The text</h2>{_legend(scores)}'
-        f'<div id="text" class="card{" long" if len(found) > LONG else ""}">'
-        f"{''.join(_text(found, bits, set(places), gaps))}</div></section>"
+        f'<div class="symbols"><div id="text" class="card{" long" if len(found) > LONG else ""}">'
+        f"{''.join(_text(found, bits, set(places), gaps))}</div></div></section>"
         f'<div class="side">{_inspector()}{_places(scores, found, bits, places, gaps)}</div>'
         "</div></main>"
         f"{data_block('figures', _data(scores))}"
@@ -72,7 +72,7 @@ def surprisal_page(scores: Scores, title: str) -> str:
         f"Surprisal of {title}",
         body,
         style=resource(__package__, "surprisal_page.css"),
-        script=resource("ricorda.pages", "chart.js") + resource(__package__, "surprisal_page.js"),
+        script=chart_script(__package__, "surprisal_page.js"),
     )
 
 
@@ -123,10 +123,8 @@ def _curve(bits: Probabilities) -> str:
         series=[Series("surprisal", means)],
         axes=[Axis("place", lambda place: f"{place:,.0f}" if place < 100_000 else short(place))],
         readings=[
-            Reading(place, f"around character {place:,.0f}: {mean:.2f} bits")
-            for place, mean in means
+            (place, f"around character {place:,.0f}: {mean:.2f} bits") for place, mean in means
         ],
-        last_x=float(len(bits)),
         from_zero=True,
         size="low",
     )
@@ -148,7 +146,7 @@ def _legend(scores: Scores) -> str:
         for bits, level in enumerate(LEVELS, start=1)
     )
     return (
-        '<div class="legend"><span id="scale">bits of surprise, at least</span>'
+        '<div class="scale"><span id="scale">bits of surprise, at least</span>'
         f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
         '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
         f"10 bits: 1 in 1,024. From {UNDERLINED_FROM} bits on it is underlined.</p>"

@@ -33,7 +33,7 @@ def escape(text: str) -> str:
 
 def data_block(name: str, value: Any) -> str:
     """Make a block of data that a page's script reads by its id; NaN and infinities become null."""
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     safe = _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return f'<script type="application/json" id="{name}">{safe}</script>'
 
@@ -41,6 +41,16 @@ def data_block(name: str, value: Any) -> str:
 def resource(package: str, name: str) -> str:
     """Read a style or a script that lies beside a package's modules."""
     return files(package).joinpath(name).read_text("utf-8")
+
+
+def chart_script(package: str, name: str) -> str:
+    """Join the modules that draw charts and one that uses them into a script for a document.
+
+    A script in a document cannot import modules: imports and the word `export` are taken out.
+    """
+    modules = [("ricorda.pages", each) for each in ("dom.js", "numbers.js", "chart.js")]
+    joined = "".join(resource(*module) for module in (*modules, (package, name)))
+    return re.sub(r"^(import .*\n|export )", "", joined, flags=re.MULTILINE)
 
 
 def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
@@ -75,12 +85,12 @@ def _spelled_out(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
 
 
-def _finite(value: Any) -> Any:
-    """The same value with null for what JSON has no number for."""
+def finite(value: Any) -> Any:
+    """Return the same value with None for NaN and infinities, which JSON has no number for."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return value

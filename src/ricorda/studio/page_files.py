@@ -1,4 +1,4 @@
-"""The page's own files, read once; nothing else is ever served by name."""
+"""The page's own files and those that it shares with reports, read once; nothing else is served."""
 
 from importlib.resources import files
 
@@ -14,7 +14,8 @@ TYPES = {
 def read_page_files() -> dict[str, tuple[bytes, str]]:
     """Give each file's content and type by its name."""
     found = {}
-    for entry in files("ricorda.studio").joinpath("page").iterdir():
+    shared = files("ricorda.pages").iterdir()
+    for entry in (*shared, *files("ricorda.studio").joinpath("page").iterdir()):
         suffix = f".{entry.name.rsplit('.', 1)[-1]}"
         if entry.is_file() and suffix in TYPES:
             found[entry.name] = (entry.read_bytes(), TYPES[suffix])

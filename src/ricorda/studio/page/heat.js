@@ -1,6 +1,7 @@
 // Units over a text as a picture: a row a unit, a column a symbol. Only what is in sight is drawn.
+import { number } from "./numbers.js";
 import { postForBytes, runPath } from "./server.js";
-import { number, t, apart } from "./words.js";
+import { apart, t } from "./words.js";
 
 const ROW = 10; // pixels
 const COLUMN = 7;

@@ -2,6 +2,15 @@
 import { element } from "./dom.js";
 import { t, visible } from "./words.js";
 
+// What is written at a place of a text, and the same between its neighbours.
+export const labelAt = (read, place) => read.labels[place] ?? read.symbols[place] ?? "";
+
+export function context(read, place, before, after) {
+  const part = (from, to) => read.symbols.slice(Math.max(0, from), to).join("").replaceAll("\n", "↵");
+  return element("bdi", { class: "context" }, part(place - before, place),
+    element("mark", {}, visible(labelAt(read, place))), part(place + 1, place + 1 + after));
+}
+
 const LINE_JUMP = 40; // symbols, where a line is longer
 const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
 
@@ -68,7 +77,7 @@ export class SymbolText {
   }
 
   #unseen(character) {
-    return element("span", { class: "unseen-symbol", title: t("page.never_seen") }, visible(character));
+    return element("span", { class: "unseen-symbol gap", title: t("page.never_seen") }, visible(character));
   }
 
   #mark() {

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from ricorda.durable import write_atomically
 from ricorda.errors import RunError
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.pages import document, escape, fixed, in_bits, plural, resource, short
+from ricorda.pages import chart_script, document, escape, fixed, in_bits, plural, resource, short
 from ricorda.runs import RunFolder, read_rows
 from ricorda.shell import command_line
 from ricorda.training.checkpoint.record import RunRecord, read_record
@@ -100,7 +100,7 @@ def _page(folder: RunFolder, history: History, record: RunRecord, metrics: dict[
         f"{name}: a run of ricorda",
         _body(name, history, record, metrics),
         style=resource(__package__, "report.css"),
-        script=resource("ricorda.pages", "chart.js") + resource(__package__, "report.js"),
+        script=chart_script(__package__, "report.js"),
     )
 
 
