@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ricorda.insight import association, rank_correlation
-from ricorda.insight.association import LEVELS, Levels, Ranks, read_levels, to_levels, unit_ranks
+from ricorda.insight.tracking import LEVELS, Levels, Ranks, read_levels, to_levels, unit_ranks
 from tests.insight.planted import planted_model, planted_text
 
 

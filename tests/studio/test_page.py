@@ -13,7 +13,7 @@ import pytest
 import ricorda
 from ricorda.runs import RunFolder, append_row
 from ricorda.shell import command_line
-from ricorda.studio.activity import trainer_of
+from ricorda.studio.trainings import trainer_of
 from tests.studio.conftest import (
     PANELS,
     TEXT,

@@ -5,15 +5,15 @@ has after reading what comes before, so that they are those of any engine to its
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.arguments import checked
 from ricorda.engine import ReferenceBackend
-from ricorda.engine.chunks import positions_at_once
+from ricorda.engine.chunks import read
 from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Text, Unit, known_text
 from ricorda.model import ModelConfiguration, ModelFile
@@ -131,6 +131,10 @@ class StepEquation:
                 return terms
         raise KeyError(name)
 
+    def as_json(self) -> dict[str, Any]:
+        """Give everything for JSON, the unit by its name and the equations as lines."""
+        return {**asdict(self), "unit": str(self.unit), "lines": self.lines()}
+
     @checked
     def lines(self, digits: int = 3) -> list[str]:
         """Write the equations, a line each, with their numbers."""
@@ -153,11 +157,7 @@ def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> Ste
         )
     position %= len(ids)
     backend = ReferenceBackend(file.configuration, file.tensors, np.float64)
-    state = backend.zero_state(1)
-    chunk = positions_at_once(file.configuration)
-    for begin in range(0, position, chunk):
-        part = ids[np.newaxis, begin : min(begin + chunk, position)]
-        _, state = backend.forward(part, state)
+    _, state = read(backend, ids[:position])
     traced, _ = backend.trace(ids[position : position + 1], state)
     inputs = _Inputs(file, unit, int(ids[position]), traced["hidden"][0])
     gates = _gates(file, unit, inputs, np.asarray(state[0, unit.layer, 0], np.float64))

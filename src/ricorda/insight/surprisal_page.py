@@ -1,22 +1,26 @@
-"""A page that colours each character of a text by how surprising it was to a model.
+"""How surprising each symbol of a text is, and a page that colours its characters by it.
 
 One element a character, as light as can be; the figures behind it lie in one block of data that
 surprisal_page.js reads where the pointer or the keyboard asks.
 """
 
 import base64
+import math
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.arguments import checked
+from ricorda.engine import Model, score
 from ricorda.engine.scoring import Scores
 from ricorda.engine.softmax import Probabilities
 from ricorda.errors import TextError
 from ricorda.insight.clusters import Cluster, clusters
+from ricorda.insight.units import Text, known_text
 from ricorda.pages import (
     Axis,
     Chart,
@@ -46,6 +50,43 @@ SHORTEST_CURVE = 400  # characters
 
 _BEFORE, _AFTER = 24, 12  # characters shown around a surprising place
 _UNKNOWN = 65_535  # hundredths of a bit: no surprisal, as of the first symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Surprise:
+    """One symbol of a text and what the model expected in its place."""
+
+    symbol: str
+    """As a person may read it, line ends and odd bytes spelled out."""
+
+    nats: float | None
+    """Its surprisal; None for the first symbol, which nothing comes before, and for the character
+    after one that the model never saw."""
+
+    alternatives: tuple[tuple[str, float], ...]
+    """The likeliest symbols and their probabilities, the likeliest first."""
+
+    @property
+    def bits(self) -> float | None:
+        """Its surprisal by logarithms of base 2."""
+        return None if self.nats is None else self.nats / math.log(2)
+
+
+@checked
+def alternatives(model: Model, text: Text, top: int = 5) -> list[Surprise]:
+    """List every symbol of a text with its surprisal and the `top` likeliest ones.
+
+    `ricorda score` prints the same. Characters that the model never saw are left out, with a
+    warning. Raises TextError if none is left, ConfigurationError if `top` is below 0.
+    """
+    known = known_text(model, text)
+    scores = score(model.backend, model.vocabulary, known.ids, top, known.gaps)
+    return [
+        Surprise(symbol, None if math.isnan(nats) else nats, tuple(scores.alternatives(place)))
+        for place, (symbol, nats) in enumerate(
+            zip(scores.symbols, scores.nats.tolist(), strict=True)
+        )
+    ]
 
 
 @checked

@@ -36,8 +36,8 @@ const gateName = (name) => (knows(`gate.${name}`) ? t(`gate.${name}`) : name);
 function strongest(gates) {
   const table = element("table");
   const rows = gates.flatMap((gate) =>
-    gate.strongest.map(([source, weight, value, product]) => [
-      `${gate.letter}: ${source}`, number(weight, DIGITS), number(value, DIGITS), number(product, DIGITS),
+    gate.strongest.map(({ source, weight, value }) => [
+      `${gate.letter}: ${source}`, number(weight, DIGITS), number(value, DIGITS), number(weight * value, DIGITS),
     ]),
   );
   fillTable(table, [t("step.source"), t("step.weight"), t("step.read"), t("step.product")], rows);
