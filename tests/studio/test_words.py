@@ -9,14 +9,14 @@ import pytest
 import ricorda.pages
 import ricorda.studio
 from ricorda.insight.features import BINARY, NUMERIC
-from ricorda.insight.step_equation import GATES
+from ricorda.insight.step_equation import CELLS
 
 PAGE = Path(ricorda.studio.__file__).parent / "page"
 SHARED = Path(ricorda.pages.__file__).parent
 LANGUAGES = ["en", "it"]
 FAMILIES = {
     "feature": {*BINARY, *NUMERIC},
-    "gate": {gate.name for gates in GATES.values() for gate in gates},
+    "gate": {gate.name for cell in CELLS.values() for gate in cell.gates},
     "baseline": {"uniform", "frequencies", "five_grams", "xz"},
     "health": {"dead", "saturated"},
     "state": {
