@@ -10,6 +10,7 @@ import ricorda.pages
 import ricorda.studio
 from ricorda.insight.features import BINARY, NUMERIC
 from ricorda.insight.step_equation import CELLS
+from ricorda.studio.settings import TrainingRequest
 
 PAGE = Path(ricorda.studio.__file__).parent / "page"
 SHARED = Path(ricorda.pages.__file__).parent
@@ -23,6 +24,11 @@ FAMILIES = {
         *("queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"),
         "gone",
     },
+    "setting": {
+        name
+        for name, schema in TrainingRequest.model_json_schema()["properties"].items()
+        if name != "minutes" and schema.get("anyOf", [{}])[0].get("type") in ("integer", "number")
+    },
     "problem": {
         *("text_error", "vocabulary_error", "configuration_error", "model_file_error"),
         *("run_error", "training_error", "missing_extra", "invalid_request", "body_too_large"),
@@ -34,10 +40,11 @@ FAMILIES = {
 
 
 def catalogue(language: str) -> dict[str, str]:
-    content = (PAGE / f"words.{language}.json").read_text("utf-8")
+    content = (PAGE / "words.json").read_text("utf-8")
     pairs = json.loads(content, object_pairs_hook=list)
     assert len(dict(pairs)) == len(pairs), "a key stands twice"
-    return dict(pairs)
+    assert all(len(texts) == len(LANGUAGES) for _, texts in pairs)
+    return {key: texts[LANGUAGES.index(language)] for key, texts in pairs}
 
 
 def sources() -> str:

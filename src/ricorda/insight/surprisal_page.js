@@ -2,6 +2,7 @@
 import { drawDescribed } from "./chart.js";
 import { $, bar, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
+import { SymbolChooser } from "./symbols.js";
 
 drawDescribed();
 const figures = JSON.parse($("figures").textContent);
@@ -18,15 +19,11 @@ const content = inspector.querySelector(".content");
 const told = $("told");
 const characters = [...text.querySelectorAll("i")];
 const size = (character) => Number(character.dataset.n || 1);
-const places = new Map();
 const begins = [];
-characters.reduce((begin, character, place) => {
-  places.set(character, place);
+characters.reduce((begin, character) => {
   begins.push(begin);
   return begin + size(character);
 }, 0);
-let held = null; // the place that was tapped or reached with the keyboard
-let shown = null;
 
 const bitsOf = (symbol) => (bits[symbol] === 65535 ? NaN : bits[symbol] / 100);
 const chanceOf = (chance) => percent(chance).replace("%", " %"); // as the list beside it writes it
@@ -56,7 +53,6 @@ const chanceList = (symbol) => element("ol", { class: "expected" }, ...chancesAt
     element("bdi", {}, label), bar(chance), element("span", { class: "chance" }, chanceOf(chance)))));
 
 const show = (place) => {
-  shown = place;
   const character = characters[place];
   const begin = begins[place];
   const end = begin + size(character);
@@ -85,68 +81,21 @@ const show = (place) => {
   return `${words}; likeliest ${[...likeliest.children].map((each) => each.textContent).join(" ")}`;
 };
 
-const hold = (place) => {
-  if (held !== null) characters[held].classList.remove("held");
-  held = Math.max(0, Math.min(characters.length - 1, place));
-  characters[held].classList.add("held");
-  return show(held);
-};
-
-// The character in the line above or below that is nearest across.
-const inNextLine = (place, direction) => {
-  const from = characters[place].getBoundingClientRect();
-  let best = null;
-  let line = null;
-  for (let next = place + direction; next in characters; next += direction) {
-    const box = characters[next].getBoundingClientRect();
-    if (Math.abs(box.top - from.top) < from.height / 2) continue;
-    if (line === null) line = box.top;
-    if (Math.abs(box.top - line) > from.height / 2) break;
-    const distance = Math.abs(box.left - from.left);
-    if (best === null || distance < best.distance) best = { next, distance };
-  }
-  return best === null ? place : best.next;
-};
-
-const moves = {
-  ArrowLeft: (place) => place - 1,
-  ArrowRight: (place) => place + 1,
-  ArrowUp: (place) => inNextLine(place, -1),
-  ArrowDown: (place) => inNextLine(place, 1),
-  Home: () => 0,
-  End: () => characters.length - 1,
-};
-
-const point = (event) => {
-  const place = places.get(event.target.closest("i"));
-  if (place !== undefined && place !== shown) show(place);
-};
-const tap = (event) => {
-  const place = places.get(event.target.closest("i"));
-  if (place !== undefined) hold(place);
-};
-
-text.tabIndex = 0;
-text.setAttribute("role", "group");
+// What is read out is of a character that was tapped or reached with the keys.
+const chooser = new SymbolChooser(text, (place, settled) => {
+  const words = show(place);
+  if (settled) told.textContent = words;
+});
+chooser.setSymbols(characters);
 text.setAttribute("aria-label", "The text: the arrow keys go through its characters");
 inspector.hidden = false;
 inspector.tabIndex = 0; // it scrolls where the window is low
-text.addEventListener("pointermove", point); // not pointerover, which scrolling causes as well
-text.addEventListener("click", tap);
-text.addEventListener("pointerleave", () => held !== null && show(held));
-text.addEventListener("keydown", (event) => {
-  if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  const first = held === null && event.key !== "End";
-  told.textContent = hold(first ? 0 : moves[event.key](held));
-  characters[held].scrollIntoView({ block: "nearest" });
-});
 document.querySelector(".places")?.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (link === null) return;
   event.preventDefault();
-  const place = places.get(document.querySelector(link.hash));
-  told.textContent = hold(place);
+  const character = document.querySelector(link.hash);
+  chooser.choose(characters.indexOf(character));
   text.focus({ preventScroll: true });
-  characters[place].scrollIntoView({ block: "center" });
+  character.scrollIntoView({ block: "center" });
 });

@@ -29,6 +29,7 @@ from ricorda.pages import (
     data_block,
     document,
     escape,
+    figures,
     fixed,
     line_chart,
     percent,
@@ -136,17 +137,16 @@ def _heading(scores: Scores, title: str) -> str:
         "surprise.</p>"
     )
     try:
-        figures = scores.figures
+        found = scores.figures
     except TextError:
         return f'{header}<p class="muted">Nothing was predicted.</p></header>'
     tiles = (
-        ("bits per character", fixed(figures.bits_per_character, 3)),
-        ("bits per byte", fixed(figures.bits_per_byte, 3)),
-        ("perplexity", fixed(figures.perplexity, 2)),
-        ("characters", f"{figures.characters:,}"),
+        ("bits per character", fixed(found.bits_per_character, 3)),
+        ("bits per byte", fixed(found.bits_per_byte, 3)),
+        ("perplexity", fixed(found.perplexity, 2)),
+        ("characters", f"{found.characters:,}"),
     )
-    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles)
-    return f'{header}<dl class="figures">{items}</dl></header>'
+    return f"{header}{figures(tiles)}</header>"
 
 
 def _curve(bits: Probabilities) -> str:

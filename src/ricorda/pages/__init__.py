@@ -10,6 +10,7 @@ from ricorda.pages.document import (
     data_block,
     document,
     escape,
+    figures,
     is_invisible,
     resource,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "data_block",
     "document",
     "escape",
+    "figures",
     "fixed",
     "in_bits",
     "is_invisible",

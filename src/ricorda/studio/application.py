@@ -208,6 +208,7 @@ def _add_page(application: FastAPI, studio: Studio) -> None:
         return {
             "version": ricorda.__version__,
             "cores": studio.trainings.cores,
+            "settings": ask.TrainingRequest.model_json_schema()["properties"],
             "texts": studio.texts.list(),
             "samples": list(SAMPLES),
             "running": studio.trainings.running(),

@@ -141,9 +141,3 @@ class ClampRequest(WriteRequest):
     layer: Annotated[int, Field(ge=0, le=63)] = 0
     unit: Annotated[int, Field(ge=0, le=65_535)] = 0
     value: Annotated[float, Field(ge=-1, le=1)] = 0.0
-
-
-class CompareRequest(Request):
-    """Runs whose curves are shown together."""
-
-    runs: Annotated[list[Name], Field(min_length=1, max_length=12)]

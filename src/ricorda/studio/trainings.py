@@ -120,18 +120,17 @@ class Trainings:
     def pause(self, name: str) -> None:
         """Have a run save itself and end, or leave the queue. Raises RunError if it is neither."""
         with self._lock:
-            for training in list(self._queue):
-                if training.folder.name == name:
-                    self._queue.remove(training)
-                    self._known.pop(name, None)
-                    self._keep_line()
-                    return
-            training_now = self._known.get(name)
-            if training_now is not None and training_now.alive:
-                assert training_now.process is not None
-                if not training_now.pausing:  # a second signal would end it at once, unsaved
-                    training_now.pausing = True
-                    training_now.process.send_signal(PAUSING_SIGNAL)
+            training = self._training(name)
+            if training is not None and training in self._queue:
+                self._queue.remove(training)
+                self._known.pop(name, None)
+                self._keep_line()
+                return
+            if training is not None and training.alive:
+                assert training.process is not None
+                if not training.pausing:  # a second signal would end it at once, unsaved
+                    training.pausing = True
+                    training.process.send_signal(PAUSING_SIGNAL)
                 return
             trainer = trainer_of(self.workspace.run(name))
             if not trainer:
@@ -153,15 +152,18 @@ class Trainings:
 
     def knows(self, name: str) -> bool:
         """Whether this studio began the training, or will."""
-        return name in self.names()
+        return self._training(name) is not None
 
     def arguments(self, name: str) -> list[str] | None:
         """What follows `ricorda` on the command line that began a training; None if unknown."""
+        training = self._training(name)
+        return None if training is None else training.arguments
+
+    def _training(self, name: str) -> Training | None:
+        """What waits by this name, else what was begun."""
         with self._lock:
-            for training in (*self._queue, *self._known.values()):
-                if training.folder.name == name:
-                    return training.arguments
-        return None
+            waiting = (each for each in self._queue if each.folder.name == name)
+            return next(waiting, self._known.get(name))
 
     def state(self, name: str) -> dict[str, Any]:
         """Say what a run is doing: `state`, and `reason` where it ended or failed."""

@@ -34,7 +34,7 @@ export function tell(target, error) {
 function sentences(error) {
   if (error.code === "unreachable") return [error.message];
   const kind = `problem.${error.code}`;
-  if (!knows(kind)) return [t("page.problem", { message: error.message })];
+  if (!knows(kind)) return [error.message];
   return [`${t(kind)} `, element("span", { lang: "en" }, error.message)];
 }
 

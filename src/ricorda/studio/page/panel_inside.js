@@ -7,7 +7,7 @@ import { ask, fillTable, paced, show, tell, whenSeen } from "./panel.js";
 import { get, runPath } from "./server.js";
 import { on, state, stretchRequest } from "./state.js";
 import { fillStep } from "./step.js";
-import { context, labelAt, SymbolText } from "./symbols.js";
+import { context, labelAt, SymbolText } from "./symbol_text.js";
 import { apart, knows, onLanguage, t } from "./words.js";
 
 const AT_ONCE = 40;

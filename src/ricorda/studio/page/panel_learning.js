@@ -2,21 +2,35 @@
 import { announce } from "./announce.js";
 import { LineChart } from "./chart.js";
 import { setCommand } from "./commands.js";
-import { $ } from "./dom.js";
+import { $, element } from "./dom.js";
 import { number, short } from "./numbers.js";
 import { ask, chartOf, fillTable, paced, show, tell, whenSeen } from "./panel.js";
 import { post, Refused } from "./server.js";
 import { evaluations, follow, inBits, on, state, tellAll, trainingRows } from "./state.js";
-import { duration, onLanguage, t } from "./words.js";
+import { duration, fillWords, onLanguage, t } from "./words.js";
 
-const NUMBERS = ["minutes", "steps", "hidden_size", "num_layers", "batch_size", "window", "learning_rate", "dropout", "seed", "threads"];
 const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", xz: "5 3 1 3" };
 const TABLE_ROWS = 60;
 const PAUSE = 2000; // milliseconds between two drawings: the cores are for learning
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
 
+// A field for each number and each cell that the server takes.
+function addFields(settings) {
+  for (const [name, { anyOf }] of Object.entries(settings)) {
+    const { type, minimum, maximum } = anyOf?.[0] ?? {};
+    if (!["integer", "number"].includes(type) || $(name)) continue;
+    const input = { id: name, name, type: "number", min: minimum ?? 0, max: maximum, step: type === "integer" ? 1 : "any" };
+    $("vocabulary").parentElement.before(
+      element("p", {}, element("label", { for: name, "data-words": `setting.${name}` }), element("input", input)),
+    );
+  }
+  $("cell").append(...settings.cell.anyOf[0].enum.map((cell) => element("option", { value: cell }, cell.toUpperCase())));
+  fillWords();
+}
+
 export function beginLearning() {
+  addFields(state.about.settings);
   $("settings").addEventListener("submit", (event) => {
     event.preventDefault();
     start();
@@ -56,9 +70,8 @@ export function beginLearning() {
 
 function request() {
   const asked = { text: state.text?.name };
-  for (const name of NUMBERS) {
-    const value = $(name).value.trim();
-    if (value !== "") asked[name] = Number(value);
+  for (const { name, value } of $("settings").querySelectorAll("input[type=number]")) {
+    if (value.trim() !== "") asked[name] = Number(value);
   }
   if (asked.steps !== undefined) delete asked.minutes;
   if (asked.hidden_size === undefined && $("size").value) asked.hidden_size = Number($("size").value);

@@ -4,7 +4,7 @@ import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
 import { ask, barCells, fillTable, paced, show, whenSeen } from "./panel.js";
 import { on, state, stretchRequest } from "./state.js";
-import { context, labelAt, SymbolText } from "./symbols.js";
+import { context, labelAt, SymbolText } from "./symbol_text.js";
 import { apart, onLanguage, t, visible } from "./words.js";
 
 const CLASSES = 10; // a bit each

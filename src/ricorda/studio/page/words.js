@@ -2,7 +2,7 @@
 import { formatted } from "./numbers.js";
 
 export const LANGUAGES = ["en", "it"];
-const catalogues = new Map();
+let words = {}; // by key, the text in each language
 const listeners = new Set();
 let language = "en";
 
@@ -14,12 +14,9 @@ function preferred() {
 }
 
 export async function beginWords() {
-  const loaded = await Promise.all(
-    LANGUAGES.map((tag) => fetch(`/page/words.${tag}.json`).then((answer) => answer.json())),
-  );
-  LANGUAGES.forEach((tag, index) => catalogues.set(tag, loaded[index]));
+  words = await (await fetch("/page/words.json")).json();
   language = preferred();
-  fillWords(document);
+  fillWords();
 }
 
 export function currentLanguage() {
@@ -29,7 +26,7 @@ export function currentLanguage() {
 export function chooseLanguage(tag) {
   language = tag;
   localStorage.setItem("language", tag);
-  fillWords(document);
+  fillWords();
   for (const listener of listeners) listener();
 }
 
@@ -38,20 +35,18 @@ export function onLanguage(listener) {
 }
 
 export function t(key, values = {}) {
-  const text = catalogues.get(language)?.[key] ?? key;
+  const text = words[key]?.[LANGUAGES.indexOf(language)] ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-export function knows(key) {
-  return key in (catalogues.get(language) ?? {});
-}
+export const knows = (key) => key in words;
 
-function fillWords(root) {
+export function fillWords() {
   document.documentElement.lang = language;
-  for (const element of root.querySelectorAll("[data-words]")) {
+  for (const element of document.querySelectorAll("[data-words]")) {
     element.textContent = t(element.dataset.words);
   }
-  for (const element of root.querySelectorAll("[data-words-label]")) {
+  for (const element of document.querySelectorAll("[data-words-label]")) {
     element.setAttribute("aria-label", t(element.dataset.wordsLabel));
   }
 }
