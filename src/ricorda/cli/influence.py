@@ -17,7 +17,7 @@ from ricorda.cli.text_ids import read_known
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import Agreement, Influence, agreement, influence
-from ricorda.insight.influence import DISTANCE
+from ricorda.insight.deletion import DISTANCE
 from ricorda.pages import fixed
 from ricorda.text.unseen import Gap, quoted
 from ricorda.text.vocabulary import readable

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 from ricorda.extras import require_torch
 from ricorda.insight.clamping import clamped
 from ricorda.insight.clusters import Cluster, clusters
-from ricorda.insight.features import Feature, describe
-from ricorda.insight.health import Health, unit_health
-from ricorda.insight.influence import (
+from ricorda.insight.deletion import (
     Agreement,
     Influence,
     agreement,
     influence,
     rank_correlation,
 )
+from ricorda.insight.features import Feature, describe
+from ricorda.insight.health import Health, unit_health
 from ricorda.insight.memorisation import Shared, Stretch, chance_length, shared_stretches
 from ricorda.insight.step_equation import GateTerms, Product, StepEquation, step_equation
 from ricorda.insight.surprisal_page import Surprise, alternatives, surprisal_page

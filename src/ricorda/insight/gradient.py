@@ -21,7 +21,7 @@ from torch import Tensor
 from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
 from ricorda.errors import ConfigurationError
-from ricorda.insight.influence import DISTANCE, Places, chosen_places
+from ricorda.insight.deletion import DISTANCE, Places, chosen_places
 from ricorda.insight.units import Text, known_text
 from ricorda.model import ModelFile, RecurrentLanguageModel
 from ricorda.torch.cells.base import State

@@ -16,8 +16,8 @@ from ricorda.engine.chunks import parts_of
 from ricorda.engine.softmax import most_likely_first
 from ricorda.errors import RunError, TextError
 from ricorda.insight.clamping import clamped
+from ricorda.insight.deletion import Influence, agreement, influence
 from ricorda.insight.health import Health, unit_health
-from ricorda.insight.influence import Influence, agreement, influence
 from ricorda.insight.memorisation import CHUNK, shared_stretches
 from ricorda.insight.step_equation import step_equation
 from ricorda.insight.tracking import Tracked, track_units

@@ -1,5 +1,7 @@
 """How much each past symbol matters to what is expected next, by changing it and reading again.
 
+`agreement` compares what is found with another measure, such as gradients.
+
 A symbol d places before the predicted one is left out, or replaced by others, and the text is read
 again from there. Two figures say what that did:
 

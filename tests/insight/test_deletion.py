@@ -9,7 +9,7 @@ from ricorda.engine.backend import Ids
 from ricorda.engine.softmax import log_softmax
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import deletion, influence
-from ricorda.insight.influence import METHODS, Method
+from ricorda.insight.deletion import METHODS, Method
 from tests.insight.planted import planted_model, planted_text
 from tests.insight.test_step_equation import NETWORKS, TEXT
 
@@ -58,7 +58,7 @@ def test_replacing_is_reading_others(monkeypatch: pytest.MonkeyPatch) -> None:
             self.step -= 1
             return others.reshape(-1)
 
-    monkeypatch.setattr("ricorda.insight.influence._Replacements", Draws)
+    monkeypatch.setattr("ricorda.insight.deletion._Replacements", Draws)
     found = influence(model, TEXT, [7], distance=3, method="replace")
     own = log_probabilities(model, ids[:7])
     for far in (1, 2, 3):
@@ -112,7 +112,7 @@ def test_places_do_not_depend_on_each_other(
 ) -> None:
     model, text = planted_model(), planted_text(9)
     together = influence(model, text, [5, 60, 200], distance=7, method=method)
-    monkeypatch.setattr("ricorda.insight.influence.NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr("ricorda.insight.deletion.NUMBERS_AT_ONCE", 1)
     one_by_one = influence(model, text, [5, 60, 200], distance=7, method=method)
     if method == "leave out":
         np.testing.assert_allclose(together.nats, one_by_one.nats, atol=1e-6)
