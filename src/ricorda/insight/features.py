@@ -182,9 +182,11 @@ def _classes(text: str) -> dict[str, Column]:
         "space": lambda each: each.isspace() and each != "\n",
         "line_end": "\n".__eq__,
     }
-    for script in _common_scripts(text):
-        kinds[f"script:{script.lower()}"] = lambda each, script=script: script_of(each) == script
-    return {key: _by_character(text, holds).astype(np.float32) for key, holds in kinds.items()}
+    columns = {key: _by_character(text, holds).astype(np.float32) for key, holds in kinds.items()}
+    for name in _common_scripts(text):
+        is_script = _by_character(text, lambda each: script_of(each) == name)  # noqa: B023
+        columns[f"script:{name.lower()}"] = is_script.astype(np.float32)
+    return columns
 
 
 def script_of(character: str) -> str | None:
