@@ -4,6 +4,7 @@ import { number, short } from "./numbers.js";
 
 const MARGIN = { left: 58, top: 12, bottom: 12 };
 const ROW = 20; // pixels of one row of names under the plot
+const TICK = 45; // pixels between two names of the vertical axis, about
 const WIDE = 560; // pixels from which there is room for names beside the level lines
 const LARGE = 10_000; // values from which on the vertical axis writes short numbers
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
@@ -93,7 +94,7 @@ export class LineChart {
   #grid(chart, low, high) {
     const { width, height } = this.area;
     const end = MARGIN.left + width;
-    const values = ticks(low, high, height > 150 ? 6 : 3);
+    const values = ticks(low, high, Math.max(2, height / TICK));
     const large = Math.max(...values.map(Math.abs)) >= LARGE;
     const shapes = values.flatMap((value) => [
       this.#line("grid", MARGIN.left, this.y(value), end, this.y(value)),

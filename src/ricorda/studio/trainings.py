@@ -105,7 +105,8 @@ class Trainings:
         with self._lock:
             known = self._known.get(name)
             if known is not None and not known.alive and not self.workspace.run_is_there(name):
-                self._wait(self._again(known))
+                again = Training(known.folder, known.request, known.arguments, known.threads)
+                self._wait(again)
                 return
             run = self.workspace.run(name)
             state = self.state(name)["state"]
@@ -213,10 +214,6 @@ class Trainings:
         threads = min(request.threads or self.cores, self.cores)
         words = ["train", operand(text), *request.words(threads), "--out", str(folder)]
         return Training(folder, request, words, threads)
-
-    def _again(self, known: Training) -> Training:
-        """A training that failed before its run began, once more."""
-        return Training(known.folder, known.request, known.arguments, known.threads)
 
     def _resumed(self, run: RunFolder) -> Training:
         """A training that goes on. Raises TextError if the studio may not read its text."""
