@@ -210,8 +210,8 @@ def remove_leftovers(folder: Path, names: Iterable[str] = ()) -> None:
             remove_folder(path, own)
 
 
-def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file for this process alone, until it is closed.
+def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
+    """Lock an open file for this process alone, or with other shared locks, until it is closed.
 
     Return whether the lock is held, None where the system or the file system has no locks. Raises
     OSError.
@@ -219,7 +219,7 @@ def try_lock(descriptor: int) -> bool | None:
     if fcntl is None:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return False

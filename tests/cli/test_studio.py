@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ricorda.runs import RunFolder
-from ricorda.studio.activity import trainer_of
+from ricorda.studio.trainings import trainer_of
 from tests.studio.conftest import end_studio, start_studio
 from tests.studio.test_server import Client
 from tests.studio.test_trainings import wait_for

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from ricorda.insight import association, rank_correlation
-from ricorda.insight.association import LEVELS, Levels, Ranks, read_levels, to_levels, unit_ranks
+from ricorda.insight import rank_correlation, tracking
+from ricorda.insight.tracking import LEVELS, Levels, Ranks, read_levels, to_levels, unit_ranks
 from tests.insight.planted import planted_model, planted_text
 
 
@@ -92,7 +92,7 @@ def test_levels_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(
         in_memory, to_levels(model.trace(text)["hidden"].reshape(len(ids), -1), relu=False)
     )
-    monkeypatch.setattr(association, "LARGEST_IN_MEMORY", 1)
+    monkeypatch.setattr(tracking, "LARGEST_IN_MEMORY", 1)
     on_disk = read_levels(model, ids)
     assert isinstance(on_disk, np.memmap)
     np.testing.assert_array_equal(on_disk, in_memory)
@@ -103,5 +103,5 @@ def test_many_units_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     levels = to_levels(generator.uniform(-1, 1, (40, 7)), relu=False)
     ranks = Ranks([generator.random(40).astype(np.float32)])
     whole = ranks.effects(levels, [0, 3])
-    monkeypatch.setattr(association, "UNITS_AT_ONCE", 3)
+    monkeypatch.setattr(tracking, "UNITS_AT_ONCE", 3)
     np.testing.assert_allclose(ranks.effects(levels, [0, 3]), whole, atol=1e-6)

@@ -9,8 +9,7 @@ from ricorda.engine import Model, open_model
 from ricorda.engine.backend import Array, Ids, State
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Tracked, Unit, track_units
-from ricorda.insight.association import Effects, Levels, Ranks
-from ricorda.insight.tracking import SHORTEST, SIGNIFICANT
+from ricorda.insight.tracking import SHORTEST, SIGNIFICANT, Effects, Levels, Ranks
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.configuration import CellName
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary

@@ -6,8 +6,8 @@ import pytest
 
 from ricorda.runs import RunFolder, append_row
 from ricorda.studio import feed
+from ricorda.studio.cache import FromRows
 from ricorda.studio.feed import Place, read_news
-from ricorda.studio.rows import FromRows
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import ricorda
 from ricorda.runs import RunFolder, append_row
 from ricorda.shell import command_line
-from ricorda.studio.activity import trainer_of
+from ricorda.studio.trainings import trainer_of
 from tests.studio.conftest import (
     PANELS,
     TEXT,
@@ -562,7 +562,7 @@ def test_a_file_dropped_beside_the_frame_does_not_replace_the_page(open_page: Op
 def test_numbers_are_written_by_few_formats(open_page: Open) -> None:
     page = open_page()
     made = page.evaluate("""async () => {
-        const { number } = await import("/page/words.js");
+        const { number } = await import("/page/numbers.js");
         const Format = Intl.NumberFormat;
         let made = 0;
         Intl.NumberFormat = function (...given) { made += 1; return new Format(...given); };

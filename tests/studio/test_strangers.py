@@ -19,15 +19,14 @@ from starlette.testclient import TestClient
 from ricorda.errors import TextError
 from ricorda.model import write_model_file
 from ricorda.runs import RunFolder
-from ricorda.studio.activity import trainer_of
 from ricorda.studio.application import LARGEST_REQUEST, Studio, make_application, make_studio
+from ricorda.studio.baselines import AT_ONCE
+from ricorda.studio.cache import NEVER, Cancelled, Kept, Turns
 from ricorda.studio.entrance import Entrance
 from ricorda.studio.feed import Place, read_news
-from ricorda.studio.figures import AT_ONCE
-from ricorda.studio.kept import NEVER, Cancelled, Kept
 from ricorda.studio.reading import Reading
 from ricorda.studio.texts import Texts
-from ricorda.studio.turns import Turns
+from ricorda.studio.trainings import trainer_of
 from ricorda.studio.workspace import Workspace
 from tests.insight.planted import planted_file, planted_text
 

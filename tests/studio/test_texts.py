@@ -14,8 +14,7 @@ import pytest
 from ricorda.errors import RunError, TextError
 from ricorda.studio import texts as module
 from ricorda.studio.reading import Reading
-from ricorda.studio.sample_texts import LIBRARY_BYTES, SAMPLES, sample_text
-from ricorda.studio.texts import Texts
+from ricorda.studio.texts import LIBRARY_BYTES, SAMPLES, Texts, sample_text
 from ricorda.studio.workspace import Workspace
 
 

@@ -17,9 +17,8 @@ import pytest
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder, append_row
 from ricorda.studio import trainings as module
-from ricorda.studio.activity import trainer_of
 from ricorda.studio.settings import TrainingRequest
-from ricorda.studio.trainings import Trainings
+from ricorda.studio.trainings import Trainings, trainer_of
 from ricorda.studio.workspace import Workspace
 from ricorda.training.checkpoint.held_folder import RunLock
 
@@ -169,7 +168,7 @@ def test_the_lock_tells_who_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert trainer_of(run) is None
     with RunLock(tmp_path):
         assert trainer_of(run) in (os.getpid(), 0)
-        monkeypatch.setattr("ricorda.studio.activity.LOCKS", tmp_path / "none")
+        monkeypatch.setattr("ricorda.studio.trainings.LOCKS", tmp_path / "none")
         assert trainer_of(run) == 0  # where the system keeps no list
     assert trainer_of(run) is None
 
@@ -213,7 +212,7 @@ def waits(workspace: Workspace, **changes: Any) -> list[str]:
     workspace.texts.mkdir(exist_ok=True)
     (workspace.texts / "my.txt").write_text("some words " * 50)
     kept = {"name": "a", "request": {"text": "my.txt"}} | changes
-    workspace.line.write_text(json.dumps([kept]))
+    (workspace.private / "line.json").write_text(json.dumps([kept]))
     found = Trainings(workspace, cores=2)
     found.close()
     return found.waiting()
@@ -245,18 +244,18 @@ def test_a_line_is_checked_as_requests_are(tmp_path: Path, changes: dict[str, An
 def test_a_line_that_others_could_write_is_not_taken_up(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
     assert waits(workspace) == ["a"]
-    workspace.line.chmod(0o666)
+    (workspace.private / "line.json").chmod(0o666)
     assert waits(workspace) == []
-    workspace.line.rename(workspace.line.with_name("other"))
-    workspace.line.symlink_to("other")
-    workspace.line.with_name("other").chmod(0o600)
+    (workspace.private / "line.json").rename(workspace.private / "other")
+    (workspace.private / "line.json").symlink_to("other")
+    (workspace.private / "other").chmod(0o600)
     assert Trainings(workspace, cores=2).waiting() == []
 
 
 @pytest.mark.parametrize("content", ["not JSON", '[{"name": "a"}]', "{}", "[1]"])
 def test_a_line_that_is_damaged_is_not_taken_up(tmp_path: Path, content: str) -> None:
     workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
-    workspace.line.write_text(content)
+    (workspace.private / "line.json").write_text(content)
     assert Trainings(workspace, cores=2).waiting() == []
 
 

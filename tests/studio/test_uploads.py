@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ricorda.studio.uploads import Uploads
+from ricorda.studio.texts import Uploads
 
 
 @pytest.fixture

@@ -6,20 +6,28 @@ from pathlib import Path
 
 import pytest
 
+import ricorda.pages
 import ricorda.studio
 from ricorda.insight.features import BINARY, NUMERIC
-from ricorda.insight.step_equation import GATES
+from ricorda.insight.step_equation import CELLS
+from ricorda.studio.settings import TrainingRequest
 
 PAGE = Path(ricorda.studio.__file__).parent / "page"
+SHARED = Path(ricorda.pages.__file__).parent
 LANGUAGES = ["en", "it"]
 FAMILIES = {
     "feature": {*BINARY, *NUMERIC},
-    "gate": {gate.name for gates in GATES.values() for gate in gates},
+    "gate": {gate.name for cell in CELLS.values() for gate in cell.gates},
     "baseline": {"uniform", "frequencies", "five_grams", "xz"},
     "health": {"dead", "saturated"},
     "state": {
         *("queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed"),
         "gone",
+    },
+    "setting": {
+        name
+        for name, schema in TrainingRequest.model_json_schema()["properties"].items()
+        if name != "minutes" and schema.get("anyOf", [{}])[0].get("type") in ("integer", "number")
     },
     "problem": {
         *("text_error", "vocabulary_error", "configuration_error", "model_file_error"),
@@ -32,14 +40,15 @@ FAMILIES = {
 
 
 def catalogue(language: str) -> dict[str, str]:
-    content = (PAGE / f"words.{language}.json").read_text("utf-8")
+    content = (PAGE / "words.json").read_text("utf-8")
     pairs = json.loads(content, object_pairs_hook=list)
     assert len(dict(pairs)) == len(pairs), "a key stands twice"
-    return dict(pairs)
+    assert all(len(texts) == len(LANGUAGES) for _, texts in pairs)
+    return {key: texts[LANGUAGES.index(language)] for key, texts in pairs}
 
 
 def sources() -> str:
-    files = [*PAGE.glob("*.js"), PAGE / "index.html"]
+    files = [*PAGE.glob("*.js"), *SHARED.glob("*.js"), PAGE / "index.html"]
     return "\n".join(path.read_text("utf-8") for path in files)
 
 

@@ -1,6 +1,7 @@
 """`ricorda influence`: how much each past symbol matters to what a model expects next."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,8 @@ def command(
         slopes = gradient_influence(file, known, same, distance=distance, measure=measure)[1]
     agreed = None if slopes is None else agreement(found.nats, slopes)
     if as_json:
-        print_json(
-            {**_as_json(found, slopes, agreed), "unseen": [gap.as_json() for gap in known.gaps]}
-        )
+        unseen = [gap.as_json() for gap in known.gaps]
+        print_json({**_as_json(found, slopes, agreed), "unseen": unseen})
         return
     if len(found.positions) == 1:
         _print_place(found, slopes, known.gaps)
@@ -174,12 +174,7 @@ def _as_json(found: Influence, slopes: Numbers | None, agreed: Agreement | None)
     """By place and distance; null where the text does not go back so far."""
     more: dict[str, Any] = {}
     if slopes is not None and agreed is not None:
-        more["gradient"] = _rows(slopes)
-        more["agreement"] = {
-            "at_a_place": agreed.at_a_place,
-            "recency": agreed.recency,
-            "at_a_distance": agreed.at_a_distance,
-        }
+        more = {"gradient": _rows(slopes), "agreement": asdict(agreed)}
     return {
         "method": found.method,
         "positions": found.positions.tolist(),

@@ -20,6 +20,7 @@ from ricorda.errors import ConfigurationError, InputError, TextError
 from ricorda.insight import Shared, shared_stretches
 from ricorda.insight.memorisation import Characters
 from ricorda.pages import percent
+from ricorda.pages.document import finite
 
 LENGTH = 10_000
 SHOWN = 200  # characters of a stretch in the table
@@ -186,12 +187,5 @@ def _share(value: float) -> str:
 
 
 def _as_json(found: list[Shared], seed: int | None) -> dict[str, Any]:
-    described: list[dict[str, Any]] = []
-    for each in found:
-        finite = each.chance if math.isfinite(each.chance) else None
-        described.append({**asdict(each), "chance": finite})
-    return {
-        "seed": seed,
-        "written": described[0],
-        "never_seen": described[1] if len(described) > 1 else None,
-    }
+    written, *never_seen = [finite(asdict(each)) for each in found]
+    return {"seed": seed, "written": written, "never_seen": never_seen[0] if never_seen else None}

@@ -1,8 +1,6 @@
 """`ricorda step`: one step of one unit, with the real numbers in its equation."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,7 +11,7 @@ from ricorda.cli.tables import print_paragraph, visible
 from ricorda.cli.text_ids import UnitType, read_known
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine import load_file, open_model
-from ricorda.insight import StepEquation, Unit, step_equation
+from ricorda.insight import Unit, step_equation
 from ricorda.text.unseen import quoted
 
 LONGEST = 2**20  # symbols of the text that are read
@@ -52,7 +50,7 @@ def command(
     known = read_known(trained, text, reading, LONGEST)
     found = step_equation(file, known, -1 if position is None else position, unit)
     if as_json:
-        print_json({**_as_json(found), "unseen": [gap.as_json() for gap in known.gaps]})
+        print_json({**found.as_json(), "unseen": [gap.as_json() for gap in known.gaps]})
         return
     say(f"unit {unit} reads {visible(found.symbol)} at {found.position}")
     for gap in known.gaps:
@@ -66,7 +64,3 @@ def command(
             for each in terms.strongest
         )
         print_paragraph(f"{terms.letter:<2} most from {strongest or 'nothing'}", hanging="     ")
-
-
-def _as_json(found: StepEquation) -> dict[str, Any]:
-    return {**asdict(found), "unit": str(found.unit), "lines": found.lines()}

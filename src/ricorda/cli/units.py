@@ -1,5 +1,6 @@
 """`ricorda units`: what each unit of a model tracks in a text."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,11 @@ def command(
     tracked = track_units(trained, known, symbols=None, shifts=shifts, seed=seed)
     health = unit_health(trained, known)
     if as_json:
-        found = _as_json(tracked, health, units, feature, top)
+        found = _as_json(tracked, health, units, top)
+        if feature is not None:
+            chosen = tracked.units_for(feature, top)
+            found["feature"] = feature
+            found["units_for_feature"] = [{"unit": str(u), "effect": size} for u, size in chosen]
         found["unseen"] = [gap.as_json() for gap in known.gaps]
         activity = unit_activity(trained, known, units)
         for number, unit in enumerate(units):
@@ -104,12 +109,11 @@ def command(
 
 def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
     """A line a unit, the largest effect first."""
+    opposite = {True: "not ", False: "fewer "}
     rows = [
         [
             str(entry.unit),
-            f"{'not ' if entry.direction < 0 else ''}{entry.feature.description}"
-            if entry.feature.is_binary
-            else f"{'fewer ' if entry.direction < 0 else ''}{entry.feature.description}",
+            opposite[entry.feature.is_binary] * (entry.direction < 0) + entry.feature.description,
             fixed(entry.effect, 3),
             fixed(entry.fitted_effect, 3),
             fixed(entry.control, 3),
@@ -157,9 +161,7 @@ def _print_unit(tracked: Tracked, health: Health, unit: Unit, top: int) -> None:
     )
 
 
-def _as_json(
-    tracked: Tracked, health: Health, units: tuple[Unit, ...], feature: str | None, top: int
-) -> dict[str, Any]:
+def _as_json(tracked: Tracked, health: Health, units: tuple[Unit, ...], top: int) -> dict[str, Any]:
     """What the tables say; of the units that were asked for, everything."""
     return {
         "symbols": tracked.symbols,
@@ -167,13 +169,9 @@ def _as_json(
         "features": {each.key: each.description for each in tracked.features},
         "ranking": [
             {
+                **asdict(entry),
                 "unit": str(entry.unit),
                 "feature": entry.feature.key,
-                "direction": entry.direction,
-                "effect": entry.effect,
-                "fitted_effect": entry.fitted_effect,
-                "control": entry.control,
-                "p_value": entry.p_value,
                 "state": health.state_of(entry.unit),
             }
             for entry in tracked.ranking[:top]
@@ -182,17 +180,6 @@ def _as_json(
         "dead": [str(unit) for unit in health.dead],
         "saturated": [str(unit) for unit in health.saturated],
         "units": {str(unit): _unit_as_json(tracked, health, unit) for unit in units},
-        **(
-            {}
-            if feature is None
-            else {
-                "feature": feature,
-                "units_for_feature": [
-                    {"unit": str(unit), "effect": effect}
-                    for unit, effect in tracked.units_for(feature, top)
-                ],
-            }
-        ),
     }
 
 
@@ -201,10 +188,10 @@ def _unit_as_json(tracked: Tracked, health: Health, unit: Unit) -> dict[str, Any
     effects = tracked.effects[:, unit.layer, unit.number].tolist()
     return {
         "state": health.state_of(unit),
-        "mean": float(health.mean[unit]),
-        "deviation": float(health.deviation[unit]),
-        "smallest": float(health.smallest[unit]),
-        "largest": float(health.largest[unit]),
+        **{
+            name: float(getattr(health, name)[unit])
+            for name in ("mean", "deviation", "smallest", "largest")
+        },
         "shut": {name: float(share[unit]) for name, share in health.shut.items()},
         "open": {name: float(share[unit]) for name, share in health.open.items()},
         "effects": dict(zip([each.key for each in tracked.features], effects, strict=True)),

@@ -16,6 +16,12 @@ def positions_at_once(configuration: ModelConfiguration) -> int:
     return max(1, NUMBERS_AT_ONCE // width)
 
 
+def parts_of(ids: Ids, length: int) -> Iterator[Ids]:
+    """Cut ids (T,), which may be a whole mapped file, into parts of at most `length`."""
+    for begin in range(0, len(ids), length):
+        yield ids[begin : begin + length]
+
+
 def overlapping(pieces: Iterable[Ids], length: int) -> Iterator[Ids]:
     """Cut ids, however they arrive, into blocks that predict `length` symbols each.
 
@@ -24,31 +30,27 @@ def overlapping(pieces: Iterable[Ids], length: int) -> Iterator[Ids]:
     """
     held: list[Ids] = []
     size = 0
-    for part in _parts(pieces, length):
-        held.append(part)
-        size += len(part)
-        if size > length:
-            joined = np.concatenate(held)
-            yield joined[: length + 1]
-            held = [joined[length:]]
-            size -= length
+    for piece in pieces:
+        for part in parts_of(piece, length):
+            held.append(part)
+            size += len(part)
+            if size > length:
+                joined = np.concatenate(held)
+                yield joined[: length + 1]
+                held = [joined[length:]]
+                size -= length
     if size > 1:
         yield np.concatenate(held)
 
 
-def _parts(pieces: Iterable[Ids], length: int) -> Iterator[Ids]:
-    """Cut each piece, which may be a whole mapped file, into parts of at most `length`."""
-    for piece in pieces:
-        for begin in range(0, len(piece), length):
-            yield piece[begin : begin + length]
+def read(backend: Backend, ids: Ids, state: State | None = None) -> tuple[Array, State]:
+    """Read ids (T,) from a state, by default zero: logits of what comes next (V,), the state.
 
-
-def read(backend: Backend, ids: Ids) -> tuple[Array, State]:
-    """Read a prompt, ids (T,), from a zero state: logits of what comes next (V,), the state."""
-    state = backend.zero_state(1)
+    Without ids there are no logits.
+    """
+    state = backend.zero_state(1) if state is None else state
     logits = np.empty(0)
-    chunk = positions_at_once(backend.configuration)
-    for begin in range(0, len(ids), chunk):
-        outputs, state = backend.forward(ids[np.newaxis, begin : begin + chunk], state)
+    for part in parts_of(ids, positions_at_once(backend.configuration)):
+        outputs, state = backend.forward(part[np.newaxis], state)
         logits = outputs[0, -1]
     return logits, state

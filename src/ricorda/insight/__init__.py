@@ -17,16 +17,20 @@ clusters           which symbols a reader takes for one character
 from typing import TYPE_CHECKING
 
 from ricorda.extras import require_torch
-from ricorda.insight.agreement import Agreement, agreement, rank_correlation
-from ricorda.insight.alternatives import Surprise, alternatives
 from ricorda.insight.clamping import clamped
 from ricorda.insight.clusters import Cluster, clusters
-from ricorda.insight.deletion import Influence, influence
+from ricorda.insight.deletion import (
+    Agreement,
+    Influence,
+    agreement,
+    influence,
+    rank_correlation,
+)
 from ricorda.insight.features import Feature, describe
 from ricorda.insight.health import Health, unit_health
 from ricorda.insight.memorisation import Shared, Stretch, chance_length, shared_stretches
 from ricorda.insight.step_equation import GateTerms, Product, StepEquation, step_equation
-from ricorda.insight.surprisal_page import surprisal_page
+from ricorda.insight.surprisal_page import Surprise, alternatives, surprisal_page
 from ricorda.insight.tracking import Tracked, Tracking, track_units
 from ricorda.insight.units import Block, Unit, read_activations, unit_activity
 from ricorda.lazy import lazy_names

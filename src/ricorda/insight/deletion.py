@@ -1,5 +1,7 @@
 """How much each past symbol matters to what is expected next, by changing it and reading again.
 
+`agreement` compares what is found with another measure, such as gradients.
+
 A symbol d places before the predicted one is left out, or replaced by others, and the text is read
 again from there. Two figures say what that did:
 
@@ -14,7 +16,7 @@ replacing keeps the places and asks about the symbol alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.engine.backend import Array, Ids, State
-from ricorda.engine.chunks import positions_at_once
+from ricorda.engine.chunks import read
 from ricorda.engine.softmax import Probabilities, finite, log_softmax
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight.units import Text, known_text
@@ -123,7 +125,7 @@ def influence(
     reader = _Reader(model, ids)
     for begin in range(0, len(order), at_once):
         rows = order[begin : begin + at_once]
-        group = _Group(model, ids, places[rows], reader.before(places[rows] - distance))
+        group = _Group(model, ids, places[rows], *reader.before(places[rows] - distance))
         group.read(distance, draw)
         nats[rows], divergence[rows] = group.figures(distance)
     symbols = tuple(model.vocabulary.label(symbol) for symbol in ids.tolist())
@@ -161,15 +163,8 @@ def _mean(values: Numbers) -> Numbers:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-class _Start(NamedTuple):
-    """Where M streams are before the first symbol that is changed."""
-
-    state: State  # (S, L, M, H)
-    logits: Array  # of the next symbol, (M, V); NaN before the first of the text
-
-
 class _Reader:
-    """Reads a text once, and tells its states at ascending places."""
+    """Reads a text once, and gives its states at ascending places."""
 
     def __init__(self, model: Model, ids: Ids) -> None:
         self._backend = model.backend
@@ -178,22 +173,20 @@ class _Reader:
         self._state = model.backend.zero_state(1)
         self._logits = np.full(model.vocabulary.size, np.nan, self._state.dtype)
 
-    def before(self, places: Places) -> _Start:
-        """Tell the state and logits after all symbols before each place; 0 for one below."""
+    def before(self, places: Places) -> tuple[State, Array]:
+        """Give the states (S, L, M, H) and logits (M, V) after all symbols before M places.
+
+        Before the first symbol, which is where a place below 0 is, logits are NaN.
+        """
         states, logits = [], []
         for place in np.maximum(places, 0).tolist():
-            self._go_on(place)
+            if place > self._read:
+                part = self._ids[self._read : place]
+                self._logits, self._state = read(self._backend, part, self._state)
+                self._read = place
             states.append(self._state)
             logits.append(self._logits)
-        return _Start(np.concatenate(states, axis=2), np.stack(logits))
-
-    def _go_on(self, place: int) -> None:
-        chunk = positions_at_once(self._backend.configuration)
-        while self._read < place:
-            part = self._ids[np.newaxis, self._read : min(self._read + chunk, place)]
-            outputs, self._state = self._backend.forward(part, self._state)
-            self._logits = outputs[0, -1]
-            self._read += part.shape[1]
+        return np.concatenate(states, axis=2), np.stack(logits)
 
 
 class _Replacements:
@@ -223,13 +216,13 @@ class _Group:
     stream begins at its change, as a copy of the unchanged one.
     """
 
-    def __init__(self, model: Model, ids: Ids, places: Places, start: _Start) -> None:
+    def __init__(self, model: Model, ids: Ids, places: Places, state: State, logits: Array) -> None:
         self._backend = model.backend
         self._ids = ids
         self._places = places
-        self._state, self._logits = start.state, start.logits
-        self._changed_state = start.state[:, :, :0]
-        self._changed_logits = start.logits[:0]
+        self._state, self._logits = state, logits
+        self._changed_state = state[:, :, :0]
+        self._changed_logits = logits[:0]
         self._owner = np.empty(0, np.int64)  # by changed stream, its place's number
         self._distance = np.empty(0, np.int64)
 
@@ -294,3 +287,63 @@ def _divergence(expected: Probabilities, found: Probabilities) -> Numbers:
     """sum(p (log p - log q)) over the vocabulary; 0 at least but for rounding: (n, V) -> (n,)."""
     found_divergence: Numbers = (np.exp(expected) * (expected - found)).sum(axis=-1)
     return found_divergence
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Rank correlations of the sizes of two influences, (M, D) each; None where none exists."""
+
+    at_a_place: float | None
+    """Over the distances of one place, the mean of all places: do both point at the same past
+    symbols?"""
+
+    recency: float | None
+    """The same with each place compared with the next one: what agrees merely because near symbols
+    matter more than far ones anywhere."""
+
+    at_a_distance: float | None
+    """Over the places at one distance, the mean of all distances: do both point at the same
+    places? Recency has no part in it."""
+
+
+@checked
+def agreement(first: Numbers, second: Numbers) -> Agreement:
+    """Compare two influences of the same places and distances, (M, D), by their sizes' ranks.
+
+    Raises ConfigurationError if their shapes differ.
+    """
+    if first.shape != second.shape:
+        raise ConfigurationError(
+            f"expected influences of the same places and distances, got the shapes "
+            f"{first.shape} and {second.shape}"
+        )
+    ours, theirs = np.abs(first), np.abs(second)
+    return Agreement(
+        at_a_place=_mean_correlation(ours, theirs),
+        recency=_mean_correlation(ours, np.roll(theirs, 1, axis=0)) if len(ours) > 1 else None,
+        at_a_distance=_mean_correlation(ours.T, theirs.T),
+    )
+
+
+@checked
+def rank_correlation(first: Numbers, second: Numbers) -> float | None:
+    """Spearman's (1904) of two rows (n,), NaN left out; None if one has no two values."""
+    known = ~(np.isnan(first) | np.isnan(second))
+    ranks = [_ranks(values[known]) for values in (first, second)]
+    if any(len(rank) < 2 or rank.std() == 0 for rank in ranks):
+        return None
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _ranks(values: Numbers) -> Numbers:
+    """Ranks of values (n,), equal ones sharing the mean of theirs."""
+    _, number, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Numbers = (np.cumsum(count) - count / 2)[number]
+    return ranks
+
+
+def _mean_correlation(first: Numbers, second: Numbers) -> float | None:
+    """The mean over rows, of those that have one."""
+    each = [rank_correlation(one, other) for one, other in zip(first, second, strict=True)]
+    found = [value for value in each if value is not None]
+    return float(np.mean(found)) if found else None

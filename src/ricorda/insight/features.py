@@ -7,7 +7,7 @@ those of its character, and two more.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -162,36 +162,30 @@ def _depth(text: str, found: Iterable[Span]) -> Column:
     return np.cumsum(changes[:-1]).astype(np.float32)
 
 
-def _classes(text: str) -> dict[str, Column]:
-    """What kind of character each one is; looked up once for each that occurs."""
+def _by_character(text: str, holds: Callable[[str], object]) -> NDArray[np.bool_]:
+    """Where a text has characters of a kind, (T,); asked once for each that occurs."""
     distinct, numbers = np.unique(code_points(text), return_inverse=True)
-    characters = [chr(code) for code in distinct.tolist()]
-    scripts = [script_of(character) for character in characters]
+    return np.array([bool(holds(chr(code))) for code in distinct.tolist()], np.bool_)[numbers]
 
-    def column(holds: Iterable[bool]) -> Column:
-        return np.fromiter(holds, np.float32, len(characters))[numbers]
 
-    def category(first: str) -> Column:
-        return column(unicodedata.category(each).startswith(first) for each in characters)
-
-    vowels = [is_vowel(each) for each in characters]
-    columns = {
-        "vowel": column(vowels),
-        "consonant": column(
-            script in ALPHABETS and not vowel for script, vowel in zip(scripts, vowels, strict=True)
-        ),
-        "uppercase": column(each.isupper() for each in characters),
-        "lowercase": column(each.islower() for each in characters),
-        "letter": column(each.isalpha() for each in characters),
-        "digit": category("N"),
-        "punctuation": category("P"),
-        "sign": category("S"),
-        "space": column(each.isspace() and each != "\n" for each in characters),
-        "line_end": column(each == "\n" for each in characters),
+def _classes(text: str) -> dict[str, Column]:
+    """What kind of character each one is."""
+    kinds: dict[str, Callable[[str], object]] = {
+        "vowel": is_vowel,
+        "consonant": lambda each: script_of(each) in ALPHABETS and not is_vowel(each),
+        "uppercase": str.isupper,
+        "lowercase": str.islower,
+        "letter": str.isalpha,
+        "digit": lambda each: unicodedata.category(each).startswith("N"),
+        "punctuation": lambda each: unicodedata.category(each).startswith("P"),
+        "sign": lambda each: unicodedata.category(each).startswith("S"),
+        "space": lambda each: each.isspace() and each != "\n",
+        "line_end": "\n".__eq__,
     }
-    counts = np.bincount(numbers, minlength=len(characters)).tolist()
-    for script in _common_scripts(scripts, counts):
-        columns[f"script:{script.lower()}"] = column(each == script for each in scripts)
+    columns = {key: _by_character(text, holds).astype(np.float32) for key, holds in kinds.items()}
+    for name in _common_scripts(text):
+        is_script = _by_character(text, lambda each: script_of(each) == name)  # noqa: B023
+        columns[f"script:{name.lower()}"] = is_script.astype(np.float32)
     return columns
 
 
@@ -207,10 +201,11 @@ def is_vowel(character: str) -> bool:
     return unicodedata.normalize("NFD", character)[0].lower() in VOWELS
 
 
-def _common_scripts(scripts: list[str | None], counts: list[int]) -> list[str]:
+def _common_scripts(text: str) -> list[str]:
     """The scripts that a text has enough letters of, the most frequent first."""
     letters: Counter[str] = Counter()
-    for script, count in zip(scripts, counts, strict=True):
+    for character, count in sorted(Counter(text).items()):
+        script = script_of(character)
         if script is not None:
             letters[script] += count
     least = SMALLEST_SCRIPT * letters.total()
@@ -220,40 +215,37 @@ def _common_scripts(scripts: list[str | None], counts: list[int]) -> list[str]:
 def _words(text: str) -> dict[str, Column]:
     """Where in a word each letter stands, and the word's case.
 
-    A word is a run of letters, marks and digits, with single apostrophes between them.
+    A word is a run of letters, marks and digits, with single apostrophes between letters.
     """
-    size = len(text)
-    position = np.zeros(size, np.float32)
-    capitalised = np.zeros(size, np.float32)
-    uppercase = np.zeros(size, np.float32)
-    begin = 0
-    while begin < size:
-        if not _in_word(text, begin):
-            begin += 1
-            continue
-        end = begin + 1
-        while end < size and _in_word(text, end):
-            end += 1
-        position[begin:end] = np.arange(1, end - begin + 1)
-        word = text[begin:end]
-        capitalised[begin:end] = word[0].isupper()
-        uppercase[begin:end] = word.isupper() and len(word) > 1
-        begin = end
+    letter, upper, cased = (
+        _by_character(text, holds)
+        for holds in (
+            str.isalpha,
+            str.isupper,
+            lambda each: each.isupper() or each.islower() or each.istitle(),
+        )
+    )
+    inside = _by_character(
+        text, lambda each: each.isalnum() or unicodedata.category(each).startswith("M")
+    )
+    apostrophe = _by_character(text, "'’".__contains__)
+    inside[1:-1] |= apostrophe[1:-1] & letter[:-2] & letter[2:]
+    begins = inside & ~np.concatenate([[False], inside[:-1]])
+    place = np.arange(len(text))
+    begin = np.maximum.accumulate(np.where(begins, place, 0))
+    word = np.cumsum(begins) * inside  # numbers from 1; 0 between words
+    position = (place - begin + 1) * inside
+    lengths, cases, capitals = (
+        np.bincount(word, weights=each) for each in (inside, cased, upper & cased)
+    )
+    capital_words = (lengths > 1) & (cases > 0) & (cases == capitals)
     return {
         "word_beginning": (position == 1).astype(np.float32),
         "word_inside": (position > 1).astype(np.float32),
-        "position_in_word": position,
-        "capitalised_word": capitalised,
-        "uppercase_word": uppercase,
+        "position_in_word": position.astype(np.float32),
+        "capitalised_word": (inside & upper[begin]).astype(np.float32),
+        "uppercase_word": (inside & capital_words[word]).astype(np.float32),
     }
-
-
-def _in_word(text: str, place: int) -> bool:
-    character = text[place]
-    if character.isalnum() or unicodedata.category(character).startswith("M"):
-        return True
-    inner = character in "'’" and 0 < place < len(text) - 1
-    return inner and text[place - 1].isalpha() and text[place + 1].isalpha()
 
 
 def _lines(text: str) -> dict[str, Column]:
@@ -316,11 +308,9 @@ def _leading_spaces(spaces: NDArray[np.bool_], line_end: NDArray[np.bool_]) -> N
 
 def _word_starts(text: str) -> NDArray[np.int64]:
     """1 where a run of anything but space begins, (T,)."""
-    distinct, numbers = np.unique(code_points(text), return_inverse=True)
-    is_space = np.array([chr(code).isspace() for code in distinct.tolist()], np.bool_)[numbers]
-    starts = ~is_space & np.concatenate([[True], is_space[:-1]])
-    found: NDArray[np.int64] = starts.astype(np.int64)
-    return found
+    space = _by_character(text, str.isspace)
+    starts: NDArray[np.bool_] = ~space & np.concatenate([[True], space[:-1]])
+    return starts.astype(np.int64)
 
 
 def _bytes(ids: Ids, places: NDArray[np.int64]) -> dict[str, Column]:

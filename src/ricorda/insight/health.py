@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ricorda.arguments import checked
 from ricorda.engine import Model
+from ricorda.insight.step_equation import CELLS
 from ricorda.insight.units import Block, Text, Unit, known_text, read_activations
 
 DEAD_BELOW = 0.01
@@ -24,7 +25,9 @@ GATE_SHUT = 0.1
 GATE_OPEN = 0.9
 """A gate is shut or open below and above these, as in Karpathy et al. (2015)."""
 
-GATES = ("input_gate", "forget_gate", "output_gate", "reset_gate", "update_gate")
+GATES = sorted(
+    {gate.name for cell in CELLS.values() for gate in cell.gates if gate.activation == "sigmoid"}
+)
 
 Numbers: TypeAlias = NDArray[np.float64]
 State: TypeAlias = Literal["works", "dead", "saturated"]
@@ -88,8 +91,7 @@ def unit_health(model: Model, text: Text) -> Health:
     counted = known.counted(model.vocabulary)
     if not counted.any():
         counted[:] = True
-    configuration = model.configuration
-    tally = _Tally(bounded=configuration.cell != "rnn" or configuration.nonlinearity == "tanh")
+    tally = _Tally(bounded=model.configuration.nonlinearity == "tanh")
     for block in read_activations(model, known.ids):
         length = len(block.arrays["hidden"])
         here = counted[block.begin : block.begin + length]

@@ -4,19 +4,20 @@ The numbers are computed in float64 from the model's weights and the states that
 has after reading what comes before, so that they are those of any engine to its rounding.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.arguments import checked
 from ricorda.engine import ReferenceBackend
-from ricorda.engine.chunks import positions_at_once
+from ricorda.engine.chunks import read
 from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Text, Unit, known_text
-from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.model import ModelFile
 from ricorda.model.configuration import CellName
 
 STRONGEST = 5
@@ -29,24 +30,39 @@ class Gate(NamedTuple):
 
     name: str
     letter: str
-    activation: str
+    activation: Literal["sigmoid", "tanh", "nonlinearity"]
+    scaled_by: str | None = None
+    """The letter of the gate, an earlier one, that scales what comes from the past."""
 
 
-GATES: dict[CellName, tuple[Gate, ...]] = {
-    "rnn": (Gate("hidden", "h'", "tanh"),),
-    "gru": (
-        Gate("reset_gate", "r", "sigmoid"),
-        Gate("update_gate", "z", "sigmoid"),
-        Gate("candidate", "n", "tanh"),
+class CellEquations(NamedTuple):
+    """A cell's gates, in the order of its weights, and what they make of its state."""
+
+    gates: tuple[Gate, ...]
+    lines: tuple[str, ...]
+
+
+CELLS: dict[CellName, CellEquations] = {
+    "rnn": CellEquations((Gate("hidden", "h'", "nonlinearity"),), ()),
+    "gru": CellEquations(
+        (
+            Gate("reset_gate", "r", "sigmoid"),
+            Gate("update_gate", "z", "sigmoid"),
+            Gate("candidate", "n", "tanh", scaled_by="r"),
+        ),
+        ("h' = (1 - z) * n + z * h",),
     ),
-    "lstm": (
-        Gate("input_gate", "i", "sigmoid"),
-        Gate("forget_gate", "f", "sigmoid"),
-        Gate("candidate", "g", "tanh"),
-        Gate("output_gate", "o", "sigmoid"),
+    "lstm": CellEquations(
+        (
+            Gate("input_gate", "i", "sigmoid"),
+            Gate("forget_gate", "f", "sigmoid"),
+            Gate("candidate", "g", "tanh"),
+            Gate("output_gate", "o", "sigmoid"),
+        ),
+        ("c' = f * c + i * g", "h' = o * tanh(c')"),
     ),
 }
-"""The blocks of each cell, in the order of its weights."""
+_VARIABLE = re.compile(r"\b[a-z]\b'?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +147,24 @@ class StepEquation:
                 return terms
         raise KeyError(name)
 
+    def as_json(self) -> dict[str, Any]:
+        """Give everything for JSON, the unit by its name and the equations as lines."""
+        return {**asdict(self), "unit": str(self.unit), "lines": self.lines()}
+
     @checked
     def lines(self, digits: int = 3) -> list[str]:
         """Write the equations, a line each, with their numbers."""
-        gates = [_gate_line(terms, digits) for terms in self.gates]
-        return [*gates, *_result_lines(self, digits)]
+        values = {
+            **{terms.letter: terms.value for terms in self.gates},
+            **{"h": self.hidden_before, "h'": self.hidden},
+            **{"c": self.cell_before, "c'": self.cell_after},
+        }
+        lines = [_gate_line(terms, digits) for terms in self.gates]
+        for equation in CELLS[self.cell].lines:
+            result, terms = equation.split(" = ")
+            shown = _VARIABLE.sub(lambda name: _number(values[name[0]], digits), terms)
+            lines.append(f"{equation} = {shown} = {_number(values[result], digits)}")
+        return lines
 
 
 @checked
@@ -153,15 +182,11 @@ def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> Ste
         )
     position %= len(ids)
     backend = ReferenceBackend(file.configuration, file.tensors, np.float64)
-    state = backend.zero_state(1)
-    chunk = positions_at_once(file.configuration)
-    for begin in range(0, position, chunk):
-        part = ids[np.newaxis, begin : min(begin + chunk, position)]
-        _, state = backend.forward(part, state)
+    _, state = read(backend, ids[:position])
     traced, _ = backend.trace(ids[position : position + 1], state)
     inputs = _Inputs(file, unit, int(ids[position]), traced["hidden"][0])
     gates = _gates(file, unit, inputs, np.asarray(state[0, unit.layer, 0], np.float64))
-    has_cell = file.configuration.cell == "lstm"
+    has_cell = "cell" in traced
     return StepEquation(
         cell=file.configuration.cell,
         unit=unit,
@@ -197,15 +222,12 @@ class _Inputs:
 
 def _gates(file: ModelFile, unit: Unit, inputs: _Inputs, hidden: Vector) -> tuple[GateTerms, ...]:
     """Compute every gate of a unit from what it reads: inputs, hidden (H,)."""
-    configuration = file.configuration
-    found: list[GateTerms] = []
-    for number, gate in enumerate(GATES[configuration.cell]):
-        row = number * configuration.hidden_size + unit.number
-        # In the GRU the candidate's past is scaled by the reset gate, which comes first.
-        is_scaled = configuration.cell == "gru" and gate.name == "candidate"
-        scale = found[0].value if is_scaled else 1.0
-        found.append(_terms(file, unit, row, gate, inputs, hidden, scale))
-    return tuple(found)
+    found: dict[str, GateTerms] = {}
+    for number, gate in enumerate(CELLS[file.configuration.cell].gates):
+        row = number * file.configuration.hidden_size + unit.number
+        scale = found[gate.scaled_by].value if gate.scaled_by else 1.0
+        found[gate.letter] = _terms(file, unit, row, gate, inputs, hidden, scale)
+    return tuple(found.values())
 
 
 def _terms(
@@ -218,25 +240,21 @@ def _terms(
     scale: float,
 ) -> GateTerms:
     """Compute one gate, whose weights are a row of its layer's."""
-    layer = f"layers.{unit.layer}"
-    input_weights = file.tensors[f"{layer}.weight_ih"][row, inputs.places].astype(np.float64)
-    hidden_weights = file.tensors[f"{layer}.weight_hh"][row].astype(np.float64)
-    input_bias = float(file.tensors[f"{layer}.bias_ih"][row])
-    hidden_bias = float(file.tensors[f"{layer}.bias_hh"][row])
-    from_input = float(input_weights @ inputs.values)
-    from_hidden = float(hidden_weights @ hidden)
+    tensors = {
+        name: file.tensors[f"layers.{unit.layer}.{name}"][row].astype(np.float64)
+        for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
+    }
+    input_weights, hidden_weights = tensors["weight_ih"][inputs.places], tensors["weight_hh"]
+    input_bias, hidden_bias = float(tensors["bias_ih"]), float(tensors["bias_hh"])
+    from_input, from_hidden = float(input_weights @ inputs.values), float(hidden_weights @ hidden)
     total = from_input + input_bias + scale * (from_hidden + hidden_bias)
-    activation = _activation(file.configuration, gate)
-    products = [
-        *map(Product, inputs.sources, input_weights.tolist(), inputs.values.tolist()),
-        *(
-            Product(str(Unit(unit.layer, number)), weight, value)
-            for number, (weight, value) in enumerate(
-                zip(hidden_weights.tolist(), hidden.tolist(), strict=True)
-            )
-        ),
-    ]
-    products.sort(key=lambda each: -abs(each.product))
+    sources = [*inputs.sources, *(str(Unit(unit.layer, number)) for number in range(len(hidden)))]
+    weights = np.concatenate([input_weights, hidden_weights])
+    values = np.concatenate([inputs.values, hidden])
+    largest = np.argsort(-np.abs(weights * values), kind="stable")[:STRONGEST].tolist()
+    activation: str = gate.activation
+    if activation == "nonlinearity":
+        activation = file.configuration.nonlinearity
     return GateTerms(
         name=gate.name,
         letter=gate.letter,
@@ -248,12 +266,12 @@ def _terms(
         scale=scale,
         total=total,
         value=_apply(activation, total),
-        strongest=tuple(each for each in products[:STRONGEST] if each.product != 0),
+        strongest=tuple(
+            Product(sources[place], float(weights[place]), float(values[place]))
+            for place in largest
+            if weights[place] * values[place] != 0
+        ),
     )
-
-
-def _activation(configuration: ModelConfiguration, gate: Gate) -> str:
-    return configuration.nonlinearity if configuration.cell == "rnn" else gate.activation
 
 
 def _apply(activation: str, total: float) -> float:
@@ -264,9 +282,9 @@ def _apply(activation: str, total: float) -> float:
     return float(0.5 + 0.5 * np.tanh(0.5 * total))
 
 
-def _number(value: float, digits: int) -> str:
+def _number(value: float | None, digits: int) -> str:
     """A number without the sign of a zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+    return f"{round(value or 0.0, digits) + 0.0:.{digits}f}"
 
 
 def _signed(value: float, digits: int) -> str:
@@ -287,22 +305,3 @@ def _gate_line(terms: GateTerms, digits: int) -> str:
         f"{terms.letter:<2} = {terms.activation}({total}) = "
         f"{terms.activation}({_number(terms.total, digits)}) = {_number(terms.value, digits)}"
     )
-
-
-def _result_lines(step: StepEquation, digits: int) -> list[str]:
-    """Write what the gates make of the state; for a simple network its one gate says all."""
-    if step.cell == "rnn":
-        return []
-    values = {terms.letter: f"{_number(terms.value, digits)}" for terms in step.gates}
-    before, after = f"{_number(step.hidden_before, digits)}", f"{_number(step.hidden, digits)}"
-    if step.cell == "gru":
-        z, n = values["z"], values["n"]
-        return [f"h' = (1 - z) * n + z * h = (1 - {z}) * {n} + {z} * {before} = {after}"]
-    assert step.cell_before is not None
-    assert step.cell_after is not None
-    i, f, g, o = (values[letter] for letter in "ifgo")
-    cell = f"{_number(step.cell_after, digits)}"
-    return [
-        f"c' = f * c + i * g = {f} * {_number(step.cell_before, digits)} + {i} * {g} = {cell}",
-        f"h' = o * tanh(c') = {o} * tanh({cell}) = {after}",
-    ]

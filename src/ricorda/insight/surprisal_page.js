@@ -1,5 +1,11 @@
 // One character's figures, for the pointer, a finger or the arrow keys.
-const figures = JSON.parse(document.getElementById("figures").textContent);
+import { drawDescribed } from "./chart.js";
+import { $, bar, element } from "./dom.js";
+import { number, percent } from "./numbers.js";
+import { SymbolChooser } from "./symbols.js";
+
+drawDescribed();
+const figures = JSON.parse($("figures").textContent);
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 const Numbers = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[figures.width];
 const symbols = new Numbers(bytes(figures.symbols)); // rows of the symbol and its alternatives
@@ -7,39 +13,23 @@ const chances = new Uint16Array(bytes(figures.chances)); // rows of 65,535ths
 const bits = new Uint16Array(bytes(figures.bits)); // hundredths; 65,535 where there is no figure
 const count = figures.alternatives;
 
-const text = document.getElementById("text");
-const inspector = document.getElementById("inspector");
+const text = $("text");
+const inspector = $("inspector");
 const content = inspector.querySelector(".content");
-const told = document.getElementById("told");
+const told = $("told");
 const characters = [...text.querySelectorAll("i")];
 const size = (character) => Number(character.dataset.n || 1);
-const places = new Map();
 const begins = [];
-characters.reduce((begin, character, place) => {
-  places.set(character, place);
+characters.reduce((begin, character) => {
   begins.push(begin);
   return begin + size(character);
 }, 0);
-let held = null; // the place that was tapped or reached with the keyboard
-let shown = null;
 
-const make = (name, className, words) => {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  if (words !== undefined) element.textContent = words;
-  return element;
-};
 const bitsOf = (symbol) => (bits[symbol] === 65535 ? NaN : bits[symbol] / 100);
-const percent = (chance) => {
-  if (chance < 0.001) return "< 0.1 %";
-  if (chance > 0.999) return "> 99.9 %";
-  return `${(100 * chance).toFixed(chance >= 0.1 && chance <= 0.99 ? 0 : 1)} %`;
-};
+const chanceOf = (chance) => percent(chance).replace("%", " %"); // as the list beside it writes it
 const oneIn = (amount) => {
-  const number = 2 ** amount;
-  if (number < 10) return `1 in ${number.toFixed(1)}`;
-  if (amount < 50) return `1 in ${Math.round(number).toLocaleString("en")}`;
-  return `1 in 2^${amount.toFixed(0)}`;
+  const many = 2 ** amount;
+  return `1 in ${amount < 50 ? number(many, many < 10 ? 1 : 0) : `2^${amount.toFixed(0)}`}`;
 };
 
 // What was likeliest in one symbol's place; the symbol itself is marked, and added if it is not
@@ -58,22 +48,11 @@ const chancesAt = (symbol) => {
   return list;
 };
 
-const chanceList = (symbol) => {
-  const list = make("ol", "chances");
-  for (const { label, chance, own } of chancesAt(symbol)) {
-    const item = make("li", own ? "this" : "");
-    const track = make("span", "track");
-    const bar = make("div", "bar");
-    bar.style.width = `${(100 * chance).toFixed(1)}%`;
-    track.append(bar);
-    item.append(make("bdi", "", label), " ", track, make("span", "chance", percent(chance)));
-    list.append(item);
-  }
-  return list;
-};
+const chanceList = (symbol) => element("ol", { class: "expected" }, ...chancesAt(symbol).map(({ label, chance, own }) =>
+  element("li", { class: own ? "this" : "" },
+    element("bdi", {}, label), bar(chance), element("span", { class: "chance" }, chanceOf(chance)))));
 
 const show = (place) => {
-  shown = place;
   const character = characters[place];
   const begin = begins[place];
   const end = begin + size(character);
@@ -84,87 +63,39 @@ const show = (place) => {
   const noFigure = begin === 0
     ? ["the beginning", "nothing came before it"]
     : ["no figure", "it follows a character that the model never saw"];
-  const facts = make("div", "facts");
-  facts.append(
-    make("p", glyph.length > 4 ? "glyph long" : "glyph", glyph),
-    make("p", "bits", Number.isNaN(total) ? noFigure[0] : `${total.toFixed(2)} bits`),
-    make("p", "muted", Number.isNaN(total) ? noFigure[1] : oneIn(total)),
-  );
-  const parts = make("div", "parts");
+  const facts = element("div", { class: "facts" },
+    element("p", { class: glyph.length > 4 ? "glyph long" : "glyph" }, glyph),
+    element("p", { class: "bits" }, Number.isNaN(total) ? noFigure[0] : `${total.toFixed(2)} bits`),
+    element("p", { class: "muted" }, Number.isNaN(total) ? noFigure[1] : oneIn(total)));
+  const parts = element("div", { class: "parts" });
   for (let symbol = begin; symbol < end; symbol++) {
     if (Number.isNaN(bitsOf(symbol)) || (count === 0 && end - begin === 1)) continue;
     const name = figures.labels[symbols[symbol * (count + 1)]];
     const own = end - begin > 1 ? `${name}: ${bitsOf(symbol).toFixed(2)} bits` : "Likeliest here";
-    parts.append(make("h3", "", own), chanceList(symbol));
+    parts.append(element("h3", {}, own), chanceList(symbol));
   }
   content.replaceChildren(facts, parts);
-  const likeliest = content.querySelector(".chances li");
-  const told = `${glyph}: ${content.querySelector(".bits").textContent}`;
-  return likeliest === null ? told : `${told}; likeliest ${likeliest.textContent}`;
+  const likeliest = content.querySelector(".expected li");
+  const words = `${glyph}: ${content.querySelector(".bits").textContent}`;
+  if (likeliest === null) return words;
+  return `${words}; likeliest ${[...likeliest.children].map((each) => each.textContent).join(" ")}`;
 };
 
-const hold = (place) => {
-  if (held !== null) characters[held].classList.remove("held");
-  held = Math.max(0, Math.min(characters.length - 1, place));
-  characters[held].classList.add("held");
-  return show(held);
-};
-
-// The character in the line above or below that is nearest across.
-const inNextLine = (place, direction) => {
-  const from = characters[place].getBoundingClientRect();
-  let best = null;
-  let line = null;
-  for (let next = place + direction; next in characters; next += direction) {
-    const box = characters[next].getBoundingClientRect();
-    if (Math.abs(box.top - from.top) < from.height / 2) continue;
-    if (line === null) line = box.top;
-    if (Math.abs(box.top - line) > from.height / 2) break;
-    const distance = Math.abs(box.left - from.left);
-    if (best === null || distance < best.distance) best = { next, distance };
-  }
-  return best === null ? place : best.next;
-};
-
-const moves = {
-  ArrowLeft: (place) => place - 1,
-  ArrowRight: (place) => place + 1,
-  ArrowUp: (place) => inNextLine(place, -1),
-  ArrowDown: (place) => inNextLine(place, 1),
-  Home: () => 0,
-  End: () => characters.length - 1,
-};
-
-const point = (event) => {
-  const place = places.get(event.target.closest("i"));
-  if (place !== undefined && place !== shown) show(place);
-};
-const tap = (event) => {
-  const place = places.get(event.target.closest("i"));
-  if (place !== undefined) hold(place);
-};
-
-text.tabIndex = 0;
-text.setAttribute("role", "group");
+// What is read out is of a character that was tapped or reached with the keys.
+const chooser = new SymbolChooser(text, (place, settled) => {
+  const words = show(place);
+  if (settled) told.textContent = words;
+});
+chooser.setSymbols(characters);
 text.setAttribute("aria-label", "The text: the arrow keys go through its characters");
 inspector.hidden = false;
 inspector.tabIndex = 0; // it scrolls where the window is low
-text.addEventListener("pointermove", point); // not pointerover, which scrolling causes as well
-text.addEventListener("click", tap);
-text.addEventListener("pointerleave", () => held !== null && show(held));
-text.addEventListener("keydown", (event) => {
-  if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  const first = held === null && event.key !== "End";
-  told.textContent = hold(first ? 0 : moves[event.key](held));
-  characters[held].scrollIntoView({ block: "nearest" });
-});
 document.querySelector(".places")?.addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (link === null) return;
   event.preventDefault();
-  const place = places.get(document.querySelector(link.hash));
-  told.textContent = hold(place);
+  const character = document.querySelector(link.hash);
+  chooser.choose(characters.indexOf(character));
   text.focus({ preventScroll: true });
-  characters[place].scrollIntoView({ block: "center" });
+  character.scrollIntoView({ block: "center" });
 });

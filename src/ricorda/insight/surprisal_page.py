@@ -1,30 +1,35 @@
-"""A page that colours each character of a text by how surprising it was to a model.
+"""How surprising each symbol of a text is, and a page that colours its characters by it.
 
 One element a character, as light as can be; the figures behind it lie in one block of data that
 surprisal_page.js reads where the pointer or the keyboard asks.
 """
 
 import base64
+import math
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.arguments import checked
+from ricorda.engine import Model, score
 from ricorda.engine.scoring import Scores
 from ricorda.engine.softmax import Probabilities
 from ricorda.errors import TextError
 from ricorda.insight.clusters import Cluster, clusters
+from ricorda.insight.units import Text, known_text
 from ricorda.pages import (
     Axis,
     Chart,
-    Reading,
     Series,
+    chart_script,
     data_block,
     document,
     escape,
+    figures,
     fixed,
     line_chart,
     percent,
@@ -48,6 +53,43 @@ _BEFORE, _AFTER = 24, 12  # characters shown around a surprising place
 _UNKNOWN = 65_535  # hundredths of a bit: no surprisal, as of the first symbol
 
 
+@dataclass(frozen=True, slots=True)
+class Surprise:
+    """One symbol of a text and what the model expected in its place."""
+
+    symbol: str
+    """As a person may read it, line ends and odd bytes spelled out."""
+
+    nats: float | None
+    """Its surprisal; None for the first symbol, which nothing comes before, and for the character
+    after one that the model never saw."""
+
+    alternatives: tuple[tuple[str, float], ...]
+    """The likeliest symbols and their probabilities, the likeliest first."""
+
+    @property
+    def bits(self) -> float | None:
+        """Its surprisal by logarithms of base 2."""
+        return None if self.nats is None else self.nats / math.log(2)
+
+
+@checked
+def alternatives(model: Model, text: Text, top: int = 5) -> list[Surprise]:
+    """List every symbol of a text with its surprisal and the `top` likeliest ones.
+
+    `ricorda score` prints the same. Characters that the model never saw are left out, with a
+    warning. Raises TextError if none is left, ConfigurationError if `top` is below 0.
+    """
+    known = known_text(model, text)
+    scores = score(model.backend, model.vocabulary, known.ids, top, known.gaps)
+    return [
+        Surprise(symbol, None if math.isnan(nats) else nats, tuple(scores.alternatives(place)))
+        for place, (symbol, nats) in enumerate(
+            zip(scores.symbols, scores.nats.tolist(), strict=True)
+        )
+    ]
+
+
 @checked
 def surprisal_page(scores: Scores, title: str) -> str:
     """Make the page of a scored text; `title` says which text it is.
@@ -62,8 +104,8 @@ def surprisal_page(scores: Scores, title: str) -> str:
     body = (
         f"<main>{_heading(scores, title)}{_curve(bits)}"
         f'<div class="columns"><section class="text-part"><h2>The text</h2>{_legend(scores)}'
-        f'<div id="text" class="card{" long" if len(found) > LONG else ""}">'
-        f"{''.join(_text(found, bits, set(places), gaps))}</div></section>"
+        f'<div class="symbols"><div id="text" class="card{" long" if len(found) > LONG else ""}">'
+        f"{''.join(_text(found, bits, set(places), gaps))}</div></div></section>"
         f'<div class="side">{_inspector()}{_places(scores, found, bits, places, gaps)}</div>'
         "</div></main>"
         f"{data_block('figures', _data(scores))}"
@@ -72,7 +114,7 @@ def surprisal_page(scores: Scores, title: str) -> str:
         f"Surprisal of {title}",
         body,
         style=resource(__package__, "surprisal_page.css"),
-        script=resource("ricorda.pages", "chart.js") + resource(__package__, "surprisal_page.js"),
+        script=chart_script(__package__, "surprisal_page.js"),
     )
 
 
@@ -95,17 +137,16 @@ def _heading(scores: Scores, title: str) -> str:
         "surprise.</p>"
     )
     try:
-        figures = scores.figures
+        found = scores.figures
     except TextError:
         return f'{header}<p class="muted">Nothing was predicted.</p></header>'
     tiles = (
-        ("bits per character", fixed(figures.bits_per_character, 3)),
-        ("bits per byte", fixed(figures.bits_per_byte, 3)),
-        ("perplexity", fixed(figures.perplexity, 2)),
-        ("characters", f"{figures.characters:,}"),
+        ("bits per character", fixed(found.bits_per_character, 3)),
+        ("bits per byte", fixed(found.bits_per_byte, 3)),
+        ("perplexity", fixed(found.perplexity, 2)),
+        ("characters", f"{found.characters:,}"),
     )
-    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles)
-    return f'{header}<dl class="figures">{items}</dl></header>'
+    return f"{header}{figures(tiles)}</header>"
 
 
 def _curve(bits: Probabilities) -> str:
@@ -123,10 +164,8 @@ def _curve(bits: Probabilities) -> str:
         series=[Series("surprisal", means)],
         axes=[Axis("place", lambda place: f"{place:,.0f}" if place < 100_000 else short(place))],
         readings=[
-            Reading(place, f"around character {place:,.0f}: {mean:.2f} bits")
-            for place, mean in means
+            (place, f"around character {place:,.0f}: {mean:.2f} bits") for place, mean in means
         ],
-        last_x=float(len(bits)),
         from_zero=True,
         size="low",
     )
@@ -148,7 +187,7 @@ def _legend(scores: Scores) -> str:
         for bits, level in enumerate(LEVELS, start=1)
     )
     return (
-        '<div class="legend"><span id="scale">bits of surprise, at least</span>'
+        '<div class="scale"><span id="scale">bits of surprise, at least</span>'
         f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
         '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
         f"10 bits: 1 in 1,024. From {UNDERLINED_FROM} bits on it is underlined.</p>"

@@ -6,6 +6,7 @@ import html
 import json
 import math
 import re
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -18,6 +19,9 @@ _INVISIBLE = re.compile(
     + "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
     + "]"
 )
+SHARED = ("dom.js", "numbers.js", "chart.js", "symbols.js")
+"""The modules of a document's script, each after those that it imports from."""
+
 _UNSAFE_IN_JSON = re.compile("[<\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
@@ -33,14 +37,30 @@ def escape(text: str) -> str:
 
 def data_block(name: str, value: Any) -> str:
     """Make a block of data that a page's script reads by its id; NaN and infinities become null."""
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     safe = _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return f'<script type="application/json" id="{name}">{safe}</script>'
+
+
+def figures(tiles: Iterable[tuple[str, str]]) -> str:
+    """Make a row of large figures, each (name, figure)."""
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles)
+    return f'<dl class="figures">{items}</dl>'
 
 
 def resource(package: str, name: str) -> str:
     """Read a style or a script that lies beside a package's modules."""
     return files(package).joinpath(name).read_text("utf-8")
+
+
+def chart_script(package: str, name: str) -> str:
+    """Join the shared modules and one that uses them into a script for a document.
+
+    A script in a document cannot import modules: imports and the word `export` are taken out.
+    """
+    modules = [("ricorda.pages", each) for each in SHARED]
+    joined = "".join(resource(*module) for module in (*modules, (package, name)))
+    return re.sub(r"^(import .*\n|export )", "", joined, flags=re.MULTILINE)
 
 
 def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
@@ -75,12 +95,12 @@ def _spelled_out(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
 
 
-def _finite(value: Any) -> Any:
-    """The same value with null for what JSON has no number for."""
+def finite(value: Any) -> Any:
+    """Return the same value with None for NaN and infinities, which JSON has no number for."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return value

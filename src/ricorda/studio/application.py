@@ -1,15 +1,18 @@
 """The studio's addresses and their answers, behind the guard."""
 
+import errno
+import json
 import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -21,18 +24,14 @@ from ricorda.serving.guard import Application, Guard, GuardSettings
 from ricorda.serving.problems import Problem
 from ricorda.shell import command_line
 from ricorda.studio import settings as ask
-from ricorda.studio.answers import JSON, refusal, system_problem
+from ricorda.studio.baselines import NONE, BaselineFigures
+from ricorda.studio.cache import FromRows, Turns
 from ricorda.studio.entrance import REPORT_POLICY, Entrance, SafeHeaders
 from ricorda.studio.feed import Place, read_news
-from ricorda.studio.figures import NONE, BaselineFigures
 from ricorda.studio.looking import Looking
-from ricorda.studio.page_files import read_page_files
 from ricorda.studio.reading import Reading, read_config, reading_of
-from ricorda.studio.rows import FromRows
-from ricorda.studio.sample_texts import SAMPLES, sample_text
-from ricorda.studio.texts import Texts
+from ricorda.studio.texts import SAMPLES, Texts
 from ricorda.studio.trainings import Trainings
-from ricorda.studio.turns import Turns
 from ricorda.studio.workspace import Workspace
 from ricorda.training.report.page import report_of
 
@@ -40,6 +39,18 @@ LARGEST_REQUEST = 256 * 1024  # bytes, but for texts
 UPLOAD = "/api/texts"
 PRINTED = "open the newest address that `ricorda studio` printed"
 FILE_NAME = re.compile(r"[^\x20-\x7e]|[\"\\]")
+FULL = 507  # the status that says that the disk is full
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+}
+"""The page's files, by the ends of their names."""
+
+Kind = Literal["characters", "bytes"]
 
 
 @dataclass
@@ -61,6 +72,22 @@ class Studio:
         self.baselines.close()
         self.texts.close()
 
+    def run(self, name: str) -> RunFolder:
+        """A run's folder, or that of one that has yet to begin. Raises RunError."""
+        if self.trainings.knows(name):
+            return RunFolder(self.workspace.runs / name)
+        return self.workspace.run(name)
+
+    def status(self, run: RunFolder) -> dict[str, Any]:
+        """What a run is doing, and what there is of it."""
+        state = self.trainings.state(run.path.name)
+        return {
+            **state,
+            "has_model": run.model.is_file(),
+            "has_report": run.report.is_file() or (run.is_run and state["state"] != "ended"),
+            "has_config": run.is_run,
+        }
+
 
 def make_studio(workspace: Workspace, entrance: Entrance, largest_text: int) -> Studio:
     """Put a studio together for two folders.
@@ -81,18 +108,15 @@ def make_studio(workspace: Workspace, entrance: Entrance, largest_text: int) -> 
 
 def make_application(studio: Studio, largest_text: int) -> Application:
     """The whole application: the guard, the page's policy, the addresses."""
-    application = FastAPI(
-        title="ricorda studio",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        default_response_class=JSON,
-    )
-    _add_errors(application)
+    application = FastAPI(openapi_url=None, default_response_class=JSON)
+    for kind in (
+        *(Problem, HTTPException, ClientDisconnect, OSError, RicordaError, RequestValidationError),
+    ):
+        application.add_exception_handler(kind, _refuse)
     _add_page(application, studio)
     _add_texts(application, studio)
     _add_runs(application, studio)
-    _add_trainings(application, studio)
+    _add_run(application, studio)
     _add_looks(application, studio)
     guard = GuardSettings(
         largest_body=LARGEST_REQUEST,
@@ -105,67 +129,86 @@ def make_application(studio: Studio, largest_text: int) -> Application:
     return SafeHeaders(Guard(application, guard, studio.entrance))
 
 
-def _add_errors(application: FastAPI) -> None:
-    """Every error as one line of JSON."""
+class JSON(JSONResponse):
+    """ASCII, so that half a pair of UTF-16, which UTF-8 has no form for, is an escape."""
 
-    @application.exception_handler(Problem)
-    async def problem(request: Request, error: Problem) -> Response:
-        return refusal(error)
+    def render(self, content: Any) -> bytes:
+        """Write it. Raises ValueError for a number that is not finite."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
-    @application.exception_handler(HTTPException)
-    async def no_such(request: Request, error: HTTPException) -> Response:
-        if isinstance(error.__cause__, Problem):  # a body found too large while FastAPI read it
-            return refusal(error.__cause__)
-        return refusal(Problem(error.status_code, error.detail.lower(), headers=error.headers))
 
-    @application.exception_handler(ClientDisconnect)
-    async def gone(request: Request, error: ClientDisconnect) -> Response:
-        return refusal(Problem(400, "the request broke off"))  # nobody reads it
+async def _refuse(request: Request, error: Exception) -> Response:
+    """An error as one line of JSON."""
+    problem = _problem_of(error)
+    return JSON(problem.as_json(), problem.status, problem.headers)
 
-    @application.exception_handler(OSError)
-    async def system(request: Request, error: OSError) -> Response:
-        return refusal(system_problem(error))
 
-    @application.exception_handler(RicordaError)
-    async def ours(request: Request, error: RicordaError) -> Response:
-        status = 422 if isinstance(error, InputError) else 500
-        code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-        return refusal(Problem(status, str(error), code=code))
+def _problem_of(error: Exception) -> Problem:
+    """What is said of an error; never a path that the system refused."""
+    if isinstance(error.__cause__, Problem):  # a body too large, found as FastAPI read it
+        error = error.__cause__
+    match error:
+        case Problem():
+            return error
+        case HTTPException():
+            return Problem(error.status_code, error.detail.lower(), headers=error.headers)
+        case ClientDisconnect():
+            return Problem(400, "the request broke off")  # nobody reads it
+        case OSError():
+            return _system_problem(error)
+        case RequestValidationError():
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"][1:]) or "the body"
+            message = f"{where}: {first['msg']}"
+            return Problem(422, message, param=where, code="invalid_request")
+        case _:
+            code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+            status = 422 if isinstance(error, InputError) else 500
+            return Problem(status, str(error), code=code)
 
-    @application.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or "the body"
-        message = f"{where}: {first['msg']}"
-        return refusal(Problem(422, message, param=where, code="invalid_request"))
+
+def _system_problem(error: OSError) -> Problem:
+    """What the system refused: a person can do something about a full disk."""
+    reason = (error.strerror or "it gave no reason").lower()
+    if error.errno in NO_ROOM:
+        return Problem(FULL, f"the disk is full ({reason}): make room, then try again")
+    return Problem(500, f"the system refused: {reason}", code="system_error")
 
 
 def _add_page(application: FastAPI, studio: Studio) -> None:
-    """The page and its files."""
-    page = read_page_files()
+    """The page, its files, and those that it shares with reports; nothing else is served."""
+    folders = (files("ricorda.pages"), files("ricorda.studio").joinpath("page"))
+    page = {
+        file.name: (file.read_bytes(), TYPES[file.name.rpartition(".")[2]])
+        for folder in folders
+        for file in folder.iterdir()
+        if file.name.rpartition(".")[2] in TYPES
+    }
+
+    def answer(name: str, status: int = 200) -> Response:
+        content, kind = page[name]
+        return Response(content, status, media_type=kind)
 
     @application.get("/")
     async def index(request: Request, ticket: str = "") -> Response:
         if studio.entrance.exchange(ticket):
             return RedirectResponse("/", 303, {"set-cookie": studio.entrance.cookie})
         if studio.entrance.identify(request.scope) is None:
-            content, kind = page["closed.html"]
-            return Response(content, 401, media_type=kind)
-        content, kind = page["index.html"]
-        return Response(content, media_type=kind)
+            return answer("closed.html", 401)
+        return answer("index.html")
 
     @application.get("/page/{name}")
     async def file(name: str) -> Response:
         if name not in page:
             raise Problem(404, "the page has no such file")
-        content, kind = page[name]
-        return Response(content, media_type=kind)
+        return answer(name)
 
     @application.get("/api/studio")
     def about() -> dict[str, Any]:
         return {
             "version": ricorda.__version__,
             "cores": studio.trainings.cores,
+            "settings": ask.TrainingRequest.model_json_schema()["properties"],
             "texts": studio.texts.list(),
             "samples": list(SAMPLES),
             "running": studio.trainings.running(),
@@ -175,80 +218,76 @@ def _add_page(application: FastAPI, studio: Studio) -> None:
 
 def _add_texts(application: FastAPI, studio: Studio) -> None:
     """Bringing texts in, and what they are."""
-    Kind = Literal["characters", "bytes"]  # noqa: N806 - a type
+    texts = studio.texts
 
     @application.post(UPLOAD)
     async def keep(request: Request, name: str = "text", encoding: str = "utf-8") -> dict[str, str]:
-        return {"name": await studio.texts.keep(name, request.stream(), encoding)}
+        return {"name": await texts.keep(name, request.stream(), encoding)}
 
     @application.post("/api/sample-texts")
     def keep_sample(request: ask.SampleTextRequest) -> dict[str, str]:
-        pieces = sample_text(request.name)
-        return {"name": studio.texts.keep_now(SAMPLES.get(request.name, request.name), pieces)}
+        return {"name": texts.keep_sample(request.name)}
 
     @application.get("/api/texts/{name}")
     async def facts(request: Request, name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
-        reading = studio.texts.reading(name, vocabulary)
+        reading = texts.reading(name, vocabulary)
         command = command_line(["ricorda", "baselines", *reading.words])
-        found = await studio.turns.take(request, lambda gone: studio.texts.facts(reading, gone))
+        found = await studio.turns.take(request, lambda gone: texts.facts(reading, gone))
         return {"name": name, "command": command, **found}
 
     @application.get("/api/texts/{name}/baselines")
-    def baselines_of_text(name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
-        return _baselines(studio, studio.texts.reading(name, vocabulary))
+    def baselines(name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
+        return _baselines(studio, texts.reading(name, vocabulary))
 
 
 def _add_runs(application: FastAPI, studio: Studio) -> None:
-    """Runs: all of them, a new one, and what each one is."""
+    """All runs, and a new one."""
     workspace, trainings = studio.workspace, studio.trainings
     summaries = FromRows(summary)
 
     @application.get("/api/runs")
     def runs() -> dict[str, Any]:
-        begun = [
-            {
-                **summaries.of(run),
-                "name": run.path.name,
-                **trainings.state(run.path.name),
-                "has_report": _has_report(run, trainings),
-            }
+        begun = {
+            run.path.name: {**summaries.of(run), "name": run.path.name, **studio.status(run)}
             for run in workspace.list_runs()
-        ]
-        there = {row["name"] for row in begun}
+        }
         waiting = [
             {"name": name, **trainings.state(name)}
             for name in trainings.names()
-            if name not in there
+            if name not in begun
         ]
-        return {"runs": [*waiting, *begun]}
+        return {"runs": [*waiting, *begun.values()]}
 
     @application.post("/api/runs")
     def begin(request: ask.TrainingRequest) -> dict[str, str]:
         return {"name": trainings.begin(workspace.text(request.text), request)}
 
+
+def _add_run(application: FastAPI, studio: Studio) -> None:
+    """One run: what it is, its rows as they come, its report; paused, resumed, ended."""
+    workspace, trainings = studio.workspace, studio.trainings
+
     @application.get("/api/runs/{name}")
     def details(name: str) -> dict[str, Any]:
-        run = _place(studio, name)
-        config = read_config(run) if run.is_run else None
+        run = studio.run(name)
+        config = read_config(run) if run.is_run else {}
         return {
             "name": name,
             "path": str(run.path),
-            "training": None if config is None else config.get("training"),
-            "text": None if config is None else config.get("text"),
-            "texts": [] if config is None else [_short(each) for each in reading_of(run).names],
-            "has_model": run.model.is_file(),
-            "has_report": _has_report(run, trainings),
+            "training": config.get("training"),
+            "text": config.get("text"),
+            "texts": [_short(each) for each in reading_of(run).names] if config else [],
             "command": command_line(["ricorda", *_command(studio, run)]),
-            **trainings.state(name),
+            **studio.status(run),
         }
 
     @application.get("/api/runs/{name}/facts")
-    async def facts_of_run(request: Request, name: str) -> dict[str, Any]:
+    async def facts(request: Request, name: str) -> dict[str, Any]:
         reading = reading_of(workspace.run(name))
         return await studio.turns.take(request, lambda gone: studio.texts.facts(reading, gone))
 
     @application.get("/api/runs/{name}/baselines")
-    def baselines_of_run(name: str) -> dict[str, Any]:
+    def baselines(name: str) -> dict[str, Any]:
         return _baselines(studio, reading_of(workspace.run(name)))
 
     @application.get("/api/runs/{name}/curve")
@@ -258,14 +297,9 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
         points = [[row.get("seconds"), row.get("nats_per_character")] for row in judged]
         return {"points": [point for point in points if None not in point]}
 
-
-def _add_trainings(application: FastAPI, studio: Studio) -> None:
-    """A run as it learns: watched, paused, resumed, ended, its report taken home."""
-    workspace, trainings = studio.workspace, studio.trainings
-
     @application.get("/api/runs/{name}/news")
     def news(name: str, after: str = "") -> dict[str, Any]:
-        run = _place(studio, name)
+        run = studio.run(name)
         found = read_news(run, Place.parse(after))
         return {
             "after": str(found.place),
@@ -273,52 +307,46 @@ def _add_trainings(application: FastAPI, studio: Studio) -> None:
             "samples": found.samples,
             "from_the_beginning": found.from_the_beginning,
             "more": found.more,
-            "status": {
-                **trainings.state(name),
-                "has_model": run.model.is_file(),
-                "has_report": _has_report(run, trainings),
-                "has_config": run.is_run,
-            },
+            "status": studio.status(run),
         }
 
-    @application.post("/api/runs/{name}/pause")
-    def pause(name: str) -> dict[str, Any]:
-        trainings.pause(name)
-        return trainings.state(name)
+    def act(path: str, action: Callable[[str], None]) -> None:
+        @application.post(f"/api/runs/{{name}}/{path}")
+        def answer(name: str) -> dict[str, Any]:
+            action(name)
+            return trainings.state(name)
 
-    @application.post("/api/runs/{name}/stop")
-    def stop(name: str) -> dict[str, Any]:
-        trainings.stop(name)
-        return trainings.state(name)
-
-    @application.post("/api/runs/{name}/resume")
-    def resume(name: str) -> dict[str, Any]:
-        trainings.go_on(name)
-        return trainings.state(name)
+    act("pause", trainings.pause)
+    act("stop", trainings.stop)
+    act("resume", trainings.go_on)
 
     @application.get("/api/runs/{name}/report")
     def report(name: str) -> Response:
-        content = _report(workspace.run(name))
+        # Made from the rows: a run's own report.html may be a stranger's and run scripts.
+        content = report_of(workspace.run(name)).encode()
         file = FILE_NAME.sub("_", f"{name}.html")
         headers = {
             "content-disposition": f'attachment; filename="{file}"',
             "content-security-policy": REPORT_POLICY,
         }
-        return Response(content, media_type="text/html; charset=utf-8", headers=headers)
+        return Response(content, media_type=TYPES["html"], headers=headers)
 
 
 def _add_looks(application: FastAPI, studio: Studio) -> None:
     """What a run's model shows."""
-    workspace, looking = studio.workspace, studio.looking
+    looking = studio.looking
 
     async def answered(
         client: Request, name: str, reads_text: bool, show: Callable[[RunFolder], Any]
     ) -> Any:
         def work(gone: threading.Event) -> Any:
-            run = workspace.run(name)
+            run = studio.workspace.run(name)
             if reads_text:  # beforehand, so that it can be cancelled and holds up no other run
                 studio.texts.prepare(reading_of(run), gone)
-            return show(run)
+            found = show(run)
+            if isinstance(found, bytes):
+                return Response(found, media_type="application/octet-stream")
+            return found
 
         return await studio.turns.take(client, work)
 
@@ -332,6 +360,7 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
 
     look("surprise", looking.surprise, ask.ReadRequest)
     look("activity", looking.activity, ask.UnitRequest)
+    look("heat", looking.heat, ask.HeatRequest)
     look("step", looking.step, ask.PlaceRequest)
     look("influence", looking.influence, ask.PositionRequest)
     look("clamp", looking.clamp, ask.ClampRequest)
@@ -339,22 +368,9 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     look("write", looking.write, ask.WriteRequest)
     look("memorised", looking.memorised, ask.MemorisedRequest)
 
-    @application.post("/api/runs/{name}/heat")
-    async def heat(client: Request, name: str, request: ask.HeatRequest) -> Response:
-        reads_text = request.reads_the_run_text
-        content = await answered(client, name, reads_text, lambda run: looking.heat(run, request))
-        return Response(content, media_type="application/octet-stream")
-
     @application.get("/api/runs/{name}/units")
     async def units(client: Request, name: str) -> Any:
         return await answered(client, name, True, looking.units)
-
-
-def _place(studio: Studio, name: str) -> RunFolder:
-    """A run's folder, or that of one that has yet to begin."""
-    if studio.trainings.knows(name):
-        return RunFolder(studio.workspace.runs / name)
-    return studio.workspace.run(name)
 
 
 def _command(studio: Studio, run: RunFolder) -> list[str]:
@@ -367,19 +383,6 @@ def _command(studio: Studio, run: RunFolder) -> list[str]:
     reading = reading_of(run)
     shortened = replace(reading, names=tuple(map(_short, reading.names)))
     return ["train", *shortened.words, "--config", str(run.path)]
-
-
-def _has_report(run: RunFolder, trainings: Trainings) -> bool:
-    """Whether there is a page of a run: its own, or one of how far it has come."""
-    return run.report.is_file() or (run.is_run and not trainings.has_ended(run))
-
-
-def _report(run: RunFolder) -> bytes:
-    """A run's page, made from its rows: its own report.html may be a stranger's and run scripts.
-
-    Raises RunError if the rows are damaged.
-    """
-    return report_of(run).encode()
 
 
 def _baselines(studio: Studio, reading: Reading) -> dict[str, Any]:

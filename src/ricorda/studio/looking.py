@@ -1,10 +1,10 @@
 """What a trained model shows of itself, as the page asks for it."""
 
+import functools
 import math
 import stat
 import threading
-from collections import OrderedDict
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ricorda.engine import Model, open_model, score
 from ricorda.engine.backend import Ids
+from ricorda.engine.chunks import parts_of
 from ricorda.engine.softmax import most_likely_first
 from ricorda.errors import RunError, TextError
-from ricorda.insight.agreement import agreement
 from ricorda.insight.clamping import clamped
-from ricorda.insight.deletion import Influence, influence
+from ricorda.insight.deletion import Influence, agreement, influence
 from ricorda.insight.health import Health, unit_health
 from ricorda.insight.memorisation import CHUNK, shared_stretches
 from ricorda.insight.step_equation import step_equation
@@ -25,18 +25,8 @@ from ricorda.insight.units import Unit, read_activations, unit_activity
 from ricorda.model import ModelFile
 from ricorda.model.model_file import read_model_file
 from ricorda.runs import RunFolder
+from ricorda.studio import settings as ask
 from ricorda.studio.reading import reading_of
-from ricorda.studio.settings import (
-    ClampRequest,
-    HeatRequest,
-    MemorisedRequest,
-    NextRequest,
-    PlaceRequest,
-    PositionRequest,
-    ReadRequest,
-    UnitRequest,
-    WriteRequest,
-)
 from ricorda.studio.texts import Texts
 from ricorda.text import ByteVocabulary, Vocabulary
 from ricorda.text.unseen import KnownText, Unseen
@@ -51,7 +41,8 @@ LONGEST_QUOTED = 1_000  # characters of a stretch that is shown
 DISTANCE = 50  # symbols that are looked back
 MOST_RANKED = 4_096  # units sent
 
-Levels = NDArray[np.int8]
+Stamp = tuple[Path, int]
+"""A model file and when it was written."""
 
 
 class Looking:
@@ -60,12 +51,12 @@ class Looking:
     def __init__(self, texts: Texts) -> None:
         """Take the texts that the runs learn."""
         self._texts = texts
-        self._models: OrderedDict[tuple[str, int], tuple[ModelFile, Model]] = OrderedDict()
-        self._tracked: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
-        self._levels: tuple[tuple[Any, ...], Levels] | None = None
         self._lock = threading.Lock()
+        self._opened = functools.lru_cache(KEPT)(_open)
+        self._ranked = functools.lru_cache(2 * KEPT)(self._rank)
+        self._levels = functools.lru_cache(1)(self._read_levels)
 
-    def surprise(self, run: RunFolder, request: ReadRequest) -> dict[str, Any]:
+    def surprise(self, run: RunFolder, request: ask.ReadRequest) -> dict[str, Any]:
         """Each symbol of a text, its surprisal in bits and what was likelier."""
         text = self._text(run, request)
         with self._lock:
@@ -90,15 +81,9 @@ class Looking:
     def units(self, run: RunFolder) -> dict[str, Any]:
         """All units, ranked by what they track in the text."""
         with self._lock:
-            _, model = self._load(run)
-            key = self._stamp(run)
-            if key not in self._tracked:
-                self._tracked[key] = self._rank(run, model)
-                while len(self._tracked) > 2 * KEPT:
-                    self._tracked.popitem(last=False)
-            return self._tracked[key]
+            return self._ranked(run, _stamp(run))
 
-    def activity(self, run: RunFolder, request: UnitRequest) -> dict[str, Any]:
+    def activity(self, run: RunFolder, request: ask.UnitRequest) -> dict[str, Any]:
         """What one unit did at each symbol of a text."""
         text, unit = self._text(run, request), Unit(request.layer, request.unit)
         with self._lock:
@@ -107,34 +92,26 @@ class Looking:
             values = unit_activity(model, known, [unit])[:, 0]
         return {**_symbols(model, known), "values": [round(each, 4) for each in values.tolist()]}
 
-    def heat(self, run: RunFolder, request: HeatRequest) -> bytes:
+    def heat(self, run: RunFolder, request: ask.HeatRequest) -> bytes:
         """What some units did: a signed byte for each unit and symbol, -127 to 127, by unit."""
         text = self._text(run, request)
         with self._lock:
             _, model = self._load(run)
             shape = model.configuration
             units = [Unit(*each).checked(shape) for each in request.units]
-            levels = self._all_levels(run, model, text)
+            levels = self._levels(_stamp(run), text)
         columns = [unit.layer * shape.hidden_size + unit.number for unit in units]
         return np.ascontiguousarray(levels[:, columns].T).tobytes()
 
-    def step(self, run: RunFolder, request: PlaceRequest) -> dict[str, Any]:
+    def step(self, run: RunFolder, request: ask.PlaceRequest) -> dict[str, Any]:
         """One unit's equation with its numbers, at one symbol of a text."""
         text, unit = self._text(run, request), Unit(request.layer, request.unit)
         with self._lock:
             file, model = self._load(run)
             step = step_equation(file, _known(model, text), request.position, unit)
-        return {
-            **asdict(step),
-            "unit": str(unit),
-            "lines": step.lines(),
-            "gates": [
-                {**asdict(gate), "strongest": [list(product) for product in _strongest(gate)]}
-                for gate in step.gates
-            ],
-        }
+        return step.as_json()
 
-    def influence(self, run: RunFolder, request: PositionRequest) -> dict[str, Any]:
+    def influence(self, run: RunFolder, request: ask.PositionRequest) -> dict[str, Any]:
         """How far the chances at one place move, in bits, without each symbol before it."""
         text = self._text(run, request)
         with self._lock:
@@ -148,7 +125,7 @@ class Looking:
         ]
         return {"past": past, **more}
 
-    def clamp(self, run: RunFolder, request: ClampRequest) -> dict[str, Any]:
+    def clamp(self, run: RunFolder, request: ask.ClampRequest) -> dict[str, Any]:
         """Two continuations from the same seed: as the model is, and with a unit held."""
         unit = Unit(request.layer, request.unit)
         with self._lock:
@@ -162,7 +139,7 @@ class Looking:
             ]
         return {"as_it_is": both[0], "held": both[1], "same": _common(*both), "unknown": unknown}
 
-    def next(self, run: RunFolder, request: NextRequest) -> dict[str, Any]:
+    def next(self, run: RunFolder, request: ask.NextRequest) -> dict[str, Any]:
         """The chances of the symbol after a text: the model's own, and as the settings shape them.
 
         The symbols are those that are likeliest in either way.
@@ -194,7 +171,7 @@ class Looking:
             "shaped_bits": _entropy(shaped),
         }
 
-    def write(self, run: RunFolder, request: WriteRequest) -> dict[str, Any]:
+    def write(self, run: RunFolder, request: ask.WriteRequest) -> dict[str, Any]:
         """Continue a text."""
         with self._lock:
             _, model = self._load(run)
@@ -204,7 +181,7 @@ class Looking:
             )
             return {"text": generation.text(), "seed": generation.seed, "unknown": unknown}
 
-    def memorised(self, run: RunFolder, request: MemorisedRequest) -> dict[str, Any]:
+    def memorised(self, run: RunFolder, request: ask.MemorisedRequest) -> dict[str, Any]:
         """The longest stretch that the model writes word for word as it learned it.
 
         As much of what was kept back is judged beside it; where less was, the model writes less.
@@ -222,10 +199,7 @@ class Looking:
         written = [_characters(model.vocabulary, ids)]
         if kept_back is not None:
             written.append(_characters(vocabulary, kept_back[:length]))
-        learned = (
-            _characters(vocabulary, parts.training[begin : begin + CHUNK])
-            for begin in range(0, len(parts.training), CHUNK)
-        )
+        learned = (_characters(vocabulary, ids) for ids in parts_of(parts.training, CHUNK))
         own, *usual = shared_stretches(written, learned)
         return {
             "length": length,
@@ -242,27 +216,9 @@ class Looking:
 
     def _load(self, run: RunFolder) -> tuple[ModelFile, Model]:
         """A run's best model so far. Raises RunError if there is none yet."""
-        key = self._stamp(run)
-        if key not in self._models:
-            file = read_model_file(run.model)
-            self._models[key] = (file, open_model(file))
-            while len(self._models) > KEPT:
-                self._models.popitem(last=False)
-        self._models.move_to_end(key)
-        return self._models[key]
+        return self._opened(_stamp(run))
 
-    def _stamp(self, run: RunFolder) -> tuple[str, int]:
-        try:
-            status = run.model.lstat()
-        except OSError:
-            raise RunError(
-                "this run has no model yet: it comes with its first evaluation"
-            ) from None
-        if not stat.S_ISREG(status.st_mode):
-            raise RunError("expected a file as this run's model, found a link or something else")
-        return str(run.model), status.st_mtime_ns
-
-    def _text(self, run: RunFolder, request: ReadRequest) -> str:
+    def _text(self, run: RunFolder, request: ask.ReadRequest) -> str:
         """The text to read: the one sent, or a stretch of the run's own."""
         if request.text is not None:
             if not request.text:
@@ -270,29 +226,41 @@ class Looking:
             return request.text
         return self._texts.stretch(reading_of(run), request.begin, request.length)
 
-    def _rank(self, run: RunFolder, model: Model) -> dict[str, Any]:
+    def _rank(self, run: RunFolder, stamp: Stamp) -> dict[str, Any]:
         """Rank units on the beginning of the text, as `ricorda units` does."""
-        reading = reading_of(run)
+        _, model = self._opened(stamp)
         units = model.configuration.num_layers * model.configuration.hidden_size
         most = max(1_000, min(TRACKED_SYMBOLS, TRACKED_VALUES // units))
-        known = _known(model, self._texts.stretch(reading, 0, most))
+        known = _known(model, self._texts.stretch(reading_of(run), 0, most))
         return _ranking(track_units(model, known, symbols=most), unit_health(model, known))
 
-    def _all_levels(self, run: RunFolder, model: Model, text: str) -> Levels:
+    def _read_levels(self, stamp: Stamp, text: str) -> NDArray[np.int8]:
         """Every unit's output at every symbol, (T, L * H), in 127ths of its range."""
-        key = (*self._stamp(run), text)
-        if self._levels is None or self._levels[0] != key:
-            ids = _known(model, text).ids
-            found = np.empty(
-                (len(ids), model.configuration.num_layers * model.configuration.hidden_size),
-                np.int8,
-            )
-            for block in read_activations(model, ids):
-                hidden = block.arrays["hidden"].reshape(-1, found.shape[1])
-                here = slice(block.begin, block.begin + len(hidden))
-                found[here] = np.rint(np.clip(hidden, -1, 1) * 127).astype(np.int8)
-            self._levels = (key, found)
-        return self._levels[1]
+        _, model = self._opened(stamp)
+        blocks = [
+            np.rint(np.clip(block.arrays["hidden"], -1, 1) * 127).astype(np.int8)
+            for block in read_activations(model, _known(model, text).ids)
+        ]
+        found = np.concatenate(blocks)  # (T, L, H)
+        return found.reshape(len(found), -1)
+
+
+def _open(stamp: Stamp) -> tuple[ModelFile, Model]:
+    """A model that may be kept until its file is written again."""
+    file = read_model_file(stamp[0])
+    return file, open_model(file)
+
+
+def _stamp(run: RunFolder) -> Stamp:
+    """The state of a run's model file. Raises RunError if there is none."""
+    try:
+        status = run.model.lstat()
+    except OSError:
+        message = "this run has no model yet: it comes with its first evaluation"
+        raise RunError(message) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise RunError("expected a file as this run's model, found a link or something else")
+    return run.model, status.st_mtime_ns
 
 
 def _known(model: Model, text: str) -> KnownText:
@@ -381,10 +349,6 @@ def _characters(vocabulary: Vocabulary, ids: NDArray[Any]) -> str | bytes:
     if isinstance(vocabulary, ByteVocabulary):
         return ids.astype(np.uint8).tobytes()
     return vocabulary.decode(ids)
-
-
-def _strongest(gate: Any) -> list[tuple[str, float, float, float]]:
-    return [(each.source, each.weight, each.value, each.product) for each in gate.strongest]
 
 
 def _common(first: str, second: str) -> int:

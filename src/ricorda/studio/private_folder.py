@@ -4,12 +4,21 @@ It lies outside the folder of runs, which may be a stranger's or shared: nothing
 folder of runs starts a process, and the studio writes nothing into it.
 """
 
+import contextlib
 import hashlib
+import json
 import os
 import stat
 from pathlib import Path
 
-from ricorda.errors import ConfigurationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from ricorda.durable import open_untrusting, write_atomically
+from ricorda.errors import ConfigurationError, RunError
+from ricorda.studio.settings import TrainingRequest
+from ricorda.training.checkpoint.lock import RunLock
+
+LARGEST_QUEUE = 4 * 1024 * 1024  # bytes
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """The permission bits of everybody but the owner."""
@@ -38,9 +47,57 @@ def private_folder(runs: Path) -> Path:
     return folder
 
 
-def is_own_file(status: os.stat_result) -> bool:
-    """Say whether a file is a regular one that only this user can have written."""
-    return stat.S_ISREG(status.st_mode) and _is_own(status)
+class Waiting(BaseModel):
+    """A training that waits for a core."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: str
+    """Its run's name."""
+
+    request: TrainingRequest | None
+    """What was asked for; None for a run that is to be resumed."""
+
+
+class SavedQueue:
+    """The trainings that wait, kept in a private folder. Of several studios the first keeps them.
+
+    Requests are kept, never commands: a request is checked again like a new one, and its command is
+    built again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Lock the folder."""
+        self._file = folder / "line.json"
+        self._held = contextlib.ExitStack()
+        self._is_ours = False
+        with contextlib.suppress(OSError, RunError):
+            self._held.enter_context(RunLock(folder))
+            self._is_ours = True
+
+    def read(self) -> list[Waiting]:
+        """Waiting trainings, the next first; none if the file is damaged or not this user's."""
+        if not self._is_ours:
+            return []
+        try:
+            with open_untrusting(self._file) as file:
+                if not _is_own(os.fstat(file.fileno())):
+                    return []
+                return TypeAdapter(list[Waiting]).validate_json(file.read(LARGEST_QUEUE))
+        except (OSError, ValidationError):
+            return []
+
+    def write(self, waiting: list[Waiting]) -> None:
+        """Keep those who wait; a disk that refuses loses the queue, and no training."""
+        if self._is_ours:
+            content = json.dumps([each.model_dump() for each in waiting]).encode()
+            with contextlib.suppress(OSError, RunError):
+                write_atomically(self._file, content)
+
+    def close(self) -> None:
+        """Let another studio keep it."""
+        self._held.close()
+        self._is_ours = False
 
 
 def _state_home() -> Path:

@@ -1,6 +1,9 @@
-"""What a text is: its size, its symbols, how it is split, and any stretch of it."""
+"""The texts: uploads and samples, what each text is, and any stretch of it."""
 
 import contextlib
+import os
+import stat
+import sysconfig
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -10,10 +13,10 @@ from typing import IO, Any
 import numpy as np
 from anyio import to_thread
 
+from ricorda.durable import CAN_LOCK, PARTIAL, try_lock
 from ricorda.errors import TextError
-from ricorda.studio.kept import NEVER, Cancelled, Kept
+from ricorda.studio.cache import NEVER, Cancelled, Kept
 from ricorda.studio.reading import Reading, ReadingLimits
-from ricorda.studio.uploads import Uploads
 from ricorda.studio.workspace import Workspace
 from ricorda.text import EncodedText, Vocabulary, encode_sources, find_sources, read_text, split
 from ricorda.text.compression import MAGIC_BYTES, Decompression, kind_of
@@ -25,6 +28,15 @@ KEPT_OPEN = 3  # texts whose encoded form is kept on disk
 BEGINNING = 600  # symbols shown of a text
 FREQUENT = 12  # of its symbols
 COUNTED_AT_ONCE = 1 << 22  # symbols
+
+UPLOAD = ".ricorda-upload-"
+"""How the names of unfinished uploads begin; only these are ever removed."""
+
+PATTERN = "aaaaabbbbbccccacddddd"  # the tutorial's, which ends as it begins
+PATTERN_LENGTH = 20_000  # characters
+LIBRARY_BYTES = 2_000_000
+SAMPLES = {"pattern": "pattern.txt", "library": "python-library.txt"}
+"""The samples, the tutorial's pattern and Python's own library, with their files' names."""
 
 
 class Texts:
@@ -57,23 +69,21 @@ class Texts:
         Kept in UTF-8, whatever its encoding was, and not compressed. Raises TextError if it is
         empty, larger than allowed or not in that encoding; nothing is left then.
         """
-        with self._new_file(name, encoding) as (file, finish):
-            received = 0
+        with self._new_file(name, encoding) as (write, finish):
             async for piece in pieces:
-                received += len(piece)
-                self._check_size(received)
-                file.write(piece)
+                write(piece)
             return await to_thread.run_sync(finish)
 
     def keep_now(self, name: str, pieces: Iterable[bytes], encoding: str = "utf-8") -> str:
         """Keep a text that is at hand; otherwise as `keep`."""
-        with self._new_file(name, encoding) as (file, finish):
-            received = 0
+        with self._new_file(name, encoding) as (write, finish):
             for piece in pieces:
-                received += len(piece)
-                self._check_size(received)
-                file.write(piece)
+                write(piece)
             return finish()
+
+    def keep_sample(self, sample: str) -> str:
+        """Keep a sample text; otherwise as `keep`."""
+        return self.keep_now(SAMPLES.get(sample, sample), sample_text(sample))
 
     def reading(self, name: str, kind: VocabularyKind = "characters") -> Reading:
         """How a training reads a text of the workspace."""
@@ -105,9 +115,7 @@ class Texts:
     def parts(self, reading: Reading) -> tuple[Vocabulary, Split]:
         """The symbols that are learned and those kept back, not loaded. Raises TextError."""
         text = self._encoded(self.permitted(reading), NEVER)
-        if reading.validation is not None:
-            return text.vocabulary, Split(text.ids, None)
-        return text.vocabulary, split(text.ids, reading.validation_fraction)
+        return text.vocabulary, _split(text, reading)
 
     def _encoded(self, reading: Reading, cancelled: threading.Event) -> EncodedText:
         """A permitted text's symbols."""
@@ -121,18 +129,21 @@ class Texts:
         """Let another studio clean."""
         self._uploads.close()
 
-    def _check_size(self, received: int) -> None:
-        if received > self._largest:
-            raise TextError(
-                f"expected a text of at most {self._largest:,} bytes: start the studio with a "
-                "larger --largest-text, or train from the command line"
-            )
-
     @contextlib.contextmanager
-    def _new_file(self, name: str, encoding: str) -> Iterator[tuple[IO[bytes], Callable[[], str]]]:
-        """A file beside the texts, and what puts it among them once it is whole."""
+    def _new_file(
+        self, name: str, encoding: str
+    ) -> Iterator[tuple[Callable[[bytes], None], Callable[[], str]]]:
+        """Begin a text: what adds bytes to it, and what puts it among the others when whole."""
         is_utf8 = canonical_encoding(encoding) == "utf-8"
         with self._uploads.new_file() as (file, path):
+
+            def write(piece: bytes) -> None:
+                file.write(piece)
+                if file.tell() > self._largest:
+                    raise TextError(
+                        f"expected a text of at most {self._largest:,} bytes: start the studio "
+                        "with a larger --largest-text, or train from the command line"
+                    )
 
             def finish() -> str:
                 file.close()
@@ -146,7 +157,7 @@ class Texts:
                     path.rename(kept)
                 return kept.name
 
-            yield file, finish
+            yield write, finish
 
     def _to_utf8(self, path: Path, encoding: str) -> None:
         """Rewrite a text in UTF-8, decompressed if it is compressed.
@@ -160,6 +171,89 @@ class Texts:
                 file.write(text.encode())
             file.close()
             temporary.replace(path)
+
+
+class Uploads:
+    """The unfinished files of a folder of texts.
+
+    Every studio holds a shared lock on the folder. A studio that can lock it exclusively is
+    alone, so that unfinished files there belong to no running studio.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Change nothing yet."""
+        self._folder = folder
+        self._descriptor: int | None = None
+
+    def clean(self) -> None:
+        """Remove the unfinished files of a killed studio, unless another studio uses the folder."""
+        if not self._folder.is_dir() or (descriptor := self._hold()) is None:
+            return
+        if not try_lock(descriptor):
+            return
+        for path in self._folder.glob(f"{UPLOAD}*{PARTIAL}"):
+            with contextlib.suppress(OSError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    path.unlink()
+        try_lock(descriptor, shared=True)
+
+    @contextlib.contextmanager
+    def new_file(self) -> Iterator[tuple[IO[bytes], Path]]:
+        """Open a new file beside the texts; it is removed at the end unless it is renamed."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        descriptor, name = tempfile.mkstemp(prefix=UPLOAD, suffix=PARTIAL, dir=self._folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file, Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def _hold(self) -> int | None:
+        """Take the shared lock, which the system releases when the process ends, if there are any.
+
+        It is not held while another studio cleans, or on a file system without locks.
+        """
+        if self._descriptor is None and CAN_LOCK:
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if try_lock(descriptor, shared=True):
+                self._descriptor = descriptor
+            else:
+                os.close(descriptor)
+        return self._descriptor
+
+    def close(self) -> None:
+        """Release the lock."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def sample_text(name: str) -> Iterator[bytes]:
+    """Yield a sample's bytes, UTF-8. Raises TextError for an unknown name or a missing library."""
+    if name == "pattern":
+        yield (PATTERN * (PATTERN_LENGTH // len(PATTERN) + 1))[:PATTERN_LENGTH].encode()
+    elif name == "library":
+        yield from _library()
+    else:
+        raise TextError(f"expected one of {', '.join(SAMPLES)}, got another sample's name")
+
+
+def _library() -> Iterator[bytes]:
+    """Modules at the top of the standard library, in order of their names, up to a size."""
+    left = LIBRARY_BYTES
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("[a-z]*.py")):
+        try:
+            content = path.read_bytes()
+            content.decode("utf-8")
+        except (OSError, ValueError):
+            continue
+        if len(content) > left:
+            break
+        left -= len(content)
+        yield content
+    if left == LIBRARY_BYTES:
+        raise TextError("this Python came without its library's source: bring a text of your own")
 
 
 def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:
@@ -208,14 +302,16 @@ def _told_of(path: str, name: str) -> Iterator[None]:
         raise TextError(str(error).replace(path, name)) from error
 
 
+def _split(text: EncodedText, reading: Reading) -> Split:
+    """The symbols that are learned and those kept back, where no text of their own holds these."""
+    if reading.validation is not None:
+        return Split(text.ids, None)
+    return split(text.ids, reading.validation_fraction)
+
+
 def _facts(text: EncodedText, reading: Reading, cancelled: threading.Event) -> dict[str, Any]:
     """What the page shows of a text."""
-    if reading.validation is None:
-        parts = split(text.ids, reading.validation_fraction)
-        training, validation = len(parts.training), parts.validation
-        judged = 0 if validation is None else len(validation)
-    else:
-        training, judged = len(text.ids), 0
+    parts = _split(text, reading)
     vocabulary = text.vocabulary
     counts = np.zeros(vocabulary.size, np.int64)
     for begin in range(0, len(text.ids), COUNTED_AT_ONCE):
@@ -230,8 +326,8 @@ def _facts(text: EncodedText, reading: Reading, cancelled: threading.Event) -> d
         "symbols": len(text.ids),
         "kind": reading.kind,
         "different": int((counts > 0).sum()),
-        "training": training,
-        "validation": judged,
+        "training": len(parts.training),
+        "validation": 0 if parts.validation is None else len(parts.validation),
         "beginning": vocabulary.decode(text.ids[:BEGINNING]),
         "frequent": [[vocabulary.label(each), int(counts[each])] for each in frequent],
     }

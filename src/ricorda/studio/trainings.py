@@ -7,6 +7,7 @@ signal that Ctrl-C sends: the run saves itself and ends, and resumes bit for bit
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -17,13 +18,12 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from ricorda.cores import usable_cores
-from ricorda.durable import open_untrusting
+from ricorda.durable import CAN_LOCK, open_untrusting, try_lock
 from ricorda.errors import InputError, RunError
-from ricorda.runs import RunFolder, ended
-from ricorda.studio.activity import CAN_TELL, trainer_of
-from ricorda.studio.line import Line, Waiting
+from ricorda.runs import LOCK, RunFolder, ended
+from ricorda.studio.cache import FromRows
+from ricorda.studio.private_folder import SavedQueue, Waiting
 from ricorda.studio.reading import read_config
-from ricorda.studio.rows import FromRows
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.workspace import Workspace
 
@@ -37,6 +37,7 @@ LOOK_SECONDS = 0.5
 ENDINGS_WELL = (0, 130, 143)
 LONGEST_REASON = 300  # characters
 RESERVED = 16 * 1024  # bytes of a log
+LOCKS = Path("/proc/locks")
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Trainings:
 
     def __post_init__(self) -> None:
         """Take up the line that an earlier studio left; `watch` begins it."""
-        self._line = Line(self.workspace)
+        self._line = SavedQueue(self.workspace.private)
         for kept in self._line.read():
             with contextlib.suppress(InputError):  # its text or its run is gone
                 self._queue.append(self._taken_up(kept))
@@ -104,7 +105,8 @@ class Trainings:
         with self._lock:
             known = self._known.get(name)
             if known is not None and not known.alive and not self.workspace.run_is_there(name):
-                self._wait(self._again(known))
+                again = Training(known.folder, known.request, known.arguments, known.threads)
+                self._wait(again)
                 return
             run = self.workspace.run(name)
             state = self.state(name)["state"]
@@ -119,18 +121,17 @@ class Trainings:
     def pause(self, name: str) -> None:
         """Have a run save itself and end, or leave the queue. Raises RunError if it is neither."""
         with self._lock:
-            for training in list(self._queue):
-                if training.folder.name == name:
-                    self._queue.remove(training)
-                    self._known.pop(name, None)
-                    self._keep_line()
-                    return
-            training_now = self._known.get(name)
-            if training_now is not None and training_now.alive:
-                assert training_now.process is not None
-                if not training_now.pausing:  # a second signal would end it at once, unsaved
-                    training_now.pausing = True
-                    training_now.process.send_signal(PAUSING_SIGNAL)
+            training = self._training(name)
+            if training is not None and training in self._queue:
+                self._queue.remove(training)
+                self._known.pop(name, None)
+                self._keep_line()
+                return
+            if training is not None and training.alive:
+                assert training.process is not None
+                if not training.pausing:  # a second signal would end it at once, unsaved
+                    training.pausing = True
+                    training.process.send_signal(PAUSING_SIGNAL)
                 return
             trainer = trainer_of(self.workspace.run(name))
             if not trainer:
@@ -152,19 +153,18 @@ class Trainings:
 
     def knows(self, name: str) -> bool:
         """Whether this studio began the training, or will."""
-        return name in self.names()
-
-    def has_ended(self, run: RunFolder) -> bool:
-        """Whether a run is at its end and not trained any more."""
-        return bool(self.state(run.path.name)["state"] == "ended")
+        return self._training(name) is not None
 
     def arguments(self, name: str) -> list[str] | None:
         """What follows `ricorda` on the command line that began a training; None if unknown."""
+        training = self._training(name)
+        return None if training is None else training.arguments
+
+    def _training(self, name: str) -> Training | None:
+        """What waits by this name, else what was begun."""
         with self._lock:
-            for training in (*self._queue, *self._known.values()):
-                if training.folder.name == name:
-                    return training.arguments
-        return None
+            waiting = (each for each in self._queue if each.folder.name == name)
+            return next(waiting, self._known.get(name))
 
     def state(self, name: str) -> dict[str, Any]:
         """Say what a run is doing: `state`, and `reason` where it ended or failed."""
@@ -214,10 +214,6 @@ class Trainings:
         threads = min(request.threads or self.cores, self.cores)
         words = ["train", operand(text), *request.words(threads), "--out", str(folder)]
         return Training(folder, request, words, threads)
-
-    def _again(self, known: Training) -> Training:
-        """A training that failed before its run began, once more."""
-        return Training(known.folder, known.request, known.arguments, known.threads)
 
     def _resumed(self, run: RunFolder) -> Training:
         """A training that goes on. Raises TextError if the studio may not read its text."""
@@ -292,7 +288,7 @@ class Trainings:
         if alive and training is not None and training.pausing:
             return "pausing", None
         trainer = trainer_of(run)
-        if alive and (not run.samples.is_file() or (CAN_TELL and trainer is None)):
+        if alive and (not run.samples.is_file() or (CAN_LOCK and trainer is None)):
             return "starting", None
         if alive or trainer is not None:
             return "learning", None
@@ -322,6 +318,30 @@ class Trainings:
                 if line.strip():
                     return line[:LONGEST_REASON]
         return f"it ended with exit code {exit_code} and printed nothing"
+
+
+def trainer_of(run: RunFolder) -> int | None:
+    """The process that trains a run: its number, 0 if it is unknown, None if there is none.
+
+    It is the one that holds the lock in the run's folder. Linux lists all locks; elsewhere the lock
+    is tried for an instant.
+    """
+    path = run.path / LOCK
+    try:
+        status = path.lstat()  # a link would name somebody else's lock
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if not LOCKS.is_file():
+            with open_untrusting(path) as file:
+                return 0 if try_lock(file.fileno(), shared=True) is False else None
+    except OSError:
+        return None
+    wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in LOCKS.read_text("ascii", "replace").splitlines():
+        words = line.split()
+        if len(words) >= 6 and words[1] == "FLOCK" and words[5] == wanted:
+            return max(0, int(words[4]))
+    return None
 
 
 def operand(path: Path) -> str:

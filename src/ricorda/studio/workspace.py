@@ -31,11 +31,6 @@ class Workspace:
         """
         return private_folder(self.runs)
 
-    @property
-    def line(self) -> Path:
-        """The trainings that wait."""
-        return self.private / "line.json"
-
     def log_of(self, run: str) -> Path:
         """What a run's process printed."""
         return self.private / f"{_key(run)}.log"

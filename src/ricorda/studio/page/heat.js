@@ -1,38 +1,37 @@
-// Units over a text as a picture: a row a unit, a column a symbol. Only what is in sight is drawn.
+// Units over a text as a picture: a row a unit, a column a symbol, a pixel each, enlarged by styles.
+import { element } from "./dom.js";
+import { number } from "./numbers.js";
 import { postForBytes, runPath } from "./server.js";
-import { number, t, apart } from "./words.js";
+import { apart, t } from "./words.js";
 
-const ROW = 10; // pixels
+const ROW = 10; // pixels of the page
 const COLUMN = 7;
 const SHOWN = 240; // pixels of height at most
+const MOVES = {
+  ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], PageDown: [10, 0], PageUp: [-10, 0],
+};
+const COLOURS = { light: [[250, 250, 250], [224, 122, 31], [31, 122, 194]], dark: [[41, 41, 41], [250, 152, 66], [66, 158, 250]] };
 
-const isDark = () => {
+const theme = () => {
   const chosen = document.documentElement.dataset.theme;
-  return chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+  if (chosen === "light" || chosen === "dark") return chosen;
+  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 };
 
 export class Heat {
   constructor(box, reading, onChoose) {
     this.box = box;
     this.reading = reading;
-    this.canvas = box.querySelector("canvas");
-    this.inner = document.createElement("div");
-    this.inner.className = "heat-inner";
-    this.inner.append(this.canvas);
-    box.replaceChildren(this.inner);
+    this.onChoose = onChoose;
+    this.canvas = element("canvas");
+    this.cursor = element("span", { class: "heat-cursor" });
     this.place = { unit: 0, symbol: 0 };
-    this.units = [];
-    box.setAttribute("aria-label", t("inside.heat"));
-    box.addEventListener("scroll", () => this.draw());
+    box.replaceChildren(this.canvas, this.cursor);
     this.canvas.addEventListener("pointermove", (event) => this.#read(this.#under(event)));
-    this.canvas.addEventListener("click", (event) => {
-      const found = this.#under(event);
-      if (found) onChoose({ layer: this.units[found.unit][0], unit: this.units[found.unit][1] }, found.symbol);
-    });
-    box.addEventListener("keydown", (event) => this.#key(event, onChoose));
+    this.canvas.addEventListener("click", (event) => this.#choose(this.#under(event)));
+    box.addEventListener("keydown", (event) => this.#key(event));
     box.addEventListener("focus", () => this.reading.setAttribute("aria-live", "polite"));
     box.addEventListener("blur", () => this.reading.removeAttribute("aria-live"));
-    new ResizeObserver(() => this.draw()).observe(box);
     addEventListener("theme", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
@@ -41,51 +40,41 @@ export class Heat {
     const levels = await postForBytes(runPath(run, "/heat"), { ...request, units });
     if (levels.length !== units.length * symbols.length) return;
     Object.assign(this, { units, symbols, levels });
-    this.place = { unit: Math.min(this.place.unit, units.length - 1), symbol: Math.min(this.place.symbol, symbols.length - 1) };
-    this.inner.style.width = `${symbols.length * COLUMN}px`;
-    this.inner.style.height = `${units.length * ROW}px`;
     this.box.style.height = `${Math.min(SHOWN, units.length * ROW) + 18}px`;
+    Object.assign(this.canvas, { width: symbols.length, height: units.length });
+    Object.assign(this.canvas.style, { width: `${symbols.length * COLUMN}px`, height: `${units.length * ROW}px` });
     this.draw();
   }
 
   draw() {
-    if (!this.levels || !this.box.clientWidth) return;
-    const { scrollLeft, scrollTop, clientWidth, clientHeight } = this.box;
-    const ratio = window.devicePixelRatio || 1;
-    Object.assign(this.canvas, { width: clientWidth * ratio, height: clientHeight * ratio });
-    Object.assign(this.canvas.style, { width: `${clientWidth}px`, height: `${clientHeight}px` });
-    const pen = this.canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    const dark = isDark();
-    const firstSymbol = Math.floor(scrollLeft / COLUMN);
-    const firstUnit = Math.floor(scrollTop / ROW);
-    const lastSymbol = Math.min(this.symbols.length, Math.ceil((scrollLeft + clientWidth) / COLUMN));
-    const lastUnit = Math.min(this.units.length, Math.ceil((scrollTop + clientHeight) / ROW));
-    for (let unit = firstUnit; unit < lastUnit; unit++) {
-      for (let symbol = firstSymbol; symbol < lastSymbol; symbol++) {
-        const value = this.levels[unit * this.symbols.length + symbol] / 127;
-        const light = dark ? 16 + 46 * Math.abs(value) : 98 - 48 * Math.abs(value);
-        pen.fillStyle = `hsl(${value > 0 ? 28 : 208} ${20 + 60 * Math.abs(value)}% ${light}%)`;
-        pen.fillRect(symbol * COLUMN - scrollLeft, unit * ROW - scrollTop, COLUMN, ROW - 1);
+    if (!this.levels) return;
+    const [ground, positive, negative] = COLOURS[theme()];
+    const image = new ImageData(this.symbols.length, this.units.length);
+    this.levels.forEach((level, cell) => {
+      const colour = level > 0 ? positive : negative;
+      for (const part of [0, 1, 2]) {
+        image.data[4 * cell + part] = ground[part] + (Math.abs(level) / 127) * (colour[part] - ground[part]);
       }
-    }
-    pen.strokeStyle = dark ? "#fff" : "#000";
-    pen.lineWidth = 1.5;
-    pen.strokeRect(this.place.symbol * COLUMN - scrollLeft - 1, this.place.unit * ROW - scrollTop - 1, COLUMN + 2, ROW + 1);
+      image.data[4 * cell + 3] = 255;
+    });
+    this.canvas.getContext("2d").putImageData(image, 0, 0);
     this.box.setAttribute("aria-label", t("inside.heat_label", { units: number(this.units.length), symbols: number(this.symbols.length) }));
-    this.#read(null);
+    this.#moveTo(this.place);
   }
 
   #under(event) {
-    if (!this.levels) return null;
-    const frame = this.box.getBoundingClientRect();
-    const symbol = Math.floor((event.clientX - frame.left + this.box.scrollLeft) / COLUMN);
-    const unit = Math.floor((event.clientY - frame.top + this.box.scrollTop) / ROW);
-    return symbol < this.symbols.length && unit < this.units.length ? { unit, symbol } : null;
+    return { unit: Math.floor(event.offsetY / ROW), symbol: Math.floor(event.offsetX / COLUMN) };
   }
 
-  #read(place) {
-    const { unit, symbol } = place ?? this.place;
+  #moveTo({ unit, symbol }) {
+    const within = (value, end) => Math.max(0, Math.min(end - 1, value));
+    this.place = { unit: within(unit, this.units.length), symbol: within(symbol, this.symbols.length) };
+    this.cursor.style.translate = `${this.place.symbol * COLUMN - 1}px ${this.place.unit * ROW - 1}px`;
+    this.#read(this.place);
+  }
+
+  #read({ unit, symbol }) {
+    if (!(unit in (this.units ?? [])) || !(symbol in this.symbols)) return;
     const context = this.symbols.slice(Math.max(0, symbol - 15), symbol + 1).join("").replaceAll("\n", "↵");
     this.reading.textContent = t("inside.heat_reading", {
       unit: this.units[unit].join(":"), symbol: apart(this.symbols[symbol]), context,
@@ -93,27 +82,18 @@ export class Heat {
     });
   }
 
-  #key(event, onChoose) {
-    if (!this.levels) return;
-    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], PageDown: [10, 0], PageUp: [-10, 0] };
-    if (event.key === "Enter") {
-      const [layer, unit] = this.units[this.place.unit];
-      onChoose({ layer, unit }, this.place.symbol);
-      return;
-    }
-    const move = moves[event.key];
-    if (!move) return;
+  #choose({ unit, symbol }) {
+    if (!(unit in (this.units ?? []))) return;
+    const [layer, chosen] = this.units[unit];
+    this.onChoose({ layer, unit: chosen }, symbol);
+  }
+
+  #key(event) {
+    if (event.key === "Enter") this.#choose(this.place);
+    const move = MOVES[event.key];
+    if (!move || !this.levels) return;
     event.preventDefault();
-    const within = (value, end) => Math.max(0, Math.min(end - 1, value));
-    this.place = {
-      unit: within(this.place.unit + move[0], this.units.length),
-      symbol: within(this.place.symbol + move[1], this.symbols.length),
-    };
-    const { scrollLeft, scrollTop, clientWidth, clientHeight } = this.box;
-    const x = this.place.symbol * COLUMN;
-    const y = this.place.unit * ROW;
-    if (x < scrollLeft || x > scrollLeft + clientWidth - COLUMN) this.box.scrollLeft = x - clientWidth / 2;
-    if (y < scrollTop || y > scrollTop + clientHeight - ROW) this.box.scrollTop = y - clientHeight / 2;
-    this.draw();
+    this.#moveTo({ unit: this.place.unit + move[0], symbol: this.place.symbol + move[1] });
+    this.cursor.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 }

@@ -1,6 +1,7 @@
 // The page comes to life: words, theme, panels, the run that was last looked at.
 import { beginCommands } from "./commands.js";
-import { $, show } from "./dom.js";
+import { $ } from "./dom.js";
+import { show } from "./panel.js";
 import { beginChoose } from "./panel_choose.js";
 import { beginInside } from "./panel_inside.js";
 import { beginLearning } from "./panel_learning.js";

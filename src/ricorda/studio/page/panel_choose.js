@@ -1,9 +1,10 @@
 // Panel 6: the chances of the next character, shaped by sliders; one chooses it oneself.
 import { quoted, runWord, setCommand } from "./commands.js";
-import { $, element, paced, show, whenSeen } from "./dom.js";
-import { post, runPath, tell } from "./server.js";
+import { $, element } from "./dom.js";
+import { number, percent } from "./numbers.js";
+import { ask, barCells, paced, show, whenSeen } from "./panel.js";
 import { on, state } from "./state.js";
-import { number, onLanguage, percent, t, visible } from "./words.js";
+import { onLanguage, t, visible } from "./words.js";
 
 const SLIDERS = ["temperature", "top_k", "top_p", "min_p"];
 const SHOWN = 14;
@@ -14,15 +15,15 @@ let begun = ""; // the beginning that was put there, not typed
 let asking = null;
 
 export function beginChoose() {
-  const ask = paced(look, 80);
-  const seen = whenSeen($("choose"), ask);
+  const lookSoon = paced(look, 80);
+  const seen = whenSeen($("choose"), lookSoon);
   for (const id of SLIDERS) {
     $(id).addEventListener("input", () => {
       fillSliders();
-      ask();
+      lookSoon();
     });
   }
-  $("context").addEventListener("input", ask);
+  $("context").addEventListener("input", lookSoon);
   $("draw").addEventListener("click", () => draw(1));
   $("draw-many").addEventListener("click", () => draw(DRAWN));
   $("undo").addEventListener("click", () => {
@@ -73,15 +74,9 @@ async function look() {
   if (!state.run || !state.status?.has_model) return;
   asking?.abort();
   asking = new AbortController();
-  const run = state.run;
-  tell($("choose-problem"), null);
-  try {
-    const asked = { text: $("context").value, ...sampling() };
-    found = await post(runPath(run, "/next"), asked, { signal: asking.signal });
-    if (state.run === run) fill();
-  } catch (error) {
-    if (error.name !== "AbortError") tell($("choose-problem"), error);
-  }
+  const asked = { text: $("context").value, ...sampling() };
+  found = (await ask("choose", "/next", asked, { signal: asking.signal })) ?? found;
+  fill();
 }
 
 function fill() {
@@ -109,15 +104,11 @@ function fill() {
 }
 
 function row(symbol) {
-  const shaped = element("span", { class: "bar-fill" });
   const own = element("span", { class: "bar-own" });
-  shaped.style.width = `${symbol.shaped * 100}%`;
   own.style.width = `${symbol.own * 100}%`;
   const button = element("button", { type: "button", class: symbol.shaped ? "" : "impossible",
     "aria-label": t("choose.this", { symbol: spoken(symbol.label), shaped: percent(symbol.shaped), own: percent(symbol.own) }) },
-    element("bdi", { class: "symbol" }, visible(symbol.label)),
-    element("span", { class: "bar-track", "aria-hidden": "true" }, shaped, own),
-    element("span", { class: "chance" }, percent(symbol.shaped)));
+    ...barCells(visible(symbol.label), symbol.shaped, percent(symbol.shaped), own));
   button.addEventListener("click", () => setContext($("context").value + symbol.text, true));
   return element("li", {}, button);
 }
@@ -136,11 +127,6 @@ function setContext(text, keeps = false) {
 
 async function draw(length) {
   if (!state.run) return;
-  try {
-    const asked = { text: $("context").value, length, ...sampling() };
-    const { text } = await post(runPath(state.run, "/write"), asked);
-    setContext($("context").value + text, true);
-  } catch (error) {
-    tell($("choose-problem"), error);
-  }
+  const written = await ask("choose", "/write", { text: $("context").value, length, ...sampling() });
+  if (written) setContext($("context").value + written.text, true);
 }

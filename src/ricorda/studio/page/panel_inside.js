@@ -1,12 +1,14 @@
 // Panel 4: what each unit tracks, the text in a unit's colours, one step's equation, a unit held.
 import { quoted, runWord, setCommand, stretchCommand } from "./commands.js";
-import { $, element, fillTable, paced, show, whenSeen } from "./dom.js";
+import { $, bar, element } from "./dom.js";
 import { Heat } from "./heat.js";
-import { get, post, runPath, tell } from "./server.js";
+import { number } from "./numbers.js";
+import { ask, fillTable, paced, show, tell, whenSeen } from "./panel.js";
+import { get, runPath } from "./server.js";
 import { on, state, stretchRequest } from "./state.js";
 import { fillStep } from "./step.js";
-import { SymbolText } from "./symbols.js";
-import { apart, knows, number, onLanguage, t, visible } from "./words.js";
+import { context, labelAt, SymbolText } from "./symbol_text.js";
+import { apart, knows, onLanguage, t } from "./words.js";
 
 const AT_ONCE = 40;
 const WRITTEN = 300; // characters of each sample
@@ -99,17 +101,12 @@ async function lookAtStretch() {
 }
 
 async function lookAtUnit() {
-  const run = state.run;
-  const wanted = { ...chosen };
-  try {
-    const found = await post(runPath(run, "/activity"), { ...stretchRequest(), ...wanted });
-    if (state.run !== run || name(wanted) !== name(chosen)) return;
-    activity = found;
-    fillActivity();
-    await lookAtStep(text.chosen);
-  } catch (error) {
-    tell($("inside-problem"), error);
-  }
+  const wanted = chosen;
+  const found = await ask("inside", "/activity", { ...stretchRequest(), ...wanted });
+  if (!found || name(wanted) !== name(chosen)) return;
+  activity = found;
+  fillActivity();
+  await lookAtStep(text.chosen);
 }
 
 function fillUnits() {
@@ -123,13 +120,11 @@ function fillUnits() {
   const rows = units.units.slice(0, listed).map((entry) => {
     const button = element("button", { type: "button", class: "link", "aria-pressed": String(name(entry) === name(chosen)) }, name(entry));
     button.addEventListener("click", () => choose(entry));
-    const bar = element("span", { class: "bar-track", "aria-hidden": "true" }, element("span", { class: "bar-fill" }));
-    bar.firstChild.style.width = `${Math.max(0, Math.min(1, entry.effect)) * 100}%`;
     const state = entry.health === "works" ? "" : ` · ${t(`health.${entry.health}`)}`;
     return element("tr", { class: name(entry) === name(chosen) ? "chosen" : "" },
       element("th", { scope: "row" }, button),
       element("td", {}, `${feature(entry.feature)} ${direction(entry)}${state}`),
-      element("td", { class: "number" }, bar, number(entry.effect, 2)),
+      element("td", { class: "number" }, bar(entry.effect), number(entry.effect, 2)),
       element("td", { class: "number" }, number(entry.control, 2)));
   });
   $("units").querySelector("tbody").replaceChildren(...rows);
@@ -194,17 +189,9 @@ function fillActivity() {
   if (text.reading.textContent) point(Math.min(pointed, activity.symbols.length - 1), false);
 }
 
-function around(place) {
-  const from = Math.max(0, place - AROUND);
-  const before = activity.symbols.slice(from, place).join("");
-  const after = activity.symbols.slice(place + 1, place + 1 + AROUND).join("");
-  return element("bdi", { class: "context" }, before.replaceAll("\n", "↵"),
-    element("mark", {}, visible(activity.labels[place] ?? activity.symbols[place])), after.replaceAll("\n", "↵"));
-}
-
 function fillStrongest() {
   const order = activity.values.map((value, place) => [value, place]).sort((a, b) => b[0] - a[0]);
-  const rows = [...order.slice(0, 8), ...order.slice(-8)].map(([value, place]) => [around(place), number(value, 3)]);
+  const rows = [...order.slice(0, 8), ...order.slice(-8)].map(([value, place]) => [context(activity, place, AROUND, AROUND), number(value, 3)]);
   fillTable($("strongest"), [t("inside.place"), t("inside.value")], rows);
 }
 
@@ -213,24 +200,18 @@ let pointed = 0; // the place last pointed at
 function point(place, settled) {
   if (!activity) return;
   pointed = place;
-  const shown = apart(activity.labels[place] ?? activity.symbols[place] ?? "");
-  text.reading.textContent = t("inside.reading", { symbol: shown, unit: name(chosen), value: number(activity.values[place], 3) });
+  text.reading.textContent = t("inside.reading", { symbol: apart(labelAt(activity, place)), unit: name(chosen), value: number(activity.values[place], 3) });
   if (settled) lookAtStepSoon(place);
 }
 
 const lookAtStepSoon = paced((place) => lookAtStep(place), 200);
 
 async function lookAtStep(place) {
-  try {
-    const run = state.run;
-    const found = await post(runPath(run, "/step"), { ...stretchRequest(), ...chosen, position: place });
-    if (state.run !== run) return;
-    step = found;
-    fillStep($("step"), step);
-    setInsideCommand();
-  } catch (error) {
-    tell($("inside-problem"), error);
-  }
+  const found = await ask("inside", "/step", { ...stretchRequest(), ...chosen, position: place });
+  if (!found) return;
+  step = found;
+  fillStep($("step"), step);
+  setInsideCommand();
 }
 
 const heldValue = (value) => (value === 0 ? t("inside.off") : number(value, 1));
@@ -243,17 +224,11 @@ function fillClampValue() {
 }
 
 async function clamp() {
-  const run = state.run;
-  tell($("inside-problem"), null);
-  try {
-    const asked = { ...chosen, value: Number($("clamp-value").value), text: $("clamp-text").value, length: WRITTEN, seed: 1 };
-    const found = await post(runPath(run, "/clamp"), asked);
-    if (state.run !== run) return;
-    written = { ...found, asked };
-    fillWritten();
-  } catch (error) {
-    if (state.run === run) tell($("inside-problem"), error);
-  }
+  const asked = { ...chosen, value: Number($("clamp-value").value), text: $("clamp-text").value, length: WRITTEN, seed: 1 };
+  const found = await ask("inside", "/clamp", asked);
+  if (!found) return;
+  written = { ...found, asked };
+  fillWritten();
 }
 
 function fillWritten() {

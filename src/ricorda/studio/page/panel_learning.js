@@ -2,19 +2,35 @@
 import { announce } from "./announce.js";
 import { LineChart } from "./chart.js";
 import { setCommand } from "./commands.js";
-import { $, fillTable, paced, show, whenSeen } from "./dom.js";
-import { post, Refused, runPath, tell } from "./server.js";
+import { $, element } from "./dom.js";
+import { number, short } from "./numbers.js";
+import { ask, chartOf, fillTable, paced, show, tell, whenSeen } from "./panel.js";
+import { post, Refused } from "./server.js";
 import { evaluations, follow, inBits, on, state, tellAll, trainingRows } from "./state.js";
-import { duration, number, onLanguage, short, t } from "./words.js";
+import { duration, fillWords, onLanguage, t } from "./words.js";
 
-const NUMBERS = ["minutes", "steps", "hidden_size", "num_layers", "batch_size", "window", "learning_rate", "dropout", "seed", "threads"];
 const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", xz: "5 3 1 3" };
 const TABLE_ROWS = 60;
 const PAUSE = 2000; // milliseconds between two drawings: the cores are for learning
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
 
+// A field for each number and each cell that the server takes.
+function addFields(settings) {
+  for (const [name, { anyOf }] of Object.entries(settings)) {
+    const { type, minimum, maximum } = anyOf?.[0] ?? {};
+    if (!["integer", "number"].includes(type) || $(name)) continue;
+    const input = { id: name, name, type: "number", min: minimum ?? 0, max: maximum, step: type === "integer" ? 1 : "any" };
+    $("vocabulary").parentElement.before(
+      element("p", {}, element("label", { for: name, "data-words": `setting.${name}` }), element("input", input)),
+    );
+  }
+  $("cell").append(...settings.cell.anyOf[0].enum.map((cell) => element("option", { value: cell }, cell.toUpperCase())));
+  fillWords();
+}
+
 export function beginLearning() {
+  addFields(state.about.settings);
   $("settings").addEventListener("submit", (event) => {
     event.preventDefault();
     start();
@@ -24,12 +40,13 @@ export function beginLearning() {
   $("go-on").addEventListener("click", () => act("/resume"));
   const loss = new LineChart($("loss"), describeLoss);
   const gradient = new LineChart($("gradient"), describeGradient);
-  const draw = paced(() => {
+  const drawNow = () => {
     loss.draw();
     gradient.draw();
     fillNow();
     fillRows();
-  }, PAUSE);
+  };
+  const draw = paced(drawNow, PAUSE);
   const drawSeen = whenSeen($("learning"), draw);
   on("run", () => {
     fill();
@@ -44,8 +61,7 @@ export function beginLearning() {
   on("text", fill);
   onLanguage(() => {
     fill();
-    fillNow();
-    drawSeen();
+    drawNow();
   });
   $("loss-table").closest("details").addEventListener("toggle", fillRows);
   setInterval(() => document.hidden || fillLeft(), 1000);
@@ -54,9 +70,8 @@ export function beginLearning() {
 
 function request() {
   const asked = { text: state.text?.name };
-  for (const name of NUMBERS) {
-    const value = $(name).value.trim();
-    if (value !== "") asked[name] = Number(value);
+  for (const { name, value } of $("settings").querySelectorAll("input[type=number]")) {
+    if (value.trim() !== "") asked[name] = Number(value);
   }
   if (asked.steps !== undefined) delete asked.minutes;
   if (asked.hidden_size === undefined && $("size").value) asked.hidden_size = Number($("size").value);
@@ -90,13 +105,7 @@ async function start() {
 }
 
 async function act(action) {
-  tell($("learning-problem"), null);
-  try {
-    await post(runPath(state.run, action), {});
-    tellAll("asked");
-  } catch (error) {
-    tell($("learning-problem"), error);
-  }
+  if (await ask("learning", action, {})) tellAll("asked");
 }
 
 function fill() {
@@ -181,34 +190,30 @@ function describeLoss() {
   }));
   const rows = state.metrics.filter((row) => row.event === "training" || row.event === "evaluation");
   const lowest = Math.min(...rows.map((row) => bits(row) ?? Infinity), ...levels.map((level) => level.value));
-  return {
-    label: t("learning.loss"),
+  const series = [
+    { name: t("learning.training"), kind: "line", points: whole(trainingRows()) },
+    { name: t("learning.validation"), kind: "dotted", points: whole(evaluations()) },
+  ].filter((each) => each.points.length);
+  return chartOf(t("learning.loss"), series, {
     low: lowest > 1.5 ? Math.floor(lowest - 0.5) : 0,
-    series: [
-      { name: t("learning.training"), kind: "line", points: whole(trainingRows()) },
-      { name: t("learning.validation"), kind: "dotted", points: whole(evaluations()) },
-    ].filter((series) => series.points.length),
     levels,
-    axis: duration,
-    readings: rows.map((row) => ({
-      x: row.seconds,
-      text: reading(row, t(row.event === "training" ? "learning.training_bits" : "learning.validation_bits", { bits: number(bits(row), 2) })),
-    })),
+    readings: rows.map((row) => [
+      row.seconds,
+      reading(row, t(row.event === "training" ? "learning.training_bits" : "learning.validation_bits", { bits: number(bits(row), 2) })),
+    ]),
     height: 300,
-  };
+  });
 }
 
 function describeGradient() {
   const rows = trainingRows().filter((row) => row.gradient_norm != null);
   const sorted = rows.map((row) => row.gradient_norm).sort((a, b) => a - b);
-  return {
-    label: t("learning.gradient"),
-    series: [{ name: t("learning.gradient"), kind: "line", points: rows.map((row) => [row.seconds, row.gradient_norm]) }],
-    axis: duration,
-    readings: rows.map((row) => ({ x: row.seconds, text: reading(row, number(row.gradient_norm, 3)) })),
+  const points = rows.map((row) => [row.seconds, row.gradient_norm]);
+  return chartOf(t("learning.gradient"), points.length ? [{ name: t("learning.gradient"), kind: "line", points }] : [], {
+    readings: rows.map((row) => [row.seconds, reading(row, number(row.gradient_norm, 3))]),
     height: 90,
-    top: sorted.length > 10 ? sorted[Math.floor(sorted.length * 0.97)] * 1.3 : undefined,
-  };
+    top: sorted.length > 10 ? sorted[Math.floor(sorted.length * 0.97)] * 1.3 : null,
+  });
 }
 
 function fillRows() {

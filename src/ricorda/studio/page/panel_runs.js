@@ -1,12 +1,14 @@
 // Panel 7: all runs, compared; a report to take home.
 import { LineChart } from "./chart.js";
 import { setCommand } from "./commands.js";
-import { $, element, paced, show, whenSeen } from "./dom.js";
+import { $, element } from "./dom.js";
+import { number, short } from "./numbers.js";
+import { chartOf, paced, show, whenSeen } from "./panel.js";
 import { get, runPath } from "./server.js";
 import { follow, inBits, on, state } from "./state.js";
-import { duration, number, onLanguage, short, t } from "./words.js";
+import { duration, onLanguage, t } from "./words.js";
 
-const DASHES = ["", "7 4", "2 4", "12 4 2 4", "1 6", "18 6"];
+const STYLES = 6; // of compared curves, in panels.css
 const REFRESH = 5000;
 const compared = new Map(); // name -> its curve
 let rows = [];
@@ -83,10 +85,10 @@ async function compare(name, wanted) {
 
 function describe() {
   const series = [...compared].map(([name, points], index) => ({
-    name, kind: `compared compared${index % DASHES.length}`, points: points.map(([seconds, nats]) => [seconds, inBits(nats)]),
+    name, kind: `compared compared${index % STYLES}`, points: points.map(([seconds, nats]) => [seconds, inBits(nats)]),
   }));
   const readings = series
-    .flatMap((each) => each.points.map(([x, y]) => ({ x, text: t("runs.reading", { name: each.name, time: duration(x), bits: number(y, 3) }) })))
-    .sort((a, b) => a.x - b.x);
-  return { label: t("runs.curves"), series: series.filter((each) => each.points.length), axis: duration, readings, height: 220 };
+    .flatMap((each) => each.points.map(([x, y]) => [x, t("runs.reading", { name: each.name, time: duration(x), bits: number(y, 3) })]))
+    .sort((a, b) => a[0] - b[0]);
+  return chartOf(t("runs.curves"), series.filter((each) => each.points.length), { readings, height: 220 });
 }

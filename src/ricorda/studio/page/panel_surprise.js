@@ -1,10 +1,11 @@
 // Panel 5: each character in the colour of its surprisal, and what the model expected.
 import { runWord, setCommand, stretchCommand } from "./commands.js";
-import { $, element, fillTable, paced, show, whenSeen } from "./dom.js";
-import { post, runPath, tell } from "./server.js";
+import { $, element } from "./dom.js";
+import { number, percent } from "./numbers.js";
+import { ask, barCells, fillTable, paced, show, whenSeen } from "./panel.js";
 import { on, state, stretchRequest } from "./state.js";
-import { SymbolText } from "./symbols.js";
-import { apart, number, onLanguage, percent, t, visible } from "./words.js";
+import { context, labelAt, SymbolText } from "./symbol_text.js";
+import { apart, onLanguage, t, visible } from "./words.js";
 
 const CLASSES = 10; // a bit each
 const TOP = 12;
@@ -30,24 +31,19 @@ export function beginSurprise() {
 }
 
 async function look() {
-  const [run, asked] = [state.run, stretchRequest()];
+  const asked = stretchRequest();
   const mine = ++newest;
-  tell($("surprise-problem"), null);
-  try {
-    const answer = await post(runPath(run, "/surprise"), asked);
-    if (state.run !== run || newest !== mine) return;
-    const first = found === null;
-    found = { ...answer, asked };
-    past = null;
-    fill();
-    if (first) {
-      text.choose(mostSurprising());
-      text.reveal();
-    } else {
-      lookBackSoon(text.chosen);
-    }
-  } catch (error) {
-    tell($("surprise-problem"), error);
+  const answer = await ask("surprise", "/surprise", asked);
+  if (!answer || newest !== mine) return;
+  const first = found === null;
+  found = { ...answer, asked };
+  past = null;
+  fill();
+  if (first) {
+    text.choose(mostSurprising());
+    text.reveal();
+  } else {
+    lookBackSoon(text.chosen);
   }
 }
 
@@ -71,21 +67,14 @@ function fill() {
   setSurpriseCommand();
 }
 
-function context(place) {
-  const before = found.symbols.slice(Math.max(0, place - AROUND), place).join("").replaceAll("\n", "↵");
-  const after = found.symbols.slice(place + 1, place + 6).join("").replaceAll("\n", "↵");
-  return element("bdi", { class: "context" }, before, element("mark", {}, symbolAt(place)), after);
-}
-
-const symbolAt = (place) => visible(found.labels[place] ?? found.symbols[place]);
+// The three likeliest symbols of a place.
+const likeliest = (place, between) =>
+  found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join(between);
 
 function fillTop() {
   const counted = found.bits.map((bits, place) => [bits, place]).filter(([bits]) => bits !== null);
   const order = counted.sort((a, b) => b[0] - a[0]).slice(0, TOP);
-  const rows = order.map(([bits, place]) => [
-    context(place), number(bits, 1),
-    found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join("  "),
-  ]);
+  const rows = order.map(([bits, place]) => [context(found, place, AROUND, 5), number(bits, 1), likeliest(place, "  ")]);
   fillTable($("surprising"), [t("surprise.place"), t("surprise.bits"), t("surprise.expected")], rows);
 }
 
@@ -97,8 +86,7 @@ function point(place, settled) {
   setSurpriseCommand();
   text.reading.textContent = found.bits[place] !== null
     ? t("surprise.reading", {
-        symbol: apart(found.labels[place] ?? found.symbols[place]), bits: number(found.bits[place], 1),
-        others: found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join(", "),
+        symbol: apart(labelAt(found, place)), bits: number(found.bits[place], 1), others: likeliest(place, ", "),
       })
     : "";
 }
@@ -120,31 +108,20 @@ const byGradient = () => $("by-gradient").checked;
 const lookBackSoon = paced(lookBack, 300);
 
 async function lookBack(place) {
-  const [run, read] = [state.run, found];
+  const read = found;
   if (place < 1) return;
-  try {
-    const answer = await post(runPath(run, "/influence"), { ...read.asked, position: place, gradient: byGradient() });
-    if (state.run !== run || found !== read || text.chosen !== place) return;
-    tell($("surprise-problem"), null);
-    past = { place, ...answer };
-    inspect(place);
-  } catch (error) {
-    tell($("surprise-problem"), error);
-  }
+  const answer = await ask("surprise", "/influence", { ...read.asked, position: place, gradient: byGradient() });
+  if (!answer || found !== read || text.chosen !== place) return;
+  past = { place, ...answer };
+  inspect(place);
 }
 
 // The past symbols that matter most to the chances at this place, in the order of the text.
 function strongest(place, all, least, digits) {
   const order = [...all].sort((a, b) => b[2] - a[2]).slice(0, PAST).filter((each) => each[2] > least);
   const most = Math.max(...order.map((each) => each[2]), 1e-9);
-  return order.sort((a, b) => a[0] - b[0]).map(([at, symbol, size]) => {
-    const fill = element("span", { class: "bar-fill" });
-    fill.style.width = `${(size / most) * 100}%`;
-    return element("li", {},
-      element("span", { class: "symbol" }, `−${number(place - at)} `, element("bdi", {}, visible(symbol))),
-      element("span", { class: "bar-track", "aria-hidden": "true" }, fill),
-      element("span", { class: "chance" }, number(size, digits)));
-  });
+  return order.sort((a, b) => a[0] - b[0]).map(([at, symbol, size]) =>
+    element("li", {}, ...barCells(`−${number(place - at)} ${apart(symbol)}`, size / most, number(size, digits))));
 }
 
 function fillPast(place) {
@@ -163,18 +140,11 @@ function fillPast(place) {
 
 function inspect(place) {
   const bits = found.bits[place];
-  const alternatives = found.alternatives[place] ?? [];
-  const written = found.labels[place] ?? found.symbols[place];
-  const rows = alternatives.map(([symbol, chance]) => {
-    const fill = element("span", { class: "bar-fill" });
-    fill.style.width = `${chance * 100}%`;
-    return element("li", { class: symbol === written ? "this" : "" },
-      element("bdi", { class: "symbol" }, visible(symbol)),
-      element("span", { class: "bar-track", "aria-hidden": "true" }, fill),
-      element("span", { class: "chance" }, percent(chance)));
-  });
+  const written = labelAt(found, place);
+  const rows = (found.alternatives[place] ?? []).map(([symbol, chance]) =>
+    element("li", { class: symbol === written ? "this" : "" }, ...barCells(visible(symbol), chance, percent(chance))));
   $("inspector").replaceChildren(
-    element("p", { class: "glyph" }, symbolAt(place)),
+    element("p", { class: "glyph" }, visible(written)),
     element("p", {}, bits === null ? t(place === 0 ? "surprise.first" : "surprise.after_unseen") : t("surprise.bits_of", { bits: number(bits, 2), chance: percent(2 ** -bits) })),
     rows.length ? element("h4", {}, t("surprise.expected")) : "",
     element("ol", { class: "expected" }, ...rows),

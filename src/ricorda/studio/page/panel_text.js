@@ -1,10 +1,12 @@
 // Panel 1: a text is dropped, pasted or chosen; what it is.
 import { announce } from "./announce.js";
 import { setCommand } from "./commands.js";
-import { $, element, show } from "./dom.js";
-import { get, post, tell, upload } from "./server.js";
+import { $, element } from "./dom.js";
+import { number, percent } from "./numbers.js";
+import { show, tell } from "./panel.js";
+import { get, post, upload } from "./server.js";
 import { state, tellAll } from "./state.js";
-import { bytes, number, onLanguage, percent, t, visible } from "./words.js";
+import { bytes, onLanguage, t, visible } from "./words.js";
 
 let choosing = new AbortController();
 let refused = null; // a file that could not be read: another encoding may fit

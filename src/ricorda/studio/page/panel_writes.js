@@ -1,9 +1,10 @@
 // Panel 3: what the model writes as it learns, from the same seed each time.
 import { quoted, runWord, setCommand } from "./commands.js";
-import { $, element, fillTable, show, whenSeen } from "./dom.js";
-import { post, runPath, tell } from "./server.js";
+import { $, element } from "./dom.js";
+import { number, percent } from "./numbers.js";
+import { ask, fillTable, show, tell, whenSeen } from "./panel.js";
 import { inBits, on, state } from "./state.js";
-import { duration, number, onLanguage, percent, t } from "./words.js";
+import { duration, onLanguage, t } from "./words.js";
 
 const AT_ONCE = 10;
 let listed = AT_ONCE;
@@ -58,16 +59,9 @@ function setWritesCommand() {
 }
 
 async function lookByHeart() {
-  const run = state.run;
-  tell($("by-heart-problem"), null);
   $("by-heart").disabled = true;
   $("by-heart-state").textContent = t("writes.by_heart_wait");
-  try {
-    const answer = await post(runPath(run, "/memorised"), {});
-    if (state.run === run) known = answer;
-  } catch (error) {
-    if (state.run === run) tell($("by-heart-problem"), error);
-  }
+  known = (await ask("by-heart", "/memorised", {})) ?? known;
   $("by-heart").disabled = false;
   $("by-heart-state").textContent = "";
   fillByHeart();

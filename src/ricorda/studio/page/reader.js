@@ -1,7 +1,8 @@
 // Which text the panels "inside" and "surprise" read: a stretch of the run's, or one's own.
 import { element } from "./dom.js";
+import { number } from "./numbers.js";
 import { changeStretch, on, state } from "./state.js";
-import { number, onLanguage, t } from "./words.js";
+import { onLanguage, t } from "./words.js";
 
 export function beginReaders() {
   for (const box of document.querySelectorAll("[data-reader]")) beginReader(box, box.dataset.reader);

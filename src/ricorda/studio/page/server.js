@@ -1,6 +1,5 @@
-// The studio's own server: JSON there and back, errors as one line.
-import { element } from "./dom.js";
-import { knows, t } from "./words.js";
+// The studio's own server: JSON there and back; a refusal is an error with the server's message.
+import { t } from "./words.js";
 
 export class Refused extends Error {
   constructor(message, code, status) {
@@ -10,51 +9,27 @@ export class Refused extends Error {
   }
 }
 
-async function answer(request) {
+async function answer(path, options) {
   let response;
   try {
-    response = await request;
+    response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(t("page.unreachable"), "unreachable", 0);
   }
   if (response.ok) return response;
-  const told = await response.json().catch(() => null);
-  const message = told?.error?.message ?? t("page.unreachable");
-  throw new Refused(response.status === 401 ? t("page.token") : message, told?.error?.code, response.status);
+  const error = (await response.json().catch(() => null))?.error;
+  const message = response.status === 401 ? t("page.token") : (error?.message ?? t("page.unreachable"));
+  throw new Refused(message, error?.code, response.status);
 }
 
-export const get = async (path, options = {}) => (await answer(fetch(path, options))).json();
+const send = (path, type, body, options) =>
+  answer(path, { method: "POST", headers: { "content-type": type }, body, ...options });
+const sendJSON = (path, body, options) => send(path, "application/json", JSON.stringify(body), options);
 
-export async function post(path, body, options = {}) {
-  const sent = { method: "POST", headers: { "content-type": "application/json" }, ...options };
-  return (await answer(fetch(path, { ...sent, body: JSON.stringify(body) }))).json();
-}
-
-export async function postForBytes(path, body) {
-  const sent = { method: "POST", headers: { "content-type": "application/json" } };
-  const response = await answer(fetch(path, { ...sent, body: JSON.stringify(body) }));
-  return new Int8Array(await response.arrayBuffer());
-}
-
-export async function upload(name, content, encoding = "utf-8") {
-  const path = `/api/texts?${new URLSearchParams({ name, encoding })}`;
-  const headers = { "content-type": "application/octet-stream" };
-  return (await answer(fetch(path, { method: "POST", headers, body: content }))).json();
-}
-
+export const get = async (path, options) => (await answer(path, options)).json();
+export const post = async (path, body, options) => (await sendJSON(path, body, options)).json();
+export const postForBytes = async (path, body) => new Int8Array(await (await sendJSON(path, body)).arrayBuffer());
+export const upload = async (name, content, encoding = "utf-8") =>
+  (await send(`/api/texts?${new URLSearchParams({ name, encoding })}`, "application/octet-stream", content)).json();
 export const runPath = (name, rest = "") => `/api/runs/${encodeURIComponent(name)}${rest}`;
-
-// A line of what went wrong, or none.
-export function tell(target, error) {
-  target.hidden = !error;
-  target.replaceChildren(...(error ? sentences(error) : []));
-}
-
-// The page's own words for the kind of problem, then the server's, which are English.
-function sentences(error) {
-  if (error.code === "unreachable") return [error.message];
-  const kind = `problem.${error.code}`;
-  if (!knows(kind)) return [t("page.problem", { message: error.message })];
-  return [`${t(kind)} `, element("span", { lang: "en" }, error.message)];
-}

@@ -1,11 +1,12 @@
 // One step of one unit: each gate as a sum of its real numbers, and what becomes of the state.
-import { element, fillTable } from "./dom.js";
-import { knows, number, t } from "./words.js";
+import { element } from "./dom.js";
+import { number } from "./numbers.js";
+import { fillTable } from "./panel.js";
+import { knows, t, visible } from "./words.js";
 
 const DIGITS = 3;
 
 export function fillStep(place, step) {
-  const symbol = step.symbol === " " ? "␣" : step.symbol;
   const gates = step.gates.map((gate) => [
     element("span", {}, element("var", {}, gate.letter), ` ${gateName(gate.name)}`),
     number(gate.from_input, DIGITS),
@@ -19,7 +20,7 @@ export function fillStep(place, step) {
   const lines = step.lines.map((line) => element("li", {}, element("code", {}, localised(line))));
   place.replaceChildren(
     element("p", {}, t("step.sentence", {
-      unit: step.unit, symbol, cell: step.cell.toUpperCase(), before: number(step.hidden_before, DIGITS), after: number(step.hidden, DIGITS),
+      unit: step.unit, symbol: visible(step.symbol), cell: step.cell.toUpperCase(), before: number(step.hidden_before, DIGITS), after: number(step.hidden, DIGITS),
     })),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("step.gates") }, table),
     element("details", { open: true }, element("summary", {}, t("step.equation")), element("ul", { class: "equation" }, ...lines)),
@@ -35,8 +36,8 @@ const gateName = (name) => (knows(`gate.${name}`) ? t(`gate.${name}`) : name);
 function strongest(gates) {
   const table = element("table");
   const rows = gates.flatMap((gate) =>
-    gate.strongest.map(([source, weight, value, product]) => [
-      `${gate.letter}: ${source}`, number(weight, DIGITS), number(value, DIGITS), number(product, DIGITS),
+    gate.strongest.map(({ source, weight, value }) => [
+      `${gate.letter}: ${source}`, number(weight, DIGITS), number(value, DIGITS), number(weight * value, DIGITS),
     ]),
   );
   fillTable(table, [t("step.source"), t("step.weight"), t("step.read"), t("step.product")], rows);

@@ -2,7 +2,7 @@
 
 import math
 
-from ricorda.pages import Axis, Chart, Reading, Series, fixed, in_bits, line_chart, short
+from ricorda.pages import Axis, Chart, Series, fixed, in_bits, line_chart, short
 from ricorda.training.report.history import History, Row, number, points
 from ricorda.training.report.progress import clock
 
@@ -30,8 +30,7 @@ def loss_chart(history: History, best_step: int | None) -> str:
                 Axis("time", lambda step: clock(history.at(step, "seconds"))),
                 Axis("read", lambda step: short(history.at(step, "characters_seen"))),
             ],
-            readings=[Reading(row["step"], _loss_reading(history, row)) for row in history.rows],
-            last_x=history.last_step,
+            readings=[(row["step"], _loss_reading(history, row)) for row in history.rows],
             top=_top(history),
             mark=mark,
         )
@@ -55,10 +54,9 @@ def _small_chart(history: History, unit: str, name: str) -> str:
             series=[Series(unit, points(history.training, name))],
             axes=[Axis("steps", _count)],
             readings=[
-                Reading(row["step"], f"step {row['step']:,}: {short(number(row, name))}")
+                (row["step"], f"step {row['step']:,}: {short(number(row, name))}")
                 for row in history.training
             ],
-            last_x=history.last_step,
             from_zero=True,
             size="low",
         )

@@ -15,7 +15,17 @@ from typing import Any
 from ricorda.durable import write_atomically
 from ricorda.errors import RunError
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.pages import document, escape, fixed, in_bits, plural, resource, short
+from ricorda.pages import (
+    chart_script,
+    document,
+    escape,
+    figures,
+    fixed,
+    in_bits,
+    plural,
+    resource,
+    short,
+)
 from ricorda.runs import RunFolder, read_rows
 from ricorda.shell import command_line
 from ricorda.training.checkpoint.record import RunRecord, read_record
@@ -99,7 +109,7 @@ def _page(folder: RunFolder, history: History, record: RunRecord, metrics: dict[
         f"{name}: a run of ricorda",
         _body(name, history, record, metrics),
         style=resource(__package__, "report.css"),
-        script=resource("ricorda.pages", "chart.js") + resource(__package__, "report.js"),
+        script=chart_script(__package__, "report.js"),
     )
 
 
@@ -136,18 +146,15 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
             metrics["stopped_because"], "no text was kept back to judge by"
         )
         return f'<p class="muted">There are no validation figures: {reason}.</p>'
-    figures = (
-        ("nats per character", validation["nats_per_character"], 3),
-        ("bits per character", validation["bits_per_character"], 3),
-        ("bits per byte", validation["bits_per_byte"], 3),
-        ("perplexity", validation["perplexity"], 2),
-    )
-    tiles = "".join(
-        f"<div><dt>{name}</dt><dd>{fixed(value, digits)}</dd></div>"
-        for name, value, digits in figures
-    )
+    tiles = [
+        (name.replace("_", " "), fixed(validation[name], digits))
+        for name, digits in (
+            *(("nats_per_character", 3), ("bits_per_character", 3)),
+            *(("bits_per_byte", 3), ("perplexity", 2)),
+        )
+    ]
     return (
-        f'<dl class="figures">{tiles}</dl>{_warning(metrics)}'
+        f"{figures(tiles)}{_warning(metrics)}"
         '<p class="muted small">Of the best model, from step '
         f"{fixed(metrics['best_step'], 0)}, on {metrics['validation_characters']:,} {symbols} of "
         "validation text that it never learned from. Perplexity: among how many equally likely "

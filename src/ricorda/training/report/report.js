@@ -1,8 +1,13 @@
-// The samples one at a time, with a slider back through the training; without it all are there.
+// The charts, and the samples one at a time with a slider back through the training; without
+// scripts all samples are there.
+import { drawDescribed } from "./chart.js";
+import { $ } from "./dom.js";
+
+drawDescribed();
 const samples = [...document.querySelectorAll(".sample")].reverse(); // the oldest first
 if (samples.length > 1) {
-  const slider = document.getElementById("moment");
-  const all = document.getElementById("all");
+  const slider = $("moment");
+  const all = $("all");
   const choose = () => {
     samples.forEach((sample, index) => {
       sample.hidden = !all.checked && index !== Number(slider.value);

@@ -80,6 +80,6 @@ class BaselineFigures:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        with contextlib.suppress(OSError, AttributeError):
+        with contextlib.suppress(OSError, AttributeError):  # Windows has no such call
             os.setpriority(os.PRIO_PROCESS, process.pid, PATIENCE)
         return process

@@ -1,0 +1,105 @@
+// What the panels share: requests about the run followed, problems, tables, charts, pacing.
+import { $, bar, element } from "./dom.js";
+import { number } from "./numbers.js";
+import { post, runPath } from "./server.js";
+import { state } from "./state.js";
+import { duration, knows, t } from "./words.js";
+
+export function show(target, shown) {
+  target.hidden = !shown;
+}
+
+// Ask about the run followed. The answer is null if another run is followed meanwhile, or if the
+// server refused, which the panel then says.
+export async function ask(panel, path, body, options) {
+  const run = state.run;
+  let [answer, problem] = [null, null];
+  try {
+    answer = await post(runPath(run, path), body, options);
+  } catch (error) {
+    problem = error;
+  }
+  if (state.run !== run || problem?.name === "AbortError") return null;
+  tell($(`${panel}-problem`), problem);
+  return answer;
+}
+
+// A line that says what went wrong, or none.
+export function tell(target, error) {
+  show(target, error);
+  target.replaceChildren(...(error ? sentences(error) : []));
+}
+
+// The page's own words for the kind of problem, then the server's, which are English.
+function sentences(error) {
+  if (error.code === "unreachable") return [error.message];
+  const kind = `problem.${error.code}`;
+  if (!knows(kind)) return [error.message];
+  return [`${t(kind)} `, element("span", { lang: "en" }, error.message)];
+}
+
+// Rows of a table; the first cell of each is its heading.
+export function fillTable(table, headings, rows) {
+  const head = headings.map((text, index) => element("th", { scope: "col", class: index ? "number" : "" }, text));
+  const cell = (content, index) =>
+    index ? element("td", { class: "number" }, content) : element("th", { scope: "row" }, content);
+  table.replaceChildren(
+    element("thead", {}, element("tr", {}, ...head)),
+    element("tbody", {}, ...rows.map((cells) => element("tr", {}, ...cells.map(cell)))),
+  );
+}
+
+// A symbol, a bar and a number, in a row.
+export const barCells = (name, share, written, ...over) =>
+  [element("bdi", { class: "symbol" }, name), bar(share, ...over), element("span", { class: "chance" }, written)];
+
+// A chart over the run's time.
+export function chartOf(label, series, more) {
+  const sentences = series.map(({ name, points }) => {
+    const values = points.map((point) => point[1]);
+    return t("page.curve_in_words", {
+      name, first: number(values[0], 2), last: number(values.at(-1), 2), lowest: number(Math.min(...values), 2),
+    });
+  });
+  return {
+    label: `${label}: ${t("page.chart_keys")}`, words: `${label}. ${sentences.join(" ")}`, empty: t("page.nothing_yet"),
+    series, axes: [["", duration]], low: 0, ...more,
+  };
+}
+
+// Calls at once, then at most every so many milliseconds; the last call is never lost.
+export function paced(work, milliseconds) {
+  let last = -Infinity;
+  let timer = null;
+  return (...given) => {
+    clearTimeout(timer);
+    const wait = last + milliseconds - performance.now();
+    const run = () => {
+      last = performance.now();
+      work(...given);
+    };
+    if (wait <= 0) run();
+    else timer = setTimeout(run, wait);
+  };
+}
+
+// Work for a panel: done when it is in sight, or as soon as it comes into sight.
+export function whenSeen(target, work) {
+  let seen = false;
+  let due = false;
+  const look = () => {
+    if (seen && due && !document.hidden) {
+      due = false;
+      work();
+    }
+  };
+  new IntersectionObserver((entries) => {
+    seen = entries.at(-1).isIntersecting;
+    look();
+  }).observe(target);
+  document.addEventListener("visibilitychange", look);
+  return () => {
+    due = true;
+    look();
+  };
+}
