@@ -3,7 +3,6 @@
 import difflib
 import json
 import math
-import re
 import reprlib
 from typing import Any, TypeVar, get_args
 
@@ -25,8 +24,8 @@ DEEPEST_JSON = 32
 MOST_ELEMENTS = 200_000
 """How many elements all its lists and objects may have together, unless a caller takes more."""
 
-_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{},]', re.DOTALL)
-"""A whole string, or a character that opens, closes or separates."""
+_OPENED = bytes.maketrans(b"{}", b"[]")
+_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 REQUIREMENTS = {
     "greater_than": "greater than {gt}",
@@ -146,7 +145,7 @@ def _sentence(option: str, details: list[ErrorDetails], settings: type[Any]) -> 
             return _unknown(option, settings)
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
             return f"{option} must be given"
-    allowed = dict.fromkeys(_requirement(detail) for detail in details)
+    allowed = dict.fromkeys(requirement(detail) for detail in details)
     return f"{option or 'the value'} must be {' or '.join(allowed)}, got {shown(first['input'])}"
 
 
@@ -158,7 +157,8 @@ def shown(value: object) -> str:
         return f"a value of type {type(value).__name__}"
 
 
-def _requirement(detail: ErrorDetails) -> str:
+def requirement(detail: ErrorDetails) -> str:
+    """Say what may follow "must be" for one of pydantic's errors, such as "at least 1"."""
     limits = {
         name: int(limit) if isinstance(limit, float) and limit.is_integer() else limit
         for name, limit in detail.get("ctx", {}).items()
@@ -193,7 +193,7 @@ def parse_json(
         raise ValueError(f"it is {len(text)} long, more than {longest}")
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogatepass")
-    _check_structure(text, most)
+    _check_structure(text.encode("utf-8", "surrogatepass"), most)
     return json.loads(
         text,
         object_pairs_hook=_each_once,
@@ -202,25 +202,26 @@ def parse_json(
     )
 
 
-def _check_structure(text: str, most: int) -> None:
-    """Count elements and levels without making values; a string is skipped in one piece."""
-    opened = text.count("[") + text.count("{")
-    if opened <= DEEPEST_JSON and opened + text.count(",") <= most:
-        return  # even if none of these stands inside a string
-    depth = elements = 0
-    for token in _STRUCTURE.finditer(text):
-        match token[0]:
-            case "[" | "{":
-                depth += 1
-                elements += 1
-            case "]" | "}":
-                depth -= 1
-            case ",":
-                elements += 1
-        if depth > DEEPEST_JSON:
-            raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels")
-        if elements > most:
-            raise ValueError(f"it has more than {most} elements")
+def _check_structure(text: bytes, most: int) -> None:
+    """Count elements and levels without making values, by passes that take no Python loop.
+
+    What stands in strings is cut out first. Of the brackets that are left, each pass removes the
+    innermost ones.
+    """
+    plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    too_many = f"it has more than {most} elements"
+    if plain.count(b'"') > 4 * (most + 1):  # each element has at most a key and a value
+        raise ValueError(too_many)
+    outside = b"".join(plain.split(b'"')[::2])
+    brackets = outside.translate(_OPENED, _ALL_BUT_BRACKETS)
+    count = brackets.count(b"[") + outside.count(b",")
+    brackets = brackets[: 2 * most]
+    for _ in range(DEEPEST_JSON):
+        brackets = brackets.replace(b"[]", b"")
+    if b"[]" in brackets or brackets.count(b"[") > DEEPEST_JSON:
+        raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels")
+    if count > most:
+        raise ValueError(too_many)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ricorda.serving.admission import Admission, AdmissionLimits, Ticket
-from ricorda.serving.problems import Problem
+from ricorda.serving.guard import Problem
+from ricorda.serving.limits import Admission, Ticket
+from ricorda.serving.settings import ServerSettings
 
 
 class Line:
@@ -11,7 +12,8 @@ class Line:
 
     def __init__(self, **limits: int) -> None:
         defaults = {"streams": 2, "streams_per_client": 2, "queue": 6, "queue_per_client": 4}
-        self.admission = Admission(AdmissionLimits(**defaults | limits))
+        settings = {f"max_{name}": limit for name, limit in (defaults | limits).items()}
+        self.admission = Admission(ServerSettings(**settings))
         self.begun: list[str] = []
 
     def enter(self, client: str, count: int = 1) -> list[Ticket]:

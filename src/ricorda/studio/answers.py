@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from ricorda.serving.problems import Problem
+from ricorda.serving.guard import Problem
 
 FULL = 507  # the status that says that the disk is full
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
