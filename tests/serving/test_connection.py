@@ -371,3 +371,15 @@ def test_serving_goes_on_where_standard_error_is_full(models: dict[str, Path]) -
     served.process.send_signal(signal.SIGTERM)
     out, _ = served.process.communicate(timeout=30)
     assert (served.process.returncode, out) == (0, "")
+
+
+def test_a_flood_that_is_accepted_but_not_opened_keeps_nobody_out() -> None:
+    places = Places(4)
+    for _ in range(4 + 128):
+        assert places.accepts("flood")
+        places.enter("flood")
+    assert not places.accepts("flood")
+    for _ in range(128):
+        assert places.accepts("other")
+        places.enter("other")
+    assert not places.accepts("third")

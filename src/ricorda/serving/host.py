@@ -101,7 +101,7 @@ def within_descriptors(limits: ConnectionLimits) -> ConnectionLimits:
         import resource
     except ImportError:  # Windows has no such limit
         return limits
-    needed = limits.connections + OTHER_DESCRIPTORS + EVICTIONS
+    needed = limits.connections + OTHER_DESCRIPTORS + 2 * EVICTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return limits
@@ -111,7 +111,7 @@ def within_descriptors(limits: ConnectionLimits) -> ConnectionLimits:
         soft = wanted
     if soft >= needed:
         return limits
-    connections = max(4, soft - OTHER_DESCRIPTORS - EVICTIONS)
+    connections = max(4, soft - OTHER_DESCRIPTORS - 2 * EVICTIONS)
     log.warning(
         "at most %d connections instead of %d: the system allows this process %d open files "
         "(ulimit -n)",

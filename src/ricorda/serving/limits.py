@@ -266,15 +266,17 @@ class Places:
 
         If there is no place left, a client that floods the server could make it close one
         connection after another. So the address with most connections gets EVICTIONS a second;
-        what it opens beyond that is closed at once, which costs next to nothing.
+        what it opens beyond that is closed at once, which costs next to nothing. Connections that
+        are accepted but not opened yet may exceed the limit for a moment, those of other addresses
+        by twice as many.
         """
-        total = self._counts.total()
-        if total < self._limit:
+        beyond = self._counts.total() - self._limit
+        if beyond < 0:
             return True
-        if total >= self._limit + EVICTIONS:
-            return False
         if self._counts[address] < max(self._counts.values()):
-            return True
+            return beyond < 2 * EVICTIONS
+        if beyond >= EVICTIONS:
+            return False
         now = self._clock()
         self._allowance = min(EVICTIONS, self._allowance + EVICTIONS * (now - self._at))
         self._at = now
