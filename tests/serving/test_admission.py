@@ -1,9 +1,11 @@
 """Turns, queues and limits."""
 
+import asyncio
+
 import pytest
 
 from ricorda.serving.guard import Problem
-from ricorda.serving.limits import Admission, Ticket
+from ricorda.serving.limits import Admission, Ticket, Turns
 from ricorda.serving.settings import ServerSettings
 
 
@@ -112,3 +114,21 @@ def test_no_texts_need_no_place() -> None:
     line = Line()
     line.admission.enter([])
     assert line.admission.running == 0
+
+
+def test_work_is_spread_over_rounds_and_keys_take_turns() -> None:
+    async def order() -> list[list[str]]:
+        turns, done = Turns(2), [[]]
+
+        async def work(key: str) -> None:
+            await turns.wait(key)
+            done[-1].append(key)
+
+        tasks = [asyncio.ensure_future(work(key)) for key in ["a"] * 5 + ["b", "c"]]
+        tasks[2].cancel()
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+            done.append([])
+        return [each for each in done if each]
+
+    assert asyncio.run(order()) == [["a", "a"], ["a", "b"], ["c", "a"]]

@@ -203,21 +203,26 @@ class Turns:
 
     def __init__(self, at_once: int = 1) -> None:
         """Let so many pieces of work happen in one round."""
-        self._at_once = at_once
+        self._at_once = self._left = at_once
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._is_scheduled = False
 
     async def wait(self, key: str = "") -> None:
-        """Wait for the next turn of a key to do a piece of work."""
+        """Wait for the next turn of a key to do a piece of work, which may be now."""
         loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._release, loop)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            loop.call_soon(self._begin_round, loop)
+        if self._left and not self._waiting:
+            self._left -= 1
+            return
         turn = loop.create_future()
         self._waiting.setdefault(key, deque()).append(turn)
         await turn
 
-    def _release(self, loop: asyncio.AbstractEventLoop) -> None:
-        released = 0
-        while self._waiting and released < self._at_once:
+    def _begin_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._left = self._at_once
+        while self._waiting and self._left:
             key = next(iter(self._waiting))
             turns = self._waiting.pop(key)
             turn = turns.popleft()
@@ -225,9 +230,10 @@ class Turns:
                 self._waiting[key] = turns  # behind the other keys
             if not turn.done():  # else its task was cancelled
                 turn.set_result(None)
-                released += 1
-        if self._waiting:
-            loop.call_soon(self._release, loop)
+                self._left -= 1
+        self._is_scheduled = self._left < self._at_once
+        if self._is_scheduled:
+            loop.call_soon(self._begin_round, loop)
 
 
 class Evictable(Protocol):

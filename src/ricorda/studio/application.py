@@ -17,8 +17,7 @@ import ricorda
 from ricorda.errors import InputError, RicordaError, TextError
 from ricorda.run_summary import summary
 from ricorda.runs import RunFolder, read_rows
-from ricorda.serving.guard import Application, Guard, GuardSettings
-from ricorda.serving.guard import Problem
+from ricorda.serving.guard import Application, Guard, GuardSettings, Problem
 from ricorda.shell import command_line
 from ricorda.studio import settings as ask
 from ricorda.studio.answers import JSON, refusal, system_problem
