@@ -4,7 +4,8 @@ import difflib
 import json
 import math
 import reprlib
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.dataclasses import is_pydantic_dataclass
@@ -56,14 +57,14 @@ REQUIREMENTS = {
 
 
 def validated(settings: type[T], **values: Any) -> T:
-    """Make a pydantic dataclass from options; numbers may be NumPy's, and true is not 1.
+    """Make a pydantic dataclass from options; numbers may be NumPy's, and "2" or True are none.
 
     Raises ConfigurationError with one line for all that is wrong, such as
     "dropout must be less than 1, got 1.5; unknown option droput: did you mean dropout?"
     """
     fields = _fields(settings)
     given = {
-        name: _plain(value, truth=name in fields and bool in _kinds(fields[name].annotation))
+        name: _plain(value, fields[name].annotation if name in fields else None)
         for name, value in values.items()
     }
     try:
@@ -72,30 +73,37 @@ def validated(settings: type[T], **values: Any) -> T:
         raise ConfigurationError(explain(error, settings)) from None
 
 
-class _Truth:
-    """Whether True or False is given for another type; pydantic would take it as 1 or 0."""
+class _Unfit:
+    """A value of another type, which pydantic would convert: True to 1, "2" to 2."""
 
-    def __init__(self, value: bool) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
     def __repr__(self) -> str:
         return repr(self.value)
 
 
-def _plain(value: Any, *, truth: bool = False) -> Any:
+def _plain(value: Any, annotation: Any = None) -> Any:
     """Convert numbers of NumPy or PyTorch to Python's own, in lists too."""
+    kinds = _kinds(annotation)
     if getattr(value, "ndim", None) == 0:
         value = value.item()
-    if isinstance(value, bool):
-        return value if truth else _Truth(value)
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value
+    if isinstance(value, bool) and bool not in kinds:
+        return _Unfit(value)
+    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    is_number = {int, float, bool} & {*kinds} and str not in kinds
+    if isinstance(value, str) and is_number and value not in words:
+        return _Unfit(value)
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _kinds(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union, or the type itself."""
-    return get_args(annotation) or (annotation,)
+def _kinds(annotation: Any) -> list[Any]:
+    """The members of a union, or the type itself, without what annotates them."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for each in get_args(annotation) for kind in _kinds(each)]
+    return [annotation]
 
 
 def explain(error: ValidationError, settings: type[Any]) -> str:
