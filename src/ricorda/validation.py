@@ -3,9 +3,9 @@
 import difflib
 import json
 import math
-import re
 import reprlib
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.dataclasses import is_pydantic_dataclass
@@ -25,8 +25,8 @@ DEEPEST_JSON = 32
 MOST_ELEMENTS = 200_000
 """How many elements all its lists and objects may have together, unless a caller takes more."""
 
-_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{},]', re.DOTALL)
-"""A whole string, or a character that opens, closes or separates."""
+_OPENED = bytes.maketrans(b"{}", b"[]")
+_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 REQUIREMENTS = {
     "greater_than": "greater than {gt}",
@@ -57,14 +57,14 @@ REQUIREMENTS = {
 
 
 def validated(settings: type[T], **values: Any) -> T:
-    """Make a pydantic dataclass from options; numbers may be NumPy's, and true is not 1.
+    """Make a pydantic dataclass from options; numbers may be NumPy's, and "2" or True are none.
 
     Raises ConfigurationError with one line for all that is wrong, such as
     "dropout must be less than 1, got 1.5; unknown option droput: did you mean dropout?"
     """
     fields = _fields(settings)
     given = {
-        name: _plain(value, truth=name in fields and bool in _kinds(fields[name].annotation))
+        name: _plain(value, fields[name].annotation if name in fields else None)
         for name, value in values.items()
     }
     try:
@@ -82,30 +82,37 @@ def description_of(settings: type[Any], name: str) -> str:
     return ""
 
 
-class _Truth:
-    """Whether True or False is given for another type; pydantic would take it as 1 or 0."""
+class _Unfit:
+    """A value of another type, which pydantic would convert: True to 1, "2" to 2."""
 
-    def __init__(self, value: bool) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
     def __repr__(self) -> str:
         return repr(self.value)
 
 
-def _plain(value: Any, *, truth: bool = False) -> Any:
+def _plain(value: Any, annotation: Any = None) -> Any:
     """Convert numbers of NumPy or PyTorch to Python's own, in lists too."""
+    kinds = _kinds(annotation)
     if getattr(value, "ndim", None) == 0:
         value = value.item()
-    if isinstance(value, bool):
-        return value if truth else _Truth(value)
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value
+    if isinstance(value, bool) and bool not in kinds:
+        return _Unfit(value)
+    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    is_number = {int, float, bool} & {*kinds} and str not in kinds
+    if isinstance(value, str) and is_number and value not in words:
+        return _Unfit(value)
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _kinds(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union, or the type itself."""
-    return get_args(annotation) or (annotation,)
+def _kinds(annotation: Any) -> list[Any]:
+    """The members of a union, or the type itself, without what annotates them."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for each in get_args(annotation) for kind in _kinds(each)]
+    return [annotation]
 
 
 def explain(error: ValidationError, settings: type[Any]) -> str:
@@ -155,7 +162,7 @@ def _sentence(option: str, details: list[ErrorDetails], settings: type[Any]) -> 
             return _unknown(option, settings)
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
             return f"{option} must be given"
-    allowed = dict.fromkeys(_requirement(detail) for detail in details)
+    allowed = dict.fromkeys(requirement(detail) for detail in details)
     return f"{option or 'the value'} must be {' or '.join(allowed)}, got {shown(first['input'])}"
 
 
@@ -167,7 +174,8 @@ def shown(value: object) -> str:
         return f"a value of type {type(value).__name__}"
 
 
-def _requirement(detail: ErrorDetails) -> str:
+def requirement(detail: ErrorDetails) -> str:
+    """Say what may follow "must be" for one of pydantic's errors, such as "at least 1"."""
     limits = {
         name: int(limit) if isinstance(limit, float) and limit.is_integer() else limit
         for name, limit in detail.get("ctx", {}).items()
@@ -202,7 +210,7 @@ def parse_json(
         raise ValueError(f"it is {len(text)} long, more than {longest}")
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogatepass")
-    _check_structure(text, most)
+    _check_structure(text.encode("utf-8", "surrogatepass"), most)
     return json.loads(
         text,
         object_pairs_hook=_each_once,
@@ -211,25 +219,26 @@ def parse_json(
     )
 
 
-def _check_structure(text: str, most: int) -> None:
-    """Count elements and levels without making values; a string is skipped in one piece."""
-    opened = text.count("[") + text.count("{")
-    if opened <= DEEPEST_JSON and opened + text.count(",") <= most:
-        return  # even if none of these stands inside a string
-    depth = elements = 0
-    for token in _STRUCTURE.finditer(text):
-        match token[0]:
-            case "[" | "{":
-                depth += 1
-                elements += 1
-            case "]" | "}":
-                depth -= 1
-            case ",":
-                elements += 1
-        if depth > DEEPEST_JSON:
-            raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels")
-        if elements > most:
-            raise ValueError(f"it has more than {most} elements")
+def _check_structure(text: bytes, most: int) -> None:
+    """Count elements and levels without making values, by passes that take no Python loop.
+
+    What stands in strings is cut out first. Of the brackets that are left, each pass removes the
+    innermost ones.
+    """
+    plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    too_many = f"it has more than {most} elements"
+    if plain.count(b'"') > 4 * (most + 1):  # each element has at most a key and a value
+        raise ValueError(too_many)
+    outside = b"".join(plain.split(b'"')[::2])
+    brackets = outside.translate(_OPENED, _ALL_BUT_BRACKETS)
+    count = brackets.count(b"[") + outside.count(b",")
+    brackets = brackets[: 2 * most]
+    for _ in range(DEEPEST_JSON):
+        brackets = brackets.replace(b"[]", b"")
+    if b"[]" in brackets or brackets.count(b"[") > DEEPEST_JSON:
+        raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels")
+    if count > most:
+        raise ValueError(too_many)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

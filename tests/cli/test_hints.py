@@ -110,3 +110,17 @@ def test_a_validation_file_that_is_learned_too_is_reported(
     assert f"--validation {name} is also trained on" in err
     _, _, err = call("train", "my.txt", "--validation", "other.txt", *SHORT)
     assert "is also trained on" not in err
+
+
+def test_options_are_named_as_they_are_typed(here: Path, call: Call) -> None:
+    code, _, err = call("sample", "--allowed", "\u017d", "--banned", "allowed")
+    assert code == 2
+    assert "--allowed, --banned and --banned-word must leave a symbol" in err
+    assert "got --allowed '\u017d', --banned 'allowed' and --banned-word []" in err
+
+
+@pytest.mark.parametrize("words", [["\udcff"], ["sample", "--length", "\udcff"]], ids=len)
+def test_a_byte_that_is_not_utf_8_is_shown_as_one(call: Call, words: list[str]) -> None:
+    code, _, err = call(*words)
+    assert code == 2
+    assert r"'\xff'" in err

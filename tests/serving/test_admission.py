@@ -1,9 +1,12 @@
 """Turns, queues and limits."""
 
+import asyncio
+
 import pytest
 
-from ricorda.serving.admission import Admission, AdmissionLimits, Ticket
-from ricorda.serving.problems import Problem
+from ricorda.serving.guard import Problem
+from ricorda.serving.limits import Admission, Ticket, Turns
+from ricorda.serving.settings import ServerSettings
 
 
 class Line:
@@ -11,7 +14,8 @@ class Line:
 
     def __init__(self, **limits: int) -> None:
         defaults = {"streams": 2, "streams_per_client": 2, "queue": 6, "queue_per_client": 4}
-        self.admission = Admission(AdmissionLimits(**defaults | limits))
+        settings = {f"max_{name}": limit for name, limit in (defaults | limits).items()}
+        self.admission = Admission(ServerSettings(**settings))
         self.begun: list[str] = []
 
     def enter(self, client: str, count: int = 1) -> list[Ticket]:
@@ -110,3 +114,21 @@ def test_no_texts_need_no_place() -> None:
     line = Line()
     line.admission.enter([])
     assert line.admission.running == 0
+
+
+def test_work_is_spread_over_rounds_and_keys_take_turns() -> None:
+    async def order() -> list[list[str]]:
+        turns, done = Turns(2), [[]]
+
+        async def work(key: str) -> None:
+            await turns.wait(key)
+            done[-1].append(key)
+
+        tasks = [asyncio.ensure_future(work(key)) for key in ["a"] * 5 + ["b", "c"]]
+        tasks[2].cancel()
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+            done.append([])
+        return [each for each in done if each]
+
+    assert asyncio.run(order()) == [["a", "a"], ["a", "b"], ["c", "a"]]

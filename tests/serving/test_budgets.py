@@ -11,20 +11,14 @@ import numpy as np
 import pytest
 
 from ricorda.engine import Symbols
-from ricorda.serving.admission import Budget
-from ricorda.serving.answers import choice_pieces
+from ricorda.serving.answers import Reader, choice_pieces, symbol_names
 from ricorda.serving.catalogue import Catalogue
-from ricorda.serving.problems import Problem
-from ricorda.serving.requests import (
-    CompletionRequest,
-    DetokenizeRequest,
-    TokenizeRequest,
-    _parse_long,
-    parse,
-)
+from ricorda.serving.guard import Problem
+from ricorda.serving.limits import Budget
+from ricorda.serving.requests import _parse_long, parse
+from ricorda.serving.schema import CompletionRequest, DetokenizeRequest, TokenizeRequest
 from ricorda.serving.service import Service
 from ricorda.serving.settings import ServerSettings
-from ricorda.serving.symbols import Reader, SymbolNames
 from ricorda.serving.worker import ScoringJob
 from ricorda.text.vocabulary import CharacterVocabulary
 from tests.serving.conftest import SYMBOLS, Server, eventually
@@ -172,10 +166,13 @@ def test_a_long_choice_is_written_in_short_pieces() -> None:
         -random.random((count, 5), np.float32),
     )
     request = CompletionRequest(model="m", logprobs=5, return_token_ids=True)
-    reader = Reader(vocabulary, SymbolNames(vocabulary), logprobs=5)
+    reader = Reader(vocabulary, symbol_names(vocabulary), logprobs=5)
     blocks = [Symbols._make(column[:9] for column in symbols)]
     blocks += [Symbols._make(column[9:] for column in symbols)]
-    pieces = list(choice_pieces(3, reader, symbols.ids[:9], blocks, 9, "length", request))
+    prompt = symbols.ids[:9]
+    pieces = list(
+        choice_pieces(3, reader, blocks, request, echoed=9, prompt=prompt, reason="length")
+    )
     assert max(map(len, pieces)) < 65_536
     choice = json.loads("".join(pieces))
     text = vocabulary.decode(symbols.ids)

@@ -354,7 +354,7 @@ def written(server: Server) -> float:
 
 
 def test_the_answers_are_those_of_the_document(server: Server) -> None:
-    from ricorda.serving.responses import Completion, ErrorAnswer, ModelList, Tokens
+    from ricorda.serving.schema import Completion, ErrorAnswer, ModelList, Tokens
 
     Completion.model_validate(server.complete(logprobs=2, n=2, echo=True, return_token_ids=True))
     for event in server.events(logprobs=1, stream_options={"include_usage": True}):

@@ -14,12 +14,9 @@ import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
-from ricorda.serving.connection import (
-    BoundedConnection,
-    ConnectionLimits,
-    make_connections_quiet,
-)
-from ricorda.serving.places import Places
+from ricorda.serving.connection import BoundedConnection, ConnectionLimits
+from ricorda.serving.host import Acceptor
+from ricorda.serving.limits import Places
 from tests.serving.conftest import PATIENCE, Server, eventually
 from tests.serving.load import request
 from tests.serving.test_operations import LONG, Process, begin
@@ -218,8 +215,8 @@ def paused() -> tuple[Clock, Transport]:
     connection = BoundedConnection(
         uvicorn.Config(lambda: None, log_config=None, ws="none"),
         ServerState(),
-        {},
         cast(asyncio.AbstractEventLoop, clock),
+        address="127.0.0.1",
         limits=ConnectionLimits(stalled_seconds=20),
         places=Places(8),
         on_refusal=lambda client, problem: None,
@@ -262,8 +259,8 @@ def test_an_address_that_floods_a_full_server_is_slowed_down() -> None:
     places = Places(4, clock=lambda: now[0])
     assert all(places.accepts("flood") for _ in range(1000))  # there is room
     for _ in range(3):
-        places.enter(cast(BoundedConnection, Peer("flood")))
-    places.enter(cast(BoundedConnection, Peer("other")))
+        places.enter("flood")
+    places.enter("other")
     assert [places.accepts("flood") for _ in range(200)] == [True] * 128 + [False] * 72
     assert all(places.accepts(address) for address in ("other", "third") for _ in range(200))
     now[0] += 0.5
@@ -274,12 +271,13 @@ def test_the_address_with_most_connections_makes_room() -> None:
     places = Places(8)
     peers = [cast(BoundedConnection, Peer(each)) for each in ("a", "b", "b", "b", "a")]
     for peer in peers:
-        places.enter(peer)
+        places.enter(peer.address)
         places.move(peer, None, 1)
     assert places.choose() is peers[1]
     places.move(peers[4], 1, 0)  # it is closing: it goes first
     assert places.choose() is peers[4]
-    places.leave(peers[4], 0)
+    places.move(peers[4], 0, None)
+    places.leave(peers[4].address)
     for peer in peers[1:4]:
         places.move(peer, 1, None)  # they are worked for
     assert places.choose() is peers[0]
@@ -287,19 +285,27 @@ def test_the_address_with_most_connections_makes_room() -> None:
     assert places.choose() is None
 
 
-def test_failures_to_accept_are_reported_once() -> None:
-    reports: list[str] = []
-    loop = asyncio.new_event_loop()
-    make_connections_quiet(loop, reports.append)
-    error = OSError(24, "Too many open files")
-    for _ in range(1000):
-        loop.call_exception_handler(
-            {"message": "socket.accept() out of system resource", "exception": error}
-        )
+class FullLoop(asyncio.SelectorEventLoop):
+    """An event loop that has no descriptors left; after many failures it is cancelled."""
+
+    failures = 0
+
+    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
+        self.failures += 1
+        if self.failures > 1000:
+            raise asyncio.CancelledError
+        raise OSError(24, "Too many open files")
+
+
+def test_failures_to_accept_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    loop = FullLoop()
+    acceptor = Acceptor(Places(8), lambda address: asyncio.Protocol(), retry_seconds=0)
+    with socket.socket() as listening, pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(acceptor.run(listening))
     loop.close()
-    assert len(reports) == 1
-    assert "Too many open files" in reports[0]
-    assert "--max-connections" in reports[0]
+    (report,) = caplog.messages
+    assert "Too many open files" in report
+    assert "--max-connections" in report
 
 
 @pytest.mark.parametrize("files", [72, 400])
@@ -365,3 +371,15 @@ def test_serving_goes_on_where_standard_error_is_full(models: dict[str, Path]) -
     served.process.send_signal(signal.SIGTERM)
     out, _ = served.process.communicate(timeout=30)
     assert (served.process.returncode, out) == (0, "")
+
+
+def test_a_flood_that_is_accepted_but_not_opened_keeps_nobody_out() -> None:
+    places = Places(4)
+    for _ in range(4 + 128):
+        assert places.accepts("flood")
+        places.enter("flood")
+    assert not places.accepts("flood")
+    for _ in range(128):
+        assert places.accepts("other")
+        places.enter("other")
+    assert not places.accepts("third")

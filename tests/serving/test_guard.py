@@ -8,7 +8,7 @@ import pytest
 
 from ricorda.errors import ConfigurationError
 from ricorda.serving.host import bind, is_loopback
-from ricorda.serving.keys import read_keys
+from ricorda.serving.settings import read_keys
 from tests.serving.conftest import Server
 
 Serve = Callable[..., Any]

@@ -5,12 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ricorda.engine import Symbols
-from ricorda.serving.symbols import Reader, SymbolNames
+from ricorda.serving.answers import Reader, symbol_names
 from ricorda.text.vocabulary import ByteVocabulary
 
 VOCABULARY = ByteVocabulary(10)
-NAMES = SymbolNames(VOCABULARY)
+NAMES = symbol_names(VOCABULARY)
 
 
 def places(data: bytes) -> list[int]:
@@ -34,16 +33,9 @@ def read(data: bytes, offset: int = 0) -> tuple[list[int], str]:
     reader = Reader(VOCABULARY, NAMES, logprobs=0, offset=offset)
     text, offsets = "", []
     for byte in data:
-        passage = reader.read(
-            Symbols(
-                np.array([byte]),
-                np.zeros(1),
-                np.zeros((1, 0), np.int64),
-                np.zeros((1, 0)),
-            )
-        )
-        text += passage.text
-        offsets += passage.offsets
+        part, begins = reader.place(np.array([byte]))
+        text += part
+        offsets += begins
     return offsets, text + reader.finish()
 
 

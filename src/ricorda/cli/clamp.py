@@ -5,10 +5,9 @@ from typing import Any
 
 import click
 
-from ricorda.cli.models import model_path
+from ricorda.cli.models import model_path, prompt_option, read_prompt
 from ricorda.cli.options import PathName, options_from
 from ricorda.cli.output import print_json, say
-from ricorda.cli.prompts import prompt_option, read_prompt
 from ricorda.engine import load_file, open_model
 from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError

@@ -1,14 +1,9 @@
 r"""Escapes for characters that are hard to type in a shell: `\n` for a line end."""
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from ricorda.cli.output import say
-from ricorda.cli.tables import visible
-from ricorda.text.vocabulary import readable
 
 if TYPE_CHECKING:
     ParameterType = click.ParamType[Any]
@@ -17,8 +12,6 @@ else:
 
 ESCAPED_OPTIONS = ("stop", "allowed", "banned", "banned_word")
 """The options in which escapes are understood."""
-
-MOST_CONFIRMED = 40
 
 _CHARACTERS = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 _ESCAPE = re.compile(r"\\(?:([ntr\\])|u([0-9a-fA-F]{4})|(.?))", re.DOTALL)
@@ -52,17 +45,3 @@ class EscapedText(ParameterType):
             lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"),
             text,
         )
-
-
-def confirm_characters(options: Mapping[str, Any]) -> None:
-    """List on standard error which characters are allowed or banned, if there are several.
-
-    This shows that `--banned cat` is not a banned word.
-    """
-    for name in ("allowed", "banned"):
-        characters = list(dict.fromkeys(options.get(name) or ""))
-        if len(characters) > 1:
-            shown = ", ".join(visible(readable(each)) for each in characters[:MOST_CONFIRMED])
-            more = f" and {len(characters) - MOST_CONFIRMED} more"
-            rest = more if len(characters) > MOST_CONFIRMED else ""
-            say(f"{name}: {len(characters)} characters: {shown}{rest}", err=True)

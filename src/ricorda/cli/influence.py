@@ -13,8 +13,7 @@ from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table, visible
-from ricorda.cli.text_ids import read_known
-from ricorda.cli.texts import GivenReading, reading_options
+from ricorda.cli.texts import GivenReading, read_known, reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import Agreement, Influence, agreement, influence
 from ricorda.insight.deletion import DISTANCE

@@ -125,25 +125,41 @@ def _nowhere() -> TextIO:
 
 
 def _in_a_line(message: str) -> str:
-    """A message on one line, with what a terminal would obey, in a file's name say, spelled out."""
+    """Put a message on one line, with escapes for what a terminal would execute."""
     from ricorda.text.sources import displayed
 
-    return displayed(re.sub(r"\s*\n\s*", " ", message.strip()))
+    # repr writes a byte of an argument that is not UTF-8 as the surrogate that stands for it.
+    message = _SURROGATE.sub(lambda found: chr(int(found[1], 16)), message.strip())
+    return displayed(re.sub(r"\s*\n\s*", " ", message))
+
+
+_SURROGATE = re.compile(r"(?<!\\)\\u(dc[89a-f][0-9a-f])")
 
 
 def _message(error: Exception, given: Sequence[str]) -> str:
-    """What went wrong with the words that were given, and what to do."""
+    """Say what is wrong with the arguments that were given, and what to do."""
+    name = given[0] if given and given[0] in COMMANDS else ""
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
-        command = "ricorda"
-        if context:
-            command = context.command_path
-        elif given[:1] and given[0] in COMMANDS:  # as where an option lacks its value
-            command = f"ricorda {given[0]}"
+        command = context.command_path if context else f"ricorda {name}".strip()
         return f"{error.format_message().rstrip('.')}; see `{command} --help`"
     if isinstance(error, MemoryError):
         return f"not enough memory ({error}): close other programs, or ask for less"
     if isinstance(error, OSError):
         place = f" {error.filename}" if error.filename else ""
         return f"the system refused{place}: {error.strerror or error}"
-    return str(error)
+    return _with_options(str(error), name)
+
+
+def _with_options(message: str, command: str) -> str:
+    """Write an option that a message begins with, or several, as the command line does."""
+    if not command:
+        return message
+    parameters = importlib.import_module(COMMANDS[command].module).command.params
+    options = {each.name: each.opts[0] for each in parameters if isinstance(each, click.Option)}
+    begin = re.match(r"[a-z_]+((, | and )[a-z_]+)* must ", message)
+    names = set(re.findall(r"[a-z_]+", begin[0])) - {"and", "must"} if begin else set()
+    if not names or not names <= options.keys():
+        return message
+    pattern = rf"(?<![\w'\"-])({'|'.join(names)})(?![\w'\"])"
+    return re.sub(pattern, lambda name: options[name[0]], message)

@@ -2,18 +2,18 @@
 
 import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ricorda.cli.escapes import confirm_characters
-from ricorda.cli.models import load_model
+from ricorda.cli.models import load_model, prompt_option, read_prompt
 from ricorda.cli.options import PathName, options_from, whole_number
 from ricorda.cli.output import for_stream, print_json, say
-from ricorda.cli.prompts import prompt_option, read_prompt
+from ricorda.cli.tables import visible
 from ricorda.engine.generation import GenerationSettings
+from ricorda.text.vocabulary import readable
 
 if TYPE_CHECKING:
     from ricorda.engine import Generation, Model
@@ -23,6 +23,9 @@ SETTINGS = [
     "repetition_penalty", "repetition_window", "presence_penalty", "frequency_penalty",
     "allowed", "banned", "banned_word", "on_unknown",
 ]  # fmt: skip
+
+MOST_CONFIRMED = 40
+"""Characters that are listed on standard error."""
 
 
 @click.command()
@@ -66,12 +69,12 @@ def command(
     trained = load_model(model, precision=precision)
     prompt = read_prompt(prompt, trained)
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    first = _begin(trained, prompt, 0, given)
-    confirm_characters(given)
+    first = trained.begin(prompt, stream_index=0, **given)
+    _confirm_characters(given)
     if first.start is not None:
         say(_where_it_starts(trained, prompt), err=True)
     given["seed"] = first.seed
-    others = (_begin(trained, prompt, index, given) for index in range(1, count))
+    others = (trained.begin(prompt, stream_index=index, **given) for index in range(1, count))
     texts = itertools.chain([first], others)
     if as_json:
         print_json(_as_json(prompt, first.seed, texts))
@@ -82,16 +85,25 @@ def command(
         _print_as_written(prompt, generation)
 
 
+def _confirm_characters(options: Mapping[str, Any]) -> None:
+    """List on standard error which characters are allowed or banned, if there are several.
+
+    This shows that `--banned cat` is not a banned word.
+    """
+    for name in ("allowed", "banned"):
+        characters = list(dict.fromkeys(options.get(name) or ""))
+        if len(characters) > 1:
+            shown = ", ".join(visible(readable(each)) for each in characters[:MOST_CONFIRMED])
+            more = f" and {len(characters) - MOST_CONFIRMED} more"
+            rest = more if len(characters) > MOST_CONFIRMED else ""
+            say(f"{name}: {len(characters)} characters: {shown}{rest}", err=True)
+
+
 def _where_it_starts(model: "Model", prompt: str) -> str:
     """What stands for a prompt where there is none, or none that the model knows."""
     symbol = model.vocabulary.label(model.vocabulary.start)
     start = "a line end" if symbol == "\\n" else f"the text's first symbol, {symbol}"
     return f"{'nothing left of the' if prompt else 'no'} prompt: starts after {start}"
-
-
-def _begin(model: "Model", prompt: str, index: int, options: dict[str, Any]) -> "Generation":
-    """The seed's text number index."""
-    return model.begin(prompt, stream_index=index, **options)
 
 
 def _print_as_written(prompt: str, generation: "Generation") -> None:

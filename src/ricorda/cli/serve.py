@@ -1,6 +1,7 @@
 """`ricorda serve`: an HTTP API for models."""
 
 import contextlib
+import gc
 import logging
 import sys
 from dataclasses import fields
@@ -47,13 +48,15 @@ def command(models: tuple[str, ...], check: bool, **options: Any) -> None:
     service = _prepare(words, settings)
     from ricorda.serving.service import make_host
 
-    host = make_host(service, _tell_ready(service))
+    host = make_host(service, _report_ready(service))
     if check:
-        print_json(_summary(service, host.address))
+        print_json({"address": host.address, "models": _models(service.catalogue), "ok": True})
         host.listening.close()
         service.stop()
         return
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # else a collection looks through all modules, which blocks the loop for 0.1 s
     try:
         host.run()
     finally:
@@ -70,18 +73,13 @@ def _prepare(words: tuple[str, ...], settings: ServerSettings) -> "Service":
     return Service(catalogue, settings)
 
 
-def _tell_ready(service: "Service") -> Any:
-    def tell(address: str) -> None:
+def _report_ready(service: "Service") -> Any:
+    def report(address: str) -> None:
         names = ", ".join(service.catalogue.models)
         with contextlib.suppress(OSError):  # standard error may be on a full disk
             print(f"ricorda: serving {names} at http://{address}/v1", file=sys.stderr, flush=True)
 
-    return tell
-
-
-def _summary(service: "Service", address: str) -> dict[str, Any]:
-    """What `--check` prints."""
-    return {"address": address, "models": _models(service.catalogue), "ok": True}
+    return report
 
 
 def _models(catalogue: "Catalogue") -> list[dict[str, Any]]:

@@ -8,8 +8,7 @@ from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, visible
-from ricorda.cli.text_ids import UnitType, read_known
-from ricorda.cli.texts import GivenReading, reading_options
+from ricorda.cli.texts import GivenReading, UnitType, read_known, reading_options
 from ricorda.engine import load_file, open_model
 from ricorda.insight import Unit, step_equation
 from ricorda.text.unseen import quoted

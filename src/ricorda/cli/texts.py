@@ -1,18 +1,28 @@
-"""The TEXT of a command: how it is read."""
+"""The TEXT of a command: how it is read, also as ids of a model's vocabulary."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+import click
+import numpy as np
+
 from ricorda.cli.options import Command, options_from
 from ricorda.cli.output import say
-from ricorda.text import ReadingSettings, TextReader
+from ricorda.errors import TextError
+from ricorda.text import ByteVocabulary, ReadingSettings, TextReader
 from ricorda.text.decoding import canonical_encoding
+from ricorda.text.unseen import KnownText, Unseen
 from ricorda.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from ricorda.engine import Model
+    from ricorda.insight.units import Unit
+
+    ParameterType = click.ParamType[Any]
+else:
+    ParameterType = click.ParamType  # older versions of click have no `[]`
 
 OPTIONS = ("encoding", "newlines", "decompress", "max_decompressed")
 
@@ -62,3 +72,40 @@ class GivenReading:
                 err=True,
             )
         return TextReader(model.reading)
+
+
+class UnitType(ParameterType):
+    """A unit as it is typed: `17`, or `1:17` of layer 1."""
+
+    name = "unit"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Unit":
+        """Parse what was typed. Raises ConfigurationError if it is no unit."""
+        from ricorda.insight.units import Unit
+
+        return value if isinstance(value, Unit) else Unit.parse(str(value))
+
+
+def read_known(model: "Model", text: str, reading: GivenReading, symbols: int) -> KnownText:
+    """Read a text's first `symbols` symbols that the model knows, and warn of what was left out.
+
+    Raises TextError if there is none.
+    """
+    unseen, vocabulary = Unseen(), model.vocabulary
+    found = []
+    for piece in reading.reader_for(model).symbols((text,), vocabulary):
+        if isinstance(piece, str):
+            found.append(unseen.encode(vocabulary, piece, "skip"))
+        else:
+            assert isinstance(vocabulary, ByteVocabulary)
+            unseen.symbols += len(piece)
+            found.append(np.frombuffer(piece, np.uint8))
+        if unseen.symbols >= symbols:
+            break
+    if unseen.symbols == 0:
+        raise TextError("expected a text of at least one symbol that the model knows, got none")
+    unseen.warn("the text", stacklevel=2)
+    known = KnownText(np.concatenate(found), tuple(unseen.gaps))
+    return known if unseen.symbols <= symbols else known.first(symbols)

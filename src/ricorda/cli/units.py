@@ -10,8 +10,7 @@ from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table
-from ricorda.cli.text_ids import UnitType, read_known
-from ricorda.cli.texts import GivenReading, reading_options
+from ricorda.cli.texts import GivenReading, UnitType, read_known, reading_options
 from ricorda.insight import Health, Tracked, Unit, track_units, unit_activity, unit_health
 from ricorda.insight.tracking import SHIFTS, SHORTEST, SYMBOLS
 from ricorda.pages import fixed

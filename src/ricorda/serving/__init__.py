@@ -3,4 +3,11 @@
 guard        who may come in: Host, Origin, API key, sizes; for any ASGI application
 connection   one HTTP connection with limits on time and size
 host         how the server is bound, started, drained and stopped
+limits       what clients share: places, memory, turns and the queue of texts
+schema       the fields of requests and answers
+requests     a body of JSON becomes prompts of symbols
+completion   one request for texts, from its checks to its end
+worker       the thread that runs a model
+answers      symbols become JSON
+api          the routes and their description
 """

@@ -8,15 +8,28 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
 from ricorda.errors import ConfigurationError
-from ricorda.serving.guard import Application, Message, Receive, Scope, Send
-from ricorda.serving.metrics import Metrics
-from ricorda.serving.problems import Problem
+from ricorda.serving.guard import Application, Message, Problem, Receive, Scope, Send
+from ricorda.serving.limits import Turns
 
 log = logging.getLogger("ricorda.serving")
+BEGUN_AT_ONCE = 4
+"""Requests that begin in a round of the event loop, those of all addresses in turn."""
+
 CLIENT_LEFT = 499
 """The status in logs of a request whose client left."""
 
@@ -65,6 +78,45 @@ class AccessLog:
             self._file = None
 
 
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """Counts requests and symbols; one for each server."""
+
+    def __init__(self, running: Callable[[], int], waiting: Callable[[], int]) -> None:
+        """Begin to count; the two functions say how many texts are written and wait."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"ricorda_{name}", text, labels, registry=self.registry)
+
+        def seconds(name: str, text: str, label: str) -> Histogram:
+            named = f"ricorda_{name}_seconds"
+            return Histogram(named, text, [label], buckets=SECONDS, registry=self.registry)
+
+        def gauge(name: str, text: str, function: Callable[[], int]) -> None:
+            Gauge(f"ricorda_{name}", text, registry=self.registry).set_function(function)
+
+        self.requests = counter("requests", "Requests answered.", "route", "status")
+        self.prompt_symbols = counter("prompt_symbols", "Symbols of prompts.", "model")
+        self.written_symbols = counter("written_symbols", "Symbols written.", "model")
+        self.disconnects = counter("disconnects", "Clients that left before their answer ended.")
+        self.reloads = counter("reloads", "Models read again.", "model", "result")
+        self.seconds = seconds("request", "Time from a request to the end of its answer.", "route")
+        self.first_symbol_seconds = seconds(
+            "first_symbol", "Time from a request to its first symbol.", "model"
+        )
+        gauge("texts_running", "Texts being written.", running)
+        gauge("texts_waiting", "Texts that wait.", waiting)
+
+    def text(self) -> bytes:
+        """All figures in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
 class Account:
     """An ASGI middleware that logs and counts each request when its answer has ended."""
 
@@ -72,6 +124,7 @@ class Account:
         self.application = application
         self.access_log = access_log
         self.metrics = metrics
+        self._turns = Turns(BEGUN_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection; no error leaves it."""
@@ -83,6 +136,8 @@ class Account:
         record: dict[str, Any] = {}
         scope.setdefault("state", {})["record"] = record
         status = 0
+        client = scope.get("client")
+        address = client[0] if client else None
 
         async def send_counted(message: Message) -> None:
             nonlocal status
@@ -93,6 +148,7 @@ class Account:
             await send(message)
 
         try:
+            await self._turns.wait(str(address))
             await self.application(scope, receive, send_counted)
         except Exception:  # answered with 500 by then
             log.exception("a request failed")
@@ -102,10 +158,9 @@ class Account:
             route = getattr(scope.get("route"), "path", "other")
             self.metrics.requests.labels(route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(seconds)
-            client = scope.get("client")
             self.access_log.write(
                 request=number,
-                address=client[0] if client else None,
+                address=address,
                 client=scope["state"].get("client"),
                 method=scope["method"][:16],
                 path=scope["path"][:200],

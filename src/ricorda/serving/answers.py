@@ -1,10 +1,14 @@
-"""Answers as JSON, written in pieces so that a long one neither blocks the loop nor fills memory.
+r"""Answers as JSON, written in pieces so that a long one neither blocks the loop nor fills memory.
+
+Symbols are the API's tokens: each has a name of its own and a place in the text. A character is
+its own name. A byte that is no character by itself is `bytes:\xNN`, as OpenAI writes such tokens.
 
 A choice holds columns: the text, the symbols' names, their log-probabilities. Each is written from
 the arrays that the engine delivered, `PIECE` symbols at a time.
 """
 
 import json
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,9 +16,9 @@ import numpy as np
 
 from ricorda.engine import Symbols
 from ricorda.engine.backend import Ids
-from ricorda.serving.requests import CompletionRequest
-from ricorda.serving.symbols import Reader
-from ricorda.serving.turns import Turns
+from ricorda.serving.limits import Turns
+from ricorda.serving.schema import CompletionRequest
+from ricorda.text.vocabulary import Vocabulary
 
 PIECE = 256
 """Symbols that are turned into JSON at once, which takes about a millisecond."""
@@ -26,6 +30,80 @@ ID_BYTES = 8
 NAME_BYTES = 53
 ALTERNATIVE_BYTES = 35
 CHOICE_BYTES = 300
+
+
+def symbol_names(vocabulary: Vocabulary) -> list[str]:
+    """Return the name of each symbol of a vocabulary, by id."""
+    size, first_byte = vocabulary.size, 128 if vocabulary.kind == "bytes" else vocabulary.size
+    names = [vocabulary.decode([symbol]) for symbol in range(min(first_byte, size))]
+    return names + [f"bytes:\\x{symbol:02x}" for symbol in range(first_byte, size)]
+
+
+LOWEST = -9999.0
+"""The log-probability of a symbol that is impossible: JSON has no infinity."""
+
+
+class Reader:
+    """Turns the symbols of a text into columns as they come; counts the text's characters."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, names: Sequence[str], *, logprobs: int | None, offset: int = 0
+    ) -> None:
+        """Begin `offset` characters into a text."""
+        self._names = names
+        self._one_by_one = vocabulary.kind == "bytes"
+        self._decoder = vocabulary.decoder()
+        self._logprobs = logprobs
+        self._offset = offset
+
+    def names(self, ids: Ids) -> list[str]:
+        """Return the names of symbols."""
+        return [self._names[symbol] for symbol in ids.tolist()]
+
+    def log_probabilities(self, symbols: Symbols) -> list[float | None]:
+        """Return each symbol's log-probability; None for the first of a text, which has none."""
+        values = np.maximum(symbols.log_probabilities, LOWEST).tolist()
+        return [None if math.isnan(value) else value for value in values]
+
+    def alternatives(self, symbols: Symbols) -> list[dict[str, float] | None]:
+        """Return the likeliest symbols in the place of each, and the symbol itself."""
+        best = symbols.alternative_ids[:, : self._logprobs].tolist()
+        log_probabilities = symbols.alternative_log_probabilities[:, : self._logprobs]
+        best_values = np.maximum(log_probabilities, LOWEST).tolist()
+        return [
+            None
+            if own is None
+            else dict(zip((self._names[other] for other in others), values, strict=True))
+            | {self._names[symbol]: own}
+            for symbol, own, others, values in zip(
+                symbols.ids.tolist(),
+                self.log_probabilities(symbols),
+                best,
+                best_values,
+                strict=True,
+            )
+        ]
+
+    def finish(self) -> str:
+        """Return what is left: a character that was never completed, as U+FFFD."""
+        rest = self._decoder.finish()
+        self._offset += len(rest)
+        return rest
+
+    def place(self, ids: Ids) -> tuple[str, list[int]]:
+        """Decode symbols; return the text and, with `logprobs`, where each symbol begins in it."""
+        if self._logprobs is None or not self._one_by_one:
+            text, begin = self._decoder.decode(ids), self._offset
+            self._offset += len(text)
+            return text, [] if self._logprobs is None else list(range(begin, self._offset))
+        texts, offsets = [], []
+        for symbol in ids.tolist():
+            text = self._decoder.decode([symbol])
+            texts.append(text)
+            self._offset += len(text)
+            # The byte belongs to the last character, as if the text ended here.
+            offsets.append(self._offset + len(self._decoder.pending) - 1)
+        return "".join(texts), offsets
 
 
 def as_json(value: Any) -> str:
@@ -51,21 +129,26 @@ def estimate(request: CompletionRequest, prompts: Sequence[int], texts: int, len
 def choice_pieces(
     index: int,
     reader: Reader,
-    prompt: Ids,
     blocks: Sequence[Symbols],
-    echoed: int,
-    reason: str,
     request: CompletionRequest,
+    *,
+    echoed: int = 0,
+    prompt: Ids | None = None,
+    reason: str | None = None,
 ) -> Iterator[str]:
-    """Write a choice of symbols in blocks, of which the first `echoed` are the prompt."""
+    """Write a choice, or the part of one that blocks of symbols are.
+
+    The first `echoed` symbols belong to the prompt. The ids of the whole `prompt` are written with
+    the first part of a choice. `reason` says why the text ended; None if it goes on.
+    """
     yield '{"text":"'
     offsets: list[int] = []
     for symbols in _split(blocks):
         text, places = reader.place(symbols.ids)
         offsets += places
         yield as_json(text)[1:-1]
-    yield as_json(reader.finish())[1:-1]
-    yield f'","index":{index},"logprobs":'
+    rest = "" if reason is None else as_json(reader.finish())[1:-1]
+    yield f'{rest}","index":{index},"finish_reason":{as_json(reason)},"logprobs":'
     if request.logprobs is None:
         yield "null"
     else:
@@ -78,13 +161,13 @@ def choice_pieces(
         yield ',"text_offset":'
         yield from _column(_parts(offsets))
         yield "}"
-    yield f',"finish_reason":{as_json(reason)}'
     if request.return_token_ids:
         ids = np.concatenate([np.empty(0, np.int64), *(symbols.ids for symbols in blocks)])
         yield ',"token_ids":'
         yield from _column(part.tolist() for part in _parts(ids[echoed:]))
-        yield ',"prompt_token_ids":'
-        yield from _column(part.tolist() for part in _parts(prompt))
+        if prompt is not None:
+            yield ',"prompt_token_ids":'
+            yield from _column(part.tolist() for part in _parts(prompt))
     yield "}"
 
 

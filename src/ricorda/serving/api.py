@@ -1,23 +1,37 @@
-"""The routes of the API, on FastAPI."""
+"""The routes of the API, on FastAPI, and their description as an OpenAPI document and a page."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+import ricorda
+from ricorda.pages.document import document, escape
 from ricorda.serving.answers import as_json, in_turns, token_pieces
-from ricorda.serving.completion import check_gaps, check_ids, encode
-from ricorda.serving.documents import describe, docs_page
-from ricorda.serving.problems import Problem
-from ricorda.serving.requests import (
+from ricorda.serving.guard import Problem
+from ricorda.serving.requests import check_gaps, check_ids, encode
+from ricorda.serving.schema import (
+    Completion,
     CompletionRequest,
     DetokenizeRequest,
+    ErrorAnswer,
+    Health,
+    ModelCard,
+    ModelList,
+    Readiness,
+    Text,
     TokenizeRequest,
+    TokenizerInfo,
+    Tokens,
 )
+from ricorda.serving.settings import ServerSettings
 from ricorda.text.unseen import Unseen
 
 if TYPE_CHECKING:
@@ -33,11 +47,27 @@ EVENTS = {
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
 }
+REQUESTS: tuple[type[BaseModel], ...] = (CompletionRequest, TokenizeRequest, DetokenizeRequest)
+REFERENCE = "#/components/schemas/{model}"
+
+EVENT = {
+    "type": "object",
+    "description": "An event: its data is a Completion in JSON, an ErrorAnswer, or `[DONE]`.",
+    "properties": {"data": {"type": "string"}},
+    "required": ["data"],
+}
+REFUSED: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorAnswer, "description": "Refused."},
+}
+NOT_NOW = REFUSED | {503: {"model": ErrorAnswer, "description": "Not now."}}
+STREAMED = NOT_NOW | {200: {"content": {"text/event-stream": {"schema": EVENT}}}}
 
 
 def build_api(service: "Service") -> FastAPI:
     """Make the application of a service; the guard stands before it."""
-    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api = FastAPI(
+        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, responses=REFUSED
+    )
     api.add_exception_handler(Problem, _on_problem)
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(Exception, _on_error)
@@ -48,8 +78,20 @@ def build_api(service: "Service") -> FastAPI:
     return api
 
 
+def _takes(body: type[BaseModel]) -> dict[str, Any]:
+    """Describe a request's body, which `Service.read_body` reads."""
+    schema = {"$ref": REFERENCE.format(model=body.__name__)}
+    content = {"application/json": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _add_completions(api: FastAPI, service: "Service") -> None:
-    @api.post("/v1/completions")
+    @api.post(
+        "/v1/completions",
+        response_model=Completion,
+        responses=STREAMED,
+        openapi_extra=_takes(CompletionRequest),
+    )
     async def complete(request: Request) -> Response:
         """Continue a text, or score it."""
         await service.turns.wait()
@@ -86,20 +128,20 @@ def _add_models(api: FastAPI, service: "Service") -> None:
             "owned_by": "ricorda",
         }
 
-    @api.get("/v1/models")
+    @api.get("/v1/models", response_model=ModelList)
     async def list_models() -> Response:
         """List the models."""
         cards = [card(name) for name in service.catalogue.models]
         return JSON({"object": "list", "data": cards})
 
-    @api.get("/v1/models/{model}")
+    @api.get("/v1/models/{model}", response_model=ModelCard)
     async def get_model(model: str) -> Response:
         """Describe one model."""
         return JSON(card(model))
 
 
 def _add_tokens(api: FastAPI, service: "Service") -> None:
-    @api.post("/tokenize")
+    @api.post("/tokenize", response_model=Tokens, openapi_extra=_takes(TokenizeRequest))
     async def tokenize(request: Request) -> Response:
         """Turn a text into the ids of its symbols."""
         body = await service.read_body(request, TokenizeRequest)
@@ -113,10 +155,10 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
         more: dict[str, Any] = {"count": len(ids), "max_model_len": service.settings.max_prompt}
         if unseen.gaps:
             more["skipped"] = [gap.as_json() for gap in unseen.gaps]
-        pieces = token_pieces(ids, served.names.names if body.return_token_strs else None, more)
+        pieces = token_pieces(ids, served.names if body.return_token_strs else None, more)
         return PieceStream(in_turns(pieces, service.turns), JSON_HEADERS)
 
-    @api.get("/tokenizer_info")
+    @api.get("/tokenizer_info", response_model=TokenizerInfo)
     async def tokenizer_info(model: str | None = None) -> Response:
         """Describe the symbols of a model, or of the only one; evaluation harnesses ask for it.
 
@@ -124,7 +166,7 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
         """
         served = service.catalogue.only(model)
         vocabulary = served.model.vocabulary
-        start = served.names.names[vocabulary.start]
+        start = served.names[vocabulary.start]
         return JSON(
             {
                 "tokenizer_class": vocabulary.kind,
@@ -136,7 +178,7 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
             }
         )
 
-    @api.post("/detokenize")
+    @api.post("/detokenize", response_model=Text, openapi_extra=_takes(DetokenizeRequest))
     async def detokenize(request: Request) -> Response:
         """Turn ids into the text of their symbols."""
         body = await service.read_body(request, DetokenizeRequest)
@@ -145,25 +187,25 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
 
 
 def _add_operations(api: FastAPI, service: "Service") -> None:
-    document: dict[str, Any] = {}
+    description: dict[str, Any] = {}
 
     def described() -> dict[str, Any]:
-        if not document:
-            document.update(describe(api, service.settings, list(service.catalogue.models)))
-        return document
+        if not description:
+            description.update(describe(api, service.settings, list(service.catalogue.models)))
+        return description
 
-    @api.get("/health")
+    @api.get("/health", response_model=Health)
     async def health() -> Response:
         """Say that the process answers; needs no key."""
         return JSON({"status": "ok"})
 
-    @api.get("/ready")
+    @api.get("/ready", response_model=Readiness, responses=NOT_NOW)
     async def ready() -> Response:
         """Say whether requests are welcome."""
         service.refuse_while_draining()
         return JSON({"status": "ready", "models": list(service.catalogue.models)})
 
-    @api.get("/metrics")
+    @api.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Give figures for Prometheus."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
@@ -187,7 +229,7 @@ class JSON(Response):
         return as_json(content).encode()
 
 
-class PieceStream(Response):
+class PieceStream(StreamingResponse):
     """An answer that is sent in pieces.
 
     At its end, `end` is called with whether the client left before.
@@ -199,28 +241,21 @@ class PieceStream(Response):
         headers: Mapping[str, str],
         end: Callable[[bool], None] = lambda left: None,
     ) -> None:
-        self.status_code = 200
-        self.background = None
-        self.body = b""
-        self.init_headers(headers)
-        del self.headers["content-length"]
-        self._pieces, self._end = pieces, end
+        super().__init__(pieces, headers=headers)
+        self._is_complete = False
+        self._end = end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send pieces until there are no more or the client has left."""
-        left = False
         try:
-            left = await unless_disconnected(receive, self._send(send)) is None
+            await super().__call__(scope, receive, send)
         finally:
-            self._end(left)
+            self._end(not self._is_complete)
 
-    async def _send(self, send: Send) -> bool:
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        async for piece in self._pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-        return True
+    async def stream_response(self, send: Send) -> None:
+        """Send the pieces."""
+        await super().stream_response(send)
+        self._is_complete = True
 
 
 async def unless_disconnected(receive: Receive, work: Awaitable[Result]) -> Result | None:
@@ -243,9 +278,7 @@ async def _disconnected(receive: Receive) -> None:
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return Response(
-        error.body(), error.status, headers=error.headers, media_type="application/json"
-    )
+    return error.response()
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -260,3 +293,77 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_error(request: Request, error: Exception) -> Response:
     return await _on_problem(request, Problem(500, "the server failed: its log has the reason"))
+
+
+def describe(api: FastAPI, settings: ServerSettings, models: list[str]) -> dict[str, Any]:
+    """Make the OpenAPI document of what is served, with this server's own limits in it."""
+    found = get_openapi(
+        title="ricorda",
+        version=ricorda.__version__,
+        description="Continues and scores texts by recurrent networks.",
+        routes=api.routes,
+    )
+    _, definitions = models_json_schema(
+        [(each, "validation") for each in REQUESTS], ref_template=REFERENCE
+    )
+    schemas = found["components"]["schemas"]
+    schemas |= definitions["$defs"]
+    found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    found["security"] = [{"key": []}, {}]
+    for request in REQUESTS:
+        _not_null(schemas[request.__name__]["properties"]["model"])["enum"] = models
+    fields = schemas["CompletionRequest"]["properties"]
+    _not_null(fields["max_tokens"])["maximum"] = settings.max_tokens
+    for name in ("n", "best_of"):
+        _not_null(fields[name])["maximum"] = settings.max_n
+    for path in ("/v1/models/{model}", "/tokenizer_info"):
+        (parameter,) = found["paths"][path]["get"]["parameters"]
+        parameter["schema"] = {"type": "string", "enum": models}
+        parameter["required"] = parameter["in"] == "path" or len(models) > 1
+    return found
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The part of a schema that is not null."""
+    found: dict[str, Any] = schema["anyOf"][0] if "anyOf" in schema else schema
+    return found
+
+
+def docs_page(description: Mapping[str, Any]) -> str:
+    """Make a page that lists every path with the fields of its request and its answer."""
+    schemas = description["components"]["schemas"]
+    parts = [
+        "<header><h1>ricorda's API</h1><p>What OpenAI's clients call the legacy completions API. "
+        'The same for programs: <a href="openapi.json">openapi.json</a>.</p></header>'
+    ]
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            parts.append(f"<section><h2><code>{method.upper()} {escape(path)}</code></h2>")
+            parts.append(f"<p>{escape(operation['description'])}</p>")
+            bodies = (operation.get("requestBody"), operation["responses"]["200"])
+            for title, body in zip(("Request", "Answer"), bodies, strict=True):
+                content = (body or {}).get("content", {}).get("application/json")
+                if content:
+                    schema = schemas[content["schema"]["$ref"].rsplit("/", 1)[1]]
+                    parts.append(f"<h3>{title}</h3><dl>{_rows(schema)}</dl>")
+            parts.append("</section>")
+    return document("ricorda's API", "".join(parts))
+
+
+def _rows(schema: Mapping[str, Any]) -> str:
+    """The fields of a schema."""
+    return "".join(
+        f"<dt><code>{escape(name)}</code> <span class=muted>{escape(_type(field))}</span></dt>"
+        f"<dd>{escape(field.get('description', ''))}</dd>"
+        for name, field in schema.get("properties", {}).items()
+    )
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    """A field's type in words."""
+    if "anyOf" in field:
+        return " or ".join(dict.fromkeys(map(_type, field["anyOf"])))
+    if field.get("type") == "array":
+        return f"list of {_type(field.get('items', {}))}"
+    named = field.get("$ref", "").rsplit("/", 1)[-1]
+    return str(named or field.get("type") or field.get("const", ""))

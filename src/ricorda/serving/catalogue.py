@@ -14,8 +14,8 @@ from ricorda.engine import Model, load
 from ricorda.engine.backend import Precision
 from ricorda.engine.model import MODEL_FILE_NAME
 from ricorda.errors import ConfigurationError, ModelFileError, RicordaError
-from ricorda.serving.problems import Problem
-from ricorda.serving.symbols import SymbolNames
+from ricorda.serving.answers import symbol_names
+from ricorda.serving.guard import Problem
 from ricorda.serving.worker import Worker
 
 NAME = re.compile(r"[^/\s\x00-\x1f\x7f]{1,100}")
@@ -42,7 +42,8 @@ class ServedModel:
         self.fingerprint = fingerprint
         self.created = signature[0] // 10**9
         """When its file was written, in seconds since 1970."""
-        self.names = SymbolNames(model.vocabulary)
+        self.names = symbol_names(model.vocabulary)
+        """The names of its symbols, by id."""
         self._worker: Worker | None = None
         self._users = 0
         self._retired = False

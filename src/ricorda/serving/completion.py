@@ -10,50 +10,32 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.engine import GenerationSettings, Model, Symbols
+from ricorda.engine import GenerationSettings, Symbols
 from ricorda.engine.backend import Ids
 from ricorda.engine.constraints import check_stops
 from ricorda.engine.sampling import bias_of
-from ricorda.errors import InputError, RicordaError, VocabularyError
-from ricorda.serving.admission import Admission, Budget, Ticket
-from ricorda.serving.answers import PIECE, as_json, choice_pieces, estimate, split
+from ricorda.errors import RicordaError, VocabularyError
+from ricorda.serving.answers import PIECE, Reader, as_json, choice_pieces, estimate, split
 from ricorda.serving.catalogue import ServedModel
-from ricorda.serving.problems import Problem
-from ricorda.serving.requests import CompletionRequest
+from ricorda.serving.guard import Problem
+from ricorda.serving.limits import RETRY, Admission, Budget, Ticket, Turns
+from ricorda.serving.requests import Prompt, read_prompts, wrong
+from ricorda.serving.schema import CompletionRequest
 from ricorda.serving.settings import ServerSettings
-from ricorda.serving.symbols import Passage, Reader
-from ricorda.serving.turns import Turns
 from ricorda.serving.worker import Job, ScoringJob, WritingJob
-from ricorda.text.unseen import Unseen, after_gaps, quoted
-from ricorda.text.vocabulary import OnUnknown, Vocabulary
+from ricorda.text.unseen import after_gaps
+from ricorda.text.vocabulary import OnUnknown
 
 log = logging.getLogger("ricorda.serving")
 
-MOST_GAPS = 4096
-"""Places of a request's prompts where characters were left out; each is reported."""
-
 SMALLEST_TOP_P = 1e-9  # 0 stands for the likeliest symbol alone, which any small number is
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What is continued."""
-
-    ids: Ids
-    """Its symbols, (n,); none for an empty prompt."""
-
-    lead: Ids
-    """What the network reads: the symbols, or the vocabulary's start in place of none."""
-
-    unseen: Unseen = field(default_factory=Unseen)
-    """The characters that were left out."""
 
 
 class Text:
@@ -76,8 +58,8 @@ class Text:
         """Why it ended, or that it was cut."""
         return (self.job.ending if self.job else None) or "length"
 
-    def take(self, most: int) -> Symbols | None:
-        """Take the next symbols to send, at most `most`; None if there are none."""
+    def take(self, most: int) -> list[Symbols]:
+        """Take the next symbols to send, at most `most`, in one block or none."""
         if self.job is not None:
             self.unsent += self.job.take()
         while self.unsent:
@@ -85,8 +67,8 @@ class Text:
             if len(rest.ids):
                 self.unsent.appendleft(rest)
             if len(block.ids):
-                return block
-        return None
+                return [block]
+        return []
 
 
 class CompletionTask:
@@ -124,9 +106,7 @@ class CompletionTask:
         self._cut = False
         self._tickets: dict[Job, Ticket] = {}
         self._scored: list[list[Symbols]] = [[] for _ in self.prompts]
-        self._release: Callable[[], None] | None = None
-        self._admission: Admission | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._held = ExitStack()
 
     @property
     def prompt_symbols(self) -> int:
@@ -146,21 +126,18 @@ class CompletionTask:
         """
         jobs = len(self.prompts) * (self.best_of * bool(self.max_tokens))
         admission.check(client, jobs + sum(map(self._is_scored, self.prompts)))
-        answers.take(client, self.answer_bytes)
-        self._release = lambda: answers.give_back(client, self.answer_bytes)
-        try:
+        with ExitStack() as held:
+            self.served.hold()
+            held.callback(self.served.release)
+            held.enter_context(answers.charged(client, self.answer_bytes))
             self._prepare()
-            tickets = {job: Ticket(client, self._starter(job)) for job in self._jobs()}
-            for job in tickets:
-                job.changed = self._changer(job)
-            self._tickets = tickets
-            admission.enter(list(tickets.values()))
-        except BaseException:
-            self._release()
-            raise
-        self._admission = admission
-        self.served.hold()
-        self._deadline = asyncio.get_running_loop().call_later(seconds, self.cut)
+            for job in self._jobs():
+                self._tickets[job] = Ticket(client, self._starter(job))
+                job.changed = self._changer(job, admission)
+            admission.enter(list(self._tickets.values()))
+            held.callback(self._leave, admission)
+            held.callback(asyncio.get_running_loop().call_later(seconds, self.cut).cancel)
+            self._held = held.pop_all()
         self._something_new.set()
 
     def cut(self) -> None:
@@ -170,34 +147,24 @@ class CompletionTask:
 
     def close(self) -> None:
         """Stop what is still under way and release its resources; may be called again."""
-        if self._admission is None or self._release is None:
-            return
-        self._release()
-        for job, ticket in self._tickets.items():
-            if ticket.running and not ticket.over and not job.over:
-                self.served.worker.cancel(job)
-            self._admission.leave(ticket)
-        self._admission = None
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self.served.release()
+        self._held.close()
 
     async def finish(self) -> bool:
         """Wait for all texts.
 
         Raises Problem: 503 if the request was cut, 500 if the model failed.
         """
-        while not all(job.over for job in self._jobs()):
+        while not self._is_over():
             await self._something_new.wait()
             self._something_new.clear()
             self._raise_if_failed()
-            if self._cut and not all(job.over for job in self._jobs()):
+            if self._cut and not self._is_over():
                 raise Problem(
                     503,
                     "the request took too long (--request-seconds) or the server is shutting "
                     "down: ask for less, or try again",
                     code="cut_off",
-                    headers={"retry-after": "1"},
+                    headers=RETRY,
                 )
         self._raise_if_failed()
         return True
@@ -215,8 +182,10 @@ class CompletionTask:
                 echo = self._echo(number, text)
                 written = text.job.take() if text.job else []
                 yield from choice_pieces(
-                    *(index, text.reader, text.prompt.ids, [*echo, *written]),
-                    *(sum(len(block.ids) for block in echo), text.finish_reason, self.request),
+                    *(index, text.reader, [*echo, *written], self.request),
+                    echoed=_count(echo),
+                    prompt=text.prompt.ids,
+                    reason=text.finish_reason,
                 )
         yield f'],"usage":{as_json(self.usage())}}}'
 
@@ -232,18 +201,20 @@ class CompletionTask:
                 await self._turns.wait()
                 self._something_new.clear()
                 self._raise_if_failed()
-                chunks = [frame | {"choices": [choice]} for choice in self._news()]
-                if chunks:
-                    chunks[0] |= skipped
+                chunks = []
+                for choice in self._news():
+                    chunks.append(_event(frame | skipped, choice))
                     skipped = {}
-                    yield b"".join(map(_event, chunks))
+                if chunks:
+                    yield b"".join(chunks)
             if with_usage:
-                yield _event(frame | {"choices": [], "usage": self.usage()})
+                yield _event(frame | {"usage": self.usage()}, "")
         except Problem as problem:
-            yield _event(problem.as_json())
+            yield b"data: " + problem.body() + b"\n\n"
         except Exception:
             log.exception("a stream failed")
-            yield _event(Problem(500, "the server failed: its log has the reason").as_json())
+            failure = Problem(500, "the server failed: its log has the reason")
+            yield b"data: " + failure.body() + b"\n\n"
         finally:
             self.close()
         yield b"data: [DONE]\n\n"
@@ -258,23 +229,20 @@ class CompletionTask:
         }
 
     def _check(self, settings: ServerSettings) -> None:
-        """Check what depends on several fields or on the server's limits."""
+        """Check the request against the server's limits."""
         request = self.request
-        if self.max_tokens > settings.max_tokens:
-            limit = f"at most {settings.max_tokens} (--max-tokens)"
-            raise _wrong("max_tokens", limit, self.max_tokens)
-        for name in ("n", "best_of"):
-            if getattr(self, name) > settings.max_n:
-                limit = f"at most {settings.max_n} (--max-n)"
-                raise _wrong(name, limit, getattr(self, name))
+        for name, most, option in (
+            ("max_tokens", settings.max_tokens, "--max-tokens"),
+            ("n", settings.max_n, "--max-n"),
+            ("best_of", settings.max_n, "--max-n"),
+        ):
+            if getattr(self, name) > most:
+                raise wrong(name, f"at most {most} ({option})", getattr(self, name))
         if self.best_of < self.n:
-            raise _wrong("best_of", f"at least n, which is {self.n}", self.best_of)
+            raise wrong("best_of", f"at least n, which is {self.n}", self.best_of)
         if request.stream and self.best_of > self.n:
-            raise Problem(
-                400,
-                "best_of above n cannot be streamed: leave out stream or best_of",
-                param="best_of",
-            )
+            message = "best_of above n cannot be streamed: leave out stream or best_of"
+            raise Problem(400, message, param="best_of")
         if request.stream_options is not None and not request.stream:
             raise Problem(400, 'stream_options needs "stream": true', param="stream_options")
 
@@ -320,22 +288,19 @@ class CompletionTask:
         alternatives = request.logprobs
         if alternatives is None and self.best_of > self.n:
             alternatives = 0
-        seed = 0 if request.seed is None else request.seed % 2**64
-        top_p = 1.0 if request.top_p is None else request.top_p
+        bias = (request.logit_bias or {}).items()
         options: dict[str, Any] = {
             "length": self.max_tokens,
             "temperature": 1.0 if request.temperature is None else request.temperature,
-            "top_p": max(top_p, SMALLEST_TOP_P),
+            "top_p": max(1.0 if request.top_p is None else request.top_p, SMALLEST_TOP_P),
             "top_k": request.top_k or None,
             "min_p": request.min_p,
             "stop": self.stops,
-            "seed": seed,
+            "seed": 0 if request.seed is None else request.seed % 2**64,
             "alternatives": alternatives,
             "presence_penalty": request.presence_penalty or 0.0,
             "frequency_penalty": request.frequency_penalty or 0.0,
-            "logit_bias": tuple(
-                (int(symbol), amount) for symbol, amount in (request.logit_bias or {}).items()
-            ),
+            "logit_bias": tuple((int(symbol), amount) for symbol, amount in bias),
         }
         self._check_symbols(GenerationSettings(**options))
         return options
@@ -345,9 +310,9 @@ class CompletionTask:
         model, given = self.served.model, self.request.stop
         several = [given] if isinstance(given, str) else given or []
         stops = [model.read_prompt(each, drop_mark=False) for each in several]
-        skipped = [each for each in stops if model.vocabulary.unknown(each)]
         if on_unknown == "error":
             return tuple(stops), []
+        skipped = [each for each in stops if model.vocabulary.unknown(each)]
         return tuple(each for each in stops if each not in skipped), skipped
 
     def _check_symbols(self, settings: GenerationSettings) -> None:
@@ -360,41 +325,47 @@ class CompletionTask:
         except VocabularyError as error:
             raise Problem(400, str(error), param=param) from None
 
-    def _starter(self, job: Job) -> Any:
+    def _starter(self, job: Job) -> Callable[[], None]:
         return lambda: self.served.worker.begin(job)
 
-    def _changer(self, job: Job) -> Any:
+    def _changer(self, job: Job, admission: Admission) -> Callable[[], None]:
         def changed() -> None:
             if self.first_symbol_seconds is None and isinstance(job, WritingJob) and job.new:
                 self.first_symbol_seconds = time.perf_counter() - self._began
-            if job.over and self._admission is not None:
-                self._admission.leave(self._tickets[job])
+            if job.over:
+                admission.leave(self._tickets[job])
             self._something_new.set()
 
         return changed
 
+    def _leave(self, admission: Admission) -> None:
+        for job, ticket in self._tickets.items():
+            if ticket.running and not ticket.over and not job.over:
+                self.served.worker.cancel(job)
+            admission.leave(ticket)
+
     def _jobs(self) -> Iterator[Job]:
-        for text in self._all_texts():
-            if text.job is not None:
-                yield text.job
+        yield from (text.job for text in self._all_texts() if text.job is not None)
         yield from (score for score in self.scores if score is not None)
+
+    def _is_over(self) -> bool:
+        return all(job.over for job in self._jobs())
 
     def _all_texts(self) -> Iterator[Text]:
         return (text for texts in self.texts for text in texts)
 
     def _raise_if_failed(self) -> None:
         for job in self._jobs():
-            if isinstance(job.error, InputError) and isinstance(job.error, VocabularyError):
+            if isinstance(job.error, VocabularyError):
                 raise Problem(400, str(job.error))
             if isinstance(job.error, RicordaError):
                 raise Problem(500, str(job.error), code="model_failed")
             if job.error is not None:
-                raise Problem(
-                    500, "the engine failed: the server's log has the reason", code="engine_failed"
-                )
+                message = "the engine failed: the server's log has the reason"
+                raise Problem(500, message, code="engine_failed")
 
-    def _news(self) -> Iterator[dict[str, Any]]:
-        """Return what is new in each text, together at most PIECE symbols, as choices of events."""
+    def _news(self) -> Iterator[str]:
+        """Write what is new in each text, together at most PIECE symbols, as choices of events."""
         left = PIECE
         for number, texts in enumerate(self.texts):
             for rank, text in enumerate(texts):
@@ -403,12 +374,30 @@ class CompletionTask:
                 if left <= 0:
                     self._something_new.set()  # the rest is for the next turn
                     return
-                passage, written = self._next(text, left)
-                left -= len(passage.ids)
-                if passage.ids or passage.text or text.has_ended:
-                    index = number * self.n + rank
-                    yield self._choice(index, text, passage, written)
-                    text.has_begun = True
+                blocks = text.take(left)
+                left -= _count(blocks)
+                if text.unsent:
+                    self._something_new.set()
+                else:
+                    text.has_ended = self._cut or text.job is None or text.job.over
+                if blocks or text.has_ended:
+                    yield self._part(number * self.n + rank, text, blocks)
+
+    def _part(self, index: int, text: Text, blocks: list[Symbols]) -> str:
+        """Write the next part of a text as a choice."""
+        echoed = min(text.echo_left or 0, _count(blocks))
+        text.echo_left = (text.echo_left or 0) - echoed
+        prompt = None if text.has_begun else text.prompt.ids
+        text.has_begun = True
+        reason = text.finish_reason if text.has_ended else None
+        return "".join(
+            choice_pieces(
+                *(index, text.reader, blocks, self.request),
+                echoed=echoed,
+                prompt=prompt,
+                reason=reason,
+            )
+        )
 
     def _begin_echo(self, number: int, text: Text) -> bool:
         """Put the echoed prompt before a text; return False while its score is not known."""
@@ -420,22 +409,8 @@ class CompletionTask:
             if not score.over:
                 return self._cut
         text.unsent += self._echo(number, text)
-        text.echo_left = sum(len(block.ids) for block in text.unsent)
+        text.echo_left = _count(text.unsent)
         return True
-
-    def _next(self, text: Text, most: int) -> tuple[Passage, int]:
-        """Return the next part of a text, at most `most` symbols, and how many were written."""
-        over = text.job is None or text.job.over
-        symbols = text.take(most)
-        passage = Passage() if symbols is None else text.reader.read(symbols)
-        of_echo = min(text.echo_left or 0, len(passage.ids))
-        text.echo_left = (text.echo_left or 0) - of_echo
-        if (over or self._cut) and not text.unsent:
-            passage.text += text.reader.finish()
-            text.has_ended = True
-        elif text.unsent:
-            self._something_new.set()
-        return passage, len(passage.ids) - of_echo
 
     def _echo(self, number: int, text: Text) -> list[Symbols]:
         """Return the symbols of the prompt, if it is to be echoed; the first has no probability."""
@@ -474,99 +449,13 @@ class CompletionTask:
         found += [{"stop": each} for each in self.skipped_stops]
         return {"skipped": found} if found else {}
 
-    def _choice(self, index: int, text: Text, passage: Passage, written: int) -> dict[str, Any]:
-        """Return a part of a text as JSON; its last `written` symbols come after the prompt."""
-        choice: dict[str, Any] = {
-            "text": passage.text,
-            "index": index,
-            "logprobs": None,
-            "finish_reason": text.finish_reason if text.has_ended else None,
-        }
-        if self.request.logprobs is not None:
-            choice["logprobs"] = {
-                "tokens": passage.tokens,
-                "token_logprobs": passage.log_probabilities,
-                "top_logprobs": passage.alternatives,
-                "text_offset": passage.offsets,
-            }
-        if self.request.return_token_ids:
-            choice["token_ids"] = passage.ids[len(passage.ids) - written :]
-            if not text.has_begun:
-                choice["prompt_token_ids"] = text.prompt.ids.tolist()
-        return choice
+
+def _event(frame: dict[str, Any], choices: str) -> bytes:
+    return f'data: {as_json(frame)[:-1]},"choices":[{choices}]}}\n\n'.encode()
 
 
-def read_prompts(
-    given: str | Sequence[Any] | None,
-    model: Model,
-    on_unknown: OnUnknown,
-    settings: ServerSettings,
-) -> list[Prompt]:
-    """Turn whatever a prompt may be into symbols. Raises Problem (400)."""
-    if given is None or isinstance(given, str):
-        several: list[Any] = [given or ""]
-    else:
-        several = [given] if isinstance(given[0], int) else list(given)
-    if len(several) > settings.max_prompts:
-        limit = f"at most {settings.max_prompts} texts (--max-prompts)"
-        raise _wrong("prompt", limit, len(several))
-    prompts = [_read_prompt(each, model, on_unknown, settings.max_prompt) for each in several]
-    check_gaps(*(prompt.unseen for prompt in prompts))
-    return prompts
-
-
-def check_gaps(*unseen: Unseen) -> None:
-    """Refuse texts of which too much was left out to tell. Raises Problem (400)."""
-    count = sum(len(each.gaps) for each in unseen)
-    if count > MOST_GAPS:
-        raise Problem(
-            400,
-            f"prompt must have characters that the model never saw in at most {MOST_GAPS} places, "
-            f"got {count}",
-            param="prompt",
-            code="unknown_characters",
-        )
-
-
-def _read_prompt(
-    given: str | list[int], model: Model, on_unknown: OnUnknown, longest: int
-) -> Prompt:
-    ids: Ids
-    unseen = Unseen()
-    if isinstance(given, str):
-        ids = encode(given, model, on_unknown, unseen)
-    else:
-        ids = check_ids(given, model.vocabulary, "prompt")
-    if len(ids) > longest:
-        raise _wrong("prompt", f"of at most {longest} symbols (--max-prompt)", len(ids))
-    return Prompt(ids, ids if len(ids) else np.array([model.vocabulary.start]), unseen)
-
-
-def encode(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen) -> Ids:
-    """Turn a prompt, read as training read its text, into ids; record what is left out.
-
-    Raises Problem (400) naming characters that have none.
-    """
-    text, vocabulary = model.read_prompt(text), model.vocabulary
-    try:
-        return unseen.encode(vocabulary, text, on_unknown)
-    except VocabularyError:
-        unknown = quoted(vocabulary.unknown(text))
-        raise Problem(
-            400,
-            f"prompt has characters that the model never saw: {unknown}; leave them out, or "
-            'send "on_unknown": "skip"',
-            param="prompt",
-            code="unknown_characters",
-        ) from None
-
-
-def check_ids(given: Sequence[int], vocabulary: Vocabulary, param: str) -> Ids:
-    """Turn a list of ids into an array. Raises Problem (400) if one is none of the model's."""
-    ids = np.array(given, np.int64)
-    if len(ids) and ids.max() >= vocabulary.size:
-        raise _wrong(param, f"ids from 0 to {vocabulary.size - 1}", int(ids.max()))
-    return ids
+def _count(blocks: "deque[Symbols] | list[Symbols]") -> int:
+    return sum(len(block.ids) for block in blocks)
 
 
 def _unscored(ids: Ids) -> Symbols:
@@ -589,14 +478,5 @@ def _without(blocks: list[Symbols], left_out: NDArray[np.bool_]) -> list[Symbols
 def _mean(text: Text) -> float:
     """Return the mean log-probability of a symbol; that of an empty text is the highest, 0."""
     blocks = text.job.new if text.job else []
-    count = sum(len(block.ids) for block in blocks)
     total = sum(float(np.sum(block.log_probabilities, dtype=np.float64)) for block in blocks)
-    return total / count if count else 0.0
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return f"data: {as_json(value)}\n\n".encode()
-
-
-def _wrong(name: str, expected: str, got: int) -> Problem:
-    return Problem(400, f"{name} must be {expected}, got {got}", param=name)
+    return total / max(1, _count(blocks))

@@ -7,7 +7,7 @@ side.
 """
 
 import asyncio
-import contextlib
+import re
 import socket
 import sys
 import time
@@ -17,14 +17,13 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import h11
+from h11._receivebuffer import ReceiveBuffer
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from ricorda.serving.framing import strict_connection
-from ricorda.serving.guard import UNIDENTIFIED
-from ricorda.serving.places import Places
-from ricorda.serving.problems import Problem
+from ricorda.serving.guard import UNIDENTIFIED, Problem
+from ricorda.serving.limits import RETRY, Places
 
 LINGER_SECONDS = 1.0
 PROBE_SECONDS = 0.1
@@ -62,16 +61,19 @@ class BoundedConnection(H11Protocol):
         self,
         config: Config,
         server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
+        loop: asyncio.AbstractEventLoop,
         *,
+        address: str,
         limits: ConnectionLimits,
         places: Places,
         on_refusal: Callable[[str, Problem], None],
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        """Prepare for a client at an address, which `places` counts already."""
+        super().__init__(config, server_state, {}, loop)
+        self.address = address
         self._places = places
-        self.conn = strict_connection(limits.head_bytes)
+        self.conn = h11.Connection(h11.SERVER, limits.head_bytes)
+        self.conn._receive_buffer = StrictBuffer()
         self._limits = limits
         self._on_refusal = on_refusal
         self._phase = ""
@@ -82,30 +84,19 @@ class BoundedConnection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
-    @property
-    def address(self) -> str:
-        """The address of the client."""
-        return self.client[0] if self.client else "local"
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for the connection, or refuse it."""
         super().connection_made(transport)
         self.transport = cast(asyncio.Transport, _GentleTransport(transport, self))
-        if len(self.connections) <= self._limits.connections:
-            evicted = None
-        elif evicted := self._places.choose():
-            evicted.abort()
-        self._places.enter(self)
+        is_full = len(self.connections) > self._limits.connections
+        evicted = self._places.choose() if is_full else None
         self._enter("head")
-        if evicted is None and len(self.connections) > self._limits.connections:
-            self.refuse(
-                Problem(
-                    503,
-                    f"all of the server's {self._limits.connections} connections are busy: try "
-                    "again soon, or raise --max-connections",
-                    headers={"retry-after": "1"},
-                )
-            )
+        if evicted is not None:
+            evicted.abort()
+        elif is_full:
+            message = f"all of the server's {self._limits.connections} connections are busy"
+            hint = "try again soon, or raise --max-connections"
+            self.refuse(Problem(503, f"{message}: {hint}", headers=RETRY))
 
     def abort(self) -> None:
         """Close immediately and free the place, so that a burst does not count it again."""
@@ -224,7 +215,8 @@ class BoundedConnection(H11Protocol):
         self._phase, self._since = phase, time.monotonic()
         old, self._ranked = self._ranked, self._rank()
         if phase == "lost":
-            self._places.leave(self, old)
+            self._places.move(self, old, None)
+            self._places.leave(self.address)
         else:
             self._places.move(self, old, self._ranked)
         if self._timer is not None:
@@ -314,20 +306,50 @@ class _GentleTransport:
             self._transport.close()
 
 
-def make_connections_quiet(loop: asyncio.AbstractEventLoop, report: Callable[[str], None]) -> None:
-    """Report once that connections cannot be accepted, not with a traceback for each."""
-    reported = False
+# If a proxy before this server finds a different end of a request, a second request can be smuggled
+# inside the first. So every form that servers are known to read differently is refused with 400.
 
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        nonlocal reported
-        if "socket.accept()" not in context.get("message", ""):
-            loop.default_exception_handler(context)
-        elif not reported:
-            reported = True
-            with contextlib.suppress(OSError):
-                report(
-                    f"cannot accept connections: {context['exception'].strerror}; trying again "
-                    "every second (raise the limit of open files, or lower --max-connections)"
-                )
+BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+BLANK_LINE = b"\r\n\r\n"
 
-    loop.set_exception_handler(handle)
+
+class StrictBuffer(ReceiveBuffer):
+    """h11's buffer of received bytes, which checks lines before h11 reads them.
+
+    Heads and chunk trailers pass through `maybe_extract_lines`, the size lines of chunks through
+    `maybe_extract_next_line`. Both raise RemoteProtocolError for a line that is refused.
+    """
+
+    _checked = 0  # bytes at the beginning of the buffer that hold no bare line feed
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        """Extract a head or the trailers of chunks, without their blank line."""
+        if self._data.startswith(b"\r\n"):  # no trailers; what follows is another request
+            return super().maybe_extract_lines()
+        blank = self._data.find(BLANK_LINE, max(0, self._checked - len(BLANK_LINE)))
+        end = len(self._data) if blank < 0 else blank + len(BLANK_LINE)
+        if self._data.startswith(b"\n") or BARE_LINE_FEED.search(self._data, self._checked, end):
+            raise h11.RemoteProtocolError("expected lines that end in CR LF, got a line feed alone")
+        self._checked = end
+        lines: list[bytearray] | None = super().maybe_extract_lines()
+        if lines is not None:
+            self._checked = 0
+            _check_lines(lines)
+        return lines
+
+    def maybe_extract_next_line(self) -> bytearray | None:
+        """Extract the line that gives the size of a chunk."""
+        line: bytearray | None = super().maybe_extract_next_line()
+        if line is not None and CONTROL_CHARACTER.search(line[:-2]):
+            raise h11.RemoteProtocolError("expected a chunk's size without control characters")
+        return line
+
+
+def _check_lines(lines: list[bytearray]) -> None:
+    """Refuse folded lines and repeated Content-Lengths, equal or not."""
+    lengths = [line for line in lines if line[:14].lower() == b"content-length"]
+    if len(lengths) > 1 or any(b"," in line for line in lengths):
+        raise h11.RemoteProtocolError("expected one Content-Length")
+    if any(line.startswith((b" ", b"\t")) for line in lines):
+        raise h11.RemoteProtocolError("expected each header on one line, got a folded line")

@@ -8,12 +8,13 @@ use it.
 import hashlib
 import hmac
 import ipaddress
+import json
 import re
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ricorda.serving.problems import Problem, send_problem
+from starlette.responses import Response
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -26,6 +27,59 @@ UNIDENTIFIED = "no key"
 """The name of all clients that have no key, on a path that needs none."""
 
 LOCAL_NAMES = frozenset({"localhost"})
+
+PREFLIGHT = {
+    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-headers": "authorization, content-type",
+    "access-control-max-age": "600",
+}
+"""What a site that is allowed may send."""
+
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "overloaded_error",
+}
+"""The error's type for a status; `invalid_request_error` for the others."""
+
+
+class Problem(Exception):
+    """A request that gets an answer other than what it asked for."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep a message (what was expected, what came, what to do) and the wrong field."""
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+    def as_json(self) -> dict[str, dict[str, str | None]]:
+        """Give the error object, `{"error": {message, type, param, code}}`."""
+        kind = TYPES.get(self.status, "invalid_request_error")
+        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        return {"error": error}
+
+    def body(self) -> bytes:
+        """Give the error object as UTF-8."""
+        return json.dumps(self.as_json(), ensure_ascii=False).encode("utf-8", "replace")
+
+    def response(self) -> Response:
+        """Give the whole answer."""
+        return Response(self.body(), self.status, self.headers, "application/json")
 
 
 class Authenticator(Protocol):
@@ -53,13 +107,13 @@ class BearerKeys:
 
     def __init__(self, keys: Collection[str]) -> None:
         """Take the keys, in an order that numbers them."""
-        self._digests = [_digest(key.encode()) for key in keys]
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
     def identify(self, scope: Scope) -> str | None:
         """Name the client `key N`; None if the key is missing, doubled or wrong."""
         given = header_values(scope, b"authorization")
         scheme, _, key = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
-        digest = _digest(key.strip())
+        digest = hashlib.sha256(key.strip()).digest()
         found = None
         for number, expected in enumerate(self._digests, start=1):
             if hmac.compare_digest(digest, expected) and scheme.lower() == b"bearer":
@@ -144,13 +198,13 @@ class Guard:
             self._check_form(scope)
             self._check_host(scope)
             if self._is_preflight(scope):
-                await self._answer_preflight(send)
+                await Response(None, 204, PREFLIGHT)(scope, receive, send)
                 return
             self._check_origin(scope)
             self._check_client(scope)
             limit = self._check_length(scope)
         except Problem as problem:
-            await send_problem(send, problem)
+            await problem.response()(scope, receive, send)
             return
         await self.application(scope, _bounded(receive, limit), send)
 
@@ -182,11 +236,7 @@ class Guard:
             raise _closing(400, "expected one Host header with a name or an address")
         name = match[1].lower().rstrip(".")
         if not self._is_ours(name):
-            raise Problem(
-                403,
-                self.settings.wrong_host,
-                code="host_not_allowed",
-            )
+            raise Problem(403, self.settings.wrong_host, code="host_not_allowed")
 
     def _is_ours(self, name: str) -> bool:
         if name in LOCAL_NAMES or name in self.settings.hosts:
@@ -201,38 +251,20 @@ class Guard:
         """A browser tells where a page comes from: it must be from here or from a site allowed."""
         for origin in header_values(scope, b"origin"):
             if not self._is_own_origin(scope, origin) and not self._is_allowed(origin):
-                raise Problem(
-                    403,
-                    self.settings.wrong_origin,
-                    code="origin_not_allowed",
-                )
+                raise Problem(403, self.settings.wrong_origin, code="origin_not_allowed")
 
     def _is_own_origin(self, scope: Scope, origin: bytes) -> bool:
-        scheme, separator, rest = origin.lower().partition(b"://")
-        own = scheme in (b"http", b"https") and bool(separator)
-        return own and rest == header_values(scope, b"host")[0].lower()
+        host = header_values(scope, b"host")[0].lower()
+        return origin.lower() in (b"http://" + host, b"https://" + host)
 
     def _is_allowed(self, origin: bytes) -> bool:
         return origin.decode("latin-1").lower() in self.settings.origins
 
     def _is_preflight(self, scope: Scope) -> bool:
         origins = header_values(scope, b"origin")
-        asks = header_values(scope, b"access-control-request-method")
-        return (
-            scope["method"] == "OPTIONS"
-            and bool(asks)
-            and len(origins) == 1
-            and self._is_allowed(origins[0])
-        )
-
-    async def _answer_preflight(self, send: Send) -> None:
-        headers = [
-            (b"access-control-allow-methods", b"GET, POST"),
-            (b"access-control-allow-headers", b"authorization, content-type"),
-            (b"access-control-max-age", b"600"),
-        ]
-        await send({"type": "http.response.start", "status": 204, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        asks = bool(header_values(scope, b"access-control-request-method"))
+        allowed = len(origins) == 1 and self._is_allowed(origins[0])
+        return scope["method"] == "OPTIONS" and asks and allowed
 
     def _check_client(self, scope: Scope) -> None:
         client = self.authenticator.identify(scope)
@@ -297,7 +329,3 @@ def _too_large(limit: int) -> Problem:
 
 def _closing(status: int, message: str) -> Problem:
     return Problem(status, message, headers={"connection": "close"})
-
-
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()

@@ -7,8 +7,8 @@ SIGTERM let requests under way finish within a deadline; a second signal does no
 import asyncio
 import contextlib
 import dataclasses
-import functools
 import ipaddress
+import itertools
 import logging
 import signal
 import socket
@@ -18,23 +18,19 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from ricorda.errors import ConfigurationError
-from ricorda.serving.connection import (
-    BoundedConnection,
-    ConnectionLimits,
-    make_connections_quiet,
-)
-from ricorda.serving.guard import Application
-from ricorda.serving.places import ListeningSocket, Places
-from ricorda.serving.problems import Problem
+from ricorda.serving.connection import BoundedConnection, ConnectionLimits
+from ricorda.serving.guard import Application, Problem
+from ricorda.serving.limits import EVICTIONS, Places, Turns
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MARGIN = 2.0  # seconds after the deadline, for what the application ends by itself
 
-BACKLOG = 64
-"""Connections that asyncio accepts at once, before it does anything else."""
-
 QUEUE = 1024
 """Connections that may wait in the system to be accepted; beyond it, clients try again later."""
+
+ACCEPTED_AT_ONCE = 64
+OPENED_AT_ONCE = 4
+"""Connections in a round of the event loop."""
 
 SEND_BUFFER = 128 << 10
 """Send buffer of a client, in bytes; a small one shows early whether the client reads."""
@@ -69,7 +65,7 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listening = ListeningSocket(family, kind, protocol)
+        listening = socket.socket(family, kind, protocol)
     except OSError as error:
         raise _cannot_bind(host, port, error) from error
     try:
@@ -99,13 +95,13 @@ def _cannot_bind(host: str, port: int, error: Exception) -> ConfigurationError:
 def within_descriptors(limits: ConnectionLimits) -> ConnectionLimits:
     """Raise this process's limit of open files for the connections, or lower their number.
 
-    Some descriptors are kept for files, and for connections that were accepted but not yet counted.
+    Some descriptors are kept for files, and for connections that take the place of others.
     """
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return limits
-    needed = limits.connections + OTHER_DESCRIPTORS + 2 * BACKLOG
+    needed = limits.connections + OTHER_DESCRIPTORS + 2 * EVICTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return limits
@@ -115,13 +111,88 @@ def within_descriptors(limits: ConnectionLimits) -> ConnectionLimits:
         soft = wanted
     if soft >= needed:
         return limits
-    connections = max(4, soft - OTHER_DESCRIPTORS - 2 * BACKLOG)
+    connections = max(4, soft - OTHER_DESCRIPTORS - 2 * EVICTIONS)
     log.warning(
         "at most %d connections instead of %d: the system allows this process %d open files "
         "(ulimit -n)",
         *(connections, limits.connections, soft),
     )
     return dataclasses.replace(limits, connections=connections)
+
+
+class Acceptor:
+    """Accepts connections and opens them, those of all addresses in turn.
+
+    To accept a connection costs little, to open it twenty times as much. So a client of an address
+    that opens many at once waits for those before it, and clients of other addresses do not.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        make: Callable[[str], asyncio.Protocol],
+        *,
+        retry_seconds: float = 1.0,
+    ) -> None:
+        """Make the connection of an address by `make`."""
+        self._places = places
+        self._make = make
+        self._retry_seconds = retry_seconds
+        self._turns = Turns(OPENED_AT_ONCE)
+        self._opening: set[asyncio.Task[None]] = set()
+
+    async def run(self, listening: socket.socket) -> None:
+        """Accept connections until cancelled.
+
+        Failures to accept, for want of descriptors, are reported once.
+        """
+        loop = asyncio.get_running_loop()
+        listening.setblocking(False)
+        reported = False
+        for count in itertools.count(1):
+            if count % ACCEPTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            try:
+                connected, address = await loop.sock_accept(listening)
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if not reported:
+                    reported = True
+                    _report_failure(error)
+                await asyncio.sleep(self._retry_seconds)
+                continue
+            if self._places.accepts(address[0]):
+                self._places.enter(address[0])
+                task = loop.create_task(self._open(connected, address[0]))
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+            else:
+                connected.close()
+
+    def stop(self) -> None:
+        """Close the connections that were not opened yet."""
+        for task in self._opening:
+            task.cancel()
+
+    async def _open(self, connected: socket.socket, address: str) -> None:
+        try:
+            await self._turns.wait(address)
+        except asyncio.CancelledError:
+            connected.close()
+            self._places.leave(address)
+            raise
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: self._make(address), connected)
+
+
+def _report_failure(error: OSError) -> None:
+    with contextlib.suppress(OSError):
+        log.warning(
+            "cannot accept connections: %s; trying again every second (raise the limit of open "
+            "files, or lower --max-connections)",
+            error.strerror,
+        )
 
 
 class Host:
@@ -148,14 +219,9 @@ class Host:
         answered before it has become a request.
         """
         limits = within_descriptors(limits or ConnectionLimits())
-        places = Places(limits.connections)
-        if isinstance(listening, ListeningSocket):
-            listening.accepts = places.accepts
         config = uvicorn.Config(
             application,
-            http=functools.partial(  # type: ignore[arg-type]
-                BoundedConnection, limits=limits, places=places, on_refusal=on_refusal
-            ),
+            http="h11",
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -164,13 +230,24 @@ class Host:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=BACKLOG,
             timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]
             timeout_graceful_shutdown=drain_seconds + MARGIN,  # type: ignore[arg-type]
             h11_max_incomplete_event_size=limits.head_bytes,
         )
         self.listening = listening
         self._server = _Server(config, on_start, on_ready, on_drain, on_reload)
+        places = Places(limits.connections)
+
+        def make(address: str) -> BoundedConnection:
+            return BoundedConnection(
+                *(config, self._server.server_state, asyncio.get_running_loop()),
+                address=address,
+                limits=limits,
+                places=places,
+                on_refusal=on_refusal,
+            )
+
+        self._server.acceptor = Acceptor(places, make)
 
     @property
     def address(self) -> str:
@@ -195,7 +272,9 @@ class Host:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server with signals of our own."""
+    """uvicorn's server with an acceptor and signals of its own."""
+
+    acceptor: Acceptor
 
     def __init__(
         self,
@@ -208,21 +287,26 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._on_start, self._on_ready = on_start, on_ready
         self._on_drain, self._on_reload = on_drain, on_reload
+        self._accepting: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, then call `on_ready`."""
-        make_connections_quiet(asyncio.get_running_loop(), log.warning)
+        loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
-            self._listen_to_signals(asyncio.get_running_loop())
+            self._listen_to_signals(loop)
         self._on_start()
-        await super().startup(sockets)
-        for listening in sockets or ():
-            listening.listen(QUEUE)  # asyncio takes one number for both
+        self.servers = []
+        self._accepting = [loop.create_task(self.acceptor.run(each)) for each in sockets or ()]
+        self.started = True
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more connections and let the requests under way end."""
         self._on_drain()
+        for accepting in self._accepting:
+            accepting.cancel()
+        await asyncio.wait(self._accepting)
+        self.acceptor.stop()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

@@ -1,216 +1,31 @@
-"""Check what clients send, strictly: an unknown field is refused, never ignored.
+"""Read what clients send: a body of JSON, checked strictly, and the prompts in it as symbols.
 
-A check stops at the first wrong element, in time and memory proportional to the body. pydantic
-collects an error for every element, so it never sees a long list: `_check_prompt` and `_check_ids`
-check those of symbols and texts, and `_check_sizes` bounds all others.
+An unknown field is refused, never ignored.
 """
 
 import asyncio
 import gc
 import json
-from typing import Annotated, Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    StringConstraints,
-)
-from pydantic import ValidationError as PydanticError
-from pydantic_core import ErrorDetails
+import numpy as np
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from ricorda.serving.admission import Budget
-from ricorda.serving.problems import Problem
-from ricorda.text.vocabulary import OnUnknown
-from ricorda.validation import parse_json
+from ricorda.engine import Model
+from ricorda.engine.backend import Ids
+from ricorda.errors import VocabularyError
+from ricorda.serving.guard import Problem
+from ricorda.serving.limits import Budget
+from ricorda.serving.schema import TokenizeRequest
+from ricorda.serving.settings import ServerSettings
+from ricorda.text.unseen import Unseen, quoted
+from ricorda.text.vocabulary import OnUnknown, Vocabulary
+from ricorda.validation import parse_json, requirement
 
 Body = TypeVar("Body", bound=BaseModel)
-
-
-def _whole(value: object) -> object:
-    """1.0 is an integer in JSON."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Integer = Annotated[int, BeforeValidator(_whole)]
-SymbolId = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=2**31)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Stop = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-ModelName = Annotated[str, StringConstraints(max_length=200)]
-
-
-def _check_ids(value: object) -> list[int]:
-    """Check a list of symbols' ids; 1.0 is an integer in JSON."""
-    if type(value) is not list:
-        raise ValueError("must be a list of ids")
-    ids = []
-    for each in value:
-        symbol = _whole(each)
-        if type(symbol) is not int or not 0 <= symbol < LARGEST_ID:
-            raise ValueError("must be a list of ids, which are whole numbers from 0")
-        ids.append(symbol)
-    return ids
-
-
-def _check_text(value: object) -> str:
-    """Check a text; JSON can write half of a surrogate pair, which is not a character."""
-    if type(value) is not str:
-        raise ValueError("must be text")
-    value.encode("utf-8")
-    return value
-
-
-def _check_prompt(value: object) -> object:
-    """Check a text, texts, ids, or lists of ids; the first element decides which."""
-    if value is None or type(value) is str:
-        return value if value is None else _check_text(value)
-    if type(value) is list and value:
-        match value[0]:
-            case str():
-                return [_check_text(each) for each in value]
-            case list():
-                return [_check_ids(each) for each in value]
-            case int() | float():
-                return _check_ids(value)
-    raise ValueError("must be a prompt")
-
-
-LARGEST_ID = 2**31
-Ids = Annotated[list[SymbolId], PlainValidator(_check_ids, json_schema_input_type=list[SymbolId])]
-AnyPrompt = (
-    str
-    | Annotated[list[str], Field(min_length=1)]
-    | Annotated[list[SymbolId], Field(min_length=1)]
-    | Annotated[list[list[SymbolId]], Field(min_length=1)]
-    | None
-)
-
-
-class StreamOptions(BaseModel):
-    """What a stream sends besides the text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    include_usage: bool = False
-    """Send a last chunk with the usage of the whole request."""
-
-
-class CompletionRequest(BaseModel):
-    """A text to continue, or to score."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    model: ModelName
-    """One of the models that /v1/models lists."""
-
-    prompt: Annotated[
-        AnyPrompt, PlainValidator(_check_prompt, json_schema_input_type=AnyPrompt)
-    ] = ""
-    """What to continue: a text, several, the ids of a text's symbols, or those of several."""
-
-    max_tokens: Annotated[Integer, Field(ge=0)] | None = 16
-    """How many symbols to write at most; 0 with `echo` and `logprobs` scores the prompt alone."""
-
-    n: Annotated[Integer, Field(ge=1)] | None = 1
-    """How many continuations of each prompt to return."""
-
-    best_of: Annotated[Integer, Field(ge=1)] | None = None
-    """Write this many and return the `n` with the highest mean log-probability of a symbol."""
-
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
-    """Divides the logits: lower is less random; 0 always chooses the most likely symbol."""
-
-    top_p: Share | None = 1.0
-    """Choose among the fewest symbols whose probabilities reach p together."""
-
-    top_k: Annotated[Integer, Field(ge=0, lt=2**31)] | None = None
-    """Choose among the k most likely symbols alone; 0 means all. An extension."""
-
-    min_p: Share | None = None
-    """Leave out symbols less likely than this fraction of the likeliest one. An extension."""
-
-    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
-    """The text ends before the first of these strings, up to 4, which is not part of it."""
-
-    logprobs: Annotated[Integer, Field(ge=0, le=5)] | None = None
-    """Return the log-probability of each symbol and of this number of the likeliest ones."""
-
-    echo: bool | None = False
-    """Return the prompt before its continuation."""
-
-    seed: Annotated[Integer, Field(ge=-(2**63), lt=2**63)] | None = None
-    """The same seed writes the same text, alone or under load."""
-
-    stream: bool | None = False
-    """Send the text as it is written, as server-sent events."""
-
-    stream_options: StreamOptions | None = None
-    """Only with `stream`."""
-
-    logit_bias: (
-        Annotated[
-            dict[
-                Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,9})$")],
-                Annotated[float, Field(ge=-100, le=100)],
-            ],
-            Field(max_length=1024),
-        ]
-        | None
-    ) = None
-    """Ids of symbols, and what is added to the logit of each."""
-
-    presence_penalty: Penalty | None = 0.0
-    """Subtracted from the logit of each symbol already written; the prompt does not count."""
-
-    frequency_penalty: Penalty | None = 0.0
-    """The same, multiplied by how often the symbol was written."""
-
-    suffix: Annotated[str, StringConstraints(max_length=0)] | None = None
-    """A text to end with: no recurrent model can insert, so only null or empty is taken."""
-
-    user: Annotated[str, StringConstraints(max_length=200)] | None = None
-    """Who is behind the request; written to the access log."""
-
-    return_token_ids: bool | None = False
-    """Return the ids of the prompt's and the text's symbols. An extension."""
-
-    on_unknown: OnUnknown | None = None
-    """Characters of the prompt that the model never saw: `error` or `skip`. An extension."""
-
-
-class TokenizeRequest(BaseModel):
-    """A text to turn into ids."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    model: ModelName | None = None
-    """One of the models; optional if there is only one."""
-
-    prompt: str
-    """The text."""
-
-    add_special_tokens: bool = True
-    """Has no effect, because there are no special symbols; clients of other servers send it."""
-
-    return_token_strs: bool = False
-    """Return the symbols' names too."""
-
-
-class DetokenizeRequest(BaseModel):
-    """Ids to turn into a text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    model: ModelName | None = None
-    """One of the models; optional if there is only one."""
-
-    tokens: Ids
-    """The ids."""
-
 
 LONGEST_LIST = 1024
 """Entries of a list or an object, except for prompts and ids, whose check stops at the first
@@ -269,11 +84,11 @@ def parse(content: bytes, body: type[Body], longest: int) -> Body:
     except ValueError as error:
         raise Problem(400, f"expected JSON, but {str(error)[:200]}") from None
     if not isinstance(value, dict):
-        raise Problem(400, f"expected a JSON object, got {_kind(value)}")
+        raise Problem(400, "expected a JSON object")
     _check_sizes(value, body)
     try:
         return body.model_validate(value)
-    except PydanticError as error:
+    except ValidationError as error:
         raise _as_problem(error, body) from None
 
 
@@ -281,8 +96,7 @@ def _check_sizes(value: dict[str, Any], body: type[BaseModel]) -> None:
     """Refuse an unknown field, and a list or an object that is too long to be checked in full."""
     for name, each in value.items():
         if name not in body.model_fields:
-            shown = name[:60].encode("utf-8", "replace").decode()
-            raise Problem(400, f"{shown} {SENTENCES['extra_forbidden']}", param=shown)
+            raise _unknown(name[:60].encode("utf-8", "replace").decode())
         is_long = isinstance(each, list | dict) and len(each) > LONGEST_LIST
         if is_long and name not in ("prompt", "tokens"):
             raise Problem(
@@ -290,53 +104,130 @@ def _check_sizes(value: dict[str, Any], body: type[BaseModel]) -> None:
             )
 
 
-SENTENCES = {
-    "missing": "must be given",
-    "extra_forbidden": "is not a field of this request: leave it out",
-    "string_unicode": "must be text that UTF-8 can hold",
-    "string_type": "must be text",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "bool_type": "must be true or false",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "list_type": "must be a list",
-}
-
-
-WHOLE_SENTENCES = {
+WANTED = {
+    "model": "text of at most 200 characters",
+    "user": "text of at most 200 characters",
+    "stream_options": "an object with include_usage, which is true or false",
+    "prompt": "text, a list of texts, a list of ids, or a list of lists of ids, none of them empty",
+    "tokens": "a list of ids, which are whole numbers from 0",
     "stop": "text or a list of up to 4 texts, each of 1 to 1,024 characters",
     "logit_bias": "an object of up to 1,024 ids of symbols, each with a number from -100 to 100",
     "suffix": "null or empty: these models cannot insert",
 }
-"""What follows "must be", for the fields that are wrong in more than one way."""
+"""What the fields must be that can be wrong in more than one way."""
 
 
-def _as_problem(error: PydanticError, body: type[BaseModel]) -> Problem:
+def _as_problem(error: ValidationError, body: type[BaseModel]) -> Problem:
     """Name the first wrong field and what it may be."""
-    details = error.errors(include_url=False, include_input=False)
+    details = error.errors(include_url=False)
     first = details[0]
-    name = str(first["loc"][0]) if first["loc"] else "the body"
+    name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        where = ".".join(str(part)[:60] for part in first["loc"][:3])
-        return Problem(400, f"{where} {SENTENCES['extra_forbidden']}", param=where)
-    if name == "prompt" and "prompt" in body.model_fields and body is CompletionRequest:
-        wanted = "text, a list of texts, a list of ids, or a list of lists of ids"
-        return Problem(400, f"prompt must be {wanted}, none of the lists empty", param="prompt")
-    if name in WHOLE_SENTENCES:
-        return Problem(400, f"{name} must be {WHOLE_SENTENCES[name]}", param=name)
+        return _unknown(".".join(str(part)[:60] for part in first["loc"][:3]))
+    if first["type"] == "missing":
+        return Problem(400, f"{name} must be given", param=name)
     same = [detail for detail in details if detail["loc"][:1] == first["loc"][:1]]
-    wanted = " or ".join(dict.fromkeys(map(_sentence, same)))
-    return Problem(400, f"{name} {wanted}", param=name)
+    wanted = " or ".join(dict.fromkeys(map(requirement, same)))
+    if name in WANTED and body is not TokenizeRequest:
+        wanted = WANTED[name]
+    return Problem(400, f"{name} must be {wanted}", param=name)
 
 
-def _sentence(detail: ErrorDetails) -> str:
-    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
-    return SENTENCES.get(detail["type"]) or message
+def _unknown(field: str) -> Problem:
+    return Problem(400, f"{field} is not a field of this request: leave it out", param=field)
 
 
-def _kind(value: Any) -> str:
-    names = {str: "text", bool: "true or false", list: "a list", type(None): "null"}
-    return names.get(type(value), "a number")
+MOST_GAPS = 4096
+"""Places of a request's prompts where characters were left out; each is reported."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is continued."""
+
+    ids: Ids
+    """Its symbols, (n,); none for an empty prompt."""
+
+    lead: Ids
+    """What the network reads: the symbols, or the vocabulary's start in place of none."""
+
+    unseen: Unseen = field(default_factory=Unseen)
+    """The characters that were left out."""
+
+
+def read_prompts(
+    given: str | Sequence[Any] | None,
+    model: Model,
+    on_unknown: OnUnknown,
+    settings: ServerSettings,
+) -> list[Prompt]:
+    """Turn whatever a prompt may be into symbols. Raises Problem (400)."""
+    if given is None or isinstance(given, str):
+        several: list[Any] = [given or ""]
+    else:
+        several = [given] if isinstance(given[0], int) else list(given)
+    if len(several) > settings.max_prompts:
+        limit = f"at most {settings.max_prompts} texts (--max-prompts)"
+        raise wrong("prompt", limit, len(several))
+    prompts = [_read_prompt(each, model, on_unknown, settings.max_prompt) for each in several]
+    check_gaps(*(prompt.unseen for prompt in prompts))
+    return prompts
+
+
+def check_gaps(*unseen: Unseen) -> None:
+    """Refuse texts of which too much was left out to tell. Raises Problem (400)."""
+    count = sum(len(each.gaps) for each in unseen)
+    if count > MOST_GAPS:
+        raise Problem(
+            400,
+            f"prompt must have characters that the model never saw in at most {MOST_GAPS} places, "
+            f"got {count}",
+            param="prompt",
+            code="unknown_characters",
+        )
+
+
+def _read_prompt(
+    given: str | list[int], model: Model, on_unknown: OnUnknown, longest: int
+) -> Prompt:
+    ids: Ids
+    unseen = Unseen()
+    if isinstance(given, str):
+        ids = encode(given, model, on_unknown, unseen)
+    else:
+        ids = check_ids(given, model.vocabulary, "prompt")
+    if len(ids) > longest:
+        raise wrong("prompt", f"of at most {longest} symbols (--max-prompt)", len(ids))
+    return Prompt(ids, ids if len(ids) else np.array([model.vocabulary.start]), unseen)
+
+
+def encode(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen) -> Ids:
+    """Turn a prompt, read as training read its text, into ids; record what is left out.
+
+    Raises Problem (400) naming characters that have none.
+    """
+    text, vocabulary = model.read_prompt(text), model.vocabulary
+    try:
+        return unseen.encode(vocabulary, text, on_unknown)
+    except VocabularyError:
+        unknown = quoted(vocabulary.unknown(text))
+        raise Problem(
+            400,
+            f"prompt has characters that the model never saw: {unknown}; leave them out, or "
+            'send "on_unknown": "skip"',
+            param="prompt",
+            code="unknown_characters",
+        ) from None
+
+
+def check_ids(given: Sequence[int], vocabulary: Vocabulary, param: str) -> Ids:
+    """Turn a list of ids into an array. Raises Problem (400) if one is none of the model's."""
+    ids = np.array(given, np.int64)
+    if len(ids) and ids.max() >= vocabulary.size:
+        raise wrong(param, f"ids from 0 to {vocabulary.size - 1}", int(ids.max()))
+    return ids
+
+
+def wrong(name: str, expected: str, got: int) -> Problem:
+    """Return the problem of a field's value."""
+    return Problem(400, f"{name} must be {expected}, got {got}", param=name)

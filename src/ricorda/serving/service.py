@@ -9,21 +9,25 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from ricorda.errors import ConfigurationError
-from ricorda.serving.account import AccessLog, Account
-from ricorda.serving.admission import Admission, AdmissionLimits, Budget
+from ricorda.serving.account import AccessLog, Account, Metrics
 from ricorda.serving.api import build_api
 from ricorda.serving.catalogue import Catalogue
 from ricorda.serving.completion import CompletionTask
 from ricorda.serving.connection import ConnectionLimits
-from ricorda.serving.guard import Anyone, Application, Authenticator, BearerKeys, Guard
-from ricorda.serving.guard import GuardSettings as Rules
+from ricorda.serving.guard import (
+    Anyone,
+    Application,
+    Authenticator,
+    BearerKeys,
+    Guard,
+    GuardSettings,
+    Problem,
+)
 from ricorda.serving.host import Host, bind, is_loopback
-from ricorda.serving.keys import read_keys
-from ricorda.serving.metrics import Metrics
-from ricorda.serving.problems import Problem
-from ricorda.serving.requests import READ_AT_ONCE, Body, CompletionRequest, read_body
-from ricorda.serving.settings import ServerSettings
-from ricorda.serving.turns import Turns
+from ricorda.serving.limits import Admission, Budget, Turns
+from ricorda.serving.requests import READ_AT_ONCE, Body, read_body
+from ricorda.serving.schema import CompletionRequest
+from ricorda.serving.settings import ServerSettings, read_keys
 
 ORIGIN = re.compile(r"https?://[^/\s]+/?", re.IGNORECASE)
 HOST = re.compile(r"[^/:\s]+")
@@ -44,14 +48,7 @@ class Service:
         """
         self.catalogue = catalogue
         self.settings = settings
-        self.admission = Admission(
-            AdmissionLimits(
-                streams=settings.max_streams,
-                streams_per_client=settings.max_streams_per_client,
-                queue=settings.max_queue,
-                queue_per_client=settings.max_queue_per_client,
-            )
-        )
+        self.admission = Admission(settings)
         self.answers = Budget(
             what="answers",
             option="--max-answer",
@@ -186,7 +183,7 @@ class Service:
                 await self._reload(names)
 
 
-def rules(settings: ServerSettings) -> Rules:
+def rules(settings: ServerSettings) -> GuardSettings:
     """What the guard lets pass. Raises ConfigurationError for what no browser would ever send."""
     for origin in settings.allow_origin:
         if not ORIGIN.fullmatch(origin):
@@ -198,7 +195,7 @@ def rules(settings: ServerSettings) -> Rules:
             raise ConfigurationError(
                 f"--allow-host: expected a name such as models.example.org, got {name!r}"
             )
-    return Rules(
+    return GuardSettings(
         loopback_only=is_loopback(settings.host),
         hosts=frozenset(name.lower() for name in settings.allow_host),
         origins=frozenset(origin.lower().rstrip("/") for origin in settings.allow_origin),

@@ -20,8 +20,7 @@ import ricorda
 from ricorda.errors import InputError, RicordaError, TextError
 from ricorda.run_summary import summary
 from ricorda.runs import RunFolder, read_rows
-from ricorda.serving.guard import Application, Guard, GuardSettings
-from ricorda.serving.problems import Problem
+from ricorda.serving.guard import Application, Guard, GuardSettings, Problem
 from ricorda.shell import command_line
 from ricorda.studio import settings as ask
 from ricorda.studio.baselines import NONE, BaselineFigures
