@@ -1,120 +1,135 @@
-"""How the cost of encoding a text grows with it: time and memory, from 1 MB to 1 GB.
+"""How the cost of encoding a text grows: time and memory, from 1 MB to 1 GB; many files; a bomb.
 
-Each text is generated, encoded into an empty cache in a process of its own, and then asked for
-again, which is answered from the cache.
+Each text is generated, encoded into an empty cache in a process of its own, and then encoded again,
+which the cache answers.
 """
 
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from benchmarks.figures import Result, report, spread
 from benchmarks.generated_text import Script, write_text
-from benchmarks.result import Result
-from benchmarks.timing import Ratio
+from benchmarks.runs import MEGABYTE, measured
 from ricorda.errors import RicordaError
-from ricorda.text import (
-    Cache,
-    ReadingSettings,
-    encode_with_cache,
-    find_sources,
-    make_request,
-)
+from ricorda.text import Cache, ReadingSettings, encode_with_cache, find_sources, make_request
 from ricorda.text.sizes import readable_size
 
-MEGABYTE = 10**6
 SIZES = (MEGABYTE, 10 * MEGABYTE, 100 * MEGABYTE, 1000 * MEGABYTE)
-WANTED = 60  # MB of text a second
+LEAST_SPEED = 60  # MB of text a second
 MOST_MEMORY = 400  # MB
+FILES = 1_000_000
+FILES_IN_A_FOLDER = 1000
+BOMB_BYTES = 3 * 10**9
 
 
 def measure_encoding(
-    say: Callable[[str], None],
-    *,
-    rounds: int,
-    folder: Path | None,
-    largest: int = SIZES[-1],
+    *, rounds: int, folder: Path | None, largest: int, **_: Any
 ) -> Iterator[Result]:
-    """Encode texts of growing size, up to `largest` bytes, in a temporary folder of `folder`.
-
-    The figures are megabytes of text a second, the median of at most three turns.
-    """
+    """Encode texts of growing size, up to `largest` bytes, in a temporary folder of `folder`."""
     sizes = [size for size in SIZES if size < largest] + [largest]
-    with tempfile.TemporaryDirectory(prefix="ricorda-", dir=folder) as place:
+    with tempfile.TemporaryDirectory(prefix="ricorda-", dir=folder) as name:
         for size in sizes:
-            yield from _measure(say, Path(place), size, "latin", min(rounds, 3))
-        yield from _measure(say, Path(place), min(largest, SIZES[2]), "many", min(rounds, 3))
+            yield from _encoding(Path(name), size, "latin", min(rounds, 3))
+        yield from _encoding(Path(name), min(largest, SIZES[2]), "many", min(rounds, 3))
 
 
-def _measure(
-    say: Callable[[str], None], place: Path, size: int, script: Script, rounds: int
-) -> Iterator[Result]:
+def _encoding(place: Path, size: int, script: Script, rounds: int) -> Iterator[Result]:
     text = place / "text.txt"
-    say(f"generating {readable_size(size)} of text in {script} script")
+    report(f"generating {readable_size(size)} of text in {script} script")
     write_text(text, size, script)
     turns = []
     for _ in range(rounds):
         shutil.rmtree(place / "cache", ignore_errors=True)
-        turns.append((encoded_by_itself(text, place), encoded_by_itself(text, place)))
+        turns.append((encoded(text, place), encoded(text, place)))
     size = text.stat().st_size
     text.unlink()
-    shutil.rmtree(place / "cache", ignore_errors=True)
-    memory = max(turn["peak_megabytes"] for pair in turns for turn in pair)
     what = f"encoding {readable_size(size)}, {script} script"
-    details = {
-        "seconds": min(first["seconds"] for first, _ in turns),
-        "seconds_the_second_time": min(second["seconds"] for _, second in turns),
-        "peak_megabytes": memory,
-        "vocabulary": turns[0][0]["vocabulary"],
-        "bytes_a_symbol": turns[0][0]["itemsize"],
-    }
-    speeds = sorted(size / MEGABYTE / first["seconds"] for first, _ in turns)
-    yield Result(
-        f"{what}: MB a second",
-        "a limit",
-        _ratio(speeds),
-        WANTED if size >= SIZES[2] else None,
-        unit="megabytes_a_second",
-        details=details,
+    first, second = (
+        spread([size / MEGABYTE / figures["seconds"] for figures in side])
+        for side in zip(*turns, strict=True)
     )
+    wanted = LEAST_SPEED if size >= SIZES[2] else None
+    details = {"vocabulary": turns[0][0]["vocabulary"]}
     yield Result(
+        f"{what}: MB a second", "a limit", first, wanted, unit="mb_a_second", details=details
+    )
+    yield _memory(what, max(figures["megabytes"] for pair in turns for figures in pair))
+    yield Result(f"{what}: MB a second, cached", "a limit", second, unit="mb_a_second")
+
+
+def measure_files(*, folder: Path | None, **_: Any) -> Iterator[Result]:
+    """Encode a tree of small files, twice, and refuse 3 GB that are compressed into 3 MB."""
+    files = FILES
+    with tempfile.TemporaryDirectory(prefix="ricorda-", dir=folder) as name:
+        report(f"writing {files:,} files")
+        _write_files(Path(name, "texts"), files)
+        for times in ("the first time", "the second time"):
+            figures = encoded(Path(name, "texts"), Path(name))
+            what = f"{files:,} small files, {times}"
+            speed = spread([files / figures["seconds"]])
+            yield Result(f"{what}: files a second", "a limit", speed, unit="files_a_second")
+            yield _memory(what, figures["megabytes"])
+    with tempfile.TemporaryDirectory(prefix="ricorda-", dir=folder) as name:
+        path = Path(name, "bomb.gz")
+        write_bomb(path, BOMB_BYTES)
+        began = time.perf_counter()
+        try:
+            encoded(path, Path(name))
+        except RicordaError as error:
+            report(str(error))
+        else:
+            raise RicordaError("a decompression bomb was not refused")
+        seconds = spread([time.perf_counter() - began])
+        yield Result("a bomb of 3 GB: seconds to refuse it", "a limit", seconds, unit="seconds")
+
+
+def write_bomb(path: Path, size: int) -> None:
+    """Write a gzip file that holds so many letters "a"."""
+    compress = zlib.compressobj(9, wbits=31)
+    block = b"a" * MEGABYTE
+    with path.open("wb") as file:
+        for _ in range(size // len(block)):
+            file.write(compress.compress(block))
+        file.write(compress.flush())
+
+
+def _write_files(folder: Path, count: int) -> None:
+    for number in range(count):
+        place = folder / f"{number // FILES_IN_A_FOLDER:04}"
+        if number % FILES_IN_A_FOLDER == 0:
+            place.mkdir(parents=True)
+        (place / f"{number:07}.txt").write_text(f"Questo è il testo numero {number}.\n", "utf-8")
+
+
+def _memory(what: str, megabytes: float) -> Result:
+    return Result(
         f"{what}: peak memory, MB",
         "a limit",
-        _ratio([memory]),
+        spread([megabytes]),
         MOST_MEMORY,
         at_most=True,
         unit="megabytes",
     )
-    again = sorted(size / MEGABYTE / second["seconds"] for _, second in turns)
-    yield Result(
-        f"{what}: MB a second, the second time",
-        "a limit",
-        _ratio(again),
-        unit="megabytes_a_second",
-    )
 
 
-def _ratio(values: list[float]) -> Ratio:
-    return Ratio(values[len(values) // 2], values[0], values[-1])
-
-
-def encoded_by_itself(text: Path, place: Path) -> dict[str, float]:
+def encoded(text: Path, place: Path) -> dict[str, float]:
     """Encode in a process of its own. Raises RicordaError with its last line."""
-    command = [sys.executable, "-m", "benchmarks.scale", str(text), str(place / "cache")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RicordaError(f"the encoding to be measured failed: {last}")
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
+    printed, megabytes = measured(
+        [sys.executable, "-m", "benchmarks.encoding", str(text), str(place / "cache")]
+    )
+    figures: dict[str, float] = json.loads(printed)
+    return figures | {"megabytes": megabytes}
 
 
 def main() -> None:
-    """Encode one text through a cache; print the seconds and the peak memory as JSON."""
+    """Encode one text through a cache; print the seconds and the vocabulary's size as JSON."""
     path, cache = map(Path, sys.argv[1:])
     began = time.perf_counter()
     text = encode_with_cache(
@@ -124,26 +139,8 @@ def main() -> None:
         cache=Cache(cache),
         say=lambda line: print(line, file=sys.stderr),
     )
-    figures = {
-        "seconds": time.perf_counter() - began,
-        "peak_megabytes": _peak_megabytes(),
-        "vocabulary": text.vocabulary.size,
-        "itemsize": text.ids.itemsize,
-    }
-    print(json.dumps(figures))
-
-
-def _peak_megabytes() -> float:
-    """The most memory that this process had resident, mapped files included."""
-    try:
-        lines = Path("/proc/self/status").read_text("ascii").splitlines()
-        peak = next(line for line in lines if line.startswith("VmHWM:"))
-        return int(peak.split()[1]) * 1024 / MEGABYTE
-    except (OSError, StopIteration):
-        import resource
-
-        unit = 1 if sys.platform == "darwin" else 1024  # bytes of what the system counts in
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEGABYTE
+    seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "vocabulary": text.vocabulary.size}))
 
 
 if __name__ == "__main__":

@@ -1,117 +1,239 @@
-"""A whole training step, loss and optimizer included: `ricorda train`'s and a PyTorch program's."""
+"""Training against a PyTorch program: whole steps, the share of the machine's peak, a busy
+neighbour, and the tutorial's task.
 
-import itertools
-from dataclasses import replace
-from typing import Literal
+The PyTorch program (`peers/training_program.py`) trains `nn.Embedding`, `nn.RNN`, `nn.GRU` or
+`nn.LSTM`, and `nn.Linear` with AdamW and clipping on windows of the same size. Both sides run in
+processes of their own, by turns; the speed is that of the median step.
+"""
 
-import numpy as np
-import torch
+import contextlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
-from benchmarks.peers.torch_network import LayerNetwork, Training
-from benchmarks.result import Result
-from benchmarks.steps import Step, repeated, step_of
-from benchmarks.timing import compare
-from ricorda import _kernels
-from ricorda.model import ModelConfiguration
-from ricorda.text import Ids
-from ricorda.training.configuration import Budget, TrainingConfiguration
-from ricorda.training.data.loader import make_loader
-from ricorda.training.learner import make_learner
+from benchmarks.figures import Result, ratio_of, report, spread
+from benchmarks.generated_text import write_text
+from benchmarks.runs import peer_speed, train
+from ricorda.errors import InputError
+from ricorda.extras import require_torch
 
-VOCABULARY_SIZE = 65
+PROGRAM = Path(__file__).with_name("peers") / "training_program.py"
+TEXT_BYTES = 10**6
+SPIN = "print(flush=True)\nwhile True: pass"
+CHECKED_EVERY = 5  # epochs between two looks at the continuation
+TUTORIAL = "the tutorial's program"
+
+Learned = TypeVar("Learned")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and its windows; `precision` is float32 or bfloat16."""
+
+    cell: str = "lstm"
+    hidden_size: int = 256
+    precision: str = "float32"
+    batch_size: int = 32
+    window: int = 64
+    steps: int = 40
+
+
+CASES = tuple(
+    Case(cell, hidden_size, precision)
+    for cell in ("rnn", "gru", "lstm")
+    for hidden_size in (128, 256, 512)
+    for precision in ("float32", "bfloat16")
+)
+SHARE_CASE = Case("lstm", 512, "float32", 32, 96)
+NEIGHBOUR_CASE = Case("lstm", 256)
+MOST_ROUNDS = 3  # of what takes long
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 EMBEDDING_SIZE = 64
-LEARNING_RATE = 1e-4
-DIFFERENT = 8  # batches that are learned in turn
+MATRIX_SIZE = 2048
 
 
-def settings(hidden_size: int, batch_size: int, window: int) -> TrainingConfiguration:
-    """One LSTM layer between 65 symbols, in bfloat16 where the processor multiplies it."""
-    return TrainingConfiguration(
-        model=ModelConfiguration(
-            cell="lstm",
-            vocabulary_size=VOCABULARY_SIZE,
-            hidden_size=hidden_size,
-            embedding_size=EMBEDDING_SIZE,
-        ),
-        budget=Budget(steps=1),
-        batch_size=batch_size,
-        window=window,
-        learning_rate=LEARNING_RATE,
-        precision="bfloat16" if _kernels.learns_bfloat16() else "float32",
-        threads=torch.get_num_threads(),
-    )
+def measure_steps(*, rounds: int, **_: Any) -> Iterator[Result]:
+    """Whole training steps, against PyTorch in float32 or bfloat16 autocast, the faster one."""
+    with generated() as text:
+        for case in CASES:
+            what = f"training step, {case.cell} {case.hidden_size} {case.precision}"
+            try:
+                ratios = {
+                    precision: ratio_of(
+                        [
+                            (1 / our_speed(text, case), 1 / torch_speed(text, case, precision))
+                            for _ in range(min(rounds, MOST_ROUNDS))
+                        ]
+                    )
+                    for precision in dict.fromkeys(("float32", case.precision))
+                }
+            except InputError as error:  # such as bfloat16 on a processor that lacks it
+                report(f"{what}: left out: {error}")
+                continue
+            precision, ratio = min(ratios.items(), key=lambda item: item[1].median)
+            yield Result(what, f"PyTorch {precision}", ratio)
 
 
-def stepper(configuration: TrainingConfiguration, by: Literal["ricorda", "torch"]) -> Step:
-    """Return a function that takes the next training step: ricorda's, or that of a PyTorch program.
+def measure_share(*, rounds: int, **_: Any) -> Iterator[Result]:
+    """A step's rate as a share of the rate of `torch.mm` in float32, by turns."""
+    require_torch()
+    import torch
 
-    Both start from the same weights and take the same symbols with the state carried.
-    """
-    configuration = replace(configuration, kernels="auto", reset_probability=0.0)
-    ids = _symbols(configuration)
-    return step_of(configuration, ids) if by == "ricorda" else torch_step_of(configuration, ids)
+    case, size = SHARE_CASE, MATRIX_SIZE
+    left, right = (torch.randn(size, size) for _ in range(2))
 
-
-def torch_step_of(configuration: TrainingConfiguration, ids: Ids) -> Step:
-    """One step of torch.nn's layers, AdamW and clipping on the windows that ricorda reads.
-
-    What it takes from ricorda, the first weights and the windows, is made before the first step.
-    """
-    network = LayerNetwork(configuration.model.cell, make_learner(configuration).model.tensors())
-    training = Training(
-        network,
-        learning_rate=configuration.learning_rate,
-        weight_decay=configuration.weight_decay,
-        clip_norm=configuration.clip_norm,
-        bfloat16=configuration.precision == "bfloat16",
-    )
-    loader = make_loader(configuration, ids, torch.device("cpu"))
-    batches = itertools.cycle([loader.batch_at(number)[:2] for number in range(DIFFERENT)])
-
-    def step() -> float:
-        return training.step(*next(batches))
-
-    return step
-
-
-def _symbols(configuration: TrainingConfiguration) -> Ids:
-    """As many random symbols as there are different batches."""
-    size = configuration.batch_size * configuration.window * DIFFERENT
-    random = np.random.default_rng(1)
-    return random.integers(0, VOCABULARY_SIZE, size + 1).astype(np.uint8)
-
-
-def operations(configuration: TrainingConfiguration) -> float:
-    """The products of a step: 2 for each weight and symbol forwards, twice that backwards."""
-    model = configuration.model
-    hidden, inputs = model.hidden_size, model.input_size
-    weights = model.gates * hidden * (hidden + inputs) + hidden * model.vocabulary_size
-    return 6.0 * configuration.batch_size * configuration.window * weights
-
-
-def measure_share(configuration: TrainingConfiguration, matrix_size: int, rounds: int) -> Result:
-    """The step's rate as a share of what PyTorch's matrix product reaches, taken by turns."""
-    kind = torch.bfloat16 if configuration.precision == "bfloat16" else torch.float32
-    left = torch.randn(matrix_size, matrix_size).to(kind)
-    right = torch.randn(matrix_size, matrix_size).to(kind)
-
-    def multiply(count: int) -> None:
-        for _ in range(count):
+    def product_rate() -> float:
+        torch.mm(left, right)
+        began = time.perf_counter()
+        for _ in range(10):
             torch.mm(left, right)
+        return 10 * 2.0 * size**3 / (time.perf_counter() - began)
 
-    of_step, of_product = operations(configuration), 2.0 * matrix_size**3
-    ratio = compare(repeated(stepper(configuration, "ricorda")), multiply, rounds)
-    assert ratio.ours is not None
-    assert ratio.peer is not None
-    model = configuration.model
-    return Result(
-        f"step of {model.cell} {model.hidden_size}, batch {configuration.batch_size}, window "
-        f"{configuration.window}: share of a product's rate",
-        f"torch.mm {matrix_size}, {configuration.precision}",
-        ratio.scaled(of_step / of_product),
+    with generated() as text:
+        vocabulary_size = len(set(text.read_text("utf-8")))
+        of_symbol = operations(case, vocabulary_size)
+        pairs = [
+            (1 / (of_symbol * our_speed(text, case)), 1 / product_rate())
+            for _ in range(min(rounds, MOST_ROUNDS))
+        ]
+    yield Result(
+        f"step of {case.cell} {case.hidden_size}, batch {case.batch_size}, window {case.window}: "
+        "share of a product's rate",
+        f"torch.mm {size}, float32",
+        spread([theirs / ours for ours, theirs in pairs]),
         0.6,
-        details={
-            "gigaflops_a_second_ours": of_step / ratio.ours / 1e9,
-            "gigaflops_a_second_theirs": of_product / ratio.peer / 1e9,
-        },
     )
+
+
+def operations(case: Case, vocabulary_size: int) -> float:
+    """Those of a symbol's products: 2 for each weight forwards, twice that backwards."""
+    hidden = case.hidden_size
+    weights = GATES[case.cell] * hidden * (hidden + EMBEDDING_SIZE) + hidden * vocabulary_size
+    return 6.0 * weights
+
+
+def measure_neighbour(*, rounds: int, **_: Any) -> Iterator[Result]:
+    """How many times longer a step takes while another process keeps one core busy."""
+    case = NEIGHBOUR_CASE
+    with generated() as text:
+        for name, speed in (
+            ("ricorda", lambda: our_speed(text, case)),
+            ("PyTorch", lambda: torch_speed(text, case, case.precision)),
+        ):
+            turns = []
+            for _ in range(min(rounds, MOST_ROUNDS)):
+                quiet = speed()
+                with busy_neighbour():
+                    turns.append((quiet, speed()))
+            slower = spread([quiet / busy for quiet, busy in turns])
+            wanted = 3 if name == "ricorda" else None
+            what = f"step of lstm {case.hidden_size} beside a busy process, slowdown of {name}"
+            yield Result(what, "itself when quiet", slower, wanted, at_most=True)
+
+
+@contextlib.contextmanager
+def busy_neighbour() -> Iterator[None]:
+    """Within, another process keeps one core busy."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", SPIN], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has begun
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def generated() -> Iterator[Path]:
+    """Within, a generated text to train on."""
+    with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
+        text = Path(name, "text.txt")
+        write_text(text, TEXT_BYTES)
+        yield text
+
+
+def our_speed(text: Path, case: Case, *options: str) -> float:
+    """Characters a second of `ricorda train`, its median step."""
+    plain = ["--dropout", "0", "--recurrent-dropout", "0", "--embedding-size", str(EMBEDDING_SIZE)]
+    for name, value in asdict(case).items():
+        plain += [f"--{name.replace('_', '-')}", str(value)]
+    with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
+        return train(text, Path(folder, "run"), *plain, *options).speed()
+
+
+def torch_speed(text: Path, case: Case, precision: str) -> float:
+    """Characters a second of the PyTorch program, its median step."""
+    settings = asdict(case) | {"precision": precision, "embedding_size": EMBEDDING_SIZE}
+    return peer_speed(PROGRAM, text=str(text), **settings)
+
+
+def measure_tutorial(*, rounds: int, **_: Any) -> Iterator[Result]:
+    """The tutorial's task by both: the whole training, and the first exact continuation."""
+    require_torch()
+    import torch
+
+    from benchmarks.peers import tutorial_program
+    from ricorda.training import demonstration
+
+    epochs, rounds = demonstration.EPOCHS, min(rounds, 5)
+    length = len(demonstration.SEQUENCE)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # the fastest for so small a network, the tutorial's too
+    try:
+        runs = [
+            (
+                until_exact(
+                    demonstration.learn_as_the_tutorial(seed, epochs),
+                    lambda moment: demonstration.generate_seq(moment.model, "a", length),
+                ),
+                until_exact(
+                    tutorial_program.learn(seed, epochs),
+                    lambda network: tutorial_program.generate(network, "a", length),
+                ),
+            )
+            for seed in range(rounds + 1)
+        ][1:]  # the first one sets PyTorch up
+    finally:
+        torch.set_num_threads(before)
+    whole = ratio_of([(ours.seconds, theirs.seconds) for ours, theirs in runs])
+    yield Result(f"the tutorial's task, {epochs:,} epochs", TUTORIAL, whole, 40)
+    exact = ratio_of([(ours.exact_seconds, theirs.exact_seconds) for ours, theirs in runs])
+    details = {
+        f"epochs_{name}": statistics.median(side.exact_epoch for side in sides)
+        for name, sides in zip(("ours", "theirs"), zip(*runs, strict=True), strict=True)
+    }
+    what = f"the first exact continuation of `a`, {rounds} seeds"
+    yield Result(what, TUTORIAL, exact, 40, details=details)
+
+
+@dataclass
+class Exact:
+    """A training: its seconds, and when the sequence was first continued exactly, else its end."""
+
+    seconds: float = 0.0
+    exact_seconds: float = 0.0
+    exact_epoch: int = 0
+
+
+def until_exact(learning: Iterator[Learned], write: Callable[[Learned], str]) -> Exact:
+    """Train to the end, looking at the continuation every few epochs; the looks are not counted."""
+    from ricorda.training.demonstration import SEQUENCE
+
+    found, epoch, is_exact = Exact(), 0, False
+    while True:
+        began = time.perf_counter()
+        learned = next(learning, None)
+        found.seconds += time.perf_counter() - began
+        if learned is None:
+            return found
+        epoch += 1
+        if not is_exact:
+            found.exact_seconds, found.exact_epoch = found.seconds, epoch
+            is_exact = epoch % CHECKED_EVERY == 0 and write(learned) == SEQUENCE
