@@ -41,7 +41,7 @@ for command in commands:
     code = main(command)
     assert code == 0, (command, code)
 import ricorda.cli.serve, ricorda.cli.studio, ricorda.serving.host, ricorda.studio.trainings
-import benchmarks.train_memory, ricorda.torch.process_group, ricorda.training.meeting
+import ricorda.torch.process_group, ricorda.training.meeting
 """
 
 WINDOWS = """
