@@ -81,8 +81,8 @@ serve-check: $(VENV)/.tools
 
 bench: $(VENV)/.tools
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt onnxruntime
-	$(RUN)/ricorda bench engine
-	$(RUN)/ricorda bench train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
+	$(RUN)/python -m benchmarks engine
+	$(RUN)/python -m benchmarks train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
 
 pictures: $(VENV)/.tools
 	$(RUN)/python -m tests.studio.screenshots $(if $(TEXT),--text '$(TEXT)')
