@@ -1,5 +1,5 @@
-"""Measuring ricorda against its peers: every speed is a ratio, taken in one run.
+"""Measure ricorda against its peers: every speed is a ratio, taken in one run.
 
-The peers, PyTorch and ONNX Runtime, are optional: a comparison whose peer is not installed is left
-out, and told.
+`python -m benchmarks --help` lists the measurements. The peers, PyTorch and ONNX Runtime, are
+optional: a comparison whose peer is not installed is left out and reported.
 """

@@ -1,28 +1,25 @@
-"""The engine against its peers: `ricorda bench engine`."""
+"""The engine against its peers: `python -m benchmarks engine`."""
 
 import importlib.util
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.onnx_network import Tensors, onnx_steps
-from benchmarks.result import Result
-from benchmarks.timing import ROUNDS, compare
+from benchmarks.figures import ROUNDS, Result, Work, compare, report
+from benchmarks.peers.onnx_network import Tensors
 from ricorda.engine.generation import GenerationSettings
 from ricorda.engine.native import NativeBackend
 from ricorda.engine.scoring import evaluate
+from ricorda.extras import require_torch
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.model.configuration import CellName
 from ricorda.text import CharacterVocabulary
-
-Part = Literal["steps", "ours", "scoring", "process"]
-PARTS: tuple[Part, ...] = get_args(Part)
 
 VOCABULARY = CharacterVocabulary("\n" + "".join(map(chr, range(48, 112))), "\n")  # 65 symbols
 STREAMS = 64
@@ -45,34 +42,71 @@ class Case:
 
 
 CASES = (
-    Case("rnn", 128, "float32", (35, 25, 8)),
+    Case("rnn", 128, "float32", (35, 20, 8)),
     Case("lstm", 256, "float32", (40, 9, 4)),
     Case("lstm", 512, "bfloat16", (150, 11, 4.5)),
     Case("gru", 256, "float32", (9, 8, 3.5)),
 )
 
 
-def run(
-    say: Callable[[str], None], rounds: int = ROUNDS, parts: Sequence[Part] = PARTS
-) -> Iterator[Result]:
-    """Measure the parts whose peer is installed; report which peers are missing."""
-    has_torch = importlib.util.find_spec("torch") is not None
-    has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
-    if not has_torch:
-        say("PyTorch is not installed: its comparisons are left out")
-    if not has_onnx:
-        say("onnx or onnxruntime is not installed: its comparisons are left out")
-    if "steps" in parts:
-        for case in CASES:
-            yield from _one_stream(case, rounds, has_torch=has_torch, has_onnx=has_onnx)
-    if "ours" in parts:
-        yield _from_cache(rounds)
-        yield _many_streams(rounds)
-        yield _int8(rounds)
-    if "scoring" in parts and has_torch:
-        yield _scoring(min(rounds, 5))
-    if "process" in parts and has_torch:
-        yield _whole_process(min(rounds, 5))
+def measure_steps(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
+    """One stream on one thread against each peer that is installed."""
+    for case in CASES:
+        configuration, tensors = network(
+            case.cell, case.hidden_size, "onehot" if case.cell == "rnn" else 64
+        )
+        ours = writer(configuration, tensors, case.precision)
+        what = f"{case.cell} {case.hidden_size} {case.precision}, one stream"
+        found = peers(case.cell, tensors)
+        for peer, wanted in zip(found, case.wanted, strict=True):
+            ratios = [compare(ours, steps, rounds) for steps in found[peer]()]
+            if ratios:
+                yield Result(what, peer, min(ratios, key=lambda each: each.median), wanted)
+
+
+def peers(cell: str, tensors: Tensors) -> dict[str, Callable[[], list[Work]]]:
+    """The peers, each in all its forms, of which the fastest counts; none if not installed."""
+
+    def layer() -> list[Work]:
+        from benchmarks.peers.torch_network import layer_steps
+
+        return [layer_steps(cell, tensors, FIRST)]
+
+    def cells() -> list[Work]:
+        from benchmarks.peers.torch_network import cell_steps
+
+        return [cell_steps(cell, tensors, FIRST, onednn=onednn) for onednn in (True, False)]
+
+    def runtime() -> list[Work]:
+        from benchmarks.peers.onnx_network import onnx_steps
+
+        return [onnx_steps(cell, tensors, FIRST)]
+
+    return {
+        "PyTorch layer": if_installed(layer, "torch"),
+        "PyTorch cell": if_installed(cells, "torch"),
+        "ONNX Runtime": if_installed(runtime, "onnx", "onnxruntime"),
+    }
+
+
+def if_installed(make: Callable[[], list[Work]], *names: str) -> Callable[[], list[Work]]:
+    """Make a peer, or report that a package is missing and make none."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if not missing:
+        return make
+
+    def none() -> list[Work]:
+        report(f"{missing[0]} is not installed: its comparisons are left out")
+        return []
+
+    return none
+
+
+def measure_ours(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
+    """The engine against the speed of the cache, many streams against one, int8 against float32."""
+    yield _from_cache(rounds)
+    yield _many_streams(rounds)
+    yield _int8(rounds)
 
 
 def network(
@@ -117,29 +151,6 @@ def writer(
     return write
 
 
-def _one_stream(case: Case, rounds: int, *, has_torch: bool, has_onnx: bool) -> Iterator[Result]:
-    """Batch 1 against each peer."""
-    configuration, tensors = network(
-        case.cell, case.hidden_size, "onehot" if case.cell == "rnn" else 64
-    )
-    ours = writer(configuration, tensors, case.precision)
-    what = f"{case.cell} {case.hidden_size} {case.precision}, one stream"
-    layer, cell, runtime = case.wanted
-    if has_torch:
-        from benchmarks.peers.torch_network import cell_steps, layer_steps
-
-        by_layer = compare(ours, layer_steps(case.cell, tensors, FIRST), rounds)
-        yield Result(what, "PyTorch layer", by_layer, layer)
-        forms = [
-            compare(ours, cell_steps(case.cell, tensors, FIRST, onednn=onednn), rounds)
-            for onednn in (True, False)
-        ]
-        yield Result(what, "PyTorch cell", min(forms, key=lambda form: form.median), cell)
-    if has_onnx:
-        by_runtime = compare(ours, onnx_steps(case.cell, tensors, FIRST), rounds)
-        yield Result(what, "ONNX Runtime", by_runtime, runtime)
-
-
 def _from_cache(rounds: int) -> Result:
     """A step against a plain vector read of as many bytes as its weights have."""
     from ricorda import _kernels
@@ -171,8 +182,9 @@ def _int8(rounds: int) -> Result:
     return Result("lstm 512 int8, one stream", "float32", ratio, 1.7)
 
 
-def _scoring(rounds: int) -> Result:
+def measure_scoring(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
     """A million symbols in windows of 256, two threads each."""
+    require_torch()
     import torch
 
     from benchmarks.peers.torch_network import scorer
@@ -192,12 +204,13 @@ def _scoring(rounds: int) -> Result:
         for _ in range(times):
             evaluate(backend, VOCABULARY, [ids], WINDOW)
 
-    ratio = compare(score, score_by_torch, rounds)
-    return Result("lstm 256, scoring 1 MB, two threads", "PyTorch", ratio, 1.5)
+    ratio = compare(score, score_by_torch, min(rounds, 5))
+    yield Result("lstm 256, scoring 1 MB, two threads", "PyTorch", ratio, 1.5)
 
 
-def _whole_process(rounds: int) -> Result:
+def measure_process(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
     """`ricorda sample` from start to end against the same through PyTorch."""
+    require_torch()
     configuration, tensors = network("lstm", 256)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
@@ -214,9 +227,9 @@ def _whole_process(rounds: int) -> Result:
                 command = [sys.executable, "-P", str(PROGRAM), str(path), length]
                 subprocess.run(command, check=True, capture_output=True)
 
-        return Result(
+        yield Result(
             f"ricorda sample --length {SAMPLED}, whole process",
             "PyTorch",
-            compare(ours, by_torch, rounds),
+            compare(ours, by_torch, min(rounds, 5)),
             5,
         )

@@ -39,6 +39,21 @@ RECIPE: Mapping[str, object] = {
 }
 """What its README gives a machine without a GPU."""
 
+GPU_RECIPE: Mapping[str, object] = {
+    "device": "cuda",
+    "compile": True,
+    "eval_iters": 200,
+    "block_size": 256,
+    "batch_size": 64,
+    "n_layer": 6,
+    "n_head": 6,
+    "n_embd": 384,
+    "max_iters": 5000,
+    "lr_decay_iters": 5000,
+    "dropout": 0.2,
+}
+"""What it gives a machine with a GPU."""
+
 JUDGED = re.compile(r"^step (\d+): train loss [\d.]+, val loss ([\d.]+)", re.MULTILINE)
 TIMED = re.compile(r"^iter (\d+): .*\btime ([\d.]+)ms", re.MULTILINE)
 TRAINING_SHARE = 0.9

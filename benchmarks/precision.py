@@ -1,4 +1,4 @@
-"""What a lower precision loses on a text, and what it gains: `ricorda bench precision`."""
+"""What a lower precision loses on a text, and what it gains: `python -m benchmarks precision`."""
 
 import time
 from collections.abc import Callable, Sequence

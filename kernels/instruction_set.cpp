@@ -23,6 +23,7 @@
   void lstm(const CellStep&);                                                       \
   float largest_of(const float*, int);                                              \
   float exponentials(const float*, int, float, float*);                             \
+  void totals_from(const float*, const float*, int, const float*, float*);          \
   void rnn_tanh_back(const CellStepBack&);                                          \
   void rnn_relu_back(const CellStepBack&);                                          \
   void gru_back(const CellStepBack&);                                               \
@@ -46,6 +47,7 @@
                               lstm,                                                 \
                               largest_of,                                           \
                               exponentials,                                         \
+                              totals_from,                                          \
                               nullptr,                                              \
                               rnn_tanh_back,                                        \
                               rnn_relu_back,                                        \

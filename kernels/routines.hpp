@@ -137,6 +137,10 @@ struct Routines {
   // results[i] = exp(values[i] - shift), and their sum; at least 1.6e-38 each.
   float (*exponentials)(const float* values, int count, float shift, float* results);
 
+  // totals[i] = the sum of the values whose score is at least least[i], for four of these.
+  void (*totals_from)(const float* scores, const float* values, int count, const float* least,
+                      float* totals);
+
   // Learning. What exists for each precision is indexed by it; int8 is null, and so is
   // multiply_rounded where the processor does not multiply bfloat16: no learning in it then.
   void (*multiply_rounded)(const MatrixView&, const Multiplication&, const std::uint16_t* inputs);

@@ -1,9 +1,9 @@
 #include "sampling.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -14,6 +14,11 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double largest_score = 1e38;    // keeps an extreme penalty from making infinities
 constexpr double extreme_inverse = 1e30;  // of the temperature
 constexpr float least_weight = 4e-38f;  // what `exponentials` gives for all that is less than that
+
+// Where the search for the least likely symbol to keep begins, in nats below the likeliest, and how
+// often it takes a quarter of that range. What is left holds few symbols, which are sorted.
+constexpr float searched_nats = 32.0f;
+constexpr int quarterings = 6;
 
 void expect(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
@@ -43,8 +48,11 @@ Sampler::Sampler(const Routines& routines, int vocabulary_size)
       vocabulary_size_(vocabulary_size),
       scores_(padded(vocabulary_size)),
       weights_(padded(vocabulary_size)),
+      ones_(padded(vocabulary_size)),
+      inside_(padded(vocabulary_size)),
       seen_(vocabulary_size) {
   std::fill_n(scores_.data(), scores_.size(), -std::numeric_limits<float>::infinity());
+  std::fill_n(ones_.data(), ones_.size(), 1.0f);
 }
 
 std::uint32_t Sampler::choose(const float* logits, const SamplingSettings& settings,
@@ -62,15 +70,11 @@ std::uint32_t Sampler::choose(const float* logits, const SamplingSettings& setti
     return static_cast<std::uint32_t>(std::find(scores, scores + vocabulary_size_, largest) -
                                       scores);
 
-  double total = weigh(largest, settings.temperature);
-  if (settings.top_k > 0 || settings.top_p < 1.0 || settings.min_p > 0.0) {
-    gather_candidates();
-    if (settings.top_k > 0) keep_top_k(settings.top_k);
-    if (settings.top_p < 1.0) keep_nucleus(settings.top_p);
-    for (int id = 0; id < vocabulary_size_; ++id)  // the largest weight is 1
-      if (weights_[id] < settings.min_p) weights_[id] = 0.0f;
-    total = std::accumulate(weights_.data(), weights_.data() + vocabulary_size_, 0.0);
-  }
+  const auto inverse = static_cast<float>(
+      std::clamp(1.0 / settings.temperature, 1.0 / extreme_inverse, extreme_inverse));
+  double total = weigh(largest, inverse);
+  if (settings.top_k > 0 || settings.top_p < 1.0 || settings.min_p > 0.0)
+    total = filter(settings, largest, inverse);
   return pick(uniform * total);
 }
 
@@ -97,11 +101,9 @@ void Sampler::discount(const SamplingSettings& settings,
   }
 }
 
-// weights = exp((scores - largest) / temperature), exactly 0 where that is hardly a number any
-// more; returns their sum.
-float Sampler::weigh(float largest, double temperature) {
-  const auto inverse =
-      static_cast<float>(std::clamp(1.0 / temperature, 1.0 / extreme_inverse, extreme_inverse));
+// weights = exp((scores - largest) * inverse), exactly 0 where that is hardly a number any more;
+// returns their sum.
+float Sampler::weigh(float largest, float inverse) {
   const int count = static_cast<int>(weights_.size());
   float* weights = weights_.data();
   const float* scores = scores_.data();
@@ -111,48 +113,106 @@ float Sampler::weigh(float largest, double temperature) {
   return total;
 }
 
-void Sampler::gather_candidates() {
-  candidates_.clear();
-  for (std::uint32_t id = 0; id < static_cast<std::uint32_t>(vocabulary_size_); ++id)
-    if (weights_[id] > 0.0f) candidates_.push_back({scores_[id], id, weights_[id]});
+// Gives the symbols that the settings leave out a weight of 0; returns the sum of the others.
+double Sampler::filter(const SamplingSettings& settings, float largest, float inverse) {
+  const float low = largest - searched_nats / inverse;
+  const float high = std::nextafter(largest, std::numeric_limits<float>::infinity());
+  if (settings.top_k > 0 && settings.top_k < vocabulary_size_)
+    keep_fewest(settings.top_k, ones_.data(), low, high);
+  if (settings.top_p < 1.0)  // Holtzman et al., 2020
+    keep_fewest(settings.top_p * sum(0, weights_.size()), weights_.data(), low, high);
+  if (settings.min_p > 0.0) drop_below(static_cast<float>(settings.min_p));
+  return sum(0, weights_.size());
 }
 
-void Sampler::keep_top_k(int top_k) {
-  const std::size_t kept = top_k;
-  if (kept >= candidates_.size()) return;
-  std::nth_element(candidates_.begin(), candidates_.begin() + kept, candidates_.end());
-  for (std::size_t i = kept; i < candidates_.size(); ++i) weights_[candidates_[i].id] = 0.0f;
-  candidates_.resize(kept);
+// The largest weight is 1.
+void Sampler::drop_below(float least) {
+  float* weights = weights_.data();
+  for (std::size_t id = 0; id < weights_.size(); ++id)
+    weights[id] = weights[id] < least ? 0.0f : weights[id];
 }
 
-// Keeps the fewest symbols, likeliest first, that reach top_p together (Holtzman et al., 2020).
-void Sampler::keep_nucleus(double top_p) {
-  double total = 0.0;
-  for (const Candidate& candidate : candidates_) total += candidate.weight;
-  // All that weigh less than this come to at most half of what may be left out: no need to sort
-  // them, and they are nearly all of a large vocabulary.
-  const double least = 0.5 * (1.0 - top_p) * total / static_cast<double>(candidates_.size());
-  const auto middle = std::partition(candidates_.begin(), candidates_.end(),
-                                     [&](const Candidate& c) { return c.weight >= least; });
-  std::sort(candidates_.begin(), middle);
-  double reached = 0.0;
-  for (const Candidate& candidate : candidates_) {
-    if (reached >= top_p * total) weights_[candidate.id] = 0.0f;
-    reached += candidate.weight;
+// The sum of `count` weights, a multiple of row_block.
+double Sampler::sum(std::size_t first, std::size_t count) const {
+  constexpr std::size_t lanes = 8;  // so that no addition waits for the one before
+  const float* weights = weights_.data() + first;
+  double sums[lanes] = {};
+  for (std::size_t id = 0; id < count; id += lanes)
+    for (std::size_t i = 0; i < lanes; ++i) sums[i] += weights[id + i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+// Keeps the fewest symbols, likeliest first, whose measures (Vp) add up to `wanted`. The lower id
+// is the likelier of two equals. The score of the last one is looked for from `low` to below
+// `high`.
+void Sampler::keep_fewest(double wanted, const float* measures, float low, float high) {
+  const auto count = static_cast<int>(scores_.size());
+  const float all = std::numeric_limits<float>::lowest();
+  float totals[4] = {};  // of the symbols from each of the four scores on
+  routines_.totals_from(scores_.data(), measures, count, std::array{low, low, low, low}.data(),
+                        totals);
+  if (totals[0] < wanted) low = all;
+  double reached = 0.0;  // with the symbols from `high` on
+  for (int i = 0; i < quarterings; ++i) {
+    const float edges[] = {low, 0.75f * low + 0.25f * high, 0.5f * low + 0.5f * high,
+                           0.25f * low + 0.75f * high, high};
+    routines_.totals_from(scores_.data(), measures, count, edges + 1, totals);
+    const int quarter = (totals[0] >= wanted) + (totals[1] >= wanted) + (totals[2] >= wanted);
+    low = edges[quarter];
+    high = edges[quarter + 1];
+    reached = totals[quarter];
+  }
+  gather_members(low, high);
+  for (const std::uint32_t member : members_) {
+    reached += measures[member];
+    if (reached >= wanted) return drop_after(member);
+  }
+}
+
+// Lists the symbols whose scores lie from `low` to below `high`, the likeliest first.
+void Sampler::gather_members(float low, float high) {
+  members_.clear();
+  const float* scores = scores_.data();
+  std::int32_t* inside = inside_.data();
+  const std::size_t count = scores_.size();
+  for (std::size_t id = 0; id < count; ++id) inside[id] = (scores[id] >= low) & (scores[id] < high);
+  for (std::size_t first = 0; first < count; first += 4) {
+    if ((inside[first] | inside[first + 1] | inside[first + 2] | inside[first + 3]) == 0) continue;
+    for (std::size_t id = first; id < first + 4; ++id)
+      if (inside[id] != 0) members_.push_back(static_cast<std::uint32_t>(id));
+  }
+  std::sort(members_.begin(), members_.end(), [=](std::uint32_t a, std::uint32_t b) {
+    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+  });
+}
+
+// Gives a weight of 0 to all symbols that are less likely than `last`.
+void Sampler::drop_after(std::uint32_t last) {
+  const float least = scores_[last];
+  float* weights = weights_.data();
+  const float* scores = scores_.data();
+  const auto count = static_cast<std::uint32_t>(weights_.size());
+  for (std::uint32_t id = 0; id < count; ++id) {
+    const bool dropped = (scores[id] < least) | ((scores[id] == least) & (id > last));
+    weights[id] = dropped ? 0.0f : weights[id];
   }
 }
 
 // The first symbol with which the weights add up to more than `wanted`.
 std::uint32_t Sampler::pick(double wanted) const {
   double cumulative = 0.0;
-  std::uint32_t last = 0;
-  for (int id = 0; id < vocabulary_size_; ++id) {
-    if (weights_[id] == 0.0f) continue;
-    last = static_cast<std::uint32_t>(id);
-    cumulative += weights_[id];
-    if (cumulative > wanted) return last;
+  std::size_t id = 0;
+  for (; id + row_block < weights_.size(); id += row_block) {
+    const double with_block = cumulative + sum(id, row_block);
+    if (with_block > wanted) break;
+    cumulative = with_block;
   }
-  return last;  // rounding took `wanted` beyond the sum
+  for (; id < weights_.size(); ++id) {
+    cumulative += weights_[id];
+    if (cumulative > wanted) return static_cast<std::uint32_t>(id);
+  }
+  while (weights_[--id] == 0.0f) continue;  // rounding took `wanted` beyond the sum
+  return static_cast<std::uint32_t>(id);
 }
 
 }  // namespace ricorda

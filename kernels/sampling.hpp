@@ -36,17 +36,6 @@ struct SamplingSettings {
 
 class Sampler {
  public:
-  // The lower id counts as the likelier of two equals.
-  struct Candidate {
-    float score;
-    std::uint32_t id;
-    float weight;
-
-    bool operator<(const Candidate& other) const {
-      return score > other.score || (score == other.score && id < other.id);
-    }
-  };
-
   Sampler(const Routines& routines, int vocabulary_size);
 
   // Chooses from logits (V), all finite, by a uniform number in [0, 1). `recent` are the last
@@ -61,18 +50,23 @@ class Sampler {
  private:
   void penalise(double penalty, const std::deque<std::uint32_t>& recent);
   void discount(const SamplingSettings& settings, const std::vector<std::uint32_t>& written);
-  float weigh(float largest, double temperature);
-  void gather_candidates();
-  void keep_top_k(int top_k);
-  void keep_nucleus(double top_p);
+  float weigh(float largest, float inverse);
+  double filter(const SamplingSettings& settings, float largest, float inverse);
+  void drop_below(float least);
+  double sum(std::size_t first, std::size_t count) const;
+  void keep_fewest(double wanted, const float* measures, float low, float high);
+  void gather_members(float low, float high);
+  void drop_after(std::uint32_t last);
   std::uint32_t pick(double wanted) const;
 
   const Routines& routines_;
   int vocabulary_size_;
-  AlignedBuffer<float> scores_;        // (Vp) minus infinity where padded or not permitted
-  AlignedBuffer<float> weights_;       // (Vp) in proportion to the probabilities
-  std::vector<Candidate> candidates_;  // those with a weight above 0
-  std::vector<unsigned char> seen_;    // (V) 1 for the symbols among the last ones
+  AlignedBuffer<float> scores_;         // (Vp) minus infinity where padded or not permitted
+  AlignedBuffer<float> weights_;        // (Vp) in proportion to the probabilities, at most 1
+  AlignedBuffer<float> ones_;           // (Vp) counts symbols where weights_ measures them
+  std::vector<std::uint32_t> members_;  // candidates for the last symbol to keep
+  std::vector<std::int32_t> inside_;    // (Vp) 1 for these
+  std::vector<unsigned char> seen_;     // (V) 1 for the symbols among the last ones
 };
 
 }  // namespace ricorda

@@ -15,10 +15,10 @@ namespace {
 constexpr int most_streams_together = 32;  // as in sequences.cpp
 
 template <class Element>
-void move_first(std::vector<Element>& from, std::size_t count, std::vector<Element>& to) {
-  count = std::min(count, from.size());
-  to.insert(to.end(), from.begin(), from.begin() + count);
-  from.erase(from.begin(), from.begin() + count);
+std::vector<Element> take_first(std::vector<Element>& from, std::size_t count) {
+  std::vector<Element> rest(from.begin() + count, from.end());
+  from.resize(count);
+  return std::exchange(from, std::move(rest));
 }
 
 }  // namespace
@@ -29,13 +29,13 @@ struct Session::Stream {
   std::vector<float> state;           // (S, L, Hp)
   std::vector<std::uint32_t> unread;  // at least one: the last one chosen, if nothing else
   std::size_t next_unread = 0;
-  std::deque<std::uint32_t> recent;    // the last symbols, for the repetition penalty
-  std::vector<std::uint32_t> written;  // (V) how often each was chosen, if a penalty asks
+  std::deque<std::uint32_t> recent;   // the last symbols, if the repetition penalty asks
+  std::vector<std::uint32_t> counts;  // (V) how often each was chosen, if a penalty asks
   Philox random;
   StopSequences stops;
   std::int32_t constraint_state;  // of the settings' constraint
-  Written held;                   // chosen, but perhaps part of a stop sequence
-  Written released;               // certain, not handed out yet
+  Written written;                // not handed out yet
+  std::size_t held = 0;           // the last of them, perhaps part of a stop sequence
   std::int64_t chosen = 0;
   Ending ending = Ending::none;
 
@@ -44,6 +44,7 @@ struct Session::Stream {
     return settings.alternatives > 0 ? static_cast<std::size_t>(settings.alternatives) : 0;
   }
   void remember(std::uint32_t id) {
+    if (settings.sampling.repetition_penalty == 1.0) return;
     recent.push_back(id);
     if (recent.size() > static_cast<std::size_t>(settings.sampling.repetition_window))
       recent.pop_front();
@@ -66,12 +67,12 @@ struct Session::Room {
   std::vector<std::uint32_t> ids;      // (B)
 };
 
-void Written::release(std::size_t n, int alternatives, Written& other) {
-  const std::size_t width = alternatives > 0 ? alternatives : 0;
-  move_first(ids, n, other.ids);
-  move_first(log_probabilities, n, other.log_probabilities);
-  move_first(alternative_ids, n * width, other.alternative_ids);
-  move_first(alternative_log_probabilities, n * width, other.alternative_log_probabilities);
+Written Written::take(std::size_t n) {
+  const std::size_t width = ids.empty() ? 0 : alternative_ids.size() / ids.size();
+  const std::size_t described = log_probabilities.empty() ? 0 : n;
+  return {take_first(ids, n), take_first(log_probabilities, described),
+          take_first(alternative_ids, n * width),
+          take_first(alternative_log_probabilities, n * width)};
 }
 
 Session::Session(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
@@ -99,7 +100,7 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
                                                 {},
                                                 {}});
   stream->settings.alternatives = std::min(settings.alternatives, shape.vocabulary_size);
-  if (settings.sampling.counts_symbols()) stream->written.assign(shape.vocabulary_size, 0);
+  if (settings.sampling.counts_symbols()) stream->counts.assign(shape.vocabulary_size, 0);
   stream->state.assign(shape.state_size(), 0.0f);
   if (state != nullptr)
     for (int part = 0; part < shape.state_parts() * shape.num_layers; ++part)
@@ -159,9 +160,11 @@ std::vector<Progress> Session::advance(int steps, int threads) {
   });
   interrupted_ = false;
   std::vector<Progress> progress;
-  for (Stream* stream : active)
+  for (Stream* stream : active) {
+    const std::size_t certain = stream->written.ids.size() - stream->held;
     progress.push_back(
-        {stream->number, std::exchange(stream->released, {}), stream->chosen, stream->ending});
+        {stream->number, stream->written.take(certain), stream->chosen, stream->ending});
+  }
   return progress;
 }
 
@@ -213,16 +216,16 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
   }
   const SamplingSettings& sampling = stream.settings.sampling;
   const double uniform = stream.random.next_uniform();
-  const std::uint32_t chosen = room.sampler.choose(logits, sampling, stream.recent, stream.written,
+  const std::uint32_t chosen = room.sampler.choose(logits, sampling, stream.recent, stream.counts,
                                                    stream.constraint_state, uniform);
   if (!sampling.constraint.empty())
     stream.constraint_state = sampling.constraint.after(stream.constraint_state, chosen);
   stream.unread.assign(1, chosen);
   stream.next_unread = 0;
   stream.remember(chosen);
-  if (!stream.written.empty()) ++stream.written[chosen];
+  if (!stream.counts.empty()) ++stream.counts[chosen];
   ++stream.chosen;
-  stream.held.ids.push_back(chosen);
+  stream.written.ids.push_back(chosen);
   if (stream.settings.alternatives >= 0) describe(stream, logits, chosen, room);
 
   const StopState stop = stream.stops.feed(chosen);
@@ -230,8 +233,7 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
     stream.ending = Ending::stop;
   else if (stream.chosen == stream.settings.length)
     stream.ending = Ending::length;
-  const std::size_t kept = stream.ending == Ending::length ? 0 : stop.held;
-  stream.held.release(stream.held.ids.size() - kept, stream.settings.alternatives, stream.released);
+  stream.held = stream.ending == Ending::length ? 0 : stop.held;
 }
 
 // Log-probabilities are the model's own, before any sampling option.
@@ -239,14 +241,15 @@ void Session::describe(Stream& stream, const float* logits, std::uint32_t chosen
   const NetworkShape& shape = network_->shape();
   const LogSoftmax log_softmax(network_->instruction_set().routines, logits,
                                shape.padded_vocabulary(), room.probabilities.data());
-  Written& held = stream.held;
-  held.log_probabilities.push_back(log_softmax(logits[chosen]));
-  const std::size_t first = held.alternative_ids.size(), count = stream.alternatives();
-  held.alternative_ids.resize(first + count);
+  Written& written = stream.written;
+  written.log_probabilities.push_back(log_softmax(logits[chosen]));
+  const std::size_t first = written.alternative_ids.size(), count = stream.alternatives();
+  written.alternative_ids.resize(first + count);
   find_best(logits, shape.vocabulary_size, static_cast<int>(count),
-            held.alternative_ids.data() + first);
+            written.alternative_ids.data() + first);
   for (std::size_t i = first; i < first + count; ++i)
-    held.alternative_log_probabilities.push_back(log_softmax(logits[held.alternative_ids[i]]));
+    written.alternative_log_probabilities.push_back(
+        log_softmax(logits[written.alternative_ids[i]]));
 }
 
 }  // namespace ricorda

@@ -38,8 +38,8 @@ struct Written {
   std::vector<std::uint32_t> alternative_ids;        // (n, N)
   std::vector<float> alternative_log_probabilities;  // (n, N)
 
-  // Moves the first n symbols to the end of `other`.
-  void release(std::size_t n, int alternatives, Written& other);
+  // Takes out the first n symbols.
+  Written take(std::size_t n);
 };
 
 struct Progress {

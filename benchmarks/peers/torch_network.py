@@ -93,43 +93,20 @@ def scorer(cell: str, tensors: Tensors, ids: NDArray[np.int64], window: int, row
     return score
 
 
-def layer_passes(
-    cell: str,
-    weights: list[Tensor],
-    inputs: Tensor,
-    state: tuple[Tensor, ...],
-    gradient: Tensor,
-    *,
-    bfloat16: bool = False,
-) -> Callable[[int], list[Tensor]]:
-    """Return a loop of passes of a layer forwards and backwards.
-
-    weights: weight_ih, weight_hh, bias_ih and bias_hh. inputs (B, T, I), state of (B, H), gradient
-    of the outputs (B, T, H). The loop returns the last pass's gradients of inputs and weights.
-    bfloat16: under autocast.
-    """
-    layer = LAYERS[cell](inputs.shape[-1], gradient.shape[-1], batch_first=True)
-    with torch.no_grad():
-        for parameter, weight in zip(layer.parameters(), weights, strict=True):
-            parameter.copy_(weight)
-    inputs = inputs.detach().clone().requires_grad_()
-    initial = tuple(part[None] for part in state)  # (1, B, H)
-    before = initial if cell == "lstm" else initial[0]
-    gradients: dict[torch.dtype, Tensor] = {}  # in each type that outputs come in
-
-    def take(count: int) -> list[Tensor]:
-        found: tuple[Tensor, ...] = ()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            for _ in range(count):
-                outputs, _ = layer(inputs, before)
-                if outputs.dtype not in gradients:
-                    gradients[outputs.dtype] = gradient.to(outputs.dtype)
-                found = torch.autograd.grad(
-                    outputs, [inputs, *layer.parameters()], gradients[outputs.dtype]
-                )
-        return list(found)
-
-    return take
+def random_tensors(
+    cell: str, vocabulary_size: int, embedding_size: int, hidden_size: int
+) -> dict[str, NDArray[np.float32]]:
+    """Draw the tensors of a model file of one layer, as PyTorch's modules initialize theirs."""
+    layer = LAYERS[cell](embedding_size, hidden_size)
+    output = nn.Linear(hidden_size, vocabulary_size)
+    return {
+        "embedding.weight": nn.Embedding(vocabulary_size, embedding_size).weight.detach().numpy(),
+        **{
+            f"layers.0.{name.removesuffix('_l0')}": weight.detach().numpy()
+            for name, weight in layer.named_parameters()
+        },
+        **{f"output.{name}": weight.detach().numpy() for name, weight in output.named_parameters()},
+    }
 
 
 class Training:
@@ -185,7 +162,7 @@ class Training:
 
 
 def _greedy_steps(network: nn.Module, first: Tensor, *, onednn: bool) -> Steps:
-    """DataLoader the most likely symbol back, with the previous state."""
+    """Feed the most likely symbol back, with the previous state."""
     ids, state = first, None
 
     @torch.inference_mode()

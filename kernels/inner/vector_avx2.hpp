@@ -31,6 +31,9 @@ RICORDA_INLINE Float fma(Float a, Float b, Float c) {
 // a < b ? a : b, so that a NaN in b comes through; maximum likewise.
 RICORDA_INLINE Float minimum(Float a, Float b) { return {_mm256_min_ps(a.lanes, b.lanes)}; }
 RICORDA_INLINE Float maximum(Float a, Float b) { return {_mm256_max_ps(a.lanes, b.lanes)}; }
+RICORDA_INLINE Float where_at_least(Float a, Float b, Float values) {
+  return {_mm256_and_ps(_mm256_cmp_ps(a.lanes, b.lanes, _CMP_GE_OQ), values.lanes)};
+}
 RICORDA_INLINE Float absolute(Float a) {
   return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.lanes)};
 }

@@ -112,6 +112,11 @@ RICORDA_INLINE Float maximum(Float a, Float b) {
     b.lanes[lane] = a.lanes[lane] > b.lanes[lane] ? a.lanes[lane] : b.lanes[lane];
   return b;
 }
+RICORDA_INLINE Float where_at_least(Float a, Float b, Float values) {
+  for (int lane = 0; lane < width; ++lane)
+    values.lanes[lane] = a.lanes[lane] >= b.lanes[lane] ? values.lanes[lane] : 0.0f;
+  return values;
+}
 RICORDA_INLINE Float absolute(Float a) {
   for (int lane = 0; lane < width; ++lane)
     a.lanes[lane] = a.lanes[lane] < 0 ? -a.lanes[lane] : a.lanes[lane];

@@ -34,6 +34,22 @@ float exponentials(const float* values, int count, float shift, float* results) 
   return sum(total);
 }
 
+void totals_from(const float* scores, const float* values, int count, const float* least,
+                 float* totals) {
+  constexpr int together = 4;
+  Float sums[together];
+  RICORDA_UNROLL
+  for (int j = 0; j < together; ++j) sums[j] = broadcast(0.0f);
+  for (int i = 0; i < count; i += width) {
+    const Float score = load(scores + i), value = load(values + i);
+    RICORDA_UNROLL
+    for (int j = 0; j < together; ++j)
+      sums[j] = sums[j] + where_at_least(score, broadcast(least[j]), value);
+  }
+  RICORDA_UNROLL
+  for (int j = 0; j < together; ++j) totals[j] = sum(sums[j]);
+}
+
 void tanh_of(const float* values, int count, float* results) {
   for (int i = 0; i < count; i += width) store(results + i, tanh(load(values + i)));
 }

@@ -1,156 +1,119 @@
-"""`ricorda bench`: the command line around the measurements, made tiny."""
+"""`python -m benchmarks`: the command line around the measurements, made tiny."""
 
-import functools
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from benchmarks import (
-    engine,
-    scale_gpu,
-    scale_softmax,
-    timing,
-    train,
-    train_layer,
-    train_memory,
-    train_target,
-)
-from benchmarks.nanogpt import NEEDED
-from benchmarks.result import Result
-from benchmarks.timing import Ratio
+from benchmarks import __main__ as program
+from benchmarks import engine, figures, growth
+from benchmarks.figures import Ratio, Result
 from ricorda.engine import kernels_are_built
 
-Call = Callable[..., tuple[int, str, str]]
+Call = Callable[..., tuple[object, str, str]]
 
 needs_kernels = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
 
 
 @pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    def run(*words: str | Path) -> tuple[object, str, str]:
+        code: object = 0
+        try:
+            program.main([str(word) for word in words])
+        except SystemExit as exit:
+            code = exit.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything small, and no process of its own."""
-    monkeypatch.setattr(timing, "SECONDS", 1e-4)
+    monkeypatch.setattr(figures, "SECONDS", 1e-4)
     monkeypatch.setattr(engine, "CASES", (engine.Case("rnn", 8, "float32", (1, 2, 3)),))
     monkeypatch.setattr(engine, "STREAMS", 2)
     monkeypatch.setattr(engine, "SCORED", 600)
     monkeypatch.setattr(engine, "SAMPLED", 2)
     monkeypatch.setattr("benchmarks.engine.subprocess.run", lambda *_, **__: None)
-    sizes = train.Sizes(
-        epochs=5,
-        cases=(train_layer.Case("rnn", 8, 2, 1),),
-        batch_size=2,
-        layer_window=3,
-        step_hidden_size=8,
-        step_window=4,
-        matrix_size=16,
-    )
-    monkeypatch.setattr(train, "Sizes", lambda: sizes)
 
 
 @needs_kernels
 @pytest.mark.usefixtures("tiny")
 def test_the_engine_is_measured(call: Call) -> None:
-    code, out, err = call("bench", "engine", "--rounds", "1", "--json")
+    code, out, _ = call("engine", "--rounds", "1", "--json")
     assert code == 0
     found = json.loads(out)["engine"]
     against = [each["against"] for each in found]
     assert {"PyTorch layer", "PyTorch cell", "one stream", "float32", "PyTorch"} <= set(against)
-    assert all(each["times"]["least"] <= each["times"]["most"] for each in found)
-    assert "rnn 8 float32, one stream / PyTorch layer: " in err
 
 
 @needs_kernels
 @pytest.mark.usefixtures("tiny")
-def test_a_part_of_the_engine_is_measured_alone(call: Call) -> None:
-    code, out, _ = call("bench", "engine", "--part", "ours", "--rounds", "1", "--json")
-    assert code == 0
+def test_a_missing_peer_is_reported(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.engine.importlib.util.find_spec", lambda _: None)
+    code, out, err = call("engine", "--rounds", "1", "--part", "steps", "--json")
+    assert (code, json.loads(out)) == (0, {"engine": []})
+    assert "torch is not installed" in err
+    assert "onnx is not installed" in err
+
+
+@needs_kernels
+@pytest.mark.usefixtures("tiny")
+def test_parts_are_measured_as_asked(call: Call) -> None:
+    _, out, _ = call("engine", "--part", "ours", "--rounds", "1", "--json")
     found = [each["against"] for each in json.loads(out)["engine"]]
     assert found == ["a plain read", "one stream", "float32"]
 
 
 @needs_kernels
-def test_rounds_are_the_turns_of_each_side(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+def test_settings_reach_a_part(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
 
-    def run(_: object, rounds: int, parts: tuple[str, ...]) -> list[Result]:
-        asked.append(rounds)
-        assert parts == ("steps", "ours", "scoring", "process")
-        return [Result("step", "PyTorch", Ratio(12.3, 1.5, 20.0, 2e-6, 3e-3), 40)]
+    def measure(**settings: Any) -> list[Result]:
+        asked.append(settings)
+        return [Result("step", "PyTorch", Ratio(1, 1, 1))]
 
-    monkeypatch.setattr(engine, "run", run)
-    code, out, _ = call("bench", "engine", "--rounds", "4")
-    call("bench", "engine")
-    assert (code, asked) == (0, [4, 9])
-    assert out.splitlines()[1].split() == [
-        *("step", "PyTorch", "12.30", "1.50", "20.00", "at", "least", "40"),
-        *("2.0", "us", "3.0", "ms"),
-    ]
-
-
-@needs_kernels
-@pytest.mark.usefixtures("tiny")
-def test_training_is_measured_part_by_part(call: Call) -> None:
-    words = ["--part", "layers", "--part", "share", "--rounds", "1"]
-    code, out, err = call("bench", "train", *words, "--json")
+    monkeypatch.setattr(growth, "measure_softmax", measure)
+    text = tmp_path / "my.txt"
+    text.write_text("some text")
+    words = ["scale", "--part", "softmax", "--rounds", "2", "--text", text, "--minutes", "0.5"]
+    code, out, _ = call(*words, "--largest", "5MB")
     assert code == 0
-    found = json.loads(out)["train"]
-    assert found[0]["what"] == "rnn 8, layer forwards and backwards, float32"
-    assert found[-1]["against"].startswith("torch.mm 16")
-    assert "tutorial" not in err
-    _, table, _ = call("bench", "train", *words)
-    assert "GFLOP/s" in table
-    assert "at least 0.6" in table
+    assert "PyTorch" in out
+    (settings,) = asked
+    assert settings["text"] == text
+    assert (settings["rounds"], settings["minutes"]) == (2, 0.5)
+    assert settings["largest"] == 5 * 10**6
 
 
 @needs_kernels
-def test_text_nanogpt_and_minutes_reach_the_measurement(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text, checkout = tmp_path / "my.txt", tmp_path / "peer"
-    text.write_text("abc\n" * 50)
-    (checkout / "config").mkdir(parents=True)
-    for name in NEEDED:
-        (checkout / name).write_text("")
-    asked: list[Any] = []
-
-    def target(*given: Any) -> list[Result]:
-        asked.append(given[:3])
-        return []
-
-    def memory(text: Path, minutes: float) -> Result:
-        asked.append((text, minutes))
-        figures = Ratio(600.0, 600.0, 600.0)
-        return Result("memory", "a limit", figures, 700, at_most=True, unit="megabytes")
-
-    monkeypatch.setattr(train_target, "measure", target)
-    monkeypatch.setattr(train_memory, "measure", memory)
-    measure = functools.partial(call, "bench", "train", "--part", "target", "--part", "memory")
-    code, _, err = measure()
-    assert (code, asked) == (0, [])
-    assert "without --text and --nanogpt" in err
-    code, out, _ = measure("--text", text, "--nanogpt", checkout, "--minutes", "2")
-    assert (code, asked) == (0, [(text, checkout, 3), (text, 2.0)])
-    assert "at most 700" in out
+def test_every_part_has_its_measurement() -> None:
+    for name, parts in program.PARTS.items():
+        for part in parts:
+            module = f"benchmarks.{program.PLACES.get(part, program.MODULES[name])}"
+            assert callable(getattr(program.importlib.import_module(module), f"measure_{part}"))
 
 
 @needs_kernels
 def test_a_folder_that_is_not_nanogpt_is_refused_before_anything_runs(
     call: Call, tmp_path: Path
 ) -> None:
-    code, out, err = call("bench", "train", "--nanogpt", tmp_path)
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert "has no train.py" in err
+    code, out, _ = call("train", "--nanogpt", tmp_path)
+    assert "has no train.py" in str(code)
+    assert out == ""
 
 
 @needs_kernels
-def test_a_text_that_is_not_there_is_told_before_anything_runs(call: Call) -> None:
-    code, out, err = call("bench", "train", "--text", "nowhere.txt")
-    assert (code, out) == (2, "")
-    assert "nowhere.txt" in err
+def test_a_text_that_is_missing_is_reported_before_anything_runs(call: Call) -> None:
+    code, out, _ = call("train", "--text", "nowhere.txt")
+    assert "nowhere.txt" in str(code)
+    assert out == ""
 
 
 @pytest.mark.parametrize("what", ["engine", "train"])
@@ -158,48 +121,14 @@ def test_without_kernels_there_is_nothing_to_measure(
     what: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ricorda.engine.kernels_are_built", lambda: False)
-    code, _, err = call("bench", what)
-    assert code == 1
-    assert "the compiled kernels are missing" in err
+    code, _, _ = call(what)
+    assert "the compiled kernels are missing" in str(code)
 
 
-@pytest.mark.parametrize("words", [(), ("--part", "training"), ("--part", "gpu")])
-def test_what_learns_asks_for_pytorch_before_anything_runs(
-    words: tuple[str, ...], call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    code, out, err = call("bench", "scale", *words)
-    assert (code, out) == (1, "")
-    assert err == (
-        "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[torch]'\n"
-    )
-
-
-@pytest.mark.parametrize("part, module, words, expected", [
-    ("gpu", scale_gpu, ["--nanogpt", "peer"], {"nanogpt": Path("peer")}),
-    ("softmax", scale_softmax, ["--minutes", "0.5"], {"minutes": 0.5}),
-], ids=["gpu", "softmax"])  # fmt: skip
-def test_a_text_and_settings_reach_a_part_of_scale(
-    part: str,
-    module: Any,
-    words: list[str],
-    expected: dict[str, Any],
-    call: Call,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    asked: dict[str, Any] = {}
-
-    def measure(say: Any, **settings: Any) -> list[Result]:
-        asked.update(settings)
-        return []
-
-    monkeypatch.setattr(module, f"measure_{part}", measure)
-    text = tmp_path / "my.txt"
-    text.write_text("some text")
-    scale = ("bench", "scale", "--part", part, "--rounds", "2")
-    assert call(*scale, "--text", str(text), *words)[0] == 0
-    assert asked == {"text": text, "rounds": 2, **expected}
-    code, _, err = call(*scale, "--text", "nowhere.txt")
-    assert code == 2
-    assert "nowhere.txt" in err
+def test_every_command_has_its_help() -> None:
+    assert set(program.command.commands) == {
+        *("engine", "train", "scale", "memory", "against", "precision")
+    }
+    for each in program.command.commands.values():
+        assert isinstance(each, click.Command)
+        assert each.help

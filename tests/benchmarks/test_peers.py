@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 import ricorda
-from benchmarks import engine, peers, train_layer, train_step
+from benchmarks import engine, peers
 from benchmarks.peers import sample_program, torch_network, tutorial_program
 from benchmarks.peers.onnx_network import OnnxNetwork, onnx_steps, step_graph
 from benchmarks.peers.torch_network import CellNetwork, LayerNetwork, Tensors
-from ricorda.engine import GenerationSettings, ReferenceBackend, kernels_are_built
+from ricorda.engine import GenerationSettings, ReferenceBackend
 from ricorda.engine.scoring import evaluate
-from ricorda.model import ModelConfiguration, ModelFile, RecurrentLanguageModel, write_model_file
+from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.model.configuration import CellName
 from ricorda.text import CharacterVocabulary
 
@@ -34,8 +33,6 @@ PYTORCHS = re.compile(
     r"(aten|autograd|torch::autograd)::|Optimizer\.|\[|detach$|[A-Z]\w*Backward\d+$"
 )
 """Names of PyTorch's operations; that of a custom `autograd.Function` ends without a number."""
-
-needs_kernels = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
 
 
 def random_network(
@@ -128,16 +125,22 @@ def test_no_peer_imports_ricorda(path: Path) -> None:
             assert not str(node.module).startswith("ricorda")
 
 
-@needs_kernels
-@torch.inference_mode()
-def test_ricordas_own_operation_would_be_found(random: np.random.Generator) -> None:
+def test_ricordas_code_would_be_found(random: np.random.Generator) -> None:
     configuration, tensors = random_network(random, "lstm")
-    model = RecurrentLanguageModel(configuration)
-    model.load_tensors(tensors)
-    ids = torch.zeros(1, 1, dtype=torch.long)
-    code = of_ricorda(code_that_ran(lambda: model(ids)))
-    assert str(PACKAGE / "models" / "language_model.py") in code
-    assert foreign(operations_of(lambda: model(ids))) == {"_Window"}
+    backend = ReferenceBackend(configuration, tensors)
+    state, ids = backend.zero_state(1), np.array([0])
+    code = of_ricorda(code_that_ran(lambda: backend.step(ids, state)))
+    assert str(PACKAGE / "engine" / "reference.py") in code
+
+
+def test_a_foreign_operation_would_be_found() -> None:
+    class Foreign(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, values: torch.Tensor) -> torch.Tensor:
+            return values * 2
+
+    values = torch.ones(2, requires_grad=True)
+    assert foreign(operations_of(lambda: Foreign.apply(values))) == {"Foreign"}  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
@@ -310,40 +313,39 @@ def test_the_sampling_program_loads_nothing_of_ricorda(model_path: Path) -> None
     assert done.stdout.endswith("\n[]\n")
 
 
-@needs_kernels
 @pytest.mark.parametrize("cell", CELLS)
-def test_both_compute_the_same_gradients_of_a_layer(cell: CellName) -> None:
-    problem = train_layer.Problem.random(cell, 8, 2, 5)
-    by_torch = train_layer.torch_passes(problem)
-    for ours, theirs in zip(train_layer.kernel_passes(problem)(1), by_torch(1), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-    assert of_ricorda(code_that_ran(lambda: by_torch(1))) == set()
-    assert foreign(operations_of(lambda: by_torch(1))) == set()
+def test_pytorchs_training_is_truncated_backpropagation_through_time(cell: CellName) -> None:
+    torch.manual_seed(1)
+    tensors = torch_network.random_tensors(cell, 7, 4, HIDDEN_SIZE)
+    training, same = LayerNetwork(cell, tensors), LayerNetwork(cell, tensors)
+    by_program = torch_network.Training(
+        training, learning_rate=0.02, weight_decay=0.0, clip_norm=1e9
+    )
+    optimizer = torch.optim.AdamW(same.parameters(), lr=0.02, betas=(0.9, 0.99), weight_decay=0.0)
+    ids, state = torch.randint(7, (3, 2, 6)), None
+    for step in range(3):
+        inputs, targets = ids[step, :, :-1], ids[step, :, 1:]
+        logits, state = same(inputs, state)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        assert by_program.step(inputs, targets) == pytest.approx(loss.item(), rel=1e-5)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        parts = state if isinstance(state, tuple) else (state,)
+        detached = tuple(part.detach() for part in parts)
+        state = detached if isinstance(state, tuple) else detached[0]
 
 
-@needs_kernels
-def test_ricordas_side_of_a_layer_is_the_kernels() -> None:
-    work = train_layer.kernel_passes(train_layer.Problem.random("gru", 8, 2, 5))
-    assert "_Window" in operations_of(lambda: work(1))
-
-
-@needs_kernels
-def test_both_take_the_same_training_steps() -> None:
-    configuration = train_step.settings(8, 2, 4)
-    configuration = replace(configuration, precision="float32", learning_rate=0.02)
-    ours = train_step.stepper(configuration, "ricorda")
-    theirs = train_step.stepper(configuration, "torch")
-    expected = [ours() for _ in range(train_step.DIFFERENT)]
-    assert [theirs() for _ in expected] == pytest.approx(expected, rel=1e-4)
-    assert expected[0] == pytest.approx(np.log(train_step.VOCABULARY_SIZE), rel=0.1)
-
-
-@needs_kernels
 def test_pytorchs_training_step_runs_no_code_of_ricorda() -> None:
-    step = train_step.stepper(train_step.settings(8, 2, 4), "torch")
+    network = LayerNetwork("lstm", torch_network.random_tensors("lstm", 7, 4, HIDDEN_SIZE))
+    training = torch_network.Training(network, learning_rate=0.02, weight_decay=0.1, clip_norm=1.0)
+    ids = torch.randint(7, (2, 6))
+
+    def step() -> float:
+        return training.step(ids[:, :-1], ids[:, 1:])
+
     step()
-    own = str(Path(train_step.__file__))  # the function that hands over the next batch
-    assert of_ricorda(code_that_ran(step)) - {own} == set()
+    assert of_ricorda(code_that_ran(step)) == set()
     assert foreign(operations_of(step)) == set()
 
 

@@ -177,8 +177,6 @@ OPTIONS: list[tuple[list[str], str]] = [
     (["runs", ""], EMPTY),
     ([*TRAIN, "--out", ""], EMPTY),
     (["studio", "--runs", ""], EMPTY),
-    (["bench", "train", "--text", ""], EMPTY),
-    (["bench", "train", "--minutes", "nan"], "expected a number, at least 0.001, got 'nan'"),
     (["units", "runs/tiny", "my.txt", "--shifts", "9" * 30], "at least 1 and at most 1000000"),
     (["studio", "--port", "65536"], "expected a port from 0 to 65535, got 65536"),
     (["serve", "runs/tiny", "--check", "--allow-origin", "foo"], "such as https://example.org"),

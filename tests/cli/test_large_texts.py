@@ -81,7 +81,6 @@ def test_compressed_texts_as_they_are(here: Path, bottles: str, call: Call) -> N
         ("influence", "runs/tiny", "my.gz"),
         ("memorised", "my.txt", "my.gz"),
         ("baselines", "my.gz"),
-        ("bench", "precision", "runs/tiny", "my.gz"),
     ],
 )
 def test_every_command_reads_compressed_texts_as_training_does(

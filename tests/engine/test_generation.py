@@ -34,7 +34,8 @@ def cut(text: str, stops: Sequence[str]) -> str:
 @pytest.fixture
 def symbol_by_symbol(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces as small as they can be."""
-    monkeypatch.setattr("ricorda.engine.generation.STEPS_AT_ONCE", 1)
+    monkeypatch.setattr("ricorda.engine.generation.STEPS_AT_FIRST", 1)
+    monkeypatch.setattr("ricorda.engine.generation.SHORTEST_SECONDS", 0.0)
 
 
 def test_length_counts_new_symbols(model: Model) -> None:

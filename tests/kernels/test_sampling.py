@@ -31,7 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("options", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("vocabulary_size", [2, 17, 65, 300])
+@pytest.mark.parametrize("vocabulary_size", [2, 17, 65, 300, 3000])
 def test_choices_are_those_of_the_reference(
     random: np.random.Generator, kernels: str, options: dict[str, Any], vocabulary_size: int
 ) -> None:
@@ -110,6 +110,19 @@ def test_extreme_options(kernels: str) -> None:
     assert chosen(top_p=1e-12) == {1}
     assert chosen(min_p=1.0) == {1, 2}
     assert chosen(constraint=(0, [0, 1], [0], [0], [-1])) == {0}
+
+
+def test_more_symbols_are_kept_than_are_at_all_likely(kernels: str) -> None:
+    logits = np.array([-60, 0, -50, 0, -70, -1e30], np.float32)
+    uniforms = np.array([0.0, 1e-24, 0.3, 0.7, 1 - 2.0**-53])
+    for options in ({"top_k": 4}, {"top_p": 1 - 2.0**-53}, {"top_k": 5, "top_p": 0.9999}):
+        settings = _kernels.SamplingSettings(temperature=1.0, **options)
+        chosen = _kernels.choose(logits, settings, NOTHING_READ, uniforms, kernels).tolist()
+        assert chosen[2:] == [1, 3, 3]
+    logits = np.array([0, -60, -50, -40], np.float32)  # a temperature that makes all likely
+    settings = _kernels.SamplingSettings(temperature=1e6, top_k=3)
+    chosen = _kernels.choose(logits, settings, NOTHING_READ, np.linspace(0, 0.999, 50), kernels)
+    assert set(chosen.tolist()) == {0, 2, 3}
 
 
 def test_an_extreme_penalty_keeps_numbers_finite(kernels: str) -> None:

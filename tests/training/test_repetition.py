@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ricorda.training.kernel_learner import KernelLearner
 
 import ricorda
 from ricorda.cli.train import with_options_of
@@ -15,6 +14,7 @@ from ricorda.model import read_model_file
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training import Run
 from ricorda.training import run as runs
+from ricorda.training.kernel_learner import KernelLearner
 from tests.training.reporters import InterruptAt
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))

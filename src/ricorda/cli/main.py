@@ -43,7 +43,7 @@ COMMANDS = {
     "runs": _Entry("ricorda.cli.runs", "List all runs with their figures."),
     "baselines": _Entry("ricorda.cli.baselines", "Say what simple methods make of a text."),
     "studio": _Entry("ricorda.cli.studio", "Open the web page: watch a network learn."),
-    "bench": _Entry("benchmarks.__main__", "Measure ricorda against its peers."),
+    "bench": _Entry("ricorda.cli.bench", "Measure how fast this machine trains and samples."),
     "doctor": _Entry("ricorda.cli.doctor", "Show versions, cores and what is missing."),
 }
 """Every command, in the order of the help; its module is imported when it is called."""

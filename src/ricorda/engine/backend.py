@@ -56,6 +56,16 @@ class Symbols(NamedTuple):
     alternative_log_probabilities: Array
     """Their log-probabilities, (n, N)."""
 
+    def part(self, start: int, end: int) -> "Symbols":
+        """Return the symbols from number `start` to before `end`."""
+        return Symbols._make(array[start:end] for array in self)
+
+    def then(self, others: "Symbols") -> "Symbols":
+        """Return these symbols followed by others."""
+        if len(self.ids) == 0 or len(others.ids) == 0:  # their N may differ
+            return self if len(self.ids) else others
+        return Symbols._make(np.concatenate(pair) for pair in zip(self, others, strict=True))
+
 
 class Backend(Protocol):
     """The arithmetic of one trained network.

@@ -1,5 +1,6 @@
 """Writing a text: its settings, its pieces, and the text as one iterates over it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Literal
@@ -8,13 +9,14 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ricorda.engine.backend import Backend, InProgress
+from ricorda.engine.backend import Backend, InProgress, Symbols
 from ricorda.engine.constraints import notes_on_symbols
 from ricorda.engine.sampling import SamplingSettings, one_or_several
 from ricorda.text.unseen import Unseen
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
-STEPS_AT_ONCE = 16  # between two looks at what was written: a moment, even for the engine in NumPy
+STEPS_AT_FIRST = 16  # before the first look at what was written
+SHORTEST_SECONDS = 0.02  # between two looks, from when the speed is known
 
 Ending = Literal["length", "stop"]
 """Why a text ended: it has the length asked for, or a stop string was complete."""
@@ -65,7 +67,7 @@ class WrittenSymbol:
     """The most likely symbols and their log-probabilities, the most likely first."""
 
 
-@plain_dataclass(frozen=True, slots=True)
+@plain_dataclass(frozen=True, slots=True, eq=False)
 class Piece:
     """A piece of new text, at least one character long, and the symbols that it consists of.
 
@@ -74,12 +76,25 @@ class Piece:
     """
 
     text: str
-    symbols: tuple[WrittenSymbol, ...]
+    written: Symbols
+    """The symbols as arrays."""
 
     @property
     def ids(self) -> tuple[int, ...]:
         """The numbers of the symbols."""
-        return tuple(symbol.id for symbol in self.symbols)
+        return tuple(self.written.ids.tolist())
+
+    @property
+    def symbols(self) -> tuple[WrittenSymbol, ...]:
+        """Each symbol with its log-probability and alternatives; made at each call."""
+        if len(self.written.log_probabilities) == 0:
+            return tuple(map(WrittenSymbol, self.ids))
+        return tuple(
+            WrittenSymbol(symbol, nats, tuple(zip(others, other_nats, strict=True)))
+            for symbol, nats, others, other_nats in zip(
+                *(array.tolist() for array in self.written), strict=True
+            )
+        )
 
 
 class Generation(InProgress):
@@ -147,7 +162,11 @@ class Generation(InProgress):
         return "".join(piece.text for piece in self)
 
     def _write(self) -> Iterator[Piece]:
+        steps = STEPS_AT_FIRST
         while not self.ended:
-            for _, piece in self._session.advance(STEPS_AT_ONCE):
+            began = time.perf_counter()
+            for _, piece in self._session.advance(steps):
                 if piece:
                     yield piece
+            if time.perf_counter() - began < SHORTEST_SECONDS:
+                steps *= 2

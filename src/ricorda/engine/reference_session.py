@@ -1,5 +1,6 @@
 """Texts being written side by side by the engine in NumPy, each as if it were alone."""
 
+import functools
 import threading
 from collections.abc import Sequence
 
@@ -8,7 +9,7 @@ import numpy as np
 from ricorda.arguments import checked
 from ricorda.engine.backend import Backend, Ids, InProgress, State, Symbols
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
-from ricorda.engine.writer import Writer
+from ricorda.engine.writer import Writer, as_arrays
 from ricorda.errors import ModelFileError
 from ricorda.text.vocabulary import Vocabulary
 
@@ -87,7 +88,7 @@ class ReferenceSession(InProgress):
             except ModelFileError:
                 stream.failed = True
                 self.remove(stream)
-            found.append((stream, _as_arrays(piece)))
+            found.append((stream, piece.written if piece else as_arrays(())))
         self._interrupted.clear()
         return found
 
@@ -127,19 +128,5 @@ def _joined(pieces: Sequence[Piece]) -> Piece | None:
     """Several pieces as one."""
     if not pieces:
         return None
-    text = "".join(piece.text for piece in pieces)
-    return Piece(text, tuple(symbol for piece in pieces for symbol in piece.symbols))
-
-
-def _as_arrays(piece: Piece | None) -> Symbols:
-    """The symbols of a piece."""
-    symbols = piece.symbols if piece else ()
-    told = [symbol for symbol in symbols if symbol.log_probability is not None]
-    width = len(told[0].alternatives) if told else 0
-    best = np.array([symbol.alternatives for symbol in told]).reshape(len(told), width, 2)
-    return Symbols(
-        np.array([symbol.id for symbol in symbols], np.uint32),
-        np.array([symbol.log_probability for symbol in told], np.float64),
-        best[:, :, 0].astype(np.uint32),
-        best[:, :, 1],
-    )
+    written = functools.reduce(Symbols.then, (piece.written for piece in pieces))
+    return Piece("".join(piece.text for piece in pieces), written)

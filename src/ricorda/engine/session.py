@@ -15,18 +15,14 @@ from ricorda import _kernels
 from ricorda.arguments import checked
 from ricorda.engine.backend import Ids, InProgress, State, Symbols
 from ricorda.engine.constraints import Constraint, check_stops, constraint_of
-from ricorda.engine.generation import (
-    Ending,
-    GenerationSettings,
-    Piece,
-    WrittenSymbol,
-)
+from ricorda.engine.generation import Ending, GenerationSettings, Piece
 from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel_ids
 from ricorda.engine.sampling import SamplingSettings, bias_of
 from ricorda.engine.softmax import finite
 from ricorda.text.vocabulary import Vocabulary
 
 LARGEST_INTEGER = 2**31 - 1  # settings beyond it mean the same
+LONGEST_CHARACTER = 4  # bytes
 
 
 class NativeStream(InProgress):
@@ -46,34 +42,35 @@ class NativeStream(InProgress):
         """How many symbols were chosen so far, those of a stop string included."""
         self.failed = False
         """Whether its logits were not finite; it is no longer in the session then."""
-        self._one_by_one = vocabulary.kind == "bytes"
+        self._in_bytes = vocabulary.kind == "bytes"
         self._ends_whole = whole_characters
         self._decoder = vocabulary.decoder()
-        self._waiting: list[WrittenSymbol] = []
+        self._waiting: Symbols | None = None  # bytes that complete no character yet
 
     def take(self, new: Symbols) -> Piece | None:
         """Turn what the kernels wrote into a piece of text; None if no character is complete."""
-        symbols = written_symbols(new)
-        if not self._one_by_one:
-            return Piece(self._decoder.decode(new.ids), symbols) if symbols else None
-        return self._whole_characters(symbols)
+        if self._in_bytes:
+            return self._whole_characters(new)
+        return Piece(self._decoder.decode(new.ids), new) if len(new.ids) else None
 
-    def _whole_characters(self, symbols: Sequence[WrittenSymbol]) -> Piece | None:
+    def _whole_characters(self, new: Symbols) -> Piece | None:
         """Decode bytes; those that complete no character go out with the next that does."""
-        text = ""
-        complete: list[WrittenSymbol] = []
-        for symbol in symbols:
-            self._waiting.append(symbol)
-            if characters := self._decoder.decode([symbol.id]):
-                text += characters
-                complete += self._waiting
-                self._waiting.clear()
-        if self.ended:
-            if not self._ends_whole:
-                text += self._decoder.finish()
-                complete += self._waiting
-            self._waiting = []
-        return Piece(text, tuple(complete)) if text else None
+        if self._waiting is not None:
+            new, silent = self._waiting.then(new), len(self._waiting.ids)
+        else:
+            silent = 0
+        ids = new.ids[silent:]
+        text = self._decoder.decode(ids[:-LONGEST_CHARACTER])
+        for number in ids[-LONGEST_CHARACTER:]:  # the last of so many completes a character
+            characters = self._decoder.decode([number])
+            text += characters
+            silent = 0 if characters else silent + 1
+        if self.ended and not self._ends_whole:
+            text += self._decoder.finish()
+            silent = 0
+        certain = len(new.ids) - silent
+        self._waiting = new.part(certain, len(new.ids))
+        return Piece(text, new.part(0, certain)) if text else None
 
 
 class NativeSession(InProgress):
@@ -223,19 +220,3 @@ def kernel_settings(
 def stop_sequences(stops: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
     """Turn stop strings into ids."""
     return [vocabulary.encode(stop).tolist() for stop in stops]
-
-
-def written_symbols(new: Symbols) -> tuple[WrittenSymbol, ...]:
-    """Put together what belongs to each symbol; log-probabilities (0,) if not asked for."""
-    if len(new.log_probabilities) == 0:
-        return tuple(map(WrittenSymbol, new.ids.tolist()))
-    return tuple(
-        WrittenSymbol(symbol, nats, tuple(zip(others, other_nats, strict=True)))
-        for symbol, nats, others, other_nats in zip(
-            new.ids.tolist(),
-            new.log_probabilities.tolist(),
-            new.alternative_ids.tolist(),
-            new.alternative_log_probabilities.tolist(),
-            strict=True,
-        )
-    )

@@ -4,7 +4,9 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from ricorda.engine.backend import Array, InProgress
+import numpy as np
+
+from ricorda.engine.backend import Array, InProgress, Symbols
 from ricorda.engine.constraints import check_stops, constraint_of
 from ricorda.engine.generation import Ending, GenerationSettings, Piece, WrittenSymbol
 from ricorda.engine.sampling import Mask, bias_of, choose, distribution, uniforms
@@ -65,7 +67,9 @@ class Writer(InProgress):
             self.ended = "length"
         if self._stops.stopped:
             self.ended = "stop"
-        return chosen, Piece(released, self._held.release(len(released))) if released else None
+        if not released:
+            return chosen, None
+        return chosen, Piece(released, as_arrays(self._held.release(len(released))))
 
     def _permitted(self) -> Mask | None:
         """Which symbols may be written now, (V,)."""
@@ -127,3 +131,17 @@ class HeldSymbols:
             released.append(symbol)
             characters -= count
         return tuple(released)
+
+
+def as_arrays(symbols: Sequence[WrittenSymbol]) -> Symbols:
+    """Turn symbols into arrays."""
+    described = [symbol for symbol in symbols if symbol.log_probability is not None]
+    width = len(described[0].alternatives) if described else 0
+    best = np.array([symbol.alternatives for symbol in described])
+    best = best.reshape(len(described), width, 2)
+    return Symbols(
+        np.array([symbol.id for symbol in symbols], np.uint32),
+        np.array([symbol.log_probability for symbol in described], np.float64),
+        best[:, :, 0].astype(np.uint32),
+        best[:, :, 1],
+    )

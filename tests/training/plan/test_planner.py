@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ricorda.model.cells import CellName
 
 from ricorda.errors import ConfigurationError
+from ricorda.model.cells import CellName
 from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
 from ricorda.training.plan import planner
 from ricorda.training.plan.planner import (
