@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.errors import ConfigurationError, TextError
-from ricorda.text.resident import RowReader
+from ricorda.text.id_file import RowReader
 from ricorda.text.vocabulary import Ids
 
 

@@ -14,7 +14,7 @@ import torch
 from ricorda.durable import partial_name, remove_file
 from ricorda.errors import TextError
 from ricorda.text import EncodedText, Ids, Vocabulary
-from ricorda.text.resident import MappedIds, mapped
+from ricorda.text.id_file import MappedIds, mapped
 from ricorda.training.data.dataset import Dataset
 from ricorda.training.process_group import ProcessGroup
 

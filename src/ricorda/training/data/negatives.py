@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ricorda.errors import ConfigurationError
 from ricorda.text import Ids
-from ricorda.text.resident import RowReader
+from ricorda.text.id_file import RowReader
 
 COUNTED = 1 << 24  # symbols of a text that are counted at most, in blocks spread over it
 BLOCK = 1 << 16
