@@ -31,7 +31,6 @@ from ricorda.text import (
     find_sources,
     make_request,
     reading,
-    survey,
 )
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no cache without file locks")
@@ -183,9 +182,9 @@ def test_a_text_written_a_moment_ago_is_waited_for(
     encode: Encoded, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(cached_encoding, "time", Mock(sleep=slept.append))
     status = text.stat()
-    monkeypatch.setattr(survey, "time", Mock(time_ns=lambda: status.st_ctime_ns + 10**7))
+    clock = Mock(sleep=slept.append, time_ns=lambda: status.st_ctime_ns + 10**7)
+    monkeypatch.setattr(cached_encoding, "time", clock)
     encode(text)
     assert slept
     assert 0 < slept[0] < 0.05 or slept[0] > 2
@@ -195,7 +194,7 @@ def test_a_text_from_the_future_is_not_kept(
     encode: Encoded, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = text.stat().st_ctime_ns
-    monkeypatch.setattr(survey, "time", Mock(time_ns=lambda: changed - 10**10))
+    monkeypatch.setattr(cached_encoding, "time", Mock(time_ns=lambda: changed - 10**10))
     encode(text)
     assert "its files have timestamps in the future" in encode.said[0]
     encode(text)
@@ -447,7 +446,7 @@ def test_any_texts_interrupted_anywhere(
     expected = plain(*paths, folder=folder)
     with monkeypatch.context() as patched:
         patched.setattr(cached_encoding, "CHECKPOINT_BYTES", 1)
-        patched.setattr(cached_encoding, "time", Mock())
+        patched.setattr(cached_encoding, "time", Mock(time_ns=time.time_ns))
         patched.setattr(reading, "PIECE_BYTES", 4)
         interrupted = interrupt(encode, monkeypatch, paths, save)
         assert_same(encode(*paths), expected)

@@ -13,8 +13,7 @@ from ricorda.text.cache import Cache, cache_for
 from ricorda.text.cached_encoding import encode_with_cache
 from ricorda.text.compression import Decompression
 from ricorda.text.encoding import EncodedText, VocabularyKind, encode_sources, make_request
-from ricorda.text.prompts import PromptReader, read_prompt
-from ricorda.text.reader import TextReader
+from ricorda.text.prompts import PromptReader, TextReader, read_prompt
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sizes import parse_size

@@ -41,7 +41,7 @@ from ricorda.durable import (
 )
 from ricorda.errors import RicordaError
 from ricorda.text.encoding import EncodedText
-from ricorda.text.resident import mapped
+from ricorda.text.id_file import mapped
 from ricorda.text.sizes import parse_size
 from ricorda.text.sources import Source
 from ricorda.text.vocabulary import Vocabulary, id_type

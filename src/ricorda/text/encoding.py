@@ -59,11 +59,6 @@ class EncodedText:
         return tuple(source.name for source in self._sources)
 
     @property
-    def source_count(self) -> int:
-        """How many sources there are."""
-        return len(self._sources)
-
-    @property
     def ids(self) -> Ids:
         """The ids (N,), read-only, mapped from disk. Raises TextError after `close`."""
         if self._ids is None:

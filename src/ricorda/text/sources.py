@@ -12,9 +12,8 @@ from typing import Literal, NamedTuple, overload
 from ricorda.arguments import checked
 from ricorda.errors import TextError
 from ricorda.text.compression import head_of, kind_of
-from ricorda.text.contents import content_of
+from ricorda.text.contents import content_of, is_own_page, own_folder
 from ricorda.text.decoding import HEAD_BYTES, canonical_encoding
-from ricorda.text.own_files import is_own_page, own_folder
 
 STANDARD_INPUT = "-"
 

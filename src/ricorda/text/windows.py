@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ricorda import draws
 from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError, TextError
-from ricorda.text.resident import RowReader
+from ricorda.text.id_file import RowReader
 from ricorda.text.vocabulary import Ids
 
 

@@ -24,8 +24,7 @@ from ricorda.text import (
     read_bytes,
     split,
 )
-from ricorda.text.difference import describe_difference, part_difference
-from ricorda.text.oddities import oddities
+from ricorda.text.oddities import describe_difference, oddities, part_difference
 from ricorda.text.sources import LeftOut, Reason, Source, displayed
 from ricorda.training.checkpoint.record import TextRecord
 from ricorda.training.options import TrainingOptions

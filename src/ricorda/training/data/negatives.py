@@ -21,7 +21,7 @@ from ricorda import draws
 from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError
 from ricorda.text import Ids
-from ricorda.text.resident import RowReader
+from ricorda.text.id_file import RowReader
 
 COUNTED = 1 << 24  # symbols of a text that are counted at most, in blocks spread over it
 BLOCK = 1 << 16
