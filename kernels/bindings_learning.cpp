@@ -1,4 +1,4 @@
-// The part of the Python module that learns: a whole step, and one layer as PyTorch calls it.
+// The part of the Python module that learns: a whole step.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -14,7 +14,6 @@
 
 #include "bindings.hpp"
 #include "learning/learner.hpp"
-#include "learning/sequence_layer.hpp"
 
 namespace ricorda {
 
@@ -262,78 +261,6 @@ std::shared_ptr<HeldLearner> make_learner(
                                        std::move(parameters));
 }
 
-std::shared_ptr<SequenceLayer> make_layer(const std::string& cell, const std::string& nonlinearity,
-                                          int input_size, int hidden_size, int streams, int steps,
-                                          const std::string& precision, int threads,
-                                          const std::string& kernels) {
-  const NetworkShape shape = shape_of(cell, nonlinearity, 1, hidden_size, 1, input_size);
-  check_at_least("input_size", input_size, 1);
-  check_window_size(streams, steps);
-  check_at_least("threads", threads, 1);
-  const InstructionSet& set = choose_instruction_set(kernels);
-  return std::make_shared<SequenceLayer>(LayerSize{shape.cell, shape.relu, hidden_size, input_size},
-                                         streams, steps, learning_precision(precision, set), set,
-                                         threads);
-}
-
-std::vector<float*> parts_of(const char* name, const SequenceLayer& layer,
-                             const std::vector<Changed>& parts) {
-  std::vector<float*> pointers;
-  if (parts.size() != (layer.size().has_cell() ? 2u : 1u))
-    throw std::invalid_argument(std::string(name) + " must have every part of the cell's state");
-  for (const Changed& part : parts) {
-    check_shape(name, part, {std::size_t(layer.streams()), std::size_t(layer.size().hidden_size)});
-    pointers.push_back(part.data());
-  }
-  return pointers;
-}
-
-void check_weights(const SequenceLayer& layer, const std::vector<Changed>& weights) {
-  const LayerSize& size = layer.size();
-  const std::size_t rows = std::size_t(size.gates()) * size.hidden_size;
-  if (weights.size() != 4) throw std::invalid_argument("there must be four tensors of weights");
-  check_shape("weight_ih", weights[0], {rows, std::size_t(size.input_size)});
-  check_shape("weight_hh", weights[1], {rows, std::size_t(size.hidden_size)});
-  check_shape("bias_ih", weights[2], {rows});
-  check_shape("bias_hh", weights[3], {rows});
-}
-
-void check_window(const char* name, const SequenceLayer& layer, const Changed& array, int width) {
-  check_shape(name, array,
-              {std::size_t(layer.streams()), std::size_t(layer.steps()), std::size_t(width)});
-}
-
-void forward_layer(SequenceLayer& layer, const std::vector<Changed>& weights, const Changed& inputs,
-                   const std::vector<Changed>& state, const Changed& outputs,
-                   const std::vector<Changed>& state_after) {
-  check_weights(layer, weights);
-  check_window("inputs", layer, inputs, layer.size().input_size);
-  check_window("outputs", layer, outputs, layer.size().hidden_size);
-  const auto before = parts_of("state", layer, state),
-             after = parts_of("state_after", layer, state_after);
-  const nb::gil_scoped_release unlocked;
-  layer.forward({weights[0].data(), weights[1].data(), weights[2].data(), weights[3].data()},
-                inputs.data(), {before.begin(), before.end()}, outputs.data(), after);
-}
-
-void back_layer(SequenceLayer& layer, const Changed& outputs,
-                const std::vector<Changed>& state_after, const std::optional<Changed>& inputs,
-                const std::vector<Changed>& state, const std::vector<Changed>& weights) {
-  check_weights(layer, weights);
-  check_window("outputs", layer, outputs, layer.size().hidden_size);
-  if (inputs) check_window("inputs", layer, *inputs, layer.size().input_size);
-  const auto before = parts_of("state", layer, state),
-             after = parts_of("state_after", layer, state_after);
-  const SequenceLayer::Gradients gradients{inputs ? inputs->data() : nullptr,
-                                           before,
-                                           weights[0].data(),
-                                           weights[1].data(),
-                                           weights[2].data(),
-                                           weights[3].data()};
-  const nb::gil_scoped_release unlocked;
-  layer.back(outputs.data(), {after.begin(), after.end()}, gradients);
-}
-
 // Dropout by itself, for the tests.
 void drop_python(const Changed& values, std::uint64_t key, std::uint32_t first, float keep,
                  const std::string& kernels) {
@@ -371,14 +298,6 @@ void bind_learning(nb::module_& module) {
       .def("apply", &HeldLearner::apply, "state"_a.noconvert(), "flat"_a.noconvert(), nb::kw_only(),
            "learning_rate"_a, "number"_a, "average_share"_a = 0.0f)
       .def("copy_gradient", &HeldLearner::copy_gradient, "parameter"_a, "gradient"_a.noconvert());
-
-  nb::class_<SequenceLayer>(module, "SequenceLayer")
-      .def(nb::new_(&make_layer), "cell"_a, "nonlinearity"_a, "input_size"_a, "hidden_size"_a,
-           "streams"_a, "steps"_a, "precision"_a = "float32", "threads"_a = 1, "kernels"_a = "")
-      .def("forward", &forward_layer, "weights"_a.noconvert(), "inputs"_a.noconvert(),
-           "state"_a.noconvert(), "outputs"_a.noconvert(), "state_after"_a.noconvert())
-      .def("back", &back_layer, "outputs"_a.noconvert(), "state_after"_a.noconvert(),
-           "inputs"_a.noconvert().none(), "state"_a.noconvert(), "weights"_a.noconvert());
 }
 
 }  // namespace ricorda

@@ -271,38 +271,3 @@ class Learner:
 
     def copy_gradient(self, parameter: int, gradient: Array) -> None:
         """Copy the last step's gradient of a parameter, by its number, into `gradient`."""
-
-class SequenceLayer:
-    """One layer over windows of one size, forwards and then backwards, in torch.nn's layout."""
-
-    def __init__(
-        self,
-        cell: str,
-        nonlinearity: str,
-        input_size: int,
-        hidden_size: int,
-        streams: int,
-        steps: int,
-        precision: str = "float32",
-        threads: int = 1,
-        kernels: str = "",
-    ) -> None: ...
-    def forward(
-        self,
-        weights: Sequence[Array],
-        inputs: Array,
-        state: Sequence[Array],
-        outputs: Array,
-        state_after: Sequence[Array],
-    ) -> None:
-        """Read inputs (B, T, I) from the state's parts (B, H); fill outputs (B, T, H) and state."""
-
-    def back(
-        self,
-        outputs: Array,
-        state_after: Sequence[Array],
-        inputs: Array | None,
-        state: Sequence[Array],
-        weights: Sequence[Array],
-    ) -> None:
-        """From gradients of outputs and last state, fill those of inputs, state and weights."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ricorda.model.configuration import CellName, Initialisation
-from ricorda.torch.cells import gpu_layer, window_kernel
+from ricorda.torch.cells import gpu_layer
 
 State: TypeAlias = tuple[Tensor, ...]
 """What a layer carries from step to step: tensors of (B, H), hidden first."""
@@ -20,8 +20,8 @@ class RecurrentCell(nn.Module, ABC):
     Its weights go in and out of `torch.nn.LSTMCell` (GRUCell, RNNCell) with `load_state_dict`, and
     of a layer K of `torch.nn.LSTM` by adding `_lK` to each name.
 
-    `forward` is one step, written as its equation. `over_window` is the same over T symbols, by the
-    C++ kernels where they apply, else by PyTorch's fused operation, `by_torch`, on a GPU cuDNN's.
+    `forward` is one step, written as its equation. `over_window` is the same over T symbols, by
+    PyTorch's fused operation, `by_torch`, on a GPU cuDNN's.
     The tests hold each to the others.
     """
 
@@ -100,12 +100,7 @@ class RecurrentCell(nn.Module, ABC):
         if inputs.device.type == "cuda":
             outputs, after = gpu_layer.over_window(self.by_torch, inputs, state, weights)
             return outputs, self.state_type(*after)
-        if not window_kernel.applies_to(inputs, state):
-            return self.by_torch(inputs, state, weights)
-        outputs, after = window_kernel.over_window(
-            self.name, self.nonlinearity, inputs, state, weights
-        )
-        return outputs, self.state_type(*after)
+        return self.by_torch(inputs, state, weights)
 
     @abstractmethod
     def by_torch(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:

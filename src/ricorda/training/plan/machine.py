@@ -11,7 +11,7 @@ from ricorda.cgroup import memory_limit
 from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import GATES, CellName
-from ricorda.torch.cells import LSTMCell, window_kernel
+from ricorda.torch.cells import LSTMCell
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.fused import learns_bfloat16
 from ricorda.training.options import TrainingOptions
@@ -181,11 +181,11 @@ def _gigabytes(count: int) -> str:
 
 @contextlib.contextmanager
 def computing_with(configuration: TrainingConfiguration) -> Iterator[None]:
-    """Within, compute with a run's threads, and with the kernels or without; then as before."""
+    """Within, compute with a run's threads; then as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(configuration.threads)
     try:
-        with window_kernel.switched(on=configuration.kernels == "auto"), tf32(on=False):
+        with tf32(on=False):
             yield
     finally:
         torch.set_num_threads(before)
