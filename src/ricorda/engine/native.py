@@ -148,15 +148,15 @@ def make_network(
     """Hand the tensors of a model file to the kernels. Raises ValueError for a wrong one."""
     embedding_size = configuration.embedding_size
     return _kernels.Network(
-        configuration.cell,
-        configuration.nonlinearity,
-        configuration.vocabulary_size,
-        configuration.hidden_size,
-        configuration.num_layers,
-        0 if embedding_size == "onehot" else embedding_size,
-        tensors,
-        precision,
-        kernels,
+        cell=configuration.cell,
+        nonlinearity=configuration.nonlinearity,
+        vocabulary_size=configuration.vocabulary_size,
+        hidden_size=configuration.hidden_size,
+        num_layers=configuration.num_layers,
+        embedding_size=0 if embedding_size == "onehot" else embedding_size,
+        tensors=dict(tensors),
+        precision=precision,
+        kernels=kernels,
     )
 
 

@@ -23,7 +23,6 @@ from ricorda.torch.cells.base import State
 from ricorda.torch.language_model import RecurrentLanguageModel
 from ricorda.training.average import WeightAverage
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.data.negatives import Candidates
 from ricorda.training.process_group import ALONE, Exchange, ProcessGroup
 from ricorda.training.step import Batch, StepMetrics, non_finite
 
@@ -34,8 +33,11 @@ except ImportError:  # installed without a compiler
 
 
 _Window = tuple[
-    NDArray[np.int64], NDArray[np.int64], list[NDArray[np.float32]], NDArray[np.float32] | None
+    NDArray[np.uint32], NDArray[np.uint32], list[NDArray[np.float32]], NDArray[np.float32] | None
 ]
+
+
+_Drawn = tuple[NDArray[np.uint32], NDArray[np.float32]]
 
 
 class _Update(TypedDict):
@@ -114,12 +116,13 @@ class FusedStep:
         share = 0.0
         if self._average is not None:
             share = 1.0 - self._average.next_kept()
-        drawn = None
+        drawn: _Drawn | None = None
         if batch.candidates is not None:
-            drawn = Candidates(*(part.numpy() for part in batch.candidates))
+            ids, log_probabilities = (part.numpy() for part in batch.candidates)
+            drawn = (ids.astype(np.uint32), log_probabilities)
         window = (
-            batch.inputs.contiguous().numpy(),
-            batch.targets.contiguous().numpy(),
+            np.ascontiguousarray(batch.inputs.numpy(), np.uint32),
+            np.ascontiguousarray(batch.targets.numpy(), np.uint32),
             [_memory(part) for layer in state for part in layer],
             None if batch.restart is None else batch.restart.numpy(),
         )
@@ -130,7 +133,7 @@ class FusedStep:
         }
         if self._ranks.size == 1:
             nats, norm = self._kernel(batch).step(
-                *window, key=self._mask_key(), candidates=drawn, **update
+                *window, key=self._mask_key(), negatives=drawn, **update
             )
         else:
             nats, norm = self._take_together(self._kernel(batch), window, drawn, update)
@@ -145,7 +148,7 @@ class FusedStep:
         self,
         kernel: "_kernels.Learner",
         window: "_Window",
-        drawn: Candidates | None,
+        drawn: _Drawn | None,
         update: "_Update",
     ) -> tuple[float, float]:
         """Take the step in two calls, between which the gradients of all are added up."""
@@ -153,7 +156,7 @@ class FusedStep:
             count = sum(weights.size for weights, *_ in self._parameters)
             self._exchange = self._ranks.exchange(count)
         gradient = _memory(self._exchange.gradient)
-        nats = kernel.gradients(*window, gradient, key=self._mask_key(), candidates=drawn)
+        nats = kernel.gradients(*window, gradient, key=self._mask_key(), negatives=drawn)
         nats = self._ranks.average(self._exchange, nats)
         return nats, kernel.apply(window[2], gradient, **update)
 

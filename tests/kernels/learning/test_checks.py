@@ -20,7 +20,7 @@ NETWORK: dict[str, Any] = {
     "steps": 3,
 }
 SIZES = [(5, 4), (24, 4), (24, 6), (24,), (24,), (5, 6), (5,)]
-IDS = np.zeros((2, 3), np.int64)
+IDS = np.zeros((2, 3), np.uint32)
 PART = np.zeros((2, 6), np.float32)
 
 
@@ -104,15 +104,16 @@ def test_bfloat16_where_it_is_not_had(kernels: str) -> None:
 
 
 @pytest.mark.parametrize("change, error", [
-    ({"inputs": IDS + 5}, IndexError),
-    ({"inputs": IDS - 1}, IndexError),
-    ({"targets": IDS + 2**40}, IndexError),
+    ({"inputs": IDS + np.uint32(5)}, IndexError),
+    ({"inputs": IDS - np.uint32(1)}, IndexError),
+    ({"targets": IDS + np.uint32(2**31)}, IndexError),
     ({"inputs": IDS.astype(np.int32)}, TypeError),
+    ({"inputs": IDS.astype(np.int64)}, TypeError),
     ({"inputs": IDS.astype(np.float32)}, TypeError),
-    ({"inputs": np.zeros((2, 6), np.int64)[:, ::2]}, TypeError),
+    ({"inputs": np.zeros((2, 6), np.uint32)[:, ::2]}, TypeError),
     ({"inputs": IDS[0]}, TypeError),
     ({"inputs": IDS[:1]}, ValueError),
-    ({"targets": np.zeros((3, 2), np.int64)}, ValueError),
+    ({"targets": np.zeros((3, 2), np.uint32)}, ValueError),
     ({"state": [PART]}, ValueError),
     ({"state": [PART, PART, PART]}, ValueError),
     ({"state": [PART, PART[:1]]}, ValueError),
