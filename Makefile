@@ -104,6 +104,7 @@ $(VENV)/.dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed: $(VENV)/.dependencies CMakeLists.txt $(SOURCES)
 	$(RUN)/python -m pip install --quiet --no-build-isolation --no-deps .
+	@cp $(VENV)/lib/python*/site-packages/ricorda/_kernels.pyi src/ricorda/ || true  # for mypy
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed constraints.txt

@@ -18,7 +18,7 @@ from ricorda.engine.generation import GenerationSettings
 from ricorda.engine.native import NativeBackend
 from ricorda.engine.scoring import evaluate
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.text import CharacterVocabulary
 
 Part = Literal["steps", "ours", "scoring", "process"]

@@ -8,13 +8,13 @@ import pytest
 
 import ricorda.studio
 from ricorda.insight.features import BINARY, NUMERIC
-from ricorda.insight.step_equation import GATES
+from ricorda.model.cells import CELLS
 
 PAGE = Path(ricorda.studio.__file__).parent / "page"
 LANGUAGES = ["en", "it"]
 FAMILIES = {
     "feature": {*BINARY, *NUMERIC},
-    "gate": {gate.name for gates in GATES.values() for gate in gates},
+    "gate": {gate.name for cell in CELLS.values() for gate in cell.gates},
     "baseline": {"uniform", "frequencies", "five_grams", "xz"},
     "health": {"dead", "saturated"},
     "state": {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.torch.cells import CELLS, RecurrentCell
 
 CASES: list[tuple[CellName, str]] = [

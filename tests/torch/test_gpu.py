@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ricorda
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.runs import RunFolder, read_rows
 from ricorda.torch.cells import CELLS
 from ricorda.training import TrainingOptions

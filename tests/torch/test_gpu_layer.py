@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.torch.cells import CELLS, LSTMState, RecurrentCell, gpu_layer
 
 NAMES: list[CellName] = ["rnn", "gru", "lstm"]

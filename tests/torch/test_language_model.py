@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from ricorda.model import ModelConfiguration, RecurrentLanguageModel
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 
 CELL_NAMES: list[CellName] = ["rnn", "gru", "lstm"]
 

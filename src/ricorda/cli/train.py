@@ -15,6 +15,7 @@ from ricorda.cli.options import PathName, options_from
 from ricorda.cli.output import print_json
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_torch
+from ricorda.model.cells import CELL_OPTIONS, CELLS
 from ricorda.runs import RunFolder
 from ricorda.training.options import TrainingOptions
 from ricorda.validation import parse_json, validated
@@ -28,9 +29,6 @@ RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
 
 CHANGES_NO_STEP = {"out", "cache", "keep", "max_restarts", "collective_timeout", "validation"}
 """Options that keep a run's schedule; whether the validation file is the run's is checked."""
-
-ONE_CELL = {"nonlinearity": "rnn", "forget_bias": "lstm"}
-"""Options of one cell alone."""
 
 
 @click.command()
@@ -164,7 +162,7 @@ def _options_of_run(path: Path) -> dict[str, Any]:
         for name, value in asdict(part).items()
     }
     names = set(OPTIONS) - {"validation"}  # that file belongs to the run's text
-    names -= {name for name, cell in ONE_CELL.items() if training.model.cell != cell}
+    names -= CELL_OPTIONS - CELLS[training.model.cell].options
     found = {name: settled[name] for name in names & set(settled) if settled[name] is not None}
     schedule = record.schedule or training.schedule
     return found if schedule is None else found | {"schedule": asdict(schedule)}
@@ -175,7 +173,7 @@ def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, A
     dropped = {name for rivals in RIVALS if rivals & set(given) for name in rivals}
     cell, cell_of_file = given.get("cell"), found.get("cell")
     if cell is not None:
-        dropped |= {name for name, its_cell in ONE_CELL.items() if cell != its_cell}
+        dropped |= CELL_OPTIONS - CELLS[cell].options
     if given.get("embedding_size") == "onehot":
         dropped.add("input_dropout")
     if None not in (cell, cell_of_file) and cell != cell_of_file:

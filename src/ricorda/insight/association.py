@@ -47,7 +47,7 @@ def read_levels(model: Model, ids: Ids) -> Levels:
     configuration = model.configuration
     shape = (len(ids), configuration.num_layers * configuration.hidden_size)
     levels = _room(shape)
-    relu = configuration.cell == "rnn" and configuration.nonlinearity == "relu"
+    relu = not configuration.is_bounded
     for block in read_activations(model, ids):
         hidden = block.arrays["hidden"].reshape(-1, shape[1])
         levels[block.begin : block.begin + len(hidden)] = to_levels(hidden, relu)

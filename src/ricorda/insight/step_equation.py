@@ -4,9 +4,10 @@ The numbers are computed in float64 from the model's weights and the states that
 has after reading what comes before, so that they are those of any engine to its rounding.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,36 +18,11 @@ from ricorda.engine.chunks import positions_at_once
 from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Text, Unit, known_text
 from ricorda.model import ModelConfiguration, ModelFile
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CELLS, CellName, Gate
 
 STRONGEST = 5
 
 Vector: TypeAlias = NDArray[np.float64]
-
-
-class Gate(NamedTuple):
-    """What one block of a cell's stacked weights is called and ends in."""
-
-    name: str
-    letter: str
-    activation: str
-
-
-GATES: dict[CellName, tuple[Gate, ...]] = {
-    "rnn": (Gate("hidden", "h'", "tanh"),),
-    "gru": (
-        Gate("reset_gate", "r", "sigmoid"),
-        Gate("update_gate", "z", "sigmoid"),
-        Gate("candidate", "n", "tanh"),
-    ),
-    "lstm": (
-        Gate("input_gate", "i", "sigmoid"),
-        Gate("forget_gate", "f", "sigmoid"),
-        Gate("candidate", "g", "tanh"),
-        Gate("output_gate", "o", "sigmoid"),
-    ),
-}
-"""The blocks of each cell, in the order of its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +95,7 @@ class StepEquation:
     hidden: float
 
     cell_before: float | None
-    """The LSTM's cell before the step; None for other cells."""
+    """The second part of the state before the step; None for a cell without one."""
 
     cell_after: float | None
 
@@ -161,7 +137,7 @@ def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> Ste
     traced, _ = backend.trace(ids[position : position + 1], state)
     inputs = _Inputs(file, unit, int(ids[position]), traced["hidden"][0])
     gates = _gates(file, unit, inputs, np.asarray(state[0, unit.layer, 0], np.float64))
-    has_cell = file.configuration.cell == "lstm"
+    has_cell = file.configuration.state_parts > 1
     return StepEquation(
         cell=file.configuration.cell,
         unit=unit,
@@ -199,11 +175,10 @@ def _gates(file: ModelFile, unit: Unit, inputs: _Inputs, hidden: Vector) -> tupl
     """Compute every gate of a unit from what it reads: inputs, hidden (H,)."""
     configuration = file.configuration
     found: list[GateTerms] = []
-    for number, gate in enumerate(GATES[configuration.cell]):
+    for number, gate in enumerate(CELLS[configuration.cell].gates):
         row = number * configuration.hidden_size + unit.number
-        # In the GRU the candidate's past is scaled by the reset gate, which comes first.
-        is_scaled = configuration.cell == "gru" and gate.name == "candidate"
-        scale = found[0].value if is_scaled else 1.0
+        scales = [terms.value for terms in found if terms.name == gate.scaled_by]
+        scale = scales[0] if scales else 1.0
         found.append(_terms(file, unit, row, gate, inputs, hidden, scale))
     return tuple(found)
 
@@ -253,7 +228,9 @@ def _terms(
 
 
 def _activation(configuration: ModelConfiguration, gate: Gate) -> str:
-    return configuration.nonlinearity if configuration.cell == "rnn" else gate.activation
+    if CELLS[configuration.cell].takes_nonlinearity:
+        return configuration.nonlinearity
+    return gate.activation
 
 
 def _apply(activation: str, total: float) -> float:
@@ -290,19 +267,18 @@ def _gate_line(terms: GateTerms, digits: int) -> str:
 
 
 def _result_lines(step: StepEquation, digits: int) -> list[str]:
-    """Write what the gates make of the state; for a simple network its one gate says all."""
-    if step.cell == "rnn":
-        return []
-    values = {terms.letter: f"{_number(terms.value, digits)}" for terms in step.gates}
-    before, after = f"{_number(step.hidden_before, digits)}", f"{_number(step.hidden, digits)}"
-    if step.cell == "gru":
-        z, n = values["z"], values["n"]
-        return [f"h' = (1 - z) * n + z * h = (1 - {z}) * {n} + {z} * {before} = {after}"]
-    assert step.cell_before is not None
-    assert step.cell_after is not None
-    i, f, g, o = (values[letter] for letter in "ifgo")
-    cell = f"{_number(step.cell_after, digits)}"
-    return [
-        f"c' = f * c + i * g = {f} * {_number(step.cell_before, digits)} + {i} * {g} = {cell}",
-        f"h' = o * tanh(c') = {o} * tanh({cell}) = {after}",
-    ]
+    """Write what the gates make of the state."""
+    values = {terms.letter: terms.value for terms in step.gates}
+    values |= {"h": step.hidden_before, "h'": step.hidden}
+    if step.cell_before is not None and step.cell_after is not None:
+        values |= {"c": step.cell_before, "c'": step.cell_after}
+
+    def number(letter: re.Match[str]) -> str:
+        return _number(values[letter.group()], digits)
+
+    lines = []
+    for equation in CELLS[step.cell].equations:
+        result, formula = equation.split(" = ")
+        numbers = re.sub(r"\b[a-z]\b'?", number, formula)
+        lines.append(f"{equation} = {numbers} = {_number(values[result], digits)}")
+    return lines

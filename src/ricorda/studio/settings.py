@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ricorda.model.cells import CellName
+
 LONGEST_READ = 20_000  # characters of a text to look into
 LONGEST_CONTEXT = 10_000  # characters before the one that is chosen
 
@@ -28,7 +30,7 @@ class TrainingRequest(Request):
     minutes: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
     steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
     vocabulary: Literal["characters", "bytes"] = "characters"
-    cell: Literal["rnn", "gru", "lstm"] | None = None
+    cell: CellName | None = None
     hidden_size: Annotated[int, Field(ge=1, le=2048)] | None = None
     num_layers: Annotated[int, Field(ge=1, le=8)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=1024)] | None = None

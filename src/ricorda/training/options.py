@@ -7,7 +7,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
-from ricorda.model.configuration import CellName, Initialisation
+from ricorda.model.cells import CellName
+from ricorda.model.configuration import Initialisation
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.training.configuration import (
     AveragedShare,

@@ -18,6 +18,11 @@ from ricorda.training.step import restarted
 Array = NDArray[np.float32]
 
 
+def long(ids: NDArray[np.uint32]) -> Tensor:
+    """Turn ids into those that PyTorch takes."""
+    return torch.from_numpy(ids.astype(np.int64))
+
+
 class LearningCase:
     """A random network, a window for it, and the state that the window begins with."""
 
@@ -71,12 +76,8 @@ class LearningCase:
         """The window's mean nats as PyTorch computes them, and the state after it."""
         state = self.layers_of([torch.from_numpy(part).double() for part in self.state])
         restart = torch.from_numpy(self.restart).double()
-        logits, after = model(
-            torch.from_numpy(self.inputs.astype(np.int64)), restarted(state, restart)
-        )
-        loss = F.cross_entropy(
-            logits.flatten(0, 1), torch.from_numpy(self.targets.astype(np.int64)).flatten()
-        )
+        logits, after = model(long(self.inputs), restarted(state, restart))
+        loss = F.cross_entropy(logits.flatten(0, 1), long(self.targets).flatten())
         return loss, [part.detach().numpy() for layer in after for part in layer]
 
     def expected(self) -> tuple[float, dict[str, NDArray[np.float64]], list[Array]]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ricorda.training.step import restarted
-from tests.kernels.learning.conftest import LearningCase
+from tests.kernels.learning.conftest import LearningCase, long
 from tests.kernels.learning.test_gradients import (
     BFLOAT16_ROUNDING,
     assert_near,
@@ -34,12 +34,10 @@ def expected(case: LearningCase, negatives: Drawn) -> tuple[float, dict[str, NDA
     model = case.model()
     state = case.layers_of([torch.from_numpy(part).double() for part in case.state])
     restart = torch.from_numpy(case.restart).double()
-    logits, _ = model(torch.from_numpy(case.inputs.astype(np.int64)), restarted(state, restart))
+    logits, _ = model(long(case.inputs), restarted(state, restart))
     logits, targets = logits.flatten(0, 1), case.targets.flatten().astype(np.int64)  # (N, V), (N,)
     kinds = torch.zeros(logits.shape, dtype=torch.float64)  # of each symbol, how many it stands for
-    kinds[:, torch.from_numpy(negatives[0].astype(np.int64))] = (
-        torch.from_numpy(negatives[1]).double().neg().exp()
-    )
+    kinds[:, long(negatives[0])] = torch.from_numpy(negatives[1]).double().neg().exp()
     rows = torch.arange(len(targets))
     kinds[rows, torch.from_numpy(targets)] = 1.0
     loss = ((kinds * logits.exp()).sum(1).log() - logits[rows, torch.from_numpy(targets)]).mean()

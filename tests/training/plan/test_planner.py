@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
 from ricorda.training.plan.planner import (
     SAMPLED_FROM,

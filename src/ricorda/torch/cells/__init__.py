@@ -1,6 +1,6 @@
 """The recurrent cells, one file each, and the table by which a configuration names them."""
 
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.torch.cells.base import RecurrentCell
 from ricorda.torch.cells.gru import GRUCell, GRUState
 from ricorda.torch.cells.lstm import LSTMCell, LSTMState

@@ -7,7 +7,8 @@ from typing import ClassVar, Self, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ricorda.model.configuration import CellName, Initialisation
+from ricorda.model.cells import CellName
+from ricorda.model.configuration import Initialisation
 from ricorda.torch.cells import gpu_layer
 
 State: TypeAlias = tuple[Tensor, ...]

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ricorda.model.configuration import CellName, Initialisation
+from ricorda.model.cells import CellName
+from ricorda.model.configuration import Initialisation
 from ricorda.torch.cells.base import RecurrentCell, State
 
 

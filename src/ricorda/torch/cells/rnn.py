@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.torch.cells.base import RecurrentCell, State
 
 

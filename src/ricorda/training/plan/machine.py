@@ -10,7 +10,7 @@ import torch
 from ricorda.cgroup import memory_limit
 from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError
-from ricorda.model.configuration import GATES, CellName
+from ricorda.model.cells import CELLS, CellName
 from ricorda.torch.cells import LSTMCell
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.fused import learns_bfloat16
@@ -85,9 +85,9 @@ def _fast_bfloat16(device: str, *, kernels: bool) -> frozenset[CellName]:
     """The cells that are learned faster in bfloat16 than in float32."""
     if device == "cuda":
         has = torch.cuda.is_bf16_supported(including_emulation=False)
-        return frozenset(GATES) if has and _layers_learn_bfloat16() else frozenset()
+        return frozenset(CELLS) if has and _layers_learn_bfloat16() else frozenset()
     if kernels and learns_bfloat16():
-        return frozenset(GATES)
+        return frozenset(CELLS)
     capabilities = torch.cpu.get_capabilities()
     has = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return frozenset[CellName](["lstm"] if has else [])  # PyTorch has it for the LSTM alone

@@ -10,6 +10,7 @@ the learner, which is written while the next steps are taken. On a GPU it is the
 
 from typing import NamedTuple
 
+from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.torch.output_loss import MOST_LOGITS
 from ricorda.training.configuration import TrainingConfiguration
@@ -19,11 +20,9 @@ from ricorda.training.started import local_processes
 
 BASE = 340_000_000  # bytes of Python with PyTorch and what it loads, and of a small text
 FLOAT = 4  # bytes
-SUMMED_TOGETHER = (
-    512  # symbols whose gradients the kernels sum at once (kernels/learning/layer.cpp)
-)
-OUTPUT_TOGETHER = 256  # symbols whose logits they have at once (kernels/learning/output.cpp)
-ROWS_TOGETHER = 96  # of a product (kernels/learning/layer.cpp and gradients.cpp)
+SUMMED_TOGETHER = 512  # symbols whose gradients the kernels sum at once (kernels/layer_pass.cpp)
+OUTPUT_TOGETHER = 256  # symbols whose logits they have at once (kernels/output.cpp)
+ROWS_TOGETHER = 96  # of a product (kernels/layer.cpp and outer_sums.cpp)
 
 
 class MemoryNeed(NamedTuple):
@@ -76,7 +75,7 @@ def _by_kernels(configuration: TrainingConfiguration, streams: int, steps: int) 
     with_table = model.embedding_size == "onehot" or model.vocabulary_size <= symbols
     numbers += (1 + groups) * model.vocabulary_size * _width(model) if with_table else 0
 
-    kept = 2 * hidden + _width(model) + (hidden if model.cell == "lstm" else 0)
+    kept = (1 + model.state_parts) * hidden + _width(model)
     kept += hidden if configuration.dropout else 0
     together = min(SUMMED_TOGETHER, symbols)
     sums = groups * sum(
@@ -124,7 +123,7 @@ def _bytes_of_a_factor(configuration: TrainingConfiguration) -> int:
 
 def _width(model: ModelConfiguration) -> int:
     """W, the numbers of a row of gates in the kernels."""
-    return model.hidden_size * (1 if model.cell == "rnn" else 4)
+    return model.hidden_size * CELLS[model.cell].blocks
 
 
 def _input_sizes(model: ModelConfiguration) -> list[int]:

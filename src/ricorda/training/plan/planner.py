@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from ricorda.model.configuration import GATES, CellName, ModelConfiguration
+from ricorda.model.cells import CELLS, CellName
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.options import TrainingOptions
 
@@ -35,7 +36,6 @@ BY_HEART = 640  # symbols; a text too short to validate with is learned by heart
 DEFAULT_CELL: CellName = "lstm"
 SAMPLED_FROM = 2048  # symbols, of which the softmax is sampled
 SOFTMAX_CANDIDATES = 512
-LEARNING_RATE: dict[CellName, float] = {"rnn": 1.5e-3, "gru": 4e-3, "lstm": 9e-3}  # H 256, B 32
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,11 @@ def choose(
     rows = output_rows(vocabulary_size, candidates, batch_size * window // machine.processes)
     symbols_at = partial(_symbols, budget, training_size, batch_size * window, machine)
     hidden_size = options.hidden_size or _hidden_size(
-        GATES[cell] * (2 * num_layers - 1), vocabulary_size, rows, training_size, symbols_at
+        len(CELLS[cell].gates) * (2 * num_layers - 1),
+        vocabulary_size,
+        rows,
+        training_size,
+        symbols_at,
     )
     model = ModelConfiguration(
         cell=cell,
@@ -205,7 +209,7 @@ def _symbols(
 
 def _learning_rate(model: ModelConfiguration, batch_size: int) -> float:
     """Lower for large networks, deep ones and small batches."""
-    rate = LEARNING_RATE[model.cell] * min(1.2, (256 / model.hidden_size) ** 0.5)
+    rate = CELLS[model.cell].learning_rate * min(1.2, (256 / model.hidden_size) ** 0.5)
     rate *= (min(batch_size, 64) / 32) ** 0.4 / model.num_layers**0.5
     return float(f"{rate:.1e}")
 
