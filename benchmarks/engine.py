@@ -18,7 +18,7 @@ from ricorda.engine.native import NativeBackend
 from ricorda.engine.scoring import evaluate
 from ricorda.extras import require_torch
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.text import CharacterVocabulary
 
 VOCABULARY = CharacterVocabulary("\n" + "".join(map(chr, range(48, 112))), "\n")  # 65 symbols

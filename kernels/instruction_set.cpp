@@ -7,72 +7,23 @@
 #include <intrin.h>
 #endif
 
-// The functions of inner/, compiled once in each of these namespaces.
-#define RICORDA_DECLARE_PRODUCT(set, precision)                        \
-  namespace ricorda::set {                                             \
-  void multiply_##precision(const MatrixView&, const Multiplication&); \
-  }
-#define RICORDA_DECLARE(set)                                                        \
-  RICORDA_DECLARE_PRODUCT(set, float32)                                             \
-  RICORDA_DECLARE_PRODUCT(set, bfloat16)                                            \
-  RICORDA_DECLARE_PRODUCT(set, int8)                                                \
-  namespace ricorda::set {                                                          \
-  void rnn_tanh(const CellStep&);                                                   \
-  void rnn_relu(const CellStep&);                                                   \
-  void gru(const CellStep&);                                                        \
-  void lstm(const CellStep&);                                                       \
-  float largest_of(const float*, int);                                              \
-  float exponentials(const float*, int, float, float*);                             \
-  void totals_from(const float*, const float*, int, const float*, float*);          \
-  void rnn_tanh_back(const CellStepBack&);                                          \
-  void rnn_relu_back(const CellStepBack&);                                          \
-  void gru_back(const CellStepBack&);                                               \
-  void lstm_back(const CellStepBack&);                                              \
-  void pack_block_float32(const BlockToPack&);                                      \
-  void pack_block_bfloat16(const BlockToPack&);                                     \
-  void transpose_float32(const Transposition&);                                     \
-  void transpose_bfloat16(const Transposition&);                                    \
-  void add(const float*, int, float*);                                              \
-  void scale(float*, int, float);                                                   \
-  double sum_of_squares(const float*, int);                                         \
-  void drop(float*, int, std::uint64_t, std::uint32_t, float);                      \
-  void adamw(const AdamW&, const Numbers&);                                         \
-  float total_of(const float*, int);                                                \
-  void tanh_of(const float*, int, float*);                                          \
-  void sigmoid_of(const float*, int, float*);                                       \
-  constexpr Routines routines{{multiply_float32, multiply_bfloat16, multiply_int8}, \
-                              rnn_tanh,                                             \
-                              rnn_relu,                                             \
-                              gru,                                                  \
-                              lstm,                                                 \
-                              largest_of,                                           \
-                              exponentials,                                         \
-                              totals_from,                                          \
-                              nullptr,                                              \
-                              rnn_tanh_back,                                        \
-                              rnn_relu_back,                                        \
-                              gru_back,                                             \
-                              lstm_back,                                            \
-                              {pack_block_float32, pack_block_bfloat16},            \
-                              {transpose_float32, transpose_bfloat16},              \
-                              add,                                                  \
-                              scale,                                                \
-                              sum_of_squares,                                       \
-                              drop,                                                 \
-                              adamw,                                                \
-                              total_of,                                             \
-                              tanh_of,                                              \
-                              sigmoid_of};                                          \
-  }
-
-RICORDA_DECLARE(portable)
+// The table of each set, compiled from simd/routines.cpp, and what extensions replace in it.
+namespace ricorda::portable {
+extern const Routines routines;
+}
 #if defined(RICORDA_X86)
-RICORDA_DECLARE(avx2)
-RICORDA_DECLARE(avx512)
-RICORDA_DECLARE_PRODUCT(avx512_vnni, int8)
+namespace ricorda::avx2 {
+extern const Routines routines;
+}
+namespace ricorda::avx512 {
+extern const Routines routines;
+}
+namespace ricorda::avx512_vnni {
+void multiply_int8(const MatrixView&, const Multiplication&);
+}
 #if defined(RICORDA_COMPILES_BF16)
-RICORDA_DECLARE_PRODUCT(avx512_bf16, bfloat16)
 namespace ricorda::avx512_bf16 {
+void multiply_bfloat16(const MatrixView&, const Multiplication&);
 void multiply_rounded(const MatrixView&, const Multiplication&, const std::uint16_t*);
 void pack_block_bfloat16(const BlockToPack&);
 void transpose_bfloat16(const Transposition&);

@@ -1,4 +1,4 @@
-// The inner loops of one instruction set: a table of functions on pointers and sizes.
+// What is compiled for one instruction set: a table of functions on pointers and sizes.
 //
 // Dimensions: H hidden size, padded to a multiple of `row_block`; rows: those of a matrix, padded
 // likewise; streams: how many columns a product has.
@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+
+#include "cells/cell.hpp"
 
 namespace ricorda {
 
@@ -15,6 +17,9 @@ constexpr int row_block = 16;
 constexpr int padded(int size) { return (size + row_block - 1) / row_block * row_block; }
 
 enum class Precision { float32, bfloat16, int8 };
+constexpr std::size_t bytes_of(Precision precision) {
+  return precision == Precision::float32 ? 4 : precision == Precision::bfloat16 ? 2 : 1;
+}
 
 // A weight matrix as the products read it; packed_matrix.hpp makes it.
 struct MatrixView {
@@ -43,43 +48,12 @@ struct Multiplication {
   std::ptrdiff_t output_stride;
   int streams;
   bool backwards;  // from the last panel to the first; makes no difference to the result
-  void* prepared;  // room for the inputs in the product's precision: prepared_bytes(...)
+  void* prepared;  // workspace for the inputs in the product's precision: prepared_bytes(...)
 };
 
 constexpr std::size_t prepared_bytes(int streams, int depth) {
   return static_cast<std::size_t>(streams) * (2 * static_cast<std::size_t>(padded(depth)) + 4);
 }
-
-// One layer's step of one stream. What `gates` holds, each part (H):
-//   rnn   total                     -> hidden
-//   gru   hidden part of the candidate, reset, update, input part of the candidate
-//                                   -> unchanged, reset gate, update gate, candidate
-//   lstm  input, forget, candidate, output, each the total before its activation -> after it
-// `cell` (lstm only) may be `cell_before`.
-struct CellStep {
-  float* gates;
-  const float* hidden_before;
-  const float* cell_before;
-  float* hidden;
-  float* cell;
-  int hidden_size;
-};
-
-// One step of a layer backwards through time, of one stream. `gates` holds what CellStep left there
-// and receives the gradients of the totals; `next_cell_gradient` (lstm only) and
-// `next_hidden_gradient` are those that flow on to the step before: the first is replaced, to the
-// second is added what does not go through the recurrent weights (gru only).
-struct CellStepBack {
-  float* gates;
-  const float* hidden_before;
-  const float* hidden;
-  const float* cell_before;
-  const float* cell;
-  const float* hidden_gradient;
-  float* cell_gradient;  // in: of this step's cell; out: of the cell before
-  float* next_hidden_gradient;
-  int hidden_size;
-};
 
 // Up to `row_block` rows of a matrix on their way into a panel; element (row, k) lies at
 // source[row * row_stride + k * depth_stride], one of the strides being 1.
@@ -89,7 +63,7 @@ struct BlockToPack {
   std::ptrdiff_t depth_stride;
   int rows;          // beyond them the block is zero
   int depth;         // likewise
-  int padded_depth;  // a multiple of row_block
+  int padded_depth;  // a multiple of the group
   void* target;
   std::ptrdiff_t target_stride;  // elements from one group of k to the next
 };
@@ -126,11 +100,9 @@ struct Numbers {
 };
 
 struct Routines {
+  const Cell* cells;  // the table of cells: cells/table.hpp
+  int cell_count;
   void (*multiply[3])(const MatrixView&, const Multiplication&);  // by Precision
-  void (*rnn_tanh)(const CellStep&);
-  void (*rnn_relu)(const CellStep&);
-  void (*gru)(const CellStep&);
-  void (*lstm)(const CellStep&);
 
   // The largest of `count` floats, a multiple of row_block; -inf for none.
   float (*largest)(const float* values, int count);
@@ -144,10 +116,6 @@ struct Routines {
   // Learning. What exists for each precision is indexed by it; int8 is null, and so is
   // multiply_rounded where the processor does not multiply bfloat16: no learning in it then.
   void (*multiply_rounded)(const MatrixView&, const Multiplication&, const std::uint16_t* inputs);
-  void (*rnn_tanh_back)(const CellStepBack&);
-  void (*rnn_relu_back)(const CellStepBack&);
-  void (*gru_back)(const CellStepBack&);
-  void (*lstm_back)(const CellStepBack&);
   void (*pack_block[2])(const BlockToPack&);
   void (*transpose[2])(const Transposition&);
   void (*add)(const float* values, int count, float* sums);

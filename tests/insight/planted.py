@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ricorda.engine import Model, open_model
 from ricorda.insight.units import Unit
 from ricorda.model import ModelConfiguration, ModelFile
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.text.vocabulary import CharacterVocabulary
 
 QUOTE_UNIT = Unit(0, 5)

@@ -7,7 +7,7 @@ from ricorda.engine import open_model
 from ricorda.insight import Unit, unit_health
 from ricorda.insight import units as units_module
 from ricorda.model import ModelFile
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from tests.insight.planted import HIDDEN_SIZE, planted_file, planted_model, planted_text
 
 DEAD, STUCK, SATURATED = 1, 2, 3

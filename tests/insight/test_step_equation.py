@@ -7,7 +7,7 @@ from ricorda.engine import ReferenceBackend
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Unit, step_equation
 from ricorda.model import ModelConfiguration, ModelFile
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.text.vocabulary import CharacterVocabulary
 from tests.insight.planted import QUOTE_UNIT, planted_file
 

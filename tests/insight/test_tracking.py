@@ -11,7 +11,7 @@ from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Tracked, Unit, track_units
 from ricorda.insight.tracking import SHORTEST, SIGNIFICANT, Effects, Levels, Ranks
 from ricorda.model import ModelConfiguration, ModelFile
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CellName
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
 from tests.insight.planted import HIDDEN_SIZE, QUOTE_UNIT, planted_model, planted_text
 

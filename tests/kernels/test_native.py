@@ -12,7 +12,8 @@ from ricorda.engine.generation import GenerationSettings
 from ricorda.engine.native import NativeBackend
 from ricorda.engine.session import NativeSession, NativeStream
 from ricorda.errors import ConfigurationError, ModelFileError, VocabularyError
-from ricorda.model.configuration import CellName, ModelConfiguration
+from ricorda.model.cells import CellName
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 
 MakeCase = Callable[..., Any]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ricorda.engine.native import TRACED
+from ricorda.model.cells import CELLS
 
 MakeCase = Callable[..., Any]
 
@@ -71,7 +71,7 @@ def test_traces_equal_the_reference(
     ids, state = case.ids(1, steps), case.state(1)
     activations, last = case.network(kernels).trace(ids, state)
     expected, expected_state = case.reference.trace(ids[0], state)
-    names = TRACED[case.configuration.cell]
+    names = CELLS[case.configuration.cell].traced
     assert set(names) == set(expected)
     for name, array in zip(names, activations, strict=True):
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=1e-5, err_msg=name)

@@ -9,7 +9,7 @@ import pytest
 import ricorda.pages
 import ricorda.studio
 from ricorda.insight.features import BINARY, NUMERIC
-from ricorda.insight.step_equation import CELLS
+from ricorda.model.cells import CELLS
 from ricorda.studio.settings import TrainingRequest
 
 PAGE = Path(ricorda.studio.__file__).parent / "page"

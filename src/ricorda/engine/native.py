@@ -13,15 +13,9 @@ from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel
 from ricorda.engine.precision import fastest_network
 from ricorda.engine.session import NativeSession
 from ricorda.errors import ConfigurationError
-from ricorda.model.configuration import CellName, ModelConfiguration
+from ricorda.model.cells import CELLS
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary
-
-TRACED: dict[CellName, tuple[str, ...]] = {
-    "rnn": ("hidden",),
-    "gru": ("hidden", "reset_gate", "update_gate", "candidate"),
-    "lstm": ("hidden", "cell", "input_gate", "forget_gate", "candidate", "output_gate"),
-}
-"""The activations that the kernels hand back, in their order."""
 
 
 class NativeBackend:
@@ -122,7 +116,7 @@ class NativeBackend:
         ids = self._ids(ids, 1)[np.newaxis]
         with kernel_errors():
             arrays, state = self.network.trace(ids, kernel_floats(state))
-        return dict(zip(TRACED[self.configuration.cell], arrays, strict=True)), state
+        return dict(zip(CELLS[self.configuration.cell].traced, arrays, strict=True)), state
 
     def _ids(self, ids: Ids, dimensions: int) -> NDArray[np.uint32]:
         return kernel_ids(ids, dimensions, self.configuration.vocabulary_size)
@@ -148,15 +142,15 @@ def make_network(
     """Hand the tensors of a model file to the kernels. Raises ValueError for a wrong one."""
     embedding_size = configuration.embedding_size
     return _kernels.Network(
-        configuration.cell,
-        configuration.nonlinearity,
-        configuration.vocabulary_size,
-        configuration.hidden_size,
-        configuration.num_layers,
-        0 if embedding_size == "onehot" else embedding_size,
-        tensors,
-        precision,
-        kernels,
+        cell=configuration.cell,
+        nonlinearity=configuration.nonlinearity,
+        vocabulary_size=configuration.vocabulary_size,
+        hidden_size=configuration.hidden_size,
+        num_layers=configuration.num_layers,
+        embedding_size=0 if embedding_size == "onehot" else embedding_size,
+        tensors=dict(tensors),
+        precision=precision,
+        kernels=kernels,
     )
 
 

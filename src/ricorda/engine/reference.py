@@ -14,7 +14,8 @@ from numpy.typing import DTypeLike
 from ricorda.engine.backend import Array, Ids, State, Surprisals, zero_state
 from ricorda.engine.reference_session import ReferenceSession
 from ricorda.engine.softmax import log_softmax, most_likely_first
-from ricorda.model.configuration import CellName, ModelConfiguration
+from ricorda.model.cells import CELLS, CellName
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary
 
 Activations = dict[str, Array]
@@ -116,14 +117,12 @@ def lstm_cell(projected: Array, state: State, layer: Layer) -> Activations:
     }
 
 
-CELLS: dict[CellName, Callable[[Array, State, Layer], Activations]] = {
+STEPS: dict[CellName, Callable[[Array, State, Layer], Activations]] = {
     "rnn": rnn_cell,
     "gru": gru_cell,
     "lstm": lstm_cell,
 }
-
-STATE_PARTS = ("hidden", "cell")
-"""The activations that are carried to the next step: the first S of these."""
+"""One step of each cell; its names are those of the cell's trace."""
 
 
 class ReferenceBackend:
@@ -145,8 +144,8 @@ class ReferenceBackend:
 
         self.configuration = configuration
         self._dtype = dtype
-        self._cell = CELLS[configuration.cell]
-        self._carried = STATE_PARTS[: configuration.state_parts]
+        self._cell = STEPS[configuration.cell]
+        self._carried = [part.name for part in CELLS[configuration.cell].state]
         self._embedding: Array | None = None  # (V, E)
         if configuration.embedding_size != "onehot":
             self._embedding = np.asarray(tensors["embedding.weight"], dtype)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ricorda.arguments import checked
 from ricorda.engine import Model
-from ricorda.insight.step_equation import CELLS
 from ricorda.insight.units import Block, Text, Unit, known_text, read_activations
+from ricorda.model.cells import CELLS
 
 DEAD_BELOW = 0.01
 """A unit is dead if its standard deviation over the text is below this: its output, whatever it
@@ -25,9 +25,9 @@ GATE_SHUT = 0.1
 GATE_OPEN = 0.9
 """A gate is shut or open below and above these, as in Karpathy et al. (2015)."""
 
-GATES = sorted(
-    {gate.name for cell in CELLS.values() for gate in cell.gates if gate.activation == "sigmoid"}
-)
+GATES = {
+    gate.name for cell in CELLS.values() for gate in cell.gates if gate.activation == "sigmoid"
+}
 
 Numbers: TypeAlias = NDArray[np.float64]
 State: TypeAlias = Literal["works", "dead", "saturated"]
@@ -91,7 +91,8 @@ def unit_health(model: Model, text: Text) -> Health:
     counted = known.counted(model.vocabulary)
     if not counted.any():
         counted[:] = True
-    tally = _Tally(bounded=model.configuration.nonlinearity == "tanh")
+    configuration = model.configuration
+    tally = _Tally(bounded=configuration.is_bounded)
     for block in read_activations(model, known.ids):
         length = len(block.arrays["hidden"])
         here = counted[block.begin : block.begin + length]
@@ -122,8 +123,8 @@ class _Tally:
         self._largest = np.maximum(self._largest, hidden.max(axis=0))
         if self._bounded:
             self._saturated = self._saturated + (np.abs(hidden) >= SATURATED_FROM).sum(axis=0)
-        for name in GATES:
-            if name in block.arrays:
+        for name in block.arrays:
+            if name in GATES:
                 gate = block.arrays[name]
                 self._shut[name] = self._shut.get(name, 0) + (gate < GATE_SHUT).sum(axis=0)
                 self._open[name] = self._open.get(name, 0) + (gate > GATE_OPEN).sum(axis=0)

@@ -7,7 +7,7 @@ has after reading what comes before, so that they are those of any engine to its
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,50 +18,13 @@ from ricorda.engine.chunks import read
 from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Text, Unit, known_text
 from ricorda.model import ModelFile
-from ricorda.model.configuration import CellName
+from ricorda.model.cells import CELLS, CellName, Gate
 
 STRONGEST = 5
 
 Vector: TypeAlias = NDArray[np.float64]
 
 
-class Gate(NamedTuple):
-    """What one block of a cell's stacked weights is called and ends in."""
-
-    name: str
-    letter: str
-    activation: Literal["sigmoid", "tanh", "nonlinearity"]
-    scaled_by: str | None = None
-    """The letter of the gate, an earlier one, that scales what comes from the past."""
-
-
-class CellEquations(NamedTuple):
-    """A cell's gates, in the order of its weights, and what they make of its state."""
-
-    gates: tuple[Gate, ...]
-    lines: tuple[str, ...]
-
-
-CELLS: dict[CellName, CellEquations] = {
-    "rnn": CellEquations((Gate("hidden", "h'", "nonlinearity"),), ()),
-    "gru": CellEquations(
-        (
-            Gate("reset_gate", "r", "sigmoid"),
-            Gate("update_gate", "z", "sigmoid"),
-            Gate("candidate", "n", "tanh", scaled_by="r"),
-        ),
-        ("h' = (1 - z) * n + z * h",),
-    ),
-    "lstm": CellEquations(
-        (
-            Gate("input_gate", "i", "sigmoid"),
-            Gate("forget_gate", "f", "sigmoid"),
-            Gate("candidate", "g", "tanh"),
-            Gate("output_gate", "o", "sigmoid"),
-        ),
-        ("c' = f * c + i * g", "h' = o * tanh(c')"),
-    ),
-}
 _VARIABLE = re.compile(r"\b[a-z]\b'?")
 
 
@@ -160,7 +123,7 @@ class StepEquation:
             **{"c": self.cell_before, "c'": self.cell_after},
         }
         lines = [_gate_line(terms, digits) for terms in self.gates]
-        for equation in CELLS[self.cell].lines:
+        for equation in CELLS[self.cell].equations:
             result, terms = equation.split(" = ")
             shown = _VARIABLE.sub(lambda name: _number(values[name[0]], digits), terms)
             lines.append(f"{equation} = {shown} = {_number(values[result], digits)}")
@@ -226,7 +189,7 @@ def _gates(file: ModelFile, unit: Unit, inputs: _Inputs, hidden: Vector) -> tupl
     for number, gate in enumerate(CELLS[file.configuration.cell].gates):
         row = number * file.configuration.hidden_size + unit.number
         scale = found[gate.scaled_by].value if gate.scaled_by else 1.0
-        found[gate.letter] = _terms(file, unit, row, gate, inputs, hidden, scale)
+        found[gate.name] = _terms(file, unit, row, gate, inputs, hidden, scale)
     return tuple(found.values())
 
 
@@ -252,9 +215,8 @@ def _terms(
     weights = np.concatenate([input_weights, hidden_weights])
     values = np.concatenate([inputs.values, hidden])
     largest = np.argsort(-np.abs(weights * values), kind="stable")[:STRONGEST].tolist()
-    activation: str = gate.activation
-    if activation == "nonlinearity":
-        activation = file.configuration.nonlinearity
+    takes_nonlinearity = CELLS[file.configuration.cell].takes_nonlinearity
+    activation = file.configuration.nonlinearity if takes_nonlinearity else gate.activation
     return GateTerms(
         name=gate.name,
         letter=gate.letter,

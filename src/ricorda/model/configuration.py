@@ -5,11 +5,9 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-CellName = Literal["rnn", "gru", "lstm"]
-Initialisation = Literal["orthogonal", "uniform"]
+from ricorda.model.cells import CELLS, CellName
 
-GATES: dict[CellName, int] = {"rnn": 1, "gru": 3, "lstm": 4}
-STATE_PARTS: dict[CellName, int] = {"rnn": 1, "gru": 1, "lstm": 2}
+Initialisation = Literal["orthogonal", "uniform"]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
@@ -32,7 +30,7 @@ class ModelConfiguration:
     """E, the length of each symbol's vector; `onehot` feeds the symbol itself, V numbers."""
 
     nonlinearity: Literal["tanh", "relu"] = "tanh"
-    """The activation of the `rnn` cell; `gru` and `lstm` always use tanh."""
+    """The activation of the `rnn` cell; other cells always use tanh."""
 
     @property
     def input_size(self) -> int:
@@ -42,12 +40,17 @@ class ModelConfiguration:
     @property
     def gates(self) -> int:
         """G, the rows of H in a cell's stacked weights."""
-        return GATES[self.cell]
+        return len(CELLS[self.cell].gates)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether hidden states stay within -1 and 1: not where relu replaces tanh."""
+        return not (CELLS[self.cell].takes_nonlinearity and self.nonlinearity == "relu")
 
     @property
     def state_parts(self) -> int:
-        """S, the vectors of H that a layer carries: hidden, and for the LSTM the cell."""
-        return STATE_PARTS[self.cell]
+        """S, the vectors of H that a layer carries, the hidden state first."""
+        return len(CELLS[self.cell].state)
 
     @property
     def parameters(self) -> int:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ricorda.durable import open_untrusting, write_atomically
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.studio.settings import TrainingRequest
-from ricorda.training.checkpoint.lock import RunLock
+from ricorda.training.checkpoint.held_folder import RunLock
 
 LARGEST_QUEUE = 4 * 1024 * 1024  # bytes
 

@@ -50,7 +50,7 @@ class _Draws(TypedDict):
     """What is drawn at random for a step."""
 
     key: int
-    candidates: tuple[NDArray[np.int64], Floats] | None
+    negatives: tuple[NDArray[np.uint32], Floats] | None
 
 
 class _Update(TypedDict):
@@ -100,7 +100,7 @@ class KernelLearner(Learner):
         kernel = self._kernel_for(batch)
         state = [part for layer in self._state for part in layer]
         window = (_ids(batch.inputs), _ids(batch.targets), state, batch.restart)
-        drawn: _Draws = {"key": self._mask_key(step), "candidates": _negatives(batch.negatives)}
+        drawn: _Draws = {"key": self._mask_key(step), "negatives": _negatives(batch.negatives)}
         update = self._update(learning_rate)
         if self.group.size == 1:
             nats, norm = kernel.step(*window, **drawn, **update)
@@ -248,11 +248,11 @@ def _aligned(array: Floats) -> Floats:
     return copy
 
 
-def _ids(ids: NDArray[Any]) -> NDArray[np.int64]:
+def _ids(ids: NDArray[Any]) -> NDArray[np.uint32]:
     """Return symbols as the kernels take them."""
-    return np.ascontiguousarray(ids, np.int64)
+    return np.ascontiguousarray(ids, np.uint32)
 
 
-def _negatives(negatives: Negatives | None) -> tuple[NDArray[np.int64], Floats] | None:
+def _negatives(negatives: Negatives | None) -> tuple[NDArray[np.uint32], Floats] | None:
     """Return the negatives as the kernels take them."""
     return None if negatives is None else (_ids(negatives.ids), negatives.log_probabilities)

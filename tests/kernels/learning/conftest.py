@@ -27,6 +27,11 @@ def restarted(
     return [tuple(part * keep for part in layer) for layer in state]
 
 
+def long(ids: NDArray[np.uint32]) -> Tensor:
+    """Turn ids into those that PyTorch takes."""
+    return torch.from_numpy(ids.astype(np.int64))
+
+
 class LearningCase:
     """A random network, a window for it, and the state that the window begins with."""
 
@@ -47,7 +52,7 @@ class LearningCase:
             for bound in [1.0 if name == "embedding.weight" else size[-1] ** -0.5]
         }
         vocabulary = self.configuration.vocabulary_size
-        self.inputs, self.targets = random.integers(0, vocabulary, (2, streams, steps), np.int64)
+        self.inputs, self.targets = random.integers(0, vocabulary, (2, streams, steps), np.uint32)
         parts = self.configuration.state_parts * self.configuration.num_layers
         self.state = list(
             random.uniform(-1, 1, (parts, streams, self.configuration.hidden_size)).astype(
@@ -80,8 +85,8 @@ class LearningCase:
         """The window's mean nats as PyTorch computes them, and the state after it."""
         state = self.layers_of([torch.from_numpy(part).double() for part in self.state])
         restart = torch.from_numpy(self.restart).double()
-        logits, after = model(torch.from_numpy(self.inputs), restarted(state, restart))
-        loss = F.cross_entropy(logits.flatten(0, 1), torch.from_numpy(self.targets).flatten())
+        logits, after = model(long(self.inputs), restarted(state, restart))
+        loss = F.cross_entropy(logits.flatten(0, 1), long(self.targets).flatten())
         return loss, [part.detach().numpy() for layer in after for part in layer]
 
     def expected(self) -> tuple[float, dict[str, NDArray[np.float64]], list[Array]]:

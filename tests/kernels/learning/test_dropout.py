@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from ricorda import _kernels
-from tests.kernels.learning.conftest import restarted
+from tests.kernels.learning.conftest import long, restarted
 
 MakeCase = Callable[..., Any]
 Array = NDArray[np.float32]
@@ -126,7 +126,7 @@ def masked_gradients(case: Any, masks: Any) -> tuple[float, dict[str, NDArray[An
         None if each is None else [torch.from_numpy(m.copy()).double() for m in each]
         for each in masks
     ]
-    model, ids = case.model(), torch.from_numpy(case.inputs)
+    model, ids = case.model(), long(case.inputs)
     if embedding is None:
         hidden = F.one_hot(ids, case.configuration.vocabulary_size).double()
     else:
@@ -139,7 +139,7 @@ def masked_gradients(case: Any, masks: Any) -> tuple[float, dict[str, NDArray[An
         hidden, _ = cell.over_window(hidden, state[layer], cell.weight_hh * recurrent[layer])
         hidden = hidden * outputs[layer]
     logits = model.output(hidden).flatten(0, 1)
-    loss = F.cross_entropy(logits, torch.from_numpy(case.targets).flatten())
+    loss = F.cross_entropy(logits, long(case.targets).flatten())
     names, parameters = zip(*model.named_parameters(), strict=True)
     gradients = torch.autograd.grad(loss, parameters)
     return loss.item(), {n: g.numpy() for n, g in zip(names, gradients, strict=True)}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.kernels.learning.conftest import LearningCase, restarted
+from tests.kernels.learning.conftest import LearningCase, long, restarted
 from tests.kernels.learning.test_gradients import (
     BFLOAT16_ROUNDING,
     assert_near,
@@ -19,24 +19,24 @@ from tests.kernels.learning.test_gradients import (
 from tests.kernels.learning.test_shares import part_of, step_together
 
 MakeCase = Callable[..., LearningCase]
-Drawn = tuple[NDArray[np.int64], NDArray[np.float32]]
+Drawn = tuple[NDArray[np.uint32], NDArray[np.float32]]
 
 
 def drawn(random: np.random.Generator, vocabulary_size: int, count: int) -> Drawn:
     """So many symbols, each with a probability of its own."""
-    ids = np.sort(random.permutation(vocabulary_size)[:count])
+    ids = np.sort(random.permutation(vocabulary_size)[:count]).astype(np.uint32)
     return ids, np.log(random.uniform(0.05, 1.0, count)).astype(np.float32)
 
 
-def expected(case: LearningCase, candidates: Drawn) -> tuple[float, dict[str, NDArray[Any]]]:
+def expected(case: LearningCase, negatives: Drawn) -> tuple[float, dict[str, NDArray[Any]]]:
     """The mean nats and their gradients, by all logits, those that count for nothing left out."""
     model = case.model()
     state = case.layers_of([torch.from_numpy(part).double() for part in case.state])
     restart = torch.from_numpy(case.restart).double()
-    logits, _ = model(torch.from_numpy(case.inputs), restarted(state, restart))
-    logits, targets = logits.flatten(0, 1), case.targets.flatten()  # (N, V), (N,)
+    logits, _ = model(long(case.inputs), restarted(state, restart))
+    logits, targets = logits.flatten(0, 1), case.targets.flatten().astype(np.int64)  # (N, V), (N,)
     kinds = torch.zeros(logits.shape, dtype=torch.float64)  # of each symbol, how many it stands for
-    kinds[:, torch.from_numpy(candidates[0])] = torch.from_numpy(candidates[1]).double().neg().exp()
+    kinds[:, long(negatives[0])] = torch.from_numpy(negatives[1]).double().neg().exp()
     rows = torch.arange(len(targets))
     kinds[rows, torch.from_numpy(targets)] = 1.0
     loss = ((kinds * logits.exp()).sum(1).log() - logits[rows, torch.from_numpy(targets)]).mean()
@@ -45,10 +45,10 @@ def expected(case: LearningCase, candidates: Drawn) -> tuple[float, dict[str, ND
     return loss.item(), {n: g.numpy() for n, g in zip(names, gradients, strict=True)}
 
 
-def check(case: LearningCase, candidates: Drawn, **options: Any) -> None:
-    nats, gradients = expected(case, candidates)
+def check(case: LearningCase, negatives: Drawn, **options: Any) -> None:
+    nats, gradients = expected(case, negatives)
     learner = case.learner(**options)
-    told, norm = learner.step(learning_rate=0.0, candidates=candidates)
+    told, norm = learner.step(learning_rate=0.0, negatives=negatives)
     assert told == pytest.approx(nats, rel=2e-6, abs=1e-6)
     assert norm == pytest.approx(
         sum(float((g**2).sum()) for g in gradients.values()) ** 0.5, rel=1e-5
@@ -83,10 +83,10 @@ def test_where_all_are_drawn_it_is_the_softmax(make_case: MakeCase, kernels: str
     case = make_case(vocabulary_size=70, hidden_size=20)
     options: dict[str, Any] = {"averaged": True, "weight_decay": 0.1, "kernels": kernels}
     exact, sampled = case.learner(**options), case.learner(**options)
-    everything = (np.arange(70), np.zeros(70, np.float32))
+    everything = (np.arange(70, dtype=np.uint32), np.zeros(70, np.float32))
     for _ in range(4):
         told = exact.step(average_share=0.1)
-        assert sampled.step(average_share=0.1, candidates=everything) == pytest.approx(told)
+        assert sampled.step(average_share=0.1, negatives=everything) == pytest.approx(told)
     for one, other in zip(exact.arrays(), sampled.arrays(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
@@ -99,10 +99,10 @@ def test_rows_that_are_left_out_have_no_gradient_and_are_updated(
     learner = case.learner(weight_decay=0.5)
     learner.step(learning_rate=0.01)
     before, moment = learner.weights[-2].copy(), learner.first[-2].copy()
-    candidates = drawn(random, 400, 20)
-    learner.step(learning_rate=0.01, candidates=candidates)
+    negatives = drawn(random, 400, 20)
+    learner.step(learning_rate=0.01, negatives=negatives)
     gradients = learner.gradients()
-    taken = np.union1d(candidates[0], case.targets)
+    taken = np.union1d(negatives[0], case.targets)
     left_out = np.setdiff1d(np.arange(400), taken)
     assert not gradients["output.weight"][left_out].any()
     assert not gradients["output.bias"][left_out].any()
@@ -125,10 +125,10 @@ def test_steps_of_any_kind_may_follow_each_other(
     draws: list[Drawn | None] = [drawn(random, 500, count) for count in (10, 300, 20, 480)]
     draws[2:2] = [None, drawn(random, 500, 0)]
     learner = case.learner(kernels=kernels)
-    for candidates in draws:
+    for negatives in draws:
         new = case.learner(kernels=kernels)
-        assert learner.step(learning_rate=0.0, candidates=candidates, update=False) == new.step(
-            learning_rate=0.0, candidates=candidates, update=False
+        assert learner.step(learning_rate=0.0, negatives=negatives, update=False) == new.step(
+            learning_rate=0.0, negatives=negatives, update=False
         )
         ours, theirs = learner.gradients(), new.gradients()
         for name, gradient in ours.items():
@@ -141,10 +141,10 @@ def test_shares_take_the_whole_step(make_case: MakeCase, random: np.random.Gener
     whole = case.learner(**options)
     parts = [part_of(case, 0, 2, **options), part_of(case, 2, 3, **options, threads=2)]
     for number in range(3):
-        candidates = drawn(random, 300, 40)
+        negatives = drawn(random, 300, 40)
         how: dict[str, Any] = {"learning_rate": 0.01, "key": 7 + number}
-        told = whole.step(candidates=candidates, **how)
-        together = step_together(parts, candidates=candidates, **how)
+        told = whole.step(negatives=negatives, **how)
+        together = step_together(parts, negatives=negatives, **how)
         assert together == pytest.approx(told, rel=1e-5)
     for part in parts:
         for mine, its in zip(whole.weights, part.weights, strict=True):
@@ -156,9 +156,9 @@ def test_bfloat16_is_float32_but_for_rounding(
     make_case: MakeCase, random: np.random.Generator
 ) -> None:
     case = make_case(streams=16, steps=32, vocabulary_size=2000, hidden_size=64)
-    candidates = drawn(random, 2000, 150)
+    negatives = drawn(random, 2000, 150)
     learners = [case.learner(precision=precision) for precision in ("float32", "bfloat16")]
-    nats = [each.step(learning_rate=0.0, candidates=candidates)[0] for each in learners]
+    nats = [each.step(learning_rate=0.0, negatives=negatives)[0] for each in learners]
     assert 0 < abs(nats[1] - nats[0]) < BFLOAT16_ROUNDING * nats[0]
     distances = relative(learners[1].gradients(), learners[0].gradients())
     bound = (4 * 1 + 3) * 2 * BFLOAT16_ROUNDING  # as without sampling
@@ -170,7 +170,7 @@ def test_a_logit_that_is_no_number_changes_nothing(make_case: MakeCase) -> None:
     case.weights["output.bias"][case.targets[0, 0]] = np.nan
     learner = case.learner()
     before = [array.copy() for array in learner.arrays()]
-    _, norm = learner.step(candidates=(np.arange(5), np.zeros(5, np.float32)))
+    _, norm = learner.step(negatives=(np.arange(5, dtype=np.uint32), np.zeros(5, np.float32)))
     assert np.isnan(norm)
     for array, old in zip(learner.arrays(), before, strict=True):
         np.testing.assert_array_equal(array, old)
@@ -190,8 +190,8 @@ def test_what_does_not_fit_is_refused(
     make_case: MakeCase, ids: list[int], logarithms: list[float], error: type[Exception]
 ) -> None:
     learner = make_case().learner()
-    candidates = (np.array(ids, np.int64), np.array(logarithms, np.float32))
+    negatives = (np.array(ids, np.int64).astype(np.uint32), np.array(logarithms, np.float32))
     with pytest.raises(error):
-        learner.step(candidates=candidates)
+        learner.step(negatives=negatives)
     with pytest.raises(TypeError):
-        learner.step(candidates=(candidates[0].astype(np.int32), candidates[1]))
+        learner.step(negatives=(negatives[0].astype(np.int32), negatives[1]))

@@ -30,7 +30,7 @@ def step_together(parts: Sequence[Learning], **options: Any) -> tuple[float, flo
     """One step of all, their gradients added up."""
     numbers = sum(weight.size for weight in parts[0].weights)
     flats = [np.zeros(numbers, np.float32) for _ in parts]
-    window = {name: options.pop(name) for name in ("key", "candidates") if name in options}
+    window = {name: options.pop(name) for name in ("key", "negatives") if name in options}
     nats = sum(
         part.kernel.gradients(
             part.case.inputs, part.case.targets, part.state, part.case.restart, flat, **window

@@ -1,0 +1,279 @@
+// Training: the learner, and dropout by itself.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <mutex>
+
+#include "bindings/bindings.hpp"
+#include "learner.hpp"
+
+namespace ricorda {
+namespace {
+
+using Changed = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Ids = Input<Id, 2>;
+using Restart = std::optional<Input<float, 1>>;
+// Symbols, and the logarithms of the probabilities with which they were drawn.
+using Drawn = std::optional<std::tuple<Input<Id, 1>, Input<float, 1>>>;
+
+LearningSettings read_settings(Fields& fields, int streams) {
+  LearningSettings settings;
+  for (const auto& [name, share] : {std::pair("dropout", &settings.dropout),
+                                    {"input_dropout", &settings.input_dropout},
+                                    {"recurrent_dropout", &settings.recurrent_dropout},
+                                    {"first_beta", &settings.first_beta},
+                                    {"second_beta", &settings.second_beta}}) {
+    fields.read(name, *share);
+    check(*share >= 0 && *share < 1, std::string(name) + " must be from 0 to below 1");
+  }
+  fields.read("weight_decay", settings.weight_decay);
+  check(settings.weight_decay >= 0 && std::isfinite(settings.weight_decay),
+        "weight_decay must be at least 0");
+  fields.read("clip_norm", settings.clip_norm);
+  check(settings.clip_norm > 0, "clip_norm must be above 0");
+  fields.read("epsilon", settings.epsilon);
+  check(settings.epsilon >= 0, "epsilon must be at least 0");
+  fields.read("first_stream", settings.first_stream);
+  fields.read("all_streams", settings.all_streams);
+  check(settings.first_stream >= 0, "first_stream must be at least 0");
+  check(settings.all_streams == 0 || settings.first_stream <= settings.all_streams - streams,
+        "all_streams must be 0, or at least the last of the streams");
+  return settings;
+}
+
+void check_negatives(const Input<Id, 1>& ids, const Input<float, 1>& log_probabilities,
+                     int vocabulary_size) {
+  check_ids("negatives", ids.data(), ids.size(), vocabulary_size);
+  check_shape("log_probabilities", log_probabilities, {ids.size()});
+  const Id* end = ids.data() + ids.size();
+  check(std::adjacent_find(ids.data(), end, std::greater_equal<>()) == end,
+        "negatives must ascend");
+  const float* first = log_probabilities.data();
+  check(std::all_of(first, first + ids.size(),
+                    [](float logarithm) { return logarithm <= 0 && std::isfinite(logarithm); }),
+        "log_probabilities must be finite and at most 0");
+}
+
+// A learner, and the arrays that it changes, which stay alive with it.
+class BoundLearner {
+ public:
+  using Arrays = std::tuple<Changed, Changed, Changed, std::optional<Changed>>;
+
+  explicit BoundLearner(Fields& fields) {
+    const InstructionSet& set = choose_instruction_set(fields.optional<std::string>("kernels", ""));
+    const NetworkShape shape = read_shape(fields, set);
+    const int streams = fields.required<int>("streams"), steps = fields.required<int>("steps");
+    check_at_least("streams", streams, 1);
+    check_at_least("steps", steps, 1);
+    check(std::int64_t{streams} * steps <= 1 << 30, "a window must have at most 2^30 symbols");
+    const int threads = fields.optional("threads", 1);
+    check_at_least("threads", threads, 1);
+    const Precision precision = read_precision(fields, {"float32", "bfloat16"});
+    check(precision == Precision::float32 || set.routines.multiply_rounded != nullptr,
+          "the kernels learn in bfloat16 only with AVX512_BF16, which " + set.name + " lacks");
+    const LearningSettings settings = read_settings(fields, streams);
+    arrays_ = fields.required<std::vector<Arrays>>("parameters");
+    fields.refuse_others();
+    learner_ = std::make_unique<Learner>(shape, settings, streams, steps, precision, set, threads,
+                                         checked_parameters(shape));
+  }
+
+  std::tuple<double, double> step(const Ids& inputs, const Ids& targets,
+                                  const std::vector<Changed>& state, const Restart& restart,
+                                  float learning_rate, std::int64_t number, std::uint64_t key,
+                                  const Drawn& negatives, float average_share, bool update) {
+    LearningStep step = window(inputs, targets, state, restart, key, negatives);
+    set_update(step, learning_rate, number, average_share);
+    step.update = update;
+    const nb::gil_scoped_release unlocked;
+    const std::lock_guard lock(mutex_);  // threads of Python take steps one after the other
+    const LearningResult result = learner_->step(step);
+    return {result.nats, result.gradient_norm};
+  }
+
+  double gradients(const Ids& inputs, const Ids& targets, const std::vector<Changed>& state,
+                   const Restart& restart, const Changed& flat, std::uint64_t key,
+                   const Drawn& negatives) {
+    const LearningStep step = window(inputs, targets, state, restart, key, negatives);
+    check_flat(flat);
+    const nb::gil_scoped_release unlocked;
+    const std::lock_guard lock(mutex_);
+    has_gradients_ = false;
+    const double nats = learner_->gradients(step, flat.data());
+    has_gradients_ = true;
+    return nats;
+  }
+
+  double apply(const std::vector<Changed>& state, const Changed& flat, float learning_rate,
+               std::int64_t number, float average_share) {
+    LearningStep step{};
+    set_state(step, state);
+    set_update(step, learning_rate, number, average_share);
+    check_flat(flat);
+    const nb::gil_scoped_release unlocked;
+    const std::lock_guard lock(mutex_);
+    check(std::exchange(has_gradients_, false), "apply must follow gradients");
+    return learner_->apply(step, flat.data());
+  }
+
+  void copy_gradient(int parameter, const Changed& gradient) const {
+    const auto& sizes = learner_->sizes();
+    check(parameter >= 0 && static_cast<std::size_t>(parameter) < sizes.size() &&
+              gradient.size() == sizes[parameter],
+          "no parameter has this number and size");
+    learner_->copy_gradient(parameter, gradient.data());
+  }
+
+ private:
+  Parameters checked_parameters(const NetworkShape& shape) {
+    const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
+    check(sizes.size() == arrays_.size(), "there must be " + std::to_string(sizes.size()) +
+                                              " parameters, not " + std::to_string(arrays_.size()));
+    std::size_t most = std::size_t(shape.vocabulary_size) * shape.gates_width();
+    Parameters parameters;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      auto& [weights, first, second, average] = arrays_[i];
+      check(weights.size() == sizes[i] && first.size() == sizes[i] && second.size() == sizes[i] &&
+                (!average || average->size() == sizes[i]),
+            "parameter " + std::to_string(i) + " and its moments must have " +
+                std::to_string(sizes[i]) + " numbers");
+      parameters.push_back({.weights = weights.data(),
+                            .first_moments = first.data(),
+                            .second_moments = second.data(),
+                            .averages = average ? average->data() : nullptr});
+      most = std::max(most, sizes[i]);
+    }
+    check(most < std::size_t{1} << 31, "a network's parameters must each have below 2^31 numbers");
+    return parameters;
+  }
+
+  LearningStep window(const Ids& inputs, const Ids& targets, const std::vector<Changed>& state,
+                      const Restart& restart, std::uint64_t key, const Drawn& negatives) const {
+    const std::size_t streams = learner_->streams(), steps = learner_->steps();
+    const int vocabulary_size = learner_->shape().vocabulary_size;
+    check_shape("inputs", inputs, {streams, steps});
+    check_shape("targets", targets, {streams, steps});
+    check_ids("inputs", inputs.data(), inputs.size(), vocabulary_size);
+    check_ids("targets", targets.data(), targets.size(), vocabulary_size);
+    if (restart) check_shape("restart", *restart, {streams});
+    LearningStep step{};
+    step.inputs = inputs.data();
+    step.targets = targets.data();
+    step.restart = restart ? restart->data() : nullptr;
+    step.key = key;
+    if (negatives) {
+      const auto& [ids, log_probabilities] = *negatives;
+      check_negatives(ids, log_probabilities, vocabulary_size);
+      step.negatives = Negatives{ids.data(), log_probabilities.data(), int(ids.size())};
+    }
+    set_state(step, state);
+    return step;
+  }
+
+  void set_state(LearningStep& step, const std::vector<Changed>& state) const {
+    const NetworkShape& shape = learner_->shape();
+    check(state.size() == static_cast<std::size_t>(shape.state_parts()) * shape.num_layers,
+          "state must have every part of every layer");
+    for (const Changed& part : state) {
+      check_shape("state", part,
+                  {std::size_t(learner_->streams()), std::size_t(shape.hidden_size)});
+      step.state.push_back(part.data());
+    }
+  }
+
+  static void set_update(LearningStep& step, float learning_rate, std::int64_t number,
+                         float average_share) {
+    check(std::isfinite(learning_rate), "learning_rate must be finite");
+    check(number >= 1, "number must be at least 1");
+    check(average_share >= 0 && average_share <= 1, "average_share must be from 0 to 1");
+    step.learning_rate = learning_rate;
+    step.number = number;
+    step.average_share = average_share;
+  }
+
+  void check_flat(const Changed& flat) const {
+    std::size_t count = 0;
+    for (const std::size_t size : learner_->sizes()) count += size;
+    check_shape("flat", flat, {count});
+  }
+
+  std::vector<Arrays> arrays_;
+  std::unique_ptr<Learner> learner_;
+  std::mutex mutex_;
+  bool has_gradients_ = false;  // computed, and not applied yet
+};
+
+void make_learner(BoundLearner* self, const nb::kwargs& given) {
+  Fields fields(given);
+  new (self) BoundLearner(fields);
+}
+
+// Dropout by itself, for the tests.
+void drop_python(const Changed& values, std::uint64_t key, std::uint32_t first, float keep,
+                 const std::string& kernels) {
+  check(keep > 0 && keep <= 1, "keep must be from above 0 to 1");
+  choose_instruction_set(kernels).routines.drop(values.data(), int(values.size()), key, first,
+                                                keep);
+}
+
+}  // namespace
+
+void bind_learner(nb::module_& module) {
+  module.def("drop", &drop_python, "values"_a.noconvert(), "key"_a, "first"_a, "keep"_a,
+             "kernels"_a = "",
+             "Drop out of values in place, by the mask's numbers from `first` on; for the tests.");
+  module.def(
+      "learns_bfloat16",
+      [](const std::string& kernels) {
+        return choose_instruction_set(kernels).routines.multiply_rounded != nullptr;
+      },
+      "kernels"_a = "",
+      "Whether this processor can learn in bfloat16: whether it has AVX512_BF16.");
+
+  nb::class_<BoundLearner>(
+      module, "Learner", "A whole training step in one call, on arrays that belong to the caller.")
+      .def("__init__", &make_learner,
+           nb::sig("def __init__(self, *, cell: str, nonlinearity: str = 'tanh', "
+                   "vocabulary_size: int, hidden_size: int, num_layers: int, embedding_size: int, "
+                   "parameters: collections.abc.Sequence[tuple["
+                   "numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32], "
+                   "numpy.typing.NDArray[numpy.float32], "
+                   "numpy.typing.NDArray[numpy.float32] | None]], "
+                   "streams: int, steps: int, precision: str = 'float32', threads: int = 1, "
+                   "dropout: float = 0.0, input_dropout: float = 0.0, "
+                   "recurrent_dropout: float = 0.0, weight_decay: float = 0.0, "
+                   "clip_norm: float = 1.0, first_beta: float = 0.9, second_beta: float = 0.99, "
+                   "epsilon: float = 1e-08, first_stream: int = 0, all_streams: int = 0, "
+                   "kernels: str = '') -> None"),
+           "Take the parameters in a model file's order, each with its moments and its average.\n\n"
+           "They are changed in place. An embedding size of 0 means one-hot. Where several\n"
+           "processes share a batch, first_stream and all_streams say which of its streams these\n"
+           "are, and how many it has; 0: these are all.")
+      .def(
+          "step", &BoundLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(),
+          "state"_a.noconvert(), "restart"_a.noconvert() = nb::none(), nb::kw_only(),
+          "learning_rate"_a, "number"_a, "key"_a = 0, "negatives"_a.noconvert() = nb::none(),
+          "average_share"_a = 0.0f, "update"_a = true,
+          "Learn from inputs and targets (B, T); returns mean nats and the gradient's norm.\n\n"
+          "`state` are the parts (B, H) of each layer, changed in place; `restart` (B,) is 1 "
+          "where\n"
+          "a stream's state counts as zero. `number` counts steps from 1; `key` seeds the dropout\n"
+          "masks. `negatives` are symbols (K,), ascending, with the logarithms (K,) of the\n"
+          "probabilities with which they were drawn, for a sampled softmax. If the norm is not\n"
+          "finite, nothing is changed.")
+      .def("gradients", &BoundLearner::gradients, "inputs"_a.noconvert(), "targets"_a.noconvert(),
+           "state"_a.noconvert(), "restart"_a.noconvert().none(), "flat"_a.noconvert(),
+           nb::kw_only(), "key"_a = 0, "negatives"_a.noconvert() = nb::none(),
+           "Fill `flat` (P,) with what these streams add to the gradient of all.\n\n"
+           "Returns what they add to the mean nats. Nothing else is changed.")
+      .def(
+          "apply", &BoundLearner::apply, "state"_a.noconvert(), "flat"_a.noconvert(), nb::kw_only(),
+          "learning_rate"_a, "number"_a, "average_share"_a = 0.0f,
+          "Update with the gradient of all streams (P,), after `gradients`; returns its norm.\n\n"
+          "The state's parts become those after the window. If the norm is not finite, nothing is\n"
+          "changed.")
+      .def("copy_gradient", &BoundLearner::copy_gradient, "parameter"_a, "gradient"_a.noconvert(),
+           "Copy the last step's gradient of a parameter, by its number, into `gradient`.");
+}
+
+}  // namespace ricorda

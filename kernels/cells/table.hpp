@@ -1,0 +1,12 @@
+// The table of cells of one instruction set.
+#pragma once
+
+#include "cells/gru.hpp"
+#include "cells/lstm.hpp"
+#include "cells/rnn.hpp"
+
+namespace ricorda::RICORDA_SET {
+
+constexpr Cell cells[] = {rnn_tanh, rnn_relu, gru, lstm};
+
+}  // namespace ricorda::RICORDA_SET

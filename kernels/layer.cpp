@@ -1,0 +1,157 @@
+#include "layer.hpp"
+
+#include <algorithm>
+
+namespace ricorda {
+namespace {
+
+constexpr int rows_together = 96;  // of a product, whose inputs are prepared at once
+
+}  // namespace
+
+ProductWorkspace::ProductWorkspace(int most_rows, int most_depth)
+    : prepared(prepared_bytes(std::min(most_rows, rows_together), most_depth)),
+      starts(most_rows),
+      same_start(most_rows) {}
+
+void ProductWorkspace::multiply(const PackedMatrix& matrix, const float* inputs,
+                                std::ptrdiff_t input_stride, int rows, const float* const* starts,
+                                float* outputs, std::ptrdiff_t output_stride, bool from_the_end) {
+  for (int row = 0; row < rows; row += rows_together)
+    matrix.multiply({inputs + row * input_stride, input_stride, starts + row,
+                     outputs + row * output_stride, output_stride,
+                     std::min(rows_together, rows - row), from_the_end, prepared.data()});
+}
+
+Layer::Layer(const InstructionSet& set, const LayerShape& shape, Precision precision,
+             Precision input_precision, bool learns)
+    : shape_(shape),
+      input_(set, input_precision, shape.stacked(), shape.input_size),
+      hidden_(set, precision, shape.stacked(), shape.hidden_size),
+      bias_(shape.width()) {
+  if (!learns) return;
+  input_back_ = PackedMatrix(set, precision, shape.input(), shape.stacked());
+  hidden_back_ = PackedMatrix(set, precision, shape.hidden(), shape.stacked());
+}
+
+void Layer::pack(const LayerTensors& tensors, const float* weight_hh, int gate) {
+  const int units = shape_.hidden_size, inputs = shape_.input_size, hidden = shape_.hidden();
+  const int hidden_row = shape_.hidden_row(gate), input_row = shape_.input_row(gate);
+  const int place = input_row - shape_.apart();  // in the input weights
+  const std::size_t first = std::size_t(gate) * units;
+  const float* recurrent = weight_hh + first * units;
+  hidden_.pack({.values = recurrent,
+                .row_stride = units,
+                .first_row = hidden_row,
+                .rows = units,
+                .depth = units});
+  const bool learns = hidden_back_.bytes() > 0;
+  if (learns)
+    hidden_back_.pack({.values = recurrent,
+                       .row_stride = 1,
+                       .depth_stride = units,
+                       .rows = units,
+                       .first_depth = hidden_row,
+                       .depth = units,
+                       .padded_depth = hidden});
+  if (inputs > 0) {
+    const float* weights = tensors.weight_ih + first * inputs;
+    input_.pack({.values = weights,
+                 .row_stride = inputs,
+                 .first_row = place,
+                 .rows = units,
+                 .depth = inputs});
+    if (learns)
+      input_back_.pack({.values = weights,
+                        .row_stride = 1,
+                        .depth_stride = inputs,
+                        .rows = inputs,
+                        .first_depth = place,
+                        .depth = units,
+                        .padded_depth = hidden});
+  }
+  // A gate's biases are summed unless its two products stay apart.
+  std::copy_n(tensors.bias_ih + first, units, bias_.data() + input_row);
+  if (hidden_row != input_row)
+    std::copy_n(tensors.bias_hh + first, units, bias_.data() + hidden_row);
+  else
+    for (int unit = 0; unit < units; ++unit)
+      bias_[hidden_row + unit] += tensors.bias_hh[first + unit];
+}
+
+void Layer::fill_table(const float* vectors, int count, ProductWorkspace& workspace,
+                       float* table) const {
+  const std::ptrdiff_t width = shape_.width(), apart = shape_.apart();
+  for (int id = 0; id < count; ++id) std::copy_n(bias_.data(), apart, table + id * width);
+  for (int id = 0; id < count; id += int(workspace.same_start.size())) {
+    const int rows = std::min(count - id, int(workspace.same_start.size()));
+    std::fill_n(workspace.same_start.begin(), rows, bias_.data() + apart);
+    workspace.multiply(input_, vectors + std::ptrdiff_t(id) * shape_.input(), shape_.input(), rows,
+                       workspace.same_start.data(), table + id * width + apart, width);
+  }
+}
+
+// A one-hot symbol times the weights is a column of the weights.
+void Layer::fill_one_hot_table(const float* weight_ih, int vocabulary_size, float* table) const {
+  const std::size_t width = shape_.width(), vocabulary = vocabulary_size;
+  for (std::size_t id = 0; id < vocabulary; ++id)
+    std::copy_n(bias_.data(), width, table + id * width);
+  constexpr std::size_t together = 64;  // ids at a time, so that the written rows stay in cache
+  for (std::size_t first = 0; first < vocabulary; first += together)
+    for (int gate = 0; gate < shape_.cell->gates; ++gate)
+      for (int unit = 0; unit < shape_.hidden_size; ++unit) {
+        const std::size_t row = std::size_t(gate) * shape_.hidden_size + unit;
+        float* column = table + shape_.input_row(gate) + unit;
+        for (std::size_t id = first; id < std::min(first + together, vocabulary); ++id)
+          column[id * width] += weight_ih[row * vocabulary + id];
+      }
+}
+
+void Layer::look_up(const float* table, const std::uint32_t* ids, const Window& window,
+                    ProductWorkspace& workspace) const {
+  const std::size_t width = shape_.width(), apart = shape_.apart();
+  for (int i = 0; i < window.steps * window.streams; ++i) {
+    const float* row = table + ids[i] * width;
+    workspace.starts[i] = row;
+    if (apart > 0)  // no recurrent product writes it
+      std::copy_n(row + width - apart, apart, window.gates + (i + 1) * width - apart);
+  }
+}
+
+void Layer::project(const float* vectors, const Window& window, ProductWorkspace& workspace) const {
+  const std::size_t width = shape_.width(), apart = shape_.apart();
+  const int rows = window.steps * window.streams;
+  for (int i = 0; i < rows; ++i) {
+    workspace.starts[i] = window.gates + i * width;
+    std::copy_n(bias_.data(), apart, window.gates + i * width);
+  }
+  std::fill_n(workspace.same_start.begin(), rows, bias_.data() + apart);
+  workspace.multiply(input_, vectors, shape_.input(), rows, workspace.same_start.data(),
+                     window.gates + apart, std::ptrdiff_t(width));
+}
+
+void Layer::forward(const Window& window, ProductWorkspace& workspace) const {
+  const std::size_t hidden = shape_.hidden(), width = shape_.width(), streams = window.streams;
+  const int parts = shape_.cell->state_parts;
+  const float* before[most_state_parts] = {};
+  std::copy_n(window.before, parts, before);
+  for (int time = 0; time < window.steps; ++time) {
+    float* gates = window.gates + time * streams * width;
+    workspace.multiply(hidden_, before[0], hidden, window.streams,
+                       workspace.starts.data() + time * streams, gates, width, workspace.backwards);
+    workspace.backwards = !workspace.backwards;
+    for (std::size_t s = 0; s < streams; ++s) {
+      CellStep step{
+          .gates = gates + s * width, .before = {}, .after = {}, .hidden_size = int(hidden)};
+      for (int part = 0; part < parts; ++part) {
+        step.before[part] = before[part] + s * hidden;
+        step.after[part] = window.after[part] + (time * streams + s) * hidden;
+      }
+      shape_.cell->forward(step);
+    }
+    for (int part = 0; part < parts; ++part)
+      before[part] = window.after[part] + time * streams * hidden;
+  }
+}
+
+}  // namespace ricorda

@@ -1,0 +1,50 @@
+"""The table of cells agrees with what computes them."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from ricorda.engine import kernels_are_built, reference
+from ricorda.model.cells import CELL_OPTIONS, CELLS, CellName
+
+every_cell = pytest.mark.parametrize("name", CELLS)
+
+
+def test_every_cell_has_a_row() -> None:
+    assert tuple(CELLS) == get_args(CellName)
+    assert set(reference.STEPS) == set(CELLS)
+
+
+@pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
+def test_the_kernels_have_the_same_cells() -> None:
+    from ricorda import _kernels
+
+    expected = {
+        name: (len(cell.gates), cell.blocks, len(cell.state), len(cell.traced) - len(cell.state))
+        for name, cell in CELLS.items()
+    }
+    assert {name: tuple(counts) for name, *counts in _kernels.cells()} == expected
+
+
+@every_cell
+def test_the_reference_computes_what_a_trace_contains(name: CellName) -> None:
+    cell = CELLS[name]
+    rows = len(cell.gates) * 5
+    weights, bias = np.zeros((5, rows), np.float32), np.zeros(rows, np.float32)
+    layer = reference.Layer(weights, bias, weights, bias, "tanh")
+    state = np.zeros((len(cell.state), 2, 5), np.float32)
+    computed = reference.STEPS[name](np.zeros((2, rows), np.float32), state, layer)
+    assert tuple(computed) == cell.traced
+
+
+@every_cell
+def test_names_are_consistent(name: CellName) -> None:
+    cell = CELLS[name]
+    gates = [gate.name for gate in cell.gates]
+    assert len(set(gates)) == len(gates)
+    assert cell.state[0].name == "hidden"
+    assert cell.options <= CELL_OPTIONS
+    assert cell.forget_gate is None or cell.forget_gate in gates
+    for number, gate in enumerate(cell.gates):
+        assert gate.scaled_by is None or gate.scaled_by in gates[:number]
