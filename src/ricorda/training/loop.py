@@ -10,15 +10,13 @@ from ricorda.model.model_file import model_file_bytes
 from ricorda.runs import RunFolder
 from ricorda.text import Vocabulary
 from ricorda.training.checkpoint.manager import CheckpointManager
-from ricorda.training.checkpoint.resumption import planned_steps
 from ricorda.training.checkpoint.snapshot import Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.data.loader import DataLoader
 from ricorda.training.evaluation import EvaluationResult, QuickEvaluation, write_sample
 from ricorda.training.interruption import Interruption
 from ricorda.training.learner import Learner
-from ricorda.training.plan.pace import Pace
-from ricorda.training.plan.schedule import learning_rate
+from ricorda.training.plan.budget import BudgetClock, learning_rate, planned_steps
 from ricorda.training.process_group import ProcessGroup, StepFlags
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.progress import Reporter
@@ -44,7 +42,7 @@ class Loop:
 
     evaluation: QuickEvaluation | None
     learner: Learner
-    clock: Pace
+    clock: BudgetClock
     progress: Progress
     reporter: Reporter
     checkpoint_manager: CheckpointManager

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from ricorda.training.checkpoint.snapshot import Interval, Progress
 from ricorda.training.learner import StepMetrics
-from ricorda.training.plan.pace import Pace
+from ricorda.training.plan.budget import BudgetClock
 
 
 class Log(Protocol):
@@ -22,7 +22,7 @@ class MetricsLog:
     """
 
     def __init__(
-        self, log: Log, clock: Pace, symbols_per_step: int, symbols_per_character: float
+        self, log: Log, clock: BudgetClock, symbols_per_step: int, symbols_per_character: float
     ) -> None:
         self._log = log
         self._clock = clock

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from ricorda.training.plan.schedule import learning_rate
+from ricorda.training.plan.budget import learning_rate
 from tests.training.learners import settings
 
 
