@@ -165,7 +165,7 @@ def test_a_person_is_told_that_the_softmax_is_sampled(written: Path) -> None:
     for count, said in ((60, True), (0, False)):
         told = Told()
         learn(written, softmax_candidates=count, steps=2, reporter=told)
-        sampled = "softmax sampled: each target against about 60 symbols, drawn anew in each step"
+        sampled = "softmax sampled: about 60 negatives, drawn in each step"
         assert (sampled in told.lines) == said
 
 
