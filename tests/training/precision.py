@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from ricorda.training.options import TrainingOptions
+from ricorda.training.options import DEFAULT_CELL, TrainingOptions
 from ricorda.training.plan.machine import this_machine
-from ricorda.training.plan.planner import DEFAULT_CELL
 
 
 def skip_without_bfloat16(options: Mapping[str, Any]) -> None:
