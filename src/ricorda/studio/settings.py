@@ -49,9 +49,10 @@ class _TrainingRequest(Request):
 def _form_field(name: str, largest: float | None) -> tuple[Any, None]:
     """A field of the form, by the schema of the training's options; None leaves it unset."""
     TypeAdapter(TrainingOptions)  # sees that the fields are complete
-    field: Any = TrainingOptions.__pydantic_fields__[name]
-    kind = Annotated[field.annotation, Field(), *field.metadata] | None
-    return kind if largest is None else Annotated[kind, Field(le=largest)], None
+    field = TrainingOptions.__pydantic_fields__[name]  # type: ignore[attr-defined]
+    annotated: Any = Annotated
+    kind = annotated[field.annotation, Field(), *field.metadata] | None
+    return kind if largest is None else annotated[kind, Field(le=largest)], None
 
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import pytest
 from ricorda.errors import ConfigurationError
 from ricorda.model.cells import CellName
 from ricorda.training import Budget, TrainingConfiguration, TrainingOptions, choose
+from ricorda.training.configuration import Device
 from ricorda.training.plan import planner
 from ricorda.training.plan.planner import (
     SAMPLED_FROM,
@@ -181,7 +182,7 @@ def test_the_operations_of_a_symbol_are_counted() -> None:
     (65, "cpu", 65, 0),  # all of them
 ])  # fmt: skip
 def test_many_symbols_have_a_sampled_softmax(
-    vocabulary: int, device: str, given: int | None, drawn: int
+    vocabulary: int, device: Device, given: int | None, drawn: int
 ) -> None:
     machine = replace(MACHINE, device=device)
     chosen = plan(vocabulary=vocabulary, machine=machine, softmax_candidates=given)

@@ -86,6 +86,7 @@ def fingerprint(training: TrainingConfiguration) -> dict[str, Any]:
     """What a run's bits depend on besides its settings: the installation and the machine."""
     found: dict[str, Any] = {
         "ricorda": ricorda.__version__,
+        "backend": training.backend,
         **_versions(training),
         "kernels": "NumPy",
         "processor": processor_name(),
