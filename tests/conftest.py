@@ -15,7 +15,10 @@ os.environ["RICORDA_CACHE"] = "off"
 
 # Where the seed is given, every run draws the same input, Hypothesis' too.
 GIVEN_SEED = os.environ.get("RICORDA_TEST_SEED")
-SEED = int(GIVEN_SEED) if GIVEN_SEED else secrets.randbits(64)
+# The worker processes of a run inherit the number that its first process has drawn.
+SEED = int(
+    GIVEN_SEED or os.environ.setdefault("RICORDA_TEST_SEED_DRAWN", str(secrets.randbits(64)))
+)
 
 # No test may depend on the machine's speed.
 settings.register_profile("unhurried", deadline=None, derandomize=bool(GIVEN_SEED))

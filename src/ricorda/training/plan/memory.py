@@ -16,7 +16,7 @@ from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.plan.planner import output_rows
 from ricorda.training.process_group import local_processes
 
-BASE = 80_000_000  # bytes of Python with NumPy and ricorda, and of a small text
+BASE = 70_000_000  # bytes of Python with NumPy and ricorda, and of a small text
 TORCH = 260_000_000  # bytes of PyTorch and what it loads
 FLOAT = 4  # bytes
 SUMMED_TOGETHER = 512  # symbols whose gradients the kernels' layers sum at once
