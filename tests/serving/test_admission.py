@@ -1,6 +1,7 @@
 """Turns, queues and limits."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ class Line:
 
     def __init__(self, **limits: int) -> None:
         defaults = {"streams": 2, "streams_per_client": 2, "queue": 6, "queue_per_client": 4}
-        settings = {f"max_{name}": limit for name, limit in (defaults | limits).items()}
+        settings: dict[str, Any] = {
+            f"max_{name}": limit for name, limit in (defaults | limits).items()
+        }
         self.admission = Admission(ServerSettings(**settings))
         self.begun: list[str] = []
 
@@ -118,7 +121,8 @@ def test_no_texts_need_no_place() -> None:
 
 def test_work_is_spread_over_rounds_and_keys_take_turns() -> None:
     async def order() -> list[list[str]]:
-        turns, done = Turns(2), [[]]
+        turns = Turns(2)
+        done: list[list[str]] = [[]]
 
         async def work(key: str) -> None:
             await turns.wait(key)

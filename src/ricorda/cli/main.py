@@ -152,12 +152,16 @@ def _message(error: Exception, given: Sequence[str]) -> str:
 
 
 def _with_options(message: str, command: str) -> str:
-    """Write an option that a message begins with, or several, as the command line does."""
+    """Write options as the command line does if a message begins with several.
+
+    A single option that is wrong is reported by its own parser, or comes from a file of options,
+    where it is named as in the file.
+    """
     if not command:
         return message
     parameters = importlib.import_module(COMMANDS[command].module).command.params
     options = {each.name: each.opts[0] for each in parameters if isinstance(each, click.Option)}
-    begin = re.match(r"[a-z_]+((, | and )[a-z_]+)* must ", message)
+    begin = re.match(r"[a-z_]+((, | and )[a-z_]+)+ must ", message)
     names = set(re.findall(r"[a-z_]+", begin[0])) - {"and", "must"} if begin else set()
     if not names or not names <= options.keys():
         return message

@@ -195,7 +195,7 @@ def _report_failure(error: OSError) -> None:
         )
 
 
-class Host:
+class Host(uvicorn.Server):
     """One server: `run` serves until a signal comes or `stop` is called."""
 
     def __init__(
@@ -234,20 +234,23 @@ class Host:
             timeout_graceful_shutdown=drain_seconds + MARGIN,  # type: ignore[arg-type]
             h11_max_incomplete_event_size=limits.head_bytes,
         )
+        super().__init__(config)
         self.listening = listening
-        self._server = _Server(config, on_start, on_ready, on_drain, on_reload)
+        self._on_start, self._on_ready = on_start, on_ready
+        self._on_drain, self._on_reload = on_drain, on_reload
         places = Places(limits.connections)
 
         def make(address: str) -> BoundedConnection:
             return BoundedConnection(
-                *(config, self._server.server_state, asyncio.get_running_loop()),
+                *(config, self.server_state, asyncio.get_running_loop()),
                 address=address,
                 limits=limits,
                 places=places,
                 on_refusal=on_refusal,
             )
 
-        self._server.acceptor = Acceptor(places, make)
+        self._acceptor = Acceptor(places, make)
+        self._accepting: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -257,37 +260,19 @@ class Host:
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._server.server_state.connections)
+        return len(self.server_state.connections)
 
-    def run(self) -> None:
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until `stop` or a signal; signals are handled in the main thread only."""
         try:
-            self._server.run(sockets=[self.listening])
+            super().run([self.listening])
         finally:
             self.listening.close()
 
     def stop(self) -> None:
-        """Stop as SIGTERM does; from any thread."""
-        self._server.end_soon()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server with an acceptor and signals of its own."""
-
-    acceptor: Acceptor
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        on_start: Callable[[], None],
-        on_ready: Callable[[], None],
-        on_drain: Callable[[], None],
-        on_reload: Callable[[], None] | None,
-    ) -> None:
-        super().__init__(config)
-        self._on_start, self._on_ready = on_start, on_ready
-        self._on_drain, self._on_reload = on_drain, on_reload
-        self._accepting: list[asyncio.Task[None]] = []
+        """Begin to shut down, from any thread; the second time, do not wait for requests."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, then call `on_ready`."""
@@ -296,17 +281,17 @@ class _Server(uvicorn.Server):
             self._listen_to_signals(loop)
         self._on_start()
         self.servers = []
-        self._accepting = [loop.create_task(self.acceptor.run(each)) for each in sockets or ()]
+        self._accepting = loop.create_task(self._acceptor.run(self.listening))
         self.started = True
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more connections and let the requests under way end."""
         self._on_drain()
-        for accepting in self._accepting:
-            accepting.cancel()
-        await asyncio.wait(self._accepting)
-        self.acceptor.stop()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+        self._acceptor.stop()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -314,14 +299,9 @@ class _Server(uvicorn.Server):
         """Disable uvicorn's handlers, which raise each signal again at the end."""
         yield
 
-    def end_soon(self) -> None:
-        """Begin to shut down; the second time, do not wait for requests."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
     def _listen_to_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
             for each in ENDING_SIGNALS:
-                loop.add_signal_handler(each, self.end_soon)
+                loop.add_signal_handler(each, self.stop)
             if self._on_reload is not None and hasattr(signal, "SIGHUP"):
                 loop.add_signal_handler(signal.SIGHUP, self._on_reload)
