@@ -122,10 +122,11 @@ def measure_neighbour(*, rounds: int, **_: Any) -> Iterator[Result]:
     """How many times longer a step takes while another process keeps one core busy."""
     case = NEIGHBOUR_CASE
     with generated() as text:
-        for name, speed in (
-            ("ricorda", lambda: our_speed(text, case)),
-            ("PyTorch", lambda: torch_speed(text, case, case.precision)),
-        ):
+        speeds: dict[str, Callable[[], float]] = {
+            "ricorda": lambda: our_speed(text, case),
+            "PyTorch": lambda: torch_speed(text, case, case.precision),
+        }
+        for name, speed in speeds.items():
             turns = []
             for _ in range(min(rounds, MOST_ROUNDS)):
                 quiet = speed()
