@@ -128,7 +128,7 @@ def measure_neighbour(*, rounds: int, **_: Any) -> Iterator[Result]:
         }
         for name, speed in speeds.items():
             turns = []
-            for _ in range(min(rounds, MOST_ROUNDS)):
+            for _turn in range(min(rounds, MOST_ROUNDS)):
                 quiet = speed()
                 with busy_neighbour():
                     turns.append((quiet, speed()))
