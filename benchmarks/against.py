@@ -11,7 +11,7 @@ from pathlib import Path
 import ricorda
 from benchmarks.figures import Result, ratio_of, report, spread
 from benchmarks.generated_text import write_text
-from benchmarks.runs import Trained, train
+from benchmarks.runs import TIMED, Trained, train
 from ricorda.errors import ConfigurationError, InputError
 
 OURS = Path(ricorda.__file__).parents[1]
@@ -80,7 +80,7 @@ def _speed(other: Path, case: Case, precision: str, rounds: int, steps: int) -> 
         *("--cell", case.cell, "--hidden-size", str(case.hidden_size)),
         *("--batch-size", str(case.batch_size), "--window", str(case.window)),
         *("--precision", precision, "--steps", str(steps), "--seed", "1"),
-        *("--dropout", "0", "--recurrent-dropout", "0"),
+        *TIMED,
     ]
     what = f"training, {case.cell} {case.hidden_size} {precision}: characters a second"
     with tempfile.TemporaryDirectory(prefix="ricorda-") as name:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.figures import Result, ratio_of, report, spread
-from benchmarks.runs import Trained, train
+from benchmarks.figures import Ratio, Result, ratio_of, report, spread
+from benchmarks.runs import TIMED, Trained, train
 
 VARIED = {
     "hidden-size": (64, 128, 256, 512, 1024),
@@ -92,24 +92,25 @@ def measure_softmax(
         for vocabulary in SOFTMAX_VOCABULARIES:
             generated = write_generated(Path(name, "text.txt"), vocabulary)
             candidates = min(SOFTMAX_CANDIDATES, vocabulary // 2)
-            pairs = [
-                tuple(
-                    1
-                    / _train(
-                        generated, STEPS, **SOFTMAX_OPTIONS, **{"softmax-candidates": n}
-                    ).speed()
-                    for n in (candidates, 0)
-                )
-                for _ in range(min(rounds, MOST_ROUNDS))
-            ]
+            ratio = _softmax_speed(generated, candidates, min(rounds, MOST_ROUNDS))
             yield Result(
                 f"sampled softmax, {vocabulary:,} symbols: characters a second",
                 "softmax over all",
-                ratio_of(pairs),
+                ratio,
                 details={"candidates": candidates},
             )
     if text is not None:
         yield _learned(text, minutes, min(rounds, MOST_ROUNDS))
+
+
+def _softmax_speed(text: Path, candidates: int, rounds: int) -> Ratio:
+    """Steps with candidates against steps over all symbols."""
+
+    def seconds(number: int) -> float:
+        sizes = {**SOFTMAX_OPTIONS, "softmax-candidates": number}
+        return 1 / _train(text, STEPS, **sizes).speed()
+
+    return ratio_of([(seconds(candidates), seconds(0)) for _ in range(rounds)])
 
 
 def _learned(text: Path, minutes: float, rounds: int) -> Result:
@@ -154,7 +155,7 @@ def generated_symbols(vocabulary: int, symbols: int, seed: int = 1) -> NDArray[n
 def _train(text: Path, steps: int, **options: Any) -> Trained:
     """Train in float32 without dropout; options by their names on the command line."""
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    plain = ["--precision", "float32", "--dropout", "0", "--recurrent-dropout", "0"]
+    plain = ["--precision", "float32", *TIMED]
     with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
         return train(text, Path(name, "run"), "--steps", str(steps), *plain, *words)
 
@@ -171,7 +172,8 @@ def _memory(name: str, value: int, run: Trained) -> Result:
 
 def _apart(ours: Trained, theirs: Trained) -> float:
     """How far two loss curves are apart at most, as a share of the loss."""
-    return max(
+    apart: float = max(
         abs(mine["nats_per_character"] / its["nats_per_character"] - 1)
         for mine, its in zip(ours.rows, theirs.rows, strict=True)
     )
+    return apart

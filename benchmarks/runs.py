@@ -21,6 +21,9 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 """
 MEGABYTE = 10**6
+TIMED = ("--dropout", "0", "--recurrent-dropout", "0", "--validation-fraction", "0.01")
+"""Options of a training whose steps are timed: without dropout and with short evaluations."""
+
 WRONG_INPUT = 2  # the exit code of a command that was given what it cannot take
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from benchmarks.figures import Result, ratio_of, report, spread
 from benchmarks.generated_text import write_text
-from benchmarks.runs import peer_speed, train
+from benchmarks.runs import TIMED, peer_speed, train
 from ricorda.errors import InputError
 from ricorda.extras import require_torch
 
@@ -122,12 +122,13 @@ def measure_neighbour(*, rounds: int, **_: Any) -> Iterator[Result]:
     """How many times longer a step takes while another process keeps one core busy."""
     case = NEIGHBOUR_CASE
     with generated() as text:
-        for name, speed in (
-            ("ricorda", lambda: our_speed(text, case)),
-            ("PyTorch", lambda: torch_speed(text, case, case.precision)),
-        ):
+        speeds: dict[str, Callable[[], float]] = {
+            "ricorda": lambda: our_speed(text, case),
+            "PyTorch": lambda: torch_speed(text, case, case.precision),
+        }
+        for name, speed in speeds.items():
             turns = []
-            for _ in range(min(rounds, MOST_ROUNDS)):
+            for _turn in range(min(rounds, MOST_ROUNDS)):
                 quiet = speed()
                 with busy_neighbour():
                     turns.append((quiet, speed()))
@@ -161,11 +162,11 @@ def generated() -> Iterator[Path]:
 
 def our_speed(text: Path, case: Case, *options: str) -> float:
     """Characters a second of `ricorda train`, its median step."""
-    plain = ["--dropout", "0", "--recurrent-dropout", "0", "--embedding-size", str(EMBEDDING_SIZE)]
+    sizes = ["--embedding-size", str(EMBEDDING_SIZE)]
     for name, value in asdict(case).items():
-        plain += [f"--{name.replace('_', '-')}", str(value)]
+        sizes += [f"--{name.replace('_', '-')}", str(value)]
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
-        return train(text, Path(folder, "run"), *plain, *options).speed()
+        return train(text, Path(folder, "run"), *TIMED, *sizes, *options).speed()
 
 
 def torch_speed(text: Path, case: Case, precision: str) -> float:

@@ -15,7 +15,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from torch_network import LayerNetwork, Training, random_tensors
+from torch_network import (  # type: ignore[import-not-found]
+    LayerNetwork,
+    Training,
+    random_tensors,
+)
 
 
 class Settings(NamedTuple):

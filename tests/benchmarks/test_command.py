@@ -1,5 +1,6 @@
 """`python -m benchmarks`: the command line around the measurements, made tiny."""
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_every_part_has_its_measurement() -> None:
     for name, parts in program.PARTS.items():
         for part in parts:
             module = f"benchmarks.{program.PLACES.get(part, program.MODULES[name])}"
-            assert callable(getattr(program.importlib.import_module(module), f"measure_{part}"))
+            assert callable(getattr(importlib.import_module(module), f"measure_{part}"))
 
 
 @needs_kernels

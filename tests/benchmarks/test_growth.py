@@ -76,7 +76,7 @@ def test_generated_text_has_every_symbol_and_depends_on_the_seed(tmp_path: Path)
 
 
 def test_without_a_gpu_the_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigurationError, match="no CUDA GPU"):
         list(gpu.measure_gpu(rounds=1, text=None, nanogpt=None))
 
@@ -91,6 +91,6 @@ def test_a_share_of_the_peak_is_measured(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_peak_is_that_of_the_fastest_products(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([0.0, 9.0, 10.0, 12.0, 20.0, 21.0])  # a warm-up, then 2 s and 1 s
-    monkeypatch.setattr(gpu.time, "perf_counter", lambda: next(moments))
+    monkeypatch.setattr("benchmarks.gpu.time.perf_counter", lambda: next(moments))
     peak = gpu.operations_a_second("cpu", "float32", size=32, turns=2)
     assert peak == pytest.approx(10 * 2 * 32**3 / 1.0)

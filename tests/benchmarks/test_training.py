@@ -80,8 +80,9 @@ def test_a_step_is_compared_with_the_faster_precision_of_pytorch(
     cases = (Case("gru", 8, "float32"), Case("gru", 8, "bfloat16"))
     monkeypatch.setattr(training, "CASES", cases)
     plain, narrow = training.measure_steps(rounds=2)
-    assert (plain.peer, plain.ratio.median) == ("PyTorch float32", pytest.approx(3.2))
-    assert (narrow.peer, narrow.ratio.median) == ("PyTorch bfloat16", pytest.approx(2))
+    assert [each.peer for each in (plain, narrow)] == ["PyTorch float32", "PyTorch bfloat16"]
+    assert plain.ratio.median == pytest.approx(3.2)
+    assert narrow.ratio.median == pytest.approx(2)
     assert {call["cell"] for call in calls} == {"gru"}
     assert calls[0]["batch-size"] == "32"
 
@@ -129,7 +130,7 @@ def test_a_neighbour_is_there_in_the_second_turn_alone(
     def speed(*_: object) -> float:
         return 500.0 if processes and processes[-1].returncode is None else 1000.0
 
-    monkeypatch.setattr(training.subprocess, "Popen", started)
+    monkeypatch.setattr("benchmarks.training.subprocess.Popen", started)
     monkeypatch.setattr(training, "torch_speed", speed)
     asked(training, lambda _: trained(speed()))
     ours, theirs = training.measure_neighbour(rounds=1)

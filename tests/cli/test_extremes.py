@@ -37,7 +37,7 @@ COMMANDS: dict[str, list[str]] = {
 }
 """How each command runs in a moment. The others open a page or measure for minutes."""
 
-ELSEWHERE = {"demo", "studio", "bench"}
+ELSEWHERE = {"demo", "studio"}
 
 LONG_WORK = {"length", "count", "minutes", "epochs", "steps", "processes", "num_layers"}
 """Options of which a large number is in order and asks for long work, or for much memory."""

@@ -75,7 +75,7 @@ def _training_speed(folder: Path) -> float:
     """The speed of the median step; the first ones warm up."""
     rows = read_rows(RunFolder(folder).metrics)
     speeds = [row["characters_per_second"] for row in rows if row["event"] == "training"]
-    return statistics.median(speeds[len(speeds) // 5 :])
+    return float(statistics.median(speeds[len(speeds) // 5 :]))
 
 
 def _sampling_speed(model: ricorda.Model) -> float:
