@@ -13,7 +13,7 @@ from benchmarks.peers.torch_network import layer_passes
 from benchmarks.result import Result
 from benchmarks.timing import Ratio, compare
 from ricorda import _kernels
-from ricorda.model.cells import CellName
+from ricorda.model.configuration import CellName
 from ricorda.torch.cells import CELLS, window_kernel
 
 Passes = Callable[[int], list[torch.Tensor]]

@@ -22,7 +22,7 @@ from benchmarks.peers.torch_network import CellNetwork, LayerNetwork, Tensors
 from ricorda.engine import GenerationSettings, ReferenceBackend, kernels_are_built
 from ricorda.engine.scoring import evaluate
 from ricorda.model import ModelConfiguration, ModelFile, RecurrentLanguageModel, write_model_file
-from ricorda.model.cells import CellName
+from ricorda.model.configuration import CellName
 from ricorda.text import CharacterVocabulary
 
 PACKAGE = Path(ricorda.__file__).parent

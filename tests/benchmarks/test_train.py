@@ -26,7 +26,7 @@ from benchmarks.result import Result
 from benchmarks.timing import Ratio
 from ricorda.engine import kernels_are_built
 from ricorda.errors import InputError, RicordaError
-from ricorda.model.cells import CellName
+from ricorda.model.configuration import CellName
 from ricorda.torch.cells import CELLS
 from ricorda.training import demonstration
 
