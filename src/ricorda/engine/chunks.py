@@ -1,19 +1,26 @@
-"""Reading long texts a bounded part at a time."""
+"""Reading long texts a bounded part at a time, with the state carried from part to part."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ricorda.engine.backend import Array, Backend, Ids, State
+from ricorda.engine.backend import Array, Backend, Ids, State, Surprisals
 from ricorda.model.configuration import ModelConfiguration
 
 NUMBERS_AT_ONCE = 2**21  # the widest array of a chunk: 8 MB in float32, 16 in float64
+WIDEST_TRACE = 6  # arrays of an LSTM
 
 
 def positions_at_once(configuration: ModelConfiguration) -> int:
     """Say how many symbols, streams times steps, may be read by one call of a backend."""
     width = max(configuration.vocabulary_size, configuration.gates * configuration.hidden_size)
     return max(1, NUMBERS_AT_ONCE // width)
+
+
+def parts_of(ids: Ids, length: int) -> Iterator[Ids]:
+    """Cut ids (T,), which may be a whole mapped file, into parts of at most `length`."""
+    for begin in range(0, len(ids), length):
+        yield ids[begin : begin + length]
 
 
 def overlapping(pieces: Iterable[Ids], length: int) -> Iterator[Ids]:
@@ -24,31 +31,51 @@ def overlapping(pieces: Iterable[Ids], length: int) -> Iterator[Ids]:
     """
     held: list[Ids] = []
     size = 0
-    for part in _parts(pieces, length):
-        held.append(part)
-        size += len(part)
-        if size > length:
-            joined = np.concatenate(held)
-            yield joined[: length + 1]
-            held = [joined[length:]]
-            size -= length
+    for piece in pieces:
+        for part in parts_of(piece, length):
+            held.append(part)
+            size += len(part)
+            if size > length:
+                joined = np.concatenate(held)
+                yield joined[: length + 1]
+                held = [joined[length:]]
+                size -= length
     if size > 1:
         yield np.concatenate(held)
 
 
-def _parts(pieces: Iterable[Ids], length: int) -> Iterator[Ids]:
-    """Cut each piece, which may be a whole mapped file, into parts of at most `length`."""
-    for piece in pieces:
-        for begin in range(0, len(piece), length):
-            yield piece[begin : begin + length]
+def read(backend: Backend, ids: Ids, state: State | None = None) -> tuple[Array, State]:
+    """Read ids (T,) from a state, by default zero: logits of what comes next (V,), the state.
 
-
-def read(backend: Backend, ids: Ids) -> tuple[Array, State]:
-    """Read a prompt, ids (T,), from a zero state: logits of what comes next (V,), the state."""
-    state = backend.zero_state(1)
+    Without ids there are no logits.
+    """
+    state = backend.zero_state(1) if state is None else state
     logits = np.empty(0)
-    chunk = positions_at_once(backend.configuration)
-    for begin in range(0, len(ids), chunk):
-        outputs, state = backend.forward(ids[np.newaxis, begin : begin + chunk], state)
+    for part in parts_of(ids, positions_at_once(backend.configuration)):
+        outputs, state = backend.forward(part[np.newaxis], state)
         logits = outputs[0, -1]
     return logits, state
+
+
+def scored(
+    backend: Backend, blocks: Iterable[Ids], alternatives: int = 0
+) -> Iterator[tuple[Ids, Surprisals]]:
+    """Read blocks of B texts, (B, t + 1), from a zero state and score the last t symbols of each.
+
+    The first symbols of a block are the last ones of the block before. Yields each block with its
+    surprisals.
+    """
+    state: State | None = None
+    for block in blocks:
+        state = backend.zero_state(len(block)) if state is None else state
+        found, state = backend.score(block[:, :-1], block[:, 1:], state, alternatives)
+        yield block, found
+
+
+def traced(backend: Backend, ids: Ids) -> Iterator[dict[str, Array]]:
+    """Read ids (T,) from a zero state and yield the activations of each part: arrays (t, L, H)."""
+    width = backend.configuration.num_layers * WIDEST_TRACE
+    state = backend.zero_state(1)
+    for part in parts_of(ids, max(1, positions_at_once(backend.configuration) // width)):
+        arrays, state = backend.trace(part, state)
+        yield arrays

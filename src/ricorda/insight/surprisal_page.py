@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.arguments import checked
+from ricorda.engine.sampling import Probabilities
 from ricorda.engine.scoring import Scores
-from ricorda.engine.softmax import Probabilities
 from ricorda.errors import TextError
 from ricorda.insight.clusters import Cluster, clusters
 from ricorda.pages import (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ricorda.engine import Model, open_model, score
 from ricorda.engine.backend import Ids
-from ricorda.engine.softmax import most_likely_first
+from ricorda.engine.sampling import most_likely_first
 from ricorda.errors import RunError, TextError
 from ricorda.insight.agreement import agreement
 from ricorda.insight.clamping import clamped
