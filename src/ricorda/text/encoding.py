@@ -124,17 +124,9 @@ class Request:
         self, sources: Sequence[Source], progress: Progress | None, start: Place
     ) -> Iterator[Piece]:
         """Read sources from a place on."""
-        if self.raw:
-            return reading.latin_pieces(
-                sources,
-                self.newlines,
-                progress=progress,
-                decompression=self.decompression,
-                start=start,
-            )
-        return reading.text_pieces(
+        return reading.read_pieces(
             sources,
-            self.encoding or "utf-8",
+            None if self.raw else self.encoding or "utf-8",
             self.newlines,
             progress=progress,
             decompression=self.decompression,
