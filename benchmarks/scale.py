@@ -19,10 +19,8 @@ from benchmarks.timing import Ratio
 from ricorda.errors import RicordaError
 from ricorda.text import (
     Cache,
-    ReadingSettings,
-    encode_with_cache,
+    encode_sources,
     find_sources,
-    make_request,
 )
 from ricorda.text.sizes import readable_size
 
@@ -117,9 +115,9 @@ def main() -> None:
     """Encode one text through a cache; print the seconds and the peak memory as JSON."""
     path, cache = map(Path, sys.argv[1:])
     began = time.perf_counter()
-    text = encode_with_cache(
+    text = encode_sources(
         find_sources([path]),
-        make_request("characters", ReadingSettings(), "error"),
+        vocabulary="characters",
         folder=path.parent,
         cache=Cache(cache),
         say=lambda line: print(line, file=sys.stderr),

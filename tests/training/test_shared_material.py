@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ricorda.errors import TextError
-from ricorda.text import ReadingSettings, encode_with_cache, find_sources, make_request
+from ricorda.text import encode_sources, find_sources
 from ricorda.training.data.dataset import Dataset
 from ricorda.training.process_group import ProcessGroup
 from ricorda.training.shared_material import share_dataset
@@ -14,13 +14,7 @@ from tests.training.threads import in_threads
 
 def material_of(text: Path, folder: Path) -> Dataset:
     """A text, all of it to learn."""
-    encoded = encode_with_cache(
-        find_sources([text]),
-        make_request("characters", ReadingSettings(), "error"),
-        folder=folder,
-        cache=None,
-        say=lambda _: None,
-    )
+    encoded = encode_sources(find_sources([text]), vocabulary="characters", folder=folder)
     return Dataset(encoded, None, encoded.ids, None)
 
 
