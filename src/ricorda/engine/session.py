@@ -151,7 +151,7 @@ class NativeSession(InProgress):
     def advance_symbols(self, steps: int = 1) -> list[tuple[NativeStream, Symbols]]:
         """Do as `advance` does, and hand back symbols as arrays instead of text.
 
-        A stream whose logits are not finite is told by its `failed`, and removed.
+        A stream whose logits are not finite is removed; its `failed` is true then.
         """
         with self._lock:
             return list(self._advance(steps))

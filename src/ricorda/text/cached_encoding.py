@@ -171,7 +171,7 @@ class _Encoding:
         self._key = hashlib.sha256(asked.encode("ascii")).hexdigest()
 
     def text(self) -> EncodedText | None:
-        """The text; None where it is to be encoded without the cache, which is told.
+        """Return the text; None, reported in one line, if it must be encoded without the cache.
 
         Raises OSError or RunError if the cache fails, TextError and VocabularyError for the text.
         """
