@@ -18,7 +18,7 @@ from benchmarks.figures import Result, report, spread
 from benchmarks.generated_text import Script, write_text
 from benchmarks.runs import MEGABYTE, measured
 from ricorda.errors import RicordaError
-from ricorda.text import Cache, ReadingSettings, encode_with_cache, find_sources, make_request
+from ricorda.text import Cache, encode_sources, find_sources
 from ricorda.text.sizes import readable_size
 
 SIZES = (MEGABYTE, 10 * MEGABYTE, 100 * MEGABYTE, 1000 * MEGABYTE)
@@ -132,9 +132,9 @@ def main() -> None:
     """Encode one text through a cache; print the seconds and the vocabulary's size as JSON."""
     path, cache = map(Path, sys.argv[1:])
     began = time.perf_counter()
-    text = encode_with_cache(
+    text = encode_sources(
         find_sources([path]),
-        make_request("characters", ReadingSettings(), "error"),
+        vocabulary="characters",
         folder=path.parent,
         cache=Cache(cache),
         say=lambda line: print(line, file=sys.stderr),

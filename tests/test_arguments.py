@@ -15,7 +15,7 @@ from ricorda.arguments import checked
 from ricorda.engine import Model, load, load_file
 from ricorda.errors import ConfigurationError, InputError, RicordaError
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
-from ricorda.text import CharacterVocabulary, Decompression, find_sources, make_request
+from ricorda.text import CharacterVocabulary, Decompression, find_sources
 from ricorda.text.reading_settings import ReadingSettings
 
 TEXT = "abcba\n" * 50
@@ -58,7 +58,6 @@ def public(place: Path) -> dict[str, Public]:
     ids, unit = vocabulary.encode(TEXT), insight.Unit(0, 1)
     numbers = np.arange(9, dtype=np.float64)
     sources = find_sources([place / "my.txt"])
-    request = make_request(vocabulary, ReadingSettings(newlines="keep"), "error")
     health = insight.unit_health(model, TEXT)
     tracked = insight.track_units(model, TEXT, shifts=1)
     matter = insight.influence(model, TEXT, [9], distance=2)
@@ -144,15 +143,8 @@ def public(place: Path) -> dict[str, Public]:
             sources=sources,
             vocabulary="characters",
             folder=place,
-            encoding=None,
+            reading=ReadingSettings(newlines="keep"),
             on_unknown="skip",
-            **as_read,
-        ),
-        "encode_with_cache": Public(
-            text.encode_with_cache,
-            sources=sources,
-            request=request,
-            folder=place,
             cache=None,
             say=print,
             progress=None,
@@ -165,12 +157,6 @@ def public(place: Path) -> dict[str, Public]:
             on_left_out=None,
         ),
         "id_type": Public(text.id_type, size=5),
-        "make_request": Public(
-            text.make_request,
-            vocabulary="bytes",
-            reading=ReadingSettings(newlines="keep"),
-            on_unknown="skip",
-        ),
         "parse_size": Public(text.parse_size, option="--size", text="5MB"),
         "read_bytes": Public(text.read_bytes, sources=sources, **as_read),
         "read_prompt": Public(

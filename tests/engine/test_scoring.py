@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda.engine import Figures, Model, ReferenceBackend, scoring
-from ricorda.engine.softmax import log_softmax
+from ricorda.engine.sampling import log_softmax
 from ricorda.errors import (
     ConfigurationError,
     ModelFileError,

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from ricorda.engine import Model, open_model
 from ricorda.engine.backend import Ids
-from ricorda.engine.softmax import log_softmax
+from ricorda.engine.sampling import log_softmax
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import deletion, influence
 from ricorda.insight.deletion import METHODS, Method

@@ -5,7 +5,6 @@ import pytest
 
 from ricorda.engine import open_model
 from ricorda.insight import Unit, unit_health
-from ricorda.insight import units as units_module
 from ricorda.model import ModelFile
 from ricorda.model.cells import CellName
 from tests.insight.planted import HIDDEN_SIZE, planted_file, planted_model, planted_text
@@ -39,7 +38,7 @@ def test_units_that_do_nothing_are_found() -> None:
 def test_the_figures_are_those_of_the_trace(
     cell: CellName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(units_module, "positions_at_once", lambda configuration: 6 * 37)
+    monkeypatch.setattr("ricorda.engine.chunks.positions_at_once", lambda configuration: 6 * 37)
     model, text = planted_model(cell), planted_text(10)
     health = unit_health(model, text)
     trace = model.trace(text)

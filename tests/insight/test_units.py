@@ -8,7 +8,6 @@ import pytest
 from ricorda.engine import open_model
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.insight import Unit, read_activations, unit_activity
-from ricorda.insight import units as units_module
 from tests.insight.planted import HIDDEN_SIZE, planted_file, planted_model, planted_text
 
 
@@ -32,7 +31,7 @@ def test_a_unit_must_be_in_the_network(unit: Unit) -> None:
 
 
 def test_blocks_together_are_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units_module, "positions_at_once", lambda configuration: 60)
+    monkeypatch.setattr("ricorda.engine.chunks.positions_at_once", lambda configuration: 60)
     model, text = planted_model(), planted_text(2)
     blocks = list(read_activations(model, text))
     assert [block.begin for block in blocks] == list(range(0, len(text), 10))

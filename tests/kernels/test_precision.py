@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ricorda.engine.native import NativeBackend, make_network
-from ricorda.engine.precision import (
+from ricorda.engine.native import (
     FASTEST_FIRST,
     LARGEST_LOSS,
+    NativeBackend,
     divergence,
     log_probabilities,
+    make_network,
     written_text,
 )
 from ricorda.model import ModelConfiguration
@@ -126,7 +127,7 @@ def test_weights_are_rounded_to_the_nearest(
 def test_auto_loses_less_than_two_thousandths_of_a_nat(
     make_case: MakeCase, monkeypatch: pytest.MonkeyPatch, loss: float, precision: str
 ) -> None:
-    from ricorda.engine import precision as choice
+    from ricorda.engine import native as choice
 
     case = make_case(cell="lstm", hidden_size=8)
     monkeypatch.setattr(choice, "divergence", lambda *_: loss)

@@ -27,15 +27,21 @@ from ricorda.text import (
     cache_for,
     cached_encoding,
     encode_sources,
-    encode_with_cache,
     find_sources,
-    make_request,
     reading,
 )
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no cache without file locks")
 
 TEXT = "".join(f"{number} città, 猫 and €\r\n" for number in range(2000))
+
+
+def arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Turn options of reading and others into the arguments of `encode_sources`."""
+    others = {"vocabulary": "characters", "on_unknown": "error"}
+    given = {name: options.get(name, value) for name, value in others.items()}
+    reading = {name: value for name, value in options.items() if name not in others}
+    return given | {"reading": ReadingSettings(**reading)}
 
 
 class Encoded:
@@ -50,15 +56,10 @@ class Encoded:
 
     def __call__(self, *paths: Path, **options: Any) -> EncodedText:
         self.said, self.read = [], 0
-        request = make_request(
-            options.pop("vocabulary", "characters"),
-            on_unknown=options.pop("on_unknown", "error"),
-            reading=ReadingSettings(**options),
-        )
-        return encode_with_cache(
+        return encode_sources(
             find_sources(paths),
-            request,
             folder=self.folder,
+            **arguments(options),
             cache=self.cache,
             say=self.said.append,
             progress=self._progress,
@@ -90,9 +91,7 @@ def text(tmp_path: Path) -> Path:
 
 
 def plain(*paths: Path, folder: Path, **options: Any) -> EncodedText:
-    return encode_sources(
-        find_sources(paths), folder=folder, **({"vocabulary": "characters"} | options)
-    )
+    return encode_sources(find_sources(paths), folder=folder, **arguments(options))
 
 
 def assert_same(one: EncodedText, other: EncodedText) -> None:
@@ -492,9 +491,9 @@ def save(work):
     if work.writing.byte_count > 20000:
         os.kill(os.getpid(), signal.SIGKILL)
 cached_encoding._Work._save = save
-encode_with_cache(
+encode_sources(
     find_sources([{str(text)!r}]),
-    make_request("characters", ReadingSettings(), "error"),
+    vocabulary="characters",
     folder=Path({str(tmp_path)!r}),
     cache=Cache(Path({str(tmp_path / "cache")!r}), 10**9),
     say=print,

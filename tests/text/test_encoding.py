@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -18,6 +19,7 @@ from ricorda.text import (
     ByteVocabulary,
     CharacterVocabulary,
     EncodedText,
+    ReadingSettings,
     Source,
     VocabularyKind,
     encode_sources,
@@ -34,12 +36,15 @@ def encode(tmp_path: Path) -> Encode:
     folder = tmp_path / "work"
     folder.mkdir()
 
-    def encode_files(*contents: bytes, **options: object) -> EncodedText:
+    def encode_files(*contents: bytes, **options: Any) -> EncodedText:
+        reading = {name: options.pop(name) for name in ("encoding", "newlines") & options.keys()}
         paths = [tmp_path / f"{number}.txt" for number in range(len(contents))]
         for path, content in zip(paths, contents, strict=True):
             path.write_bytes(content)
         try:
-            return encode_sources(find_sources(paths), folder=folder, **options)  # type: ignore[arg-type]
+            return encode_sources(
+                find_sources(paths), folder=folder, reading=ReadingSettings(**reading), **options
+            )
         finally:
             assert list(folder.iterdir()) == []
 
@@ -69,8 +74,7 @@ def test_any_text_in_any_pieces(text: str, piece_bytes: int) -> None:
             [Source("a text", None)],
             vocabulary="characters",
             folder=Path(gettempdir()),
-            encoding="utf-16-le",
-            newlines="keep",
+            reading=ReadingSettings(encoding="utf-16-le", newlines="keep"),
         )
     assert encoded.vocabulary == CharacterVocabulary.from_text(text)
     np.testing.assert_array_equal(encoded.ids, encoded.vocabulary.encode(text))
@@ -183,9 +187,9 @@ def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_progress_ends_at_the_size_of_the_text(encode: Encode) -> None:
-    seen: list[int] = []
-    encode(b"some", b"text", vocabulary="characters", progress=seen.append)
-    assert seen == [4, 8]
+    seen: list[tuple[int, int | None]] = []
+    encode(b"some", b"text", vocabulary="characters", progress=lambda *done: seen.append(done))
+    assert seen == [(4, 8), (8, 8)]
 
 
 def test_ids_outlive_the_text_but_are_not_handed_out_again(encode: Encode) -> None:

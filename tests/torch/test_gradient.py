@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ricorda.engine import ReferenceBackend
 from ricorda.engine.backend import Array
 from ricorda.engine.reference import Layer
-from ricorda.engine.softmax import log_softmax
+from ricorda.engine.sampling import log_softmax
 from ricorda.errors import ConfigurationError
 from ricorda.insight import gradient_influence
 from ricorda.model import ModelFile

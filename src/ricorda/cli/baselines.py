@@ -11,7 +11,7 @@ from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import OPTIONS as READING
 from ricorda.pages import fixed
-from ricorda.text import Decompression, encode_sources, find_sources, split
+from ricorda.text import ReadingSettings, encode_sources, find_sources, split
 from ricorda.text.baselines import baselines
 from ricorda.training.options import TrainingOptions
 
@@ -55,9 +55,7 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
             sources,
             vocabulary=options.vocabulary,
             folder=Path(folder),
-            encoding=options.encoding,
-            newlines=options.newlines,
-            decompression=Decompression.of(options.decompress, options.max_decompressed),
+            reading=ReadingSettings.of(options),
         ) as text,
     ):
         parts = split(text.ids, options.validation_fraction)

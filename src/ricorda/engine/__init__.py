@@ -28,6 +28,7 @@ from ricorda.engine.model import (
     BackendName,
     Distribution,
     Model,
+    Trace,
     kernels_are_built,
     load,
     load_file,
@@ -42,7 +43,6 @@ from ricorda.engine.sampling import (
     uniforms,
 )
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
-from ricorda.engine.trace import Trace
 from ricorda.engine.writer import Writer
 
 __all__ = [

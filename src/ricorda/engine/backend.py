@@ -169,7 +169,7 @@ class Session(Protocol):
     def advance_symbols(self, steps: int = 1) -> "Sequence[tuple[Stream, Symbols]]":
         """Do as `advance` does, and hand back symbols as arrays instead of text.
 
-        A stream whose logits are not finite is told by its `failed`, and removed.
+        A stream whose logits are not finite is removed; its `failed` is true then.
         """
 
     def interrupt(self) -> None:

@@ -1,13 +1,14 @@
-"""Reading long texts a bounded part at a time."""
+"""Reading long texts a bounded part at a time, with the state carried from part to part."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ricorda.engine.backend import Array, Backend, Ids, State
+from ricorda.engine.backend import Array, Backend, Ids, State, Surprisals
 from ricorda.model.configuration import ModelConfiguration
 
 NUMBERS_AT_ONCE = 2**21  # the widest array of a chunk: 8 MB in float32, 16 in float64
+WIDEST_TRACE = 6  # arrays of an LSTM
 
 
 def positions_at_once(configuration: ModelConfiguration) -> int:
@@ -54,3 +55,27 @@ def read(backend: Backend, ids: Ids, state: State | None = None) -> tuple[Array,
         outputs, state = backend.forward(part[np.newaxis], state)
         logits = outputs[0, -1]
     return logits, state
+
+
+def scored(
+    backend: Backend, blocks: Iterable[Ids], alternatives: int = 0
+) -> Iterator[tuple[Ids, Surprisals]]:
+    """Read blocks of B texts, (B, t + 1), from a zero state and score the last t symbols of each.
+
+    The first symbols of a block are the last ones of the block before. Yields each block with its
+    surprisals.
+    """
+    state: State | None = None
+    for block in blocks:
+        state = backend.zero_state(len(block)) if state is None else state
+        found, state = backend.score(block[:, :-1], block[:, 1:], state, alternatives)
+        yield block, found
+
+
+def traced(backend: Backend, ids: Ids) -> Iterator[dict[str, Array]]:
+    """Read ids (T,) from a zero state and yield the activations of each part: arrays (t, L, H)."""
+    width = backend.configuration.num_layers * WIDEST_TRACE
+    state = backend.zero_state(1)
+    for part in parts_of(ids, max(1, positions_at_once(backend.configuration) // width)):
+        arrays, state = backend.trace(part, state)
+        yield arrays

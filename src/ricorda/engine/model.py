@@ -17,10 +17,8 @@ from ricorda.engine.chunks import read
 from ricorda.engine.constraints import constraint_of
 from ricorda.engine.generation import Generation, GenerationSettings
 from ricorda.engine.reference import ReferenceBackend
-from ricorda.engine.sampling import SamplingSettings, distribution
+from ricorda.engine.sampling import Probabilities, SamplingSettings, distribution, most_likely_first
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
-from ricorda.engine.softmax import Probabilities, most_likely_first
-from ricorda.engine.trace import Trace
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, read_model_file
@@ -53,6 +51,29 @@ class Distribution:
         """List the most likely symbols and their probabilities, the most likely first."""
         order = most_likely_first(self.probabilities)[:count].tolist()
         return [(self.symbols[symbol], float(self.probabilities[symbol])) for symbol in order]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(Mapping[str, Array]):
+    """The activations of all layers over a text, by name: `trace["hidden"]` is (T, L, H).
+
+    The names are those of `Backend.trace`.
+    """
+
+    symbols: tuple[str, ...]
+    """The T symbols as a person may read them, line ends and odd bytes spelled out."""
+
+    arrays: dict[str, Array]
+    """Each (T, L, H): the value of each unit after each symbol."""
+
+    def __getitem__(self, name: str) -> Array:
+        return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from ricorda.engine.backend import Array, Ids, State, Surprisals, zero_state
 from ricorda.engine.reference_session import ReferenceSession
-from ricorda.engine.softmax import log_softmax, most_likely_first
+from ricorda.engine.sampling import log_softmax, most_likely_first
 from ricorda.model.cells import CELLS, CellName
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary

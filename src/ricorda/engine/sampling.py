@@ -9,11 +9,11 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.engine.backend import Array
-from ricorda.engine.softmax import Probabilities, finite, most_likely_first
-from ricorda.errors import VocabularyError
+from ricorda.errors import ModelFileError, VocabularyError
 from ricorda.text.vocabulary import Vocabulary
 
 Mask = NDArray[np.bool_]
+Probabilities = NDArray[np.float64]
 
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -176,3 +176,31 @@ def uniforms(seed: int, stream_index: int = 0) -> Iterator[float]:
     generator = np.random.Philox(key=np.array([seed, stream_index], np.uint64))
     while True:
         yield (int(generator.random_raw()) >> 11) * 2.0**-53
+
+
+def log_softmax(logits: Array) -> Probabilities:
+    """Return the natural logarithms of the probabilities of logits (..., V): x - log(sum(exp(x))).
+
+    Where a logit is not finite, the result is NaN.
+    """
+    wide = logits.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        shifted: Probabilities = wide - wide.max(axis=-1, keepdims=True)
+    log_total: Probabilities = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted - log_total
+
+
+def most_likely_first(scores: Probabilities) -> NDArray[np.intp]:
+    """Order symbols (..., V) by falling score; among equals the lower number comes first."""
+    return np.argsort(-scores, axis=-1, kind="stable")
+
+
+def finite(values: Array) -> Probabilities:
+    """Widen logits or surprisals to float64; raise ModelFileError if one is not finite."""
+    wide = values.astype(np.float64)
+    if not np.isfinite(wide).all():
+        raise ModelFileError(
+            "expected finite numbers from the model, got infinity or NaN: its state overflows on "
+            "this text; train it again with a lower learning rate or without relu"
+        )
+    return wide

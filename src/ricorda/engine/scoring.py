@@ -13,9 +13,8 @@ import numpy as np
 
 from ricorda.arguments import checked
 from ricorda.engine.backend import Backend, Ids
-from ricorda.engine.chunks import overlapping, positions_at_once
-from ricorda.engine.sampling import Mask
-from ricorda.engine.softmax import Probabilities, finite
+from ricorda.engine.chunks import overlapping, positions_at_once, scored
+from ricorda.engine.sampling import Mask, Probabilities, finite
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text.unseen import Gap, Unseen, after_gaps
 from ricorda.text.vocabulary import Vocabulary
@@ -178,12 +177,9 @@ def score(
         alternative_probabilities=np.full(shape, np.nan),
         gaps=tuple(gaps),
     )
-    state = backend.zero_state(1)
     begin = 1
-    for block in overlapping([ids], positions_at_once(backend.configuration)):
-        row = block[np.newaxis]  # (1, T + 1)
-        found, state = backend.score(row[:, :-1], row[:, 1:], state, alternatives)
-        here = slice(begin, begin + len(block) - 1)
+    for block, found in scored(backend, _rows(backend, [ids]), alternatives):
+        here = slice(begin, begin + block.shape[1] - 1)
         scores.nats[here] = finite(found.nats[0])
         scores.alternative_ids[here] = found.alternative_ids[0]
         scores.alternative_probabilities[here] = np.exp(-found.alternative_nats[0])
@@ -213,10 +209,10 @@ def evaluate(
         raise ConfigurationError(f"window must be at least 1, got {window}")
     counting = _Counting(vocabulary, Unseen() if unseen is None else unseen)
     if window is None:
-        predicted = _carried(backend, pieces, counting)
-        return _figures(vocabulary, predicted, "carried", counting.unseen)
-    predicted = _windowed(backend, pieces, window, counting)
-    return _figures(vocabulary, predicted, f"window {window}", counting.unseen)
+        predicted, protocol = _carried(backend, pieces, counting), "carried"
+    else:
+        predicted, protocol = _windowed(backend, pieces, window, counting), f"window {window}"
+    return _figures(vocabulary, predicted, protocol, counting.unseen)
 
 
 Predicted = tuple[Ids, Probabilities, Mask]
@@ -259,13 +255,9 @@ def _figures(
 
 
 def _carried(backend: Backend, pieces: Iterable[Ids], counting: _Counting) -> Iterator[Predicted]:
-    """Read the text in chunks, each from the state in which the last one ended."""
-    state = backend.zero_state(1)
-    for block in overlapping(pieces, positions_at_once(backend.configuration)):
-        row = block[np.newaxis]  # (1, T + 1)
-        counts = counting.targets(block)[np.newaxis]  # (1, T)
-        found, state = backend.score(row[:, :-1], row[:, 1:], state)
-        yield row[:, 1:], finite(found.nats), counts
+    """Read the whole text with one carried state."""
+    for block, found in scored(backend, _rows(backend, pieces)):
+        yield block[:, 1:], finite(found.nats), counting.targets(block[0])[np.newaxis]
 
 
 def _windowed(
@@ -276,19 +268,24 @@ def _windowed(
     for block in overlapping(pieces, rows * window):
         counts = counting.targets(block)
         whole = (len(block) - 1) // window * window
-        for here in (slice(0, whole), slice(whole, len(block) - 1)):
-            length = window if here.start == 0 and whole else here.stop - here.start
-            if here.stop > here.start:
-                inputs, targets = (each[here].reshape(-1, length) for each in (block, block[1:]))
-                yield from _cold(backend, inputs, targets, counts[here].reshape(-1, length))
+        if whole:
+            yield from _cold(backend, block[: whole + 1], counts[:whole], window)
+        if len(counts) > whole:
+            yield from _cold(backend, block[whole:], counts[whole:], len(counts) - whole)
 
 
-def _cold(backend: Backend, inputs: Ids, targets: Ids, counts: Mask) -> Iterator[Predicted]:
-    """Read windows side by side from a zero state: inputs, targets and counts (B, N)."""
-    streams, length = inputs.shape
-    state = backend.zero_state(streams)
-    chunk = max(1, positions_at_once(backend.configuration) // streams)
-    for begin in range(0, length, chunk):
-        here = slice(begin, begin + chunk)
-        found, state = backend.score(inputs[:, here], targets[:, here], state)
-        yield targets[:, here], finite(found.nats), counts[:, here]
+def _cold(backend: Backend, block: Ids, counts: Mask, length: int) -> Iterator[Predicted]:
+    """Read windows side by side from a zero state: ids (B * length + 1,), counts (B * length,)."""
+    windows = np.lib.stride_tricks.sliding_window_view(block, length + 1)[::length]  # (B, N + 1)
+    chunk = max(1, positions_at_once(backend.configuration) // len(windows))
+    begins = range(0, length, chunk)
+    blocks = (windows[:, begin : begin + chunk + 1] for begin in begins)
+    counts = counts.reshape(-1, length)
+    for begin, (part, found) in zip(begins, scored(backend, blocks), strict=True):
+        yield part[:, 1:], finite(found.nats), counts[:, begin : begin + chunk]
+
+
+def _rows(backend: Backend, pieces: Iterable[Ids]) -> Iterator[Ids]:
+    """Cut one text into overlapping blocks (1, T + 1) that one call of a backend may read."""
+    for block in overlapping(pieces, positions_at_once(backend.configuration)):
+        yield block[np.newaxis]

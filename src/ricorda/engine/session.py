@@ -7,18 +7,19 @@ go, or on the number of threads. What it consists of is what `Generation` writes
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ricorda import _kernels
 from ricorda.arguments import checked
-from ricorda.engine.backend import Ids, InProgress, State, Symbols
+from ricorda.engine.backend import Array, Ids, InProgress, State, Symbols
 from ricorda.engine.constraints import Constraint, check_stops, constraint_of
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
-from ricorda.engine.kernel_arguments import kernel_errors, kernel_floats, kernel_ids
-from ricorda.engine.sampling import SamplingSettings, bias_of
-from ricorda.engine.softmax import finite
+from ricorda.engine.sampling import SamplingSettings, bias_of, finite
+from ricorda.errors import ConfigurationError, VocabularyError
 from ricorda.text.vocabulary import Vocabulary
 
 LARGEST_INTEGER = 2**31 - 1  # settings beyond it mean the same
@@ -147,7 +148,7 @@ class NativeSession(InProgress):
     def advance_symbols(self, steps: int = 1) -> list[tuple[NativeStream, Symbols]]:
         """Do as `advance` does, and hand back symbols as arrays instead of text.
 
-        A stream whose logits are not finite is told by its `failed`, and removed.
+        A stream whose logits are not finite is removed; its `failed` is true then.
         """
         with self._lock:
             return list(self._advance(steps))
@@ -220,3 +221,42 @@ def kernel_settings(
 def stop_sequences(stops: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
     """Turn stop strings into ids."""
     return [vocabulary.encode(stop).tolist() for stop in stops]
+
+
+def kernel_ids(ids: Ids, dimensions: int, vocabulary_size: int) -> NDArray[np.uint32]:
+    """Turn ids of any integer type into those that the kernels take.
+
+    Raises ConfigurationError for another type or another number of dimensions, VocabularyError for
+    an id out of range that the conversion would hide; the kernels check the others.
+    """
+    array = np.asarray(ids)
+    if array.dtype.kind not in "iu" or array.ndim != dimensions:
+        raise ConfigurationError(
+            f"expected ids as integers in {dimensions} dimensions, "
+            f"got {array.dtype} of the shape {array.shape}"
+        )
+    if array.dtype.itemsize > 4 or array.dtype.kind == "i":
+        _check_range(array, vocabulary_size)
+    return np.ascontiguousarray(array, np.uint32)
+
+
+def kernel_floats(array: Array) -> NDArray[np.float32]:
+    """Turn any floats into those that the kernels take."""
+    return np.ascontiguousarray(array, np.float32)
+
+
+@contextmanager
+def kernel_errors() -> Iterator[None]:
+    """Raise VocabularyError for an IndexError (a wrong id), ConfigurationError for a ValueError."""
+    try:
+        yield
+    except IndexError as error:
+        raise VocabularyError(str(error)) from error
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _check_range(ids: NDArray[np.integer[Any]], vocabulary_size: int) -> None:
+    if ids.size and (ids.min() < 0 or ids.max() >= vocabulary_size):
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise VocabularyError(f"ids must be at least 0 and below {vocabulary_size}, got {wrong}")

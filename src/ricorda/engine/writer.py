@@ -9,9 +9,15 @@ import numpy as np
 from ricorda.engine.backend import Array, InProgress, Symbols
 from ricorda.engine.constraints import check_stops, constraint_of
 from ricorda.engine.generation import Ending, GenerationSettings, Piece, WrittenSymbol
-from ricorda.engine.sampling import Mask, bias_of, choose, distribution, uniforms
-from ricorda.engine.softmax import log_softmax, most_likely_first
-from ricorda.engine.stops import StopDetector
+from ricorda.engine.sampling import (
+    Mask,
+    bias_of,
+    choose,
+    distribution,
+    log_softmax,
+    most_likely_first,
+    uniforms,
+)
 from ricorda.text.vocabulary import Vocabulary
 
 
@@ -145,3 +151,64 @@ def as_arrays(symbols: Sequence[WrittenSymbol]) -> Symbols:
         best[:, :, 0].astype(np.uint32),
         best[:, :, 1],
     )
+
+
+class StopString:
+    """Follows one text character by character and knows how much of a string it ends with.
+
+    The algorithm of Knuth, Morris and Pratt (1977): each character costs constant time on average,
+    however long the string.
+    """
+
+    def __init__(self, characters: str) -> None:
+        self._characters = characters
+        self._fallback = [0, 0]  # for the first n characters: the next shorter start they end with
+        for end in range(1, len(characters)):
+            self._fallback.append(self._extend(self._fallback[end], characters[end]))
+        self.matched = 0
+
+    def feed(self, character: str) -> bool:
+        """Take one character; say whether the text now ends with the whole string."""
+        if self.matched == len(self._characters):
+            self.matched = self._fallback[self.matched]
+        self.matched = self._extend(self.matched, character)
+        return self.matched == len(self._characters)
+
+    def _extend(self, matched: int, character: str) -> int:
+        while matched and self._characters[matched] != character:
+            matched = self._fallback[matched]
+        return matched + 1 if self._characters[matched] == character else 0
+
+
+class StopDetector:
+    """Passes a text on until one of several strings is complete in it.
+
+    What might be the beginning of a stop string is held back until it is known not to be one. If
+    two strings are complete at the same character, the text ends before the longer.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [StopString(stop) for stop in stops]
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, text: str) -> str:
+        """Take more text; hand back what certainly comes before any stop string."""
+        released = ""
+        for character in text:
+            self._held += character
+            complete = [stop.matched for stop in self._stops if stop.feed(character)]
+            begun = complete or [stop.matched for stop in self._stops]
+            certain = len(self._held) - max(begun, default=0)
+            released += self._held[:certain]
+            self._held = self._held[certain:]
+            if complete:
+                self._held = ""
+                self.stopped = True
+                break
+        return released
+
+    def finish(self) -> str:
+        """Hand back what was still held: no more text will come."""
+        released, self._held = self._held, ""
+        return released

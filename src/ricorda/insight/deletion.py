@@ -25,7 +25,7 @@ from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.engine.backend import Array, Ids, State
 from ricorda.engine.chunks import read
-from ricorda.engine.softmax import Probabilities, finite, log_softmax
+from ricorda.engine.sampling import Probabilities, finite, log_softmax
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight.units import Text, known_text
 from ricorda.text.unseen import KnownText

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ricorda.arguments import checked
 from ricorda.engine import Model, score
+from ricorda.engine.sampling import Probabilities
 from ricorda.engine.scoring import Scores
-from ricorda.engine.softmax import Probabilities
 from ricorda.errors import TextError
 from ricorda.insight.clusters import Cluster, clusters
 from ricorda.insight.units import Text, known_text

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.engine.backend import Array, Ids
-from ricorda.engine.chunks import positions_at_once
-from ricorda.engine.softmax import finite
+from ricorda.engine.chunks import traced
+from ricorda.engine.sampling import finite
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile
@@ -95,14 +95,11 @@ def read_activations(model: Model, text: Text) -> Iterator[Block]:
     Raises TextError for a text without a known symbol, ModelFileError if the state overflows.
     """
     ids = known_ids(model, text)
-    configuration = model.configuration
-    width = configuration.num_layers * 6  # arrays of an LSTM, the widest trace
-    steps = max(1, positions_at_once(configuration) // width)
-    state = model.backend.zero_state(1)
-    for begin in range(0, len(ids), steps):
-        arrays, state = model.backend.trace(ids[begin : begin + steps], state)
-        finite(arrays["hidden"][-1])  # what overflowed stays so
+    begin = 0
+    for arrays in traced(model.backend, ids):
+        finite(arrays["hidden"][-1])  # a state that overflowed stays so
         yield Block(begin, arrays)
+        begin += len(arrays["hidden"])
 
 
 @checked

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ricorda.engine import Model, open_model, score
 from ricorda.engine.backend import Ids
 from ricorda.engine.chunks import parts_of
-from ricorda.engine.softmax import most_likely_first
+from ricorda.engine.sampling import most_likely_first
 from ricorda.errors import RunError, TextError
 from ricorda.insight.clamping import clamped
 from ricorda.insight.deletion import Influence, agreement, influence

@@ -131,11 +131,8 @@ class ReadingLimits:
                 f"the run's text has {size:,} bytes, more than the {self._largest:,} that the "
                 "studio reads: start it with a larger --largest-text"
             )
-        return replace(
-            reading,
-            names=tuple(path for path, _ in found),
-            max_decompressed=f"{self._limit(reading, len(found))} B",
-        )
+        limit = f"{self._limit(reading, len(found))} B" if reading.decompress == "auto" else None
+        return replace(reading, names=tuple(path for path, _ in found), max_decompressed=limit)
 
     def _limit(self, reading: Reading, files: int) -> int:
         """Bytes that each compressed file may hold, so that all together keep to the limit."""

@@ -18,7 +18,15 @@ from ricorda.errors import TextError
 from ricorda.studio.cache import NEVER, Cancelled, Kept
 from ricorda.studio.reading import Reading, ReadingLimits
 from ricorda.studio.workspace import Workspace
-from ricorda.text import EncodedText, Vocabulary, encode_sources, find_sources, read_text, split
+from ricorda.text import (
+    EncodedText,
+    ReadingSettings,
+    Vocabulary,
+    encode_sources,
+    find_sources,
+    read_text,
+    split,
+)
 from ricorda.text.compression import MAGIC_BYTES, Decompression, kind_of
 from ricorda.text.decoding import canonical_encoding
 from ricorda.text.encoding import VocabularyKind
@@ -259,21 +267,19 @@ def _library() -> Iterator[bytes]:
 def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:
     """Read a permitted text. Raises TextError, Cancelled."""
 
-    def check(_: int) -> None:
+    def check(*_: object) -> None:
         if cancelled.is_set():
             raise Cancelled
 
-    decompression = Decompression.of(reading.decompress, reading.max_decompressed)
-    enabled = decompression.enabled
+    settings = ReadingSettings.of(reading)
+    enabled = settings.decompression.enabled
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
         return encode_sources(
             find_sources(reading.names, encoding=reading.encoding, decompress=enabled),
             vocabulary=reading.kind,
             folder=Path(folder),
-            encoding=reading.encoding,
-            newlines=reading.newlines,
+            reading=settings,
             progress=check,
-            decompression=decompression,
         )
 
 

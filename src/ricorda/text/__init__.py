@@ -3,16 +3,15 @@
 A text goes through these, in order:
 
     find_sources      arguments -> the files that they name
-    encode_sources    files -> EncodedText: ids on disk, and their vocabulary
-    encode_with_cache the same, kept for the next time
+    encode_sources    files -> EncodedText: ids on disk, perhaps in the cache, and their vocabulary
     split             ids -> the part that trains and the part that validates
     WindowStream      ids -> the windows of truncated backpropagation through time
 """
 
 from ricorda.text.cache import Cache, cache_for
-from ricorda.text.cached_encoding import encode_with_cache
+from ricorda.text.cached_encoding import encode_sources
 from ricorda.text.compression import Decompression
-from ricorda.text.encoding import EncodedText, VocabularyKind, encode_sources, make_request
+from ricorda.text.encoding import EncodedText, VocabularyKind
 from ricorda.text.prompts import PromptReader, TextReader, read_prompt
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.reading_settings import ReadingSettings
@@ -54,10 +53,8 @@ __all__ = [
     "WindowStream",
     "cache_for",
     "encode_sources",
-    "encode_with_cache",
     "find_sources",
     "id_type",
-    "make_request",
     "parse_size",
     "read_bytes",
     "read_prompt",

@@ -10,7 +10,7 @@ it learns from, in bits per character:
     xz          how many bytes the compressor adds for the rest: xz(all) - xz(training part)
 
 Time and memory are bounded: of long texts the last symbols before the border are counted and the
-first ones after it are judged. What was left out is told.
+first ones after it are measured. The result states how many.
 """
 
 import lzma

@@ -93,22 +93,13 @@ class Cache:
         If `refusal` gives a reason, only `usage` and `limit` may be called.
         """
         self.folder = folder
+        self.entries = folder / "entries"
+        """The whole texts."""
+        self.known = folder / "known"
+        """Which files an entry belongs to."""
+        self.work = folder / "work"
+        """Encodings in progress."""
         self._limit = limit
-
-    @property
-    def entries(self) -> Path:
-        """Where whole texts lie."""
-        return self.folder / "entries"
-
-    @property
-    def known(self) -> Path:
-        """Where it is noted which files an entry belongs to."""
-        return self.folder / "known"
-
-    @property
-    def work(self) -> Path:
-        """Where encodings are going on."""
-        return self.folder / "work"
 
     @property
     def limit(self) -> int:
@@ -198,7 +189,8 @@ class Cache:
         What another process has mapped stays readable to it. Raises OSError.
         """
         limit = self.limit
-        items = sorted((path.stat().st_mtime, path) for path in self._removable() if path != keep)
+        removable = (*_folders(self.entries), *_folders(self.work))
+        items = sorted((path.stat().st_mtime, path) for path in removable if path != keep)
         sizes = {path: _size_of(path) for _, path in items}
         total = sum(sizes.values()) + (0 if keep is None else _size_of(keep))
         for changed, path in items:
@@ -235,9 +227,6 @@ class Cache:
             finally:
                 if not folder.exists():
                     _lock_of(folder).unlink(missing_ok=True)
-
-    def _removable(self) -> list[Path]:
-        return [*_folders(self.entries), *_folders(self.work)]
 
     def _remove(self, path: Path) -> bool:
         """Remove an entry, or work that nobody is at."""

@@ -12,11 +12,11 @@ import shutil
 import stat
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,13 @@ from ricorda.text.cache import (
     remove_work,
     write_manifest,
 )
-from ricorda.text.encoding import EncodedText, Request, Writing, encode_request
+from ricorda.text.encoding import EncodedText, Request, VocabularyKind, Writing, encode_into
 from ricorda.text.id_file import IdType, KeptIdFile, mapped, translated
 from ricorda.text.reading import BEGINNING, Place, Progress
+from ricorda.text.reading_settings import DEFAULTS, ReadingSettings
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import Source, displayed, unreadable
-from ricorda.text.vocabulary import Ids, Vocabulary, id_type
+from ricorda.text.vocabulary import OnUnknown, Vocabulary, id_type
 
 _FINE_TICK = 0.05  # seconds; longer than the tick of file times that are finer than a second
 _COARSE_TICK = 2.1  # seconds, for file systems that count in one or two
@@ -105,22 +106,35 @@ CHECKPOINT_BYTES = 64 << 20
 _STATE = "state.json"
 
 
-@checked
-def encode_with_cache(
-    sources: Sequence[Source],
-    request: Request,
-    *,
-    folder: Path,
-    cache: Cache | None,
-    say: Callable[[str], None],
-    progress: Callable[[int, int | None], None] | None = None,
-) -> EncodedText:
-    """Encode sources as `encode_sources` does, or take them from the cache.
+Report = Callable[[int, int | None], None]
+"""Called with the number of bytes read so far, and of how many where that is known."""
 
-    `folder` is where the ids go that are not cached. `say` is told, in one line, where the cache
-    fails or an interrupted encoding goes on. `progress` is called with the number of bytes read so
-    far, and of how many where that is known.
+
+@checked
+def encode_sources(
+    sources: Sequence[Source],
+    *,
+    vocabulary: VocabularyKind | Vocabulary,
+    folder: Path,
+    reading: ReadingSettings = DEFAULTS,
+    on_unknown: OnUnknown = "error",
+    cache: Cache | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Report | None = None,
+) -> EncodedText:
+    """Encode sources, one after another, or take them from the cache.
+
+    `vocabulary` is the kind to collect from the text, or a vocabulary that exists: then characters
+    that it lacks are an error or are skipped, as `on_unknown` says. A byte vocabulary takes the
+    bytes as they are, unless `reading` names an encoding: then the text is decoded, and its UTF-8
+    taken. What is not cached lies in a file without a name on the disk of `folder`. `say` is
+    called with one line where the cache fails or an interrupted encoding is continued.
+    Memory does not grow with the text.
+
+    Raises TextError where the text cannot be read or decoded, is empty, or does not fit on the
+    disk; VocabularyError, with "error", once the whole text has been searched.
     """
+    request = Request(vocabulary, reading, on_unknown)
     found = survey(sources)
     count = None if progress is None else lambda done: progress(done, found.size)
     if cache is not None and found.size is not None and found.size >= SMALLEST:
@@ -132,7 +146,7 @@ def encode_with_cache(
             text = None
         if text is not None:
             return text
-    return encode_request(sources, request, folder, count)
+    return encode_into(folder, sources, request, count)
 
 
 def _without(cache: Cache, reason: str) -> str:
@@ -157,7 +171,7 @@ class _Encoding:
         self._key = hashlib.sha256(asked.encode("ascii")).hexdigest()
 
     def text(self) -> EncodedText | None:
-        """The text; None where it is to be encoded without the cache, which is told.
+        """Return the text; None, reported in one line, if it must be encoded without the cache.
 
         Raises OSError or RunError if the cache fails, TextError and VocabularyError for the text.
         """
@@ -220,16 +234,7 @@ class _Encoding:
     ) -> EncodedText:
         entry = folder / "entry"
         with (entry / "ids").open("rb") as file:
-            ids = mapped(file, id_type(vocabulary.size))
-        text = EncodedText(
-            ids,
-            vocabulary,
-            characters=writing.encoder.characters,
-            bytes=writing.byte_count,
-            digest=writing.digest.hexdigest(),
-            skipped=dict(writing.encoder.skipped),
-            _sources=self._sources,
-        )
+            text = writing.text(mapped(file, id_type(vocabulary.size)), vocabulary, self._sources)
         if survey(self._sources) != self._found:
             self._say(_without(self._cache, "its files changed while they were read"))
             return text
@@ -248,7 +253,7 @@ class _Work:
         self, folder: Path, file: KeptIdFile, request: Request, place: Place = BEGINNING
     ) -> None:
         self.file = file
-        self.writing = Writing(file, request.encoder(), request)
+        self.writing = Writing(file, request)
         self.place = place
         self._folder = folder
         self._request = request
@@ -265,19 +270,16 @@ class _Work:
     def write_entry(
         self, entry: Path, table: NDArray[np.integer[Any]] | None, type: IdType
     ) -> list[int]:
-        """Write the final ids beside the provisional ones; return their blocks' checksums."""
+        """Write the final ids beside the provisional ones; return the checksums of their blocks."""
         remove_folder(entry, ENTRY_FILES)
         entry.mkdir(mode=0o700)
-        checksums = []
-        per_block = BLOCK // type.itemsize
-        with (entry / "ids").open("xb", buffering=0) as file:
-            for block in _in_blocks(self.file.blocks(), per_block):
+        with (entry / "ids").open("x+b") as file:
+            for block in self.file.blocks():
                 ids = block if table is None else translated(block, table, type)
-                data = ids.astype(type, copy=False).data.cast("B")
-                checksums.append(zlib.crc32(data))
-                _write_all(file, data)
+                file.write(ids.astype(type, copy=False).data)
             flush(file)
-        return checksums
+            file.seek(0)
+            return [zlib.crc32(data) for data in iter(lambda: file.read(BLOCK), b"")]
 
     def _written(self, place: Place) -> None:
         self.place = place
@@ -328,24 +330,3 @@ def _restored(folder: Path, request: Request) -> _Work | None:
         pass
     file.__exit__(None, None, None)
     return None
-
-
-def _in_blocks(blocks: Iterable[Ids], size: int) -> Iterator[Ids]:
-    """Yield the same ids, `size` at a time."""
-    rest: list[Ids] = []
-    count = 0
-    for block in blocks:
-        rest.append(block)
-        count += len(block)
-        if count >= size:
-            ids = np.concatenate(rest)
-            for first in range(0, count - size + 1, size):
-                yield ids[first : first + size]
-            rest, count = [ids[count - count % size :]], count % size
-    if count:
-        yield np.concatenate(rest)
-
-
-def _write_all(file: IO[bytes], data: memoryview) -> None:
-    while data:
-        data = data[file.write(data) :]

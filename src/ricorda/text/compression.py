@@ -4,12 +4,13 @@ A file is known by its first bytes. Several compressed parts, one after another,
 the programs gzip, zstd and xz take them too.
 """
 
+import importlib
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 from ricorda.errors import TextError
 from ricorda.text.decoding import HEAD_BYTES, looks_binary
@@ -49,10 +50,9 @@ SMALLEST_PART = 64
 LARGEST_WINDOW = 128 << 20
 """Bytes that a decompressor may look back on, and so hold: what `zstd -d` and `xz -9` need."""
 
-_READ_BYTES = 1 << 16
 _OUT_BYTES = 1 << 20
-# Each 4 bytes of zstd may stand for 128 KB, and no limit can be set on what a call returns.
-_ZSTD_READ_BYTES = 2048
+# No limit can be set on what zstd returns: each 4 bytes may stand for 128 KB.
+_SLICE_BYTES = 2048
 
 
 @dataclass(frozen=True)
@@ -102,36 +102,40 @@ def head_of(kind: Kind, data: bytes) -> bytes:
 
     Empty where these are damaged.
     """
+    decompressor = _DECOMPRESSORS[kind]()
+    head = b""
     try:
-        return _MEMBERS[kind]().decompress(data, HEAD_BYTES)[:HEAD_BYTES]
+        for part in _slices([data]):
+            if decompressor.eof or len(head) >= HEAD_BYTES:
+                break
+            head += next(_outputs(decompressor, part))
     except _errors():
         return b""
+    return head[:HEAD_BYTES]
 
 
 def decompressed(
-    name: str, kind: Kind, read: Callable[[int], bytes], limit: int | None = None
+    name: str, kind: Kind, pieces: Iterable[bytes], limit: int | None = None
 ) -> Iterator[bytes]:
-    """Decompress what `read` returns, until it returns nothing, in pieces of about 1 MB.
+    """Decompress a file that comes in pieces, and yield pieces of about 1 MB.
 
     Raises TextError if it is damaged or cut, holds more than the limit, or needs too much memory.
     """
-    pieces: list[bytes] = []
+    ready: list[bytes] = []
     size = 0
-    for piece in _bounded(name, kind, read, limit):
-        pieces.append(piece)
+    for piece in _bounded(name, kind, pieces, limit):
+        ready.append(piece)
         size += len(piece)
         if size >= _OUT_BYTES:
-            yield b"".join(pieces)
-            pieces, size = [], 0
+            yield b"".join(ready)
+            ready, size = [], 0
     if size:
-        yield b"".join(pieces)
+        yield b"".join(ready)
 
 
-def _bounded(
-    name: str, kind: Kind, read: Callable[[int], bytes], limit: int | None
-) -> Iterator[bytes]:
+def _bounded(name: str, kind: Kind, pieces: Iterable[bytes], limit: int | None) -> Iterator[bytes]:
     given = 0
-    for piece, taken, count in _members(name, kind, read):
+    for piece, taken, count in _parts(name, kind, pieces):
         given += len(piece)
         if count > FREE_PARTS + given // SMALLEST_PART:
             raise TextError(
@@ -142,42 +146,55 @@ def _bounded(
         most = max(FREE_BYTES, LARGEST_RATIO * taken) if limit is None else limit
         if given > most:
             raise _too_large(name, kind, taken, most, limit)
-        if piece:
-            yield piece
+        yield piece
 
 
-def _members(
-    name: str, kind: Kind, read: Callable[[int], bytes]
-) -> Iterator[tuple[bytes, int, int]]:
-    """Yield pieces, perhaps empty, with the compressed bytes and the parts read so far."""
-    member: _Member | None = None
-    data, taken, count = b"", 0, 0
-    while True:
-        if not data and (member is None or member.needs_input):
-            data = read(_READ_BYTES)
-            if not data:
-                break
-            taken += len(data)
-        if member is None:
-            data = data.lstrip(b"\0") if count else data  # parts may be padded
-            if not data:
-                continue
-            member, count = _MEMBERS[kind](), count + 1
-        try:
-            piece = member.decompress(data, _OUT_BYTES)
-        except _errors() as error:
-            raise _damaged(name, kind, error, taken, count) from error
-        data = b""
-        if member.eof:
-            data, member = member.unused_data, None
-        if piece or member is None:
-            yield piece, taken, count
-    if member is not None:
+def _parts(name: str, kind: Kind, pieces: Iterable[bytes]) -> Iterator[tuple[bytes, int, int]]:
+    """Yield output, perhaps empty, with the compressed bytes and the parts read so far."""
+    decompressor: Any = None
+    taken = count = 0
+    for part in _slices(pieces):
+        data = part
+        taken += len(data)
+        while data:
+            if decompressor is None:
+                data = data.lstrip(b"\0") if count else data  # parts may be padded
+                if not data:
+                    break
+                decompressor, count = _DECOMPRESSORS[kind](), count + 1
+            try:
+                for output in _outputs(decompressor, data):
+                    yield output, taken, count
+            except _errors() as error:
+                raise _damaged(name, kind, error, taken, count) from error
+            data = b""
+            if decompressor.eof:
+                data, decompressor = decompressor.unused_data, None
+    if decompressor is not None:
         raise TextError(
             f"{name}: expected a whole {kind} file, but it ends in the middle, after "
             f"{readable_size(taken)}: get it again, or decompress the part that is there "
             f"({kind} -dc FILE > TEXT)"
         )
+
+
+def _slices(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        for begin in range(0, len(piece), _SLICE_BYTES):
+            yield piece[begin : begin + _SLICE_BYTES]
+
+
+def _outputs(decompressor: Any, data: bytes) -> Iterator[bytes]:
+    """Yield what a slice of one part holds: once or more, perhaps nothing.
+
+    bzip2 and xz may hold very much in a slice, but can stop in the middle of it.
+    """
+    if not hasattr(decompressor, "needs_input"):
+        yield decompressor.decompress(data)
+        return
+    yield decompressor.decompress(data, _OUT_BYTES)
+    while not (decompressor.eof or decompressor.needs_input):
+        yield decompressor.decompress(b"", _OUT_BYTES)
 
 
 def _damaged(name: str, kind: Kind, error: Exception, taken: int, count: int) -> TextError:
@@ -213,101 +230,38 @@ def _too_large(name: str, kind: Kind, taken: int, most: int, limit: int | None) 
     )
 
 
-class _Member(Protocol):
-    """Decompresses one part, like lzma.LZMADecompressor."""
+def _zstd() -> Any:
+    import zstandard
 
-    @property
-    def needs_input(self) -> bool: ...
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+    return zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).decompressobj()
 
 
-class _Gzip:
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(wbits=31)
-        self._tail = b""
-        self._full = False
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._tail and not self._full
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        piece = self._inner.decompress(self._tail + data, max_length)
-        self._tail = self._inner.unconsumed_tail
-        self._full = len(piece) >= max_length
-        return piece
-
-
-class _Zstd:
-    def __init__(self) -> None:
-        import zstandard
-
-        self._inner = zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).decompressobj()
-        self._tail = memoryview(b"")
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._tail
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data + self._tail.tobytes()
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        if data:
-            self._tail = memoryview(data)
-        piece = self._inner.decompress(self._tail[:_ZSTD_READ_BYTES])
-        self._tail = self._tail[_ZSTD_READ_BYTES:]
-        return piece
-
-
-def _xz() -> _Member:
-    try:
-        import lzma
-    except ImportError as error:  # Python was built without it
-        raise TextError(
-            "this Python cannot read xz (its lzma module is missing): "
-            "decompress the text with xz -d"
-        ) from error
+def _xz() -> Any:
+    lzma = _standard_module("lzma", "xz")
     return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=LARGEST_WINDOW)
 
 
-def _bzip2() -> _Member:
+def _bzip2() -> Any:
+    return _standard_module("bz2", "bzip2").BZ2Decompressor()
+
+
+def _standard_module(module: str, kind: str) -> Any:
     try:
-        import bz2
-    except ImportError as error:  # Python was built without it
+        return importlib.import_module(module)
+    except ImportError as error:
         raise TextError(
-            "this Python cannot read bzip2 (its bz2 module is missing): "
-            "decompress the text with bzip2 -d"
+            f"this Python was built without {kind} (its {module} module is missing): "
+            f"decompress the text with {kind} -d"
         ) from error
-    return bz2.BZ2Decompressor()
 
 
-_MEMBERS: dict[Kind, Callable[[], _Member]] = {
-    "gzip": _Gzip,
-    "zstd": _Zstd,
+_DECOMPRESSORS: dict[Kind, Callable[[], Any]] = {
+    "gzip": lambda: zlib.decompressobj(wbits=31),
+    "zstd": _zstd,
     "xz": _xz,
     "bzip2": _bzip2,
 }
+"""Make an object that decompresses one part: `decompress`, `eof` and `unused_data`."""
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -122,8 +122,8 @@ class KnownEncoder(Encoder):
         """Look the characters up."""
         ids = self._vocabulary.encode(text, "skip")
         if len(ids) < len(text):
-            unknown = set(self._vocabulary.unknown(text))
-            self.skipped.update(symbol for symbol in text if symbol in unknown)
+            places = self._vocabulary.unknown_places(text).tolist()
+            self.skipped.update(text[place] for place in places)
             data = self.bytes_of(ids)
         self.characters += len(ids)
         return ids, data

@@ -10,19 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
-from ricorda.arguments import checked
 from ricorda.errors import TextError
 from ricorda.text import reading
-from ricorda.text.compression import Decompression
 from ricorda.text.encoders import ByteEncoder, CollectingEncoder, Encoder, KnownEncoder
 from ricorda.text.id_file import IdFile
-from ricorda.text.reading import BEGINNING, PLAIN, Newlines, Piece, Place, Progress
+from ricorda.text.reading import BEGINNING, Piece, Place, Progress
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sources import Source
-from ricorda.text.vocabulary import ByteVocabulary, Ids, OnUnknown, Vocabulary
+from ricorda.text.vocabulary import Ids, OnUnknown, Vocabulary
 
 VocabularyKind = Literal["characters", "bytes"]
 
@@ -66,18 +63,13 @@ class EncodedText:
         return self._ids
 
     def close(self) -> None:
-        """Let go of the ids."""
+        """Release the ids."""
         self._ids = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -86,155 +78,117 @@ class Request:
     """All that decides which ids a text becomes, besides the text."""
 
     vocabulary: VocabularyKind | Vocabulary
-    encoding: str | None
-    newlines: Newlines
+    reading: ReadingSettings
     on_unknown: OnUnknown
-    decompression: Decompression
 
     @property
-    def by_bytes(self) -> bool:
-        """Whether symbols are bytes."""
-        return self.vocabulary == "bytes" or isinstance(self.vocabulary, ByteVocabulary)
+    def known(self) -> Vocabulary | None:
+        """The vocabulary, unless it is collected from the text."""
+        return self.vocabulary if isinstance(self.vocabulary, Vocabulary) else None
+
+    @property
+    def kind(self) -> str:
+        """What symbols are: characters or bytes."""
+        return self.vocabulary.kind if isinstance(self.vocabulary, Vocabulary) else self.vocabulary
 
     @property
     def raw(self) -> bool:
-        """Whether bytes are taken as they are, nothing being decoded."""
-        return self.by_bytes and self.encoding is None
+        """Whether bytes are taken as they are, without decoding."""
+        return self.reading.takes_raw_bytes(self.kind)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON that is equal for equal requests."""
-        known = isinstance(self.vocabulary, Vocabulary)
+        decompression = self.reading.decompression
         return {
-            "vocabulary": self.vocabulary.to_json() if known else self.vocabulary,  # type: ignore[union-attr]
-            "encoding": self.encoding,
-            "newlines": self.newlines,
+            "vocabulary": self.known.to_json() if self.known else self.vocabulary,
+            "encoding": self.reading.encoding,
+            "newlines": self.reading.line_ends(self.kind),
             "on_unknown": self.on_unknown,
-            "decompress": self.decompression.enabled,
-            "limit": self.decompression.limit,
+            "decompress": decompression.enabled,
+            "limit": decompression.limit,
         }
 
     def encoder(self) -> Encoder:
         """Return a new encoder."""
-        known = self.vocabulary if isinstance(self.vocabulary, Vocabulary) else None
-        if self.by_bytes:
-            return ByteEncoder(known)
-        return CollectingEncoder() if known is None else KnownEncoder(known, self.on_unknown)
+        if self.kind == "bytes":
+            return ByteEncoder(self.known)
+        return KnownEncoder(self.known, self.on_unknown) if self.known else CollectingEncoder()
 
     def pieces(
-        self, sources: Sequence[Source], progress: Progress | None, start: Place
+        self, sources: Sequence[Source], progress: Progress | None, start: Place = BEGINNING
     ) -> Iterator[Piece]:
         """Read sources from a place on."""
-        if self.raw:
-            return reading.latin_pieces(
-                sources,
-                self.newlines,
-                progress=progress,
-                decompression=self.decompression,
-                start=start,
-            )
-        return reading.text_pieces(
+        return reading.read_pieces(
             sources,
-            self.encoding or "utf-8",
-            self.newlines,
+            None if self.raw else self.reading.encoding or "utf-8",
+            self.reading.line_ends(self.kind),
             progress=progress,
-            decompression=self.decompression,
+            decompression=self.reading.decompression,
             start=start,
         )
-
-    def bytes_of(self, text: str) -> bytes:
-        """Return the bytes of a piece that was read."""
-        return text.encode("latin-1" if self.raw else "utf-8")
-
-
-@checked
-def encode_sources(
-    sources: Sequence[Source],
-    *,
-    vocabulary: VocabularyKind | Vocabulary,
-    folder: Path,
-    encoding: str | None = None,
-    newlines: Newlines | Literal["auto"] = "auto",
-    on_unknown: OnUnknown = "error",
-    progress: Progress | None = None,
-    decompression: Decompression = PLAIN,
-) -> EncodedText:
-    """Encode sources, one after another, into a file without a name on the disk of `folder`.
-
-    `vocabulary` is the kind to collect from the text, or a vocabulary that exists: then characters
-    that it lacks are an error or are skipped, as `on_unknown` says. A byte vocabulary takes the
-    bytes as they are, unless an encoding is given: then the text is decoded, and its UTF-8 taken.
-    Line ends become LF with "normalise", and with "auto" wherever text is decoded.
-    `progress` is called with the number of bytes read so far. Memory does not grow with the text.
-
-    Raises TextError where the text cannot be read or decoded, is empty, or does not fit on the
-    disk; VocabularyError, with "error", once the whole text has been searched.
-    """
-    kind = vocabulary.kind if isinstance(vocabulary, Vocabulary) else vocabulary
-    ends = ReadingSettings(encoding=encoding, newlines=newlines).line_ends(kind)
-    request = Request(vocabulary, encoding, ends, on_unknown, decompression)
-    return encode_request(sources, request, folder, progress)
-
-
-@checked
-def make_request(
-    vocabulary: VocabularyKind | Vocabulary, reading: ReadingSettings, on_unknown: OnUnknown
-) -> Request:
-    """Settle what "auto" means."""
-    kind = vocabulary.kind if isinstance(vocabulary, Vocabulary) else vocabulary
-    ends = reading.line_ends(kind)
-    return Request(vocabulary, reading.encoding, ends, on_unknown, reading.decompression)
-
-
-def encode_request(
-    sources: Sequence[Source], request: Request, folder: Path, progress: Progress | None
-) -> EncodedText:
-    """Encode sources into a file without a name, as `encode_sources` does."""
-    with IdFile(folder) as file:
-        writing = Writing(file, request.encoder(), request)
-        writing.write(request.pieces(sources, progress, BEGINNING))
-        vocabulary, final_ids = writing.encoder.finish()
-        if final_ids is not None:
-            file.translate(final_ids)
-        ids = file.map(vocabulary.size)
-    return EncodedText(
-        ids,
-        vocabulary,
-        characters=writing.encoder.characters,
-        bytes=writing.byte_count,
-        digest=writing.digest.hexdigest(),
-        skipped=dict(writing.encoder.skipped),
-        _sources=sources,
-    )
 
 
 class Writing:
     """Writes the ids of pieces into a file, and keeps count."""
 
-    def __init__(self, file: IdFile, encoder: Encoder, request: Request) -> None:
-        self.encoder = encoder
+    def __init__(self, file: IdFile, request: Request) -> None:
+        self.encoder = request.encoder()
         self.digest = hashlib.sha256()
         self.byte_count = 0
         self.id_count = 0
         self._file = file
-        self._request = request
+        self._charset = "latin-1" if request.raw else "utf-8"
 
     def write(
         self, pieces: Iterable[Piece], written: Callable[[Place], None] | None = None
     ) -> None:
-        """Write all pieces; `written` is called after each, in the thread that writes."""
+        """Write all pieces in a second thread, which calls `written` after each.
 
-        def step(piece: Piece, data: bytes) -> None:
-            ids, kept = self.encoder.encode(piece.text, data)
-            self._file.append(ids, self.encoder.size)
-            self.digest.update(kept)
-            self.byte_count += len(kept)
-            self.id_count += len(ids)
-            if written is not None:
-                written(piece.place)
-
-        with _InOrder() as worker:
+        Raises the error of a piece at the next one, or at the end.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="ricorda-encoding") as worker:
+            last: Future[None] | None = None
             for piece in _gathered(pieces):
-                worker.do(step, piece, self._request.bytes_of(piece.text))
+                data = piece.text.encode(self._charset)
+                if last is not None:
+                    last.result()
+                last = worker.submit(self._write, piece, data, written)
+            if last is not None:
+                last.result()
+
+    def _write(self, piece: Piece, data: bytes, written: Callable[[Place], None] | None) -> None:
+        ids, kept = self.encoder.encode(piece.text, data)
+        self._file.append(ids, self.encoder.size)
+        self.digest.update(kept)
+        self.byte_count += len(kept)
+        self.id_count += len(ids)
+        if written is not None:
+            written(piece.place)
+
+    def text(self, ids: Ids, vocabulary: Vocabulary, sources: Sequence[Source]) -> EncodedText:
+        """Return the encoded text with its final ids."""
+        return EncodedText(
+            ids,
+            vocabulary,
+            characters=self.encoder.characters,
+            bytes=self.byte_count,
+            digest=self.digest.hexdigest(),
+            skipped=dict(self.encoder.skipped),
+            _sources=sources,
+        )
+
+
+def encode_into(
+    folder: Path, sources: Sequence[Source], request: Request, progress: Progress | None
+) -> EncodedText:
+    """Encode sources into a file without a name on the disk of `folder`."""
+    with IdFile(folder) as file:
+        writing = Writing(file, request)
+        writing.write(request.pieces(sources, progress))
+        vocabulary, final_ids = writing.encoder.finish()
+        if final_ids is not None:
+            file.translate(final_ids)
+        return writing.text(file.map(vocabulary.size), vocabulary, sources)
 
 
 def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -250,44 +204,3 @@ def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
             texts, size = [], 0
     if texts:
         yield Piece("".join(texts), place)
-
-
-class _InOrder:
-    """Does tasks one after another in a thread, one at a time; the first without one.
-
-    Raises the error of a task at the next one, or at the end.
-    """
-
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-        self._started = False
-        self._last: Future[None] | None = None
-
-    def do(self, task: Callable[..., None], *arguments: object) -> None:
-        """Do a task after those before."""
-        if not self._started:
-            self._started = True
-            task(*arguments)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="ricorda-encoding")
-        if self._last is not None:
-            self._last.result()
-        self._last = self._pool.submit(task, *arguments)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._pool is None:
-            return
-        try:
-            if error is None and self._last is not None:
-                self._last.result()
-        finally:
-            self._pool.shutdown(cancel_futures=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ricorda.arguments import checked
 from ricorda.text.reading import Newlines, read_bytes, read_text
-from ricorda.text.reading_settings import ReadingSettings
+from ricorda.text.reading_settings import DEFAULTS, ReadingSettings
 from ricorda.text.sources import Sources, find_sources
 from ricorda.text.vocabulary import Vocabulary
 
@@ -139,9 +139,6 @@ def _last_cluster(text: str) -> int:
 def _combines(character: str) -> bool:
     """Return whether a character may combine with the one before: a mark, a vowel of Hangul."""
     return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff"
-
-
-DEFAULTS = ReadingSettings()
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def read_text(
 
     Raises TextError where a source cannot be read, decompressed or decoded, and if all are empty.
     """
-    pieces = text_pieces(
+    pieces = read_pieces(
         sources, encoding, newlines, progress=progress, decompression=decompression
     )
     return (piece.text for piece in pieces)
@@ -85,135 +85,106 @@ def read_bytes(
 
     Raises TextError where a source cannot be read or decompressed, and if all are empty.
     """
-    pieces = latin_pieces(sources, newlines, progress=progress, decompression=decompression)
+    pieces = read_pieces(sources, None, newlines, progress=progress, decompression=decompression)
     return (piece.text.encode("latin-1") for piece in pieces)
 
 
-def text_pieces(
+def read_pieces(
     sources: Sequence[Source],
-    encoding: str,
+    encoding: str | None,
     newlines: Newlines,
     *,
     progress: Progress | None,
     decompression: Decompression,
     start: Place = BEGINNING,
 ) -> Iterator[Piece]:
-    """Read as `read_text` does, from a place on."""
-    canonical = canonical_encoding(encoding)
-    count = _Counter(progress)
+    """Read from a place on as `read_text` does, or as `read_bytes` does without an encoding.
 
-    def decoded(source: Source) -> Iterator[str]:
+    Then each byte becomes the character of its number (Latin-1), so that the rules of text hold
+    for bytes too.
+    """
+    canonical = None if encoding is None else canonical_encoding(encoding)
+    total = 0
+
+    def count(amount: int) -> None:
+        nonlocal total
+        total += amount
+        if progress is not None:
+            progress(total)
+
+    def text_of(source: Source) -> Iterator[str]:
+        raw = _raw(source, count, decompression, is_decoded=canonical is not None)
+        if canonical is None:
+            yield from (data.decode("latin-1") for data in raw)
+            return
         decoder = StrictDecoder(source.name, canonical)
-        for data in _raw(source, count, decompression, is_decoded=True):
-            yield decoder.decode(data)
+        yield from map(decoder.decode, raw)
         yield decoder.decode(b"", final=True)
 
-    return _joined(map(decoded, _from(sources, start)), sources, newlines, start)
-
-
-def latin_pieces(
-    sources: Sequence[Source],
-    newlines: Newlines,
-    *,
-    progress: Progress | None,
-    decompression: Decompression,
-    start: Place = BEGINNING,
-) -> Iterator[Piece]:
-    """Read as `read_bytes` does, from a place on, each byte as the character of its number.
-
-    That is Latin-1, so that the rules of text serve for bytes too.
-    """
-    count = _Counter(progress)
-
-    def as_latin(source: Source) -> Iterator[str]:
-        raw = _raw(source, count, decompression, is_decoded=False)
-        return (data.decode("latin-1") for data in raw)
-
-    return _joined(map(as_latin, _from(sources, start)), sources, newlines, start)
-
-
-class _Counter:
-    """Tells how many bytes were read, over all sources."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._total = 0
-
-    def add(self, amount: int) -> None:
-        self._total += amount
-        if self._progress is not None:
-            self._progress(self._total)
-
-
-def _from(sources: Sequence[Source], start: Place) -> Iterator[Source]:
-    if isinstance(sources, Sources):
-        return sources.starting_at(start.source)
-    return iter(sources[start.source :])
+    remaining = (
+        sources.starting_at(start.source)
+        if isinstance(sources, Sources)
+        else sources[start.source :]
+    )
+    return _joined(map(text_of, remaining), sources, newlines, start)
 
 
 def _raw(
-    source: Source, count: _Counter, decompression: Decompression, *, is_decoded: bool
+    source: Source, count: Progress, decompression: Decompression, *, is_decoded: bool
 ) -> Iterator[bytes]:
-    """Yield what a file holds, decompressed if it is compressed.
+    """Yield the contents of a file, decompressed if it is compressed.
 
     Raises TextError for a file that is known not to be text, unless raw bytes are read.
     """
-    is_checked = is_decoded or decompression.enabled
     try:
         with _opened(source) as file:
-            pieces: list[bytes] = []  # of the beginning, last first
-
-            def read(size: int) -> bytes:
-                if pieces:
-                    return pieces.pop()
-                data = file.read(size)
-                if data:
-                    count.add(len(data))
-                return data
-
-            head = b""
-            while is_checked and len(head) < CONTENT_BYTES:
-                data = file.read(PIECE_BYTES)
-                if not data:
-                    break
-                count.add(len(data))
-                pieces.insert(0, data)
-                head += data
-            kind = kind_of(head) if head and decompression.enabled else None
-            if kind is not None:
-                inner = decompressed(source.name, kind, read, decompression.limit)
-                yield from _checked(source.name, inner, kind, is_decoded=is_decoded)
+            pieces = _counted(file, count)
+            if not (is_decoded or decompression.enabled):
+                yield from pieces
                 return
-            if head and decompression.enabled:
+            head, pieces = _with_head(pieces)
+            kind = kind_of(head) if decompression.enabled else None
+            if kind is not None:
+                inner = decompressed(source.name, kind, pieces, decompression.limit)
+                head, pieces = _with_head(inner)
+                _refuse_compressed_twice(source.name, head, kind)
+            elif decompression.enabled and head:
                 check_name(source.name, head[:HEAD_BYTES])
-            if is_checked:
-                check_content(source.name, head, inside=None, is_decoded=is_decoded)
-            while data := read(PIECE_BYTES):
-                yield data
+            check_content(source.name, head, inside=kind, is_decoded=is_decoded)
+            yield from pieces
     except OSError as error:
         raise unreadable(source.name, error) from error
 
 
-def _checked(
-    name: str, pieces: Iterator[bytes], kind: Kind, *, is_decoded: bool
-) -> Iterator[bytes]:
-    """Yield the decompressed data. Raises TextError if it is an archive or compressed again."""
+def _counted(file: IO[bytes], count: Progress) -> Iterator[bytes]:
+    while data := file.read(PIECE_BYTES):
+        count(len(data))
+        yield data
+
+
+def _with_head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Return the first bytes of pieces, enough to know their content, and all of the pieces."""
     first: deque[bytes] = deque()
     head = b""
     while len(head) < CONTENT_BYTES and (piece := next(pieces, b"")):
         first.append(piece)
-        head += piece[:CONTENT_BYTES]
-    piece = b""  # nothing large is kept while the rest is read
-    again = kind_of(head) if head else None
+        head += piece[:HEAD_BYTES]
+
+    def all_pieces() -> Iterator[bytes]:
+        while first:  # none is kept while the rest is read
+            yield first.popleft()
+        yield from pieces
+
+    return head, all_pieces()
+
+
+def _refuse_compressed_twice(name: str, head: bytes, kind: Kind) -> None:
+    again = kind_of(head)
     if again is not None:
         raise TextError(
             f"{name}: expected a text, but it is compressed twice ({again} inside {kind}): "
             f"decompress it once ({kind} -dc FILE > INNER) and name the result"
         )
-    check_content(name, head, inside=kind, is_decoded=is_decoded)
-    while first:
-        yield first.popleft()
-    yield from pieces
 
 
 def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:

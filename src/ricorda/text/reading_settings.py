@@ -98,6 +98,9 @@ class ReadingSettings:
         return settings
 
 
+DEFAULTS = ReadingSettings()
+
+
 def _check_encoding(name: str) -> None:
     try:
         if len(name) <= LONGEST_NAME:

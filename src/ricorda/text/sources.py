@@ -2,10 +2,11 @@
 
 import errno
 import glob
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, overload
 
@@ -37,35 +38,26 @@ class Source:
 
 
 class Sources(Sequence[Source]):
-    """Sources in order. A million files of a folder take a little more than their names do.
+    """Sources in order. A million files of a folder take little more memory than their names.
 
-    Going through them is quick; those of a folder are otherwise found by going through some
-    thousand names.
+    Iteration is fast; a single source of a large folder is found by going through some thousand
+    names.
     """
 
     def __init__(self) -> None:
-        self._groups: list[Source | _Group] = []
+        self._groups: list[list[Source] | _Group] = []
         self._count = 0
 
-    def append(self, source: Source) -> None:
-        """Add one."""
-        self._groups.append(source)
-        self._count += 1
-
-    def extend(self, group: "_Group") -> None:
-        """Add some of a folder's files."""
+    def extend(self, group: "list[Source] | _Group") -> None:
+        """Add sources, such as some of a folder's files."""
         self._groups.append(group)
         self._count += len(group)
 
     def starting_at(self, number: int) -> Iterator[Source]:
         """Yield the sources from the one of this number on."""
         for group in self._groups:
-            size = 1 if isinstance(group, Source) else len(group)
-            if number >= size:
-                number -= size
-                continue
-            yield from [group] if isinstance(group, Source) else list(group)[number:]
-            number = 0
+            yield from itertools.islice(group, number, None) if number < len(group) else ()
+            number = max(0, number - len(group))
 
     def __iter__(self) -> Iterator[Source]:
         return self.starting_at(0)
@@ -96,7 +88,7 @@ class Sources(Sequence[Source]):
 
 
 class _Group:
-    """Some files of one folder, as their names in one piece."""
+    """Some files of one folder, with their sorted names in one piece of memory."""
 
     __slots__ = ("_count", "_names", "folder")
 
@@ -110,14 +102,6 @@ class _Group:
     def names(self) -> list[str]:
         return os.fsdecode(self._names).split("\0") if self._count else []
 
-    @property
-    def first(self) -> str:
-        return self.names()[0]
-
-    @property
-    def last(self) -> str:
-        return self.names()[-1]
-
     def __len__(self) -> int:
         return self._count
 
@@ -125,9 +109,6 @@ class _Group:
         for name in self.names():
             path = self.folder / name
             yield Source(displayed(path), path)
-
-
-_EMPTY = _Group(Path(), [])
 
 
 Reason = Literal[
@@ -142,6 +123,8 @@ Reason = Literal[
     "a cache",
 ]
 """Why something inside a folder is not read."""
+
+_OWN: tuple[Reason, ...] = ("a run of ricorda", "a page of ricorda", "a cache")
 
 
 class LeftOut(NamedTuple):
@@ -201,7 +184,7 @@ def _displayed_character(character: str) -> str:
 
 
 def unreadable(path: Path | str, error: Exception) -> TextError:
-    """Turn what the system says of a file that cannot be read into one clear line."""
+    """Return the error, on one clear line, for a file that the system cannot read."""
     name = displayed(path)
     if isinstance(error, FileNotFoundError):
         return TextError(f"{name}: no such file or folder; check the name")
@@ -229,8 +212,8 @@ class _Search:
 
     def add_argument(self, argument: str) -> None:
         if argument == STANDARD_INPUT:
-            if self._once.is_new(STANDARD_INPUT):
-                self.found.append(Source("standard input", None))
+            if self._once.only_new("", [STANDARD_INPUT]):
+                self.found.extend([Source("standard input", None)])
             return
         if not argument:
             raise TextError("an empty name given as text: name a file, a folder or a pattern")
@@ -275,7 +258,7 @@ class _Search:
         return self._own[folder]
 
     def _add_named(self, path: Path) -> "_LeftOutTally | None":
-        """Add what an argument names outright: binary or hidden, it was asked for.
+        """Add the files of an argument, even if they are binary or hidden.
 
         Returns what was left out of a folder in which there was no text, otherwise None.
         """
@@ -283,19 +266,20 @@ class _Search:
         if stat.S_ISDIR(mode):
             return self._add_folder(path)
         if stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
-            self._add_file(path, os.path.realpath(path))
+            self._add_file(path)
             return None
         raise TextError(f"{displayed(path)}: a device or socket, not a text; name a file")
 
-    def _add_file(self, path: Path, real_path: str) -> None:
-        if self._once.is_new(real_path):
-            self.found.append(Source(displayed(path), path))
+    def _add_file(self, path: Path) -> None:
+        folder, name = os.path.split(os.path.realpath(path))
+        if self._once.only_new(folder, [name]):
+            self.found.extend([Source(displayed(path), path)])
 
     def _add_folder(self, folder: Path) -> "_LeftOutTally | None":
         """Add the texts below a folder, sorted, depth first.
 
-        Links to folders are followed. What is still to be seen is kept in a list, not on the call
-        stack, together with the real paths of the folders above it, where a loop shows.
+        Links to folders are followed. Pending folders are kept in a list, not on the call stack,
+        each with the real paths of the folders above it, by which a loop is found.
         """
         left_out = _LeftOutTally(self._on_left_out)
         text_found = False
@@ -303,75 +287,25 @@ class _Search:
         while pending:
             item = pending.pop()
             if isinstance(item, _Folder):
-                pending += reversed(self._look_into(item, left_out.add))
-            elif item.is_links:
-                for path in (item.folder / name for name in item.names):
-                    if self._is_text(str(path), left_out.add):
-                        self._add_file(path, os.path.realpath(path))
-                        text_found = True
+                pending += reversed(_look_into(item, left_out.add))
             else:
                 text_found |= self._add_files(item, left_out.add)
         return None if text_found else left_out
 
     def _add_files(self, files: "_Files", leave_out: Callable[[LeftOut], None]) -> bool:
-        """Add a folder's files that hold text; tell if there are any."""
+        """Add the files that hold text; return whether there are any."""
         prefix = os.path.join(files.folder, "")  # noqa: PTH118 (a million times quicker)
         names = [name for name in files.names if self._is_text(prefix + name, leave_out)]
-        for first in range(0, len(names), _Group.LARGEST):
-            group = _Group(files.folder, names[first : first + _Group.LARGEST])
-            group = self._once.only_new(files.real_folder, group)
-            if len(group):
-                self.found.extend(group)
-        return bool(names)
-
-    def _look_into(
-        self, folder: "_Folder", leave_out: Callable[[LeftOut], None]
-    ) -> "list[_Folder | _Files]":
-        """Return what a folder holds, in order, neighbouring files together."""
-        if folder.real_path in folder.above:
-            leave_out(LeftOut(folder.path, "a loop of links"))
-            return []
-        hidden: list[LeftOut] = []
-        names, others = _entries(folder.path, hidden.append)
-        reason = own_folder(folder.path, names)
-        if reason is not None:
-            leave_out(LeftOut(folder.path, reason))
-            return []
-        for each in hidden:
-            leave_out(each)
-        above = (*folder.above, folder.real_path)
-        found: list[_Folder | _Files] = []
-        files = _Files(folder.path, folder.real_path)
-        for name in names:
-            if name not in others:
-                files.names.append(name)
-                continue
-            path = folder.path / name
-            item: _Folder | _Files | None = None
-            mode = self._mode(path, leave_out)
-            if mode is not None and stat.S_ISDIR(mode):
-                real = os.path.realpath(path) if others[name] else f"{folder.real_path}/{name}"
-                item = _Folder(path, real, above)
-            elif mode is not None and stat.S_ISREG(mode):
-                item = _Files(folder.path, folder.real_path, [name], is_links=True)
-            elif mode is not None:
-                leave_out(LeftOut(path, "not a regular file"))
-            if item is not None:
-                found += [files, item] if files.names else [item]
-                files = _Files(folder.path, folder.real_path)
-        return [*found, files] if files.names else found
-
-    def _mode(self, path: Path, leave_out: Callable[[LeftOut], None]) -> int | None:
-        try:
-            return path.stat().st_mode
-        except FileNotFoundError:
-            leave_out(LeftOut(path, "a broken link"))
-            return None
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                leave_out(LeftOut(path, "a loop of links"))
-                return None
-            raise unreadable(path, error) from error
+        if not names:
+            return False
+        if files.real_folder is None:
+            for name in names:
+                self._add_file(files.folder / name)
+        else:
+            new = self._once.only_new(files.real_folder, names)
+            for first in range(0, len(new), _Group.LARGEST):
+                self.found.extend(_Group(files.folder, new[first : first + _Group.LARGEST]))
+        return True
 
     def _is_text(self, path: str, leave_out: Callable[[LeftOut], None]) -> bool:
         reason = _reason_to_leave_out(path, self._decompress, self._keep_binary)
@@ -380,82 +314,113 @@ class _Search:
         return reason is None
 
 
-@dataclass
-class _Folder:
-    """A folder still to be looked into."""
+class _Folder(NamedTuple):
+    """A folder still to be searched."""
 
     path: Path
     real_path: str
     above: tuple[str, ...] = ()
 
 
-@dataclass
-class _Files:
-    """Files of one folder still to be added, or one link to a file."""
+class _Files(NamedTuple):
+    """Files of one folder still to be added."""
 
     folder: Path
-    real_folder: str
-    names: list[str] = field(default_factory=list)
-    is_links: bool = False
+    real_folder: str | None
+    """None for links, which lead to other folders."""
+    names: list[str]
+
+
+def _look_into(folder: _Folder, leave_out: Callable[[LeftOut], None]) -> list[_Folder | _Files]:
+    """Return the contents of a folder, in order, neighbouring files together."""
+    if folder.real_path in folder.above:
+        leave_out(LeftOut(folder.path, "a loop of links"))
+        return []
+    names, others = _entries(folder.path)
+    shown = [name for name in names if not name.startswith(".")]
+    reason = own_folder(folder.path, shown)
+    if reason is not None:
+        leave_out(LeftOut(folder.path, reason))
+        return []
+    for name in names:
+        if name.startswith("."):
+            leave_out(LeftOut(folder.path / name, "hidden"))
+    found: list[_Folder | _Files] = []
+    for are_others, run in itertools.groupby(shown, others.__contains__):
+        if are_others:
+            items = (_followed(folder, name, others[name], leave_out) for name in run)
+            found += [item for item in items if item is not None]
+        else:
+            found.append(_Files(folder.path, folder.real_path, list(run)))
+    return found
+
+
+def _followed(
+    folder: _Folder, name: str, is_link: bool, leave_out: Callable[[LeftOut], None]
+) -> _Folder | _Files | None:
+    """Return what a link or a folder in a folder leads to; None if it is left out."""
+    path = folder.path / name
+    reason: Reason = "not a regular file"
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if not (isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP):
+            raise unreadable(path, error) from error
+        mode = 0
+        reason = "a loop of links" if error.errno == errno.ELOOP else "a broken link"
+    if stat.S_ISDIR(mode):
+        real_path = os.path.realpath(path) if is_link else f"{folder.real_path}/{name}"
+        return _Folder(path, real_path, (*folder.above, folder.real_path))
+    if stat.S_ISREG(mode):
+        return _Files(folder.path, None, [name])
+    leave_out(LeftOut(path, reason))
+    return None
 
 
 class _Once:
-    """Remembers the real paths that came before, those of whole folders by little more than names.
+    """Remembers the real paths that came before, most folders by little more than their names.
 
-    Only where a folder is met for a second time are its names looked through.
+    Only if a folder comes a second time are its names looked up one by one.
     """
 
     def __init__(self) -> None:
         self._groups: dict[str, list[_Group]] = {}
         self._names: dict[str, set[str]] = {}
 
-    def is_new(self, real_path: str) -> bool:
-        folder, name = os.path.split(real_path)
-        known = self._known(folder)
-        if name in known:
-            return False
-        known.add(name)
-        return True
-
-    def only_new(self, real_folder: str, group: _Group) -> _Group:
-        """Return the group without the files that came before."""
-        if real_folder in self._names:
-            known = self._known(real_folder)
-            names = [name for name in group.names() if name not in known]
-            known.update(names)
-            return _Group(group.folder, names) if names else _EMPTY
+    def only_new(self, real_folder: str, names: list[str]) -> list[str]:
+        """Return those of a folder's files, sorted, that did not come before."""
         groups = self._groups.setdefault(real_folder, [])
-        if groups and groups[-1].last >= group.first:  # the folder is gone through once more
-            self._known(real_folder)
-            return self.only_new(real_folder, group)
-        groups.append(group)
-        return group
-
-    def _known(self, folder: str) -> set[str]:
-        groups = self._groups.pop(folder, [])
-        known = self._names.setdefault(folder, set())
+        if real_folder not in self._names and (not groups or groups[-1].names()[-1] < names[0]):
+            groups.append(_Group(Path(), names))
+            return names
+        known = self._names.setdefault(real_folder, set())
         for group in groups:
             known.update(group.names())
-        return known
+        groups.clear()
+        new = [name for name in names if name not in known]
+        known.update(new)
+        return new
 
 
 class _LeftOutTally:
     """Passes on what is left out, and counts it."""
 
-    def __init__(self, tell: Callable[[LeftOut], None]) -> None:
-        self.first: LeftOut | None = None
-        self.first_binary: LeftOut | None = None
-        self.is_own = False
+    def __init__(self, report: Callable[[LeftOut], None]) -> None:
+        self.first: dict[Reason, LeftOut] = {}
         self.binary = 0
-        self._tell = tell
+        self._report = report
 
     def add(self, item: LeftOut) -> None:
-        self.first = self.first or item
-        self.is_own |= item.reason in ("a run of ricorda", "a page of ricorda", "a cache")
-        if item.reason == "binary":
-            self.first_binary = self.first_binary or item
-            self.binary += 1
-        self._tell(item)
+        self.first.setdefault(item.reason, item)
+        self.binary += item.reason == "binary"
+        self._report(item)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether files of ricorda's own were left out."""
+        return not self.first.keys().isdisjoint(
+            ("a run of ricorda", "a page of ricorda", "a cache")
+        )
 
 
 def _fixed_part(pattern: str) -> Path:
@@ -472,18 +437,13 @@ def _status(path: Path) -> os.stat_result:
         raise unreadable(path, error) from error
 
 
-def _entries(
-    folder: Path, leave_out: Callable[[LeftOut], None]
-) -> tuple[list[str], dict[str, bool]]:
-    """Return the names in a folder, sorted, and those that are not files: true for links."""
+def _entries(folder: Path) -> tuple[list[str], dict[str, bool]]:
+    """Return the sorted names in a folder, and those that are not files: true for links."""
     names: list[str] = []
     others: dict[str, bool] = {}
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    leave_out(LeftOut(folder / entry.name, "hidden"))
-                    continue
                 names.append(entry.name)
                 if not entry.is_file(follow_symlinks=False):
                     others[entry.name] = entry.is_symlink()
@@ -518,16 +478,16 @@ def _reason_to_leave_out(path: str, decompress: bool, keep_binary: bool) -> Reas
 
 def _folder_without_text(folder: Path, left_out: _LeftOutTally) -> TextError:
     name = displayed(folder)
-    if left_out.first_binary is not None:
+    if left_out.binary:
         return TextError(
             f"{name}: a folder without text: {left_out.binary} "
             f"{'file looks' if left_out.binary == 1 else 'files look'} binary, such as "
-            f"{left_out.first_binary.name}; if that is UTF-16 text, give --encoding utf-16, "
+            f"{left_out.first['binary'].name}; if that is UTF-16 text, give --encoding utf-16, "
             "or name the files themselves"
         )
-    if left_out.first is not None:
+    for first in left_out.first.values():
         return TextError(
-            f"{name}: a folder without text: only {left_out.first.name} "
-            f"({left_out.first.reason}) and the like; name a file in it to read that file"
+            f"{name}: a folder without text: only {first.name} ({first.reason}) and the like; "
+            "name a file in it to read that file"
         )
     return TextError(f"{name}: a folder without text: put text files there or name another")

@@ -88,9 +88,10 @@ class Vocabulary(ABC):
         Raises VocabularyError, with "error", naming the characters that have no id.
         """
 
-    @abstractmethod
+    @checked
     def unknown(self, text: str) -> str:
         """Return the distinct characters of a text that have no id, in order of appearance."""
+        return "".join(dict.fromkeys(text[each] for each in self.unknown_places(text).tolist()))
 
     @abstractmethod
     def unknown_places(self, text: str) -> NDArray[np.int64]:
@@ -206,13 +207,6 @@ class CharacterVocabulary(Vocabulary):
         return ids.astype(id_type(self.size))
 
     @checked
-    def unknown(self, text: str) -> str:
-        """Return the distinct characters of a text that have no id, in order of appearance."""
-        codes = code_points(text)[self._look_up(text) == _NO_ID]
-        distinct, first = np.unique(codes, return_index=True)
-        return "".join(map(chr, distinct[np.argsort(first)].tolist()))
-
-    @checked
     def unknown_places(self, text: str) -> NDArray[np.int64]:
         """Return where the characters of a text stand that have no id, (n,), in ascending order."""
         return np.flatnonzero(self._look_up(text) == _NO_ID)
@@ -268,11 +262,6 @@ class ByteVocabulary(Vocabulary):
             raise unknown_symbols_error(self.unknown(text), len(unwritable))
         writable = _UNWRITABLE.sub("", text) if unwritable else text
         return np.frombuffer(writable.encode("utf-8", "surrogateescape"), np.uint8)
-
-    @checked
-    def unknown(self, text: str) -> str:
-        """Return the lone surrogates of a text: every character has its bytes."""
-        return "".join(dict.fromkeys(_UNWRITABLE.findall(text)))
 
     @checked
     def unknown_places(self, text: str) -> NDArray[np.int64]:

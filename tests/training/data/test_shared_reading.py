@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ricorda.errors import TextError
-from ricorda.text import ReadingSettings, encode_with_cache, find_sources, make_request
+from ricorda.text import encode_sources, find_sources
 from ricorda.training.data.dataset import Dataset, read_in_every_process
 from ricorda.training.process_group import ProcessGroup
 from tests.training.threads import in_threads
@@ -13,13 +13,7 @@ from tests.training.threads import in_threads
 
 def read(text: Path, folder: Path) -> Dataset:
     """Read a text, all of it to be learned."""
-    encoded = encode_with_cache(
-        find_sources([text]),
-        make_request("characters", ReadingSettings(), "error"),
-        folder=folder,
-        cache=None,
-        say=lambda _: None,
-    )
+    encoded = encode_sources(find_sources([text]), vocabulary="characters", folder=folder)
     return Dataset(encoded, None, encoded.ids, None)
 
 

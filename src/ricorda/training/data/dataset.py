@@ -18,9 +18,8 @@ from ricorda.text import (
     OnUnknown,
     Vocabulary,
     VocabularyKind,
-    encode_with_cache,
+    encode_sources,
     find_sources,
-    make_request,
     read_bytes,
     split,
 )
@@ -215,11 +214,12 @@ def _read(
     def encoded(
         sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
     ) -> EncodedText:
-        reading = options.reading
-        return encode_with_cache(
+        return encode_sources(
             sources,
-            make_request(vocabulary, reading, on_unknown),
+            vocabulary=vocabulary,
             folder=folder,
+            reading=options.reading,
+            on_unknown=on_unknown,
             cache=cache,
             say=say,
             progress=progress,
