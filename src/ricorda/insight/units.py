@@ -13,6 +13,7 @@ from ricorda.engine.backend import Array, Ids
 from ricorda.engine.chunks import positions_at_once
 from ricorda.engine.softmax import finite
 from ricorda.errors import ConfigurationError, TextError
+from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile
 from ricorda.text.prompts import read_prompt
@@ -96,7 +97,7 @@ def read_activations(model: Model, text: Text) -> Iterator[Block]:
     """
     ids = known_ids(model, text)
     configuration = model.configuration
-    width = configuration.num_layers * 6  # arrays of an LSTM, the widest trace
+    width = configuration.num_layers * len(CELLS[configuration.cell].traced)
     steps = max(1, positions_at_once(configuration) // width)
     state = model.backend.zero_state(1)
     for begin in range(0, len(ids), steps):
@@ -111,9 +112,8 @@ def unit_activity(
 ) -> Activity:
     """Tell what a few units did over a text of any length: (T, U), float32.
 
-    `name` is a state or gate of `Model.trace`: `hidden`, and by cell `cell`, `input_gate`,
-    `forget_gate`, `output_gate`, `reset_gate`, `update_gate`, `candidate`. Raises
-    ConfigurationError for a unit or a name that the network does not have.
+    `name` is a state or gate that `Model.trace` returns for the model's cell, such as `hidden` or
+    `update_gate`. Raises ConfigurationError for a unit or a name that the network does not have.
     """
     layers = [unit.checked(model.configuration).layer for unit in units]
     numbers = [unit.number for unit in units]
