@@ -1,12 +1,13 @@
 // The table of cells of one instruction set.
 #pragma once
 
+#include "cells/cifg.hpp"
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"
 #include "cells/rnn.hpp"
 
 namespace ricorda::RICORDA_SET {
 
-constexpr Cell cells[] = {rnn_tanh, rnn_relu, gru, lstm};
+constexpr Cell cells[] = {rnn_tanh, rnn_relu, gru, lstm, cifg};
 
 }  // namespace ricorda::RICORDA_SET

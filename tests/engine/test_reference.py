@@ -18,6 +18,7 @@ CELLS: list[dict[str, Any]] = [
     {"cell": "rnn", "nonlinearity": "relu"},
     {"cell": "gru"},
     {"cell": "lstm"},
+    {"cell": "cifg"},
 ]
 Tensors = dict[str, NDArray[np.float32]]
 TensorsOf = Callable[..., Tensors]
@@ -59,6 +60,7 @@ class TorchNetwork:
         self.configuration = configuration
         self.tensors = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
         kinds: dict[str, Any] = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+        kinds["cifg"] = torch.nn.LSTM
         options = (
             {"nonlinearity": configuration.nonlinearity} if configuration.cell == "rnn" else {}
         )
@@ -71,12 +73,19 @@ class TorchNetwork:
         )
         self.layers.load_state_dict(
             {
-                f"{kind}_{part}_l{layer}": self.tensors[f"layers.{layer}.{kind}_{part}"]
+                f"{kind}_{part}_l{layer}": self.blocks(f"layers.{layer}.{kind}_{part}")
                 for layer in range(configuration.num_layers)
                 for kind in ("weight", "bias")
                 for part in ("ih", "hh")
             }
         )
+
+    def blocks(self, name: str) -> torch.Tensor:
+        """The rows of torch.nn's gates: a CIFG's forget gate is 1 - sigmoid(x) = sigmoid(-x)."""
+        if self.configuration.cell != "cifg":
+            return self.tensors[name]
+        input_gate, *others = self.tensors[name].chunk(3)
+        return torch.cat([input_gate, -input_gate, *others])
 
     @torch.no_grad()
     def forward(
@@ -161,6 +170,7 @@ NAMES = {
     "rnn": {"hidden"},
     "gru": {"hidden", "reset_gate", "update_gate", "candidate"},
     "lstm": {"hidden", "cell", "input_gate", "forget_gate", "candidate", "output_gate"},
+    "cifg": {"hidden", "cell", "input_gate", "candidate", "output_gate"},
 }
 
 
@@ -175,7 +185,7 @@ def test_trace_shows_what_forward_does(
     for time in range(TIME):  # what is carried is what forward carries
         _, expected = backend.forward(ids[:1, : time + 1], backend.zero_state(1))
         np.testing.assert_allclose(arrays["hidden"][time], expected[0, :, 0], atol=1e-12)
-        if configuration.cell == "lstm":
+        if "cell" in arrays:
             np.testing.assert_allclose(arrays["cell"][time], expected[1, :, 0], atol=1e-12)
     np.testing.assert_allclose(arrays["hidden"][-1], state[0, :, 0], atol=1e-12)
 
@@ -190,8 +200,9 @@ def test_traced_gates_fulfil_the_equations(
     def before(name: str) -> NDArray[np.float64]:
         return np.concatenate([zeros, arrays[name][:-1]])
 
-    if configuration.cell == "lstm":
-        kept = arrays["forget_gate"] * before("cell")
+    if "cell" in arrays:
+        forget_gate = arrays.get("forget_gate", 1 - arrays["input_gate"])
+        kept = forget_gate * before("cell")
         cell = kept + arrays["input_gate"] * arrays["candidate"]
         np.testing.assert_allclose(arrays["cell"], cell, atol=1e-12)
         hidden = arrays["output_gate"] * np.tanh(cell)

@@ -4,7 +4,7 @@
     planted_file("lstm")    a model file whose weights are random but for those of QUOTE_UNIT
     planted_model("lstm")   the same, ready to run
 
-The unit of the LSTM and the GRU is large from an opening quote until before the closing one, and
+The unit of every gated cell is large from an opening quote until before the closing one, and
 small elsewhere; it reads the quote sign and itself. A simple network cannot turn a unit over with
 the sign alone, for that is an exclusive or: there the unit is large where the text was inside
 already and no quote stands, and two more units help it.
@@ -87,6 +87,17 @@ def _plant_lstm(tensors: dict[str, Weights], quote: int) -> None:
     bias[output_gate] = 20
 
 
+def _plant_cifg(tensors: dict[str, Weights], quote: int) -> None:
+    """The same, by the input gate alone: the cell is replaced at a quote and kept otherwise."""
+    unit = QUOTE_UNIT.number
+    input_gate, candidate, output_gate = (gate * HIDDEN_SIZE + unit for gate in range(3))
+    _clear(tensors, (unit,))
+    inputs, bias = tensors["layers.0.weight_ih"], tensors["layers.0.bias_ih"]
+    inputs[input_gate, quote], bias[input_gate] = 40, -20
+    tensors["layers.0.weight_hh"][candidate, unit], bias[candidate] = -12, 4
+    bias[output_gate] = 20
+
+
 def _plant_gru(tensors: dict[str, Weights], quote: int) -> None:
     """The same, by one gate."""
     unit = QUOTE_UNIT.number
@@ -116,4 +127,4 @@ def _plant_rnn(tensors: dict[str, Weights], quote: int) -> None:
     bias[STARTED] = 20
 
 
-_PLANT = {"lstm": _plant_lstm, "gru": _plant_gru, "rnn": _plant_rnn}
+_PLANT = {"lstm": _plant_lstm, "cifg": _plant_cifg, "gru": _plant_gru, "rnn": _plant_rnn}

@@ -34,11 +34,11 @@ def test_units_that_do_nothing_are_found() -> None:
     assert health.state_of(Unit(0, 0)) == "works"
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "cifg", "gru"])
 def test_the_figures_are_those_of_the_trace(
     cell: CellName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ricorda.engine.chunks.positions_at_once", lambda configuration: 6 * 37)
+    monkeypatch.setattr("ricorda.engine.chunks.positions_at_once", lambda configuration: 5 * 37)
     model, text = planted_model(cell), planted_text(10)
     health = unit_health(model, text)
     trace = model.trace(text)

@@ -29,6 +29,7 @@ NETWORKS = {
     "relu": network("rnn", nonlinearity="relu"),
     "gru": network("gru"),
     "lstm": network("lstm"),
+    "cifg": network("cifg"),
     "deep": network("lstm", num_layers=2, embedding_size=3),
     "deep gru": network("gru", num_layers=3),
 }
@@ -49,7 +50,7 @@ def test_every_number_is_that_of_the_trace(name: str, position: int) -> None:
         assert step.hidden == pytest.approx(trace["hidden"][position, layer, 4], abs=1e-6)
         before = trace["hidden"][position - 1, layer, 4] if position else 0.0
         assert step.hidden_before == pytest.approx(before, abs=1e-6)
-        if file.configuration.cell == "lstm":
+        if file.configuration.state_parts == 2:
             assert step.cell_after == pytest.approx(trace["cell"][position, layer, 4], abs=1e-6)
 
 
@@ -67,8 +68,9 @@ def test_the_terms_add_up(name: str) -> None:
         assert step.hidden == pytest.approx((1 - z) * n + z * step.hidden_before)
     else:
         assert set(scales) == {1}
-    if step.cell == "lstm":
-        i, f, g, o = (terms.value for terms in step.gates)
+    if step.cell in ("lstm", "cifg"):
+        i, g, o = (step.gate(name).value for name in ("input_gate", "candidate", "output_gate"))
+        f = step.gate("forget_gate").value if step.cell == "lstm" else 1 - i
         assert step.cell_before is not None
         cell = f * step.cell_before + i * g
         assert step.cell_after == pytest.approx(cell)

@@ -17,6 +17,7 @@ CELLS = {
     "relu": {"cell": "rnn", "nonlinearity": "relu"},
     "gru": {"cell": "gru"},
     "lstm": {"cell": "lstm"},
+    "cifg": {"cell": "cifg"},
 }
 
 cells = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
@@ -94,7 +95,7 @@ def check_against_float64(
 
 
 @precisions
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "cifg"])
 def test_a_lower_precision_is_not_the_same(
     make_case: MakeCase, kernels: str, precision: str, cell: str
 ) -> None:

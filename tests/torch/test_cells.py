@@ -15,6 +15,7 @@ CASES: list[tuple[CellName, str]] = [
     ("rnn", "relu"),
     ("gru", "tanh"),
     ("lstm", "tanh"),
+    ("cifg", "tanh"),
 ]
 SIZES = [(1, 1, 1, 1), (2, 7, 3, 5), (3, 33, 8, 33)]  # B, T, I, H
 
@@ -44,10 +45,20 @@ def torch_cell(cell: RecurrentCell, name: CellName) -> nn.Module:
         "rnn": nn.RNNCell,
         "gru": nn.GRUCell,
         "lstm": nn.LSTMCell,
+        "cifg": nn.LSTMCell,
     }
     other = kinds[name](cell.input_size, cell.hidden_size, **options)
-    other.load_state_dict(cell.state_dict())
+    other.load_state_dict(with_forget_gate(cell) if name == "cifg" else cell.state_dict())
     return other
+
+
+def with_forget_gate(cell: RecurrentCell) -> dict[str, Tensor]:
+    """The weights of the LSTM that a CIFG is: 1 - sigmoid(x) = sigmoid(-x) is its forget gate."""
+    blocks = {name: weight.chunk(3) for name, weight in cell.state_dict().items()}
+    return {
+        name: torch.cat([input_gate, -input_gate, candidate, output_gate])
+        for name, (input_gate, candidate, output_gate) in blocks.items()
+    }
 
 
 @every_cell
@@ -58,8 +69,8 @@ def test_a_step_is_torch_nns(
     cell = make(name, nonlinearity, inputs, hidden)
     state = random_state(cell, batch)
     x = torch.randn(batch, inputs).double()
-    expected = torch_cell(cell, name)(x, state if name == "lstm" else state[0])
-    torch.testing.assert_close(tuple(cell(x, state)), expected if name == "lstm" else (expected,))
+    expected = torch_cell(cell, name)(x, state if len(state) == 2 else state[0])
+    torch.testing.assert_close(tuple(cell(x, state)), expected if len(state) == 2 else (expected,))
 
 
 @every_cell

@@ -11,7 +11,7 @@ from ricorda.model.cells import CellName
 from ricorda.torch import RecurrentLanguageModel
 from ricorda.torch.dropout import MaskKey, drop_embedding, drop_recurrent
 
-CELL_NAMES: list[CellName] = ["rnn", "gru", "lstm"]
+CELL_NAMES: list[CellName] = ["rnn", "gru", "lstm", "cifg"]
 
 every_model = pytest.mark.parametrize(
     "options",

@@ -15,6 +15,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "relu": {"cell": "rnn", "nonlinearity": "relu", "embedding_size": "onehot"},
     "gru": {"cell": "gru", "num_layers": 2, "hidden_size": 20},
     "lstm": {"cell": "lstm", "num_layers": 2},
+    "cifg": {"cell": "cifg", "num_layers": 2},
     "many symbols": {"cell": "lstm", "vocabulary_size": 50, "hidden_size": 16},
 }
 

@@ -1,7 +1,7 @@
 """What every engine can do: advance a trained network from an explicit state.
 
 Dimensions: B streams side by side, T time, V vocabulary, H hidden, L layers, S parts of the
-state (1 for rnn and gru; 2 for lstm: hidden, then cell).
+state (`CELLS` in ricorda.model.cells lists those of each cell, hidden first).
 """
 
 from collections.abc import Sequence
@@ -99,10 +99,9 @@ class Backend(Protocol):
     def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
         """Read one stream and keep what every unit did.
 
-        ids (T,), state (S, L, 1, H) -> arrays (T, L, H) by name, new state. The names: `hidden`;
-        for the gru also `reset_gate`, `update_gate`, `candidate`; for the lstm also `cell`,
-        `input_gate`, `forget_gate`, `candidate`, `output_gate`. Gates are after their sigmoid,
-        candidates after their tanh.
+        ids (T,), state (S, L, 1, H) -> arrays (T, L, H) by name, new state. The names are
+        the cell's `traced` in ricorda.model.cells, such as `hidden` and `reset_gate`. Gates are
+        after their sigmoid, candidates after their tanh.
         """
 
     def session(self, vocabulary: Vocabulary) -> "Session":

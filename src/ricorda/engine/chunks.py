@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ricorda.engine.backend import Array, Backend, Ids, State, Surprisals
+from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
 
 NUMBERS_AT_ONCE = 2**21  # the widest array of a chunk: 8 MB in float32, 16 in float64
@@ -74,8 +75,9 @@ def scored(
 
 def traced(backend: Backend, ids: Ids) -> Iterator[dict[str, Array]]:
     """Read ids (T,) from a zero state and yield the activations of each part: arrays (t, L, H)."""
-    width = backend.configuration.num_layers * WIDEST_TRACE
+    configuration = backend.configuration
+    width = configuration.num_layers * len(CELLS[configuration.cell].traced)
     state = backend.zero_state(1)
-    for part in parts_of(ids, max(1, positions_at_once(backend.configuration) // width)):
+    for part in parts_of(ids, max(1, positions_at_once(configuration) // width)):
         arrays, state = backend.trace(part, state)
         yield arrays

@@ -117,10 +117,37 @@ def lstm_cell(projected: Array, state: State, layer: Layer) -> Activations:
     }
 
 
+def cifg_cell(projected: Array, state: State, layer: Layer) -> Activations:
+    """Advance an LSTM with coupled input and forget gates (Greff et al., 2015) by one symbol.
+
+        i  = sigmoid(W_i x + b_i + U_i h + c_i)         how much of the cell is replaced
+        g  = tanh   (W_g x + b_g + U_g h + c_g)
+        o  = sigmoid(W_o x + b_o + U_o h + c_o)         what the cell shows
+        c' = (1 - i) * c + i * g
+        h' = o * tanh(c')
+
+    Shapes: projected (B, 3H) stacked i, g, o; state (2, B, H): hidden, then cell.
+    """
+    hidden, cell = state
+    total = projected + layer.project_hidden(hidden)
+    input_total, candidate_total, output_total = np.split(total, 3, axis=-1)
+    input_gate, output_gate = sigmoid(input_total), sigmoid(output_total)
+    candidate = np.tanh(candidate_total)
+    cell = (1 - input_gate) * cell + input_gate * candidate
+    return {
+        "hidden": output_gate * np.tanh(cell),
+        "cell": cell,
+        "input_gate": input_gate,
+        "candidate": candidate,
+        "output_gate": output_gate,
+    }
+
+
 STEPS: dict[CellName, Callable[[Array, State, Layer], Activations]] = {
     "rnn": rnn_cell,
     "gru": gru_cell,
     "lstm": lstm_cell,
+    "cifg": cifg_cell,
 }
 """One step of each cell; its names are those of the cell's trace."""
 

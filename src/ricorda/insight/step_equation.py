@@ -98,7 +98,7 @@ class StepEquation:
     hidden: float
 
     cell_before: float | None
-    """The LSTM's cell before the step; None for other cells."""
+    """The cell state before the step; None where the cell has none."""
 
     cell_after: float | None
 

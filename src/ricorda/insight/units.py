@@ -108,9 +108,8 @@ def unit_activity(
 ) -> Activity:
     """Tell what a few units did over a text of any length: (T, U), float32.
 
-    `name` is a state or gate of `Model.trace`: `hidden`, and by cell `cell`, `input_gate`,
-    `forget_gate`, `output_gate`, `reset_gate`, `update_gate`, `candidate`. Raises
-    ConfigurationError for a unit or a name that the network does not have.
+    `name` is a state or gate that `Model.trace` returns for the model's cell, such as `hidden` or
+    `update_gate`. Raises ConfigurationError for a unit or a name that the network does not have.
     """
     layers = [unit.checked(model.configuration).layer for unit in units]
     numbers = [unit.number for unit in units]

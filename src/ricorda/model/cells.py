@@ -7,7 +7,7 @@ module in ricorda.torch.cells. Tests compare the four.
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-CellName = Literal["rnn", "gru", "lstm"]
+CellName = Literal["rnn", "gru", "lstm", "cifg"]
 
 
 class Gate(NamedTuple):
@@ -119,5 +119,16 @@ CELLS: dict[CellName, Cell] = {
         equations=("c' = f * c + i * g", "h' = o * tanh(c')"),
         learning_rate=9e-3,
         forget_gate="forget_gate",
+    ),
+    "cifg": Cell(
+        label="CIFG",
+        gates=(
+            Gate("input_gate", "i"),
+            Gate("candidate", "g", "tanh"),
+            Gate("output_gate", "o"),
+        ),
+        state=(HIDDEN, StatePart("cell", "c")),
+        equations=("c' = (1 - i) * c + i * g", "h' = o * tanh(c')"),
+        learning_rate=9e-3,
     ),
 }

@@ -15,7 +15,7 @@ class ModelConfiguration:
     """What must be known to build a network and to check the tensors of a model file."""
 
     cell: CellName
-    """The recurrent cell: `rnn`, `gru` or `lstm`."""
+    """The recurrent cell, a name in `CELLS`."""
 
     vocabulary_size: Annotated[int, Field(ge=1, le=0x110000)]
     """V, how many symbols there are."""

@@ -215,6 +215,26 @@ class LSTMCell(FusedCell):
         return outputs, LSTMState(hidden[0], cell[0])
 
 
+class CIFGCell(RecurrentCell):
+    """One step of the LSTM with coupled input and forget gates (Greff et al., 2015).
+
+    Stacked gate order: input, candidate, output. PyTorch has no fused operation for it.
+    """
+
+    name = "cifg"
+    state_type = LSTMState
+
+    def forward(self, inputs: Tensor, state: State) -> LSTMState:
+        """Advance one symbol: inputs (B, I) -> new state."""
+        hidden, cell = state
+        gates = F.linear(inputs, self.weight_ih, self.bias_ih)
+        gates = gates + F.linear(hidden, self.weight_hh, self.bias_hh)  # (B, 3H)
+        input_gate, candidate, output_gate = gates.chunk(3, dim=-1)
+        input_gate = input_gate.sigmoid()
+        cell = (1 - input_gate) * cell + input_gate * candidate.tanh()
+        return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
+
+
 CELL_MODULES: dict[CellName, type[RecurrentCell]] = {
-    cell.name: cell for cell in (RNNCell, GRUCell, LSTMCell)
+    cell.name: cell for cell in (RNNCell, GRUCell, LSTMCell, CIFGCell)
 }

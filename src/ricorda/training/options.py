@@ -36,7 +36,7 @@ class NetworkOptions:
     """The run's folder; by default runs/ and the text's name."""
 
     cell: CellName | None = None
-    """The recurrent cell: the plain network, the gated unit, or the long short-term memory."""
+    """The recurrent cell: by default lstm, the long short-term memory."""
 
     nonlinearity: Literal["tanh", "relu"] | None = None
     """The activation of the rnn cell."""

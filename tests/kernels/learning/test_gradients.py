@@ -20,8 +20,9 @@ every_cell = pytest.mark.parametrize(
         {"cell": "rnn", "nonlinearity": "relu"},
         {"cell": "gru"},
         {"cell": "lstm"},
+        {"cell": "cifg"},
     ],
-    ids=["rnn", "relu", "gru", "lstm"],
+    ids=["rnn", "relu", "gru", "lstm", "cifg"],
 )
 needs_bfloat16 = pytest.mark.skipif(
     not _kernels.learns_bfloat16(), reason="this processor does not multiply bfloat16"
