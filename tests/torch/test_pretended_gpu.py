@@ -21,8 +21,7 @@ from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.kernel_learner import KernelLearner
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan import forecast
-from ricorda.training.plan.machine import this_machine
-from ricorda.training.plan.memory import memory_need
+from ricorda.training.plan.machine import memory_need, this_machine
 from tests.torch.pretended_gpu import GPU, Pretended, pretended_gpu
 
 IDS = np.random.default_rng(4).integers(0, 11, 6000).astype(np.uint8)

@@ -11,15 +11,14 @@ import pytest
 
 import ricorda
 from ricorda.errors import ConfigurationError, TextError
+from ricorda.interrupts import SIGNALS
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training.interruption import SIGNALS
 from ricorda.training.loop import Loop
-from ricorda.training.new_run import NewRun
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.planner import Machine
 from ricorda.training.process_group import ALONE, FLAGS, ProcessGroup, StepFlags
 from ricorda.training.report.progress import Silent
-from ricorda.training.resumed_run import resume_run
+from ricorda.training.start import NewRun, resume_run
 from tests.training.threads import in_threads
 
 pytest.importorskip("ricorda._kernels")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ricorda.errors import NonFiniteLoss, TrainingError
+from ricorda.interrupts import Interruption
 from ricorda.model import ModelFile
 from ricorda.model.model_file import model_file_bytes
 from ricorda.runs import RunFolder
@@ -14,7 +15,6 @@ from ricorda.training.checkpoint.snapshot import Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.data.loader import DataLoader
 from ricorda.training.evaluation import EvaluationResult, QuickEvaluation, write_sample
-from ricorda.training.interruption import Interruption
 from ricorda.training.learner import Learner
 from ricorda.training.plan.budget import BudgetClock, learning_rate, planned_steps
 from ricorda.training.process_group import ProcessGroup, StepFlags

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.errors import RicordaError
-from ricorda.training.interruption import SIGNALS
+from ricorda.interrupts import SIGNALS
 
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """The variables that torchrun sets in each process."""
