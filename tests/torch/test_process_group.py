@@ -197,7 +197,7 @@ def test_shares_are_all_streams_and_flags_add_up() -> None:
             each.rank, each.size = number, size
         shares = [each.share(streams) for each in groups]
         assert [i for share in shares for i in range(streams)[share.rows]] == list(range(streams))
-    assert ALONE.share(4).is_all
+    assert ALONE.share(4).count == 4
     first, second = StepFlags(spent=True, save=True), StepFlags(signal_number=int(SIGNALS[1]))
     total = first.to_array() + second.to_array()
     assert StepFlags.from_sum(total) == StepFlags(int(SIGNALS[1]), spent=True, save=True)

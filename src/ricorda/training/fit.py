@@ -32,6 +32,7 @@ from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.plan.budget import BudgetClock, check_budget, planned_steps
 from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
+from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.page import write_report
 from ricorda.training.report.progress import Reporter, clock, in_nats_and_bits
 
@@ -137,6 +138,12 @@ def _set_up(
         check_budget(progress, configuration, budget_clock.total_steps)
     if resumed and group.is_first and record != read_record(folder):
         write_record(folder, record)
+    metrics = MetricsLog(
+        checkpoint_manager.metrics,
+        budget_clock,
+        loader.stream.batch_size * loader.stream.window,
+        dataset.symbols_per_character,
+    )
     evaluation = None
     if dataset.validation is not None:
         evaluation = QuickEvaluation(dataset.validation, group)
@@ -144,10 +151,10 @@ def _set_up(
         folder=folder,
         vocabulary=dataset.text.vocabulary,
         provenance=_provenance(record, dataset),
-        symbols_per_character=dataset.symbols_per_character,
         evaluation=evaluation,
         learner=learner,
         clock=budget_clock,
+        metrics=metrics,
         progress=progress,
         reporter=report,
         checkpoint_manager=checkpoint_manager,
@@ -213,7 +220,7 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
         "training_characters": len(dataset.training),
         "validation_characters": 0 if dataset.validation is None else len(dataset.validation),
         "steps": progress.step,
-        "characters_seen": loop.characters_seen,
+        "characters_seen": loop.metrics.characters_seen(progress),
         "train_seconds": round(progress.seconds, 3),
         "validation": None if figures is None else _validation(figures),
         "validation_warning": dataset.warning(),

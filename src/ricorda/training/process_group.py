@@ -41,11 +41,6 @@ class Share:
         """Its rows of the batch."""
         return slice(self.first, self.first + self.count)
 
-    @property
-    def is_all(self) -> bool:
-        """Whether no other process has streams."""
-        return self.count == self.of
-
 
 class StepFlags(NamedTuple):
     """What the processes tell each other with every step, inside its all-reduce."""

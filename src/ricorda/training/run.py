@@ -148,7 +148,7 @@ def _names(argument: str, given: object) -> list[str]:
 
 def _check(reporter: object, quiet: object) -> None:
     flag("quiet", quiet)
-    wanted = [name for name in vars(Silent) if not name.startswith("_")]
+    wanted = [name for name in vars(Reporter) if not name.startswith("_")]
     if reporter is not None and not all(callable(getattr(reporter, name, None)) for name in wanted):
         raise unfit("reporter", f"an object with the methods {', '.join(wanted)}", reporter)
 

@@ -21,7 +21,7 @@ from ricorda.text import Ids, WindowStream, cache_for
 from ricorda.training.configuration import Budget, Schedule, TrainingConfiguration
 from ricorda.training.data.dataset import Dataset, keep_passing, locate, read_dataset
 from ricorda.training.data.loader import make_loader
-from ricorda.training.evaluation import QuickEvaluation, write_sample
+from ricorda.training.evaluation import QuickEvaluation, evaluate, write_sample
 from ricorda.training.learner import make_learner
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.budget import BudgetClock
@@ -216,7 +216,7 @@ def _evaluation_seconds(dataset: Dataset, configuration: TrainingConfiguration) 
     learner = make_learner(configuration)
     began = time.monotonic()
     if dataset.validation is not None:
-        QuickEvaluation(dataset.validation).evaluate(learner)
+        evaluate(learner, QuickEvaluation(dataset.validation))
     write_sample(ModelFile(configuration.model, dataset.text.vocabulary, learner.weights(), {}))
     return time.monotonic() - began
 
