@@ -66,7 +66,7 @@ def test_many_files_of_a_folder_are_resumed_though_the_run_lies_among_them(
     tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ricorda.training.new_run.MOST_NAMES", 3)
+    monkeypatch.setattr("ricorda.training.start.MOST_NAMES", 3)
     for number in range(4):
         Path(f"{number}.txt").write_text(f"{number} bottles of beer\n" * 20)
     assert call("train", ".", *SHORT, "--quiet")[0] == 0

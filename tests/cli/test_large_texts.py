@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from ricorda.text import cached_encoding, reading
-from ricorda.training import new_run
+from ricorda.training import start
 from ricorda.training.report import progress as progress_module
 from ricorda.training.report.progress import Bar, Lines, Reporter, Silent
 
@@ -146,7 +146,7 @@ def test_the_cache_is_used_by_training_and_resuming(
 def test_many_files_are_named_by_their_folder(
     here: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(new_run, "MOST_NAMES", 3)
+    monkeypatch.setattr(start, "MOST_NAMES", 3)
     Path("texts").mkdir()
     for number in range(8):
         Path("texts", f"{number}.txt").write_text(f"text number {number}, and more of it\n")

@@ -17,7 +17,7 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def interrupted(here: Path) -> Path:
     """A run like the tiny one, interrupted after 13 of its 40 steps."""
-    run = runs.train(
+    run = runs.new_run(
         "my.txt",
         steps=40,
         hidden_size=12,

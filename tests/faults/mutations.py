@@ -186,13 +186,13 @@ def _last_failure_not_raised() -> None:
 
 
 def _signals_not_noted() -> None:
-    from ricorda.training import interruption
+    from ricorda import interrupts
 
-    put("SIGNALS", [], interruption)
+    put("SIGNALS", [], interrupts)
 
 
 def _second_signal_not_heard() -> None:
-    from ricorda.training.interruption import Interruption
+    from ricorda.interrupts import Interruption
 
     def note(self: Interruption, number: int, frame: Any) -> None:
         self.signal_number = number
@@ -207,9 +207,9 @@ def _text_not_compared() -> None:
 
 
 def _leftovers_not_removed() -> None:
-    from ricorda.training import new_run, resumed_run
+    from ricorda.training import start
 
-    put("remove_leftovers", nothing, new_run, resumed_run)
+    put("remove_leftovers", nothing, start)
 
 
 def _folder_not_watched() -> None:
@@ -226,11 +226,11 @@ def _others_leftovers_removed() -> None:
 
 def _links_not_refused() -> None:
     from ricorda import durable
-    from ricorda.training import resumed_run
+    from ricorda.training import start
     from ricorda.training.checkpoint import folder as checkpoint_folder
     from ricorda.training.checkpoint import held_folder
 
-    put("refuse_link", nothing, durable, checkpoint_folder, resumed_run)
+    put("refuse_link", nothing, durable, checkpoint_folder, start)
     put("refuse_special", nothing, durable, held_folder)
 
 
@@ -291,7 +291,6 @@ MUTATIONS: dict[str, Mutation] = {
     "weights are saved": Mutation(_without("model."), SIGNAL),
     "moments are saved": Mutation(_without("optimizer."), SIGNAL),
     "the carried state is saved": Mutation(_without("state."), SIGNAL),
-    "the dropout generator is saved": Mutation(_without("model-generator"), SIGNAL),
     "the interval of a row is saved": Mutation(
         _interval_forgotten, RESUME + "test_a_row_that_was_begun_is_gone_on_with"
     ),

@@ -98,7 +98,7 @@ def test_a_run_goes_on_on_another_device(text: Path, there_first: bool) -> None:
 def test_a_resume_on_a_gpu_goes_on_where_it_was(text: Path) -> None:
     options = {**SMALL, "dropout": 0.2}
     whole = ricorda.train(text, out="whole", device="cuda", **options)
-    runs.train(text, out="half", device="cuda", reporter=InterruptAt(30), **options)
+    runs.new_run(text, out="half", device="cuda", reporter=InterruptAt(30), **options)
     on = ricorda.resume("half", quiet=True)
     assert curve(on)[-1] == pytest.approx(curve(whole)[-1], rel=1e-4)
 

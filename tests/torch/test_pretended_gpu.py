@@ -17,12 +17,11 @@ from ricorda.torch.learner import TorchLearner
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.data.loader import DataLoader
 from ricorda.training.data.negatives import NegativeSampler
-from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.evaluation import QuickEvaluation, evaluate
 from ricorda.training.kernel_learner import KernelLearner
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan import forecast
-from ricorda.training.plan.machine import this_machine
-from ricorda.training.plan.memory import memory_need
+from ricorda.training.plan.machine import memory_need, this_machine
 from tests.torch.pretended_gpu import GPU, Pretended, pretended_gpu
 
 IDS = np.random.default_rng(4).integers(0, 11, 6000).astype(np.uint8)
@@ -110,7 +109,7 @@ def test_a_sampled_softmax_is_read_on_the_gpu(gpu: Pretended, precision: Any) ->
 def test_an_evaluation_waits_for_the_gpu_at_its_end_alone(gpu: Pretended, precision: Any) -> None:
     learner = steps(gpu, settings(precision=precision, averaging=0.9), count=1)
     gpu.waits = gpu.layers = 0
-    QuickEvaluation(IDS).evaluate(learner)
+    evaluate(learner, QuickEvaluation(IDS))
     assert gpu.waits == 0  # one copy of all nats to the processor for each kind of weights
     assert gpu.layers > 4
     assert {tensor.device for tensor in all_tensors(learner).values()} == {GPU}

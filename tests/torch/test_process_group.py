@@ -11,15 +11,14 @@ import pytest
 
 import ricorda
 from ricorda.errors import ConfigurationError, TextError
+from ricorda.interrupts import SIGNALS
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training.interruption import SIGNALS
 from ricorda.training.loop import Loop
-from ricorda.training.new_run import NewRun
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.planner import Machine
 from ricorda.training.process_group import ALONE, FLAGS, ProcessGroup, StepFlags
 from ricorda.training.report.progress import Silent
-from ricorda.training.resumed_run import resume_run
+from ricorda.training.start import NewRun, resume_run
 from tests.training.threads import in_threads
 
 pytest.importorskip("ricorda._kernels")
@@ -198,7 +197,7 @@ def test_shares_are_all_streams_and_flags_add_up() -> None:
             each.rank, each.size = number, size
         shares = [each.share(streams) for each in groups]
         assert [i for share in shares for i in range(streams)[share.rows]] == list(range(streams))
-    assert ALONE.share(4).is_all
+    assert ALONE.share(4).count == 4
     first, second = StepFlags(spent=True, save=True), StepFlags(signal_number=int(SIGNALS[1]))
     total = first.to_array() + second.to_array()
     assert StepFlags.from_sum(total) == StepFlags(int(SIGNALS[1]), spent=True, save=True)

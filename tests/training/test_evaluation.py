@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ricorda.engine import ReferenceBackend
-from ricorda.training.evaluation import EvaluationResult, QuickEvaluation
+from ricorda.training.evaluation import EvaluationResult, QuickEvaluation, evaluate
 from ricorda.training.kernel_learner import KernelLearner
 from ricorda.training.learner import make_learner
 from ricorda.training.process_group import ProcessGroup
@@ -119,7 +119,7 @@ def test_weights_and_their_average_are_evaluated() -> None:
     learner = KernelLearner(settings(NETWORK, averaging=0.9))
     learn(learner, range(20))
     ids = varied_ids(1000)
-    result = QuickEvaluation(ids).evaluate(learner)
+    result = evaluate(learner, QuickEvaluation(ids))
     assert result.has_average
     assert result.raw is not None
     assert result.averaged is not None

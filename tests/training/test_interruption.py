@@ -16,8 +16,7 @@ import pytest
 
 import ricorda
 from ricorda.errors import ConfigurationError
-from ricorda.interrupts import CommandInterrupt, as_a_command
-from ricorda.training.interruption import SIGNALS, Interruption
+from ricorda.interrupts import SIGNALS, CommandInterrupt, Interruption, as_a_command
 from ricorda.training.report.progress import Silent
 from tests.training.reporters import InterruptAt
 

@@ -125,14 +125,14 @@ def test_a_run_that_minutes_cut_off_is_repeated(text: Path, clock: UnsteadyClock
 def test_a_repetition_goes_on_after_an_interruption(text: Path, clock: UnsteadyClock) -> None:
     run = ricorda.train(text, minutes=0.1, **SMALL)
     options = with_options_of(Path(run.folder), {})
-    stopped = runs.train(text, reporter=InterruptAt(170), **options)
+    stopped = runs.new_run(text, reporter=InterruptAt(170), **options)
     assert stopped.metrics["steps"] == 170
     clock.steps = 10_000
     assert_same(run, ricorda.resume(stopped.folder, quiet=True))
 
 
 def test_a_run_that_got_more_steps_later_is_repeated(text: Path) -> None:
-    stopped = runs.train(text, steps=60, reporter=InterruptAt(23), **SMALL)
+    stopped = runs.new_run(text, steps=60, reporter=InterruptAt(23), **SMALL)
     run = ricorda.resume(stopped.folder, steps=90, quiet=True)
     run = ricorda.resume(run.folder, steps=120, quiet=True)
     record = json.loads((run.folder / "config.json").read_text())
@@ -167,7 +167,7 @@ def test_another_text_or_option_has_the_budget_and_not_the_schedule(
 
 
 def test_an_interrupted_run_keeps_its_budget(text: Path, clock: UnsteadyClock) -> None:
-    run = runs.train(text, minutes=0.1, reporter=InterruptAt(120), **SMALL)
+    run = runs.new_run(text, minutes=0.1, reporter=InterruptAt(120), **SMALL)
     options = with_options_of(Path(run.folder), {})
     assert options["minutes"] == 0.1
     assert "schedule" not in options

@@ -30,7 +30,7 @@ def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     Path("my.txt").write_text(TEXT)
 
     def run(**options: Any) -> Run:
-        return runs.train("my.txt", **({"quiet": True} | SMALL | options))
+        return runs.new_run("my.txt", **({"quiet": True} | SMALL | options))
 
     return run
 
@@ -79,7 +79,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(learn: Learn, options: dict
     whole = learn(**options)
     stopped = learn(**options, reporter=InterruptAt(3))
     assert stopped.metrics["steps"] == 3
-    resumed = runs.resume(stopped.folder, quiet=True)
+    resumed = runs.resumed_run(stopped.folder, quiet=True)
     assert learned(resumed) == learned(whole)
     assert figures(resumed) == figures(whole)
 
@@ -88,9 +88,9 @@ def test_a_row_that_was_begun_is_gone_on_with(learn: Learn) -> None:
     options = {"steps": 410, "hidden_size": 2, "embedding_size": 2, "batch_size": 1, "window": 2}
     whole = learn(**options)
     stopped = learn(**options, reporter=InterruptAt(4))
-    again = runs.resume(stopped.folder, reporter=InterruptAt(8))
+    again = runs.resumed_run(stopped.folder, reporter=InterruptAt(8))
     assert again.metrics["steps"] == 8
-    resumed = runs.resume(stopped.folder, quiet=True)
+    resumed = runs.resumed_run(stopped.folder, quiet=True)
     assert figures(resumed) == figures(whole)
     assert learned(resumed) == learned(whole)
 
@@ -99,8 +99,8 @@ def test_more_steps_go_on_from_the_end(learn: Learn) -> None:
     ended = learn(steps=20)
     for steps in (None, 20):
         with pytest.raises(RunError, match="has ended"):
-            runs.resume(ended.folder, quiet=True, steps=steps)
-    more = runs.resume(ended.folder, steps=28, quiet=True)
+            runs.resumed_run(ended.folder, quiet=True, steps=steps)
+    more = runs.resumed_run(ended.folder, steps=28, quiet=True)
     assert more.metrics["steps"] == 28
     rows = figures(more)
     assert [row["event"] for row in rows].count("ended") == 1
@@ -117,16 +117,16 @@ def test_more_steps_go_on_from_the_end(learn: Learn) -> None:
 
 def test_more_steps_are_the_same_however_often_they_are_interrupted(learn: Learn) -> None:
     once, twice = learn(), learn()
-    runs.resume(once.folder, steps=12, quiet=True)
-    runs.resume(twice.folder, steps=12, reporter=InterruptAt(10))
-    second = runs.resume(twice.folder, quiet=True)
+    runs.resumed_run(once.folder, steps=12, quiet=True)
+    runs.resumed_run(twice.folder, steps=12, reporter=InterruptAt(10))
+    second = runs.resumed_run(twice.folder, quiet=True)
     assert learned(second) == learned(Run(once.folder, {**once.metrics, "steps": 12}))
 
 
 def test_minutes_may_take_the_place_of_steps(learn: Learn) -> None:
     ended = learn()
     seconds = ended.metrics["train_seconds"]
-    more = runs.resume(ended.folder, minutes=(seconds + 0.5) / 60, quiet=True)
+    more = runs.resumed_run(ended.folder, minutes=(seconds + 0.5) / 60, quiet=True)
     assert more.metrics["stopped_because"] == "minutes"
     assert more.metrics["steps"] > 8
 
@@ -134,7 +134,7 @@ def test_minutes_may_take_the_place_of_steps(learn: Learn) -> None:
 def test_more_of_a_budget_gives_patience_anew(learn: Learn) -> None:
     ended = learn(patience=1, learning_rate=5.0, clip_norm=1e9, steps=40)
     assert ended.metrics["stopped_because"] == "patience"
-    more = runs.resume(ended.folder, steps=80, quiet=True)
+    more = runs.resumed_run(ended.folder, steps=80, quiet=True)
     assert more.metrics["steps"] > ended.metrics["steps"]
 
 
@@ -155,7 +155,7 @@ def test_what_a_resume_refuses(learn: Learn, options: dict[str, Any], message: s
     ended = learn()
     before = (ended.folder / "config.json").read_bytes()
     with pytest.raises(ConfigurationError, match=message):
-        runs.resume(ended.folder, quiet=True, **options)
+        runs.resumed_run(ended.folder, quiet=True, **options)
     assert (ended.folder / "config.json").read_bytes() == before
     assert (ended.folder / "model.safetensors").is_file()
 

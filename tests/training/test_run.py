@@ -43,7 +43,7 @@ def learn(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     monkeypatch.chdir(tmp_path)
 
     def run(**options: Any) -> Run:
-        return runs.train(text, **({"quiet": True} | SMALL | options))
+        return runs.new_run(text, **({"quiet": True} | SMALL | options))
 
     return run
 
@@ -148,7 +148,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert stopped.signal_number == number
     assert stopped.metrics["stopped_because"] == "interrupted"
     assert stopped.metrics["steps"] == 13
-    resumed = runs.resume(stopped.folder, quiet=True)
+    resumed = runs.resumed_run(stopped.folder, quiet=True)
     assert resumed.signal_number is None
     assert (resumed.folder / "model.safetensors").read_bytes() == (
         whole.folder / "model.safetensors"
@@ -170,7 +170,7 @@ def test_a_run_that_is_watched_writes_before_its_first_step(learn: Learn) -> Non
     trained = [row["step"] for row in rows(whole, "training")]
     assert len(trained) == len(set(trained))
     assert {1, 2, 4, 8} <= set(trained)
-    resumed = runs.resume(stopped.folder, quiet=True)
+    resumed = runs.resumed_run(stopped.folder, quiet=True)
     assert list(read_rows(resumed.folder / "samples.jsonl")) == samples[0]
     assert rows(resumed, "training") == rows(whole, "training")
 
@@ -223,7 +223,7 @@ def test_a_validation_file_judges_instead_of_the_texts_end(learn: Learn, tmp_pat
 def test_a_tiny_text_is_learned_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.txt").write_text("abcabcabc")
-    run = runs.train("tiny.txt", steps=60, hidden_size=16, threads=1, quiet=True)
+    run = runs.new_run("tiny.txt", steps=60, hidden_size=16, threads=1, quiet=True)
     assert run.metrics["validation"] is None
     assert run.model.generate("a", length=5, greedy=True) == "bcabc"
 
@@ -233,7 +233,7 @@ def test_a_text_of_one_symbol_repeated_is_learned(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "same.txt").write_text("a" * 1000)
-    run = runs.train("same.txt", steps=2, hidden_size=4, threads=1, quiet=True)
+    run = runs.new_run("same.txt", steps=2, hidden_size=4, threads=1, quiet=True)
     assert run.metrics["validation"]["nats_per_character"] == pytest.approx(0.0, abs=1e-6)
     assert run.model.generate(length=3, seed=1) == "aaa"
 
@@ -318,7 +318,7 @@ def test_a_text_without_validation_is_continued_by_the_average(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.txt").write_text("abcabcabc")
     options: dict[str, Any] = {"steps": 5, "hidden_size": 4, "threads": 1, "quiet": True}
-    models = [runs.train("tiny.txt", averaging=each, **options).model for each in (0.9, 0.0)]
+    models = [runs.new_run("tiny.txt", averaging=each, **options).model for each in (0.9, 0.0)]
     assert models[0].training["averaged"] is True
     assert "averaged" not in models[1].training
     assert models[0].evaluate("abc") != models[1].evaluate("abc")
@@ -384,22 +384,22 @@ def test_a_text_that_cannot_be_used_leaves_no_folder(learn: Learn, text: Path) -
 
 def test_resuming_is_refused_where_it_makes_no_sense(learn: Learn, text: Path) -> None:
     with pytest.raises(RunError, match="no run found"):
-        runs.resume()
+        runs.resumed_run()
     ended = learn()
     with pytest.raises(RunError, match="has ended"):
-        runs.resume(ended.folder)
+        runs.resumed_run(ended.folder)
     stopped = learn(reporter=InterruptAt(5))
     text.write_text(TEXT.replace("beer", "wine"))
     with pytest.raises(RunError, match="changed since this run began"):
-        runs.resume(stopped.folder, quiet=True)
+        runs.resumed_run(stopped.folder, quiet=True)
     text.unlink()
     with pytest.raises(RunError, match="cannot be read again"):
-        runs.resume(stopped.folder, quiet=True)
+        runs.resumed_run(stopped.folder, quiet=True)
     text.write_text(TEXT)
-    assert runs.resume(stopped.folder, quiet=True).metrics["steps"] == 40
+    assert runs.resumed_run(stopped.folder, quiet=True).metrics["steps"] == 40
 
 
 def test_the_newest_run_is_resumed_unless_another_is_named(learn: Learn) -> None:
     learn(reporter=InterruptAt(5))
     second = learn(reporter=InterruptAt(6))
-    assert runs.resume(quiet=True).folder == second.folder
+    assert runs.resumed_run(quiet=True).folder == second.folder

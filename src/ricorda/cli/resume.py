@@ -42,7 +42,7 @@ def command(
     ricorda resume runs/my --processes 2
     """
     given = {name: value for name, value in options.items() if value is not None}
-    from ricorda.training.run import resume
+    from ricorda.training.run import resumed_run
 
-    done = resume(run, text=text or None, quiet=quiet, **given)
+    done = resumed_run(run, text=text or None, quiet=quiet, **given)
     return report_run(done, as_json=as_json)

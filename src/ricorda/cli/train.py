@@ -68,15 +68,14 @@ def command(
     if config is not None:
         given = with_options_of(config, given)
     if dry_run:
-        from ricorda.training.plan.forecast import forecast
-        from ricorda.training.report.messages import forecast_lines
+        from ricorda.training.plan.forecast import forecast, forecast_lines
 
         plan = forecast(*texts, quiet=quiet, **given)
         print_json(plan.as_json()) if as_json else say("\n".join(forecast_lines(plan)))
         return 0
-    from ricorda.training.run import train
+    from ricorda.training.run import new_run
 
-    return report_run(train(*texts, quiet=quiet, **given), as_json=as_json)
+    return report_run(new_run(*texts, quiet=quiet, **given), as_json=as_json)
 
 
 def report_run(run: "ricorda.Run", *, as_json: bool) -> int:

@@ -25,8 +25,8 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from ricorda import errors
 from ricorda.cores import usable_cores
 from ricorda.errors import RicordaError, TrainingError
+from ricorda.interrupts import SIGNALS
 from ricorda.torch.worker import OUTCOME, REQUEST
-from ricorda.training.interruption import SIGNALS
 
 LAUNCHER = "torch.distributed.elastic"
 

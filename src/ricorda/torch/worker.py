@@ -24,10 +24,10 @@ LAUNCHER_CHECK_SECONDS = 1.0
 def main(folder: Path, launcher: int) -> int:
     """Do what the request in a folder asks for, as long as the launcher (a process id) runs."""
     threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
-    from ricorda.training.run import resume, train
+    from ricorda.training.run import new_run, resumed_run
 
     request = json.loads((folder / REQUEST).read_text())
-    command = train if request["command"] == "train" else resume
+    command = new_run if request["command"] == "train" else resumed_run
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # the imports are done
         signal.signal(signal.SIGINT, CommandInterrupt(_interrupt))
     try:

@@ -11,10 +11,10 @@ from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from ricorda.training.calls import resume, train
     from ricorda.training.fit import Run
     from ricorda.training.learner import Batch, StepMetrics
     from ricorda.training.plan.planner import choose
+    from ricorda.training.run import resume, train
 
 __all__ = [
     "Batch",
@@ -35,7 +35,7 @@ __getattr__ = lazy_names(
         "Run": "ricorda.training.fit",
         "StepMetrics": "ricorda.training.learner",
         "choose": "ricorda.training.plan.planner",
-        "resume": "ricorda.training.calls",
-        "train": "ricorda.training.calls",
+        "resume": "ricorda.training.run",
+        "train": "ricorda.training.run",
     },
 )

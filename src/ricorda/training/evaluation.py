@@ -95,13 +95,19 @@ class QuickEvaluation:
         self._group.all_reduce(sums)
         return float(sums[0] / sums[1])
 
-    def evaluate(self, learner: Learner) -> EvaluationResult:
-        """Evaluate the weights, and their average if there is one."""
-        raw = self.nats_per_symbol(learner)
-        if not learner.has_average:
-            return EvaluationResult(raw)
-        averaged = self.nats_per_symbol(learner, averaged=True)
-        return EvaluationResult(raw, averaged, has_average=True)
+
+def evaluate(learner: Learner, evaluation: QuickEvaluation | None) -> EvaluationResult:
+    """Evaluate a learner's weights, and their average if there is one.
+
+    evaluation: None without a validation text.
+    """
+    if evaluation is None:
+        return EvaluationResult(None, has_average=learner.has_average)
+    raw = evaluation.nats_per_symbol(learner)
+    if not learner.has_average:
+        return EvaluationResult(raw)
+    averaged = evaluation.nats_per_symbol(learner, averaged=True)
+    return EvaluationResult(raw, averaged, has_average=True)
 
 
 def write_sample(file: ModelFile) -> str:

@@ -1,4 +1,4 @@
-"""Fit a run that was begun or is resumed: set up the loop, run it, conclude."""
+"""Train a run that was started: set up the loop, run it, evaluate the best model, report."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,26 +7,36 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ricorda.engine import Model, load
-from ricorda.errors import TrainingError
+from ricorda.engine import Figures, Model, load
+from ricorda.errors import RunError, TrainingError
+from ricorda.model import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
 from ricorda.text.reading_settings import READING
 from ricorda.text.sources import displayed
 from ricorda.training.checkpoint.held_folder import HeldFolder
 from ricorda.training.checkpoint.manager import CheckpointManager
-from ricorda.training.checkpoint.record import RunRecord, fingerprint, read_record, write_record
+from ricorda.training.checkpoint.record import (
+    RunRecord,
+    fingerprint,
+    read_record,
+    with_schedule,
+    write_record,
+)
 from ricorda.training.checkpoint.snapshot import Progress
-from ricorda.training.conclusion import conclude
 from ricorda.training.data.dataset import Dataset
 from ricorda.training.data.loader import make_loader
 from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.learner import make_learner
-from ricorda.training.loop import Loop
+from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.plan.budget import BudgetClock, check_budget, planned_steps
 from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
-from ricorda.training.report.progress import Reporter
+from ricorda.training.report.metrics import MetricsLog
+from ricorda.training.report.page import write_report
+from ricorda.training.report.progress import Reporter, clock, in_nats_and_bits
+
+EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ def fit_run(
             loop.checkpoint_manager.release()
         finally:
             report.close()
-    metrics = group.first_does(lambda: conclude(loop, record, dataset, reason, held))
+    metrics = group.first_does(lambda: _conclude(loop, record, dataset, reason, held))
     return Run(folder.path, metrics, signal_number, group.rank)
 
 
@@ -117,7 +127,7 @@ def _set_up(
     if resumed:
         progress = checkpoint_manager.resume(learner)
         report.say(f"goes on after step {progress.step:,}: {folder.path}")
-    clock = BudgetClock.of(
+    budget_clock = BudgetClock.of(
         configuration,
         loader.stream.windows_per_epoch,
         total_steps=planned_steps(progress, configuration),
@@ -125,9 +135,15 @@ def _set_up(
     )
     has_new_budget = progress.budget not in (None, configuration.budget)
     if has_new_budget:
-        check_budget(progress, configuration, clock.total_steps)
+        check_budget(progress, configuration, budget_clock.total_steps)
     if resumed and group.is_first and record != read_record(folder):
         write_record(folder, record)
+    metrics = MetricsLog(
+        checkpoint_manager.metrics,
+        budget_clock,
+        loader.stream.batch_size * loader.stream.window,
+        dataset.symbols_per_character,
+    )
     evaluation = None
     if dataset.validation is not None:
         evaluation = QuickEvaluation(dataset.validation, group)
@@ -135,10 +151,10 @@ def _set_up(
         folder=folder,
         vocabulary=dataset.text.vocabulary,
         provenance=_provenance(record, dataset),
-        symbols_per_character=dataset.symbols_per_character,
         evaluation=evaluation,
         learner=learner,
-        clock=clock,
+        clock=budget_clock,
+        metrics=metrics,
         progress=progress,
         reporter=report,
         checkpoint_manager=checkpoint_manager,
@@ -158,3 +174,90 @@ def _provenance(record: RunRecord, dataset: Dataset) -> dict[str, Any]:
         "seed": record.training.seed,
         "made_with": record.made_with,
     }
+
+
+def _conclude(
+    loop: Loop, record: RunRecord, dataset: Dataset, reason: StoppedBecause, held: HeldFolder | None
+) -> dict[str, Any]:
+    """Evaluate the best model, write what ends the run, and return its figures.
+
+    The row that ends the run is written last: a run that is killed before is resumed, and then
+    makes its report. Raises FolderLost if the run's folder was moved, removed or replaced.
+    """
+    if held is not None:
+        held.check()
+    folder, report = loop.folder, loop.reporter
+    if not folder.is_run:  # config.json was removed; a resume needs it
+        write_record(folder, record)
+    metrics = _metrics(loop, dataset, reason)
+    if reason != "interrupted":
+        write_record(folder, with_schedule(record, loop.progress))
+    rows = loop.checkpoint_manager.metrics
+    rows.flush()
+    try:
+        write_report(folder, record, metrics)
+    except (OSError, RunError) as error:
+        report.warn(f"{folder.report} cannot be written ({error}): the run itself is saved")
+    rows.append({"step": loop.progress.step, "event": "ended", **metrics})
+    rows.flush()
+    for line in _result_lines(metrics):
+        report.say(line)
+    return metrics
+
+
+def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, Any]:
+    """The run's figures; those of the best model on the validation text unless interrupted."""
+    figures = None
+    if reason != "interrupted" and dataset.validation is not None:
+        figures = load(loop.folder.path).evaluate(dataset.validation[:EXACT_LIMIT])
+        _write_into_model(loop.folder, figures)
+    progress, model = loop.progress, loop.configuration.model
+    return {
+        "run": str(loop.folder.path),
+        "model": str(loop.folder.model),
+        "parameters": model.parameters,
+        "vocabulary_size": model.vocabulary_size,
+        "training_characters": len(dataset.training),
+        "validation_characters": 0 if dataset.validation is None else len(dataset.validation),
+        "steps": progress.step,
+        "characters_seen": loop.metrics.characters_seen(progress),
+        "train_seconds": round(progress.seconds, 3),
+        "validation": None if figures is None else _validation(figures),
+        "validation_warning": dataset.warning(),
+        "best_step": progress.best_step,
+        "stopped_because": reason,
+    }
+
+
+def _validation(figures: Figures) -> dict[str, Any]:
+    """The four figures that the command line promises."""
+    json = figures.as_json()
+    names = ("nats_per_character", "bits_per_character", "bits_per_byte", "perplexity")
+    return {name: json[name] for name in names}
+
+
+def _write_into_model(folder: RunFolder, figures: Figures) -> None:
+    """Add the figures to the model file."""
+    file = read_model_file(folder.model)
+    training = {**file.training, "validation": figures.as_json()}
+    write_model_file(
+        folder.model, ModelFile(file.configuration, file.vocabulary, file.tensors, training)
+    )
+
+
+def _result_lines(metrics: dict[str, Any]) -> list[str]:
+    """The last lines of a run: its validation figures and the command to type next."""
+    spent = f"{metrics['steps']:,} steps in {clock(metrics['train_seconds'])}"
+    run = Path(metrics["run"])
+    if metrics["stopped_because"] == "interrupted":
+        command = command_line(["ricorda", "resume", run])
+        return [f"interrupted after {spent}; go on with: {command}"]
+    lines = []
+    if (validation := metrics["validation"]) is not None:
+        lines.append(
+            f"validation: {in_nats_and_bits(validation['nats_per_character'])} a character, "
+            f"{validation['bits_per_byte']:.2f} bits a byte, "
+            f"perplexity {validation['perplexity']:.2f}"
+        )
+    command = command_line(["ricorda", "sample", run])
+    return [*lines, f"{spent}; continue a text with: {command}"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ricorda.errors import NonFiniteLoss, TrainingError
+from ricorda.interrupts import Interruption
 from ricorda.model import ModelFile
 from ricorda.model.model_file import model_file_bytes
 from ricorda.runs import RunFolder
@@ -13,8 +14,7 @@ from ricorda.training.checkpoint.manager import CheckpointManager
 from ricorda.training.checkpoint.snapshot import Progress
 from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.data.loader import DataLoader
-from ricorda.training.evaluation import EvaluationResult, QuickEvaluation, write_sample
-from ricorda.training.interruption import Interruption
+from ricorda.training.evaluation import EvaluationResult, QuickEvaluation, evaluate, write_sample
 from ricorda.training.learner import Learner
 from ricorda.training.plan.budget import BudgetClock, learning_rate, planned_steps
 from ricorda.training.process_group import ProcessGroup, StepFlags
@@ -37,12 +37,12 @@ class Loop:
     provenance: dict[str, Any]
     """The model file's entries about its training."""
 
-    symbols_per_character: float
-    """1 except for bytes; turns nats per symbol into nats per character."""
-
     evaluation: QuickEvaluation | None
+    """None without a validation text."""
+
     learner: Learner
     clock: BudgetClock
+    metrics: MetricsLog
     progress: Progress
     reporter: Reporter
     checkpoint_manager: CheckpointManager
@@ -56,15 +56,6 @@ class Loop:
     _unsaved_model: bytes | None = None
     """A best model that no checkpoint has yet; empty in processes that do not write."""
 
-    def __post_init__(self) -> None:
-        stream = self.loader.stream
-        self._metrics = MetricsLog(
-            self.checkpoint_manager.metrics,
-            self.clock,
-            stream.batch_size * stream.window,
-            self.symbols_per_character,
-        )
-
     @property
     def configuration(self) -> TrainingConfiguration:
         """The run's settings."""
@@ -74,11 +65,6 @@ class Loop:
     def group(self) -> ProcessGroup:
         """The processes that train together."""
         return self.learner.group
-
-    @property
-    def characters_seen(self) -> int:
-        """Characters that all steps so far have read."""
-        return self._metrics.characters_seen(self.progress)
 
     # The stages of a run.
 
@@ -129,31 +115,26 @@ class Loop:
             self._save()
 
     def _step(self) -> None:
-        """Take one step and report it."""
+        """Take one step, show it, and add a row to metrics.jsonl if one is due."""
         began = time.monotonic()
         step = self.progress.step
         rate = self._rate(step)
         batch = self.loader.batch_at(step)
         self.group.set_flags(self._flags(step + 1))
         metrics = self.learner.take_step(batch, rate, step)
-        self._metrics.add_step(self.progress, metrics)
+        self.metrics.add_step(self.progress, metrics)
         self.clock.stepped(time.monotonic() - began)
-        self._report_step(rate)
-
-    def _report_step(self, rate: float) -> None:
-        """Show the progress; add a row to metrics.jsonl if one is due."""
-        step, total = self.progress.step, self.clock.total_steps
-        interval = self.progress.interval
+        taken, total = step + 1, self.clock.total_steps
         self.reporter.stepped(
-            step,
+            taken,
             total,
-            self.clock.share(step),
-            interval.nats / interval.steps,
-            self._metrics.characters_per_second(self.progress),
-            self.clock.seconds_left(step),
+            self.clock.share(taken),
+            self.progress.interval.nats / self.progress.interval.steps,
+            self.metrics.characters_per_second(self.progress),
+            self.clock.seconds_left(taken),
         )
-        if total is not None and step * ROWS // total != (step - 1) * ROWS // total:
-            self._metrics.add_training_row(self.progress, rate)
+        if total is not None and taken * ROWS // total != step * ROWS // total:
+            self.metrics.add_training_row(self.progress, rate)
 
     def _evaluate(self, *, continues: bool) -> None:
         """Evaluate, sample, keep the model if it is the best, plan the remaining steps, save."""
@@ -161,23 +142,24 @@ class Loop:
         self._check_finite()
         self.checkpoint_manager.finish_large()
         step = self.progress.step
-        result = self._result()
+        result = evaluate(self.learner, self.evaluation)
         if self.progress.note_evaluation(result.nats_per_symbol):
-            self._keep(result)
+            file = model_file_bytes(self._model_file(result)) if self.group.is_first else b""
+            self._unsaved_model = file
         sample = self._sample(result)
-        figures = result.figures(self.symbols_per_character)
-        self._metrics.add_row(self.progress, event="evaluation", **figures)
+        figures = result.figures(self.metrics.symbols_per_character)
+        self.metrics.add_row(self.progress, event="evaluation", **figures)
         self.clock.evaluation_seconds = time.monotonic() - began
         if continues:
             self._plan()
         is_first = not self.checkpoint_manager.has_model
-        self._metrics.leave_out(self.clock.evaluation_seconds)
+        self.metrics.leave_out(self.clock.evaluation_seconds)
         self._save()
         if is_first:
             self.checkpoint_manager.wait()  # whoever is told of the evaluation may load the model
         else:
             seconds = time.monotonic() - began
-            self._metrics.leave_out(seconds - self.clock.evaluation_seconds)
+            self.metrics.leave_out(seconds - self.clock.evaluation_seconds)
             self.clock.evaluation_seconds = seconds
         self.reporter.evaluated(step, figures["nats_per_character"], sample)
 
@@ -227,20 +209,11 @@ class Loop:
     def _plan(self) -> None:
         """Choose the number of steps, or change it if the machine's speed has changed."""
         step, before = self.progress.step, self.clock.total_steps
-
-        def plan() -> int | None:
-            if self.clock.must_calibrate(step):
-                return self.clock.calibrate(step)
-            self.clock.replan(step)
-            self.clock.follow(step)
-            return self.clock.total_steps
-
-        self.clock.total_steps = self.group.first_does(plan)
-        self.progress.note_plan(self.clock.total_steps)
-        if before not in (None, self.clock.total_steps):
-            self._metrics.add_row(
-                self.progress, event="replanned", total_steps=self.clock.total_steps
-            )
+        total = self.group.first_does(lambda: self.clock.plan_after(step))
+        self.clock.total_steps = total
+        self.progress.note_plan(total)
+        if before not in (None, total):
+            self.metrics.add_row(self.progress, event="replanned", total_steps=total)
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
@@ -248,17 +221,6 @@ class Loop:
         return rate * self.progress.learning_rate_factor
 
     # The model: evaluated, sampled, kept.
-
-    def _result(self) -> EvaluationResult:
-        """Return the validation losses of the weights and of their average."""
-        if self.evaluation is None:
-            return EvaluationResult(None, has_average=self.learner.has_average)
-        return self.evaluation.evaluate(self.learner)
-
-    def _keep(self, result: EvaluationResult) -> None:
-        """Keep the model until it is saved; the first process writes it."""
-        is_first = self.group.is_first
-        self._unsaved_model = model_file_bytes(self._model_file(result)) if is_first else b""
 
     def _sample(self, result: EvaluationResult | None = None) -> str:
         """Write a sample and keep it in samples.jsonl."""
@@ -274,7 +236,7 @@ class Loop:
             return
         self._sample()
         if self.progress.interval.steps:
-            self._metrics.add_training_row(self.progress, self._rate(step - 1))
+            self.metrics.add_training_row(self.progress, self._rate(step - 1))
 
     def _model_file(self, result: EvaluationResult | None = None) -> ModelFile:
         """Return the model, with the better weights; it may change with the next step."""
@@ -293,7 +255,7 @@ class Loop:
         progress = self.progress
         progress.seconds = self.clock.seconds
         progress.budget, progress.total_steps = self.configuration.budget, self.clock.total_steps
-        self._metrics.keep_seconds(progress)
+        self.metrics.keep_seconds(progress)
         self.checkpoint_manager.save(self.learner, progress, self._unsaved_model)
         self._unsaved_model = None
         self._saved_at, self.saved_step = time.monotonic(), progress.step
@@ -310,18 +272,21 @@ class Loop:
         """
         step, returns = self.progress.step, self.progress.returns + 1
         if returns > MOST_RETURNS:
-            self._metrics.add_row(self.progress, event="gave_up", error=str(error))
-            gave_up = _gave_up(step, error)
+            self.metrics.add_row(self.progress, event="gave_up", error=str(error))
+            gave_up = TrainingError(
+                f"step {step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint with a lower "
+                "learning rate did not help: start a new run with a lower --learning-rate"
+            )
             gave_up.told = not self.group.is_first
             raise gave_up from error
         seconds = self.clock.seconds
         self.progress = self.checkpoint_manager.go_back(self.learner)
         self.progress.returns, self.progress.seconds = returns, seconds
         self.clock.total_steps = planned_steps(self.progress, self.configuration)
-        self._metrics.restart()
+        self.metrics.restart()
         self._unsaved_model = None
         factor = self.progress.learning_rate_factor
-        self._metrics.add_row(
+        self.metrics.add_row(
             self.progress,
             event="returned",
             from_step=step,
@@ -333,11 +298,3 @@ class Loop:
             f"with {factor:g} of the learning rate"
         )
         self._save()
-
-
-def _gave_up(step: int, error: NonFiniteLoss) -> TrainingError:
-    """Return the error after too many returns to a checkpoint."""
-    return TrainingError(
-        f"step {step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint with a lower learning "
-        "rate did not help: start a new run with a lower --learning-rate"
-    )

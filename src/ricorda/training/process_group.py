@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.errors import RicordaError
-from ricorda.training.interruption import SIGNALS
+from ricorda.interrupts import SIGNALS
 
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """The variables that torchrun sets in each process."""
@@ -40,11 +40,6 @@ class Share:
     def rows(self) -> slice:
         """Its rows of the batch."""
         return slice(self.first, self.first + self.count)
-
-    @property
-    def is_all(self) -> bool:
-        """Whether no other process has streams."""
-        return self.count == self.of
 
 
 class StepFlags(NamedTuple):

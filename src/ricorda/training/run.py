@@ -1,7 +1,12 @@
-"""Train a new run, or resume one: the entry of the library, the command line and each process."""
+"""Train a new run, or resume one: the entry of the library, the command line and each process.
 
+A program must not take an interrupted run for a finished one, so `train` and `resume` raise the
+signal again. The command line takes `new_run` and `resumed_run`, and makes an exit code of it.
+"""
+
+import signal
 from collections.abc import Iterable, Sequence
-from os import PathLike, fsdecode
+from os import PathLike, fsdecode, fspath
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +17,11 @@ from ricorda.runs import RunFolder, find_run
 from ricorda.text import cache_for
 from ricorda.training.checkpoint.record import read_record
 from ricorda.training.fit import Run
-from ricorda.training.new_run import NewRun
 from ricorda.training.options import RESUME_OPTIONS, TrainingOptions
 from ricorda.training.plan.machine import this_machine
 from ricorda.training.process_group import ProcessGroup, joined_group, started_together
 from ricorda.training.report.progress import Reporter, Silent, reporter_for
-from ricorda.training.resumed_run import resume_run
+from ricorda.training.start import NewRun, resume_run
 from ricorda.validation import validated
 
 Text = str | bytes | PathLike[str]
@@ -40,17 +44,7 @@ def train(
     raises the signal again: SIGINT raises KeyboardInterrupt, whose note says how to resume. Outside
     the main thread Python receives no signals.
     """
-    names = [name for each in texts for name in _names("texts", each)]
-    _check(reporter, quiet)
-    given = validated(TrainingOptions, **options)
-    if not names:
-        raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
-    machine = this_machine(given)
-    if machine.processes > 1 and not started_together():
-        return _launch("train", names, options, machine.processes, reporter, quiet)
-    with joined_group(given.collective_timeout, machine.device) as group:
-        report = _reporter(reporter, group, quiet=quiet)
-        return NewRun(names, given, machine, report, group).train()
+    return _raising_its_signal(new_run(*texts, reporter=reporter, quiet=quiet, **options))
 
 
 def resume(
@@ -71,6 +65,39 @@ def resume(
     Raises RunError if the run has ended (and no budget is given), has no checkpoint, is being
     trained, or its text has changed; ConfigurationError for a budget that is spent.
     """
+    run = resumed_run(folder, text=text, reporter=reporter, quiet=quiet, **options)
+    return _raising_its_signal(run)
+
+
+def new_run(
+    *texts: Text | Iterable[Text],
+    reporter: Reporter | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Run:
+    """Train as `train`, but return a run that a signal interrupted."""
+    names = [name for each in texts for name in _names("texts", each)]
+    _check(reporter, quiet)
+    given = validated(TrainingOptions, **options)
+    if not names:
+        raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
+    machine = this_machine(given)
+    if machine.processes > 1 and not started_together():
+        return _launch("train", names, options, machine.processes, reporter, quiet)
+    with joined_group(given.collective_timeout, machine.device) as group:
+        report = _reporter(reporter, group, quiet=quiet)
+        return NewRun(names, given, machine, report, group).train()
+
+
+def resumed_run(
+    folder: Text | Run | None = None,
+    *,
+    text: Text | Sequence[Text] | None = None,
+    reporter: Reporter | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Run:
+    """Continue a run as `resume`, but return it if a signal interrupted it."""
     _check(reporter, quiet)
     if unknown := set(options) - set(RESUME_OPTIONS):
         raise ConfigurationError(f"expected an option of resume, got {min(unknown)}: leave it out")
@@ -92,6 +119,21 @@ def resume(
         return resume_run(run, given, texts, _reporter(reporter, group, quiet=quiet), group)
 
 
+def _raising_its_signal(run: Run) -> Run:
+    """Raise the signal that ended a run, for the handler that it was meant for.
+
+    KeyboardInterrupt, which Python's own handler of SIGINT raises, gets a note on how to resume.
+    """
+    try:
+        if run.signal_number is not None:
+            signal.raise_signal(run.signal_number)
+    except KeyboardInterrupt as error:
+        folder = fspath(run.folder)
+        error.add_note(f"the run is saved in {folder}: go on with ricorda.resume({folder!r})")
+        raise
+    return run
+
+
 def _names(argument: str, given: object) -> list[str]:
     """The names in a text or in a list of texts."""
     if isinstance(given, str | bytes | PathLike):
@@ -106,7 +148,7 @@ def _names(argument: str, given: object) -> list[str]:
 
 def _check(reporter: object, quiet: object) -> None:
     flag("quiet", quiet)
-    wanted = [name for name in vars(Silent) if not name.startswith("_")]
+    wanted = [name for name in vars(Reporter) if not name.startswith("_")]
     if reporter is not None and not all(callable(getattr(reporter, name, None)) for name in wanted):
         raise unfit("reporter", f"an object with the methods {', '.join(wanted)}", reporter)
 

@@ -10,7 +10,7 @@ import pytest
 import ricorda
 from ricorda.errors import FolderLost, RunError, TextError, TrainingError
 from ricorda.model import read_model_file
-from ricorda.training import new_run
+from ricorda.training import start
 from tests.training.reporters import DoAt
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -129,7 +129,7 @@ def test_a_run_that_cannot_begin_removes_what_was_made_for_it_alone(
     if existed:
         out.mkdir(parents=True)
     read = fail_to_read(out / "diary.txt" if diary else None)
-    monkeypatch.setattr(new_run, "read_dataset", read)
+    monkeypatch.setattr(start, "read_dataset", read)
     with pytest.raises(TextError):
         learn(place, out=out)
     left = {"bottles.txt"}

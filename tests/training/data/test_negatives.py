@@ -15,7 +15,7 @@ from ricorda.training import Budget, TrainingConfiguration
 from ricorda.training.checkpoint.record import read_record
 from ricorda.training.data import negatives
 from ricorda.training.data.negatives import NegativeSampler, frequencies, inclusion_probabilities
-from ricorda.training.plan.memory import memory_need
+from ricorda.training.plan.machine import memory_need
 from ricorda.training.report.progress import Silent
 
 

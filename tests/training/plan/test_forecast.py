@@ -7,10 +7,11 @@ import pytest
 
 import ricorda
 from ricorda.errors import ConfigurationError, TextError
+from ricorda.training.options import TrainingOptions
 from ricorda.training.plan import forecast
 from ricorda.training.plan import machine as device
 from ricorda.training.plan.forecast import Forecast
-from ricorda.training.plan.memory import MemoryNeed
+from ricorda.training.plan.machine import MemoryNeed
 from ricorda.training.report.progress import Silent
 
 TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
@@ -118,3 +119,14 @@ def test_what_train_refuses_is_refused(text: Path) -> None:
     text.write_text("a")
     with pytest.raises(TextError, match="one character"):
         expect(text)
+
+
+def test_an_apple_gpu_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_is_available", lambda _: True)
+    monkeypatch.setattr(device, "require_torch", lambda *_: None)
+    options = TrainingOptions(device="mps", processes=2)
+    with pytest.raises(
+        ConfigurationError, match="--device mps: 2 processes cannot share"
+    ) as raised:
+        device.this_machine(options)
+    assert "\n" not in str(raised.value)

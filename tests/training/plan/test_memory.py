@@ -8,7 +8,7 @@ import pytest
 from ricorda.engine import kernels_are_built
 from ricorda.model import ModelConfiguration
 from ricorda.training import Budget, TrainingConfiguration
-from ricorda.training.plan.memory import TORCH_LOGITS, memory_need
+from ricorda.training.plan.machine import TORCH_LOGITS, memory_need
 
 pytestmark = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
 

@@ -9,8 +9,8 @@ from ricorda.model import ModelConfiguration
 from ricorda.training import Budget, TrainingConfiguration
 from ricorda.training.kernel_learner import KernelLearner
 from ricorda.training.learner import Batch
-from ricorda.training.plan import speed
-from ricorda.training.plan.speed import measure_speed
+from ricorda.training.plan import forecast
+from ricorda.training.plan.forecast import measure_speed
 
 
 def configuration(**changes: Any) -> TrainingConfiguration:
@@ -52,7 +52,7 @@ def test_steps_are_timed_after_the_first(
     monkeypatch: pytest.MonkeyPatch, seconds: list[float], expected: float, steps: int
 ) -> None:
     clock = Clock(seconds)
-    monkeypatch.setattr(speed, "time", clock)
+    monkeypatch.setattr(forecast, "time", clock)
     monkeypatch.setattr(KernelLearner, "take_step", clock.take_step)
     found = measure_speed(configuration(), np.arange(100, dtype=np.uint8) % 5, seconds=2.6)
     assert found == pytest.approx(expected)
@@ -72,7 +72,7 @@ def test_the_text_itself_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(batch.inputs)
         clock.take_step()
 
-    monkeypatch.setattr(speed, "time", clock)
+    monkeypatch.setattr(forecast, "time", clock)
     monkeypatch.setattr(KernelLearner, "take_step", take_step)
     measure_speed(configuration(), np.full(50, 3, np.uint8), seconds=3)
     assert len(seen) == 3

@@ -1,15 +1,20 @@
-"""Owning a run's folder: one process trains in it, and notices if it is moved or removed."""
+"""Owning a run's folder: one process trains in it, and notices if it is moved or removed.
+
+The lock names the job that trains, so that a job that torchrun has restarted finds its own run.
+"""
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from ricorda.durable import CAN_LOCK, CREATION_MODE, refuse_special, try_lock
+from ricorda.durable import CAN_LOCK, CREATION_MODE, open_untrusting, refuse_special, try_lock
 from ricorda.errors import FolderLost, RunError
-from ricorda.runs import LOCK
+from ricorda.runs import LOCK, RunFolder, list_runs
+
+LONGEST_NAME = 1024  # bytes of a job's name
 
 
 class HeldFolder:
@@ -37,12 +42,7 @@ class HeldFolder:
             self._status = os.fstat(self._descriptor)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
@@ -136,12 +136,7 @@ class RunLock:
             os.write(self._descriptor, self._job.encode())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def _close(self) -> None:
@@ -149,3 +144,43 @@ class RunLock:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = None
+
+
+def job_name() -> str:
+    """Return the name of the job for which torchrun runs this process; empty without torchrun.
+
+    If torchrun was given no --rdzv-id, the name is that of torchrun's own process.
+    """
+    name = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    if name != "none":
+        return name
+    launcher = os.getppid()
+    try:
+        started = Path(f"/proc/{launcher}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        started = ""
+    return f"{socket.gethostname()} {launcher} {started}"
+
+
+def was_restarted() -> bool:
+    """Return whether torchrun has started this job's processes before."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+def belongs_to(folder: RunFolder, job: str) -> bool:
+    """Return whether a job was the last to train a run."""
+    if not job or not folder.is_run:
+        return False
+    try:
+        with open_untrusting(folder.path / LOCK) as file:
+            return file.read(LONGEST_NAME) == job.encode()[:LONGEST_NAME]
+    except OSError:
+        return False
+
+
+def run_of(job: str, out: Path | None) -> RunFolder | None:
+    """Return the run that a job began before it was restarted; None if there is none."""
+    if not job:
+        return None
+    candidates = list_runs() if out is None else [RunFolder(out)]
+    return next((folder for folder in candidates if belongs_to(folder, job)), None)

@@ -98,6 +98,14 @@ class BudgetClock:
         self.total_steps = steps + max(1, int(left / max(self.step_seconds, 1e-9)))
         return self.total_steps
 
+    def plan_after(self, steps: int) -> int | None:
+        """Plan anew after an evaluation: the number of all steps."""
+        if self.must_calibrate(steps):
+            return self.calibrate(steps)
+        self.replan(steps)
+        self.follow(steps)
+        return self.total_steps
+
     def replan(self, steps: int) -> int | None:
         """Another number of steps if the planned ones no longer suit the time left, else None.
 

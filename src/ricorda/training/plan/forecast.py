@@ -1,23 +1,31 @@
-"""Predict a training before it begins: its settings, steps, memory and time."""
+"""Predict a training before it begins: its settings, steps, memory and time.
+
+The throughput on this machine is measured on a few steps.
+"""
 
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ricorda import draws
+from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.model import ModelFile
 from ricorda.text import Ids, WindowStream, cache_for
 from ricorda.training.configuration import Budget, Schedule, TrainingConfiguration
 from ricorda.training.data.dataset import Dataset, keep_passing, locate, read_dataset
-from ricorda.training.evaluation import QuickEvaluation, write_sample
+from ricorda.training.data.loader import make_loader
+from ricorda.training.evaluation import QuickEvaluation, evaluate, write_sample
 from ricorda.training.learner import make_learner
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.budget import BudgetClock
-from ricorda.training.plan.machine import check_memory, this_machine
-from ricorda.training.plan.memory import memory_need
+from ricorda.training.plan.machine import check_memory, memory_need, this_machine
 from ricorda.training.plan.planner import (
     Machine,
     choose,
@@ -25,11 +33,14 @@ from ricorda.training.plan.planner import (
     operations_of,
     output_rows,
 )
-from ricorda.training.plan.speed import measure_speed
-from ricorda.training.report.progress import Reporter, reporter_for
+from ricorda.training.report.progress import Reporter, clock, reporter_for
 from ricorda.validation import validated
 
-SECONDS = 1.0  # of measuring the speed by which a network's size is chosen
+SECONDS = 1.5  # of measuring, unless a step takes longer
+SIZE_SECONDS = 1.0  # of measuring the speed by which a network's size is chosen
+WARM_UP_STEPS = 3  # in which memory is first touched
+WARM_UP_SHARE = 0.4  # of the seconds at most; a slower step is measured at once
+LEARNING_RATE = 1e-6  # so low that no choice of settings can break the measurement
 MEASURED_ON_A_GPU = 3  # times at most
 
 
@@ -153,7 +164,7 @@ def _operations(configuration: TrainingConfiguration, training: Ids) -> float:
     """Floating-point operations a second, as some steps take them."""
     symbols = configuration.batch_size * min(configuration.window, len(training) - 1)
     try:
-        steps_per_second = measure_speed(configuration, training, SECONDS)
+        steps_per_second = measure_speed(configuration, training, SIZE_SECONDS)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
@@ -177,13 +188,13 @@ def _expect(dataset: Dataset, configuration: TrainingConfiguration) -> Forecast:
         seed=configuration.seed,
     )
     steps_per_second = measure_speed(configuration, dataset.training)
-    clock = BudgetClock.of(
+    budget_clock = BudgetClock.of(
         configuration,
         stream.windows_per_epoch,
         evaluation_seconds=_evaluation_seconds(dataset, configuration),
         step_seconds=1 / steps_per_second,
     )
-    steps = configuration.budget.steps or clock.total_steps or clock.calibrate(0)
+    steps = configuration.budget.steps or budget_clock.total_steps or budget_clock.calibrate(0)
     symbols = steps * stream.batch_size * stream.window
     evaluations = min(configuration.evaluations, steps)
     return Forecast(
@@ -196,7 +207,7 @@ def _expect(dataset: Dataset, configuration: TrainingConfiguration) -> Forecast:
         characters=round(symbols / dataset.symbols_per_character),
         passes=symbols / len(dataset.training),
         memory_bytes=memory_need(configuration, len(dataset.training)).total,
-        seconds=steps / steps_per_second + evaluations * clock.evaluation_seconds,
+        seconds=steps / steps_per_second + evaluations * budget_clock.evaluation_seconds,
     )
 
 
@@ -205,7 +216,7 @@ def _evaluation_seconds(dataset: Dataset, configuration: TrainingConfiguration) 
     learner = make_learner(configuration)
     began = time.monotonic()
     if dataset.validation is not None:
-        QuickEvaluation(dataset.validation).evaluate(learner)
+        evaluate(learner, QuickEvaluation(dataset.validation))
     write_sample(ModelFile(configuration.model, dataset.text.vocabulary, learner.weights(), {}))
     return time.monotonic() - began
 
@@ -217,3 +228,85 @@ def lacks_memory(error: BaseException) -> bool:
     from ricorda.torch import device
 
     return device.lacks_memory(error)
+
+
+def measure_speed(
+    configuration: TrainingConfiguration, ids: Ids | None = None, seconds: float = SECONDS
+) -> float:
+    """Take real steps of a new network for some seconds -> steps per second.
+
+    Where processes share the batch, this one takes the first one's part alone: communication is not
+    counted.
+
+    ids (N,) is the training text; without it, random symbols are read. It takes longer than
+    `seconds` only where the first step alone does. The first steps are left out.
+    """
+    part = configuration.batch_size // configuration.processes
+    configuration = replace(configuration, batch_size=max(1, part), processes=1)
+    learner = make_learner(configuration)
+    with make_loader(learner, _random_ids(configuration) if ids is None else ids) as loader:
+
+        def take(number: int) -> float:
+            learner.take_step(loader.batch_at(number), LEARNING_RATE, number)
+            return time.monotonic()
+
+        return _steps_a_second(take, seconds)
+
+
+def _steps_a_second(take: Callable[[int], float], seconds: float) -> float:
+    """Return the steps per second; take(n) takes step n and returns the time at its end."""
+    first = began = time.monotonic()
+    now = take(0)
+    steps = 1
+    while steps < WARM_UP_STEPS and now - first < WARM_UP_SHARE * seconds:
+        now = take(steps)
+        steps += 1
+    if now - first < seconds:
+        began, warmed_up = now, steps
+        while now - first < seconds:
+            now = take(steps)
+            steps += 1
+        steps -= warmed_up
+    return steps / max(now - began, 1e-9)
+
+
+def _random_ids(configuration: TrainingConfiguration) -> Ids:
+    """Return a text of four windows."""
+    size = 4 * configuration.batch_size * configuration.window + 1
+    random = draws.generator(configuration.seed, Purpose.MEASUREMENT)
+    return random.integers(configuration.model.vocabulary_size, size=size, dtype=np.uint32)
+
+
+def forecast_lines(forecast: Forecast) -> list[str]:
+    """The plan of a training, a line for each setting and each expected figure."""
+    configuration = forecast.configuration
+    learning = asdict(configuration) | {"budget": str(configuration.budget)}
+    network = learning.pop("model")
+    groups: dict[str, dict[str, Any]] = {
+        "text": {
+            "for training": forecast.training_characters,
+            "for validation": forecast.validation_characters,
+            "different symbols": forecast.vocabulary_size,
+        },
+        "network": {**network, "parameters": configuration.model.parameters},
+        "learning": learning,
+        "expected": {
+            "steps": f"{forecast.steps:,}, {forecast.steps_per_second:,.1f} a second",
+            "characters read": f"{forecast.characters:,}, {forecast.passes:,.3g} times the text",
+            "memory": f"about {forecast.memory_bytes / 1e6:,.0f} MB",
+            "time": clock(forecast.seconds),
+        },
+    }
+    lines = []
+    for heading, facts in groups.items():
+        lines += [heading, *(f"  {name:<20} {_value(fact)}" for name, fact in facts.items())]
+    return lines
+
+
+def _value(fact: Any) -> str:
+    """A setting as a person reads it."""
+    if fact is None:
+        return "none"
+    if isinstance(fact, float):
+        return f"{fact:g}"
+    return f"{fact:,}" if isinstance(fact, int) else str(fact)

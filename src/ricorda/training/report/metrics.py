@@ -27,14 +27,14 @@ class MetricsLog:
         self._log = log
         self._clock = clock
         self._characters_per_step = symbols_per_step / symbols_per_character
-        self._symbols_per_character = symbols_per_character
+        self.symbols_per_character = symbols_per_character
         self._began = time.monotonic()
 
     def add_step(self, progress: Progress, metrics: StepMetrics) -> None:
         """Count a step that was taken."""
         progress.step += 1
         interval = progress.interval
-        interval.nats += metrics.nats_per_symbol * self._symbols_per_character
+        interval.nats += metrics.nats_per_symbol * self.symbols_per_character
         interval.gradient_norm += metrics.gradient_norm
         interval.steps += 1
 

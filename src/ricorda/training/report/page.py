@@ -30,8 +30,14 @@ from ricorda.runs import RunFolder, read_rows
 from ricorda.shell import command_line
 from ricorda.training.checkpoint.record import RunRecord, read_record
 from ricorda.training.configuration import TrainingConfiguration
-from ricorda.training.report.charts import learning_charts, loss_chart
-from ricorda.training.report.history import History, Row, number, read_history
+from ricorda.training.report.charts import (
+    History,
+    Row,
+    learning_charts,
+    loss_chart,
+    number,
+    read_history,
+)
 from ricorda.training.report.progress import clock
 from ricorda.validation import description_of
 

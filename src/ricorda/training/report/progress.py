@@ -39,6 +39,7 @@ class Reporter(Protocol):
 
     def say(self, message: str) -> None:
         """Receive a message that stays."""
+        return
 
     def warn(self, message: str) -> None:
         """Receive a warning, which is shown even if nothing else is."""
@@ -56,19 +57,19 @@ class Reporter(Protocol):
         seconds_left: float | None,
     ) -> None:
         """Receive a step's figures; share is how much of the budget is used, from 0 to 1."""
+        return
 
     def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
         """Receive an evaluation, None without a validation text, and a sample."""
+        return
 
     def close(self) -> None:
         """Show nothing more."""
+        return
 
 
-class Silent:
+class Silent(Reporter):
     """Shows nothing. Its warnings are messages to the classes that extend it."""
-
-    def say(self, message: str) -> None:
-        """Drop a message."""
 
     def warn(self, message: str) -> None:
         """Treat a warning as a message."""
@@ -77,23 +78,6 @@ class Silent:
     def reading(self) -> AbstractContextManager[ReadingProgress]:
         """Drop the progress of reading."""
         return contextlib.nullcontext(lambda done, total: None)
-
-    def stepped(
-        self,
-        step: int,
-        total_steps: int | None,
-        share: float,
-        nats_per_character: float,
-        characters_a_second: float,
-        seconds_left: float | None,
-    ) -> None:
-        """Drop a step."""
-
-    def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
-        """Drop an evaluation."""
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 class Quiet(Silent):

@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from ricorda.runs import RunFolder
-from ricorda.training.checkpoint.held_folder import RunLock
-from ricorda.training.job import belongs_to, job_name, run_of, was_restarted
+from ricorda.training.checkpoint.held_folder import (
+    RunLock,
+    belongs_to,
+    job_name,
+    run_of,
+    was_restarted,
+)
 
 
 @pytest.fixture
