@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 import reprlib
+from operator import methodcaller
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -26,7 +27,7 @@ MOST_ELEMENTS = 200_000
 """How many elements all its lists and objects may have together, unless a caller takes more."""
 
 _OPENED = bytes.maketrans(b"{}", b"[]")
-_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_ALL_BUT_BRACKETS_AND_QUOTES = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
 REQUIREMENTS = {
     "greater_than": "greater than {gt}",
@@ -208,9 +209,9 @@ def parse_json(
     """
     if len(text) > longest:
         raise ValueError(f"it is {len(text)} long, more than {longest}")
+    _check_structure(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, most)
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogatepass")
-    _check_structure(text.encode("utf-8", "surrogatepass"), most)
     return json.loads(
         text,
         object_pairs_hook=_each_once,
@@ -223,15 +224,16 @@ def _check_structure(text: bytes, most: int) -> None:
     """Count elements and levels without making values, by passes that take no Python loop.
 
     What stands in strings is cut out first. Of the brackets that are left, each pass removes the
-    innermost ones.
+    innermost ones. Without escapes in the text, this takes twice its memory besides it at most.
     """
     plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     too_many = f"it has more than {most} elements"
     if plain.count(b'"') > 4 * (most + 1):  # each element has at most a key and a value
         raise ValueError(too_many)
-    outside = b"".join(plain.split(b'"')[::2])
-    brackets = outside.translate(_OPENED, _ALL_BUT_BRACKETS)
-    count = brackets.count(b"[") + outside.count(b",")
+    commas = sum(map(methodcaller("count", b","), plain.split(b'"')[::2]))
+    kept = plain.translate(_OPENED, _ALL_BUT_BRACKETS_AND_QUOTES).split(b'"')[::2]
+    brackets = b"".join(kept)
+    count = brackets.count(b"[") + commas
     brackets = brackets[: 2 * most]
     for _ in range(DEEPEST_JSON):
         brackets = brackets.replace(b"[]", b"")

@@ -77,12 +77,13 @@ def read_header(file: IO[bytes], size: int) -> Header:
     return Header(metadata, entries)
 
 
-def _header_text(file: IO[bytes], length: int) -> str:
-    """Read a header whose characters take at most LARGEST_HEADER bytes of memory."""
+def _header_text(file: IO[bytes], length: int) -> bytes:
+    """Read a header, UTF-8, whose characters take at most LARGEST_HEADER bytes of memory."""
     content = read_exactly(file, length)
     if length * _bytes_of_a_character(content) > LARGEST_HEADER:
         raise TensorFileError(f"its header would take more than {LARGEST_HEADER} bytes of memory")
-    return content.decode("utf-8")
+    content.decode("utf-8")  # raises UnicodeDecodeError, also for lone surrogates
+    return content
 
 
 def _bytes_of_a_character(content: bytes) -> int:
