@@ -264,7 +264,8 @@ def test_what_a_model_knows_by_heart(client: Client, place: Place) -> None:
     found = client.json("POST", "/api/runs/bottles/memorised", {"length": 200, "seed": 3})
     parts = split(np.frombuffer(TEXT.encode(), np.uint8))
     learned = parts.training.tobytes().decode()
-    written = ricorda.load(place.folder / "runs" / "bottles").generate("", length=200, seed=3)
+    model = ricorda.load(place.folder / "runs" / "bottles", "auto")  # as `ricorda memorised` does
+    written = model.generate("", length=200, seed=3)
     stretches = [written[begin:end] for begin in range(200) for end in range(begin + 1, 201)]
     assert found["length"] == 200
     assert found["longest"] == max(len(each) for each in stretches if each in learned)

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,19 @@ def ask_everything(client: TestClient) -> None:
         assert answer.status_code in (200, 422), (name, answer.text)
     runs = client.get("/api/runs").json()["runs"]
     assert "good" in [run["name"] for run in runs]
+
+
+def test_gradients_without_pytorch_are_refused_with_one_line(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    asked = {"text": planted_text()[:10], "position": 5, "gradient": True}
+    answer = client.post("/api/runs/good/influence", json=asked)
+    error = answer.json()["error"]
+    assert error["code"] == "missing_extra"
+    assert error["message"] == (
+        "influence by gradients needs PyTorch, which is not installed: pip install 'ricorda[torch]'"
+    )
 
 
 def deep(levels: int) -> str:

@@ -125,9 +125,10 @@ def influence(
     reader = _Reader(model, ids)
     for begin in range(0, len(order), at_once):
         rows = order[begin : begin + at_once]
-        group = _Group(model, ids, places[rows], *reader.before(places[rows] - distance))
-        group.read(distance, draw)
-        nats[rows], divergence[rows] = group.figures(distance)
+        before = reader.before(places[rows] - distance)
+        nats[rows], divergence[rows] = _read_changed(
+            model, ids, places[rows], *before, distance, draw
+        )
     symbols = tuple(model.vocabulary.label(symbol) for symbol in ids.tolist())
     return Influence(method, symbols, places, nats, divergence)
 
@@ -209,78 +210,50 @@ class _Replacements:
         return drawn.reshape(-1)
 
 
-class _Group:
-    """Some places, and at each one stream as the text is and one for each changed symbol.
+def _read_changed(
+    model: Model,
+    ids: Ids,
+    places: Places,
+    state: State,
+    logits: Array,
+    distance: int,
+    draw: _Replacements | None,
+) -> tuple[Numbers, Numbers]:
+    """Read up to some places, with one symbol changed at each distance: nats and divergence (M, D).
 
-    All streams read the same text at the same time, so that one step serves them all; a changed
-    stream begins at its change, as a copy of the unchanged one.
+    state (S, L, M, H) and logits (M, V) are those `distance` symbols before the places. Of each
+    place one stream reads the text as it is, and one or DRAWS for each distance a changed one. All
+    read at the same time, so that one step serves them all; a changed stream begins at its change,
+    as a copy of the unchanged one.
     """
+    copies = DRAWS if draw else 1
+    far_back = np.repeat(np.arange(distance, 0, -1), copies)
+    changed_at = np.concatenate([[distance + 1], far_back])  # of a place's streams, unchanged first
+    width = len(changed_at)
+    state, logits = np.repeat(state, width, axis=2), np.repeat(logits, width, axis=0)
+    place, change = np.repeat(places, width), np.tile(changed_at, len(places))
+    unchanged = np.arange(len(place)) // width * width
+    for far in range(distance, 0, -1):
+        begins = np.flatnonzero((change == far) & (place >= far))
+        source = unchanged[begins]
+        state[:, :, begins], logits[begins] = state[:, :, source], logits[source]
+        symbols = ids[np.maximum(place - far, 0)].astype(np.int64)
+        if draw:
+            symbols[begins] = draw.draw(symbols[begins][::copies])
+        rows = np.flatnonzero((place >= far) & (change >= (far if draw else far + 1)))
+        logits[rows], state[:, :, rows] = model.backend.step(symbols[rows], state[:, :, rows])
+    finite(logits[::width])
+    found = log_softmax(logits)
+    expected = found[unchanged]
+    stream, target = np.arange(len(place)), ids[place].astype(np.intp)
 
-    def __init__(self, model: Model, ids: Ids, places: Places, state: State, logits: Array) -> None:
-        self._backend = model.backend
-        self._ids = ids
-        self._places = places
-        self._state, self._logits = state, logits
-        self._changed_state = state[:, :, :0]
-        self._changed_logits = logits[:0]
-        self._owner = np.empty(0, np.int64)  # by changed stream, its place's number
-        self._distance = np.empty(0, np.int64)
+    def by_place(values: Numbers) -> Numbers:
+        known = np.where(place < change, np.nan, values).reshape(len(places), width)
+        means: Numbers = known[:, :0:-1].reshape(len(places), distance, copies).mean(axis=2)
+        return means
 
-    def read(self, distance: int, draw: _Replacements | None) -> None:
-        """Read up to the places, changing the symbol at each distance in a stream of its own."""
-        for far in range(distance, 0, -1):
-            self._step(far, draw)
-
-    def _step(self, far: int, draw: _Replacements | None) -> None:
-        """Read the symbol that is `far` before each place that has one so far back."""
-        reading = np.flatnonzero(self._places >= far)
-        symbols = self._ids[self._places[reading] - far]
-        copies = np.repeat(reading, 1 if draw is None else DRAWS)
-        new_state, new_logits = self._state[:, :, copies], self._logits[copies]
-        begun = len(self._owner)
-        if draw is not None:  # the new ones read as well
-            self._changed_state = np.concatenate([self._changed_state, new_state], axis=2)
-        outputs, state = self._backend.step(
-            np.concatenate(
-                [
-                    symbols.astype(np.int64),
-                    self._ids[self._places[self._owner] - far].astype(np.int64),
-                    *([] if draw is None else [draw.draw(symbols)]),
-                ]
-            ),
-            np.concatenate([self._state[:, :, reading], self._changed_state], axis=2),
-        )
-        self._owner = np.concatenate([self._owner, copies])
-        self._distance = np.concatenate([self._distance, np.full(len(copies), far)])
-        count = len(reading)
-        self._state = self._state.copy()
-        self._logits = self._logits.copy()
-        self._state[:, :, reading], self._logits[reading] = state[:, :, :count], outputs[:count]
-        self._changed_state, self._changed_logits = state[:, :, count:], outputs[count:]
-        if draw is None:  # the new ones have read nothing
-            assert self._changed_state.shape[2] == begun
-            self._changed_state = np.concatenate([self._changed_state, new_state], axis=2)
-            self._changed_logits = np.concatenate([self._changed_logits, new_logits])
-
-    def figures(self, distance: int) -> tuple[Numbers, Numbers]:
-        """Compare the changed streams with the unchanged: nats and divergence, each (M, D)."""
-        finite(self._logits)
-        expected = log_softmax(self._logits)  # (M, V)
-        found = log_softmax(self._changed_logits)  # (n, V)
-        targets = self._ids[self._places].astype(np.intp)
-        own = expected[self._owner]
-        rows = np.arange(len(found))
-        nats = own[rows, targets[self._owner]] - found[rows, targets[self._owner]]
-        return self._by_place(nats, distance), self._by_place(_divergence(own, found), distance)
-
-    def _by_place(self, values: Numbers, distance: int) -> Numbers:
-        """Take the mean of each place's streams of a distance: (n,) -> (M, D), NaN for none."""
-        shape = (len(self._places), distance)
-        flat = np.ravel_multi_index((self._owner, self._distance - 1), shape)
-        size = shape[0] * shape[1]
-        count = np.bincount(flat, minlength=size)
-        total = np.bincount(flat, weights=values, minlength=size)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(shape)
+    nats = expected[stream, target] - found[stream, target]
+    return by_place(nats), by_place(_divergence(expected, found))
 
 
 def _divergence(expected: Probabilities, found: Probabilities) -> Numbers:
