@@ -23,8 +23,8 @@ from ricorda import cores
 cores.usable_cores = lambda: int(sys.argv[1])
 from ricorda.model import ModelConfiguration
 from ricorda.training import Budget, TrainingConfiguration
-from ricorda.training.learner import make_learner, take_step
-from ricorda.training.data.loader import feed_for
+from ricorda.training.learner import make_learner
+from ricorda.training.data.loader import make_loader
 import numpy as np
 configuration = TrainingConfiguration(
     model=ModelConfiguration(cell="gru", vocabulary_size=60, hidden_size=64, num_layers=2),
