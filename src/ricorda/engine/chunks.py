@@ -9,7 +9,6 @@ from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
 
 NUMBERS_AT_ONCE = 2**21  # the widest array of a chunk: 8 MB in float32, 16 in float64
-WIDEST_TRACE = 6  # arrays of an LSTM
 
 
 def positions_at_once(configuration: ModelConfiguration) -> int:
