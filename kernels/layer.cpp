@@ -23,6 +23,13 @@ void ProductWorkspace::multiply(const PackedMatrix& matrix, const float* inputs,
                      std::min(rows_together, rows - row), from_the_end, prepared.data()});
 }
 
+void ProductWorkspace::multiply_from(const float* start, const PackedMatrix& matrix,
+                                     const float* inputs, std::ptrdiff_t input_stride, int rows,
+                                     float* outputs, std::ptrdiff_t output_stride) {
+  std::fill_n(same_start.begin(), rows, start);
+  multiply(matrix, inputs, input_stride, rows, same_start.data(), outputs, output_stride);
+}
+
 Layer::Layer(const InstructionSet& set, const LayerShape& shape, Precision precision,
              Precision input_precision, bool learns)
     : shape_(shape),
@@ -35,41 +42,29 @@ Layer::Layer(const InstructionSet& set, const LayerShape& shape, Precision preci
 }
 
 void Layer::pack(const LayerTensors& tensors, const float* weight_hh, int gate) {
-  const int units = shape_.hidden_size, inputs = shape_.input_size, hidden = shape_.hidden();
+  const int units = shape_.hidden_size, inputs = shape_.input_size;
   const int hidden_row = shape_.hidden_row(gate), input_row = shape_.input_row(gate);
-  const int place = input_row - shape_.apart();  // in the input weights
   const std::size_t first = std::size_t(gate) * units;
-  const float* recurrent = weight_hh + first * units;
-  hidden_.pack({.values = recurrent,
-                .row_stride = units,
-                .first_row = hidden_row,
-                .rows = units,
-                .depth = units});
-  const bool learns = hidden_back_.bytes() > 0;
-  if (learns)
-    hidden_back_.pack({.values = recurrent,
-                       .row_stride = 1,
-                       .depth_stride = units,
-                       .rows = units,
-                       .first_depth = hidden_row,
-                       .depth = units,
-                       .padded_depth = hidden});
-  if (inputs > 0) {
-    const float* weights = tensors.weight_ih + first * inputs;
-    input_.pack({.values = weights,
-                 .row_stride = inputs,
-                 .first_row = place,
-                 .rows = units,
-                 .depth = inputs});
-    if (learns)
-      input_back_.pack({.values = weights,
-                        .row_stride = 1,
-                        .depth_stride = inputs,
-                        .rows = inputs,
-                        .first_depth = place,
-                        .depth = units,
-                        .padded_depth = hidden});
-  }
+  // The gate's rows of weights (G H, columns), and for the way back those of their transpose.
+  const auto pack_rows = [&](const float* weights, int columns, int place, PackedMatrix& forward,
+                             PackedMatrix& back) {
+    forward.pack({.values = weights + first * columns,
+                  .row_stride = columns,
+                  .first_row = place,
+                  .rows = units,
+                  .depth = columns});
+    if (back.bytes() > 0)
+      back.pack({.values = weights + first * columns,
+                 .row_stride = 1,
+                 .depth_stride = columns,
+                 .rows = columns,
+                 .first_depth = place,
+                 .depth = units,
+                 .padded_depth = shape_.hidden()});
+  };
+  pack_rows(weight_hh, units, hidden_row, hidden_, hidden_back_);
+  if (inputs > 0)
+    pack_rows(tensors.weight_ih, inputs, input_row - shape_.apart(), input_, input_back_);
   // A gate's biases are summed unless its two products stay apart.
   std::copy_n(tensors.bias_ih + first, units, bias_.data() + input_row);
   if (hidden_row != input_row)
@@ -85,9 +80,9 @@ void Layer::fill_table(const float* vectors, int count, ProductWorkspace& worksp
   for (int id = 0; id < count; ++id) std::copy_n(bias_.data(), apart, table + id * width);
   for (int id = 0; id < count; id += int(workspace.same_start.size())) {
     const int rows = std::min(count - id, int(workspace.same_start.size()));
-    std::fill_n(workspace.same_start.begin(), rows, bias_.data() + apart);
-    workspace.multiply(input_, vectors + std::ptrdiff_t(id) * shape_.input(), shape_.input(), rows,
-                       workspace.same_start.data(), table + id * width + apart, width);
+    workspace.multiply_from(bias_.data() + apart, input_,
+                            vectors + std::ptrdiff_t(id) * shape_.input(), shape_.input(), rows,
+                            table + id * width + apart, width);
   }
 }
 
@@ -125,9 +120,8 @@ void Layer::project(const float* vectors, const Window& window, ProductWorkspace
     workspace.starts[i] = window.gates + i * width;
     std::copy_n(bias_.data(), apart, window.gates + i * width);
   }
-  std::fill_n(workspace.same_start.begin(), rows, bias_.data() + apart);
-  workspace.multiply(input_, vectors, shape_.input(), rows, workspace.same_start.data(),
-                     window.gates + apart, std::ptrdiff_t(width));
+  workspace.multiply_from(bias_.data() + apart, input_, vectors, shape_.input(), rows,
+                          window.gates + apart, std::ptrdiff_t(width));
 }
 
 void Layer::forward(const Window& window, ProductWorkspace& workspace) const {

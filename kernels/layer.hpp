@@ -44,6 +44,10 @@ struct ProductWorkspace {
   void multiply(const PackedMatrix& matrix, const float* inputs, std::ptrdiff_t input_stride,
                 int rows, const float* const* starts, float* outputs, std::ptrdiff_t output_stride,
                 bool from_the_end = false);
+  // The same, all rows beginning at one.
+  void multiply_from(const float* start, const PackedMatrix& matrix, const float* inputs,
+                     std::ptrdiff_t input_stride, int rows, float* outputs,
+                     std::ptrdiff_t output_stride);
 
   AlignedBuffer<unsigned char> prepared;
   std::vector<const float*> starts;      // (N) rows of gates to which recurrent products are added

@@ -107,9 +107,8 @@ void LayerPass::add_gradients(const Layer& layer, const LayerInput& input, int f
   input_sums_.set_right({input.vectors + begin * inputs, inputs}, symbols, inputs);
   input_sums_.add({input_totals, width}, shape_.stacked(), gradients.weight_ih.data(), inputs);
   if (vector_gradient == nullptr) return;
-  std::fill_n(workspace_.same_start.begin(), symbols, zeros_.data());
-  workspace_.multiply(layer.input_back(), input_totals, width, symbols,
-                      workspace_.same_start.data(), vector_gradient + begin * inputs, inputs);
+  workspace_.multiply_from(zeros_.data(), layer.input_back(), input_totals, width, symbols,
+                           vector_gradient + begin * inputs, inputs);
 }
 
 }  // namespace ricorda

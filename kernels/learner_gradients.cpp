@@ -129,9 +129,8 @@ void Learner::finish_table(const float* table) {
   AlignedBuffer<float>& weights = groups_[0]->gradients[0].weight_ih;
   table_sums_.set_right({embedding_.data(), shape.input()}, shape_.vocabulary_size, shape.input());
   table_sums_.add(totals, shape.stacked(), weights.data(), shape.input());
-  std::fill(workspace_.same_start.begin(), workspace_.same_start.end(), zeros_.data());
-  workspace_.multiply(layers_[0].input_back(), totals.values, totals.stride, shape_.vocabulary_size,
-                      workspace_.same_start.data(), embedding_gradient_.data(), shape.input());
+  workspace_.multiply_from(zeros_.data(), layers_[0].input_back(), totals.values, totals.stride,
+                           shape_.vocabulary_size, embedding_gradient_.data(), shape.input());
 }
 
 // torch has two biases for each gate but the gru's candidate, which counts one of each kind.

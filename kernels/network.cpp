@@ -109,11 +109,9 @@ void Network::run_layer(int number, const std::uint32_t* ids, const Window& wind
 }
 
 void Network::compute_logits(const float* hidden, int rows, Workspace& workspace) const {
-  ProductWorkspace& products = workspace.products;
-  std::fill_n(products.same_start.begin(), rows, output_bias_.data());
-  products.multiply(output_weights_, hidden, shape_.padded_hidden(), rows,
-                    products.same_start.data(), workspace.logits.data(),
-                    shape_.padded_vocabulary());
+  workspace.products.multiply_from(output_bias_.data(), output_weights_, hidden,
+                                   shape_.padded_hidden(), rows, workspace.logits.data(),
+                                   shape_.padded_vocabulary());
 }
 
 std::size_t Network::step_bytes() const {

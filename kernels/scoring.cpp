@@ -21,21 +21,14 @@ struct Group {
   int streams;
 };
 
-void copy_state_in(const NetworkShape& shape, const Sequences& all, Group group, float* state) {
-  const std::size_t hidden = shape.hidden_size, padded_hidden = shape.padded_hidden();
-  for (int part = 0; part < shape.state_parts() * shape.num_layers; ++part)
+// Calls use(place, padded place) for every part of each stream's state: where it begins in the
+// caller's (S, L, B, H) and in the group's (S, L, b, Hp).
+template <class Use>
+void each_state(const NetworkShape& shape, const Sequences& all, Group group, const Use& use) {
+  for (std::size_t part = 0; part < std::size_t(shape.state_parts()) * shape.num_layers; ++part)
     for (int s = 0; s < group.streams; ++s)
-      std::copy_n(all.state + (std::size_t(part) * all.streams + group.first + s) * hidden, hidden,
-                  state + (std::size_t(part) * group.streams + s) * padded_hidden);
-}
-
-void copy_state_out(const NetworkShape& shape, const Sequences& all, Group group,
-                    const float* state) {
-  const std::size_t hidden = shape.hidden_size, padded_hidden = shape.padded_hidden();
-  for (int part = 0; part < shape.state_parts() * shape.num_layers; ++part)
-    for (int s = 0; s < group.streams; ++s)
-      std::copy_n(state + (std::size_t(part) * group.streams + s) * padded_hidden, hidden,
-                  all.new_state + (std::size_t(part) * all.streams + group.first + s) * hidden);
+      use((part * all.streams + group.first + s) * shape.hidden_size,
+          (part * group.streams + s) * shape.padded_hidden());
 }
 
 // Reads one group to its end, a chunk at a time; use_chunk(workspace, first time, steps).
@@ -47,7 +40,9 @@ void run_group(const Network& network, const Sequences& all, Group group,
   const int chunk = std::max(1, most_rows_together / group.streams);
   AlignedBuffer<float> state(shape.state_size() * group.streams);                   // (S, L, b, Hp)
   std::vector<std::uint32_t> ids(static_cast<std::size_t>(chunk) * group.streams);  // (t, b)
-  copy_state_in(shape, all, group, state.data());
+  each_state(shape, all, group, [&](std::size_t from, std::size_t to) {
+    std::copy_n(all.state + from, shape.hidden_size, state.data() + to);
+  });
   for (int time = 0; time < all.steps; time += chunk) {
     const int steps = std::min(chunk, all.steps - time);
     for (int t = 0; t < steps; ++t)
@@ -57,7 +52,9 @@ void run_group(const Network& network, const Sequences& all, Group group,
     network.advance(ids.data(), steps, group.streams, state.data(), workspace, after_layer);
     use_chunk(workspace, time, steps);
   }
-  copy_state_out(shape, all, group, state.data());
+  each_state(shape, all, group, [&](std::size_t to, std::size_t from) {
+    std::copy_n(state.data() + from, shape.hidden_size, all.new_state + to);
+  });
 }
 
 // Shares the streams out, and calls use_row(workspace, logits, stream, time) for each symbol read.

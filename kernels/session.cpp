@@ -24,17 +24,17 @@ std::vector<Element> take_first(std::vector<Element>& from, std::size_t count) {
 }  // namespace
 
 struct Session::Stream {
-  std::int64_t number;
+  std::int64_t number = 0;
   StreamSettings settings;
-  std::vector<float> state;           // (S, L, Hp)
+  std::vector<float> state{};         // (S, L, Hp)
   std::vector<std::uint32_t> unread;  // at least one: the last one chosen, if nothing else
   std::size_t next_unread = 0;
-  std::deque<std::uint32_t> recent;   // the last symbols, if the repetition penalty asks
-  std::vector<std::uint32_t> counts;  // (V) how often each was chosen, if a penalty asks
+  std::deque<std::uint32_t> recent{};   // the last symbols, if the repetition penalty asks
+  std::vector<std::uint32_t> counts{};  // (V) how often each was chosen, if a penalty asks
   Philox random;
   StopSequences stops;
   std::int32_t constraint_state;  // of the settings' constraint
-  Written written;                // not handed out yet
+  Written written{};              // not handed out yet
   std::size_t held = 0;           // the last of them, perhaps part of a stop sequence
   std::int64_t chosen = 0;
   Ending ending = Ending::none;
@@ -87,18 +87,12 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
   for (const auto& stop : settings.stops)
     if (stop.empty()) throw std::invalid_argument("a stop sequence must have at least one symbol");
 
-  auto stream = std::make_unique<Stream>(Stream{0,
-                                                settings,
-                                                {},
-                                                std::move(ids),
-                                                0,
-                                                {},
-                                                {},
-                                                Philox(settings.seed, settings.stream_index),
-                                                StopSequences(settings.stops),
-                                                settings.sampling.constraint.start,
-                                                {},
-                                                {}});
+  auto stream =
+      std::make_unique<Stream>(Stream{.settings = settings,
+                                      .unread = std::move(ids),
+                                      .random = Philox(settings.seed, settings.stream_index),
+                                      .stops = StopSequences(settings.stops),
+                                      .constraint_state = settings.sampling.constraint.start});
   stream->settings.alternatives = std::min(settings.alternatives, shape.vocabulary_size);
   if (settings.sampling.counts_symbols()) stream->counts.assign(shape.vocabulary_size, 0);
   stream->state.assign(shape.state_size(), 0.0f);

@@ -83,6 +83,13 @@ class Fields {
   std::size_t read_ = 0;
 };
 
+// Calls the core without the GIL.
+template <class Work>
+auto without_gil(const Work& work) {
+  const nb::gil_scoped_release unlocked;
+  return work();
+}
+
 void check(bool holds, const std::string& expected);
 void check_at_least(const char* name, int value, int least);
 void check_shape(const char* name, const std::vector<std::size_t>& shape,

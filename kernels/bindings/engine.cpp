@@ -83,10 +83,7 @@ auto forward_python(const Network& network, const Input<Id, 2>& ids, const Input
   NewArray<float> new_state(state_shape(shape, ids.shape(0)));
   const Sequences sequences = sequences_of(shape, ids, state, new_state, threads);
   NewArray<float> logits({ids.shape(0), ids.shape(1), std::size_t(shape.vocabulary_size)});
-  {
-    const nb::gil_scoped_release unlocked;
-    forward(network, sequences, logits.elements.get());
-  }
+  without_gil([&] { forward(network, sequences, logits.elements.get()); });
   return std::tuple(logits.to_python(), new_state.to_python());
 }
 
@@ -103,12 +100,9 @@ auto score_python(const Network& network, const Input<Id, 2>& ids, const Input<I
   NewArray<float> nats({streams, steps});
   NewArray<Id> top_ids({streams, steps, std::size_t(top)});
   NewArray<float> top_nats({streams, steps, std::size_t(top)});
-  {
-    const nb::gil_scoped_release unlocked;
-    score(network, sequences,
-          {targets.data(), nats.elements.get(), top, top_ids.elements.get(),
-           top_nats.elements.get()});
-  }
+  const Scores scores{targets.data(), nats.elements.get(), top, top_ids.elements.get(),
+                      top_nats.elements.get()};
+  without_gil([&] { score(network, sequences, scores); });
   return std::tuple(nats.to_python(), top_ids.to_python(), top_nats.to_python(),
                     new_state.to_python());
 }
@@ -120,10 +114,7 @@ auto trace_python(const Network& network, const Input<Id, 2>& ids, const Input<f
   const Sequences sequences = sequences_of(shape, ids, state, new_state, 1);
   NewArray<float> activations({std::size_t(trace_parts(*shape.cell)), ids.shape(1),
                                std::size_t(shape.num_layers), std::size_t(shape.hidden_size)});
-  {
-    const nb::gil_scoped_release unlocked;
-    trace(network, sequences, activations.elements.get());
-  }
+  without_gil([&] { trace(network, sequences, activations.elements.get()); });
   return std::tuple(activations.to_python(), new_state.to_python());
 }
 
@@ -196,13 +187,8 @@ auto array_of(const std::vector<Element>& values, std::vector<std::size_t> shape
 nb::list advance_python(Session& session, int steps, int threads) {
   check_at_least("steps", steps, 1);
   check_at_least("threads", threads, 1);
-  std::vector<Progress> all;
-  {
-    const nb::gil_scoped_release unlocked;
-    all = session.advance(steps, threads);
-  }
   nb::list result;
-  for (const Progress& progress : all) {
+  for (const Progress& progress : without_gil([&] { return session.advance(steps, threads); })) {
     const Written& written = progress.written;
     const std::size_t count = written.ids.size();
     const std::size_t alternatives = count > 0 ? written.alternative_ids.size() / count : 0;
@@ -218,11 +204,8 @@ nb::list advance_python(Session& session, int steps, int threads) {
 
 auto save_python(const Session& session, std::int64_t stream) {
   NewArray<float> state(state_shape(session.network().shape(), 1));
-  std::vector<Id> unread;
-  {
-    const nb::gil_scoped_release unlocked;
-    unread = session.save(stream, state.elements.get());
-  }
+  const std::vector<Id> unread =
+      without_gil([&] { return session.save(stream, state.elements.get()); });
   return std::tuple(array_of(unread, {unread.size()}), state.to_python());
 }
 

@@ -30,6 +30,28 @@
 #define RICORDA_UNROLL
 #endif
 
+#include <cstdint>
+#include <cstring>
+
+namespace ricorda::RICORDA_SET {
+
+// Compilers differ in what their vectors may be cast from; all can copy bits.
+template <class To, class From>
+RICORDA_INLINE To same_bits(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+RICORDA_INLINE std::int32_t load_32_bits(const void* source) {
+  std::int32_t bits;
+  std::memcpy(&bits, source, sizeof bits);
+  return bits;
+}
+
+}  // namespace ricorda::RICORDA_SET
+
 #if RICORDA_VECTOR_BITS == 512
 #include "simd/vector_avx512.hpp"
 #elif RICORDA_VECTOR_BITS == 256

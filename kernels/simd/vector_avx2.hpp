@@ -3,9 +3,6 @@
 
 #include <immintrin.h>
 
-#include <cstdint>
-#include <cstring>
-
 namespace ricorda::RICORDA_SET {
 
 constexpr int width = 8;
@@ -91,9 +88,7 @@ struct FourInputs {
   __m256i sizes, signs;
 };
 RICORDA_INLINE FourInputs broadcast_four(const std::int8_t* source) {
-  std::int32_t four;
-  std::memcpy(&four, source, 4);
-  const __m256i inputs = _mm256_set1_epi32(four);
+  const __m256i inputs = _mm256_set1_epi32(load_32_bits(source));
   return {_mm256_abs_epi8(inputs), inputs};
 }
 // |input| times the weight with the input's sign: two such products, at most 2 * 127 * 127, fit

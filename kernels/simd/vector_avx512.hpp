@@ -3,9 +3,6 @@
 
 #include <immintrin.h>
 
-#include <cstdint>
-#include <cstring>
-
 namespace ricorda::RICORDA_SET {
 
 constexpr int width = 16;
@@ -59,14 +56,6 @@ RICORDA_INLINE void store_int8(std::int8_t* target, Float a) {
 
 // bfloat16 weights come in pairs (k, k + 1), one row a 32-bit lane.
 #if defined(RICORDA_BF16)
-// Compilers differ in what their vectors of bfloat16 may be cast from; all can copy bits.
-template <class To, class From>
-RICORDA_INLINE To same_bits(From from) {
-  static_assert(sizeof(To) == sizeof(From));
-  To to;
-  std::memcpy(&to, &from, sizeof to);
-  return to;
-}
 struct Pairs {
   __m512bh lanes;
 };
@@ -74,9 +63,7 @@ RICORDA_INLINE Pairs load_pairs(const std::uint16_t* source) {
   return {same_bits<__m512bh>(_mm512_loadu_si512(source))};
 }
 RICORDA_INLINE Pairs broadcast_pair(const std::uint16_t* source) {
-  std::int32_t pair;
-  std::memcpy(&pair, source, sizeof pair);
-  return {same_bits<__m512bh>(_mm512_set1_epi32(pair))};
+  return {same_bits<__m512bh>(_mm512_set1_epi32(load_32_bits(source)))};
 }
 RICORDA_INLINE Float dot(Float sums, Pairs a, Pairs b) {
   return {_mm512_dpbf16_ps(sums.lanes, a.lanes, b.lanes)};
@@ -107,9 +94,7 @@ struct FourInputs {
   __m512i lanes;
 };
 RICORDA_INLINE FourInputs broadcast_four(const std::int8_t* source) {
-  std::int32_t four;
-  std::memcpy(&four, source, 4);
-  return {_mm512_set1_epi32(four)};
+  return {_mm512_set1_epi32(load_32_bits(source))};
 }
 RICORDA_INLINE Integer dot_int8(Integer sums, Integer weights, FourInputs inputs) {
   return {_mm512_dpbusd_epi32(sums.lanes, inputs.lanes, weights.lanes)};
@@ -121,9 +106,7 @@ struct FourInputs {
   __mmask64 negative;
 };
 RICORDA_INLINE FourInputs broadcast_four(const std::int8_t* source) {
-  std::int32_t four;
-  std::memcpy(&four, source, 4);
-  const __m512i inputs = _mm512_set1_epi32(four);
+  const __m512i inputs = _mm512_set1_epi32(load_32_bits(source));
   return {_mm512_abs_epi8(inputs), _mm512_movepi8_mask(inputs)};
 }
 // |input| times the weight with the input's sign: two such products, at most 2 * 127 * 127, fit

@@ -2,9 +2,6 @@
 // See vector.hpp for the meaning of the names.
 #pragma once
 
-#include <cstdint>
-#include <cstring>
-
 namespace ricorda::RICORDA_SET {
 
 constexpr int width = 4;
@@ -67,14 +64,6 @@ RICORDA_LANEWISE(>>)
 using FloatLanes = Lanes<float>;
 using IntegerLanes = Lanes<std::int32_t>;
 using ShortLanes = Lanes<std::int16_t>;  // two to a lane of Integer, the lower half first
-
-template <class To, class From>
-RICORDA_INLINE To same_bits(From from) {
-  static_assert(sizeof(To) == sizeof(From));
-  To to;
-  std::memcpy(&to, &from, sizeof to);
-  return to;
-}
 
 struct Float {
   FloatLanes lanes;
@@ -146,12 +135,13 @@ struct Integer {
   IntegerLanes lanes;
 };
 
-RICORDA_INLINE Integer zero() { return {IntegerLanes{0, 0, 0, 0}}; }
-RICORDA_INLINE Integer load(const std::int32_t* source) {
+RICORDA_INLINE Integer load_lanes(const void* source) {
   Integer a;
   std::memcpy(&a.lanes, source, sizeof a.lanes);
   return a;
 }
+RICORDA_INLINE Integer zero() { return {IntegerLanes{0, 0, 0, 0}}; }
+RICORDA_INLINE Integer load(const std::int32_t* source) { return load_lanes(source); }
 RICORDA_INLINE Float to_float(Integer a) {
   Float result;
   for (int lane = 0; lane < width; ++lane) result.lanes[lane] = static_cast<float>(a.lanes[lane]);
@@ -164,11 +154,6 @@ RICORDA_INLINE void store_int8(std::int8_t* target, Float a) {
 
 // bfloat16 weights come in pairs (k, k + 1), one row a 32-bit lane; each is the upper half of a
 // float32.
-RICORDA_INLINE Integer load_lanes(const void* source) {
-  Integer a;
-  std::memcpy(&a.lanes, source, sizeof a.lanes);
-  return a;
-}
 RICORDA_INLINE Float load_even(const std::uint16_t* pairs) {
   return {same_bits<FloatLanes>(load_lanes(pairs).lanes << 16)};
 }
