@@ -16,8 +16,7 @@ import ricorda
 SOURCE = Path(ricorda.__file__).parent
 
 BELOW: dict[str, set[str]] = {
-    "cgroup": set(),
-    "cores": {"cgroup"},
+    "cores": set(),
     "draws": set(),
     "durable": {"errors"},
     "errors": set(),
@@ -25,7 +24,6 @@ BELOW: dict[str, set[str]] = {
     "interrupts": set(),
     "lazy": set(),
     "pages": set(),
-    "run_summary": {"errors", "runs"},
     "runs": {"durable", "errors", "shell", "validation"},
     "shell": set(),
     "arguments": {"errors", "validation"},
@@ -36,12 +34,12 @@ BELOW: dict[str, set[str]] = {
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},
     "studio": {
-        *("cores", "durable", "engine", "errors", "insight", "model", "run_summary", "runs"),
+        *("cores", "durable", "engine", "errors", "insight", "model", "runs"),
         *("serving", "shell", "text", "training", "validation"),
     },
     "training": {
         *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "model", "pages"),
-        *("arguments", "cgroup", "draws", "interrupts", "runs", "shell", "text", "validation"),
+        *("arguments", "draws", "interrupts", "runs", "shell", "text", "validation"),
     },
     "torch": {
         *("arguments", "cores", "draws", "durable", "engine", "errors", "extras", "insight"),

@@ -27,7 +27,7 @@ def test_it_writes_the_prompt_and_as_many_symbols_as_asked_for(here: Path, call:
     out = written(call)
     assert out.startswith("5 bottles")
     assert len(out) == len("5 bottles") + 120 + len("\n")
-    continuation = ricorda.load("runs/tiny", "auto").generate("5 bottles", length=120, seed=1)
+    continuation = ricorda.load("runs/tiny").generate("5 bottles", length=120, seed=1)
     assert out == f"5 bottles{continuation}\n"
 
 

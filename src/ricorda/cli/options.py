@@ -1,7 +1,11 @@
-"""Command-line options made from the fields of a settings class, their docstrings the help."""
+"""Command-line options made from the fields of a settings class, their docstrings the help.
+
+In the options of `ESCAPED_OPTIONS`, `\\n` stands for a line end, and so on.
+"""
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import NoneType, UnionType
@@ -22,7 +26,6 @@ import click
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
-from ricorda.cli.escapes import ESCAPED_OPTIONS, EscapedText
 from ricorda.validation import description_of
 
 if TYPE_CHECKING:
@@ -95,6 +98,43 @@ class PathName(click.Path):
         if value == "":
             self.fail("expected the name of a file or a folder, got an empty one", param, ctx)
         return super().convert(value, param, ctx)
+
+
+ESCAPED_OPTIONS = ("stop", "allowed", "banned", "banned_word")
+"""The options in which escapes are understood."""
+
+_CHARACTERS = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+_ESCAPE = re.compile(r"\\(?:([ntr\\])|u([0-9a-fA-F]{4})|(.?))", re.DOTALL)
+
+
+class EscapedText(ParameterType):
+    r"""Text in which `\n`, `\t`, `\r`, `\\` and `\uXXXX` stand for characters."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Replace the escapes; any other backslash and an empty text are refused."""
+        if value == "":
+            self.fail("expected at least one character, got an empty text", param, ctx)
+
+        def replaced(found: re.Match[str]) -> str:
+            letter, code, other = found.groups()
+            if other is not None:
+                self.fail(
+                    f"expected \\n, \\t, \\r, \\\\ or \\u and four hexadecimal digits, got "
+                    f"{found[0]!s}; write \\\\ for a backslash",
+                    param,
+                    ctx,
+                )
+            return _CHARACTERS[letter] if letter else chr(int(code, 16))
+
+        text = _ESCAPE.sub(replaced, str(value))
+        # A character beyond U+FFFF may be written as its two surrogates, as in JSON.
+        return re.sub(
+            "[\ud800-\udbff][\udc00-\udfff]",
+            lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"),
+            text,
+        )
 
 
 def whole_number(at_least: int, at_most: int | None = None) -> Number:

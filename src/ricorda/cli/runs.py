@@ -13,8 +13,7 @@ from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import terminal_width
 from ricorda.errors import InputError
 from ricorda.pages import fixed
-from ricorda.run_summary import summary
-from ricorda.runs import RUNS, list_runs
+from ricorda.runs import RUNS, list_runs, summary
 from ricorda.text.sources import displayed
 
 NUMBERS = {

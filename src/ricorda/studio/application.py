@@ -18,8 +18,7 @@ from starlette.requests import ClientDisconnect
 
 import ricorda
 from ricorda.errors import InputError, RicordaError, TextError
-from ricorda.run_summary import summary
-from ricorda.runs import RunFolder, read_rows
+from ricorda.runs import RunFolder, read_rows, summary
 from ricorda.serving.guard import Application, Guard, GuardSettings, Problem
 from ricorda.shell import command_line
 from ricorda.studio import settings as ask

@@ -17,8 +17,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from ricorda.cgroup import memory_limit
-from ricorda.cores import usable_cores
+from ricorda.cores import memory_limit, usable_cores
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_torch
 from ricorda.model.cells import CELLS, CellName

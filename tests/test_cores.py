@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ricorda import cores
-from ricorda.cgroup import cpu_quota, memory_limit
+from ricorda.cores import cpu_quota, memory_limit
 
 VERSION_2 = "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 
@@ -127,7 +127,7 @@ ENTER_AND_COUNT = """
 import sys
 from pathlib import Path
 Path(sys.argv[1], "cgroup.procs").write_text("0")
-from ricorda.cgroup import cpu_quota
+from ricorda.cores import cpu_quota
 from ricorda.cores import usable_cores
 print(cpu_quota(), usable_cores())
 """
