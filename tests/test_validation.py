@@ -70,6 +70,8 @@ def test_good_values_pass() -> None:
         ({"name": 5}, "name must be text, got 5"),
         ({"even": 3}, "even must be divisible by two, got 3"),
         ({"hiden_size": 3}, "unknown option hiden_size: did you mean hidden_size?"),
+        ({".idden_size": 3}, "unknown option .idden_size: did you mean hidden_size?"),
+        ({"hidden_size.": 3}, "unknown option hidden_size.: did you mean hidden_size?"),
         (
             {"zzz": 3},
             "unknown option zzz: the options are dropout, hidden_size, scale, embedding_size, "

@@ -188,13 +188,17 @@ def requirement(detail: ErrorDetails) -> str:
 
 
 def _unknown(option: str, settings: Any) -> str:
-    *parents, option = option.split(".")
-    for parent in parents:
-        settings = _fields(settings)[parent].annotation
+    name = option
+    while True:  # a name of its own may have dots
+        first, _, rest = name.partition(".")
+        field = _fields(settings).get(first)
+        if field is None or not _fields(field.annotation):
+            break
+        settings, name = field.annotation, rest
     names = list(_fields(settings))
-    near = difflib.get_close_matches(option, names, n=1)
+    near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the options are {', '.join(names)}"
-    return f"unknown option {'.'.join([*parents, option])}: {hint}"
+    return f"unknown option {option}: {hint}"
 
 
 def parse_json(
