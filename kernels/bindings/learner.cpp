@@ -16,23 +16,41 @@ using Restart = std::optional<Input<float, 1>>;
 // Symbols, and the logarithms of the probabilities with which they were drawn.
 using Drawn = std::optional<std::tuple<Input<Id, 1>, Input<float, 1>>>;
 
+bool is_share(float value) { return value >= 0 && value < 1; }
+bool is_not_negative(float value) { return value >= 0 && std::isfinite(value); }
+bool is_positive(float value) { return value > 0; }
+
+// The numeric settings, under the names that Python's configuration has.
+struct Setting {
+  const char* name;
+  float LearningSettings::* value;
+  bool (*fits)(float);
+  const char* expected;
+};
+constexpr Setting settings_table[] = {
+    {"dropout", &LearningSettings::dropout, is_share, "from 0 to below 1"},
+    {"input_dropout", &LearningSettings::input_dropout, is_share, "from 0 to below 1"},
+    {"recurrent_dropout", &LearningSettings::recurrent_dropout, is_share, "from 0 to below 1"},
+    {"first_beta", &LearningSettings::first_beta, is_share, "from 0 to below 1"},
+    {"second_beta", &LearningSettings::second_beta, is_share, "from 0 to below 1"},
+    {"weight_decay", &LearningSettings::weight_decay, is_not_negative, "at least 0"},
+    {"clip_norm", &LearningSettings::clip_norm, is_positive, "above 0"},
+    {"epsilon", &LearningSettings::epsilon, is_not_negative, "at least 0"},
+};
+
+std::vector<std::string> learning_settings() {
+  std::vector<std::string> names;
+  for (const Setting& setting : settings_table) names.emplace_back(setting.name);
+  return names;
+}
+
 LearningSettings read_settings(Fields& fields, int streams) {
   LearningSettings settings;
-  for (const auto& [name, share] : {std::pair("dropout", &settings.dropout),
-                                    {"input_dropout", &settings.input_dropout},
-                                    {"recurrent_dropout", &settings.recurrent_dropout},
-                                    {"first_beta", &settings.first_beta},
-                                    {"second_beta", &settings.second_beta}}) {
-    fields.read(name, *share);
-    check(*share >= 0 && *share < 1, std::string(name) + " must be from 0 to below 1");
+  for (const Setting& setting : settings_table) {
+    fields.read(setting.name, settings.*setting.value);
+    check(setting.fits(settings.*setting.value),
+          std::string(setting.name) + " must be " + setting.expected);
   }
-  fields.read("weight_decay", settings.weight_decay);
-  check(settings.weight_decay >= 0 && std::isfinite(settings.weight_decay),
-        "weight_decay must be at least 0");
-  fields.read("clip_norm", settings.clip_norm);
-  check(settings.clip_norm > 0, "clip_norm must be above 0");
-  fields.read("epsilon", settings.epsilon);
-  check(settings.epsilon >= 0, "epsilon must be at least 0");
   fields.read("first_stream", settings.first_stream);
   fields.read("all_streams", settings.all_streams);
   check(settings.first_stream >= 0, "first_stream must be at least 0");
@@ -230,6 +248,9 @@ void bind_learner(nb::module_& module) {
       "kernels"_a = "",
       "Whether this processor can learn in bfloat16: whether it has AVX512_BF16.");
 
+  module.def("learning_settings", &learning_settings,
+             "The names of the numeric settings that `Learner` takes.");
+
   nb::class_<BoundLearner>(
       module, "Learner", "A whole training step in one call, on arrays that belong to the caller.")
       .def("__init__", &make_learner,
@@ -240,15 +261,12 @@ void bind_learner(nb::module_& module) {
                    "numpy.typing.NDArray[numpy.float32], "
                    "numpy.typing.NDArray[numpy.float32] | None]], "
                    "streams: int, steps: int, precision: str = 'float32', threads: int = 1, "
-                   "dropout: float = 0.0, input_dropout: float = 0.0, "
-                   "recurrent_dropout: float = 0.0, weight_decay: float = 0.0, "
-                   "clip_norm: float = 1.0, first_beta: float = 0.9, second_beta: float = 0.99, "
-                   "epsilon: float = 1e-08, first_stream: int = 0, all_streams: int = 0, "
-                   "kernels: str = '') -> None"),
+                   "first_stream: int = 0, all_streams: int = 0, kernels: str = '', "
+                   "**settings: float) -> None"),
            "Take the parameters in a model file's order, each with its moments and its average.\n\n"
            "They are changed in place. An embedding size of 0 means one-hot. Where several\n"
            "processes share a batch, first_stream and all_streams say which of its streams these\n"
-           "are, and how many it has; 0: these are all.")
+           "are, and how many it has; 0: these are all. settings: any of `learning_settings()`.")
       .def(
           "step", &BoundLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(),
           "state"_a.noconvert(), "restart"_a.noconvert() = nb::none(), nb::kw_only(),

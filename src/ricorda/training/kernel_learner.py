@@ -223,16 +223,19 @@ class KernelLearner(Learner):
             steps=steps,
             precision=configuration.precision,
             threads=configuration.threads,
-            dropout=configuration.dropout,
-            input_dropout=configuration.input_dropout,
-            recurrent_dropout=configuration.recurrent_dropout,
-            weight_decay=configuration.weight_decay,
-            clip_norm=configuration.clip_norm,
-            first_beta=self.betas[0],
-            second_beta=self.betas[1],
             first_stream=self.share.first,
             all_streams=self.share.of,
+            **self._settings(),
         )
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the kernels' numeric settings: those that the configuration has, and the betas."""
+        given = {
+            name: getattr(self.configuration, name)
+            for name in _kernels.learning_settings()
+            if hasattr(self.configuration, name)
+        }
+        return given | {"first_beta": self.betas[0], "second_beta": self.betas[1]}
 
 
 def _zeros(*shape: int) -> Floats:
