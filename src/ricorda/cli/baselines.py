@@ -28,10 +28,10 @@ NAMES = {
 @options_from(TrainingOptions, ["vocabulary", *READING, "validation_fraction"])
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Say what a network has to beat on TEXT: simple methods, in bits per character.
+    """Measure what a network has to beat on TEXT: simple methods, in bits per character.
 
-    They see the part of the text that a training learns from and are judged on the part that it
-    keeps back. TEXT is what `ricorda train` takes.
+    They are fitted to the training part of the text and measured on the validation part, with the
+    split of `ricorda train`. TEXT is what `ricorda train` takes.
 
     \b
     ricorda baselines my.txt

@@ -16,7 +16,7 @@ from ricorda.cli.texts import GivenReading, reading_options
 @click.option(
     "--window",
     type=whole_number(at_least=1),
-    help="Start from nothing every so many symbols, as models with windows are scored; "
+    help="Reset the state every N symbols, as models with windows are scored; "
     "by default the state is carried through the whole text.",
 )
 @reading_options

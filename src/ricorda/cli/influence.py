@@ -54,13 +54,13 @@ Numbers = NDArray[np.float64]
 @click.option(
     "--gradient",
     type=click.Choice(MEASURES),
-    help="Compare with gradients, which needs PyTorch.",
+    help="Compare with gradients, which need the extra torch.",
 )
 @click.option(
     "--symbols",
     type=whole_number(at_least=2),
     default=SYMBOLS,
-    help=f"Read so many symbols of the text at most.  [default: {SYMBOLS}]",
+    help=f"Read at most this many symbols of the text.  [default: {SYMBOLS}]",
 )
 @click.option(
     "--seed",
@@ -82,7 +82,7 @@ def command(
     reading: GivenReading,
     as_json: bool,
 ) -> None:
-    """Say how much each of the last symbols matters to what MODEL expects next in TEXT.
+    """Measure how much each of the last symbols matters to what MODEL expects next in TEXT.
 
     The divergence says how far the probabilities of the next symbol move without a past one; the
     surprisal how much more surprising the symbol becomes that really follows. Both in bits.

@@ -20,7 +20,7 @@ from ricorda.text.sources import displayed
 @click.argument("model", type=PathName(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(model: Path | None, as_json: bool) -> None:
-    """Say what MODEL is and where it came from; by default the newest run's.
+    """Show what MODEL is and where it came from; by default the newest run's.
 
     \b
     ricorda info runs/my

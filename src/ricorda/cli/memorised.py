@@ -33,7 +33,7 @@ SHOWN = 200  # characters of a stretch in the table
     "--length",
     type=whole_number(at_least=1),
     default=LENGTH,
-    help=f"How much a model writes, or how much of a text is looked at.  [default: {LENGTH}]",
+    help=f"How much a model writes, or how much of a text is read.  [default: {LENGTH}]",
 )
 @options_from(GenerationSettings, ["temperature", "top_k", "top_p", "min_p", "seed"])
 @click.option(
@@ -55,11 +55,12 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Say how much of WRITTEN stands word for word in the TRAINING texts.
+    """Find the passages of WRITTEN that stand word for word in the TRAINING texts.
 
     WRITTEN is a text, or a model (a run's folder or a .safetensors file), which then writes one.
     The training texts are read once and may be larger than memory. With --validation-fraction or
-    --control, as long a text that the model never saw is judged too: language repeats itself.
+    --control, a text of the same length that the model never saw is measured too, since language
+    repeats itself.
 
     \b
     ricorda memorised runs/my my.txt --validation-fraction 0.1

@@ -31,9 +31,9 @@ def command(
 ) -> int:
     """Continue a run from its last checkpoint, by default the newest run.
 
-    A budget that is given here takes the place of the run's and counts from the run's beginning:
-    a run of 300 steps goes on for another 200 with --steps 500, even after it has ended. From here
-    on the learning rate is what it would have been had the new budget been given at the beginning.
+    A budget given here replaces the run's and counts from the run's beginning: --steps 500 adds 200
+    steps to a run of 300, even after its end. From here on the learning rate follows the new budget
+    as if it had been given at the beginning.
 
     \b
     ricorda resume runs/my

@@ -32,7 +32,7 @@ WIDE = 80  # columns of a terminal that shows them all
 @click.argument("folder", type=PathName(), default=RUNS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(folder: Path, as_json: bool) -> None:
-    """List the runs under FOLDER (runs/ unless said otherwise), the newest first.
+    """List the runs under FOLDER, by default runs/, the newest first.
 
     \b
     ricorda runs

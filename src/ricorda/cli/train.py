@@ -55,9 +55,8 @@ def command(
 ) -> int:
     """Learn a text: files, folders, patterns, or - for standard input.
 
-    Only the text is needed: what is not given is chosen from its size and the budget, three
-    minutes unless said otherwise, and printed. The run's folder holds the model, its figures and
-    a report.
+    Only the text is needed: unset options are chosen from its size and the budget, by default
+    three minutes, and printed. The run's folder holds the model, its figures and a report.
 
     \b
     ricorda train my.txt

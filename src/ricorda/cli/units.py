@@ -29,7 +29,7 @@ MOST_SHIFTS = 1_000_000
     multiple=True,
     help="Show everything about this unit, such as 17, or 1:17 of layer 1; may be repeated.",
 )
-@click.option("--feature", help="Show the units that go most closely with one feature, by name.")
+@click.option("--feature", help="Show the units most closely associated with one feature, by name.")
 @click.option(
     "--top",
     type=whole_number(at_least=1),
@@ -40,7 +40,7 @@ MOST_SHIFTS = 1_000_000
     "--symbols",
     type=whole_number(at_least=SHORTEST),
     default=SYMBOLS,
-    help=f"Read so many symbols of the text at most.  [default: {SYMBOLS}]",
+    help=f"Read at most this many symbols of the text.  [default: {SYMBOLS}]",
 )
 @click.option(
     "--shifts",
@@ -68,7 +68,7 @@ def command(
     reading: GivenReading,
     as_json: bool,
 ) -> None:
-    """Say what each unit of MODEL tracks in TEXT, and which units are dead or saturated.
+    """Show what each unit of MODEL tracks in TEXT, and which units are dead or saturated.
 
     The first half of TEXT chooses each unit's feature, the second measures the effect: 1 where the
     unit tells exactly where the feature is, 0 where it has nothing to do with it. The control is

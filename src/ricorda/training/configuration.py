@@ -142,21 +142,21 @@ class LearningSettings:
     a run."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes a GPU if there is one."""
+    """Where to compute; auto takes a CUDA GPU if there is one. GPUs need the extra torch."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where it is faster."""
 
     backend: Literal["auto", "kernels", "torch"] = "auto"
-    """What computes: ricorda's C++ kernels, which need a processor, or PyTorch; auto takes the
-    kernels where they can be used."""
+    """What computes: ricorda's C++ kernels, on a processor alone, or PyTorch (extra torch); auto
+    takes the kernels where they can be used."""
 
     threads: Processes | None = None
     """Processor threads of each process."""
 
     processes: Processes | None = None
-    """Processes on this machine that divide the batch among them; one unless given. On several
-    machines, or by hand: torchrun ... -m ricorda train ..."""
+    """Processes on this machine that divide the batch among them, by default one; several need the
+    extra torch. On several machines, or by hand: torchrun ... -m ricorda train ..."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
