@@ -108,6 +108,7 @@ class _Elsewhere:
     def __init__(self, model: Model, heard: Ids) -> None:
         self._backend, self._heard, self._read = model.backend, heard, 0
         self.zero_state = model.backend.zero_state
+        self.configuration = model.configuration
 
     def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
         heard = self._heard[self._read : self._read + len(ids)]

@@ -166,9 +166,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     end_trainings(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """One headless Chromium; tests that need it are skipped where there is none."""
+    """One headless Chromium; tests that need it are skipped where there is none.
+
+    It ends with the module, since Playwright's event loop keeps other tests from running their own.
+    """
     sync_api = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")

@@ -10,6 +10,7 @@ import torch
 
 from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration
+from ricorda.model.cells import CELLS
 from ricorda.text import WindowStream
 from ricorda.torch import output_loss
 from ricorda.torch.device import take_own_gpu, tf32
@@ -159,7 +160,7 @@ def test_each_process_of_a_machine_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) 
     with pretended_gpu(monkeypatch, gpus=2):
         machine = this_machine(TrainingOptions(processes=2))
         assert (machine.device, machine.processes) == ("cuda", 2)
-        assert machine.bfloat16 == {"rnn", "gru", "lstm"}
+        assert machine.bfloat16 == set(CELLS)
         with pytest.raises(ConfigurationError, match="GPU for each of 3"):
             this_machine(TrainingOptions(processes=3))
         assert this_machine(TrainingOptions(processes=3, device="cpu")).device == "cpu"

@@ -29,7 +29,7 @@ async function refresh() {
   try {
     rows = (await get("/api/runs")).runs;
   } catch {
-    return; // told elsewhere
+    return; // the notice at the top reports it
   }
   for (const name of compared.keys()) {
     if (rows.find((row) => row.name === name)?.state === "learning") await loadCurve(name);
@@ -38,7 +38,11 @@ async function refresh() {
 }
 
 async function loadCurve(name) {
-  compared.set(name, (await get(runPath(name, "/curve"))).points);
+  try {
+    compared.set(name, (await get(runPath(name, "/curve"))).points);
+  } catch {
+    // the curve so far stays; the notice at the top reports a lost connection
+  }
 }
 
 function fill() {
