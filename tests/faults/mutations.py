@@ -3,8 +3,7 @@
 Applied in the processes of tests alone: by the server of faults, and by `-p tests.faults.mutating`.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,9 @@ class Mutation:
 
 
 def put(name: str, value: object, *modules: object) -> None:
-    """Put something in the place of a name that modules have."""
+    """Put something in the place of a name that modules have; one that they lack is an error."""
     for module in modules:
+        getattr(module, name)
         setattr(module, name, value)
 
 
@@ -249,17 +249,14 @@ def _places_not_checked() -> None:
 def _depth_not_checked() -> None:
     from ricorda import validation
 
-    put("_check_depth", nothing, validation)
+    put("_check_structure", nothing, validation)
 
 
 def _memory_errors_not_told() -> None:
     from ricorda.training import fit
+    from ricorda.training.plan import forecast
 
-    @contextlib.contextmanager
-    def untold(folder: Any) -> Iterator[None]:
-        yield
-
-    put("_memory_errors_reported", untold, fit)
+    put("lacks_memory", nothing, fit, forecast)
 
 
 CRAFTED = TENSORS + "test_crafted_headers_are_refused_before_anything_is_allocated"
