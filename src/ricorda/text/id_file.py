@@ -52,18 +52,16 @@ class RowReader:
         if self._whole is not None:
             self._offset = ids.ctypes.data - self._whole.ctypes.data
 
-    def rows(self, first: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    def rows(self, first: NDArray[np.int64], length: int) -> NDArray[np.uint32]:
         """Return the symbols (B, length) from the places `first` (B,) on.
 
         Raises TextError if the file was cut off.
         """
         if self._whole is None or self._whole.descriptor is None:
-            symbols: NDArray[np.int64] = self._ids[first[:, None] + np.arange(length)].astype(
-                np.int64
-            )
-            return symbols
+            symbols: Ids = self._ids[first[:, None] + np.arange(length)]
+            return symbols.astype(np.uint32, copy=False)
         size = self._ids.itemsize
-        rows = np.empty((len(first), length), np.int64)
+        rows = np.empty((len(first), length), np.uint32)
         for row, place in zip(rows, first.tolist(), strict=True):
             data = os.pread(self._whole.descriptor, length * size, self._offset + place * size)
             if len(data) < length * size:

@@ -77,6 +77,7 @@ class WindowStream:
         self._seed = seed
         self._reset_probability = reset_probability
         self._rows = rows
+        self._last_starts = -1, np.zeros(0, np.int64)
 
     def window_at(self, step: int) -> Window:
         """Return window number `step`, counted from 0. Raises ConfigurationError if negative."""
@@ -85,10 +86,18 @@ class WindowStream:
         first = (self._row_starts(epoch) + number * self.window)[self._rows]  # (B,)
         symbols = self._reader.rows(first, self.window + 1)
         restart = self._restart(step)[self._rows]
-        return Window(_as_ids(symbols[:, :-1]), _as_ids(symbols[:, 1:]), restart)
+        inputs, targets = symbols[:, :-1].copy(), symbols[:, 1:].copy()
+        return Window(inputs, targets, restart)
 
     def _row_starts(self, epoch: int) -> NDArray[np.int64]:
-        """Return where each row (B,) begins in an epoch."""
+        """Return where each row (B,) begins in an epoch; the last epoch's rows are kept."""
+        known, starts = self._last_starts
+        if known != epoch:
+            starts = self._draw_row_starts(epoch)
+            self._last_starts = epoch, starts
+        return starts
+
+    def _draw_row_starts(self, epoch: int) -> NDArray[np.int64]:
         random = draws.generator(self._seed, Purpose.STREAMS, epoch)
         row_length = self.windows_per_epoch * self.window
         last_start = len(self._ids) - 1 - row_length
@@ -107,10 +116,6 @@ class WindowStream:
             return np.zeros(self.batch_size, np.bool_)
         random = draws.generator(self._seed, Purpose.RESTARTS, step)
         return random.random(self.batch_size) < self._reset_probability
-
-
-def _as_ids(symbols: NDArray[np.int64]) -> NDArray[np.uint32]:
-    return symbols.astype(np.uint32, order="C")
 
 
 def _check(name: str, value: int, least: int, limit: int) -> None:
