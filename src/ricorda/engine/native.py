@@ -1,6 +1,7 @@
 """The engine in C++ (`ricorda._kernels`), which runs at the speed of the processor's caches."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -154,18 +155,20 @@ def make_network(
     kernels: str = "",
 ) -> _kernels.Network:
     """Hand the tensors of a model file to the kernels. Raises ValueError for a wrong one."""
-    embedding_size = configuration.embedding_size
     return _kernels.Network(
-        cell=configuration.cell,
-        nonlinearity=configuration.nonlinearity,
-        vocabulary_size=configuration.vocabulary_size,
-        hidden_size=configuration.hidden_size,
-        num_layers=configuration.num_layers,
-        embedding_size=0 if embedding_size == "onehot" else embedding_size,
+        **shape_arguments(configuration),
         tensors=dict(tensors),
         precision=precision,
         kernels=kernels,
     )
+
+
+def shape_arguments(configuration: ModelConfiguration) -> dict[str, Any]:
+    """Return the arguments by which the kernels take a network's shape; one-hot input is 0."""
+    embedding_size = configuration.embedding_size
+    return asdict(configuration) | {
+        "embedding_size": 0 if embedding_size == "onehot" else embedding_size
+    }
 
 
 def instruction_sets() -> dict[str, str]:

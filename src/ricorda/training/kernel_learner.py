@@ -204,15 +204,11 @@ class KernelLearner(Learner):
         return self._kernel
 
     def _new_kernel(self, streams: int, steps: int) -> "_kernels.Learner":
-        configuration, network = self.configuration, self.configuration.model
-        embedding = network.embedding_size
+        from ricorda.engine.native import shape_arguments  # which needs the kernels
+
+        configuration = self.configuration
         return _kernels.Learner(
-            cell=network.cell,
-            nonlinearity=network.nonlinearity,
-            vocabulary_size=network.vocabulary_size,
-            hidden_size=network.hidden_size,
-            num_layers=network.num_layers,
-            embedding_size=0 if embedding == "onehot" else embedding,
+            **shape_arguments(configuration.model),
             parameters=[
                 (weights, *moments, self._average.get(name))
                 for (name, weights), moments in zip(
