@@ -27,8 +27,8 @@ class UnseenCharactersWarning(UserWarning):
 class RicordaError(Exception):
     """The root of the tree: catch this to catch everything ricorda raises on purpose."""
 
-    told = False
-    """Whether another process of the run says it already."""
+    reported_elsewhere = False
+    """Whether another process of the run reports it."""
 
 
 class InputError(RicordaError):

@@ -301,7 +301,9 @@ MUTATIONS: dict[str, Mutation] = {
     "the learning rate is lowered": Mutation(
         _same_learning_rate, NAMED + "test_numbers_that_go_wrong_lead_back_and_on"
     ),
-    "a failed save is told": Mutation(_failures_not_told, DISK + "test_a_save_that_fails_is_told"),
+    "a failed save is reported": Mutation(
+        _failures_not_told, DISK + "test_a_save_that_fails_is_told"
+    ),
     "a failed last save ends the run": Mutation(
         _last_failure_not_raised,
         DISK + "test_a_disk_that_refuses_to_the_end_ends_the_run_with_the_cause",
@@ -324,10 +326,10 @@ MUTATIONS: dict[str, Mutation] = {
         _others_leftovers_removed, HELD + "test_partial_files_of_others_stay"
     ),
     "links are refused": Mutation(_links_not_refused, NAMED + "test_where_nothing_may_be_planted"),
-    "another machine is told": Mutation(
+    "another machine is reported": Mutation(
         _machine_not_compared, NAMED + "test_another_machine_is_told"
     ),
-    "want of memory is told": Mutation(
+    "a lack of memory is reported": Mutation(
         _memory_errors_not_told, NAMED + "test_a_memory_limit_ends_the_run_with_the_cause"
     ),
     "tensors fill their file": Mutation(_places_not_checked, CRAFTED),

@@ -233,7 +233,7 @@ def test_an_error_of_one_is_raised_in_all_and_reported_by_one() -> None:
 
         with pytest.raises(TextError, match="broken") as raised:
             group.first_does(fail)
-        return raised.value.told
+        return raised.value.reported_elsewhere
 
     assert in_threads(3, work) == [False, True, True]
 

@@ -103,7 +103,7 @@ def _continuations(moment: "Moment") -> dict[str, str]:
 
 
 def _verdict(right: bool, what: str) -> str:
-    """A mark that can be told apart without colours."""
+    """Return a mark whose meaning does not depend on its colour."""
     return f"[green]✓ {what}[/green]" if right else f"[red]✗ not {what}[/red]"
 
 

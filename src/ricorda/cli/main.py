@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (click.ClickException, RicordaError, OSError, MemoryError) as error:
-        if not getattr(error, "told", False):
+        if not getattr(error, "reported_elsewhere", False):
             print(f"ricorda: {_in_a_line(_message(error, given))}", file=sys.stderr)
         if isinstance(error, ProcessLost):
             sys.stderr.flush()

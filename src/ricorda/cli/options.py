@@ -72,7 +72,7 @@ class Number(ParameterType):
         return " and ".join(f"{bound.words} {_plain(bound.limit)}" for bound in self.bounds)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse what was typed; what does not fit is told with what would."""
+        """Parse what was typed. The error for a wrong value says what is allowed."""
         if value in self.words:
             return value
         try:

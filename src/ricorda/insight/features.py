@@ -1,8 +1,8 @@
 """What a unit might track: features of every place of a text, in any language.
 
-A feature is told of a place after its symbol has been read: after an opening quote one is inside,
-after the closing one no more. Features are of characters; in a vocabulary of bytes each byte has
-those of its character, and two more.
+The label of a place holds after its symbol was read: it is inside quotes from the opening quote
+on, and outside after the closing one. Features are of characters; in a vocabulary of bytes each
+byte has those of its character, and two more.
 """
 
 import unicodedata

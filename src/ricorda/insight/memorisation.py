@@ -1,10 +1,10 @@
 """The longest stretch that a text has word for word from another, which may exceed memory.
 
 The written text is small and lies in memory; the training text goes by once, in chunks that overlap
-by the written text's length. Whether a chunk holds a stretch of L symbols of the written text is
-told by rolling hashes (Karp & Rabin, 1987) of all windows of L symbols at once; what two texts
-share at a length they share at every smaller one, so that the longest is found by halving, and most
-chunks are dismissed by one question: is there one symbol more than the best so far? A hit is
+by the written text's length. Rolling hashes (Karp & Rabin, 1987) of all windows of L symbols
+show whether a chunk holds a stretch of L symbols of the written text. Texts that share a stretch
+share all of its parts, so the longest is found by bisection, and one search dismisses most chunks:
+for a stretch one symbol longer than the best so far. A hit is
 compared symbol by symbol before it counts.
 """
 

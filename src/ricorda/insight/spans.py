@@ -1,4 +1,4 @@
-"""Where a text is inside quotes and brackets, told carefully, in any language.
+"""Find where a text is inside quotes and brackets, in any language.
 
 A span counts from its opening sign until before its closing one: what is known once the symbol has
 been read. Signs without a partner do not count, and neither do spans longer than any quotation of

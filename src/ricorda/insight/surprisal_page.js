@@ -16,7 +16,7 @@ const count = figures.alternatives;
 const text = $("text");
 const inspector = $("inspector");
 const content = inspector.querySelector(".content");
-const told = $("told");
+const notice = $("notice");
 const characters = [...text.querySelectorAll("i")];
 const size = (character) => Number(character.dataset.n || 1);
 const begins = [];
@@ -84,7 +84,7 @@ const show = (place) => {
 // What is read out is of a character that was tapped or reached with the keys.
 const chooser = new SymbolChooser(text, (place, settled) => {
   const words = show(place);
-  if (settled) told.textContent = words;
+  if (settled) notice.textContent = words;
 });
 chooser.setSymbols(characters);
 text.setAttribute("aria-label", "The text: the arrow keys go through its characters");

@@ -256,7 +256,7 @@ def _inspector() -> str:
         '<aside id="inspector" class="card" aria-label="One character" hidden>'
         '<div class="content"><p class="muted">Point at a character, tap it, or go through the '
         "text with the arrow keys.</p></div>"
-        '<p id="told" class="unseen" role="status"></p></aside>'
+        '<p id="notice" class="unseen" role="status"></p></aside>'
     )
 
 

@@ -6,7 +6,7 @@ largest of many effects is not reported for being the largest: one question is a
 
 A feature that occurs in a few places close together goes with many units by chance. Each feature
 is therefore allowed what chance makes of it, twice the root mean square of its effects with moved
-labels, before the largest is chosen; the effects that are told are whole.
+labels, before the largest is chosen; the effects that are reported are not reduced by it.
 
 The control asks the same of the same units and the same labels, moved along the text in a circle.
 Neighbouring places are alike, in the unit as in the feature: thousands of places may hold a dozen
@@ -28,7 +28,7 @@ the unit is larger at every place where the feature is larger, and about 0 where
 to do with each other, for yes-or-no features and numbers alike, so that all may be compared:
 
 - for a feature of two values it is the rank-biserial correlation (Cureton, 1956; Glass, 1965),
-  2 * AUC - 1: take a place with the feature and one without, and it tells how much more often than
+  2 * AUC - 1: take a place with the feature and one without, and it is how much more often than
   not the unit is larger at the former. A rare feature can reach 1 as well as a frequent one, which
   it could not by the ordinary correlation.
 - for a feature without equal values it is Spearman's (1904) rank correlation.

@@ -22,7 +22,7 @@ class Series:
     name: str
     points: Sequence[Point]
     kind: Literal["line", "dotted"] = "line"
-    """A thin line, or a strong one with a dot at each point: not told apart by colour alone."""
+    """A thin line, or a strong one with a dot at each point, which differ without colour, too."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class MappedIds(np.memmap[Any, np.dtype[np.unsignedinteger[Any]]]):
 
     def __array_finalize__(self, obj: Any) -> None:
         super().__array_finalize__(obj)
-        self.descriptor = None  # that of the whole map alone tells where in the file it begins
+        self.descriptor = None  # offsets in the file are known for the whole map only
 
 
 def mapped(file: IO[bytes], type: np.dtype[np.unsignedinteger[Any]]) -> MappedIds:

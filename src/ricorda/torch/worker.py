@@ -38,7 +38,7 @@ def main(folder: Path, launcher: int) -> int:
     except KeyboardInterrupt:
         os._exit(128 + signal.SIGINT)  # and for others that end now
     except RicordaError as error:
-        if not error.told:
+        if not error.reported_elsewhere:
             _write(folder, {"error": type(error).__name__, "message": str(error)})
         return 0
     if run.rank == 0:

@@ -156,7 +156,7 @@ class Loop:
         self.metrics.leave_out(self.clock.evaluation_seconds)
         self._save()
         if is_first:
-            self.checkpoint_manager.wait()  # whoever is told of the evaluation may load the model
+            self.checkpoint_manager.wait()  # a reader of the evaluation may load the model
         else:
             seconds = time.monotonic() - began
             self.metrics.leave_out(seconds - self.clock.evaluation_seconds)
@@ -277,7 +277,7 @@ class Loop:
                 f"step {step + 1:,}: {error}; {MOST_RETURNS} returns to a checkpoint with a lower "
                 "learning rate did not help: start a new run with a lower --learning-rate"
             )
-            gave_up.told = not self.group.is_first
+            gave_up.reported_elsewhere = not self.group.is_first
             raise gave_up from error
         seconds = self.clock.seconds
         self.progress = self.checkpoint_manager.go_back(self.learner)

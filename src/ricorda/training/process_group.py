@@ -150,8 +150,8 @@ class ProcessGroup:
     def first_does(self, work: Callable[[], Result]) -> Result:
         """Return in every process what rank 0's work returns, however long it takes.
 
-        An error of ricorda in the work is raised in all processes; its `told` is true in those
-        where it was not raised first.
+        An error of ricorda in the work is raised in all processes; its `reported_elsewhere` is true
+        in those where it was not raised first.
         """
         result: Result = self.broadcast(self._in_turn(work, is_turn=self.is_first))
         return result
@@ -178,7 +178,7 @@ class ProcessGroup:
         if error is not None:
             raise error
         if errors:
-            errors[0].told = True
+            errors[0].reported_elsewhere = True
             raise errors[0]
         return result
 

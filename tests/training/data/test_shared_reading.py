@@ -52,7 +52,7 @@ def test_machines_whose_texts_differ_all_end_and_say_so(texts: list[Path], tmp_p
         text = texts[group.rank == 2]
         with pytest.raises(TextError) as raised:
             read_in_every_process(group, tmp_path, lambda folder: read(text, folder))
-        return str(raised.value), raised.value.told
+        return str(raised.value), raised.value.reported_elsewhere
 
     before = sorted(tmp_path.iterdir())
     results = in_threads(3, work)

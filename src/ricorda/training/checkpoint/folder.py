@@ -1,4 +1,4 @@
-"""A run's checkpoints on the disk: written whole, told good from broken, the newest kept.
+"""A run's checkpoints on the disk: written whole, checked when read, the newest kept.
 
 checkpoints/STEP/ holds files and `manifest.json`, which has the size and SHA-256 of each, and of
 itself. After a return to an earlier step the checkpoints are STEP.2, after another STEP.3, and so

@@ -197,18 +197,18 @@ def _parsed(config: Path, file: IO[bytes]) -> RunRecord:
     try:
         content = file.read(LARGEST + 1).removeprefix(codecs.BOM_UTF8)
         # pydantic's own parser refuses the lone surrogates of names that are not UTF-8
-        told = parse_json(content, longest=LARGEST)
-        _check_format(config, told)
-        return record_from_json(told)
+        parsed = parse_json(content, longest=LARGEST)
+        _check_format(config, parsed)
+        return record_from_json(parsed)
     except ValidationError as error:
         raise RunError(f"{config} is wrong: {explain(error, RunRecord)}") from error
     except ValueError as error:
         raise RunError(f"{config} is not JSON: {error}") from error
 
 
-def _check_format(config: Path, told: Any) -> None:
+def _check_format(config: Path, parsed: Any) -> None:
     """Raise RunError for a newer format, before its additions are reported as wrong."""
-    found = told.get("format") if isinstance(told, dict) else None
+    found = parsed.get("format") if isinstance(parsed, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise RunError(
             f"{config} has format {found}, newer than this ricorda reads ({FORMAT}): "

@@ -213,15 +213,15 @@ def restore(checkpoint: Checkpoint, learner: Learner) -> Restored:
 def _progress(content: bytes) -> tuple[Progress, dict[str, Any]]:
     """Parse progress.json, strictly."""
     try:
-        told = parse_json(content, longest=LONGEST_PROGRESS)
-        if not isinstance(told, dict) or told.keys() != {"progress", "fingerprint"}:
+        parsed = parse_json(content, longest=LONGEST_PROGRESS)
+        if not isinstance(parsed, dict) or parsed.keys() != {"progress", "fingerprint"}:
             raise Broken(f"{PROGRESS} should have a progress and a fingerprint")
-        progress = TypeAdapter(Progress).validate_python(told["progress"])
+        progress = TypeAdapter(Progress).validate_python(parsed["progress"])
     except ValidationError as error:
         raise Broken(f"{PROGRESS} is wrong: {explain(error, Progress)}") from None
     except ValueError as error:
         raise Broken(f"{PROGRESS} is not JSON: {error}") from None
-    fingerprint = told["fingerprint"]
+    fingerprint = parsed["fingerprint"]
     return progress, fingerprint if isinstance(fingerprint, dict) else {}
 
 

@@ -317,6 +317,6 @@ def read_in_every_process(
             f"one's has digest {digests[group.rank][0][:12]}, the first one's "
             f"{digests[0][0][:12]}: copy it from there"
         )
-        error.told = not (group.is_first or (differs and group.is_first_of_machine))
+        error.reported_elsewhere = not (group.is_first or (differs and group.is_first_of_machine))
         raise error
     return dataset
