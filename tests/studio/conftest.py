@@ -228,3 +228,21 @@ def _note(errors: list[str], message: Any) -> None:
 def in_sight(page: "Page", panel: str) -> None:
     """Scroll a panel into sight, as its link does."""
     page.click(f'nav a[href="#{panel}"]')
+
+
+@pytest.fixture
+def own_place(tmp_path: Path) -> Iterator[Place]:
+    """A studio of one test's own, with nothing in it."""
+    found = start_studio(tmp_path)
+    yield found
+    end_studio(found)
+    end_trainings(found.folder)
+
+
+@pytest.fixture
+def with_pytorch(place: Place) -> None:
+    """The studio has imported PyTorch, which on a busy machine takes longer than a page waits."""
+    from tests.studio.test_server import Client
+
+    asked = {"text": TEXT[:50], "position": 20, "gradient": True}
+    Client(place, timeout=500).json("POST", "/api/runs/bottles/influence", asked)

@@ -1,0 +1,156 @@
+"""The page for everybody: accessibility rules, large text, the keyboard, a screen reader."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.studio.conftest import PANELS, TEXT, Open, Place, in_sight
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+def axe_violations(page: "Page") -> list[Any]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        (each["id"], node["target"], node["failureSummary"])
+        for each in found
+        for node in each["nodes"]
+    ]
+
+
+def show_everything(page: "Page") -> None:
+    """Open what is folded away, in every panel."""
+    for panel in PANELS:
+        in_sight(page, panel)
+        page.wait_for_timeout(0)
+    in_sight(page, "inside")
+    page.locator("#units tbody tr").first.wait_for()
+    page.locator("#step tbody tr").first.wait_for()
+    in_sight(page, "writes")
+    page.click("#by-heart")
+    page.wait_for_selector("#by-heart-found:not([hidden])")
+    in_sight(page, "surprise")
+    page.wait_for_selector("#surprise-text span[class*=s]")
+    page.check("#by-gradient")
+    page.locator("#agreement").wait_for()
+    page.click("[data-reader=surprise] summary")  # a short text: axe looks at each character
+    page.fill("#surprise-own", TEXT[:60])
+    page.click("[data-reader=surprise] button >> nth=0")
+    page.wait_for_selector("#surprise-text span >> nth=60", state="detached")
+    in_sight(page, "inside")
+    page.wait_for_selector("#unit-text span >> nth=60", state="detached")
+    in_sight(page, "choose")
+    page.wait_for_selector("#chances button")
+    for summary in page.locator("main details:not([open]) > summary").all():
+        if summary.is_visible():
+            summary.click()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.usefixtures("with_pytorch")
+def test_axe_finds_nothing_in_either_language(open_page: Open, theme: str) -> None:
+    page = open_page(color_scheme=theme)
+    in_sight(page, "runs")
+    page.check("input[aria-label='Compare bottles']")
+    show_everything(page)
+    for language in ("en", "it"):
+        page.select_option("#language", language)
+        assert axe_violations(page) == []
+
+
+def test_an_empty_page_has_no_fault_either(open_page: Open, own_place: Place) -> None:
+    page = open_page(None, own_place)
+    assert axe_violations(page) == []
+
+
+@pytest.mark.usefixtures("with_pytorch")
+def test_nothing_is_cut_off_at_400_percent(open_page: Open) -> None:
+    page = open_page(viewport={"width": 320, "height": 640})
+    show_everything(page)
+    widths = page.evaluate(
+        "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert widths[0] <= widths[1]
+
+
+def focused(page: "Page") -> str:
+    return str(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
+
+
+def tab_to(page: "Page", selector: str, most: int = 150) -> None:
+    """Press Tab until an element has the focus, which must be visible."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"() => document.activeElement.matches({selector!r})"):
+            style = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+            assert style != "none"
+            return
+    raise AssertionError(f"Tab never came to {selector}; it is at {focused(page)}")
+
+
+@pytest.mark.usefixtures("with_pytorch")
+def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
+    page = open_page("planted")
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    page.evaluate("() => document.querySelector('.skip').focus()")
+    page.keyboard.press("Enter")
+    tab_to(page, "#earlier")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#facts:not([hidden])")
+    tab_to(page, "#start")
+    tab_to(page, "#loss .plot")
+    page.keyboard.press("Home")
+    tab_to(page, "#gradient .plot")
+    tab_to(page, "#by-heart")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#by-heart-found:not([hidden])")
+    tab_to(page, "#units button")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    tab_to(page, "#unit-text .symbols")
+    page.keyboard.press("ArrowRight")
+    assert "unit" in page.inner_text("#unit-text .reading")
+    tab_to(page, "#heat")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    tab_to(page, "#clamp-value")
+    page.keyboard.press("ArrowRight")
+    tab_to(page, "#clamp button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#clamped:not([hidden])")
+    tab_to(page, "#surprise-text .symbols")
+    page.keyboard.press("ArrowRight")
+    page.locator("#surprise-text .reading:text('bits')").wait_for()
+    tab_to(page, "#by-gradient")
+    page.keyboard.press("Space")
+    page.locator("#agreement").wait_for()
+    tab_to(page, "#context")
+    before = page.input_value("#context")
+    page.wait_for_selector("#chances button")
+    tab_to(page, "#chances button")
+    page.keyboard.press("Enter")
+    assert len(page.input_value("#context")) > len(before)
+    tab_to(page, "#runs-table input")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#comparison .curve", state="attached")
+    tab_to(page, "#comparison .plot")
+
+
+def test_announcements_are_few(open_page: Open) -> None:
+    page = open_page()
+    said = page.evaluate(
+        """async () => {
+          const { announce } = await import('/page/announce.js');
+          const said = [];
+          new MutationObserver(() => said.push(document.getElementById('announcer').textContent))
+            .observe(document.getElementById('announcer'), {childList: true});
+          for (const text of ['one', 'two', 'three']) announce(text);
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          return said;
+        }"""
+    )
+    assert said == ["one"]
