@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ricorda
-from benchmarks.figures import Result, ratio_of, report, spread
+from benchmarks.figures import Result, nats_more_than, ratio_of, report
 from benchmarks.generated_text import write_text
 from benchmarks.runs import TIMED, Trained, train
 from ricorda.errors import ConfigurationError, InputError
@@ -105,11 +105,5 @@ def _quality(other: Path, text: Path, minutes: float, seeds: Sequence[int]) -> R
         nats = [side.result["validation"]["nats_per_character"] for side in sides]
         report(f"seed {seed}: {nats[0]:.4f} nats a character, the other checkout {nats[1]:.4f}")
         differences.append(nats[0] - nats[1])
-    return Result(
-        f"training, {text.name}, {minutes:g} minutes: nats a character more than",
-        "the other checkout",
-        spread(differences),
-        MOST_NATS,
-        at_most=True,
-        unit="nats",
-    )
+    training = f"training, {text.name}, {minutes:g} minutes"
+    return nats_more_than("the other checkout", training, differences, MOST_NATS)

@@ -32,12 +32,6 @@ class Ratio:
     peer: float | None = None
     """The same of the peer's."""
 
-    def scaled(self, factor: float) -> "Ratio":
-        """The ratios times a factor, where the two do different amounts of work."""
-        return replace(
-            self, median=self.median * factor, least=self.least * factor, most=self.most * factor
-        )
-
 
 @dataclass(frozen=True)
 class Result:
@@ -90,6 +84,12 @@ def ratio_of(pairs: Sequence[tuple[float, float]]) -> Ratio:
 def spread(values: Sequence[float]) -> Ratio:
     """The median, the least and the most of some values."""
     return Ratio(statistics.median(values), min(values), max(values))
+
+
+def nats_more_than(peer: str, training: str, differences: Sequence[float], most: float) -> Result:
+    """How many more nats a character trainings end with than their peers, at most `most`."""
+    what = f"{training}: nats a character more than"
+    return Result(what, peer, spread(differences), most, at_most=True, unit="nats")
 
 
 def report(message: str) -> None:

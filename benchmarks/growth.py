@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.figures import Ratio, Result, ratio_of, report, spread
+from benchmarks.figures import Ratio, Result, nats_more_than, ratio_of, report, spread
 from benchmarks.runs import TIMED, Trained, train
 
 VARIED = {
@@ -125,14 +125,8 @@ def _learned(text: Path, minutes: float, rounds: int) -> Result:
             nats.append(run.result["validation"]["nats_per_character"])
         report(f"seed {seed}: sampled {nats[0]:.4f}, exact {nats[1]:.4f} nats a character")
         differences.append(nats[0] - nats[1])
-    return Result(
-        f"sampled softmax, {text.name}, {minutes:g} minutes: nats a character more than",
-        "softmax over all",
-        spread(differences),
-        0.0,
-        at_most=True,
-        unit="nats",
-    )
+    training = f"sampled softmax, {text.name}, {minutes:g} minutes"
+    return nats_more_than("softmax over all", training, differences, 0.0)
 
 
 def write_generated(path: Path, vocabulary: int, symbols: int = SYMBOLS) -> Path:

@@ -49,7 +49,6 @@ def test_ratios_of_whole_runs() -> None:
     ratio = ratio_of([(0.5, 2.0), (1.0, 2.0), (0.5, 3.0)])
     assert (ratio.median, ratio.least, ratio.most) == (4, 2, 6)
     assert (ratio.ours, ratio.peer) == (0.5, 2.0)
-    assert ratio.scaled(0.5).most == pytest.approx(3)
 
 
 def test_a_table_names_the_bound_and_the_speeds(capsys: pytest.CaptureFixture[str]) -> None:
