@@ -166,9 +166,10 @@ def make_network(
 def shape_arguments(configuration: ModelConfiguration) -> dict[str, Any]:
     """Return the arguments by which the kernels take a network's shape; one-hot input is 0."""
     embedding_size = configuration.embedding_size
-    return asdict(configuration) | {
+    shape = asdict(configuration) | {
         "embedding_size": 0 if embedding_size == "onehot" else embedding_size
     }
+    return {name: value for name, value in shape.items() if name not in ("documents", "num_labels")}
 
 
 def instruction_sets() -> dict[str, str]:

@@ -32,6 +32,13 @@ class ModelConfiguration:
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     """The activation of the `rnn` cell; other cells always use tanh."""
 
+    documents: bool = False
+    """Whether the last symbol is the boundary between documents: before it is read, the state
+    becomes zero."""
+
+    num_labels: Annotated[int, Field(ge=0, le=65536)] = 0
+    """K, the labels that a document may have, counting label 0 for documents without one."""
+
     @property
     def input_size(self) -> int:
         """I, the length of the first layer's input: V for one-hot, else E."""
@@ -63,12 +70,19 @@ class ModelConfiguration:
             total += size
         return total
 
+    @property
+    def boundary(self) -> int | None:
+        """The id of the boundary symbol; None where the text is one stream."""
+        return self.vocabulary_size - 1 if self.documents else None
+
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """The name and shape of every tensor of the model file, in order."""
         shapes: dict[str, tuple[int, ...]] = {}
         rows, hidden = self.gates * self.hidden_size, self.hidden_size
         if self.embedding_size != "onehot":
             shapes["embedding.weight"] = (self.vocabulary_size, self.embedding_size)
+        if self.num_labels:  # added to the first layer's gates at each step
+            shapes["labels.weight"] = (self.num_labels, rows)
         for layer in range(self.num_layers):
             shapes[f"layers.{layer}.weight_ih"] = (rows, hidden if layer else self.input_size)
             shapes[f"layers.{layer}.weight_hh"] = (rows, hidden)

@@ -79,7 +79,15 @@ class Vocabulary(ABC):
     """V, how many symbols there are."""
 
     start: int
-    """The id that generation without a prompt starts from: the line end, where there is one."""
+    """The id that generation without a prompt starts from: the boundary, else the line end, where
+    there is one."""
+
+    boundary: int | None = None
+    """The id of the symbol before and after each document, the last one; None without documents.
+    It stands for no text."""
+
+    labels: tuple[str, ...] = ()
+    """The labels that documents may have: label k + 1 of a model is labels[k], 0 is none."""
 
     @abstractmethod
     def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
@@ -127,20 +135,24 @@ class Vocabulary(ABC):
                 f"but it is {reprlib.repr(kind)}; the model file is damaged, or newer than this "
                 "ricorda"
             )
-        if description.keys() != _KEYS[kind]:
+        if not _KEYS[kind] <= description.keys() <= _KEYS[kind] | _DOCUMENT_KEYS:
             raise VocabularyError(
                 f"expected a {kind} vocabulary with {', '.join(sorted(_KEYS[kind]))}, but it has "
                 f"{_shown(description)}; the model file is damaged, or newer than this ricorda"
             )
+        divided = {
+            "has_boundary": description.get("boundary", False),
+            "labels": description.get("labels", ()),
+        }
         if kind == "bytes":
-            return ByteVocabulary(description["start"])
-        return CharacterVocabulary(description["symbols"], description["start"])
+            return ByteVocabulary(description["start"], **divided)
+        return CharacterVocabulary(description["symbols"], description["start"], **divided)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
 
     def __hash__(self) -> int:
-        return hash(tuple(self.to_json().items()))
+        return hash(repr(self.to_json()))
 
     def __repr__(self) -> str:
         start = self.label(self.start)
@@ -158,6 +170,35 @@ class Vocabulary(ABC):
             raise VocabularyError(f"expected ids from 0 to {self.size - 1}, but one is {wrong}")
         return array
 
+    def _text_ids(self, ids: ArrayLike) -> NDArray[np.integer[Any]]:
+        """The ids (T,) without boundaries."""
+        array = self._checked(ids).reshape(-1)
+        return array if self.boundary is None else array[array != self.boundary]
+
+    def _divide(self, has_boundary: object, labels: object) -> None:
+        """Add the boundary after all other symbols, and the labels of documents."""
+        if not isinstance(has_boundary, bool):
+            raise VocabularyError(
+                f"expected true or false for a boundary, but it is {has_boundary!r}"
+            )
+        if not isinstance(labels, list | tuple) or not all(
+            isinstance(each, str) for each in labels
+        ):
+            raise VocabularyError(f"expected a list of labels, but it is {reprlib.repr(labels)}")
+        if len(set(labels)) < len(labels) or "" in labels:
+            raise VocabularyError("expected labels that differ and are not empty")
+        if labels and not has_boundary:
+            raise VocabularyError("expected labels only where there are documents")
+        self.labels = tuple(labels)
+        if has_boundary:
+            self.boundary = self.start = self.size
+            self.size += 1
+
+    def _division_json(self) -> dict[str, Any]:
+        if self.boundary is None:
+            return {}
+        return {"boundary": True, **({"labels": list(self.labels)} if self.labels else {})}
+
 
 def _shown(description: dict[Any, Any]) -> str:
     """The keys of a description, some of them if there are many."""
@@ -165,6 +206,9 @@ def _shown(description: dict[Any, Any]) -> str:
 
 
 _KEYS = {"characters": {"kind", "symbols", "start"}, "bytes": {"kind", "start"}}
+_DOCUMENT_KEYS = {"boundary", "labels"}
+BOUNDARY_LABEL = "\N{WHITE DIAMOND}"
+"""What stands for the boundary where symbols are shown one by one."""
 
 
 class CharacterVocabulary(Vocabulary):
@@ -172,7 +216,9 @@ class CharacterVocabulary(Vocabulary):
 
     kind = "characters"
 
-    def __init__(self, symbols: str, start: str) -> None:
+    def __init__(
+        self, symbols: str, start: str, *, has_boundary: bool = False, labels: Sequence[str] = ()
+    ) -> None:
         """Number `symbols`; `start` is one of them.
 
         Raises VocabularyError unless they are characters in ascending order, each once.
@@ -181,10 +227,12 @@ class CharacterVocabulary(Vocabulary):
         self.symbols = symbols
         self.size = len(symbols)
         self.start = symbols.index(start)
+        self._first = start
+        self._divide(has_boundary, labels)
         self._codes = code_points(symbols)  # (V,), by id
         # By code point. What lies beyond the last symbol is clipped to the extra entry, no id.
         self._ids = np.full(int(self._codes[-1]) + 2, _NO_ID, np.int32)
-        self._ids[self._codes] = np.arange(self.size)
+        self._ids[self._codes] = np.arange(len(symbols))
         self._bytes = np.array([len(symbol.encode()) for symbol in symbols], np.uint8)  # (V,)
 
     @classmethod
@@ -213,7 +261,7 @@ class CharacterVocabulary(Vocabulary):
 
     def decode(self, ids: ArrayLike) -> str:
         """Return the text of ids (T,). Raises VocabularyError if one is not below `size`."""
-        return self._codes.take(self._checked(ids)).astype("<u4").tobytes().decode("utf-32-le")
+        return self._codes.take(self._text_ids(ids)).astype("<u4").tobytes().decode("utf-32-le")
 
     def decoder(self) -> Decoder:
         """Return a decoder for ids that come one after another."""
@@ -221,18 +269,19 @@ class CharacterVocabulary(Vocabulary):
 
     def label(self, id: int) -> str:
         r"""Return a symbol as a person may read it: `e`, but `\n` and `\u200b` spelled out."""
-        return readable(self.decode([id]))
+        return BOUNDARY_LABEL if id == self.boundary else readable(self.decode([id]))
 
     def count(self, ids: ArrayLike) -> tuple[int, int]:
         """Return how many (characters, UTF-8 bytes) ids (T,) stand for."""
-        array = self._checked(ids)
+        array = self._text_ids(ids)
         return array.size, sum(
             int(self._bytes.take(block).sum(dtype=np.int64)) for block in _blocks(array)
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` needs to build the same vocabulary."""
-        return {"kind": self.kind, "symbols": self.symbols, "start": self.symbols[self.start]}
+        described = {"kind": self.kind, "symbols": self.symbols, "start": self._first}
+        return described | self._division_json()
 
     def _look_up(self, text: str) -> NDArray[np.int32]:
         return self._ids.take(code_points(text), mode="clip")
@@ -243,12 +292,15 @@ class ByteVocabulary(Vocabulary):
 
     kind = "bytes"
 
-    def __init__(self, start: int) -> None:
+    def __init__(
+        self, start: int, *, has_boundary: bool = False, labels: Sequence[str] = ()
+    ) -> None:
         """Start generation from the byte `start`. Raises VocabularyError if it is no byte."""
         if not isinstance(start, int) or isinstance(start, bool) or not 0 <= start < 256:
             raise VocabularyError(f"expected a start byte from 0 to 255, but it is {start!r}")
         self.size = 256
-        self.start = start
+        self.start = self._first = start
+        self._divide(has_boundary, labels)
 
     @checked
     def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
@@ -270,7 +322,7 @@ class ByteVocabulary(Vocabulary):
 
     def decode(self, ids: ArrayLike) -> str:
         """Return the text of bytes (T,), with U+FFFD for what is not UTF-8."""
-        return self._checked(ids).astype(np.uint8).tobytes().decode("utf-8", "replace")
+        return self._text_ids(ids).astype(np.uint8).tobytes().decode("utf-8", "replace")
 
     def decoder(self) -> Decoder:
         """Return a decoder for bytes that come one after another."""
@@ -278,17 +330,19 @@ class ByteVocabulary(Vocabulary):
 
     def label(self, id: int) -> str:
         r"""Return a byte as a person may read it: `e`, but `\n` and `\xe9` spelled out."""
+        if id == self.boundary:
+            return BOUNDARY_LABEL
         value = int(self._checked([id])[0])
         return readable(chr(value)) if value < 128 else f"\\x{value:02x}"
 
     def count(self, ids: ArrayLike) -> tuple[int, int]:
         """Return how many (characters, bytes) there are: a character at each byte but 10xxxxxx."""
-        array = self._checked(ids)
+        array = self._text_ids(ids)
         return sum(map(count_characters, _blocks(array))), array.size
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` needs to build the same vocabulary."""
-        return {"kind": self.kind, "start": self.start}
+        return {"kind": self.kind, "start": self._first} | self._division_json()
 
 
 _UNWRITABLE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -315,7 +369,7 @@ class _ByteDecoder(Decoder):
         return self._utf8.getstate()[0].decode("utf-8", "replace")
 
     def decode(self, ids: ArrayLike) -> str:
-        return self._utf8.decode(self._vocabulary._checked(ids).astype(np.uint8).tobytes())
+        return self._utf8.decode(self._vocabulary._text_ids(ids).astype(np.uint8).tobytes())
 
     def finish(self) -> str:
         return self._utf8.decode(b"", final=True)

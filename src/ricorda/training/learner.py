@@ -201,7 +201,7 @@ def make_learner(
 
 def decays(name: str, dimensions: int) -> bool:
     """Whether weight decay applies: to matrices, except embeddings, whose rows are not mixed."""
-    return dimensions > 1 and not name.startswith("embedding")
+    return dimensions > 1 and not name.startswith(("embedding", "labels"))
 
 
 def average_share(decay: float, steps: int) -> float:
