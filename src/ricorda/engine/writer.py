@@ -128,14 +128,18 @@ class HeldSymbols:
         self._symbols.append((symbol, characters))
 
     def extend(self, characters: int) -> None:
-        """Count more characters, made of bytes left over at the end, to the last symbol."""
-        symbol, already = self._symbols.pop()
-        self._symbols.append((symbol, already + characters))
+        """Count more characters, made of bytes left over at the end, to the last symbol.
+
+        A byte that itself showed the one before it to be no part of a character is already out.
+        """
+        if self._symbols:
+            symbol, already = self._symbols.pop()
+            self._symbols.append((symbol, already + characters))
 
     def release(self, characters: int) -> tuple[WrittenSymbol, ...]:
         """Hand out the symbols of the next characters."""
         released: list[WrittenSymbol] = []
-        while characters > 0:
+        while characters > 0 and self._symbols:
             symbol, count = self._symbols.popleft()
             if count > characters:  # the symbol goes out with the last of its characters
                 self._symbols.appendleft((symbol, count - characters))
