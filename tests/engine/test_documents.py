@@ -23,7 +23,12 @@ embeddings = pytest.mark.parametrize("embedding_size", ["onehot", 5])
 
 
 def shape(**changes: Any) -> ModelConfiguration:
-    given = {"cell": "lstm", "vocabulary_size": SIZE, "hidden_size": 6, "num_layers": 2}
+    given: dict[str, Any] = {
+        "cell": "lstm",
+        "vocabulary_size": SIZE,
+        "hidden_size": 6,
+        "num_layers": 2,
+    }
     return ModelConfiguration(**(given | changes))
 
 
