@@ -38,13 +38,14 @@ struct Session::Stream {
   std::size_t held = 0;           // the last of them, perhaps part of a stop sequence
   std::int64_t chosen = 0;
   Ending ending = Ending::none;
+  int boundary = -1;  // of the network; no part of a text, so that no penalty looks at it
 
   bool reads_its_last() const { return next_unread + 1 == unread.size(); }
   std::size_t alternatives() const {
     return settings.alternatives > 0 ? static_cast<std::size_t>(settings.alternatives) : 0;
   }
   void remember(std::uint32_t id) {
-    if (settings.sampling.repetition_penalty == 1.0) return;
+    if (settings.sampling.repetition_penalty == 1.0 || static_cast<int>(id) == boundary) return;
     recent.push_back(id);
     if (recent.size() > static_cast<std::size_t>(settings.sampling.repetition_window))
       recent.pop_front();
@@ -98,7 +99,8 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
                                       .unread = std::move(ids),
                                       .random = Philox(settings.seed, settings.stream_index),
                                       .stops = StopSequences(settings.stops),
-                                      .constraint_state = settings.sampling.constraint.start});
+                                      .constraint_state = settings.sampling.constraint.start,
+                                      .boundary = shape.boundary});
   stream->settings.alternatives = std::min(settings.alternatives, shape.vocabulary_size);
   if (settings.sampling.counts_symbols()) stream->counts.assign(shape.vocabulary_size, 0);
   stream->state.assign(shape.state_size(), 0.0f);

@@ -166,6 +166,7 @@ def test_a_session_of_documents_writes_what_the_reference_writes(
             temperature=(0.7, 1.2)[number % 2],
             alternatives=(None, 2)[number % 2],
             stop=("ab", "ba", "aaé")[: number % 4],
+            repetition_penalty=(1.0, 1.0, 1.5)[number % 3],
         )
         prompt = [boundary, *vocabulary.encode("aé"[: number % 3]).tolist()]
         stream = session.add(np.array(prompt), settings, label=number % 3)
@@ -201,6 +202,20 @@ def test_a_text_may_end_at_once() -> None:
         assert [piece for _, piece in each.advance(3)] == [None]
         assert (stream.ended, stream.written) == ("stop", 1)
         assert len(each.advance_symbols(3)) == 0
+
+
+def test_no_penalty_keeps_a_text_from_ending(make_case: MakeCase) -> None:
+    """A prompt begins with a boundary, which is no symbol of the text."""
+    vocabulary = CharacterVocabulary("\nab", "\n", has_boundary=True)
+    case = make_case(cell="gru", hidden_size=4, vocabulary_size=4, documents=True)
+    case.tensors["output.weight"][:] = 0
+    case.tensors["output.bias"][:] = [1, 0, 0, 2]
+    settings = GenerationSettings(temperature=0, length=9, repetition_penalty=100)
+    for backend in (native(case), case.reference):
+        session = backend.session(vocabulary)
+        stream = session.add(np.array([3, 1]), settings, before=np.array([2, 3]))
+        session.advance(3)
+        assert (stream.ended, stream.written) == ("stop", 1)
 
 
 def test_a_label_that_the_model_does_not_have_is_refused() -> None:

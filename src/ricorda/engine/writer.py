@@ -46,7 +46,10 @@ class Writer(InProgress):
         self._boundary = vocabulary.boundary
         self._bias = bias_of(settings, vocabulary)
         self._counts: Counter[int] = Counter()
-        self._recent = deque(prompt, maxlen=settings.repetition_window)
+        self._recent = deque(
+            (symbol for symbol in prompt if symbol != self._boundary),
+            maxlen=settings.repetition_window,
+        )
         self._uniforms = uniforms(self.seed, settings.stream_index)
         self._decoder = vocabulary.decoder()
         self._stops = StopDetector(settings.stop)
