@@ -254,7 +254,7 @@ def written_text(
             end = first + len(written)
             ids[stream, first:end] = written
             if ending == "stop":
-                ids[stream, end] = configuration.boundary
+                ids[stream, end] = configuration.vocabulary_size - 1
                 if end + 1 < steps:
                     begin(stream, end)
     return ids
