@@ -38,13 +38,14 @@ struct Session::Stream {
   std::size_t held = 0;           // the last of them, perhaps part of a stop sequence
   std::int64_t chosen = 0;
   Ending ending = Ending::none;
+  int boundary = -1;  // of the network; no part of a text, so that no penalty looks at it
 
   bool reads_its_last() const { return next_unread + 1 == unread.size(); }
   std::size_t alternatives() const {
     return settings.alternatives > 0 ? static_cast<std::size_t>(settings.alternatives) : 0;
   }
   void remember(std::uint32_t id) {
-    if (settings.sampling.repetition_penalty == 1.0) return;
+    if (settings.sampling.repetition_penalty == 1.0 || static_cast<int>(id) == boundary) return;
     recent.push_back(id);
     if (recent.size() > static_cast<std::size_t>(settings.sampling.repetition_window))
       recent.pop_front();
@@ -58,13 +59,15 @@ struct Session::Room {
         states(network.shape().state_size() * streams),
         sampler(network.instruction_set().routines, network.shape().vocabulary_size),
         probabilities(network.shape().padded_vocabulary()),
-        ids(streams) {}
+        ids(streams),
+        labels(network.shape().num_labels > 0 ? streams : 0) {}
 
   Workspace workspace;
   AlignedBuffer<float> states;  // (S, L, B, Hp)
   Sampler sampler;
   AlignedBuffer<float> probabilities;  // (Vp)
   std::vector<std::uint32_t> ids;      // (B)
+  std::vector<std::uint32_t> labels;   // (B), of a network with labels
 };
 
 Written Written::take(std::size_t n) {
@@ -83,6 +86,10 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
                           const float* state, const std::vector<std::uint32_t>& before) {
   const NetworkShape& shape = network_->shape();
   settings.sampling.check(shape.vocabulary_size);
+  if (settings.label > 0 && settings.label >= std::uint32_t(shape.num_labels))
+    throw std::invalid_argument("label must be below the number of labels " +
+                                std::to_string(shape.num_labels) + ", not " +
+                                std::to_string(settings.label));
   if (ids.empty()) throw std::invalid_argument("a stream must begin with at least one symbol");
   for (const auto& stop : settings.stops)
     if (stop.empty()) throw std::invalid_argument("a stop sequence must have at least one symbol");
@@ -92,7 +99,8 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
                                       .unread = std::move(ids),
                                       .random = Philox(settings.seed, settings.stream_index),
                                       .stops = StopSequences(settings.stops),
-                                      .constraint_state = settings.sampling.constraint.start});
+                                      .constraint_state = settings.sampling.constraint.start,
+                                      .boundary = shape.boundary});
   stream->settings.alternatives = std::min(settings.alternatives, shape.vocabulary_size);
   if (settings.sampling.counts_symbols()) stream->counts.assign(shape.vocabulary_size, 0);
   stream->state.assign(shape.state_size(), 0.0f);
@@ -190,7 +198,9 @@ void Session::advance_group(Streams streams, int steps, Room& room) {
 void Session::step(const Streams& streams, float* states, Room& room) {
   const int count = static_cast<int>(streams.size());
   for (int s = 0; s < count; ++s) room.ids[s] = streams[s]->unread[streams[s]->next_unread];
-  network_->advance(room.ids.data(), 1, count, states, room.workspace);
+  for (int s = 0; s < count && !room.labels.empty(); ++s)
+    room.labels[s] = streams[s]->settings.label;
+  network_->advance(room.ids.data(), room.labels.data(), 1, count, states, room.workspace);
   const auto chooses = [](const Stream* stream) { return stream->reads_its_last(); };
   if (std::any_of(streams.begin(), streams.end(), chooses))
     network_->compute_logits(room.workspace.hidden.data(), count, room.workspace);
@@ -222,7 +232,9 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
   stream.written.ids.push_back(chosen);
   if (stream.settings.alternatives >= 0) describe(stream, logits, chosen, room);
 
-  const StopState stop = stream.stops.feed(chosen);
+  StopState stop = stream.stops.feed(chosen);
+  if (static_cast<int>(chosen) == network_->shape().boundary)
+    stop = {true, 1};  // a stop of one symbol, which no other stop contains
   if (stop.stopped)
     stream.ending = Ending::stop;
   else if (stream.chosen == stream.settings.length)

@@ -1,7 +1,7 @@
 """The kernels behind the Backend protocol, and texts by way of sessions."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,8 @@ def writing_models(
         cell=cell,
         vocabulary_size=vocabulary.size,
         hidden_size=16,
+        documents=vocabulary.boundary is not None,
+        num_labels=len(vocabulary.labels) and len(vocabulary.labels) + 1,
     )
     random = np.random.default_rng(seed)
     tensors = {
@@ -103,6 +105,7 @@ def writing_models(
     if vocabulary.kind == "bytes":  # mostly the bytes of some characters of one to four
         tensors["output.bias"] -= 30
         tensors["output.bias"][list("aé€😀".encode())] += 30
+        tensors["output.bias"][256:] += 30  # the boundary
     reference = ReferenceBackend(configuration, tensors, np.float64)
     backend = NativeBackend(configuration, tensors, "float32", threads=2)
     return Model(configuration, vocabulary, reference), backend.session(vocabulary)
@@ -141,6 +144,88 @@ def test_a_session_writes_what_the_reference_writes(vocabulary: Vocabulary, cell
     for stream, (text, generation) in expected.items():
         assert "".join(piece.text for piece in pieces[stream]) == text
         assert (stream.ended, stream.written) == (generation.ended, generation.written)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("vocabulary", [
+    CharacterVocabulary("\nabcdeé世", "\n", has_boundary=True, labels=("x", "y")),
+    ByteVocabulary(10, has_boundary=True, labels=("x", "y")),
+], ids=["characters", "bytes"])  # fmt: skip
+def test_a_session_of_documents_writes_what_the_reference_writes(
+    vocabulary: Vocabulary, cell: CellName
+) -> None:
+    """Texts of all labels side by side, with fixed seeds; each ends before its boundary."""
+    model, session = writing_models(vocabulary, cell, seed=7)
+    reference = model.backend.session(vocabulary)
+    boundary, streams = vocabulary.size - 1, {}
+    pieces: dict[NativeStream, list[Piece]] = {}
+    for number in range(30):
+        settings = GenerationSettings(
+            seed=number,
+            length=40,
+            temperature=(0.7, 1.2)[number % 2],
+            alternatives=(None, 2)[number % 2],
+            stop=("ab", "ba", "aaé")[: number % 4],
+            repetition_penalty=(1.0, 1.0, 1.5)[number % 3],
+        )
+        prompt = [boundary, *vocabulary.encode("aé"[: number % 3]).tolist()]
+        stream = session.add(np.array(prompt), settings, label=number % 3)
+        pieces[stream] = []
+        streams[stream] = reference.add(np.array(prompt), settings, label=number % 3)
+    expected: dict[Any, list[Piece]] = {stream: [] for stream in streams.values()}
+    while collect(session, pieces, steps=3):
+        pass
+    while progress := reference.advance(7):
+        for written, piece in progress:
+            expected[written] += [piece] if piece else []
+    for stream, known in streams.items():
+        assert (stream.ended, stream.written) == (known.ended, known.written)
+        assert text_of(pieces[stream]) == text_of(expected[known])
+        ids = [symbol for piece in pieces[stream] for symbol in piece.ids]
+        assert ids == [symbol for piece in expected[known] for symbol in piece.ids]
+        assert boundary not in ids
+    ends = [stream.ended for stream in streams]
+    assert ends.count("stop") > 5
+    assert "length" in ends or cell != "gru"
+
+
+def text_of(pieces: Iterable[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def test_a_text_may_end_at_once() -> None:
+    vocabulary = CharacterVocabulary("\nab", "\n", has_boundary=True)
+    model, session = writing_models(vocabulary, "gru", seed=3)
+    settings = GenerationSettings(seed=1, length=9, logit_bias=((3, 100.0),))
+    for each in (session, model.backend.session(vocabulary)):
+        stream = each.add(np.array([3]), settings)
+        assert [piece for _, piece in each.advance(3)] == [None]
+        assert (stream.ended, stream.written) == ("stop", 1)
+        assert len(each.advance_symbols(3)) == 0
+
+
+def test_no_penalty_keeps_a_text_from_ending(make_case: MakeCase) -> None:
+    """A prompt begins with a boundary, which is no symbol of the text."""
+    vocabulary = CharacterVocabulary("\nab", "\n", has_boundary=True)
+    case = make_case(cell="gru", hidden_size=4, vocabulary_size=4, documents=True)
+    case.tensors["output.weight"][:] = 0
+    case.tensors["output.bias"][:] = [1, 0, 0, 2]
+    settings = GenerationSettings(temperature=0, length=9, repetition_penalty=100)
+    for backend in (native(case), case.reference):
+        session = backend.session(vocabulary)
+        stream = session.add(np.array([3, 1]), settings, before=np.array([2, 3]))
+        session.advance(3)
+        assert (stream.ended, stream.written) == ("stop", 1)
+
+
+def test_a_label_that_the_model_does_not_have_is_refused() -> None:
+    vocabulary = CharacterVocabulary("\nab", "\n", has_boundary=True, labels=("x",))
+    for each, match in [(vocabulary, "below 2, got 2"), (CHARACTERS, "the model has no labels")]:
+        model, session = writing_models(each, "gru", seed=3)
+        for texts in (session, model.backend.session(each)):
+            texts.add(np.array([1]), GenerationSettings(), label=0)
+            with pytest.raises(ConfigurationError, match=match):
+                texts.add(np.array([1]), GenerationSettings(), label=2)
 
 
 def collect(session: NativeSession, pieces: dict[NativeStream, list[Piece]], steps: int) -> bool:

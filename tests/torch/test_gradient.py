@@ -27,9 +27,12 @@ def log_probability(file: ModelFile, vectors: Numbers, place: int, begin: int) -
         _, state = backend.forward(ids[np.newaxis, :begin], state)
     layers: list[Layer] = backend._layers
     hidden: Array = vectors[np.newaxis]
+    continues = np.ones(hidden.shape[:2], bool)
     for number, layer in enumerate(layers):
         projected = layer.project_input(hidden)
-        activations, _ = backend._run_layer(layer, projected, state[:, number], ("hidden",))
+        activations, _ = backend._run_layer(
+            layer, projected, state[:, number], ("hidden",), continues
+        )
         hidden = activations["hidden"]
     logits = hidden[0, -1] @ backend._output_weights + backend._output_bias
     return float(log_softmax(logits)[ids[place]])

@@ -76,6 +76,11 @@ def test_embeddings_are_normal() -> None:
     assert 3 < np.abs(values).max() < 6
 
 
+def test_labels_begin_with_zeros() -> None:
+    rows = initial_weights(settings({"num_labels": 7, "hidden_size": 5}))["labels.weight"]
+    np.testing.assert_array_equal(rows, np.zeros((7, 20)))
+
+
 @pytest.mark.parametrize("cell, gates", [("rnn", 1), ("gru", 3), ("lstm", 4), ("cifg", 3)])
 def test_biases_are_zero_except_the_lstms_forget_gate(cell: str, gates: int) -> None:
     weights = initial_weights(settings({"cell": cell, "hidden_size": 5}, forget_bias=1.5))

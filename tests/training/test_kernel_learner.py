@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ricorda.engine import ReferenceBackend
 from ricorda.errors import NonFiniteLoss
 from ricorda.training.kernel_learner import KernelLearner, learns_bfloat16
 from ricorda.training.learner import Batch, Tensors
@@ -79,6 +80,36 @@ def test_a_batch_may_be_a_view() -> None:
     one.take_step(Batch(ids[:, :-1], ids[:, 1:], None), 0.01, 0)
     other.take_step(Batch(ids[:, :-1].copy(), ids[:, 1:].copy(), None), 0.01, 0)
     assert_equal(one.tensors(), other.tensors())
+
+
+def test_scores_take_labels_and_begin_anew_at_boundaries() -> None:
+    learner = KernelLearner(settings({"documents": True, "num_labels": 4}))
+    learn(learner, range(3))  # labels begin alike
+    random = np.random.default_rng(1)
+    ids = random.integers(11, size=(2, 201), dtype=np.uint32)
+    ids[1], ids[:, 100] = ids[0], 10
+    ids[1, :100] = 3
+    labels = np.tile(np.arange(201, dtype=np.uint32) % 4, (2, 1))
+    nats, _ = learner.score(ids[:, :-1], ids[:, 1:], labels=labels[:, :-1])
+    np.testing.assert_array_equal(nats[0, 100:], nats[1, 100:])
+    assert not np.array_equal(nats[0, :99], nats[1, :99])
+    reference = ReferenceBackend(learner.configuration.model, learner.weights())
+    expected, _ = reference.score(
+        ids[:, :-1], ids[:, 1:], reference.zero_state(2), labels=labels[:, :-1]
+    )
+    np.testing.assert_allclose(nats, expected.nats, rtol=1e-4, atol=1e-5)
+
+
+def test_labels_are_learned_apart() -> None:
+    """The label alone says which symbol follows."""
+    configuration = settings({"num_labels": 3}, learning_rate=0.05)
+    learner, random = KernelLearner(configuration), np.random.default_rng(1)
+    nats = 0.0
+    for step in range(150):
+        labels = random.integers(3, size=(3, 7), dtype=np.uint32)
+        inputs = random.integers(11, size=(3, 7), dtype=np.uint32)
+        nats = learner.take_step(Batch(inputs, labels, None, labels=labels), 0.05, step)[0]
+    assert nats < 0.1
 
 
 def test_numbers_that_are_not_finite_change_nothing() -> None:

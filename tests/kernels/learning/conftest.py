@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricorda import _kernels
+from ricorda.engine.native import shape_arguments
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.torch.language_model import RecurrentLanguageModel
 
@@ -53,6 +54,8 @@ class LearningCase:
         }
         vocabulary = self.configuration.vocabulary_size
         self.inputs, self.targets = random.integers(0, vocabulary, (2, streams, steps), np.uint32)
+        labels = self.configuration.num_labels
+        self.labels = random.integers(0, labels, (streams, steps), np.uint32) if labels else None
         parts = self.configuration.state_parts * self.configuration.num_layers
         self.state = list(
             random.uniform(-1, 1, (parts, streams, self.configuration.hidden_size)).astype(
@@ -131,7 +134,7 @@ class Learning:
             self.case.restart,
             learning_rate=learning_rate,
             number=self.number,
-            **options,
+            **{"labels": self.case.labels} | options,
         )
 
     def gradients(self) -> dict[str, Array]:
@@ -148,19 +151,8 @@ class Learning:
 
 def make_kernel(case: LearningCase, **options: Any) -> _kernels.Learner:
     """The kernels' learner of a case's shape."""
-    shape = case.configuration
-    embedding = shape.embedding_size
-    given: dict[str, Any] = {
-        "cell": shape.cell,
-        "nonlinearity": shape.nonlinearity,
-        "vocabulary_size": shape.vocabulary_size,
-        "hidden_size": shape.hidden_size,
-        "num_layers": shape.num_layers,
-        "embedding_size": 0 if embedding == "onehot" else embedding,
-        "streams": case.streams,
-        "steps": case.steps,
-    }
-    return _kernels.Learner(**(given | options))
+    size = {"streams": case.streams, "steps": case.steps}
+    return _kernels.Learner(**(shape_arguments(case.configuration) | size | options))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ def part_of(case: LearningCase, first: int, count: int, **options: Any) -> Learn
     part.inputs, part.targets = case.inputs[rows].copy(), case.targets[rows].copy()
     part.state = [each[rows].copy() for each in case.state]
     part.restart = case.restart[rows].copy()
+    part.labels = None if case.labels is None else case.labels[rows].copy()
     return Learning(part, first_stream=first, all_streams=case.streams, **options)
 
 
@@ -33,7 +34,13 @@ def step_together(parts: Sequence[Learning], **options: Any) -> tuple[float, flo
     window = {name: options.pop(name) for name in ("key", "negatives") if name in options}
     nats = sum(
         part.kernel.gradients(
-            part.case.inputs, part.case.targets, part.state, part.case.restart, flat, **window
+            part.case.inputs,
+            part.case.targets,
+            part.state,
+            part.case.restart,
+            flat,
+            labels=part.case.labels,
+            **window,
         )
         for part, flat in zip(parts, flats, strict=True)
     )
@@ -53,6 +60,7 @@ def step_together(parts: Sequence[Learning], **options: Any) -> tuple[float, flo
         {"cell": "gru", "streams": 4},
         {"cell": "rnn", "streams": 3, "embedding_size": "onehot"},
         {"cell": "lstm", "streams": 3, "steps": 2, "vocabulary_size": 50},  # without a table
+        {"cell": "gru", "streams": 5, "vocabulary_size": 4, "documents": True, "num_labels": 6},
     ],
 )
 def test_shares_take_the_whole_step(make_case: MakeCase, shape: dict[str, Any]) -> None:

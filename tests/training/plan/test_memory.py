@@ -80,5 +80,31 @@ def test_the_logits_are_as_many_as_pytorchs_learner_has_at_once() -> None:
     assert output_loss.MOST_LOGITS == TORCH_LOGITS
 
 
+def test_labels_are_counted_with_their_copies() -> None:
+    model = settings().model
+    need, labelled = (
+        memory_need(settings(model=replace(model, documents=True, num_labels=count)), 10**6)
+        for count in (0, 200)
+    )
+    row = 4 * 1024
+    # weights, two moments, the gradient; and a table, with gradients of each of two threads
+    assert labelled.learner - need.learner == 4 * 200 * row * (4 + 3)
+    assert labelled.saving - need.saving == 4 * 4 * 200 * row
+    many = replace(model, documents=True, num_labels=5000)  # of which a window has 16 * 64
+    counted = memory_need(settings(model=many), 10**6).learner - need.learner
+    assert counted == 4 * row * (4 * 5000 + 3 * 1024)
+
+
+def test_states_that_are_reset_are_counted() -> None:
+    model = settings().model
+    plain, documents = (
+        memory_need(settings(model=replace(model, documents=each)), 10**6).window
+        for each in (False, True)
+    )
+    # of each layer and stream the hidden state's gradient and both parts of the state, and of 512
+    # symbols of each thread the hidden states
+    assert documents - plain == 4 * 8 * 1024 * (3 * 16 + 2 * 512)
+
+
 def test_a_short_text_has_a_short_window() -> None:
     assert memory_need(settings(), 32).window < 0.7 * memory_need(settings(), 64).window

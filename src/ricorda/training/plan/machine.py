@@ -249,6 +249,8 @@ def _by_kernels(configuration: TrainingConfiguration, streams: int, steps: int) 
     numbers += recurrent if configuration.recurrent_dropout else 0
     with_table = model.embedding_size == "onehot" or model.vocabulary_size <= symbols
     numbers += (1 + groups) * model.vocabulary_size * _width(model) if with_table else 0
+    numbers += (1 + groups) * min(model.num_labels, symbols) * _width(model)
+    numbers += model.num_labels * model.gates * hidden  # the labels' gradient, of all groups
 
     kept = (1 + model.state_parts) * hidden + _width(model)
     kept += hidden if configuration.dropout else 0
@@ -261,6 +263,8 @@ def _by_kernels(configuration: TrainingConfiguration, streams: int, steps: int) 
     )
     output = min(OUTPUT_TOGETHER, symbols) * (2 * FLOAT + factor) * (hidden + rows)
     window = FLOAT * layers * symbols * kept + sums + groups * output
+    if model.documents:  # states with zeros, for steps that reset some
+        window += FLOAT * layers * hidden * ((1 + model.state_parts) * streams + groups * together)
     return FLOAT * numbers + 2 * factor * products, window
 
 

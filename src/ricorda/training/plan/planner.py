@@ -145,8 +145,8 @@ def choose_backend(wanted: Literal["auto", "kernels", "torch"], device: str) -> 
 def operations_of(model: ModelConfiguration, rows: int) -> float:
     """Floating-point operations to learn one symbol: two a weight forwards, four backwards.
 
-    The first layer's input is looked up in a table and costs none. rows: how many rows of the
-    output layer each symbol is multiplied with.
+    The first layer's input and a label's row are looked up in tables and cost none. rows: how many
+    rows of the output layer each symbol is multiplied with.
     """
     recurrent = model.gates * (2 * model.num_layers - 1) * model.hidden_size**2
     return 6.0 * (recurrent + rows * model.hidden_size)
