@@ -40,6 +40,9 @@ class Batch(NamedTuple):
     negatives: Negatives | None = None
     """What the targets are compared with where the softmax is sampled; None: with all symbols."""
 
+    labels: NDArray[np.uint32] | None = None  # (B, T)
+    """The number of the label that each input's document has; None: 0, none has one."""
+
 
 class StepMetrics(NamedTuple):
     """The figures of one step, over the streams of all processes."""
@@ -108,11 +111,13 @@ class Learner(ABC):
         targets: NDArray[np.uint32],
         state: Any | None = None,
         *,
+        labels: NDArray[np.uint32] | None = None,
         averaged: bool = False,
     ) -> tuple[NDArray[np.float32], Any]:
         """Return the nats (S, T) of targets (S, T) after inputs (S, T), and the state after them.
 
-        state: what an earlier call returned; None is zero. Nothing is dropped, no softmax sampled.
+        state: what an earlier call returned; None is zero. labels: the number of each input's
+        label, (S, T); None is 0 for all. Nothing is dropped, no softmax sampled.
         A probability that is not a number gives NaN.
         """
 
