@@ -14,11 +14,11 @@ BLOCK = 16  # rows that are orthogonalized together
 def initial_weights(configuration: TrainingConfiguration) -> dict[str, NDArray[np.float32]]:
     """Draw every tensor of the model file, by its name; the first predictions are near uniform.
 
-    Embeddings are normal with variance 1. Input weights are uniform in +-1/sqrt(I), the one-hot
-    input's in +-1/sqrt(H). With "orthogonal", each gate's recurrent weights (H, H) are an
-    orthogonal matrix (Saxe et al., 2014), so that at first the state neither vanishes nor
-    explodes; with "uniform" they are uniform in +-1/sqrt(H), as in torch.nn. Output weights are
-    uniform in +-1/sqrt(H). Labels and biases are zero, except that forget_bias is that of a forget
+    Embeddings are normal with variance 1, labels' rows zero. Input weights are uniform in
+    +-1/sqrt(I), the one-hot input's in +-1/sqrt(H). With "orthogonal", each gate's recurrent
+    weights (H, H) are an orthogonal matrix (Saxe et al., 2014), so that at first the state neither
+    vanishes nor explodes; with "uniform" they are uniform in +-1/sqrt(H), as in torch.nn. Output
+    weights are uniform in +-1/sqrt(H). Biases are zero, except that forget_bias is that of a forget
     gate, which starts open for 1 (Jozefowicz et al., 2015), and what the table of cells gives a
     gate.
     """
