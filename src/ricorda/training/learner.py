@@ -42,9 +42,6 @@ class Batch(NamedTuple):
     labels: NDArray[np.uint32] | None = None  # (B, T)
     """The number of the label under which each input is read; None: 0, no label, for all."""
 
-    labels: NDArray[np.uint32] | None = None  # (B, T)
-    """The number of the label that each input's document has; None: 0, none has one."""
-
 
 class StepMetrics(NamedTuple):
     """The figures of one step, over the streams of all processes."""
@@ -113,7 +110,6 @@ class Learner(ABC):
         targets: NDArray[np.uint32],
         state: Any | None = None,
         *,
-        labels: NDArray[np.uint32] | None = None,
         averaged: bool = False,
         labels: NDArray[np.uint32] | None = None,
     ) -> tuple[NDArray[np.float32], Any]:
