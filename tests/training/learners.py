@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ricorda.model import ModelConfiguration
 from ricorda.training.configuration import Budget, TrainingConfiguration
@@ -16,6 +17,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "gru": {"cell": "gru", "num_layers": 2, "hidden_size": 20},
     "lstm": {"cell": "lstm", "num_layers": 2},
     "cifg": {"cell": "cifg", "num_layers": 2},
+    "documents": {"cell": "gru", "num_layers": 2, "documents": True},
+    "documents with labels": {"cell": "lstm", "num_layers": 2, "documents": True, "num_labels": 4},
     "many symbols": {"cell": "lstm", "vocabulary_size": 50, "hidden_size": 16},
 }
 
@@ -43,7 +46,10 @@ def settings(network: dict[str, Any] | None = None, **changes: Any) -> TrainingC
 
 
 def batch(step: int, configuration: TrainingConfiguration, share: Share | None = None) -> Batch:
-    """Return a random window; every third restarts the first row."""
+    """Return a random window; every third restarts the first row.
+
+    One in V symbols is a boundary. Labels change with each symbol, which a learner may not mind.
+    """
     random = np.random.default_rng(step)
     rows = slice(None) if share is None else share.rows
     size = (2, configuration.batch_size, configuration.window)
@@ -54,7 +60,15 @@ def batch(step: int, configuration: TrainingConfiguration, share: Share | None =
     if configuration.softmax_candidates:
         ids = np.arange(step % 2, configuration.model.vocabulary_size, 2).astype(np.uint32)
         negatives = Negatives(ids, np.full(len(ids), np.log(0.5), np.float32))
-    return Batch(inputs, targets, restart, negatives)
+    return Batch(inputs, targets, restart, negatives, labels_of(inputs, configuration))
+
+
+def labels_of(
+    inputs: NDArray[np.uint32], configuration: TrainingConfiguration
+) -> NDArray[np.uint32] | None:
+    """Return a label for each input, (B, T), if the model has labels."""
+    number = configuration.model.num_labels
+    return ((inputs * 7 + 3) % number).astype(np.uint32) if number else None
 
 
 def learn(learner: Learner, steps: range) -> list[float]:
