@@ -22,7 +22,7 @@ def logits_with_held_units(file: ModelFile, text: str, held: Mapping[Unit, float
     state = backend.zero_state(1)
     found = []
     for symbol in file.vocabulary.encode(text).tolist():
-        below = backend._project_symbols(np.array([symbol]))
+        below = backend._project_symbols(np.array([symbol]), None)
         for number, layer in enumerate(layers):
             for unit, value in held.items():
                 if unit.layer == number:

@@ -110,10 +110,12 @@ class _Elsewhere:
         self.zero_state = model.backend.zero_state
         self.configuration = model.configuration
 
-    def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
+    def trace(
+        self, ids: Ids, state: State, *, labels: Ids | None = None
+    ) -> tuple[dict[str, Array], State]:
         heard = self._heard[self._read : self._read + len(ids)]
         self._read += len(ids)
-        return self._backend.trace(heard, state)
+        return self._backend.trace(heard, state, labels=labels)
 
 
 def test_the_ranking_has_each_unit_once_by_falling_effect(lstm: Tracked) -> None:

@@ -137,7 +137,7 @@ def _characters(vocabulary: Vocabulary, ids: Ids) -> tuple[str, NDArray[np.int64
 
 def _decoded(vocabulary: Vocabulary, ids: Ids) -> str:
     """Decode symbols that are either one boundary or have none."""
-    if ids[0] == vocabulary.boundary:
+    if vocabulary.boundary is not None and ids[0] == vocabulary.boundary:
         return BOUNDARY
     if not isinstance(vocabulary, ByteVocabulary):
         return vocabulary.decode(ids)
@@ -330,8 +330,8 @@ def _leading_spaces(spaces: NDArray[np.bool_], line_end: NDArray[np.bool_]) -> N
 
 
 def _word_starts(text: str) -> NDArray[np.int64]:
-    """1 where a run of anything but space begins, (T,)."""
-    space = _by_character(text, str.isspace)
+    """1 where a run of anything but space and boundaries begins, (T,)."""
+    space = _by_character(text, lambda each: each.isspace() or each == BOUNDARY)
     starts: NDArray[np.bool_] = ~space & np.concatenate([[True], space[:-1]])
     return starts.astype(np.int64)
 
