@@ -67,15 +67,13 @@ class RecurrentCell(nn.Module, ABC):
         sizes: inputs (N, I) and hidden (N, H) are the packed rows of `Segments`, so many of each
         time, and state is that of each segment.
         """
-        if sizes is None:
-            steps = [(each, None) for each in inputs.unbind(1)]
-        else:
-            steps = [(each, len(each)) for each in inputs.split(sizes.tolist())]
-        hidden, ended = [], []
-        for inputs_now, segments in steps:
-            if segments is not None and segments < len(state[0]):
-                ended.append(tuple(part[segments:] for part in state))
-                state = self.state_type(*(part[:segments] for part in state))
+        steps = inputs.unbind(1) if sizes is None else inputs.split(sizes.tolist())
+        hidden: list[Tensor] = []
+        ended: list[State] = []  # of segments, the shortest first
+        for inputs_now in steps:
+            if (count := len(inputs_now)) < len(state[0]):
+                ended.append(tuple(part[count:] for part in state))
+                state = self.state_type(*(part[:count] for part in state))
             state = functional_call(self, dict(weights or {}), (inputs_now, state))
             hidden.append(state[0])
         if sizes is None:

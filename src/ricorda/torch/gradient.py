@@ -74,7 +74,7 @@ class _Network:
         model = RecurrentLanguageModel(file.configuration, tensors=file.tensors)
         self._model = model.double().eval().requires_grad_(False)
         if model.labels is not None:  # a label's row adds up with the bias
-            model.cells[0].bias_ih += model.labels.weight[label]
+            model.cells[0].bias_ih.add_(model.labels.weight[label])
             model.labels = None
         self._begins = np.flatnonzero(ids == file.configuration.boundary)  # of documents
         self._ids = torch.from_numpy(ids.astype(np.int64))

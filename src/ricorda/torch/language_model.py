@@ -163,8 +163,8 @@ class RecurrentLanguageModel(nn.Module):
         It computes what `forward` computes on windows of one symbol, without dropout.
         """
         hidden, weights = self._labelled(self._embed(ids), labels)  # (B, I)
-        if self.configuration.documents:
-            resets = (ids == self.configuration.boundary)[:, None]
+        if (boundary := self.configuration.boundary) is not None:
+            resets = ids.eq(boundary)[:, None]
             state = [tuple(part.masked_fill(resets, 0) for part in layer) for layer in state]
         new_state: list[State] = []
         for cell, layer_state in zip(self.cells, state, strict=True):

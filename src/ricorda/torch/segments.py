@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -41,7 +42,7 @@ class Segments:
 
     def unpack(self, rows: Tensor) -> Tensor:
         """Bring packed rows (N, H) back into the window (B, T, H)."""
-        return rows.index_select(0, self.rows).unflatten(0, (self.streams, -1))
+        return rows.index_select(0, self.rows).view(self.streams, -1, rows.shape[1])
 
     def begin(self, part: Tensor) -> Tensor:
         """Return what the segments begin with: a part of the streams' state (B, H) -> (P, H)."""
@@ -73,7 +74,15 @@ def segments_of(ids: Tensor, boundary: int) -> Segments | None:
     sources = np.full(len(first), streams)
     sources[number[opening]] = np.where(resets[:, 0], streams, np.arange(streams))
     last = number[np.append(opening[1:], len(first)) - 1]
-    order, rows, sources, last = (
-        torch.from_numpy(array).to(ids.device) for array in (np.argsort(rows), rows, sources, last)
+
+    def on_device(array: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(array).to(ids.device)
+
+    return Segments(
+        streams,
+        order=on_device(np.argsort(rows)),
+        rows=on_device(rows),
+        sizes=torch.from_numpy(sizes),
+        sources=on_device(sources),
+        last=on_device(last),
     )
-    return Segments(streams, order, rows, torch.from_numpy(sizes), sources, last)
