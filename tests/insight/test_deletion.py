@@ -10,6 +10,7 @@ from ricorda.engine.sampling import log_softmax
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import deletion, influence
 from ricorda.insight.deletion import METHODS, Method
+from ricorda.text import CharacterVocabulary
 from tests.insight.planted import planted_model, planted_text
 from tests.insight.test_step_equation import NETWORKS, TEXT
 
@@ -89,13 +90,21 @@ def test_a_symbol_is_never_replaced_by_itself() -> None:
 
 def test_the_drawn_symbols_are_others_and_differ() -> None:
     ids = np.array([0, 1, 1, 2, 2, 2, 2])
-    replacements = deletion._Replacements(ids, 4, seed=3)
+    replacements = deletion._Replacements(ids, CharacterVocabulary("abcd", "a"), seed=3)
     drawn = np.stack([replacements.draw(np.array([1, 2])).reshape(2, 4) for _ in range(200)])
     assert set(drawn[:, 0].ravel().tolist()) == {0, 2}
     assert set(drawn[:, 1].ravel().tolist()) == {0, 1}
     assert np.mean(drawn[:, 0] == 2) == pytest.approx(4 / 5, abs=0.05)  # as frequent as in the text
     assert np.mean(drawn[:, 1] == 1) == pytest.approx(2 / 3, abs=0.05)
     assert len(np.unique(drawn[:, 0], axis=0)) > 4
+
+
+def test_a_boundary_is_never_drawn_and_is_replaced_like_any_symbol() -> None:
+    vocabulary = CharacterVocabulary("abc", "a", has_boundary=True)
+    replacements = deletion._Replacements(np.array([3, 0, 1, 3, 1]), vocabulary, seed=3)
+    drawn = np.stack([replacements.draw(np.array([0, 3])).reshape(2, 4) for _ in range(50)])
+    assert set(drawn[:, 0].ravel().tolist()) == {1}
+    assert set(drawn[:, 1].ravel().tolist()) == {0, 1}
 
 
 def test_the_sole_symbol_cannot_be_left_out() -> None:

@@ -14,6 +14,7 @@ from tests.training.learners import (
     assert_equal,
     assert_near,
     batch,
+    labels_of,
     learn,
     settings,
 )
@@ -49,6 +50,16 @@ def test_several_steps_are_the_same(network: dict[str, Any], options: dict[str, 
         for name, array in ours.weights(averaged=averaged).items():
             distance = np.linalg.norm(array - others[name])
             assert distance < 1e-4 * np.linalg.norm(others[name]) + 1e-7, name
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("embedding_size", [4, "onehot"])
+def test_documents_and_labels_are_the_same_in_every_cell(cell: str, embedding_size: Any) -> None:
+    network = {"cell": cell, "embedding_size": embedding_size, "num_layers": 2, "documents": True}
+    ours, theirs = both({**network, "num_labels": 4}, window=40)
+    assert learn(ours, range(6)) == pytest.approx(learn(theirs, range(6)), rel=1e-5)
+    assert_near(ours.weights(), theirs.weights(), 1e-3)
+    assert ours.weights()["labels.weight"].any(axis=1).all()  # from zeros
 
 
 def test_the_metrics_are_the_same() -> None:
@@ -167,12 +178,16 @@ def test_scores_are_the_same(network: dict[str, Any]) -> None:
     vocabulary_size = ours.configuration.model.vocabulary_size
     symbols = random.integers(vocabulary_size, size=(4, 151), dtype=np.uint32)
     inputs, targets = symbols[:, :-1], symbols[:, 1:]
-    expected, _ = theirs.score(inputs, targets)
-    nats, _ = ours.score(inputs, targets)
+    learn(ours, range(2))  # after which the labels' rows differ
+    theirs.restore(ours.tensors())
+    labels = labels_of(inputs, ours.configuration)
+    expected, _ = theirs.score(inputs, targets, labels=labels)
+    nats, _ = ours.score(inputs, targets, labels=labels)
     np.testing.assert_allclose(nats, expected, rtol=1e-4, atol=1e-5)
+    one, other = (None, None) if labels is None else (labels[:, :70], labels[:, 70:])
     for learner in (ours, theirs):
-        first, state = learner.score(inputs[:, :70], targets[:, :70])
-        second, _ = learner.score(inputs[:, 70:], targets[:, 70:], state)
+        first, state = learner.score(inputs[:, :70], targets[:, :70], labels=one)
+        second, _ = learner.score(inputs[:, 70:], targets[:, 70:], state, labels=other)
         np.testing.assert_allclose(np.hstack([first, second]), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -4,8 +4,9 @@ Everything that listens to unit j of a layer listens through one column of weigh
 recurrent weights, and the next layer's input weights or the output's. Where the unit always says
 c, the product of that column with it is the constant c * column, which belongs to the bias. So the
 column is set to zero and c * column is added to the bias: the engine computes, to rounding, what
-it would if the unit's output were replaced by c before anybody reads it, from the first symbol on
-(before which a unit's output otherwise is 0). At c = 0 nothing is added, and the unit is off.
+it would if the unit's output were replaced by c before anybody reads it, from the first symbol of
+each document on (before which a unit's output otherwise is 0). At c = 0 nothing is added, and the
+unit is off.
 
 The unit itself goes on, unheard: a trace of the changed model shows what it would have said.
 """

@@ -8,10 +8,12 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
 from ricorda.pages import is_invisible
-from ricorda.text.vocabulary import ByteVocabulary, Vocabulary
+from ricorda.text.vocabulary import BOUNDARY_LABEL, ByteVocabulary, Vocabulary
 
 LONGEST = 32  # symbols; a text may pile marks on a letter without end
 
@@ -47,9 +49,23 @@ def clusters(ids: Ids, vocabulary: Vocabulary) -> Iterator[Cluster]:
 
 
 def _characters(ids: Ids, vocabulary: Vocabulary) -> Iterator[Cluster]:
-    """Every character by itself; a byte that is no part of one is spelled out."""
+    """Every character by itself; a boundary between documents is its label."""
+    begin = 0
+    boundaries = () if vocabulary.boundary is None else np.flatnonzero(ids == vocabulary.boundary)
+    for place in [*map(int, boundaries), len(ids)]:
+        yield from _characters_of_document(ids[begin:place], vocabulary, begin)
+        begin = place + 1
+        if place < len(ids):
+            yield Cluster(BOUNDARY_LABEL, place, begin, spelled_out=True)
+
+
+def _characters_of_document(ids: Ids, vocabulary: Vocabulary, first: int) -> Iterator[Cluster]:
+    """Every character by itself; a byte that is no part of one is spelled out.
+
+    first: the number of the first symbol.
+    """
     if not isinstance(vocabulary, ByteVocabulary):
-        for place, character in enumerate(vocabulary.decode(ids)):
+        for place, character in enumerate(vocabulary.decode(ids), first):
             yield _single(character, place, place + 1)
         return
     data = bytes(ids.tolist())
@@ -57,10 +73,11 @@ def _characters(ids: Ids, vocabulary: Vocabulary) -> Iterator[Cluster]:
     while begin < len(data):
         end = begin + _utf8_length(data[begin])
         try:
-            yield _single(data[begin:end].decode(), begin, end)
+            yield _single(data[begin:end].decode(), first + begin, first + end)
         except UnicodeDecodeError:
             end = begin + 1
-            yield Cluster(vocabulary.label(data[begin]), begin, end, spelled_out=True)
+            label = vocabulary.label(data[begin])
+            yield Cluster(label, first + begin, first + end, spelled_out=True)
         begin = end
 
 

@@ -27,7 +27,7 @@ from ricorda.engine.backend import Array, Ids, State
 from ricorda.engine.chunks import read
 from ricorda.engine.sampling import Probabilities, finite, log_softmax
 from ricorda.errors import ConfigurationError, TextError
-from ricorda.insight.units import Text, known_text
+from ricorda.insight.units import Text, known_text, labels_of
 from ricorda.text.unseen import KnownText
 from ricorda.text.vocabulary import Vocabulary
 
@@ -100,21 +100,24 @@ def influence(
     distance: int = DISTANCE,
     method: Method = "leave out",
     seed: int = 0,
+    label: str | None = None,
 ) -> Influence:
     """Measure how much each of the `distance` symbols before some places matters there.
 
     `positions` are the predicted symbols' numbers, at least 1; if not given, up to 32 spread over
     the text, none of them right after a character that the model never saw. `seed` decides
     which symbols replace one; they are drawn from the text, and the figures are the mean of four.
-    Raises ConfigurationError for a position outside the text, TextError for a text of less than
-    two symbols.
+    `label` is that of the text's documents; what precedes a document has no influence in it.
+    Raises ConfigurationError for a position outside the text or an unknown label, TextError for a
+    text of less than two symbols.
     """
     if distance < 1:
         raise ConfigurationError(f"distance must be at least 1, got {distance}")
     known = known_text(model, text)
     ids = known.ids
     places = chosen_places(known, model.vocabulary, positions, distance)
-    draw = _Replacements(ids, model.vocabulary.size, seed) if method == "replace" else None
+    labels = labels_of(model, label, len(ids))
+    draw = _Replacements(ids, model.vocabulary, seed) if method == "replace" else None
     nats = np.full((len(places), distance), np.nan)
     divergence = np.full((len(places), distance), np.nan)
     configuration = model.configuration
@@ -122,12 +125,12 @@ def influence(
     width = distance * (DRAWS if draw else 1) * (state_size + configuration.vocabulary_size)
     at_once = max(1, NUMBERS_AT_ONCE // width)
     order = np.argsort(places, kind="stable")
-    reader = _Reader(model, ids)
+    reader = _Reader(model, ids, labels)
     for begin in range(0, len(order), at_once):
         rows = order[begin : begin + at_once]
         before = reader.before(places[rows] - distance)
         nats[rows], divergence[rows] = _read_changed(
-            model, ids, places[rows], *before, distance, draw
+            model, ids, places[rows], *before, distance, draw, labels
         )
     symbols = tuple(model.vocabulary.label(symbol) for symbol in ids.tolist())
     return Influence(method, symbols, places, nats, divergence)
@@ -167,9 +170,10 @@ def _mean(values: Numbers) -> Numbers:
 class _Reader:
     """Reads a text once, and gives its states at ascending places."""
 
-    def __init__(self, model: Model, ids: Ids) -> None:
+    def __init__(self, model: Model, ids: Ids, labels: Ids | None) -> None:
         self._backend = model.backend
         self._ids = ids
+        self._labels = labels
         self._read = 0
         self._state = model.backend.zero_state(1)
         self._logits = np.full(model.vocabulary.size, np.nan, self._state.dtype)
@@ -183,7 +187,8 @@ class _Reader:
         for place in np.maximum(places, 0).tolist():
             if place > self._read:
                 part = self._ids[self._read : place]
-                self._logits, self._state = read(self._backend, part, self._state)
+                labels = None if self._labels is None else self._labels[: len(part)]
+                self._logits, self._state = read(self._backend, part, self._state, labels=labels)
                 self._read = place
             states.append(self._state)
             logits.append(self._logits)
@@ -191,11 +196,13 @@ class _Reader:
 
 
 class _Replacements:
-    """Draws other symbols, as frequent as they are in the text."""
+    """Draws other symbols, as frequent as they are in the text; never a boundary."""
 
-    def __init__(self, ids: Ids, vocabulary_size: int, seed: int) -> None:
+    def __init__(self, ids: Ids, vocabulary: Vocabulary, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
-        counts = np.bincount(ids, minlength=vocabulary_size).astype(np.float64)
+        counts = np.bincount(ids, minlength=vocabulary.size).astype(np.float64)
+        if vocabulary.boundary is not None:
+            counts[vocabulary.boundary] = 0
         if np.count_nonzero(counts) < 2:
             raise TextError("expected a text of at least two different symbols to replace by")
         self._counts = counts
@@ -218,6 +225,7 @@ def _read_changed(
     logits: Array,
     distance: int,
     draw: _Replacements | None,
+    labels: Ids | None,
 ) -> tuple[Numbers, Numbers]:
     """Read up to some places, with one symbol changed at each distance: nats and divergence (M, D).
 
@@ -241,7 +249,10 @@ def _read_changed(
         if draw:
             symbols[begins] = draw.draw(symbols[begins][::copies])
         rows = np.flatnonzero((place >= far) & (change >= (far if draw else far + 1)))
-        logits[rows], state[:, :, rows] = model.backend.step(symbols[rows], state[:, :, rows])
+        beside = None if labels is None else np.full(len(rows), labels[0])
+        logits[rows], state[:, :, rows] = model.backend.step(
+            symbols[rows], state[:, :, rows], labels=beside
+        )
     finite(logits[::width])
     found = log_softmax(logits)
     expected = found[unchanged]

@@ -2,13 +2,15 @@
 
 The label of a place holds after its symbol was read: it is inside quotes from the opening quote
 on, and outside after the closing one. Features are of characters; in a vocabulary of bytes each
-byte has those of its character, and two more.
+byte has those of its character, and two more. A boundary between documents ends line, sentence and
+paragraph, and what is open; it is no character of any kind itself.
 """
 
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -25,6 +27,7 @@ Column: TypeAlias = NDArray[np.float32]
 
 SMALLEST_SCRIPT = 0.005  # share of a text's letters from which a script is a feature
 FARTHEST = 10_000  # where distances stop to count
+BOUNDARY = "\ud800"  # stands for it in a text, in which no such lone surrogate occurs
 
 VOWELS = frozenset("aeiouy" + "αεηιουω" + "аеёиоуыэюяіїєѵ" + "ıæœøə")
 """Vowels without their accents, in the alphabets that write them as letters."""
@@ -118,30 +121,46 @@ def every_column(vocabulary: Vocabulary, ids: Ids) -> dict[str, Column]:
 
 def _characters(vocabulary: Vocabulary, ids: Ids) -> tuple[str, NDArray[np.int64]]:
     """Decode ids (T,): their characters, and by symbol the number of its character, (T,)."""
+    parts = [ids]
+    if vocabulary.boundary is not None:
+        begins = np.flatnonzero(ids == vocabulary.boundary)
+        parts = np.split(ids, np.sort(np.concatenate([begins, begins + 1])))
+        parts = [part for part in parts if len(part)]
+    text = "".join(_decoded(vocabulary, part) for part in parts)
     if not isinstance(vocabulary, ByteVocabulary):
-        return vocabulary.decode(ids), np.arange(len(ids))
-    # What is no UTF-8 becomes one lone surrogate a byte.
-    text = ids.astype(np.uint8).tobytes().decode("utf-8", "surrogateescape")
+        return text, np.arange(len(ids))
     codes = code_points(text)
     lone = (codes >= 0xD800) & (codes < 0xE000)
     sizes = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
     return text, np.repeat(np.arange(len(text)), np.where(lone, 1, sizes))
 
 
+def _decoded(vocabulary: Vocabulary, ids: Ids) -> str:
+    """Decode symbols that are either one boundary or have none."""
+    if vocabulary.boundary is not None and ids[0] == vocabulary.boundary:
+        return BOUNDARY
+    if not isinstance(vocabulary, ByteVocabulary):
+        return vocabulary.decode(ids)
+    # What is no UTF-8 becomes one lone surrogate a byte.
+    return ids.astype(np.uint8).tobytes().decode("utf-8", "surrogateescape")
+
+
 def _spans(text: str) -> dict[str, Column]:
     """Quotes and brackets."""
     quotes = {
-        "inside_straight_quotes": _depth(text, spans.straight_quotes(text)),
-        "inside_curly_quotes": _depth(text, spans.curly_quotes(text)),
-        "inside_guillemets": _depth(text, spans.guillemets(text)),
-        "inside_corner_quotes": _depth(text, spans.corner_quotes(text)),
-        "inside_single_quotes": _depth(text, spans.single_quotes(text)),
+        "inside_straight_quotes": _depth(text, spans.straight_quotes),
+        "inside_curly_quotes": _depth(text, spans.curly_quotes),
+        "inside_guillemets": _depth(text, spans.guillemets),
+        "inside_corner_quotes": _depth(text, spans.corner_quotes),
+        "inside_single_quotes": _depth(text, spans.single_quotes),
     }
     bracketed = {
-        key: _depth(text, (span for pair in pairs for span in spans.brackets(text, pair)))
+        key: np.stack([_depth(text, partial(spans.brackets, pair=pair)) for pair in pairs]).sum(
+            axis=0
+        )
         for key, pairs in _BRACKETS.items()
     }
-    bracketed["inside_tags"] = _depth(text, spans.tags(text))
+    bracketed["inside_tags"] = _depth(text, spans.tags)
     depth: Column = np.stack(list(bracketed.values())).sum(axis=0)
     columns = {
         **quotes,
@@ -153,12 +172,15 @@ def _spans(text: str) -> dict[str, Column]:
     return {**inside, "bracket_depth": depth}
 
 
-def _depth(text: str, found: Iterable[Span]) -> Column:
-    """In how many spans each place lies, (T,)."""
+def _depth(text: str, find: Callable[[str], Iterable[Span]]) -> Column:
+    """In how many spans each place lies, (T,); none goes on in another document."""
     changes = np.zeros(len(text) + 1, np.int32)
-    for span in found:
-        changes[span.begin] += 1
-        changes[span.end] -= 1
+    begin = 0
+    for document in text.split(BOUNDARY):
+        for span in find(document):
+            changes[begin + span.begin] += 1
+            changes[begin + span.end] -= 1
+        begin += len(document) + 1
     return np.cumsum(changes[:-1]).astype(np.float32)
 
 
@@ -251,16 +273,17 @@ def _words(text: str) -> dict[str, Column]:
 def _lines(text: str) -> dict[str, Column]:
     """Where in its line, sentence and paragraph each place is."""
     codes = code_points(text)
-    line_end = codes == ord("\n")
+    boundary = codes == ord(BOUNDARY)
+    line_end = (codes == ord("\n")) | boundary
     since = _since(line_end)
     lengths = _line_lengths(line_end)
     spaces = np.isin(codes, [ord(" "), ord("\t")])
     began = _leading_spaces(spaces, line_end)
     words = np.cumsum(_word_starts(text))
     words_before = _last(words, line_end)
-    empty = line_end & np.concatenate([[True], line_end[:-1]])
+    empty = boundary | (line_end & np.concatenate([[True], line_end[:-1]]))
     lines = np.cumsum(line_end)
-    sentence_end = np.isin(codes, [ord(sign) for sign in ".!?。！？"])
+    sentence_end = np.isin(codes, [ord(sign) for sign in ".!?。！？" + BOUNDARY])
     in_beginning = spaces & (since.astype(np.int64) <= began) & (since > 0)
     return {
         "since_line_end": since,
@@ -307,8 +330,8 @@ def _leading_spaces(spaces: NDArray[np.bool_], line_end: NDArray[np.bool_]) -> N
 
 
 def _word_starts(text: str) -> NDArray[np.int64]:
-    """1 where a run of anything but space begins, (T,)."""
-    space = _by_character(text, str.isspace)
+    """1 where a run of anything but space and boundaries begins, (T,)."""
+    space = _by_character(text, lambda each: each.isspace() or each == BOUNDARY)
     starts: NDArray[np.bool_] = ~space & np.concatenate([[True], space[:-1]])
     return starts.astype(np.int64)
 

@@ -81,11 +81,11 @@ class Health:
 
 
 @checked
-def unit_health(model: Model, text: Text) -> Health:
+def unit_health(model: Model, text: Text, *, label: str | None = None) -> Health:
     """Read a text of any length and find dead and saturated units, and how open the gates are.
 
-    Characters after one that the model never saw do not count. Raises
-    TextError for a text without a known symbol.
+    Characters after one that the model never saw do not count; `label` is that of the text's
+    documents. Raises TextError for a text without a known symbol.
     """
     known = known_text(model, text)
     counted = known.counted(model.vocabulary)
@@ -93,7 +93,7 @@ def unit_health(model: Model, text: Text) -> Health:
         counted[:] = True
     configuration = model.configuration
     tally = _Tally(bounded=configuration.is_bounded)
-    for block in read_activations(model, known.ids):
+    for block in read_activations(model, known.ids, label=label):
         length = len(block.arrays["hidden"])
         here = counted[block.begin : block.begin + length]
         if here.any():

@@ -6,6 +6,9 @@ show whether a chunk holds a stretch of L symbols of the written text. Texts tha
 share all of its parts, so the longest is found by bisection, and one search dismisses most chunks:
 for a stretch one symbol longer than the best so far. A hit is
 compared symbol by symbol before it counts.
+
+Where the texts are documents, a code that is no character stands between two of them, and no
+stretch goes on from one into the next.
 """
 
 import math
@@ -25,15 +28,21 @@ CHUNK = 2**20  # symbols of the training text looked at together
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, and so has an inverse modulo 2**64
 _TABLE_BITS = 22
+_WRITTEN_END, _TRAINING_END = 2**32 - 1, 2**32 - 2  # of documents; different, so they never match
 
 Characters: TypeAlias = str | bytes
+Written: TypeAlias = Characters | Sequence[Characters]
+"""A text, or the documents that it consists of."""
 Hashes: TypeAlias = NDArray[np.uint64]
 Codes: TypeAlias = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch that two texts share; positions and length in characters, or bytes of bytes."""
+    """A stretch that two texts share; positions and length in characters, or bytes of bytes.
+
+    Of documents, positions count through all of them, one after the other.
+    """
 
     length: int
     position: int
@@ -69,23 +78,26 @@ class Shared:
 
 @checked
 def shared_stretches(
-    written: Sequence[Characters],
+    written: Sequence[Written],
     training: Iterable[Characters],
     lengths: Sequence[int] = LENGTHS,
+    *,
+    documents: bool = False,
 ) -> list[Shared]:
     """Say of each written text what it shares with one training text, which goes by once.
 
-    All are characters, or all are bytes; the training text comes in pieces. To know what is usual,
+    All are characters, or all are bytes; the training text comes in pieces. With `documents`, each
+    piece is a document, and stretches lie within one. To know what is usual,
     give besides a model's text one of the same length that it never saw. Raises TextError for an
     empty text, ConfigurationError for a length below 1.
     """
     if any(length < 1 for length in lengths):
         raise ConfigurationError(f"lengths must be at least 1, got {list(lengths)}")
-    if any(not text for text in written):
+    if any(not any(text) for text in map(_documents, written)):
         raise TextError("expected a written text of at least one character, got none")
     searches = [_Search(text, lengths) for text in written]
     overlap = max((len(search.codes) for search in searches), default=1) - 1
-    for begin, codes, new in _chunks(training, overlap):
+    for begin, codes, new in _chunks(training, overlap, documents):
         chunk = _Chunk(begin, codes)
         for search in searches:
             search.look_at(chunk, new)
@@ -112,29 +124,55 @@ def chance_length(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     return max(0.0, (math.log(max(pairs, 1)) + np.euler_gamma) / -math.log(agree) - 0.5)
 
 
+def _documents(written: Written) -> Sequence[Characters]:
+    return [written] if isinstance(written, str | bytes) else written
+
+
+def _joined(parts: Sequence[Characters]) -> Codes:
+    """The codes of a written text, with a code between its documents."""
+    end = np.array([_WRITTEN_END], np.uint32)
+    separated = [codes for part in parts for codes in (end, _codes(part))]
+    return np.concatenate(separated[1:])
+
+
+def _characters_among(codes: Codes) -> int:
+    """How many of some codes are characters, not ends of documents."""
+    return int(np.count_nonzero(codes < _TRAINING_END))
+
+
 def _codes(text: Characters) -> Codes:
     if isinstance(text, str):
         return code_points(text)
     return np.frombuffer(text, np.uint8).astype(np.uint32)
 
 
-def _chunks(pieces: Iterable[Characters], overlap: int) -> Iterator[tuple[int, Codes, int]]:
-    """Cut a text into chunks: each one's beginning, its codes, and how many of them are new."""
+def _chunks(
+    pieces: Iterable[Characters], overlap: int, documents: bool
+) -> Iterator[tuple[int, Codes, int]]:
+    """Cut a text into chunks: the characters before each, its codes, and how many are new."""
     held: list[Codes] = []
     size = begin = old = 0
     least = CHUNK + overlap
     for piece in pieces:
-        for first in range(0, len(piece), CHUNK):
-            held.append(_codes(piece[first : first + CHUNK]))
-            size += len(held[-1])
+        for part in _parts(piece, documents):
+            held.append(part)
+            size += len(part)
             if size >= least:
                 codes = np.concatenate(held)
                 yield begin, codes, size - old
-                begin += size - overlap
+                begin += _characters_among(codes[: size - overlap])
                 held = [codes[size - overlap :]]
                 old = size = overlap
     if size > old:
         yield begin, np.concatenate(held), size - old
+
+
+def _parts(piece: Characters, documents: bool) -> Iterator[Codes]:
+    """The codes of a piece, a bounded part at a time; of a document, with its end."""
+    for first in range(0, len(piece), CHUNK):
+        yield _codes(piece[first : first + CHUNK])
+    if documents:
+        yield np.array([_TRAINING_END], np.uint32)
 
 
 def _mixed(codes: Codes) -> Hashes:
@@ -202,14 +240,16 @@ class _Windows:
 class _Search:
     """What is known of one written text while the training text goes by."""
 
-    def __init__(self, text: Characters, lengths: Sequence[int]) -> None:
-        self.codes = _codes(text)
+    def __init__(self, written: Written, lengths: Sequence[int]) -> None:
+        parts = _documents(written)
+        self.codes = _joined(parts)
         self.training_count = 0
-        self._is_bytes = isinstance(text, bytes)
+        self._is_bytes = isinstance(parts[0], bytes)
         self._written = _Chunk(0, self.codes)
         self._best = (0, 0, 0)  # length, place, place in the training text
+        self._text = ""
         self._windows: dict[int, _Windows] = {}
-        usable = [length for length in lengths if length <= len(self.codes)]
+        usable = [length for length in lengths if length <= max(map(len, parts))]
         self._counted = {length: _Windows(self._written, length) for length in usable}
         self._seen = {
             length: np.zeros(len(windows.hashes), np.bool_)
@@ -220,8 +260,9 @@ class _Search:
 
     def look_at(self, chunk: _Chunk, new: int) -> None:
         """Take account of a chunk, of which the last `new` symbols were not in one before."""
-        self.training_count += new
-        self._count_symbols(chunk.codes[len(chunk.codes) - new :])
+        fresh = chunk.codes[len(chunk.codes) - new :]
+        self.training_count += _characters_among(fresh)
+        self._count_symbols(fresh)
         for length in self._counted:
             self._count_stretches(chunk, length)
         self._lengthen(chunk)
@@ -259,23 +300,24 @@ class _Search:
             found = chunk.codes[place : place + length]
             if np.array_equal(found, self.codes[own : own + length]):
                 more = _common_prefix(chunk.codes[place + length :], self.codes[own + length :])
-                self._best = (length + more, own, chunk.begin + int(place))
+                before = _characters_among(self.codes[:own])
+                training_before = chunk.begin + _characters_among(chunk.codes[:place])
+                self._best = (length + more, before, training_before)
+                self._text = self._decoded(self.codes[own : own + length + more])
                 return True
         return False
 
     def _count_symbols(self, codes: Codes) -> None:
-        symbols, counts = np.unique(codes, return_counts=True)
+        symbols, counts = np.unique(codes[codes < _TRAINING_END], return_counts=True)
         for symbol, count in zip(symbols.tolist(), counts.tolist(), strict=True):
             self._symbol_counts[symbol] = self._symbol_counts.get(symbol, 0) + count
 
     def result(self) -> Shared:
         length, position, training_position = self._best
         return Shared(
-            characters=len(self.codes),
+            characters=_characters_among(self.codes),
             training_characters=self.training_count,
-            longest=Stretch(
-                length, position, training_position, self._text(position, position + length)
-            ),
+            longest=Stretch(length, position, training_position, self._text),
             shares={length: self._share(length) for length in self._lengths},
             chance=self._chance(),
         )
@@ -283,12 +325,14 @@ class _Search:
     def _share(self, length: int) -> float | None:
         if length not in self._counted:
             return None
-        every = self._written.windows(length)
+        ends = np.concatenate([[0], np.cumsum(self.codes == _WRITTEN_END)])
+        within = ends[length:] == ends[: len(ends) - length]  # one document
+        every = self._written.windows(length)[within]
         numbers = np.searchsorted(self._counted[length].hashes, every)
         return float(self._seen[length][numbers].mean())
 
     def _chance(self) -> float:
-        symbols, counts = np.unique(self.codes, return_counts=True)
+        symbols, counts = np.unique(self.codes[self.codes < _TRAINING_END], return_counts=True)
         alphabet = sorted({*symbols.tolist(), *self._symbol_counts})
         own = dict(zip(symbols.tolist(), counts.tolist(), strict=True))
         return chance_length(
@@ -296,8 +340,7 @@ class _Search:
             np.array([self._symbol_counts.get(symbol, 0) for symbol in alphabet]),
         )
 
-    def _text(self, begin: int, end: int) -> str:
-        codes = self.codes[begin:end]
+    def _decoded(self, codes: Codes) -> str:
         if self._is_bytes:
             return codes.astype(np.uint8).tobytes().decode("utf-8", "replace")
         return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")

@@ -16,7 +16,7 @@ from ricorda.arguments import checked
 from ricorda.engine import ReferenceBackend
 from ricorda.engine.chunks import read
 from ricorda.errors import ConfigurationError
-from ricorda.insight.units import Text, Unit, known_text
+from ricorda.insight.units import Text, Unit, known_text, labels_of
 from ricorda.model import ModelFile
 from ricorda.model.cells import CELLS, CellName, Gate
 
@@ -48,7 +48,7 @@ class Product:
 class GateTerms:
     """One gate of one unit: the terms of its sum, and what comes of it.
 
-    total = from_input + input_bias + scale * (from_hidden + hidden_bias)
+    total = from_input + input_bias + from_label + scale * (from_hidden + hidden_bias)
     value = activation(total)
     """
 
@@ -78,6 +78,9 @@ class GateTerms:
 
     strongest: tuple[Product, ...]
     """The products with the largest size in both sums, the largest first."""
+
+    from_label: float | None = None
+    """What the document's label adds in the first layer; None elsewhere and without labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,14 @@ class StepEquation:
 
 
 @checked
-def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> StepEquation:
+def step_equation(
+    file: ModelFile, text: Text, position: int, unit: Unit, *, label: str | None = None
+) -> StepEquation:
     """Compute the step in which a unit read the symbol at `position` of a text, term by term.
 
-    A negative position counts from the end. Raises ConfigurationError for a position outside the
-    text or a unit that the network does not have, TextError if the model knows none of the text.
+    A negative position counts from the end; `label` is that of the text's documents. Raises
+    ConfigurationError for a position outside the text, or a unit or a label that the model does not
+    have, TextError if the model knows none of the text.
     """
     unit.checked(file.configuration)
     ids = known_text(file, text).ids
@@ -145,9 +151,16 @@ def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> Ste
         )
     position %= len(ids)
     backend = ReferenceBackend(file.configuration, file.tensors, np.float64)
-    _, state = read(backend, ids[:position])
-    traced, _ = backend.trace(ids[position : position + 1], state)
-    inputs = _Inputs(file, unit, int(ids[position]), traced["hidden"][0])
+    here = slice(position, position + 1)
+    labels = labels_of(file, label, len(ids))
+    before = None if labels is None else labels[:position]
+    _, state = read(backend, ids[:position], labels=before)
+    if ids[position] == file.configuration.boundary:
+        state = backend.zero_state(1)
+    now = None if labels is None else labels[here]
+    traced, _ = backend.trace(ids[here], state, labels=now)
+    number = 0 if labels is None else int(labels[0])
+    inputs = _Inputs(file, unit, int(ids[position]), traced["hidden"][0], number)
     gates = _gates(file, unit, inputs, np.asarray(state[0, unit.layer, 0], np.float64))
     has_cell = "cell" in traced
     return StepEquation(
@@ -164,10 +177,18 @@ def step_equation(file: ModelFile, text: Text, position: int, unit: Unit) -> Ste
 
 
 class _Inputs:
-    """What a unit's layer reads at one step: x (I,), and what each number of it is."""
+    """What a unit's layer reads at one step: x (I,), and what each number of it is.
 
-    def __init__(self, file: ModelFile, unit: Unit, symbol: int, hidden: Vector) -> None:
+    label: the number of the document's label, whose row (G H,) is added in the first layer.
+    """
+
+    def __init__(
+        self, file: ModelFile, unit: Unit, symbol: int, hidden: Vector, label: int
+    ) -> None:
         configuration = file.configuration
+        self.label_row: Vector | None = None
+        if unit.layer == 0 and configuration.num_labels:
+            self.label_row = file.tensors["labels.weight"][label].astype(np.float64)
         self.places: Sequence[int] = range(configuration.input_size)
         self.sources: Sequence[str]
         if unit.layer > 0:
@@ -210,7 +231,8 @@ def _terms(
     input_weights, hidden_weights = tensors["weight_ih"][inputs.places], tensors["weight_hh"]
     input_bias, hidden_bias = float(tensors["bias_ih"]), float(tensors["bias_hh"])
     from_input, from_hidden = float(input_weights @ inputs.values), float(hidden_weights @ hidden)
-    total = from_input + input_bias + scale * (from_hidden + hidden_bias)
+    from_label = None if inputs.label_row is None else float(inputs.label_row[row])
+    total = from_input + input_bias + (from_label or 0.0) + scale * (from_hidden + hidden_bias)
     sources = [*inputs.sources, *(str(Unit(unit.layer, number)) for number in range(len(hidden)))]
     weights = np.concatenate([input_weights, hidden_weights])
     values = np.concatenate([inputs.values, hidden])
@@ -233,6 +255,7 @@ def _terms(
             for place in largest
             if weights[place] * values[place] != 0
         ),
+        from_label=from_label,
     )
 
 
@@ -262,7 +285,10 @@ def _gate_line(terms: GateTerms, digits: int) -> str:
         else f"+ {_number(terms.scale, digits)} * ({_number(terms.from_hidden, digits)} "
         f"{_signed(terms.hidden_bias, digits)})"
     )
-    total = f"{_number(terms.from_input, digits)} {_signed(terms.input_bias, digits)} {past}"
+    constant = _signed(terms.input_bias, digits)
+    if terms.from_label is not None:
+        constant = f"{constant} {_signed(terms.from_label, digits)}"
+    total = f"{_number(terms.from_input, digits)} {constant} {past}"
     return (
         f"{terms.letter:<2} = {terms.activation}({total}) = "
         f"{terms.activation}({_number(terms.total, digits)}) = {_number(terms.value, digits)}"

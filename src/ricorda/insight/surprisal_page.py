@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ricorda.arguments import checked
 from ricorda.engine import Model, score
+from ricorda.engine.labels import label_number
 from ricorda.engine.sampling import Probabilities
 from ricorda.engine.scoring import Scores
 from ricorda.errors import TextError
@@ -37,7 +38,8 @@ from ricorda.pages import (
     resource,
     short,
 )
-from ricorda.text.vocabulary import readable
+from ricorda.text.unseen import Gap
+from ricorda.text.vocabulary import BOUNDARY_LABEL, readable
 
 LEVELS = "abcdefghij"  # the classes of 1, 2 ... 10 bits and more; less than 1 has none
 UNDERLINED_FROM = 8  # bits; the second sign beside the colour
@@ -74,14 +76,23 @@ class Surprise:
 
 
 @checked
-def alternatives(model: Model, text: Text, top: int = 5) -> list[Surprise]:
+def alternatives(
+    model: Model, text: Text, top: int = 5, *, label: str | None = None
+) -> list[Surprise]:
     """List every symbol of a text with its surprisal and the `top` likeliest ones.
 
-    `ricorda score` prints the same. Characters that the model never saw are left out, with a
-    warning. Raises TextError if none is left, ConfigurationError if `top` is below 0.
+    `ricorda score` prints the same. For a model of documents the text is one document, `label` is
+    its label, and its end, the boundary, is the last symbol. Characters that the model never saw
+    are left out, with a warning. Raises TextError if none is left, ConfigurationError if `top` is
+    below 0 or the model has no such label.
     """
     known = known_text(model, text)
-    scores = score(model.backend, model.vocabulary, known.ids, top, known.gaps)
+    ids, gaps = known.ids, known.gaps
+    if model.vocabulary.boundary is not None:  # `score` adds the boundaries around a document
+        ids = ids[1:]
+        gaps = tuple(Gap(gap.before - 1, gap.characters) for gap in gaps)
+    number = label_number(model.vocabulary, label)
+    scores = score(model.backend, model.vocabulary, ids, top, gaps, label=number)
     return [
         Surprise(symbol, None if math.isnan(nats) else nats, tuple(scores.alternatives(place)))
         for place, (symbol, nats) in enumerate(
@@ -182,6 +193,12 @@ def _legend(scores: Scores) -> str:
         if count
         else ""
     )
+    end = (
+        f'<p class="muted small">{BOUNDARY_LABEL} is the end of the document. The model predicts '
+        "it like a character; the bits count, and it is no character itself.</p>"
+        if scores.vocabulary.boundary is not None
+        else ""
+    )
     steps = "".join(
         f'<li class="{level}">{bits}{"+" if bits == len(LEVELS) else ""}</li>'
         for bits, level in enumerate(LEVELS, start=1)
@@ -191,7 +208,7 @@ def _legend(scores: Scores) -> str:
         f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
         '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
         f"10 bits: 1 in 1,024. From {UNDERLINED_FROM} bits on it is underlined.</p>"
-        f"{unseen}"
+        f"{end}{unseen}"
     )
 
 

@@ -171,11 +171,13 @@ def track_units(
     symbols: int | None = SYMBOLS,
     shifts: int = SHIFTS,
     seed: int = 0,
+    label: str | None = None,
 ) -> Tracked:
     """Find what each unit's output tracks in a text.
 
     `symbols`: the most to read, None for all; `shifts`: controls with shifted labels; `seed`
-    decides how far they are shifted. Places after characters that the model never saw do not count.
+    decides how far they are shifted; `label` is that of the text's documents. Places after
+    characters that the model never saw do not count.
     Raises TextError for a text of less than 200 symbols or one in which no feature changes often
     enough, ConfigurationError for less than one shift.
     """
@@ -189,7 +191,7 @@ def track_units(
         raise TextError(f"expected a text of at least {SHORTEST} symbols, got {len(ids)}")
     described = describe(model.vocabulary, ids)
     features, columns = _usable({each: column[counted] for each, column in described.items()})
-    levels = read_levels(model, ids)
+    levels = read_levels(model, ids, label=label)
     if not counted.all():
         levels = levels[counted]
     fitted, held_out = _both_parts(levels, columns, shifts, seed)
@@ -313,13 +315,13 @@ def _p_values(effects: Numbers, moved: Effects, selection: _Selection) -> NDArra
     return found
 
 
-def read_levels(model: Model, ids: Ids) -> Levels:
+def read_levels(model: Model, ids: Ids, *, label: str | None = None) -> Levels:
     """Read a text, ids (T,), and keep every unit's output in steps: (T, N), layers in order."""
     configuration = model.configuration
     shape = (len(ids), configuration.num_layers * configuration.hidden_size)
     levels = _room(shape)
     relu = configuration.nonlinearity == "relu"
-    for block in read_activations(model, ids):
+    for block in read_activations(model, ids, label=label):
         hidden = block.arrays["hidden"].reshape(-1, shape[1])
         levels[block.begin : block.begin + len(hidden)] = to_levels(hidden, relu)
     return levels

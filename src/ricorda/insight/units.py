@@ -11,15 +11,21 @@ from ricorda.arguments import checked
 from ricorda.engine import Model
 from ricorda.engine.backend import Array, Ids
 from ricorda.engine.chunks import traced
+from ricorda.engine.labels import label_number
 from ricorda.engine.sampling import finite
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile
 from ricorda.text.prompts import read_prompt
-from ricorda.text.unseen import KnownText, Unseen
+from ricorda.text.unseen import Gap, KnownText, Unseen
+from ricorda.text.vocabulary import Vocabulary, id_type
 
 Text: TypeAlias = str | Ids | KnownText
-"""Characters, the ids of a vocabulary, or ids with the characters that were left out."""
+"""Characters, the ids of a vocabulary, or ids with the characters that were left out.
+
+A model of documents reads it as a document begins: a boundary is its first symbol, and is added
+where it is missing. More boundaries in ids begin further documents.
+"""
 
 Activity: TypeAlias = NDArray[np.float32]
 
@@ -68,7 +74,8 @@ class Block(NamedTuple):
 def known_text(model: Model | ModelFile, text: Text) -> KnownText:
     """Turn a text, read as in training, into ids and the characters that the model never saw.
 
-    Warns of these in a `str`; raises TextError if nothing is left.
+    A text of documents begins with the boundary. Warns of unseen characters in a `str`; raises
+    TextError if nothing is left.
     """
     if isinstance(text, str):
         unseen = Unseen()
@@ -80,7 +87,25 @@ def known_text(model: Model | ModelFile, text: Text) -> KnownText:
     known = text if isinstance(text, KnownText) else KnownText(text)
     if len(known.ids) == 0:
         raise TextError("expected a text of at least one symbol that the model knows, got none")
-    return known
+    return _begun(known, model.vocabulary)
+
+
+def _begun(known: KnownText, vocabulary: Vocabulary) -> KnownText:
+    """Put the boundary before a text of documents that does not begin with it."""
+    boundary = vocabulary.boundary
+    if boundary is None or known.ids[0] == boundary:
+        return known
+    ids = np.concatenate([[boundary], known.ids]).astype(id_type(vocabulary.size))
+    return KnownText(ids, tuple(Gap(gap.before + 1, gap.characters) for gap in known.gaps))
+
+
+def labels_of(model: Model | ModelFile, label: str | None, count: int) -> Ids | None:
+    """Return the number of a label for each of some symbols, (count,); None for no label.
+
+    Raises ConfigurationError if the model has no such label.
+    """
+    number = label_number(model.vocabulary, label)
+    return np.full(count, number, np.uint32) if number else None
 
 
 def known_ids(model: Model | ModelFile, text: Text) -> Ids:
@@ -89,14 +114,15 @@ def known_ids(model: Model | ModelFile, text: Text) -> Ids:
 
 
 @checked
-def read_activations(model: Model, text: Text) -> Iterator[Block]:
+def read_activations(model: Model, text: Text, *, label: str | None = None) -> Iterator[Block]:
     """Read a text from a zero state and hand out every activation, a bounded block at a time.
 
-    Raises TextError for a text without a known symbol, ModelFileError if the state overflows.
+    label: that of its documents. Raises TextError for a text without a known symbol,
+    ConfigurationError for an unknown label, ModelFileError if the state overflows.
     """
     ids = known_ids(model, text)
     begin = 0
-    for arrays in traced(model.backend, ids):
+    for arrays in traced(model.backend, ids, labels=labels_of(model, label, len(ids))):
         finite(arrays["hidden"][-1])  # a state that overflowed stays so
         yield Block(begin, arrays)
         begin += len(arrays["hidden"])
@@ -104,18 +130,24 @@ def read_activations(model: Model, text: Text) -> Iterator[Block]:
 
 @checked
 def unit_activity(
-    model: Model, text: Text, units: Sequence[Unit], name: str = "hidden"
+    model: Model,
+    text: Text,
+    units: Sequence[Unit],
+    name: str = "hidden",
+    *,
+    label: str | None = None,
 ) -> Activity:
     """Tell what a few units did over a text of any length: (T, U), float32.
 
     `name` is a state or gate that `Model.trace` returns for the model's cell, such as `hidden` or
-    `update_gate`. Raises ConfigurationError for a unit or a name that the network does not have.
+    `update_gate`; `label` is that of the text's documents. Raises ConfigurationError for a unit, a
+    name or a label that the model does not have.
     """
     layers = [unit.checked(model.configuration).layer for unit in units]
     numbers = [unit.number for unit in units]
     ids = known_ids(model, text)
     found = np.empty((len(ids), len(units)), np.float32)
-    for block in read_activations(model, ids):
+    for block in read_activations(model, ids, label=label):
         if name not in block.arrays:
             raise ConfigurationError(
                 f"expected one of {', '.join(block.arrays)} of a {model.configuration.cell}, "

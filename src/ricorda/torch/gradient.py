@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
+from ricorda.engine.labels import label_number
 from ricorda.errors import ConfigurationError
 from ricorda.insight.deletion import DISTANCE, Places, chosen_places
 from ricorda.insight.units import Text, known_text
@@ -44,19 +45,21 @@ def gradient_influence(
     *,
     distance: int = DISTANCE,
     measure: Measure = "norm",
+    label: str | None = None,
 ) -> tuple[Places, Numbers]:
     """Measure by gradients how much the symbols before some places matter to what followed.
 
     Returns the positions (M,) and by place and distance the measure (M, D), in nats for `product`
-    and `integrated`; NaN where the text does not go back so far. Positions as in `influence`, which
-    chooses the same if none are given. Raises ConfigurationError for a wrong option.
+    and `integrated`; NaN where the text does not go back so far, 0 before the document. Positions
+    and label as in `influence`, which chooses the same positions if none are given. Raises
+    ConfigurationError for a wrong option.
     """
     if distance < 1:
         raise ConfigurationError(f"distance must be at least 1, got {distance}")
     known = known_text(file, text)
     ids = known.ids
     places = chosen_places(known, file.vocabulary, positions, distance)
-    network = _Network(file, ids)
+    network = _Network(file, ids, label_number(file.vocabulary, label))
     found = np.full((len(places), distance), np.nan)
     for row, place in enumerate(places.tolist()):
         values = network.measure(place, min(distance, place), measure)
@@ -65,11 +68,15 @@ def gradient_influence(
 
 
 class _Network:
-    """A model in double precision that reads vectors in place of symbols."""
+    """A model in double precision that reads vectors in place of symbols, under one label."""
 
-    def __init__(self, file: ModelFile, ids: Ids) -> None:
+    def __init__(self, file: ModelFile, ids: Ids, label: int) -> None:
         model = RecurrentLanguageModel(file.configuration, tensors=file.tensors)
         self._model = model.double().eval().requires_grad_(False)
+        if model.labels is not None:  # a label's row adds up with the bias
+            model.cells[0].bias_ih.add_(model.labels.weight[label])
+            model.labels = None
+        self._begins = np.flatnonzero(ids == file.configuration.boundary)  # of documents
         self._ids = torch.from_numpy(ids.astype(np.int64))
         self._table = (  # (V, I)
             torch.eye(file.configuration.vocabulary_size, dtype=torch.float64)
@@ -85,7 +92,13 @@ class _Network:
 
     def measure(self, place: int, distance: int, measure: Measure) -> Numbers:
         """Measure the symbols before a place, the farthest first: (D,)."""
-        state = self._state_before(place - distance)
+        begins = self._begins[(self._begins >= place - distance) & (self._begins < place)]
+        if len(begins) and (before := int(begins[-1]) - (place - distance)):
+            within = self.measure(place, distance - before, measure)
+            return np.concatenate([np.zeros(before), within])
+        state = (
+            self._model.initial_state(1) if len(begins) else self._state_before(place - distance)
+        )
         vectors = self._table[self._ids[place - distance : place]]  # (D, I)
         if measure == "norm":
             return _array(self._gradient(vectors[None], state, place)[0].norm(dim=-1))
