@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, Self
+from typing import IO, Any, Literal, NamedTuple, Self, TypeVar
 
 from ricorda.errors import TextError
 from ricorda.text.compression import (
@@ -29,6 +29,7 @@ from ricorda.text.contents import TAR, ZIP, content_of
 from ricorda.text.decoding import HEAD_BYTES
 from ricorda.text.file_names import displayed
 
+Result = TypeVar("Result")
 ArchiveKind = Literal["tar", "zip"]
 MemberReason = Literal["hidden", "not a regular file", "an unsafe name"]
 
@@ -326,7 +327,7 @@ class _Zip:
     def _read(self, file: IO[bytes], size: int, info: zipfile.ZipInfo) -> bytes:
         return self._guarded(lambda: file.read(size), info)
 
-    def _guarded(self, act: Callable[[], Any], info: zipfile.ZipInfo) -> Any:
+    def _guarded(self, act: Callable[[], Result], info: zipfile.ZipInfo) -> Result:
         try:
             return act()
         except NotImplementedError as error:

@@ -222,7 +222,7 @@ class _Encoding:
             if work is None:
                 work = _Work(folder, KeptIdFile(folder), self._request)
             else:
-                done = readable_size(work.writing.encoder.bytes)
+                done = readable_size(work.writing.encoder.byte_count)
                 self._say(f"goes on with an encoding that was interrupted after {done}")
             with work.file:
                 work.run(self._sources, self._progress)
@@ -261,7 +261,7 @@ class _Work:
 
     def run(self, sources: Sequence[Source], progress: Progress | None) -> None:
         """Read the sources from the place on, to their end."""
-        self._saved_bytes = self.writing.encoder.bytes
+        self._saved_bytes = self.writing.encoder.byte_count
         place = self.writing.place
         before = sum(source.size or 0 for source in islice(sources, place.source))
         count = None if progress is None else lambda done: progress(before + done)
@@ -283,11 +283,11 @@ class _Work:
             return [zlib.crc32(data) for data in iter(lambda: file.read(BLOCK), b"")]
 
     def _written(self, _: Place) -> None:
-        if self.writing.encoder.bytes - self._saved_bytes >= CHECKPOINT_BYTES:
+        if self.writing.encoder.byte_count - self._saved_bytes >= CHECKPOINT_BYTES:
             self._save()
 
     def _save(self) -> None:
-        self._saved_bytes = self.writing.encoder.bytes
+        self._saved_bytes = self.writing.encoder.byte_count
         self.file.flush()
         state = {
             "format": FORMAT,

@@ -228,7 +228,9 @@ class Divider:
             if not text:
                 continue
             ends = text.endswith(inner)
-            yield inner * is_due + (text[:-1] if ends else text)
+            new = inner * is_due + (text[:-1] if ends else text)
+            if new:
+                yield new
             is_due = ends
 
 

@@ -44,7 +44,7 @@ class Encoder(ABC):
     characters = 0
     """Characters encoded so far, boundaries not counted."""
 
-    bytes = 0
+    byte_count = 0
     """Their bytes."""
 
     boundaries = 0
@@ -75,7 +75,7 @@ class Encoder(ABC):
         """Return, as JSON, what `restore` needs."""
         return {
             "characters": self.characters,
-            "bytes": self.bytes,
+            "bytes": self.byte_count,
             "boundaries": self.boundaries,
             "labels": self._marks.labels.names[:] if self._marks else [],
         }
@@ -83,14 +83,14 @@ class Encoder(ABC):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state. Raises KeyError, TypeError or ValueError if it is none."""
         self.characters = int(state["characters"])
-        self.bytes = int(state["bytes"])
+        self.byte_count = int(state["bytes"])
         self.boundaries = int(state["boundaries"])
         if self._marks is not None:
             self._marks.labels.restore([str(name) for name in state["labels"]])
 
-    def _count(self, characters: int, bytes: int, boundaries: int) -> None:
+    def _count(self, characters: int, byte_count: int, boundaries: int) -> None:
         self.characters += characters
-        self.bytes += bytes
+        self.byte_count += byte_count
         self.boundaries += boundaries
 
     def _count_text(self, symbols: int, data: bytes, boundaries: int) -> None:
@@ -219,7 +219,7 @@ class KnownEncoder(Encoder):
             ids = self._marks.put_in(ids, places, numbers, self._vocabulary)
             boundaries = len(places)
         if len(ids) < len(text):
-            data = self.bytes_of(ids)
+            data = self.byte_count_of(ids)
         self._count_text(len(ids), data, boundaries)
         return ids, data
 

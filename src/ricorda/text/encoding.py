@@ -214,7 +214,7 @@ class Writing:
             ids,
             vocabulary,
             characters=self.encoder.characters,
-            bytes=self.encoder.bytes,
+            bytes=self.encoder.byte_count,
             digest=self._final_digest(),
             skipped=dict(self.encoder.skipped),
             reading=self._request.reading,
