@@ -219,7 +219,7 @@ class KnownEncoder(Encoder):
             ids = self._marks.put_in(ids, places, numbers, self._vocabulary)
             boundaries = len(places)
         if len(ids) < len(text):
-            data = self.byte_count_of(ids)
+            data = self.bytes_of(ids)
         self._count_text(len(ids), data, boundaries)
         return ids, data
 
