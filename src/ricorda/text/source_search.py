@@ -381,16 +381,19 @@ def _is_archive(path: Path) -> bool:
 
 def _folder_without_text(folder: Path, left_out: _LeftOutTally) -> TextError:
     name = displayed(folder)
+    is_archive = folder.is_file()
+    what = "an archive" if is_archive else "a folder"
     if left_out.binary:
         return TextError(
-            f"{name}: a folder without text: {left_out.binary} "
+            f"{name}: {what} without text: {left_out.binary} "
             f"{'file looks' if left_out.binary == 1 else 'files look'} binary, such as "
             f"{left_out.first['binary'].name}; if that is UTF-16 text, give --encoding utf-16, "
             "or name the files themselves"
         )
     for first in left_out.first.values():
         return TextError(
-            f"{name}: a folder without text: only {first.name} ({first.reason}) and the like; "
-            "name a file in it to read that file"
+            f"{name}: {what} without text: only {first.name} ({first.reason}) and the like; "
+            + ("unpack it and name" if is_archive else "name")
+            + " a file in it to read that file"
         )
-    return TextError(f"{name}: a folder without text: put text files there or name another")
+    return TextError(f"{name}: {what} without text: put text files there or name another")
