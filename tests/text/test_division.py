@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text import Source
+from ricorda.text.archives import Member
 from ricorda.text.boundaries import MARK, MOST_LABELS, Labels, mark
 from ricorda.text.division import (
     LONGEST_BLANK,
@@ -20,7 +21,6 @@ from ricorda.text.division import (
     label_of,
     parse_separator,
 )
-from ricorda.text.sources import Member
 
 A_TEXT = Source("a text", None)
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=5)

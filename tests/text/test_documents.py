@@ -71,11 +71,11 @@ def write(path: Path, text: str) -> Path:
 @given(st.lists(LETTERS, min_size=1, max_size=4), st.sampled_from(["characters", "bytes"]))
 def test_files_are_documents_without_their_final_line_end(texts: list[str], kind: str) -> None:
     with tempfile.TemporaryDirectory() as place:
-        for number, text in enumerate(texts):
-            write(Path(place, f"{number}.txt"), text)
-        expected = [text.replace("\r\n", "\n").replace("\r", "\n") for text in texts]
-        expected = [text.removesuffix("\n") for text in expected]
-        whole = [text for text in expected if text]
+        for number, each in enumerate(texts):
+            write(Path(place, f"{number}.txt"), each)
+        expected = [each.replace("\r\n", "\n").replace("\r", "\n") for each in texts]
+        expected = [each.removesuffix("\n") for each in expected]
+        whole = [each for each in expected if each]
         settings = {"documents": "files", "newlines": "normalise", "vocabulary": kind}
         if not whole:
             with pytest.raises(TextError, match="at least one document that is not empty"):
@@ -183,8 +183,8 @@ def test_the_digest_changes_with_the_division_and_with_labels(tmp_path: Path) ->
 
 def test_a_known_vocabulary_keeps_its_boundary_and_labels(tmp_path: Path) -> None:
     vocabulary = CharacterVocabulary("abc", "a", has_boundary=True, labels=("y", "x"))
-    for name, text in (("x", "abc\nzza\n"), ("y", "c"), ("new", "b")):
-        write(tmp_path / f"{name}.txt", text)
+    for name, content in (("x", "abc\nzza\n"), ("y", "c"), ("new", "b")):
+        write(tmp_path / f"{name}.txt", content)
     settings = {"documents": "lines", "label_from": "file", "vocabulary": vocabulary}
     text = encoded(tmp_path, on_unknown="skip", **settings)
     assert text.ids.tolist() == [3, 1, 5, 0, 1, 2, 5, 0, 4, 2, 3]
@@ -246,8 +246,8 @@ def test_an_interrupted_encoding_gives_the_same_ids(
             ]
             write(tmp_path / f"texts/{name}.csv", "text,kind\n" + "\n".join(rows))
         else:
-            text = "".join(draw.choices("abcde\n\né猫", k=1500))
-            write(tmp_path / f"texts/{name}.txt", f"{name}\n{text}")
+            content = "".join(draw.choices("abcde\n\né猫", k=1500))
+            write(tmp_path / f"texts/{name}.txt", f"{name}\n{content}")
     cache = Cache(tmp_path / "cache", 10**9)
     expected = encoded(tmp_path / "texts", **options)
     with monkeypatch.context() as patched:

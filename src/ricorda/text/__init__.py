@@ -6,6 +6,8 @@ A text goes through these, in order:
     encode_sources    files -> EncodedText: ids on disk, perhaps in the cache, and their vocabulary
     split             ids -> the part that trains and the part that validates
     WindowStream      ids -> the windows of truncated backpropagation through time
+
+    read_documents    files -> the documents in them, one after another, to score them later
 """
 
 from ricorda.text.cache import Cache, cache_for

@@ -108,8 +108,8 @@ class Marks:
     def where(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Say which of some code points, or bytes, (n,) are marks."""
         if self.are_line_feeds:
-            return np.equal(codes, ord(LINE_FEED))
-        return np.logical_and(codes >= FIRST_MARK, codes <= FIRST_MARK + MOST_LABELS)
+            return np.asarray(codes == ord(LINE_FEED))
+        return np.asarray((codes >= FIRST_MARK) & (codes <= FIRST_MARK + MOST_LABELS))
 
     def label_numbers(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Return the label numbers of marks (n,)."""

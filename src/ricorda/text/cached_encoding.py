@@ -34,11 +34,12 @@ from ricorda.text.cache import (
     write_manifest,
 )
 from ricorda.text.encoding import EncodedText, Request, VocabularyKind, Writing, encode_into
+from ricorda.text.file_names import displayed, unreadable
 from ricorda.text.id_file import IdType, KeptIdFile, mapped, translated
 from ricorda.text.reading import Place, Progress
 from ricorda.text.reading_settings import DEFAULTS, ReadingSettings
 from ricorda.text.sizes import readable_size
-from ricorda.text.sources import Source, displayed, unreadable
+from ricorda.text.sources import Source
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
 _FINE_TICK = 0.05  # seconds; longer than the tick of file times that are finer than a second

@@ -151,8 +151,7 @@ class ReadingSettings:
         ends were kept. Raises ConfigurationError, naming what is wrong.
         """
         if READING not in training and vocabulary.kind == "characters":
-            newlines = "auto" if vocabulary.unknown("\r") else "keep"
-            return cls(newlines=newlines, documents="text")
+            return cls(newlines="auto" if vocabulary.unknown("\r") else "keep", documents="text")
         found = training.get(READING, {})
         if isinstance(found, dict) and "max_decompressed" in found:
             raise ConfigurationError(f"{READING!r} has an unknown entry 'max_decompressed'")
