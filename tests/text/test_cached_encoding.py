@@ -40,7 +40,8 @@ def arguments(options: dict[str, Any]) -> dict[str, Any]:
     """Turn options of reading and others into the arguments of `encode_sources`."""
     others = {"vocabulary": "characters", "on_unknown": "error"}
     given = {name: options.get(name, value) for name, value in others.items()}
-    reading = {name: value for name, value in options.items() if name not in others}
+    own = {name: value for name, value in options.items() if name not in others}
+    reading = {"documents": "text"} | own
     return given | {"reading": ReadingSettings(**reading)}
 
 
@@ -488,7 +489,7 @@ cached_encoding.SMALLEST, cached_encoding.CHECKPOINT_BYTES, reading.PIECE_BYTES 
 saved = cached_encoding._Work._save
 def save(work):
     saved(work)
-    if work.writing.byte_count > 20000:
+    if work.writing.encoder.byte_count > 20000:
         os.kill(os.getpid(), signal.SIGKILL)
 cached_encoding._Work._save = save
 encode_sources(

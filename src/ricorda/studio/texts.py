@@ -21,6 +21,7 @@ from ricorda.studio.workspace import Workspace
 from ricorda.text import (
     EncodedText,
     ReadingSettings,
+    Source,
     Vocabulary,
     encode_sources,
     find_sources,
@@ -30,6 +31,7 @@ from ricorda.text import (
 from ricorda.text.compression import MAGIC_BYTES, Decompression, kind_of
 from ricorda.text.decoding import canonical_encoding
 from ricorda.text.encoding import VocabularyKind
+from ricorda.text.file_names import displayed
 from ricorda.text.splits import Split
 
 KEPT_OPEN = 3  # texts whose encoded form is kept on disk
@@ -173,7 +175,7 @@ class Texts:
         Raises TextError if it is not in the encoding, or holds more bytes than allowed.
         """
         with self._uploads.new_file() as (file, temporary):
-            sources = find_sources([str(path)], encoding=encoding)
+            sources = [Source(displayed(path), path)]  # not what an archive holds
             limit = Decompression(limit=self._largest)
             for text in read_text(sources, encoding, "keep", decompression=limit):
                 file.write(text.encode())
@@ -288,7 +290,7 @@ def _check(path: Path) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="ricorda-") as place,
         encode_sources(
-            find_sources([str(path)]), vocabulary="characters", folder=Path(place)
+            [Source(displayed(path), path)], vocabulary="characters", folder=Path(place)
         ) as text,
     ):
         split(text.ids)

@@ -6,17 +6,22 @@ A text goes through these, in order:
     encode_sources    files -> EncodedText: ids on disk, perhaps in the cache, and their vocabulary
     split             ids -> the part that trains and the part that validates
     WindowStream      ids -> the windows of truncated backpropagation through time
+
+    read_documents    files -> the documents in them, one after another, to score them later
 """
 
 from ricorda.text.cache import Cache, cache_for
 from ricorda.text.cached_encoding import encode_sources
 from ricorda.text.compression import Decompression
+from ricorda.text.documents import Document, read_documents
 from ricorda.text.encoding import EncodedText, VocabularyKind
+from ricorda.text.lists import document_hint
 from ricorda.text.prompts import PromptReader, TextReader, read_prompt
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sizes import parse_size
-from ricorda.text.sources import LeftOut, Source, Sources, find_sources
+from ricorda.text.source_search import find_sources
+from ricorda.text.sources import LeftOut, Source, Sources
 from ricorda.text.splits import Split, split
 from ricorda.text.vocabulary import (
     ByteVocabulary,
@@ -35,6 +40,7 @@ __all__ = [
     "CharacterVocabulary",
     "Decoder",
     "Decompression",
+    "Document",
     "EncodedText",
     "Ids",
     "LeftOut",
@@ -52,11 +58,13 @@ __all__ = [
     "Window",
     "WindowStream",
     "cache_for",
+    "document_hint",
     "encode_sources",
     "find_sources",
     "id_type",
     "parse_size",
     "read_bytes",
+    "read_documents",
     "read_prompt",
     "read_text",
     "split",
