@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ricorda.errors import ConfigurationError, TextError
-from ricorda.text import Ids, Window, WindowStream
+from ricorda.text import Ids, Part, Window, WindowStream
 
 
 def text(length: int) -> Ids:
@@ -19,7 +19,7 @@ def stream(
     length: int, batch_size: int, window: int, *, seed: int = 0, reset_probability: float = 0.0
 ) -> WindowStream:
     return WindowStream(
-        text(length),
+        Part.whole(text(length)),
         batch_size=batch_size,
         window=window,
         seed=seed,
@@ -47,7 +47,7 @@ def test_every_window_is_part_of_the_text(
 ) -> None:
     length, batch_size, window = shape
     windows = stream(length, batch_size, window, seed=seed)
-    inputs, targets, restart = windows.window_at(step)
+    inputs, targets, restart, _ = windows.window_at(step)
     assert windows.window == min(window, length - 1)
     assert inputs.shape == targets.shape == (batch_size, windows.window)
     assert inputs.dtype == targets.dtype == np.uint32
@@ -130,7 +130,7 @@ def test_a_text_shorter_than_a_batch_is_sampled_cold(batch_size: int) -> None:
 def test_a_text_shorter_than_a_window(length: int) -> None:
     windows = stream(length, 3, 64)
     assert windows.window == length - 1
-    inputs, targets, restart = windows.window_at(7)
+    inputs, targets, restart, _ = windows.window_at(7)
     np.testing.assert_array_equal(inputs, np.tile(np.arange(length - 1), (3, 1)))
     np.testing.assert_array_equal(targets, inputs + 1)
     assert restart.all()
@@ -164,14 +164,14 @@ def test_resets_leave_the_windows_as_they_are() -> None:
 @pytest.mark.parametrize("type_", [np.uint8, np.uint16, np.uint32])
 def test_any_type_of_ids_gives_the_same_windows(type_: type) -> None:
     ids: Ids = np.arange(200).astype(type_)
-    windows = WindowStream(ids, batch_size=3, window=5, seed=1)
+    windows = WindowStream(Part.whole(ids), batch_size=3, window=5, seed=1)
     assert_equal(windows.window_at(4), stream(200, 3, 5, seed=1).window_at(4))
 
 
 def test_windows_may_be_written_to() -> None:
     ids = text(100)
     ids.flags.writeable = False
-    inputs, targets, _ = WindowStream(ids, batch_size=2, window=5, seed=0).window_at(0)
+    inputs, targets, *_ = WindowStream(Part.whole(ids), batch_size=2, window=5, seed=0).window_at(0)
     assert inputs.flags.writeable
     assert inputs.flags.c_contiguous
     assert targets.flags.c_contiguous
@@ -197,7 +197,7 @@ def test_a_text_with_nothing_to_predict(length: int) -> None:
 )
 def test_options_out_of_range(options: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected):
-        WindowStream(text(100), **{"batch_size": 1, "window": 1, "seed": 0, **options})
+        WindowStream(Part.whole(text(100)), **{"batch_size": 1, "window": 1, "seed": 0, **options})
 
 
 def test_there_is_no_window_before_the_first() -> None:
