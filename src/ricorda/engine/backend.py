@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary
 
@@ -72,6 +73,12 @@ class Backend(Protocol):
 
     A state is made by `zero_state`, passed in and never changed: each call hands back a new one,
     so one state may be gone on from many times.
+
+    Before a stream reads the boundary of a model of documents, its state becomes zero: what comes
+    after a boundary does not depend on what came before it.
+
+    `labels` are the numbers of the labels under which symbols are read, of the shape of `ids`; None
+    is number 0, no label, for all. A model without labels takes None alone.
     """
 
     @property
@@ -81,14 +88,20 @@ class Backend(Protocol):
     def zero_state(self, streams: int) -> State:
         """Make the state before the first symbol, (S, L, B, H), for B streams."""
 
-    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+    def step(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read one symbol in each stream: ids (B,) -> logits of the next (B, V), new state."""
 
-    def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
+    def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state."""
 
     def score(
-        self, ids: Ids, targets: Ids, state: State, alternatives: int = 0
+        self,
+        ids: Ids,
+        targets: Ids,
+        state: State,
+        alternatives: int = 0,
+        *,
+        labels: Ids | None = None,
     ) -> tuple[Surprisals, State]:
         """Read T symbols in each stream and say how surprising the ones that followed were.
 
@@ -96,7 +109,9 @@ class Backend(Protocol):
         Where a logit is not finite, a surprisal is not.
         """
 
-    def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
+    def trace(
+        self, ids: Ids, state: State, *, labels: Ids | None = None
+    ) -> tuple[dict[str, Array], State]:
         """Read one stream and keep what every unit did.
 
         ids (T,), state (S, L, 1, H) -> arrays (T, L, H) by name, new state. The names are
@@ -121,7 +136,7 @@ class Stream(Protocol):
 
     @property
     def written(self) -> int:
-        """How many symbols were chosen so far, those of a stop string included."""
+        """How many symbols were chosen so far, a boundary or those of a stop string included."""
 
     @property
     def failed(self) -> bool:
@@ -141,7 +156,8 @@ class InProgress:
 class Session(Protocol):
     """Texts being written side by side; they come and go between calls of `advance`.
 
-    A text depends on its own prompt, settings and seed alone.
+    A text depends on its own prompt, label, settings and seed alone. A document ends with "stop"
+    when its boundary is chosen, which is not part of the text.
     """
 
     def add(
@@ -151,11 +167,13 @@ class Session(Protocol):
         *,
         state: State | None = None,
         before: Ids | None = None,
+        label: int = 0,
     ) -> Stream:
         """Begin to continue the symbols ids (n,), at least one, from a state (S, L, 1, H).
 
         Without a state, from zeros. `before` are symbols read earlier, which the repetition
-        penalty looks at. Raises ConfigurationError if the settings leave no symbol.
+        penalty looks at; `label` is the number of the text's label, 0 for none. Raises
+        ConfigurationError if the settings leave no symbol or the model has no such label.
         """
 
     def advance(self, steps: int = 1) -> "Sequence[tuple[Stream, Piece | None]]":
@@ -192,3 +210,36 @@ def zero_state(
     """Make a state of zeros, (S, L, B, H)."""
     parts, layers = configuration.state_parts, configuration.num_layers
     return np.zeros((parts, layers, streams, configuration.hidden_size), dtype)
+
+
+def label_numbers(
+    configuration: ModelConfiguration, labels: Ids | None, shape: tuple[int, ...]
+) -> NDArray[np.uint32] | None:
+    """Check labels that are read beside ids of a shape; None stands for number 0 everywhere.
+
+    Raises ConfigurationError if the model has no labels, or for a wrong type, shape or number.
+    """
+    if labels is None:
+        return None
+    array = np.asarray(labels)
+    if configuration.num_labels == 0:
+        raise ConfigurationError("the model has no labels: read its symbols without labels")
+    if array.dtype.kind not in "iu" or array.shape != shape:
+        raise ConfigurationError(
+            f"expected labels as integers of the ids' shape {shape}, "
+            f"got {array.dtype} of the shape {array.shape}"
+        )
+    if array.size and (array.min() < 0 or array.max() >= configuration.num_labels):
+        wrong = array.min() if array.min() < 0 else array.max()
+        raise ConfigurationError(
+            f"labels must be at least 0 and below {configuration.num_labels}, got {wrong}"
+        )
+    return np.ascontiguousarray(array, np.uint32)
+
+
+def stream_labels(configuration: ModelConfiguration, label: int) -> NDArray[np.uint32] | None:
+    """Return the labels (1,) that one text's steps take; label 0 is none.
+
+    Raises ConfigurationError if the model has no such label.
+    """
+    return label_numbers(configuration, np.array([label]) if label else None, (1,))

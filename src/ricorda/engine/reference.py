@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ricorda.engine.backend import Array, Ids, State, Surprisals, zero_state
+from ricorda.engine.backend import Array, Ids, State, Surprisals, label_numbers, zero_state
 from ricorda.engine.reference_session import ReferenceSession
-from ricorda.engine.sampling import log_softmax, most_likely_first
+from ricorda.engine.sampling import Mask, log_softmax, most_likely_first
 from ricorda.model.cells import CELLS, CellName
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary
@@ -176,6 +176,9 @@ class ReferenceBackend:
         self._embedding: Array | None = None  # (V, E)
         if configuration.embedding_size != "onehot":
             self._embedding = np.asarray(tensors["embedding.weight"], dtype)
+        self._labels: Array | None = None  # (K, G*H)
+        if configuration.num_labels:
+            self._labels = np.asarray(tensors["labels.weight"], dtype)
         self._layers = [
             Layer(
                 tensor(f"layers.{number}.weight_ih"),
@@ -193,23 +196,30 @@ class ReferenceBackend:
         """Make the state before the first symbol, (S, L, B, H)."""
         return zero_state(self.configuration, streams, self._dtype)
 
-    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+    def step(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read one symbol in each stream: ids (B,) -> logits (B, V), new state."""
-        logits, state = self.forward(ids[:, np.newaxis], state)
+        labels = None if labels is None else labels[:, np.newaxis]
+        logits, state = self.forward(ids[:, np.newaxis], state, labels=labels)
         return logits[:, 0], state
 
-    def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
+    def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state."""
-        layers, state = self._run(ids, state, ("hidden",))
+        layers, state = self._run(ids, state, ("hidden",), labels)
         # A network with relu may overflow; whoever reads the logits looks whether they are finite.
         with np.errstate(over="ignore", invalid="ignore"):
             return layers[-1]["hidden"] @ self._output_weights + self._output_bias, state
 
     def score(
-        self, ids: Ids, targets: Ids, state: State, alternatives: int = 0
+        self,
+        ids: Ids,
+        targets: Ids,
+        state: State,
+        alternatives: int = 0,
+        *,
+        labels: Ids | None = None,
     ) -> tuple[Surprisals, State]:
         """Read ids (B, T) and say how surprising targets (B, T) were: surprisals, new state."""
-        logits, state = self.forward(ids, state)
+        logits, state = self.forward(ids, state, labels=labels)
         nats = -log_softmax(logits)  # (B, T, V)
         wanted = targets[..., np.newaxis].astype(np.intp)
         best = most_likely_first(-nats)[..., :alternatives] if alternatives else wanted[..., :0]
@@ -224,46 +234,67 @@ class ReferenceBackend:
         """Begin to write texts, any number side by side."""
         return ReferenceSession(self, vocabulary)
 
-    def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
+    def trace(
+        self, ids: Ids, state: State, *, labels: Ids | None = None
+    ) -> tuple[dict[str, Array], State]:
         """Read one stream, ids (T,), and keep every activation: arrays (T, L, H), new state."""
-        layers, state = self._run(ids[np.newaxis], state, None)
+        labels = None if labels is None else labels[np.newaxis]
+        layers, state = self._run(ids[np.newaxis], state, None, labels)
         names = layers[0].keys()
         return {
             name: np.stack([layer[name][0] for layer in layers], axis=1) for name in names
         }, state
 
     def _run(
-        self, ids: Ids, state: State, keep: tuple[str, ...] | None
+        self, ids: Ids, state: State, keep: tuple[str, ...] | None, labels: Ids | None
     ) -> tuple[list[Activations], State]:
         """Run the layers one after another, each over the whole chunk.
 
         ids (B, T) -> the activations to keep (all if None) of each layer, (B, T, H); new state.
         """
+        labels = label_numbers(self.configuration, labels, ids.shape)
+        continues = self._continues(ids)
         layers: list[Activations] = []
         states: list[State] = []
         with np.errstate(over="ignore", invalid="ignore"):
-            projected = self._project_symbols(ids)  # (B, T, G*H)
+            projected = self._project_symbols(ids, labels)  # (B, T, G*H)
             for number, layer in enumerate(self._layers):
                 if number > 0:
                     projected = layer.project_input(layers[-1]["hidden"])
-                activations, last = self._run_layer(layer, projected, state[:, number], keep)
+                activations, last = self._run_layer(
+                    layer, projected, state[:, number], keep, continues
+                )
                 layers.append(activations)
                 states.append(last)
         return layers, np.stack(states, axis=1)
 
-    def _project_symbols(self, ids: Ids) -> Array:
-        """Give the first layer's input times its weights: ids (B, T) -> (B, T, G*H)."""
+    def _project_symbols(self, ids: Ids, labels: Ids | None) -> Array:
+        """Give the first layer's input times its weights, and its labels' rows: (B, T, G*H)."""
         first = self._layers[0]
         if self._embedding is None:
-            return first.project_one_hot(ids)
-        return first.project_input(self._embedding[ids])
+            projected = first.project_one_hot(ids)
+        else:
+            projected = first.project_input(self._embedding[ids])
+        if self._labels is None:
+            return projected
+        return projected + self._labels[np.zeros_like(ids) if labels is None else labels]
+
+    def _continues(self, ids: Ids) -> Mask:
+        """Where ids (B, T) are read from the state before them; at a boundary it is zero."""
+        return np.asarray(ids != self.configuration.boundary)
 
     def _run_layer(
-        self, layer: Layer, projected: Array, state: State, keep: tuple[str, ...] | None
+        self,
+        layer: Layer,
+        projected: Array,
+        state: State,
+        keep: tuple[str, ...] | None,
+        continues: Mask,
     ) -> tuple[Activations, State]:
         """Loop over time: projected (B, T, G*H), state (S, B, H) -> (B, T, H) by name, state."""
         kept: dict[str, list[Array]] = {}
         for time in range(projected.shape[1]):
+            state = np.where(continues[:, time, np.newaxis], state, 0)
             activations = self._cell(projected[:, time], state, layer)
             state = np.stack([activations[name] for name in self._carried])
             for name in keep or activations:

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ricorda.arguments import checked
-from ricorda.engine.backend import Backend, Ids, InProgress, State, Symbols
+from ricorda.engine.backend import (
+    Backend,
+    Ids,
+    InProgress,
+    State,
+    Symbols,
+    stream_labels,
+)
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
 from ricorda.engine.writer import Writer, as_arrays
 from ricorda.errors import ModelFileError
@@ -17,11 +24,12 @@ from ricorda.text.vocabulary import Vocabulary
 class ReferenceStream(InProgress):
     """One text of a session."""
 
-    def __init__(self, writer: Writer, unread: Sequence[int], state: State) -> None:
+    def __init__(self, writer: Writer, unread: Sequence[int], state: State, labels: Ids | None):
         self.writer = writer
         self.unread = list(unread)
         """Symbols that the network has yet to read."""
         self.state = state  # (S, L, 1, H)
+        self.labels = labels  # (1,) of the text
         self.failed = False
         """Whether its logits were not finite; it is no longer in the session then."""
 
@@ -37,7 +45,7 @@ class ReferenceStream(InProgress):
 
     @property
     def written(self) -> int:
-        """How many symbols were chosen so far, those of a stop string included."""
+        """How many symbols were chosen so far, a boundary or those of a stop string included."""
         return self.writer.written
 
 
@@ -58,15 +66,17 @@ class ReferenceSession(InProgress):
         *,
         state: State | None = None,
         before: Ids | None = None,
+        label: int = 0,
     ) -> ReferenceStream:
         """Begin to continue the symbols ids (n,), at least one, from a state (S, L, 1, H).
 
-        Raises ConfigurationError if the settings leave no symbol.
+        Raises ConfigurationError if the settings leave no symbol or the model has no such label.
         """
+        labels = stream_labels(self._backend.configuration, label)
         read_earlier = [] if before is None else before.tolist()
         writer = Writer(self._vocabulary, settings, [*read_earlier, *ids.tolist()])
         state = self._backend.zero_state(1) if state is None else state
-        stream = ReferenceStream(writer, ids.tolist(), state)
+        stream = ReferenceStream(writer, ids.tolist(), state, labels)
         self._streams.append(stream)
         return stream
 
@@ -112,7 +122,9 @@ class ReferenceSession(InProgress):
         pieces: list[Piece] = []
         for _ in range(steps):
             symbol = stream.unread.pop(0)
-            logits, stream.state = self._backend.step(np.array([symbol]), stream.state)  # (1, V)
+            logits, stream.state = self._backend.step(
+                np.array([symbol]), stream.state, labels=stream.labels
+            )  # (1, V)
             if stream.unread:
                 continue
             chosen, piece = stream.writer.write(logits[0])

@@ -36,13 +36,14 @@ class Writer(InProgress):
         """Begin after the symbols of a prompt; raises ConfigurationError if none may be written."""
         self.ended: Ending | None = None if settings.length else "length"
         self.written = 0
-        """How many symbols were chosen, those of a stop string included."""
+        """How many symbols were chosen, a boundary or those of a stop string included."""
         self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
         self._settings = settings
         check_stops(settings.stop, settings, vocabulary)
         self._constraint = constraint_of(settings, vocabulary, prompt)
         self._constraint_state = self._constraint.start if self._constraint else 0
         self._size = vocabulary.size
+        self._boundary = vocabulary.boundary
         self._bias = bias_of(settings, vocabulary)
         self._counts: Counter[int] = Counter()
         self._recent = deque(prompt, maxlen=settings.repetition_window)
@@ -54,7 +55,7 @@ class Writer(InProgress):
     def write(self, logits: Array) -> tuple[int, Piece | None]:
         """Choose the next symbol from its logits, (V,); hand it back with the text now certain.
 
-        Call it no more once `ended` is set.
+        A boundary ends the text and is no part of it. Call it no more once `ended` is set.
         """
         probabilities = distribution(
             logits, self._settings, self._recent, self._permitted(), self._bias, self._counts
@@ -65,17 +66,22 @@ class Writer(InProgress):
         self._recent.append(chosen)
         self._counts[chosen] += 1
         self.written += 1
-        text = self._decoder.decode([chosen])
-        self._held.add(self._describe(chosen, logits), len(text))
-        released = self._stops.feed(text)
-        if self.written == self._settings.length:
+        is_end = chosen == self._boundary
+        released = "" if is_end else self._take(chosen, logits)
+        if is_end or self.written == self._settings.length:
             released += self._finish()
             self.ended = "length"
-        if self._stops.stopped:
+        if is_end or self._stops.stopped:
             self.ended = "stop"
         if not released:
             return chosen, None
         return chosen, Piece(released, as_arrays(self._held.release(len(released))))
+
+    def _take(self, chosen: int, logits: Array) -> str:
+        """Decode a symbol and return the text that is now certain."""
+        text = self._decoder.decode([chosen])
+        self._held.add(self._describe(chosen, logits), len(text))
+        return self._stops.feed(text)
 
     def _permitted(self) -> Mask | None:
         """Which symbols may be written now, (V,)."""

@@ -14,12 +14,13 @@ BLOCK = 16  # rows that are orthogonalized together
 def initial_weights(configuration: TrainingConfiguration) -> dict[str, NDArray[np.float32]]:
     """Draw every tensor of the model file, by its name; the first predictions are near uniform.
 
-    Embeddings are normal with variance 1. Input weights are uniform in +-1/sqrt(I), the one-hot
-    input's in +-1/sqrt(H). With "orthogonal", each gate's recurrent weights (H, H) are an
-    orthogonal matrix (Saxe et al., 2014), so that at first the state neither vanishes nor
-    explodes; with "uniform" they are uniform in +-1/sqrt(H), as in torch.nn. Output weights are
-    uniform in +-1/sqrt(H). Biases are zero, except that forget_bias is that of a forget gate, which
-    starts open for 1 (Jozefowicz et al., 2015), and what the table of cells gives a gate.
+    Embeddings are normal with variance 1, labels' rows zero. Input weights are uniform in
+    +-1/sqrt(I), the one-hot input's in +-1/sqrt(H). With "orthogonal", each gate's recurrent
+    weights (H, H) are an orthogonal matrix (Saxe et al., 2014), so that at first the state neither
+    vanishes nor explodes; with "uniform" they are uniform in +-1/sqrt(H), as in torch.nn. Output
+    weights are uniform in +-1/sqrt(H). Biases are zero, except that forget_bias is that of a forget
+    gate, which starts open for 1 (Jozefowicz et al., 2015), and what the table of cells gives a
+    gate.
     """
     return {
         name: _initial(name, number, shape, configuration)
@@ -34,6 +35,8 @@ def _initial(
     hidden = configuration.model.hidden_size
     if len(shape) == 1:
         return _bias(name, shape, configuration)
+    if name == "labels.weight":
+        return np.zeros(shape, np.float32)
     random = draws.generator(configuration.seed, Purpose.INITIALIZATION, number)
     if name == "embedding.weight":
         return random.standard_normal(shape, np.float32)

@@ -39,6 +39,8 @@ class Batch(NamedTuple):
     restart: NDArray[np.float32] | None  # (B,) 1.0 where the state starts from zero
     negatives: Negatives | None = None
     """What the targets are compared with where the softmax is sampled; None: with all symbols."""
+    labels: NDArray[np.uint32] | None = None  # (B, T)
+    """The number of the label under which each input is read; None: 0, no label, for all."""
 
 
 class StepMetrics(NamedTuple):
@@ -109,11 +111,13 @@ class Learner(ABC):
         state: Any | None = None,
         *,
         averaged: bool = False,
+        labels: NDArray[np.uint32] | None = None,
     ) -> tuple[NDArray[np.float32], Any]:
         """Return the nats (S, T) of targets (S, T) after inputs (S, T), and the state after them.
 
-        state: what an earlier call returned; None is zero. Nothing is dropped, no softmax sampled.
-        A probability that is not a number gives NaN.
+        state: what an earlier call returned; None is zero. labels (S, T): those of the inputs; None
+        is 0 for all. Nothing is dropped, no softmax sampled. A probability that is not a number
+        gives NaN.
         """
 
     @abstractmethod
