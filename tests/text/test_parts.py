@@ -157,3 +157,37 @@ def test_a_large_text_is_read_from_its_file(tmp_path: Path, monkeypatch: Any) ->
     monkeypatch.setattr("ricorda.text.id_file.RowReader.__init__.__defaults__", (0,))
     selected = Part.whole(ids, BOUNDARY).select(np.arange(49, -1, -1))
     assert_holds(selected, documents[::-1])
+
+
+@given(DOCUMENTS, st.data())
+def test_a_part_is_found_again_in_another_vocabulary(
+    documents: Documents, data: st.DataObject
+) -> None:
+    """Each symbol becomes two in the other vocabulary."""
+    order = np.array(data.draw(st.lists(st.integers(0, len(documents) - 1), min_size=1)))
+    doubled: Documents = [([id for id in each for _ in "ab"], label) for each, label in documents]
+    selected = part(documents).select(order)
+    ids = on_disk(documents)
+    sizes = np.where(ids < BOUNDARY, 2, 1)
+    places = np.concatenate([[0], np.cumsum(sizes)])
+    borders = selected.borders()
+    moved = selected.moved(on_disk(doubled), BOUNDARY, borders, places[borders])
+    assert_holds(moved, [doubled[number] for number in order])
+
+
+def test_a_cut_part_is_found_again_in_another_vocabulary() -> None:
+    documents: Documents = [([1, 2, 3, 4, 5], 0), ([6, 7, 8], 1)]
+    numbers = np.array([0, 0, 1])
+    cut = part(documents).cut(numbers, np.array([0, 3, 1]), np.array([1, 5, 2]))
+    joined = np.array([9, 1, 0, 4, 9 + 1, 6, 7, 8, 9], np.uint8)  # 2 3 is one symbol, and so is 4 5
+    places = np.array([0, 1, 2, -1, 3, -1, 4, 5, 6, 7, 8])
+    assert_holds(cut, [([1, 4, 5], 0), ([7], 1)])
+    borders = cut.borders()
+    moved = cut.moved(joined, BOUNDARY, borders, places[borders])
+    assert_holds(moved, [([1, 4], 0), ([7], 1)])
+    undivided = Part.whole(np.array([1, 2, 3], np.uint8))
+    zero = np.zeros(1, np.int64)
+    tail = undivided.cut(zero, zero + 1, zero + 3)
+    assert tail.borders().tolist() == [1, 3]
+    again = tail.moved(np.array([1, 1, 5], np.uint8), None, tail.borders(), np.array([2, 3]))
+    assert again.read(0, 9).tolist() == [5]

@@ -11,7 +11,7 @@ import torch
 from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration
 from ricorda.model.cells import CELLS
-from ricorda.text import WindowStream
+from ricorda.text import Part, WindowStream
 from ricorda.torch import output_loss
 from ricorda.torch.device import take_own_gpu, tf32
 from ricorda.torch.learner import TorchLearner
@@ -25,7 +25,7 @@ from ricorda.training.plan import forecast
 from ricorda.training.plan.machine import memory_need, this_machine
 from tests.torch.pretended_gpu import GPU, Pretended, pretended_gpu
 
-IDS = np.random.default_rng(4).integers(0, 11, 6000).astype(np.uint8)
+IDS = Part.whole(np.random.default_rng(4).integers(0, 11, 6000).astype(np.uint8))
 SMALL: dict[str, Any] = {
     "budget": Budget(steps=9),
     "batch_size": 4,

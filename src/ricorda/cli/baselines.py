@@ -15,6 +15,8 @@ from ricorda.text import ReadingSettings, encode_sources, find_sources, split
 from ricorda.text.baselines import baselines
 from ricorda.training.options import TrainingOptions
 
+OPTIONS = ["vocabulary", *READING, "split", "validation_fraction", "test_fraction"]
+
 NAMES = {
     "uniform": "every symbol equally likely",
     "frequencies": "by how frequent each symbol is",
@@ -25,7 +27,7 @@ NAMES = {
 
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@options_from(TrainingOptions, ["vocabulary", *READING, "validation_fraction"])
+@options_from(TrainingOptions, OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Measure what a network has to beat on TEXT: simple methods, in bits per character.
@@ -58,7 +60,7 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
             reading=ReadingSettings.of(options),
         ) as text,
     ):
-        parts = split(text.ids, options.validation_fraction)
+        parts = split(text.part, options.validation_fraction, options.test_fraction, options.split)
         judged = None
         if parts.validation is not None:
             judged = baselines(parts.training, parts.validation, text.vocabulary).as_json()
@@ -66,8 +68,8 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
             "characters": text.characters,
             "bytes": text.bytes,
             "vocabulary_size": text.vocabulary.size,
-            "training": len(parts.training),
-            "validation": 0 if parts.validation is None else len(parts.validation),
+            "training": parts.training.symbols,
+            "validation": 0 if parts.validation is None else parts.validation.symbols,
             "bits_per_character": judged,
         }
 

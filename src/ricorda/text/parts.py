@@ -11,6 +11,7 @@ a document are held in memory; the symbols stay on disk.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -81,6 +82,11 @@ class Part:
         return int(self._offsets[-1])
 
     @property
+    def symbols(self) -> int:
+        """The number of symbols that stand for text: boundaries are not counted."""
+        return len(self) - (0 if self.boundary is None else self.segments + 1)
+
+    @property
     def segments(self) -> int:
         """The number of documents; 1 for an undivided text."""
         if self.boundary is None:
@@ -147,6 +153,37 @@ class Part:
             first_spans=None if is_first.all() else first_spans,
         )
 
+    def borders(self) -> Numbers:
+        """Return, ascending, the places of the encoded text where the part's spans begin or end."""
+        begins, ends = self._contents()
+        return np.unique(np.concatenate([begins, ends]))
+
+    def moved(
+        self, ids: Ids, boundary: int | None, borders: Numbers, new_borders: Numbers
+    ) -> "Part":
+        """Return the same part of the same text in another vocabulary, ids (N,).
+
+        borders: those of this part; new_borders: where they lie in `ids`.
+        """
+        begins, ends = (
+            new_borders[np.searchsorted(borders, places)] for places in self._contents()
+        )
+        is_first = self._begins_segment()[: len(begins)].astype(np.int64)
+        return Part(
+            ids,
+            begins - is_first,
+            ends - begins + is_first,
+            boundary,
+            label_numbers=self.label_numbers,
+            first_spans=self._first_spans,
+        )
+
+    def _contents(self) -> tuple[Numbers, Numbers]:
+        """Where the spans begin and end in the encoded text, without boundaries before them."""
+        spans = slice(None) if self.boundary is None else slice(-1)
+        begins = self._sources[spans] + self._begins_segment()[spans]
+        return begins, (self._sources + np.diff(self._offsets))[spans]
+
     def read(self, begin: int, end: int) -> Ids:
         """Return the symbols from `begin` to `end`, as places of the part count them."""
         begin, end = max(0, begin), min(len(self), end)
@@ -177,9 +214,7 @@ class Part:
         spans, lengths, skipped = self._overlapping(first, length)
         symbols = self._reader.spans(self._sources[spans] + skipped, lengths)
         if self.boundary is not None:
-            begins_segment = skipped == 0
-            if self._first_spans is not None:
-                begins_segment &= self._is_first()[spans]
+            begins_segment = (skipped == 0) & self._begins_segment(spans)
             symbols[(np.cumsum(lengths) - lengths)[begins_segment]] = self.boundary
         return symbols.reshape(len(first), length)
 
@@ -200,10 +235,20 @@ class Part:
 
     def documents(self) -> Iterator[Ids]:
         """Yield the symbols of each document, without boundaries; an undivided text is one."""
-        skipped = 0 if self.boundary is None else 1
+        if self.boundary is None:
+            yield self.read(0, len(self))
+            return
         offsets = self.segment_offsets
-        for number in range(self.segments):
-            yield self.read(int(offsets[number]) + skipped, int(offsets[number + 1]))
+        first = 0
+        while first < self.segments:  # many short documents are read together
+            limit = np.searchsorted(offsets, offsets[first] + _READ, side="right") - 1
+            last = max(first + 1, int(limit))
+            place = int(offsets[first])
+            symbols = self.read(place, int(offsets[last]))
+            borders = (offsets[first : last + 1] - place).tolist()
+            for begin, end in pairwise(borders):
+                yield symbols[begin + 1 : end]
+            first = last
 
     def blocks(self, size: int, most: int | None = None) -> Iterator[Ids]:
         """Yield all symbols in blocks of `size`, or about `most` of them, evenly spread."""
@@ -211,7 +256,7 @@ class Part:
         if most is not None and len(self) > most:
             places = np.linspace(0, len(self) - size, most // size).astype(np.int64)
         for place in places.tolist():
-            yield self.read(place, place + size)
+            yield self.rows(np.array([place]), min(size, len(self) - place))[0]
 
     def beginning(self, most: int) -> "Part":
         """Return a part of about `most` symbols, or all of it if it is not longer.
@@ -228,12 +273,15 @@ class Part:
         count = max(1, self.segments * most // len(self))
         return self.select(np.linspace(0, self.segments - 1, count).astype(np.int64))
 
-    def _is_first(self) -> NDArray[np.bool_]:
-        """Whether each span begins a segment; the last boundary does."""
-        is_first = np.zeros(len(self._sources), np.bool_)
-        is_first[self._first_spans] = True
-        is_first[-1] = True
-        return is_first
+    def _begins_segment(self, spans: Numbers | None = None) -> NDArray[np.bool_]:
+        """Whether spans, by default all, begin with a boundary; so does the last one."""
+        count = len(self._sources) if spans is None else len(spans)
+        if self.boundary is None or self._first_spans is None:
+            return np.full(count, self.boundary is not None)
+        begins = np.zeros(len(self._sources), np.bool_)
+        begins[self._first_spans] = True
+        begins[-1] = True
+        return begins if spans is None else begins[spans]
 
     def _overlapping(self, first: Numbers, length: int) -> tuple[Numbers, Numbers, Numbers]:
         """Return the spans that rows consist of, how long they are there, and what is skipped.

@@ -57,6 +57,9 @@ class Split:
     test: Part | None = None
     """None where nothing is held back to be evaluated once, at the end."""
 
+    how: SplitName = "end"
+    """How they were chosen."""
+
     reason: str | None = None
     """How documents or blocks are held back, or why nothing is although nobody asked for that."""
 
@@ -77,7 +80,7 @@ def split(
     little in a part; ConfigurationError if a fraction is not from 0 up to, but not including, 1, if
     they leave nothing to train on, or if an undivided text is to be split by documents.
     """
-    size = _size(text)
+    size = text.symbols
     _check_size(text, size)
     fraction = DEFAULT_FRACTION if validation_fraction is None else validation_fraction
     _check_fractions(fraction, test_fraction)
@@ -100,11 +103,6 @@ def split(
         test=found.test if test_fraction else None,
         reason=reason or found.reason,
     )
-
-
-def _size(text: Part) -> int:
-    """The symbols of a text, without boundaries."""
-    return len(text) - (0 if text.boundary is None else text.segments + 1)
 
 
 def _check_size(text: Part, size: int) -> None:
@@ -133,7 +131,7 @@ def _check_parts(found: Split, size: int, validation: float, test: float) -> Non
     parts = {"training": (1.0, found.training)}
     parts |= {"validation": (validation, found.validation), "the test": (test, found.test)}
     sizes = {
-        name: 0 if part is None else _size(part) for name, (share, part) in parts.items() if share
+        name: 0 if part is None else part.symbols for name, (share, part) in parts.items() if share
     }
     least = 2 if found.training.boundary is None else 1
     if min(sizes.values()) >= least:
@@ -159,7 +157,7 @@ def _way(text: Part, how: SplitName | None, held: float) -> Way:
                 "what the documents of the text are"
             )
         return _by_blocks if how == "blocks" else _at_the_end
-    blocks_are_long = _size(text) * held >= SMALLEST_BLOCK * text.segments
+    blocks_are_long = text.symbols * held >= SMALLEST_BLOCK * text.segments
     if how is None:
         is_few = text.segments < FEW
         how = "blocks" if text.segments == 1 or (is_few and blocks_are_long) else "documents"
@@ -233,6 +231,7 @@ def _cut_blocks(text: Part, validation: float, test: float, counts: Numbers) -> 
         training,
         text.cut(segments, first, second),
         text.cut(segments, second, third),
+        "blocks",
         f"held back: {len(segments)} blocks of about {held:,} symbols, spread evenly over the text",
     )
 
@@ -244,14 +243,15 @@ def _runs_of_documents(text: Part, validation: float, test: float) -> Split:
     validates = (places >= first) & (places < first + validation)
     tests = (places >= first + validation) & (places < first + validation + test)
     found = _selected(text, np.flatnonzero(validates), np.flatnonzero(tests))
-    return replace(found, reason=f"{found.reason}, in {BLOCKS} blocks spread over the text")
+    reason = f"{found.reason}, in {BLOCKS} blocks spread over the text"
+    return replace(found, how="blocks", reason=reason)
 
 
 def _last_documents(text: Part, validation: float, test: float) -> Split:
     """The last documents are the test, those before them validate."""
     numbers = np.arange(text.segments)[::-1]
     found = _taken(text, numbers, validation, test)
-    return replace(found, reason=f"{found.reason}, the last of the text")
+    return replace(found, how="end", reason=f"{found.reason}, the last of the text")
 
 
 def _drawn_documents(text: Part, validation: float, test: float) -> Split:
@@ -260,10 +260,8 @@ def _drawn_documents(text: Part, validation: float, test: float) -> Split:
     numbers = random.permutation(text.segments)
     sizes = np.diff(text.segment_offsets)
     fits = sizes[numbers] <= (validation + test) * sizes.sum()
-    if np.count_nonzero(fits) < 2:  # take the shortest
-        numbers = np.argsort(sizes, kind="stable")
-    else:
-        numbers = numbers[fits]
+    shortest_first = np.argsort(sizes, kind="stable")
+    numbers = numbers[fits] if np.count_nonzero(fits) > 1 else shortest_first
     found = _taken(text, numbers, validation, test)
     return replace(found, reason=f"{found.reason}, drawn at random")
 
@@ -294,5 +292,6 @@ def _selected(text: Part, validating: Numbers, testing: Numbers) -> Split:
         text.select(np.flatnonzero(trains)),
         text.select(validating),
         text.select(testing),
+        "documents",
         f"held back: {held:,} of {text.segments:,} documents",
     )

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from ricorda.errors import NonFiniteLoss, TrainingError
@@ -65,6 +66,13 @@ class Loop:
     def group(self) -> ProcessGroup:
         """The processes that train together."""
         return self.learner.group
+
+    @cached_property
+    def _symbols_per_character(self) -> float:
+        """Of what an evaluation predicts."""
+        if self.evaluation is None:
+            return 1.0
+        return self.evaluation.symbols_per_character(self.vocabulary)
 
     # The stages of a run.
 
@@ -147,7 +155,7 @@ class Loop:
             file = model_file_bytes(self._model_file(result)) if self.group.is_first else b""
             self._unsaved_model = file
         sample = self._sample(result)
-        figures = result.figures(self.metrics.symbols_per_character)
+        figures = result.figures(self._symbols_per_character)
         self.metrics.add_row(self.progress, event="evaluation", **figures)
         self.clock.evaluation_seconds = time.monotonic() - began
         if continues:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ricorda.durable import refuse_link, remove_files, remove_leftovers
 from ricorda.errors import ConfigurationError, RunError
+from ricorda.pages import plural
 from ricorda.runs import LOCK, RunFolder, ended, new_run_folder, read_rows
 from ricorda.text import Source, cache_for
 from ricorda.text.sources import STANDARD_INPUT
@@ -246,7 +247,7 @@ def with_text(record: RunRecord, texts: Sequence[str] | None, validation: Path |
     if validation is not None:
         if found.validation is None:
             raise ConfigurationError(
-                "--validation: this run validates on the end of its own text: leave the option out"
+                "--validation: this run validates on a part of its own text: leave the option out"
             )
         found = replace(found, validation=str(validation.absolute()))
     return replace(record, text=found)
@@ -306,14 +307,21 @@ def _ended(run: RunFolder, report: Reporter) -> str | None:
 def describe(dataset: Dataset, configuration: TrainingConfiguration) -> str:
     """Describe what will be learned, and with which settings, chosen or given."""
     model, vocabulary = configuration.model, dataset.text.vocabulary
-    validation = 0 if dataset.validation is None else len(dataset.validation)
+    parts = {"validation": dataset.validation, "the test": dataset.test}
+    held_back = {name: 0 if part is None else part.symbols for name, part in parts.items()}
+    if dataset.test is None:
+        del held_back["the test"]
+    others = ", ".join(f"{size:,} for {name}" for name, size in held_back.items())
+    of_documents = ""
+    if dataset.training.boundary is not None:
+        of_documents = f" in {plural(dataset.training.segments, 'document')}"
     embedding = model.embedding_size
     threads = f"{configuration.threads} thread{'s' * (configuration.threads != 1)}"
     if configuration.processes > 1:
         threads = f"{configuration.processes} processes with {threads} each"
     averaging, negatives = configuration.averaging, configuration.softmax_candidates
     lines = [
-        f"{len(dataset.training):,} {vocabulary.kind} for training, {validation:,} for validation, "
+        f"{dataset.training.symbols:,} {vocabulary.kind} for training{of_documents}, {others}, "
         f"{vocabulary.size:,} different",
         f"{model.cell}, {model.num_layers} x {model.hidden_size} units, "
         f"{'one-hot input' if embedding == 'onehot' else f'embedding {embedding}'}, "

@@ -14,8 +14,8 @@ from ricorda.text import (
     Cache,
     Decompression,
     EncodedText,
-    Ids,
     OnUnknown,
+    Part,
     Vocabulary,
     VocabularyKind,
     encode_sources,
@@ -25,6 +25,7 @@ from ricorda.text import (
 )
 from ricorda.text.oddities import describe_difference, oddities, part_difference
 from ricorda.text.sources import LeftOut, Reason, Source, displayed
+from ricorda.text.splits import SplitName
 from ricorda.training.checkpoint.record import TextRecord
 from ricorda.training.options import TrainingOptions
 from ricorda.training.process_group import ProcessGroup
@@ -41,12 +42,16 @@ class Dataset:
     validation_text: EncodedText | None
     """The text of --validation, if there is one."""
 
-    training: Ids
-    validation: Ids | None
+    training: Part
+    validation: Part | None
+    test: Part | None = None
+
+    how: SplitName | None = None
+    """How the validation part was held back; None if it is a text of its own."""
 
     @property
     def symbols_per_character(self) -> float:
-        """1 but for bytes."""
+        """1 for characters of an undivided text, more for bytes and where boundaries are read."""
         return len(self.text.ids) / max(1, self.text.characters)
 
     def warning(self) -> str | None:
@@ -56,7 +61,7 @@ class Dataset:
         difference = part_difference(self.training, self.validation)
         if difference is None:
             return None
-        return describe_difference(difference, held_back=self.validation_text is None)
+        return describe_difference(difference, self.how)
 
 
 def locate(
@@ -195,7 +200,7 @@ def read_dataset(
     be read, decoded or used.
     """
     dataset = _read(sources, folder, options, say, cache=cache, progress=progress)
-    for line in oddities(dataset.text.ids, dataset.text.vocabulary):
+    for line in oddities(dataset.text.part, dataset.text.vocabulary):
         say(line)
     return dataset
 
@@ -226,13 +231,12 @@ def _read(
         )
 
     text = encoded(sources, options.vocabulary, "error")
+    fraction = options.validation_fraction if options.validation is None else 0.0
+    parts = split(text.part, fraction, options.test_fraction, options.split)
+    if parts.reason:
+        say(parts.reason)
     if options.validation is None:
-        parts = split(text.ids, options.validation_fraction)
-        if parts.reason:
-            say(parts.reason)
-        return Dataset(text, None, parts.training, parts.validation)
-    if len(text.ids) < 2:
-        raise TextError(f"expected a text of at least 2 symbols, it has {len(text.ids)}")
+        return Dataset(text, None, parts.training, parts.validation, parts.test, parts.how)
     validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
     if validation.skipped:
         say(
@@ -240,12 +244,13 @@ def _read(
             f"{options.validation} that the training text lacks: "
             f"{''.join(list(validation.skipped)[:20])!r}"
         )
-    if len(validation.ids) < 2:
+    known = validation.part.symbols
+    if known < 2:
         raise TextError(
             f"--validation {options.validation}: expected at least 2 symbols that the training "
-            f"text has, got {len(validation.ids)}: name a longer text"
+            f"text has, got {known}: name a longer text"
         )
-    return Dataset(text, validation, text.ids, validation.ids)
+    return Dataset(text, validation, parts.training, validation.part, parts.test)
 
 
 def read_dataset_again(
