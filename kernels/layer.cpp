@@ -14,6 +14,11 @@ ProductWorkspace::ProductWorkspace(int most_rows, int most_depth)
       starts(most_rows),
       same_start(most_rows) {}
 
+void ProductWorkspace::reserve_resets(int parts, int streams, int hidden) {
+  for (int part = 0; part < parts; ++part)
+    reset_states[part] = AlignedBuffer<float>(std::size_t(streams) * hidden);
+}
+
 void ProductWorkspace::multiply(const PackedMatrix& matrix, const float* inputs,
                                 std::ptrdiff_t input_stride, int rows, const float* const* starts,
                                 float* outputs, std::ptrdiff_t output_stride, bool from_the_end) {
@@ -28,6 +33,11 @@ void ProductWorkspace::multiply_from(const float* start, const PackedMatrix& mat
                                      float* outputs, std::ptrdiff_t output_stride) {
   std::fill_n(same_start.begin(), rows, start);
   multiply(matrix, inputs, input_stride, rows, same_start.data(), outputs, output_stride);
+}
+
+Resets resets_between(Resets resets, std::size_t first, std::size_t last) {
+  const auto begin = std::lower_bound(resets.begin(), resets.end(), static_cast<int>(first));
+  return {begin, std::lower_bound(begin, resets.end(), static_cast<int>(last))};
 }
 
 Layer::Layer(const InstructionSet& set, const LayerShape& shape, Precision precision,
@@ -124,6 +134,24 @@ void Layer::project(const float* vectors, const Window& window, ProductWorkspace
                           window.gates + apart, std::ptrdiff_t(width));
 }
 
+void Layer::copy_label(const float* weights, float* row) const {
+  const std::size_t units = shape_.hidden_size;
+  for (int gate = 0; gate < shape_.cell->gates; ++gate)
+    std::copy_n(weights + gate * units, units, row + shape_.input_row(gate));
+}
+
+void Layer::add_labels(const float* table, const std::uint32_t* labels, const Window& window,
+                       ProductWorkspace& workspace) const {
+  const std::size_t width = shape_.width();
+  for (int i = 0; i < window.steps * window.streams; ++i) {
+    const float* label = table + (labels != nullptr ? labels[i] : 0) * width;
+    float* gates = window.gates + i * width;
+    if (workspace.starts[i] != gates) std::copy_n(workspace.starts[i], shape_.stacked(), gates);
+    workspace.starts[i] = gates;
+    for (std::size_t unit = 0; unit < width; ++unit) gates[unit] += label[unit];
+  }
+}
+
 void Layer::forward(const Window& window, ProductWorkspace& workspace) const {
   const std::size_t hidden = shape_.hidden(), width = shape_.width(), streams = window.streams;
   const int parts = shape_.cell->state_parts;
@@ -131,6 +159,14 @@ void Layer::forward(const Window& window, ProductWorkspace& workspace) const {
   std::copy_n(window.before, parts, before);
   for (int time = 0; time < window.steps; ++time) {
     float* gates = window.gates + time * streams * width;
+    const Resets resets = resets_between(window.resets, time * streams, (time + 1) * streams);
+    for (int part = 0; part < parts && !resets.empty(); ++part) {
+      float* copied = workspace.reset_states[part].data();
+      std::copy_n(before[part], streams * hidden, copied);
+      for (const int row : resets)
+        std::fill_n(copied + (row - time * streams) * hidden, hidden, 0.0f);
+      before[part] = copied;
+    }
     workspace.multiply(hidden_, before[0], hidden, window.streams,
                        workspace.starts.data() + time * streams, gates, width, workspace.backwards);
     workspace.backwards = !workspace.backwards;

@@ -5,6 +5,7 @@
 // inputs (Ip padded), V vocabulary, G gates of the stacked weights, W the width of a row of gates.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "packed_matrix.hpp"
@@ -39,6 +40,8 @@ struct LayerTensors {
 struct ProductWorkspace {
   ProductWorkspace() = default;
   ProductWorkspace(int most_rows, int most_depth);
+  // Also for steps that reset states of up to so many streams.
+  void reserve_resets(int parts, int streams, int hidden);
 
   // Computes `rows` rows of outputs, some at a time.
   void multiply(const PackedMatrix& matrix, const float* inputs, std::ptrdiff_t input_stride,
@@ -55,7 +58,14 @@ struct ProductWorkspace {
   // Whether the next step reads the recurrent weights from their end, where the last one stopped:
   // of weights that just do not fit a cache, it then still holds what comes first.
   bool backwards = false;
+  AlignedBuffer<float> reset_states[most_state_parts];  // (B, Hp) what a step with resets reads
 };
+
+// Rows of a window, t B + s, ascending: before the step t, the state of the stream s becomes zero.
+using Resets = std::span<const int>;
+
+// Those from row `first` to before `last`.
+Resets resets_between(Resets resets, std::size_t first, std::size_t last);
 
 // Where a layer reads and writes in a window.
 struct Window {
@@ -64,6 +74,7 @@ struct Window {
   float* gates;                           // (T, B, W)
   const float* before[most_state_parts];  // (B, Hp) the state before the window
   float* after[most_state_parts];         // (T, B, Hp) after each symbol
+  Resets resets;
 };
 
 class Layer {
@@ -86,6 +97,12 @@ class Layer {
   void look_up(const float* table, const std::uint32_t* ids, const Window& window,
                ProductWorkspace& workspace) const;
   void project(const float* vectors, const Window& window, ProductWorkspace& workspace) const;
+
+  // Copies a label's row of weights (G H) into one of a table (count, W) of zeros.
+  void copy_label(const float* weights, float* row) const;
+  // Adds to prepared gates the rows of a table that labels (N) choose; null chooses row 0 for all.
+  void add_labels(const float* table, const std::uint32_t* labels, const Window& window,
+                  ProductWorkspace& workspace) const;
 
   // Loops over time: gates = prepared gates + recurrent weights times hidden state, then the cell.
   void forward(const Window& window, ProductWorkspace& workspace) const;

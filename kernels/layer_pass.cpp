@@ -20,7 +20,7 @@ void LayerGradients::clear() {
 }
 
 LayerPass::LayerPass(const InstructionSet& set, Precision precision, const LayerShape& shape,
-                     int streams, int steps)
+                     int streams, int steps, bool resets)
     : routines_(&set.routines),
       shape_(shape),
       streams_(streams),
@@ -29,16 +29,19 @@ LayerPass::LayerPass(const InstructionSet& set, Precision precision, const Layer
       gates_(std::size_t(symbols()) * shape.width()),
       hidden_gradient_(std::size_t(steps + 1) * state_size()),
       cell_gradient_(shape.cell->state_parts > 1 ? state_size() : 0),
-      zeros_(shape.input()),
+      zeros_(std::max(shape.input(), shape.hidden())),
+      kept_gradient_(resets ? state_size() : 0),
+      reset_hidden_(resets ? block_steps_ * state_size() : 0),
       workspace_(symbols(), std::max(shape.stacked(), shape.input())),
       hidden_sums_(set, precision, block_steps_ * streams, shape.hidden()),
       input_sums_(set, precision, block_steps_ * streams, shape.input()) {
   for (int part = 0; part < shape.cell->state_parts; ++part)
     states_[part] = AlignedBuffer<float>(std::size_t(steps + 1) * state_size());
+  if (resets) workspace_.reserve_resets(shape.cell->state_parts, streams, shape.hidden());
 }
 
 void LayerPass::forward(const Layer& layer, const LayerInput& input) {
-  Window window{steps_, streams_, gates_.data(), {}, {}};
+  Window window{steps_, streams_, gates_.data(), {}, {}, input.resets};
   for (int part = 0; part < shape_.cell->state_parts; ++part) {
     window.before[part] = state(part);
     window.after[part] = state(part) + state_size();
@@ -47,68 +50,95 @@ void LayerPass::forward(const Layer& layer, const LayerInput& input) {
     layer.look_up(input.table, input.ids, window, workspace_);
   else
     layer.project(input.vectors, window, workspace_);
+  if (input.label_table != nullptr)
+    layer.add_labels(input.label_table, input.labels, window, workspace_);
   layer.forward(window, workspace_);
 }
 
 void LayerPass::backward(const Layer& layer, const LayerInput& input, LayerGradients& gradients,
-                         float* vector_gradient, float* table_gradient) {
+                         const InputGradients& input_gradients) {
   std::fill_n(hidden_gradient_.data(), state_size(), 0.0f);
   std::fill_n(cell_gradient_.data(), cell_gradient_.size(), 0.0f);
   int last = steps_;
   for (int time = steps_ - 1; time >= 0; --time) {
-    step_backward(layer, time);
+    step_backward(layer, time,
+                  resets_between(input.resets, time * streams_, (time + 1) * streams_));
     if (time == 0 || last - time == block_steps_) {
-      add_gradients(layer, input, time, last - time, gradients, vector_gradient, table_gradient);
+      add_gradients(layer, input, time, last - time, gradients, input_gradients);
       last = time;
     }
   }
 }
 
-void LayerPass::step_backward(const Layer& layer, int time) {
+// A stream that the step reset had zeros before it; its earlier output keeps its gradient.
+void LayerPass::step_backward(const Layer& layer, int time, Resets resets) {
   const std::size_t hidden = shape_.hidden(), width = shape_.width();
   const std::size_t before = time * state_size(), after = before + state_size();
+  auto next_reset = resets.begin();
   for (int s = 0; s < streams_; ++s) {
     const std::size_t at = s * hidden;
+    const bool is_reset = next_reset != resets.end() && *next_reset == time * streams_ + s;
     CellStepBack step{};
     step.gates = gates_at(time) + s * width;
     for (int part = 0; part < shape_.cell->state_parts; ++part) {
-      step.before[part] = state(part) + before + at;
+      step.before[part] = is_reset ? zeros_.data() : state(part) + before + at;
       step.after[part] = state(part) + after + at;
     }
     step.hidden_gradient = hidden_gradient_.data() + after + at;
     if (cell_gradient_.size() > 0) step.cell_gradient = cell_gradient_.data() + at;
     step.hidden_before_gradient = hidden_gradient_.data() + before + at;
     step.hidden_size = shape_.hidden();
+    if (is_reset) std::copy_n(step.hidden_before_gradient, hidden, kept_gradient_.data() + at);
     shape_.cell->backward(step);
+    if (is_reset && cell_gradient_.size() > 0) std::fill_n(step.cell_gradient, hidden, 0.0f);
+    if (is_reset) ++next_reset;
     workspace_.same_start[s] = step.hidden_before_gradient;
   }
   if (time == 0) return;  // gradients stop at the window's beginning
   workspace_.multiply(layer.hidden_back(), gates_at(time), width, streams_,
                       workspace_.same_start.data(), hidden_gradient_.data() + before, hidden);
+  for (const int row : resets) {
+    const std::size_t at = (row - time * streams_) * hidden;
+    std::copy_n(kept_gradient_.data() + at, hidden, hidden_gradient_.data() + before + at);
+  }
+}
+
+// The hidden states (count, Hp) that the rows from `first` on multiplied.
+const float* LayerPass::hidden_before(std::size_t first, std::size_t count, Resets resets) {
+  const std::size_t hidden = shape_.hidden();
+  const float* states = state(0) + first * hidden;
+  const Resets here = resets_between(resets, first, first + count);
+  if (here.empty()) return states;
+  std::copy_n(states, count * hidden, reset_hidden_.data());
+  for (const int row : here)
+    std::fill_n(reset_hidden_.data() + (row - first) * hidden, hidden, 0.0f);
+  return reset_hidden_.data();
 }
 
 // The gradients of the weights, and of the inputs, from the steps `first` to first + count.
 void LayerPass::add_gradients(const Layer& layer, const LayerInput& input, int first, int count,
-                              LayerGradients& gradients, float* vector_gradient,
-                              float* table_gradient) {
+                              LayerGradients& gradients, const InputGradients& input_gradients) {
   const int width = shape_.width(), hidden = shape_.hidden(), inputs = shape_.input();
   const std::size_t begin = std::size_t(first) * streams_;
   const int symbols = count * streams_;
   const float* totals = gates_at(first);
   const float* input_totals = totals + shape_.apart();
-  hidden_sums_.set_right({state(0) + begin * hidden, hidden}, symbols, hidden);
+  hidden_sums_.set_right({hidden_before(begin, symbols, input.resets), hidden}, symbols, hidden);
   hidden_sums_.add({totals, width}, shape_.stacked(), gradients.weight_hh.data(), hidden);
   for (int i = 0; i < symbols; ++i)
     routines_->add(totals + std::size_t(i) * width, width,
-                   table_gradient == nullptr
+                   input_gradients.table == nullptr
                        ? gradients.gates.data()
-                       : table_gradient + input.ids[begin + i] * std::size_t(width));
-  if (table_gradient != nullptr) return;
+                       : input_gradients.table + input.ids[begin + i] * std::size_t(width));
+  for (int i = 0; i < symbols && input_gradients.labels != nullptr; ++i)
+    routines_->add(totals + std::size_t(i) * width, width,
+                   input_gradients.labels + input.labels[begin + i] * std::size_t(width));
+  if (input_gradients.table != nullptr) return;
   input_sums_.set_right({input.vectors + begin * inputs, inputs}, symbols, inputs);
   input_sums_.add({input_totals, width}, shape_.stacked(), gradients.weight_ih.data(), inputs);
-  if (vector_gradient == nullptr) return;
+  if (input_gradients.vectors == nullptr) return;
   workspace_.multiply_from(zeros_.data(), layer.input_back(), input_totals, width, symbols,
-                           vector_gradient + begin * inputs, inputs);
+                           input_gradients.vectors + begin * inputs, inputs);
 }
 
 }  // namespace ricorda

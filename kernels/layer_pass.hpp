@@ -20,26 +20,37 @@ struct LayerGradients {
   void clear();
 };
 
-// What a layer reads: vectors (N, Ip), or ids (N) and their rows in a table (V, W).
+// What a layer reads: vectors (N, Ip), or ids (N) and their rows in a table (V, W); the first layer
+// of a network with labels also these (N) and their rows in another table.
 struct LayerInput {
-  const float* vectors;
-  const std::uint32_t* ids;
-  const float* table;
+  const float* vectors = nullptr;
+  const std::uint32_t* ids = nullptr;
+  const float* table = nullptr;
+  const std::uint32_t* labels = nullptr;
+  const float* label_table = nullptr;
+  Resets resets{};
+};
+
+// Where the gradients of a layer's input go.
+struct InputGradients {
+  float* vectors = nullptr;  // (N, Ip), computed if asked for
+  float* table = nullptr;    // (V, W), added to where there is a table
+  float* labels = nullptr;   // (count, W), likewise
 };
 
 class LayerPass {
  public:
+  // `resets`: whether windows may have some.
   LayerPass(const InstructionSet& set, Precision precision, const LayerShape& shape, int streams,
-            int steps);
+            int steps, bool resets);
 
   // Reads a window. The first B rows of each state() hold the state before it.
   void forward(const Layer& layer, const LayerInput& input);
 
   // Goes back through the window that was read last. output_gradient() holds the gradients of the
-  // outputs. Adds to `gradients`; computes the gradients of the vectors (N, Ip), if asked for, or
-  // adds to those of the table (V, W).
+  // outputs. Adds to `gradients`. No gradient flows back through a reset.
   void backward(const Layer& layer, const LayerInput& input, LayerGradients& gradients,
-                float* vector_gradient, float* table_gradient);
+                const InputGradients& input_gradients);
 
   float* state(int part) { return states_[part].data(); }                       // (T + 1, B, Hp)
   float* state_after(int part) { return state(part) + steps_ * state_size(); }  // (B, Hp)
@@ -50,9 +61,10 @@ class LayerPass {
   const LayerShape& shape() const { return shape_; }
 
  private:
-  void step_backward(const Layer& layer, int time);
+  void step_backward(const Layer& layer, int time, Resets resets);
   void add_gradients(const Layer& layer, const LayerInput& input, int first, int count,
-                     LayerGradients& gradients, float* vector_gradient, float* table_gradient);
+                     LayerGradients& gradients, const InputGradients& input_gradients);
+  const float* hidden_before(std::size_t first, std::size_t count, Resets resets);
   float* gates_at(int time) {
     return gates_.data() + std::size_t(time) * streams_ * shape_.width();
   }
@@ -65,7 +77,9 @@ class LayerPass {
   AlignedBuffer<float> gates_;            // (T, B, W)
   AlignedBuffer<float> hidden_gradient_;  // (T + 1, B, Hp)
   AlignedBuffer<float> cell_gradient_;    // (B, Hp) where the state has a second part
-  AlignedBuffer<float> zeros_;            // (Ip)
+  AlignedBuffer<float> zeros_;            // (Ip or Hp, the larger)
+  AlignedBuffer<float> kept_gradient_;    // (B, Hp) of outputs before resets, where there are some
+  AlignedBuffer<float> reset_hidden_;     // (block, B, Hp) likewise: what products read
   ProductWorkspace workspace_;
   OuterSums hidden_sums_, input_sums_;
 };

@@ -21,6 +21,7 @@ std::vector<std::size_t> Learner::sizes_of(const NetworkShape& shape) {
   const std::size_t hidden = shape.hidden_size, vocabulary = shape.vocabulary_size;
   const std::size_t rows = shape.gates() * hidden;
   if (shape.embedding_size > 0) sizes.push_back(vocabulary * shape.embedding_size);
+  if (shape.num_labels > 0) sizes.push_back(shape.num_labels * rows);
   for (int layer = 0; layer < shape.num_layers; ++layer)
     sizes.insert(sizes.end(),
                  {rows * (layer > 0 ? hidden : shape.input_size()), rows * hidden, rows, rows});
@@ -42,6 +43,7 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
       with_table_(shape.embedding_size == 0 || shape.vocabulary_size <= streams * steps),
       output_rows_(shape.vocabulary_size, shape.hidden_size),
       input_rows_(shape.vocabulary_size),
+      label_rows_(shape.num_labels),
       zeros_(std::max(shape.padded_hidden(), padded(shape.embedding_size))),
       bias_gradient_(shape.vocabulary_size) {
   starts_.push_back(0);
@@ -54,7 +56,10 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
     if (settings.recurrent_dropout > 0) masked_.emplace_back(sizes_[first_of(layer) + 1]);
   }
   const int vocabulary = shape.vocabulary_size, embedded = padded(shape.embedding_size);
-  if (shape.embedding_size == 0) one_hot_gradient_ = AlignedBuffer<float>(sizes_[0]);
+  if (shape.embedding_size == 0) one_hot_gradient_ = AlignedBuffer<float>(sizes_[first_of(0)]);
+  const std::size_t labels = std::min(shape.num_labels, streams * steps);
+  label_table_ = AlignedBuffer<float>(labels * shape.gates_width());
+  label_gradient_ = AlignedBuffer<float>(shape.num_labels * label_size());
   embedding_ = AlignedBuffer<float>(std::size_t(std::min(vocabulary, streams * steps)) * embedded);
   if (with_table_) {
     for (int id = 0; id < vocabulary; ++id) input_rows_.take(id);
@@ -74,7 +79,8 @@ void Learner::add_group(int number) {
   const std::size_t symbols = std::size_t(group->streams) * steps_;
   for (int layer = 0; layer < shape_.num_layers; ++layer) {
     const LayerShape shape = shape_.layer(layer);
-    group->layers.emplace_back(*set_, precision_, shape, group->streams, steps_);
+    group->layers.emplace_back(*set_, precision_, shape, group->streams, steps_,
+                               shape_.boundary >= 0);
     group->gradients.emplace_back(shape);
     const bool copies = layer > 0 ? settings_.dropout > 0 : !with_table_;
     group->inputs.emplace_back(copies ? symbols * shape.input() : 0);
@@ -84,7 +90,9 @@ void Learner::add_group(int number) {
     group->vector_gradient = AlignedBuffer<float>(symbols * padded(shape_.embedding_size));
     group->embedding_gradient = AlignedBuffer<float>(embedding_.size());
   }
+  group->label_gradient = AlignedBuffer<float>(label_table_.size());
   group->input_rows.resize(symbols);
+  if (shape_.num_labels > 0) group->label_rows.resize(symbols);
   group->targets.resize(symbols);
   groups_.push_back(std::move(group));
 }
@@ -103,6 +111,9 @@ void Learner::list_pieces() {
     add_rows(0, vocabulary, shape_.embedding_size,
              with_table_ ? embedding_gradient_.data() : zeros_.data(),
              with_table_ ? padded(shape_.embedding_size) : 0, false);
+  if (shape_.num_labels > 0)
+    add_rows(label_parameter(), shape_.num_labels, int(label_size()), label_gradient_.data(),
+             label_size(), false);
   for (int layer = 0; layer < shape_.num_layers; ++layer) add_layer_pieces(layer);
   const int output = first_of(shape_.num_layers);
   add_rows(output, vocabulary, shape_.hidden_size, zeros_.data(), 0, true);

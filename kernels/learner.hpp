@@ -40,13 +40,14 @@ struct Parameter {
   float* averages;  // or null
 };
 
-// In the order of a model file: embedding (absent for one-hot), for each layer weight_ih,
-// weight_hh, bias_ih, bias_hh, then output weight and bias.
+// In the order of a model file: embedding (absent for one-hot), labels (absent without), for each
+// layer weight_ih, weight_hh, bias_ih, bias_hh, then output weight and bias.
 using Parameters = std::vector<Parameter>;
 
 struct LearningStep {
   const std::uint32_t* inputs;   // (B, T)
   const std::uint32_t* targets;  // (B, T)
+  const std::uint32_t* labels;   // (B, T) of the inputs; null: 0 for all
   const float* restart;          // (B) 1 where the state starts from zero; or null
   std::vector<float*> state;     // for each layer its parts (B, H), in and out
   float learning_rate;
@@ -99,8 +100,10 @@ class Learner {
     OutputGradients output_gradients;
     AlignedBuffer<float> table_gradient;      // (V, W)
     AlignedBuffer<float> embedding_gradient;  // (rows, Ep), without a table
-    // (T, B of the group) the embedding's and the output layer's row of each symbol.
-    std::vector<std::uint32_t> input_rows, targets;
+    AlignedBuffer<float> label_gradient;      // (rows, W)
+    // (T, B of the group) the embedding's, the labels' and the output layer's row of each symbol.
+    std::vector<std::uint32_t> input_rows, label_rows, targets;
+    std::vector<int> resets;
     double nats = 0.0;
   };
   // Some numbers of a parameter that lie side by side, and their gradients.
@@ -130,12 +133,17 @@ class Learner {
   void finish_step(const LearningStep& step, double norm, const float* flat);
   void update(const LearningStep& step, double norm, const float* flat);
   LayerTensors tensors_of(int layer) const;
-  int first_of(int layer) const { return (shape_.embedding_size > 0 ? 1 : 0) + 4 * layer; }
+  int label_parameter() const { return shape_.embedding_size > 0 ? 1 : 0; }
+  int first_of(int layer) const {
+    return label_parameter() + (shape_.num_labels > 0 ? 1 : 0) + 4 * layer;
+  }
+  std::size_t label_size() const { return std::size_t(shape_.gates()) * shape_.hidden_size; }
   int all_streams() const { return settings_.all_streams > 0 ? settings_.all_streams : streams_; }
 
   // learner_pass.cpp
   double run_window(const LearningStep& step);
   void choose_inputs(const LearningStep& step);
+  void choose_labels(const LearningStep& step);
   void choose_output(const LearningStep& step);
   void reserve_output(int symbols);
   void point_rows(std::size_t first_piece, const RowChoice& rows, const float* gradients,
@@ -167,6 +175,7 @@ class Learner {
   double finish_input(const LearningStep& step);
   double finish_one_hot(const float* table);
   void finish_table(const float* table);
+  double finish_labels();
   double finish_biases();
   void spread_output_bias();
 
@@ -185,6 +194,7 @@ class Learner {
   int output_capacity_ = 0;  // symbols
   SampledRows output_rows_;
   RowChoice input_rows_;                      // of the embedding; all, where there is a table
+  RowChoice label_rows_;                      // of the labels
   AlignedBuffer<float> zeros_;                // the gradient of a row that a step leaves out
   AlignedBuffer<float> bias_gradient_;        // (V) where rows are sampled
   std::vector<AlignedBuffer<float>> masked_;  // (L) recurrent weights (G H, H), where dropped
@@ -192,6 +202,8 @@ class Learner {
   AlignedBuffer<float> table_;                // (V, W)
   AlignedBuffer<float> embedding_gradient_;   // (V, Ep), with a table
   AlignedBuffer<float> one_hot_gradient_;     // (G H, V)
+  AlignedBuffer<float> label_table_;          // (rows, W)
+  AlignedBuffer<float> label_gradient_;       // (K, G H)
   OuterSums table_sums_;
   ProductWorkspace workspace_;  // of the table
   std::vector<std::unique_ptr<Group>> groups_;

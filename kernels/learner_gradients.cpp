@@ -23,7 +23,8 @@ double Learner::finish_gradients(const LearningStep& step) {
     squares[job] = job == 0 ? finish_input(step) : reduce(reductions[job - 1], step);
   });
   if (step.negatives) spread_output_bias();
-  return std::accumulate(squares.begin(), squares.end(), finish_biases());  // after the input's
+  const double others = finish_biases() + finish_labels();  // after the input's
+  return std::accumulate(squares.begin(), squares.end(), others);
 }
 
 std::vector<Learner::Reduction> Learner::list_reductions() {
@@ -131,6 +132,23 @@ void Learner::finish_table(const float* table) {
   table_sums_.add(totals, shape.stacked(), weights.data(), shape.input());
   workspace_.multiply_from(zeros_.data(), layers_[0].input_back(), totals.values, totals.stride,
                            shape_.vocabulary_size, embedding_gradient_.data(), shape.input());
+}
+
+// The gradients of the labels' rows that the step took; those of the others are zero.
+double Learner::finish_labels() {
+  if (shape_.num_labels == 0) return 0.0;
+  const LayerShape shape = shape_.layer(0);
+  std::vector<float*> values;
+  for (auto& group : groups_) values.push_back(group->label_gradient.data());
+  sum_groups(values, std::size_t(label_rows_.count()) * shape.width());
+  std::fill_n(label_gradient_.data(), label_gradient_.size(), 0.0f);
+  for (int row = 0; row < label_rows_.count(); ++row)
+    for (int gate = 0; gate < shape.cell->gates; ++gate)
+      std::copy_n(values[0] + std::size_t(row) * shape.width() + shape.input_row(gate),
+                  shape.hidden_size,
+                  label_gradient_.data() + label_rows_.ids()[row] * label_size() +
+                      std::size_t(gate) * shape.hidden_size);
+  return set_->routines.sum_of_squares(label_gradient_.data(), int(label_gradient_.size()));
 }
 
 // torch has two biases for each gate but the gru's candidate, which counts one of each kind.

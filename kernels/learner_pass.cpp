@@ -21,6 +21,7 @@ std::uint64_t key_of(std::uint64_t key, Mask mask, int layer) {
 // Goes forwards and backwards; returns what the streams add to the mean nats.
 double Learner::run_window(const LearningStep& step) {
   choose_inputs(step);
+  choose_labels(step);
   choose_output(step);
   pack(step);
   fill_table(step);
@@ -41,6 +42,19 @@ void Learner::choose_inputs(const LearningStep& step) {
   input_rows_.clear();
   for (int i = 0; i < streams_ * steps_; ++i) input_rows_.take(step.inputs[i]);
   point_rows(0, input_rows_, groups_[0]->embedding_gradient.data(), padded(shape_.embedding_size));
+}
+
+// Chooses which labels the step takes, and spreads what they add to a row of gates.
+void Learner::choose_labels(const LearningStep& step) {
+  if (shape_.num_labels == 0) return;
+  label_rows_.clear();
+  if (step.labels == nullptr) label_rows_.take(0);
+  for (int i = 0; i < streams_ * steps_ && step.labels != nullptr; ++i)
+    label_rows_.take(step.labels[i]);
+  const float* weights = parameters_[label_parameter()].weights;
+  for (int row = 0; row < label_rows_.count(); ++row)
+    layers_[0].copy_label(weights + label_rows_.ids()[row] * label_size(),
+                          label_table_.data() + std::size_t(row) * shape_.gates_width());
 }
 
 // Chooses which rows of the output layer the step takes.
@@ -119,9 +133,10 @@ void Learner::mask_recurrent(const LearningStep& step, int layer) {
 // Copies the embedding's rows, and computes what each symbol adds to the first layer's gates.
 void Learner::fill_table(const LearningStep& step) {
   const std::size_t size = shape_.embedding_size, stride = padded(shape_.embedding_size);
-  const float* weights = parameters_[0].weights;
   if (size == 0)
-    return layers_[0].fill_one_hot_table(weights, shape_.vocabulary_size, table_.data());
+    return layers_[0].fill_one_hot_table(parameters_[first_of(0)].weights, shape_.vocabulary_size,
+                                         table_.data());
+  const float* weights = parameters_[0].weights;
   for (int row = 0; row < input_rows_.count(); ++row) {
     const std::size_t id = input_rows_.ids()[row];
     float* vector = embedding_.data() + row * stride;
@@ -146,12 +161,16 @@ void Learner::run_group(Group& group, const LearningStep& step) {
 }
 
 void Learner::read_symbols(Group& group, const LearningStep& step) const {
-  for (int stream = 0; stream < group.streams; ++stream)
-    for (int time = 0; time < steps_; ++time) {
+  group.resets.clear();
+  for (int time = 0; time < steps_; ++time)
+    for (int stream = 0; stream < group.streams; ++stream) {
       const std::size_t from = std::size_t(group.first + stream) * steps_ + time;
       const std::size_t to = std::size_t(time) * group.streams + stream;
       const std::uint32_t target = step.targets[from];
       group.input_rows[to] = input_rows_.row_of(step.inputs[from]);
+      if (static_cast<int>(step.inputs[from]) == shape_.boundary) group.resets.push_back(int(to));
+      if (shape_.num_labels > 0)
+        group.label_rows[to] = step.labels != nullptr ? label_rows_.row_of(step.labels[from]) : 0;
       group.targets[to] = step.negatives ? output_rows_.choice().row_of(target) : target;
     }
 }
@@ -173,9 +192,19 @@ void Learner::copy_inputs(Group& group, int layer, const LearningStep& step) con
 }
 
 LayerInput Learner::input_of(Group& group, int layer) const {
-  if (layer == 0 && with_table_) return {nullptr, group.input_rows.data(), table_.data()};
-  const AlignedBuffer<float>& copied = group.inputs[layer];
-  return {copied.size() > 0 ? copied.data() : group.layers[layer - 1].outputs(), nullptr, nullptr};
+  LayerInput input{.resets = group.resets};
+  if (layer == 0 && with_table_) {
+    input.ids = group.input_rows.data();
+    input.table = table_.data();
+  } else {
+    const AlignedBuffer<float>& copied = group.inputs[layer];
+    input.vectors = copied.size() > 0 ? copied.data() : group.layers[layer - 1].outputs();
+  }
+  if (layer == 0 && shape_.num_labels > 0) {
+    input.labels = group.label_rows.data();
+    input.label_table = label_table_.data();
+  }
+  return input;
 }
 
 void Learner::run_output(Group& group, const LearningStep& step) {
@@ -193,14 +222,18 @@ void Learner::run_output(Group& group, const LearningStep& step) {
 
 void Learner::run_backward(Group& group, const LearningStep& step) {
   float* table = with_table_ ? group.table_gradient.data() : nullptr;
+  float* labels = shape_.num_labels > 0 ? group.label_gradient.data() : nullptr;
   std::fill_n(group.table_gradient.data(), group.table_gradient.size(), 0.0f);
+  std::fill_n(group.label_gradient.data(), label_rows_.count() * shape_.gates_width(), 0.0f);
   for (int layer = shape_.num_layers - 1; layer >= 0; --layer) {
     LayerPass& pass = group.layers[layer];
     group.gradients[layer].clear();
     float* vectors =
         layer > 0 ? group.layers[layer - 1].output_gradient() : group.vector_gradient.data();
-    pass.backward(layers_[layer], input_of(group, layer), group.gradients[layer], vectors,
-                  layer > 0 ? nullptr : table);
+    pass.backward(layers_[layer], input_of(group, layer), group.gradients[layer],
+                  {.vectors = vectors,
+                   .table = layer > 0 ? nullptr : table,
+                   .labels = layer > 0 ? nullptr : labels});
     if (layer > 0 && settings_.dropout > 0)
       for (int i = 0; i < pass.symbols(); ++i)
         drop_output(group, step, layer - 1, i, vectors + std::size_t(i) * pass.shape().input());

@@ -28,6 +28,9 @@ Workspace::Workspace(const NetworkShape& shape, int most_rows) : most_rows(most_
   gates = AlignedBuffer<float>(rows * shape.gates_width());
   logits = AlignedBuffer<float>(rows * shape.padded_vocabulary());
   products = ProductWorkspace(most_rows, widest_input);
+  if (shape.boundary < 0) return;
+  products.reserve_resets(shape.state_parts(), most_rows, shape.padded_hidden());
+  resets.reserve(rows);
 }
 
 Network::Network(const NetworkShape& shape, const NetworkTensors& tensors, Precision precision,
@@ -44,6 +47,11 @@ Network::Network(const NetworkShape& shape, const NetworkTensors& tensors, Preci
       layers_.back().pack(layer, layer.weight_hh, gate);
   }
   take_symbols(tensors, with_table);
+  label_table_ = AlignedBuffer<float>(std::size_t(shape.num_labels) * shape.gates_width());
+  const std::size_t label_size = std::size_t(shape.gates()) * shape.hidden_size;
+  for (std::size_t label = 0; label < std::size_t(shape.num_labels); ++label)
+    layers_[0].copy_label(tensors.labels + label * label_size,
+                          label_table_.data() + label * shape.gates_width());
   output_weights_ =
       PackedMatrix(instruction_set, precision, shape.padded_vocabulary(), shape.hidden_size);
   output_weights_.pack({.values = tensors.output_weight,
@@ -75,16 +83,21 @@ void Network::take_symbols(const NetworkTensors& tensors, bool with_table) {
   embedding_ = {};
 }
 
-void Network::advance(const std::uint32_t* ids, int steps, int streams, float* state,
-                      Workspace& workspace, const std::function<void(int)>& after_layer) const {
+void Network::advance(const std::uint32_t* ids, const std::uint32_t* labels, int steps, int streams,
+                      float* state, Workspace& workspace,
+                      const std::function<void(int)>& after_layer) const {
   const std::size_t size = std::size_t(streams) * shape_.padded_hidden();
+  find_resets(ids, steps * streams, workspace);
   for (int number = 0; number < shape_.num_layers; ++number) {
-    Window window{steps, streams, workspace.gates.data(), {}, {}};
+    Window window{steps, streams, workspace.gates.data(), {}, {}, workspace.resets};
     for (int part = 0; part < shape_.state_parts(); ++part) {
       window.before[part] = state + (part * shape_.num_layers + number) * size;
       window.after[part] = workspace.states(part);
     }
-    run_layer(number, ids, window, workspace);
+    prepare_gates(number, ids, window, workspace);
+    if (number == 0 && shape_.num_labels > 0)
+      layers_[0].add_labels(label_table_.data(), labels, window, workspace.products);
+    layers_[number].forward(window, workspace.products);
     for (int part = 0; part < shape_.state_parts(); ++part)
       std::copy_n(workspace.states(part) + (steps - 1) * size, size,
                   state + (part * shape_.num_layers + number) * size);
@@ -93,8 +106,15 @@ void Network::advance(const std::uint32_t* ids, int steps, int streams, float* s
   }
 }
 
-void Network::run_layer(int number, const std::uint32_t* ids, const Window& window,
-                        Workspace& workspace) const {
+void Network::find_resets(const std::uint32_t* ids, int rows, Workspace& workspace) const {
+  workspace.resets.clear();
+  if (shape_.boundary < 0) return;
+  for (int row = 0; row < rows; ++row)
+    if (ids[row] == static_cast<std::uint32_t>(shape_.boundary)) workspace.resets.push_back(row);
+}
+
+void Network::prepare_gates(int number, const std::uint32_t* ids, const Window& window,
+                            Workspace& workspace) const {
   const Layer& layer = layers_[number];
   if (number == 0 && table_.size() > 0) {
     layer.look_up(table_.data(), ids, window, workspace.products);
@@ -105,7 +125,6 @@ void Network::run_layer(int number, const std::uint32_t* ids, const Window& wind
                   workspace.inputs.data() + row * width);
     layer.project(workspace.inputs.data(), window, workspace.products);
   }
-  layer.forward(window, workspace.products);
 }
 
 void Network::compute_logits(const float* hidden, int rows, Workspace& workspace) const {
@@ -115,13 +134,14 @@ void Network::compute_logits(const float* hidden, int rows, Workspace& workspace
 }
 
 std::size_t Network::step_bytes() const {
-  std::size_t total = output_weights_.bytes() + sizeof(float) * shape_.gates_width();
+  const int rows = shape_.num_labels > 0 ? 2 : 1;  // of the symbol, and of its label
+  std::size_t total = output_weights_.bytes() + sizeof(float) * rows * shape_.gates_width();
   for (const Layer& layer : layers_) total += layer.bytes();
   return total;
 }
 
 std::size_t Network::bytes() const {
-  return step_bytes() + sizeof(float) * (table_.size() + embedding_.size());
+  return step_bytes() + sizeof(float) * (table_.size() + embedding_.size() + label_table_.size());
 }
 
 }  // namespace ricorda

@@ -19,6 +19,8 @@ struct NetworkShape {
   int hidden_size;
   int num_layers;
   int embedding_size;  // 0: one-hot
+  int boundary = -1;   // before this symbol is read, a stream's state becomes zero; -1: none
+  int num_labels = 0;  // K; 0: none
 
   int input_size() const { return embedding_size > 0 ? embedding_size : vocabulary_size; }
   int state_parts() const { return cell->state_parts; }
@@ -37,6 +39,7 @@ struct NetworkShape {
 // The tensors of a model file.
 struct NetworkTensors {
   const float* embedding;  // (V, E), or null for one-hot
+  const float* labels;     // (K, G H), or null without labels
   std::vector<LayerTensors> layers;
   const float* output_weight;  // (V, H)
   const float* output_bias;    // (V)
@@ -55,6 +58,7 @@ struct Workspace {
   AlignedBuffer<float> gates;   // (T, B, W)
   AlignedBuffer<float> logits;  // (T, B, Vp)
   ProductWorkspace products;
+  std::vector<int> resets;  // rows of a call, see Resets
 };
 
 class Network {
@@ -63,9 +67,11 @@ class Network {
           const InstructionSet& instruction_set);
 
   // Reads T symbols in each of B streams, ids (T, B), each below V; at most most_rows in all.
+  // labels (T, B), each below K; null: 0 for all. A stream's state becomes zero before a boundary.
   // Changes state (S, L, B, Hp) and leaves the last layer's outputs in workspace.hidden.
   // after_layer, if given, sees each layer's gates and states in the workspace.
-  void advance(const std::uint32_t* ids, int steps, int streams, float* state, Workspace& workspace,
+  void advance(const std::uint32_t* ids, const std::uint32_t* labels, int steps, int streams,
+               float* state, Workspace& workspace,
                const std::function<void(int)>& after_layer = {}) const;
 
   // Computes workspace.logits (rows, Vp) from `rows` outputs, (rows, Hp).
@@ -80,14 +86,16 @@ class Network {
 
  private:
   void take_symbols(const NetworkTensors& tensors, bool with_table);
-  void run_layer(int number, const std::uint32_t* ids, const Window& window,
-                 Workspace& workspace) const;
+  void find_resets(const std::uint32_t* ids, int rows, Workspace& workspace) const;
+  void prepare_gates(int number, const std::uint32_t* ids, const Window& window,
+                     Workspace& workspace) const;
 
   NetworkShape shape_;
   Precision precision_;
   const InstructionSet* instruction_set_;
   AlignedBuffer<float> table_;      // (V, W): layer 0's biases plus input weights times each symbol
   AlignedBuffer<float> embedding_;  // (V, padded E), where a table would be too large
+  AlignedBuffer<float> label_table_;  // (K, W): what each label adds to layer 0's gates
   std::vector<Layer> layers_;
   PackedMatrix output_weights_;       // (Vp, H)
   AlignedBuffer<float> output_bias_;  // (Vp), minus infinity where padded

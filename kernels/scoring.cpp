@@ -40,16 +40,21 @@ void run_group(const Network& network, const Sequences& all, Group group,
   const int chunk = std::max(1, most_rows_together / group.streams);
   AlignedBuffer<float> state(shape.state_size() * group.streams);                   // (S, L, b, Hp)
   std::vector<std::uint32_t> ids(static_cast<std::size_t>(chunk) * group.streams);  // (t, b)
+  std::vector<std::uint32_t> labels(all.labels != nullptr ? ids.size() : 0);
   each_state(shape, all, group, [&](std::size_t from, std::size_t to) {
     std::copy_n(all.state + from, shape.hidden_size, state.data() + to);
   });
   for (int time = 0; time < all.steps; time += chunk) {
     const int steps = std::min(chunk, all.steps - time);
     for (int t = 0; t < steps; ++t)
-      for (int s = 0; s < group.streams; ++s)
-        ids[std::size_t(t) * group.streams + s] =
-            all.ids[std::size_t(group.first + s) * all.steps + time + t];
-    network.advance(ids.data(), steps, group.streams, state.data(), workspace, after_layer);
+      for (int s = 0; s < group.streams; ++s) {
+        const std::size_t from = std::size_t(group.first + s) * all.steps + time + t;
+        const std::size_t to = std::size_t(t) * group.streams + s;
+        ids[to] = all.ids[from];
+        if (all.labels != nullptr) labels[to] = all.labels[from];
+      }
+    network.advance(ids.data(), all.labels != nullptr ? labels.data() : nullptr, steps,
+                    group.streams, state.data(), workspace, after_layer);
     use_chunk(workspace, time, steps);
   }
   each_state(shape, all, group, [&](std::size_t to, std::size_t from) {

@@ -12,11 +12,12 @@
 namespace ricorda {
 
 struct Sequences {
-  const std::uint32_t* ids;  // (B, T), each below V
-  int streams;               // B
-  int steps;                 // T
-  const float* state;        // (S, L, B, H)
-  float* new_state;          // (S, L, B, H)
+  const std::uint32_t* ids;     // (B, T), each below V
+  const std::uint32_t* labels;  // (B, T), each below K; null: 0 for all
+  int streams;                  // B
+  int steps;                    // T
+  const float* state;           // (S, L, B, H)
+  float* new_state;             // (S, L, B, H)
   int threads;
 };
 

@@ -58,13 +58,15 @@ struct Session::Room {
         states(network.shape().state_size() * streams),
         sampler(network.instruction_set().routines, network.shape().vocabulary_size),
         probabilities(network.shape().padded_vocabulary()),
-        ids(streams) {}
+        ids(streams),
+        labels(network.shape().num_labels > 0 ? streams : 0) {}
 
   Workspace workspace;
   AlignedBuffer<float> states;  // (S, L, B, Hp)
   Sampler sampler;
   AlignedBuffer<float> probabilities;  // (Vp)
   std::vector<std::uint32_t> ids;      // (B)
+  std::vector<std::uint32_t> labels;   // (B), of a network with labels
 };
 
 Written Written::take(std::size_t n) {
@@ -83,6 +85,10 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
                           const float* state, const std::vector<std::uint32_t>& before) {
   const NetworkShape& shape = network_->shape();
   settings.sampling.check(shape.vocabulary_size);
+  if (settings.label > 0 && settings.label >= std::uint32_t(shape.num_labels))
+    throw std::invalid_argument("label must be below the number of labels " +
+                                std::to_string(shape.num_labels) + ", not " +
+                                std::to_string(settings.label));
   if (ids.empty()) throw std::invalid_argument("a stream must begin with at least one symbol");
   for (const auto& stop : settings.stops)
     if (stop.empty()) throw std::invalid_argument("a stop sequence must have at least one symbol");
@@ -190,7 +196,9 @@ void Session::advance_group(Streams streams, int steps, Room& room) {
 void Session::step(const Streams& streams, float* states, Room& room) {
   const int count = static_cast<int>(streams.size());
   for (int s = 0; s < count; ++s) room.ids[s] = streams[s]->unread[streams[s]->next_unread];
-  network_->advance(room.ids.data(), 1, count, states, room.workspace);
+  for (int s = 0; s < count && !room.labels.empty(); ++s)
+    room.labels[s] = streams[s]->settings.label;
+  network_->advance(room.ids.data(), room.labels.data(), 1, count, states, room.workspace);
   const auto chooses = [](const Stream* stream) { return stream->reads_its_last(); };
   if (std::any_of(streams.begin(), streams.end(), chooses))
     network_->compute_logits(room.workspace.hidden.data(), count, room.workspace);
@@ -222,7 +230,9 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
   stream.written.ids.push_back(chosen);
   if (stream.settings.alternatives >= 0) describe(stream, logits, chosen, room);
 
-  const StopState stop = stream.stops.feed(chosen);
+  StopState stop = stream.stops.feed(chosen);
+  if (static_cast<int>(chosen) == network_->shape().boundary)
+    stop = {true, 1};  // a stop of one symbol, which no other stop contains
   if (stop.stopped)
     stream.ending = Ending::stop;
   else if (stream.chosen == stream.settings.length)

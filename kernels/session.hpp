@@ -26,7 +26,8 @@ struct StreamSettings {
   std::vector<std::vector<std::uint32_t>> stops;  // each at least one symbol
   std::uint64_t seed = 0;
   std::uint64_t stream_index = 0;
-  int alternatives = -1;  // most likely symbols to tell with each one; -1: no log-probabilities
+  int alternatives = -1;    // most likely symbols to tell with each one; -1: no log-probabilities
+  std::uint32_t label = 0;  // of the text
 };
 
 enum class Ending { none, length, stop, not_finite };
@@ -45,7 +46,7 @@ struct Written {
 struct Progress {
   std::int64_t stream;
   Written written;      // since the last call; what may become a stop sequence is held back
-  std::int64_t chosen;  // symbols chosen so far, those of a stop sequence included
+  std::int64_t chosen;  // symbols chosen so far, a boundary or those of a stop sequence included
   Ending ending;
 };
 
@@ -65,7 +66,8 @@ class Session {
 
   // Takes up to `steps` steps in every stream that has not ended. In each step a stream reads a
   // symbol: of what it began with, else the last one that it chose; then, if nothing is left to
-  // read, it chooses the next. Returns one Progress for each of these streams, in order.
+  // read, it chooses the next. A boundary ends its text, and is not written. Returns one Progress
+  // for each of these streams, in order.
   std::vector<Progress> advance(int steps, int threads);
 
   // Lets the `advance` under way, or else the next one, end after the step that it is in; waits for

@@ -10,6 +10,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -113,6 +114,10 @@ std::size_t index_of(const char* name, const std::string& word,
 const char* name_of(Precision precision);
 Precision read_precision(Fields& fields, const std::vector<std::string>& known);
 NetworkShape read_shape(Fields& fields, const InstructionSet& set);
+// The labels beside ids of a shape; null where there are none.
+using Labels = std::optional<Input<Id, 2>>;
+const Id* checked_labels(const NetworkShape& shape, const Labels& labels,
+                         const std::vector<std::size_t>& expected);
 
 void bind_engine(nb::module_& module);
 void bind_learner(nb::module_& module);

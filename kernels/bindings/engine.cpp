@@ -35,6 +35,8 @@ NetworkTensors read_tensors(const NetworkShape& shape, const nb::dict& tensors) 
   if (shape.embedding_size > 0)
     result.embedding =
         reader.read("embedding.weight", {vocabulary, std::size_t(shape.embedding_size)});
+  if (shape.num_labels > 0)
+    result.labels = reader.read("labels.weight", {std::size_t(shape.num_labels), rows});
   for (int number = 0; number < shape.num_layers; ++number) {
     const std::string layer = "layers." + std::to_string(number) + ".";
     const std::size_t inputs = number == 0 ? shape.input_size() : hidden;
@@ -54,15 +56,20 @@ std::vector<std::size_t> state_shape(const NetworkShape& shape, std::size_t stre
 }
 
 // ids (B, T) and state (S, L, B, H), checked, as the core takes them.
-Sequences sequences_of(const NetworkShape& shape, const Input<Id, 2>& ids,
+Sequences sequences_of(const NetworkShape& shape, const Input<Id, 2>& ids, const Labels& labels,
                        const Input<float, 4>& state, NewArray<float>& new_state, int threads) {
   check_at_least("threads", threads, 1);
   check_shape("state", state, state_shape(shape, ids.shape(0)));
   check_ids("ids", ids.data(), ids.size(), shape.vocabulary_size);
   check(std::max(ids.shape(0), ids.shape(1)) <= (std::size_t(1) << 30),
         "ids must have at most 2^30 rows and columns");
-  return {ids.data(),   static_cast<int>(ids.shape(0)), static_cast<int>(ids.shape(1)),
-          state.data(), new_state.elements.get(),       threads};
+  return {.ids = ids.data(),
+          .labels = checked_labels(shape, labels, shape_of(ids)),
+          .streams = static_cast<int>(ids.shape(0)),
+          .steps = static_cast<int>(ids.shape(1)),
+          .state = state.data(),
+          .new_state = new_state.elements.get(),
+          .threads = threads};
 }
 
 void make_network(Network* self, const nb::kwargs& given) {
@@ -78,21 +85,21 @@ void make_network(Network* self, const nb::kwargs& given) {
 }
 
 auto forward_python(const Network& network, const Input<Id, 2>& ids, const Input<float, 4>& state,
-                    int threads) {
+                    int threads, const Labels& labels) {
   const NetworkShape& shape = network.shape();
   NewArray<float> new_state(state_shape(shape, ids.shape(0)));
-  const Sequences sequences = sequences_of(shape, ids, state, new_state, threads);
+  const Sequences sequences = sequences_of(shape, ids, labels, state, new_state, threads);
   NewArray<float> logits({ids.shape(0), ids.shape(1), std::size_t(shape.vocabulary_size)});
   without_gil([&] { forward(network, sequences, logits.elements.get()); });
   return std::tuple(logits.to_python(), new_state.to_python());
 }
 
 auto score_python(const Network& network, const Input<Id, 2>& ids, const Input<Id, 2>& targets,
-                  const Input<float, 4>& state, int top, int threads) {
+                  const Input<float, 4>& state, int top, int threads, const Labels& labels) {
   const NetworkShape& shape = network.shape();
   const std::size_t streams = ids.shape(0), steps = ids.shape(1);
   NewArray<float> new_state(state_shape(shape, streams));
-  const Sequences sequences = sequences_of(shape, ids, state, new_state, threads);
+  const Sequences sequences = sequences_of(shape, ids, labels, state, new_state, threads);
   check_shape("targets", targets, {streams, steps});
   check_ids("targets", targets.data(), targets.size(), shape.vocabulary_size);
   check_at_least("top", top, 0);
@@ -107,11 +114,12 @@ auto score_python(const Network& network, const Input<Id, 2>& ids, const Input<I
                     new_state.to_python());
 }
 
-auto trace_python(const Network& network, const Input<Id, 2>& ids, const Input<float, 4>& state) {
+auto trace_python(const Network& network, const Input<Id, 2>& ids, const Input<float, 4>& state,
+                  const Labels& labels) {
   const NetworkShape& shape = network.shape();
   check(ids.shape(0) == 1, "trace reads one stream: ids (1, T)");
   NewArray<float> new_state(state_shape(shape, 1));
-  const Sequences sequences = sequences_of(shape, ids, state, new_state, 1);
+  const Sequences sequences = sequences_of(shape, ids, labels, state, new_state, 1);
   NewArray<float> activations({std::size_t(trace_parts(*shape.cell)), ids.shape(1),
                                std::size_t(shape.num_layers), std::size_t(shape.hidden_size)});
   without_gil([&] { trace(network, sequences, activations.elements.get()); });
@@ -155,9 +163,9 @@ std::int64_t add_python(Session& session, const Input<Id, 1>& ids, const Samplin
                         std::int64_t length, std::uint64_t seed, std::uint64_t stream_index,
                         const std::vector<std::vector<Id>>& stops, int alternatives,
                         const std::optional<Input<float, 4>>& state,
-                        const std::optional<Input<Id, 1>>& before) {
+                        const std::optional<Input<Id, 1>>& before, Id label) {
   const NetworkShape& shape = session.network().shape();
-  StreamSettings settings{sampling, length, stops, seed, stream_index, alternatives};
+  const StreamSettings settings{sampling, length, stops, seed, stream_index, alternatives, label};
   for (const auto& stop : stops)
     check_ids("stops", stop.data(), stop.size(), shape.vocabulary_size);
   if (state) check_shape("state", *state, state_shape(shape, 1));
@@ -256,15 +264,21 @@ void bind_engine(nb::module_& module) {
       .def("__init__", &make_network,
            nb::sig("def __init__(self, *, cell: str, nonlinearity: str = 'tanh', "
                    "vocabulary_size: int, hidden_size: int, num_layers: int, embedding_size: int, "
+                   "documents: bool = False, num_labels: int = 0, "
                    "tensors: dict[str, numpy.typing.NDArray[numpy.float32]], "
                    "precision: str = 'float32', kernels: str = '') -> None"),
-           "Pack the tensors of a model file. An embedding size of 0 means one-hot.")
+           "Pack the tensors of a model file. An embedding size of 0 means one-hot.\n\n"
+           "With `documents` the last symbol is the boundary: before a stream reads it, its state\n"
+           "becomes zero. `labels` below are (B, T), each below num_labels; None is 0 for all.")
       .def("forward", &forward_python, "ids"_a.noconvert(), "state"_a.noconvert(), "threads"_a = 1,
+           nb::kw_only(), "labels"_a.noconvert() = nb::none(),
            "Read ids (B, T) from a state (S, L, B, H): logits (B, T, V), new state.")
       .def("score", &score_python, "ids"_a.noconvert(), "targets"_a.noconvert(),
-           "state"_a.noconvert(), "top"_a = 0, "threads"_a = 1,
+           "state"_a.noconvert(), "top"_a = 0, "threads"_a = 1, nb::kw_only(),
+           "labels"_a.noconvert() = nb::none(),
            "Read ids (B, T): nats of the targets (B, T), best ids and nats (B, T, N), new state.")
-      .def("trace", &trace_python, "ids"_a.noconvert(), "state"_a.noconvert(),
+      .def("trace", &trace_python, "ids"_a.noconvert(), "state"_a.noconvert(), nb::kw_only(),
+           "labels"_a.noconvert() = nb::none(),
            "Read ids (1, T): activations (parts, T, L, H), new state.")
       .def_prop_ro("instruction_set",
                    [](const Network& network) { return network.instruction_set().name; })
@@ -278,11 +292,12 @@ void bind_engine(nb::module_& module) {
       .def(nb::init<std::shared_ptr<Network>>(), "network"_a)
       .def("add", &add_python, "ids"_a.noconvert(), "sampling"_a, "length"_a, "seed"_a,
            "stream_index"_a = 0, "stops"_a = std::vector<std::vector<Id>>(), "alternatives"_a = -1,
-           "state"_a.noconvert() = nb::none(), "before"_a.noconvert() = nb::none(),
+           "state"_a.noconvert() = nb::none(), "before"_a.noconvert() = nb::none(), "label"_a = 0,
            "Begin to continue ids (n,) from a state (S, L, 1, H); returns the stream's number.\n\n"
            "`before` are earlier symbols, for the repetition penalty; `alternatives` is how many "
            "of\n"
-           "the most likely symbols to report with each one, -1 for no log-probabilities at all.")
+           "the most likely symbols to report with each one, -1 for no log-probabilities at all;\n"
+           "`label` is the text's, 0 for none.")
       .def("remove", &Session::remove, "stream"_a, nb::call_guard<nb::gil_scoped_release>(),
            "Remove a stream. Raises IndexError if there is none of this number.")
       .def(
@@ -294,7 +309,8 @@ void bind_engine(nb::module_& module) {
           "Take up to `steps` steps in every stream that has not ended.\n\n"
           "Returns for each of them: its number; the ids written (n,); their log-probabilities\n"
           "(n,), or (0,) if not asked for; the most likely ids (n, N) and theirs (n, N); how many\n"
-          "symbols it chose so far; and why it ended, or None.")
+          "symbols it chose so far; and why it ended, or None. A boundary ends its text with\n"
+          "'stop' and is not written.")
       .def("interrupt", &Session::interrupt,
            "End the `advance` under way, or the next, after its step; waits for nothing.")
       .def("save", &save_python, "stream"_a,

@@ -98,9 +98,10 @@ class BoundLearner {
 
   std::tuple<double, double> step(const Ids& inputs, const Ids& targets,
                                   const std::vector<Changed>& state, const Restart& restart,
-                                  float learning_rate, std::int64_t number, std::uint64_t key,
-                                  const Drawn& negatives, float average_share, bool update) {
-    LearningStep step = window(inputs, targets, state, restart, key, negatives);
+                                  float learning_rate, std::int64_t number, const Labels& labels,
+                                  std::uint64_t key, const Drawn& negatives, float average_share,
+                                  bool update) {
+    LearningStep step = window(inputs, targets, state, restart, labels, key, negatives);
     set_update(step, learning_rate, number, average_share);
     step.update = update;
     const nb::gil_scoped_release unlocked;
@@ -110,9 +111,9 @@ class BoundLearner {
   }
 
   double gradients(const Ids& inputs, const Ids& targets, const std::vector<Changed>& state,
-                   const Restart& restart, const Changed& flat, std::uint64_t key,
-                   const Drawn& negatives) {
-    const LearningStep step = window(inputs, targets, state, restart, key, negatives);
+                   const Restart& restart, const Changed& flat, const Labels& labels,
+                   std::uint64_t key, const Drawn& negatives) {
+    const LearningStep step = window(inputs, targets, state, restart, labels, key, negatives);
     check_flat(flat);
     const nb::gil_scoped_release unlocked;
     const std::lock_guard lock(mutex_);
@@ -147,7 +148,8 @@ class BoundLearner {
     const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
     check(sizes.size() == arrays_.size(), "there must be " + std::to_string(sizes.size()) +
                                               " parameters, not " + std::to_string(arrays_.size()));
-    std::size_t most = std::size_t(shape.vocabulary_size) * shape.gates_width();
+    std::size_t most =
+        std::size_t(std::max(shape.vocabulary_size, shape.num_labels)) * shape.gates_width();
     Parameters parameters;
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       auto& [weights, first, second, average] = arrays_[i];
@@ -166,7 +168,8 @@ class BoundLearner {
   }
 
   LearningStep window(const Ids& inputs, const Ids& targets, const std::vector<Changed>& state,
-                      const Restart& restart, std::uint64_t key, const Drawn& negatives) const {
+                      const Restart& restart, const Labels& labels, std::uint64_t key,
+                      const Drawn& negatives) const {
     const std::size_t streams = learner_->streams(), steps = learner_->steps();
     const int vocabulary_size = learner_->shape().vocabulary_size;
     check_shape("inputs", inputs, {streams, steps});
@@ -177,6 +180,7 @@ class BoundLearner {
     LearningStep step{};
     step.inputs = inputs.data();
     step.targets = targets.data();
+    step.labels = checked_labels(learner_->shape(), labels, {streams, steps});
     step.restart = restart ? restart->data() : nullptr;
     step.key = key;
     if (negatives) {
@@ -256,6 +260,7 @@ void bind_learner(nb::module_& module) {
       .def("__init__", &make_learner,
            nb::sig("def __init__(self, *, cell: str, nonlinearity: str = 'tanh', "
                    "vocabulary_size: int, hidden_size: int, num_layers: int, embedding_size: int, "
+                   "documents: bool = False, num_labels: int = 0, "
                    "parameters: collections.abc.Sequence[tuple["
                    "numpy.typing.NDArray[numpy.float32], numpy.typing.NDArray[numpy.float32], "
                    "numpy.typing.NDArray[numpy.float32], "
@@ -267,21 +272,22 @@ void bind_learner(nb::module_& module) {
            "They are changed in place. An embedding size of 0 means one-hot. Where several\n"
            "processes share a batch, first_stream and all_streams say which of its streams these\n"
            "are, and how many it has; 0: these are all. settings: any of `learning_settings()`.")
-      .def(
-          "step", &BoundLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(),
-          "state"_a.noconvert(), "restart"_a.noconvert() = nb::none(), nb::kw_only(),
-          "learning_rate"_a, "number"_a, "key"_a = 0, "negatives"_a.noconvert() = nb::none(),
-          "average_share"_a = 0.0f, "update"_a = true,
-          "Learn from inputs and targets (B, T); returns mean nats and the gradient's norm.\n\n"
-          "`state` are the parts (B, H) of each layer, changed in place; `restart` (B,) is 1 "
-          "where\n"
-          "a stream's state counts as zero. `number` counts steps from 1; `key` seeds the dropout\n"
-          "masks. `negatives` are symbols (K,), ascending, with the logarithms (K,) of the\n"
-          "probabilities with which they were drawn, for a sampled softmax. If the norm is not\n"
-          "finite, nothing is changed.")
+      .def("step", &BoundLearner::step, "inputs"_a.noconvert(), "targets"_a.noconvert(),
+           "state"_a.noconvert(), "restart"_a.noconvert() = nb::none(), nb::kw_only(),
+           "learning_rate"_a, "number"_a, "labels"_a.noconvert() = nb::none(), "key"_a = 0,
+           "negatives"_a.noconvert() = nb::none(), "average_share"_a = 0.0f, "update"_a = true,
+           "Learn from inputs and targets (B, T); returns mean nats and the gradient's norm.\n\n"
+           "`state` are the parts (B, H) of each layer, changed in place; `restart` (B,) is 1 "
+           "where\n"
+           "a stream's state counts as zero; `labels` (B, T) are those of the inputs, None for 0.\n"
+           "`number` counts steps from 1; `key` seeds the dropout\n"
+           "masks. `negatives` are symbols (K,), ascending, with the logarithms (K,) of the\n"
+           "probabilities with which they were drawn, for a sampled softmax. If the norm is not\n"
+           "finite, nothing is changed.")
       .def("gradients", &BoundLearner::gradients, "inputs"_a.noconvert(), "targets"_a.noconvert(),
            "state"_a.noconvert(), "restart"_a.noconvert().none(), "flat"_a.noconvert(),
-           nb::kw_only(), "key"_a = 0, "negatives"_a.noconvert() = nb::none(),
+           nb::kw_only(), "labels"_a.noconvert() = nb::none(), "key"_a = 0,
+           "negatives"_a.noconvert() = nb::none(),
            "Fill `flat` (P,) with what these streams add to the gradient of all.\n\n"
            "Returns what they add to the mean nats. Nothing else is changed.")
       .def(

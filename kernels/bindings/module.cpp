@@ -136,22 +136,37 @@ Precision read_precision(Fields& fields, const std::vector<std::string>& known) 
 }
 
 NetworkShape read_shape(Fields& fields, const InstructionSet& set) {
-  const NetworkShape shape{
+  NetworkShape shape{
       .cell = &read_cell(fields, set.routines),
       .vocabulary_size = fields.required<int>("vocabulary_size"),
       .hidden_size = fields.required<int>("hidden_size"),
       .num_layers = fields.required<int>("num_layers"),
       .embedding_size = fields.required<int>("embedding_size"),
+      .num_labels = fields.optional("num_labels", 0),
   };
   check_at_least("vocabulary_size", shape.vocabulary_size, 1);
   check_at_least("hidden_size", shape.hidden_size, 1);
   check_at_least("num_layers", shape.num_layers, 1);
   check_at_least("embedding_size", shape.embedding_size, 0);
+  check_at_least("num_labels", shape.num_labels, 0);
+  if (fields.optional("documents", false)) shape.boundary = shape.vocabulary_size - 1;
   const int most = 1 << 24;  // sizes within which no product of two overflows
-  check(std::max({shape.vocabulary_size, shape.hidden_size, shape.num_layers,
-                  shape.embedding_size}) <= most,
+  check(std::max({shape.vocabulary_size, shape.hidden_size, shape.num_layers, shape.embedding_size,
+                  shape.num_labels}) <= most,
         "sizes must be at most " + std::to_string(most));
   return shape;
+}
+
+const Id* checked_labels(const NetworkShape& shape, const Labels& labels,
+                         const std::vector<std::size_t>& expected) {
+  if (!labels) return nullptr;
+  check(shape.num_labels > 0, "the network has no labels: give none");
+  check_shape("labels", *labels, expected);
+  const Id* end = labels->data() + labels->size();
+  const Id* largest = std::max_element(labels->data(), end);
+  check(largest == end || *largest < Id(shape.num_labels),
+        "labels must be below the number of labels " + std::to_string(shape.num_labels));
+  return labels->data();
 }
 
 NB_MODULE(_kernels, module) {

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from ricorda import _kernels
 from ricorda.cores import usable_cores
-from ricorda.engine.backend import Array, Ids, Precision, State, Surprisals, zero_state
+from ricorda.engine.backend import (
+    Array,
+    Ids,
+    Precision,
+    State,
+    Surprisals,
+    label_numbers,
+    zero_state,
+)
 from ricorda.engine.sampling import Probabilities, log_softmax
 from ricorda.engine.session import NativeSession, kernel_errors, kernel_floats, kernel_ids
 from ricorda.errors import ConfigurationError
@@ -93,22 +101,31 @@ class NativeBackend:
         """Make the state before the first symbol, (S, L, B, H)."""
         return zero_state(self.configuration, streams)
 
-    def step(self, ids: Ids, state: State) -> tuple[Array, State]:
+    def step(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read one symbol in each stream: ids (B,) -> logits (B, V), new state."""
-        logits, state = self.forward(np.asarray(ids)[:, np.newaxis], state)
+        labels = None if labels is None else np.asarray(labels)[:, np.newaxis]
+        logits, state = self.forward(np.asarray(ids)[:, np.newaxis], state, labels=labels)
         return logits[:, 0], state
 
-    def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
+    def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state.
 
-        Raises VocabularyError for an id that is not below V, ConfigurationError for a wrong shape.
+        Raises VocabularyError for an id that is not below V, ConfigurationError for a wrong shape
+        or for labels that the model does not have.
         """
         ids = self._ids(ids, 2)
+        numbers = label_numbers(self.configuration, labels, ids.shape)
         with kernel_errors():
-            return self.network.forward(ids, kernel_floats(state), self.threads)
+            return self.network.forward(ids, kernel_floats(state), self.threads, labels=numbers)
 
     def score(
-        self, ids: Ids, targets: Ids, state: State, alternatives: int = 0
+        self,
+        ids: Ids,
+        targets: Ids,
+        state: State,
+        alternatives: int = 0,
+        *,
+        labels: Ids | None = None,
     ) -> tuple[Surprisals, State]:
         """Read T symbols in each stream and say how well the ones that followed were expected.
 
@@ -116,21 +133,26 @@ class NativeBackend:
         new state. Where a logit is not finite, a surprisal is NaN. Raises as `forward` does.
         """
         ids, targets = self._ids(ids, 2), self._ids(targets, 2)
+        numbers = label_numbers(self.configuration, labels, ids.shape)
         with kernel_errors():
             nats, best, best_nats, state = self.network.score(
-                ids, targets, kernel_floats(state), alternatives, self.threads
+                ids, targets, kernel_floats(state), alternatives, self.threads, labels=numbers
             )
         return Surprisals(nats, best, best_nats), state
 
     def session(self, vocabulary: Vocabulary) -> NativeSession:
         """Begin to write texts, any number side by side."""
-        return NativeSession(self.network, vocabulary, self.threads)
+        return NativeSession(self.network, self.configuration, vocabulary, self.threads)
 
-    def trace(self, ids: Ids, state: State) -> tuple[dict[str, Array], State]:
+    def trace(
+        self, ids: Ids, state: State, *, labels: Ids | None = None
+    ) -> tuple[dict[str, Array], State]:
         """Read one stream, ids (T,), and keep every activation: arrays (T, L, H), new state."""
+        labels = None if labels is None else np.asarray(labels)[np.newaxis]
         ids = self._ids(ids, 1)[np.newaxis]
+        numbers = label_numbers(self.configuration, labels, ids.shape)
         with kernel_errors():
-            arrays, state = self.network.trace(ids, kernel_floats(state))
+            arrays, state = self.network.trace(ids, kernel_floats(state), labels=numbers)
         return dict(zip(CELLS[self.configuration.cell].traced, arrays, strict=True)), state
 
     def _ids(self, ids: Ids, dimensions: int) -> NDArray[np.uint32]:
@@ -166,10 +188,9 @@ def make_network(
 def shape_arguments(configuration: ModelConfiguration) -> dict[str, Any]:
     """Return the arguments by which the kernels take a network's shape; one-hot input is 0."""
     embedding_size = configuration.embedding_size
-    shape = asdict(configuration) | {
+    return asdict(configuration) | {
         "embedding_size": 0 if embedding_size == "onehot" else embedding_size
     }
-    return {name: value for name, value in shape.items() if name not in ("documents", "num_labels")}
 
 
 def instruction_sets() -> dict[str, str]:
@@ -202,25 +223,56 @@ def written_text(
 ) -> NDArray[np.uint32]:
     """Generate from symbols spread over the vocabulary: ids (B, T), the first symbols included.
 
-    A stream whose logits are not finite keeps only its first symbol.
+    Where a document ends, its boundary and another document follow. A stream whose logits are not
+    finite keeps only what it had before.
     """
     symbols = configuration.vocabulary_size
     steps = min(MOST_STEPS, max(2, PROBABILITIES_AT_ONCE // (STREAMS * symbols)))
     ids = np.zeros((STREAMS, steps), np.uint32)
     ids[:] = np.arange(STREAMS)[:, np.newaxis] * symbols // STREAMS
-    session = _kernels.Session(network)
+    labels = written_labels(configuration)
+    session, settings = _kernels.Session(network), _kernels.SamplingSettings()
+    begins: dict[int, tuple[int, int]] = {}  # of each text: its stream, and where it begins
+
+    def begin(stream: int, read: int) -> None:
+        """Write on from the symbol `read` of a stream."""
+        number = session.add(
+            ids[stream, read : read + 1],
+            settings,
+            steps - 1 - read,
+            seed=stream,
+            stream_index=read,
+            label=int(labels[stream]),
+        )
+        begins[number] = stream, read + 1
+
     for stream in range(STREAMS):
-        session.add(ids[stream, :1], _kernels.SamplingSettings(), steps - 1, seed=stream)
-    for stream, written, *_ in session.advance(steps - 1):
-        ids[stream, 1 : 1 + len(written)] = written
+        begin(stream, 0)
+    while begins:
+        for number, written, *_, ending in session.advance(steps):
+            stream, first = begins.pop(number)
+            end = first + len(written)
+            ids[stream, first:end] = written
+            if ending == "stop":
+                ids[stream, end] = configuration.boundary
+                if end + 1 < steps:
+                    begin(stream, end)
     return ids
+
+
+def written_labels(configuration: ModelConfiguration) -> NDArray[np.uint32]:
+    """Return the labels (B,) of the texts that `written_text` generates, spread over all."""
+    return (np.arange(STREAMS) * configuration.num_labels // STREAMS).astype(np.uint32)
 
 
 def log_probabilities(
     configuration: ModelConfiguration, network: _kernels.Network, ids: NDArray[np.uint32]
 ) -> Probabilities:
     """Return the log-probabilities (B, T, V) after each of ids (B, T), from a zero state."""
-    logits, _ = network.forward(ids, zero_state(configuration, len(ids)))
+    labels = None
+    if configuration.num_labels:
+        labels = np.repeat(written_labels(configuration)[:, np.newaxis], ids.shape[1], axis=1)
+    logits, _ = network.forward(ids, zero_state(configuration, len(ids)), labels=labels)
     return log_softmax(logits)
 
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ricorda import _kernels
 from ricorda.arguments import checked
-from ricorda.engine.backend import Array, Ids, InProgress, State, Symbols
+from ricorda.engine.backend import Array, Ids, InProgress, State, Symbols, stream_labels
 from ricorda.engine.constraints import Constraint, check_stops, constraint_of
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
 from ricorda.engine.sampling import SamplingSettings, bias_of, finite
 from ricorda.errors import ConfigurationError, VocabularyError
+from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.vocabulary import Vocabulary
 
 LARGEST_INTEGER = 2**31 - 1  # settings beyond it mean the same
@@ -40,7 +41,7 @@ class NativeStream(InProgress):
         self.ended: Ending | None = None
         """Why it ended; None while it has not."""
         self.written = 0
-        """How many symbols were chosen so far, those of a stop string included."""
+        """How many symbols were chosen so far, a boundary or those of a stop string included."""
         self.failed = False
         """Whether its logits were not finite; it is no longer in the session then."""
         self._in_bytes = vocabulary.kind == "bytes"
@@ -80,7 +81,14 @@ class NativeSession(InProgress):
     Several threads may use one session; their calls follow each other.
     """
 
-    def __init__(self, network: _kernels.Network, vocabulary: Vocabulary, threads: int = 1) -> None:
+    def __init__(
+        self,
+        network: _kernels.Network,
+        configuration: ModelConfiguration,
+        vocabulary: Vocabulary,
+        threads: int = 1,
+    ) -> None:
+        self._configuration = configuration
         self._threads = threads
         self._vocabulary = vocabulary
         self._session = _kernels.Session(network)
@@ -96,12 +104,15 @@ class NativeSession(InProgress):
         *,
         state: State | None = None,
         before: Ids | None = None,
+        label: int = 0,
     ) -> NativeStream:
         """Begin to continue the symbols `ids` (n,), at least one, from a state (S, L, 1, H).
 
         Without a state, from zeros. `before` are symbols read earlier, which the repetition
-        penalty looks at. Raises ConfigurationError if the settings leave no symbol.
+        penalty looks at; `label` is the number of the text's label, 0 for none. Raises
+        ConfigurationError if the settings leave no symbol or the model has no such label.
         """
+        stream_labels(self._configuration, label)
         seed = secrets.randbits(32) if settings.seed is None else settings.seed
         alternatives = -1 if settings.alternatives is None else settings.alternatives
         check_stops(settings.stop, settings, self._vocabulary)
@@ -117,6 +128,7 @@ class NativeSession(InProgress):
                 min(alternatives, LARGEST_INTEGER),
                 None if state is None else kernel_floats(state),
                 None if before is None else kernel_ids(before, 1, self._vocabulary.size),
+                label,
             )
             stream = NativeStream(
                 number, seed, self._vocabulary, whole_characters=constraint is not None

@@ -46,9 +46,10 @@ def learns_bfloat16() -> bool:
     return _kernels is not None and _kernels.learns_bfloat16()
 
 
-class _Draws(TypedDict):
-    """What is drawn at random for a step."""
+class _StepInput(TypedDict):
+    """What a step takes beside its symbols: their labels, and what is drawn at random."""
 
+    labels: NDArray[np.uint32] | None
     key: int
     negatives: tuple[NDArray[np.uint32], Floats] | None
 
@@ -100,14 +101,18 @@ class KernelLearner(Learner):
         kernel = self._kernel_for(batch)
         state = [part for layer in self._state for part in layer]
         window = (_ids(batch.inputs), _ids(batch.targets), state, batch.restart)
-        drawn: _Draws = {"key": self._mask_key(step), "negatives": _negatives(batch.negatives)}
+        given: _StepInput = {
+            "labels": None if batch.labels is None else _ids(batch.labels),
+            "key": self._mask_key(step),
+            "negatives": _negatives(batch.negatives),
+        }
         update = self._update(learning_rate)
         if self.group.size == 1:
-            nats, norm = kernel.step(*window, **drawn, **update)
+            nats, norm = kernel.step(*window, **given, **update)
         else:
             values = self._step_values()
             gradient, loss = np.split(values, [-1 - FLAGS])
-            loss[0] = kernel.gradients(*window, gradient, **drawn)
+            loss[0] = kernel.gradients(*window, gradient, **given)
             self.group.reduce_step(values)
             nats, norm = float(loss[0]), kernel.apply(state, gradient, **update)
         require_finite(nats, norm)
@@ -126,6 +131,7 @@ class KernelLearner(Learner):
         state: Any | None = None,
         *,
         averaged: bool = False,
+        labels: NDArray[np.uint32] | None = None,
     ) -> tuple[Floats, Any]:
         """Return the nats (S, T) of targets after inputs, computed by the engine."""
         configuration = self.configuration
@@ -139,7 +145,12 @@ class KernelLearner(Learner):
         nats = np.empty(inputs.shape, np.float32)
         for first in range(0, inputs.shape[1], CHUNK):
             columns = slice(first, first + CHUNK)
-            scored, state = backend.score(inputs[:, columns], targets[:, columns], state)
+            scored, state = backend.score(
+                inputs[:, columns],
+                targets[:, columns],
+                state,
+                labels=None if labels is None else labels[:, columns],
+            )
             nats[:, columns] = scored.nats
         return nats, state
 
