@@ -123,7 +123,7 @@ def test_other_recurrent_weights_may_stand_in_for_the_cells_own(
     with torch.no_grad():
         other.weight_hh.mul_(0.5)
     inputs, state = torch.randn(2, 5, 3, dtype=torch.float64), cell.initial_state(2)
-    outputs, final = cell.over_window(inputs, state, cell.weight_hh * 0.5)
+    outputs, final = cell.over_window(inputs, state, {"weight_hh": cell.weight_hh * 0.5})
     expected, expected_final = other.over_window(inputs, state)
     torch.testing.assert_close(outputs, expected)
     torch.testing.assert_close(tuple(final), tuple(expected_final))
@@ -142,9 +142,9 @@ def test_a_cell_without_a_fused_operation_is_stepped(*, is_thinned: bool) -> Non
     cell, stepped = make("lstm", "tanh", 3, 4), SteppedLSTM(3, 4).double()
     stepped.load_state_dict(cell.state_dict())
     inputs, state = torch.randn(2, 5, 3, dtype=torch.float64), random_state(cell, 2)
-    weight_hh = cell.weight_hh * 0.5 if is_thinned else None
-    outputs, final = stepped.over_window(inputs, state, weight_hh)
-    expected, expected_final = cell.over_window(inputs, state, weight_hh)
+    weights = {"weight_hh": cell.weight_hh * 0.5} if is_thinned else None
+    outputs, final = stepped.over_window(inputs, state, weights)
+    expected, expected_final = cell.over_window(inputs, state, weights)
     torch.testing.assert_close(outputs, expected)
     torch.testing.assert_close(tuple(final), tuple(expected_final))
 

@@ -4,7 +4,7 @@ Dimensions: B batch, T time, I input, H hidden, G gates of a cell.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple, TypeAlias
 
 import torch
@@ -55,34 +55,53 @@ class RecurrentCell(nn.Module, ABC):
         """Advance one symbol: inputs (B, I) -> new state."""
 
     def over_window(
-        self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
+        self,
+        inputs: Tensor,
+        state: State,
+        weights: Mapping[str, Tensor] | None = None,
+        sizes: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Advance T symbols: inputs (B, T, I) -> hidden (B, T, H), the state after them.
 
-        weight_hh: recurrent weights in place of the cell's own, such as those left by dropout.
+        weights: replacements of the cell's own by name, such as a `weight_hh` left by dropout.
+        sizes: inputs (N, I) and hidden (N, H) are the packed rows of `Segments`, so many of each
+        time, and state is that of each segment.
         """
-        weights = {} if weight_hh is None else {"weight_hh": weight_hh}
-        hidden = []
-        for inputs_now in inputs.unbind(1):
-            state = functional_call(self, weights, (inputs_now, state))
+        if sizes is None:
+            steps = [(each, None) for each in inputs.unbind(1)]
+        else:
+            steps = [(each, len(each)) for each in inputs.split(sizes.tolist())]
+        hidden, ended = [], []
+        for inputs_now, segments in steps:
+            if segments is not None and segments < len(state[0]):
+                ended.append(tuple(part[segments:] for part in state))
+                state = self.state_type(*(part[:segments] for part in state))
+            state = functional_call(self, dict(weights or {}), (inputs_now, state))
             hidden.append(state[0])
-        return torch.stack(hidden, 1), state
+        if sizes is None:
+            return torch.stack(hidden, 1), state
+        parts = zip(state, *reversed(ended), strict=True)
+        return torch.cat(hidden), self.state_type(*(torch.cat(part) for part in parts))
 
 
 class FusedCell(RecurrentCell):
     """A cell for which PyTorch has a fused operation over a window, cuDNN's on a GPU."""
 
     def over_window(
-        self, inputs: Tensor, state: State, weight_hh: Tensor | None = None
+        self,
+        inputs: Tensor,
+        state: State,
+        weights: Mapping[str, Tensor] | None = None,
+        sizes: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Advance T symbols: inputs (B, T, I) -> hidden (B, T, H), the state after them."""
-        recurrent = self.weight_hh if weight_hh is None else weight_hh
-        weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        used = [(weights or {}).get(name, getattr(self, name)) for name in names]
         compute = self.in_one_type if inputs.device.type == "cuda" else self.fused
-        return compute(inputs, state, weights)
+        return compute(inputs, state, used, sizes)
 
     def in_one_type(
-        self, inputs: Tensor, state: State, weights: list[Tensor]
+        self, inputs: Tensor, state: State, weights: list[Tensor], sizes: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Advance T symbols as `fused`, giving cuDNN everything in one type.
 
@@ -98,13 +117,30 @@ class FusedCell(RecurrentCell):
                 inputs.to(dtype),
                 tuple(part.to(dtype).contiguous() for part in state),
                 in_one_piece(weights, dtype),
+                sizes,
             )
         pairs = zip(after, state, strict=True)
         return hidden, self.state_type(*(part.to(before.dtype) for part, before in pairs))
 
     @abstractmethod
-    def fused(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
-        """Advance T symbols by PyTorch's operation: inputs (B, T, I) -> hidden (B, T, H), state."""
+    def fused(
+        self, inputs: Tensor, state: State, weights: list[Tensor], sizes: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Advance T symbols by PyTorch's operation: arguments and results as `over_window`."""
+
+    def _apply_layer(
+        self,
+        layer: Callable[..., tuple[Tensor, ...]],
+        inputs: Tensor,
+        initial: Tensor | list[Tensor],
+        weights: list[Tensor],
+        sizes: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        """Call a fused layer of PyTorch's, which has one form for windows and one for segments."""
+        settings = (weights, True, 1, 0.0, self.training, False)
+        if sizes is None:
+            return layer(inputs, initial, *settings, True)
+        return layer(inputs, sizes, initial, *settings)
 
 
 def in_one_piece(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
@@ -136,12 +172,12 @@ class RNNCell(FusedCell):
         total = from_input + F.linear(hidden, self.weight_hh, self.bias_hh)
         return RNNState(total.tanh() if self.nonlinearity == "tanh" else total.relu())
 
-    def fused(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, RNNState]:
+    def fused(
+        self, inputs: Tensor, state: State, weights: list[Tensor], sizes: Tensor | None = None
+    ) -> tuple[Tensor, RNNState]:
         """Advance T symbols by `torch.rnn_tanh` or `torch.rnn_relu`."""
         layer = torch.rnn_tanh if self.nonlinearity == "tanh" else torch.rnn_relu
-        outputs, hidden = layer(
-            inputs, state[0][None], weights, True, 1, 0.0, self.training, False, True
-        )
+        outputs, hidden = self._apply_layer(layer, inputs, state[0][None], weights, sizes)
         return outputs, RNNState(hidden[0])
 
 
@@ -171,11 +207,11 @@ class GRUCell(FusedCell):
         candidate = (from_input[2] + reset_gate * from_hidden[2]).tanh()
         return GRUState(update_gate * hidden + (1 - update_gate) * candidate)
 
-    def fused(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, GRUState]:
+    def fused(
+        self, inputs: Tensor, state: State, weights: list[Tensor], sizes: Tensor | None = None
+    ) -> tuple[Tensor, GRUState]:
         """Advance T symbols by `torch.gru`."""
-        outputs, hidden = torch.gru(
-            inputs, state[0][None], weights, True, 1, 0.0, self.training, False, True
-        )
+        outputs, hidden = self._apply_layer(torch.gru, inputs, state[0][None], weights, sizes)
         return outputs, GRUState(hidden[0])
 
 
@@ -205,13 +241,11 @@ class LSTMCell(FusedCell):
         return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
 
     def fused(
-        self, inputs: Tensor, state: State, weights: list[Tensor]
+        self, inputs: Tensor, state: State, weights: list[Tensor], sizes: Tensor | None = None
     ) -> tuple[Tensor, LSTMState]:
         """Advance T symbols by `torch.lstm`."""
         initial = [part[None] for part in state]
-        outputs, hidden, cell = torch.lstm(
-            inputs, initial, weights, True, 1, 0.0, self.training, False, True
-        )
+        outputs, hidden, cell = self._apply_layer(torch.lstm, inputs, initial, weights, sizes)
         return outputs, LSTMState(hidden[0], cell[0])
 
 

@@ -7,12 +7,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.torch.cells import CELL_MODULES, RecurrentCell, State
 from ricorda.torch.dropout import MaskKey, drop_embedding, drop_outputs, drop_recurrent
+from ricorda.torch.segments import Segments, segments_of
 
 
 class RecurrentLanguageModel(nn.Module):
@@ -24,6 +27,9 @@ class RecurrentLanguageModel(nn.Module):
         model = RecurrentLanguageModel(cell="lstm", vocabulary_size=65, hidden_size=256)
         logits, state = model(ids)         # ids (B, T) -> logits (B, T, V)
         logits, state = model(more, state)
+
+    In a model of documents the state is zero before a boundary is read. In a model with labels, the
+    row of `labels.weight` of each symbol's label is added to the first layer's gates.
 
     In training mode numbers are dropped at random, and the others are scaled up:
 
@@ -59,6 +65,10 @@ class RecurrentLanguageModel(nn.Module):
         if configuration.embedding_size != "onehot":
             self.embedding = skip_init(nn.Embedding, vocabulary_size, configuration.embedding_size)
         cell = CELL_MODULES[configuration.cell]
+        self.labels: nn.Embedding | None = None
+        if configuration.num_labels:
+            rows = configuration.gates * hidden_size
+            self.labels = skip_init(nn.Embedding, configuration.num_labels, rows)
         self.layers = nn.ModuleList(
             cell(
                 hidden_size if layer else configuration.input_size,
@@ -83,11 +93,11 @@ class RecurrentLanguageModel(nn.Module):
         """Draw every weight anew; the first predictions are near uniform.
 
         Recurrent weights are orthogonal (Saxe et al., 2014), so that at first the state neither
-        vanishes nor explodes, other matrices uniform, embeddings normal, biases zero.
+        vanishes nor explodes, other matrices uniform, embeddings normal, biases and labels zero.
         """
         hidden_size = self.configuration.hidden_size
         for name, parameter in self.named_parameters():
-            if parameter.dim() == 1:
+            if parameter.dim() == 1 or name == "labels.weight":
                 parameter.zero_()
             elif name == "embedding.weight":
                 parameter.normal_(generator=generator)
@@ -103,14 +113,25 @@ class RecurrentLanguageModel(nn.Module):
         return [cell.initial_state(batch_size) for cell in self.cells]
 
     def forward(
-        self, ids: Tensor, state: Sequence[State] | None = None
+        self,
+        ids: Tensor,
+        state: Sequence[State] | None = None,
+        labels: Tensor | None = None,
     ) -> tuple[Tensor, list[State]]:
-        """Read T symbols of B streams: ids (B, T) -> logits (B, T, V), the state after them."""
-        hidden, new_state = self.hidden(ids, state)
+        """Read T symbols of B streams: ids (B, T) -> logits (B, T, V), the state after them.
+
+        labels: the number of the label that each symbol's document has, (B, T); None for 0, no
+        label. Raises ConfigurationError for labels where the model has none.
+        """
+        hidden, new_state = self.hidden(ids, state, labels)
         return self.output(hidden), new_state
 
     def hidden(
-        self, ids: Tensor, state: Sequence[State] | None = None, masks: MaskKey | None = None
+        self,
+        ids: Tensor,
+        state: Sequence[State] | None = None,
+        labels: Tensor | None = None,
+        masks: MaskKey | None = None,
     ) -> tuple[Tensor, list[State]]:
         """Return the input of the output layer: ids (B, T) -> (B, T, H), the state after them.
 
@@ -119,29 +140,38 @@ class RecurrentLanguageModel(nn.Module):
         if masks is None and self._drops:
             masks = MaskKey(int(torch.randint(2**63 - 1, ())))
         state = self.initial_state(ids.shape[0]) if state is None else state
-        hidden = self._input(ids, masks)  # (B, T, I)
+        boundary = self.configuration.boundary
+        segments = None if boundary is None else segments_of(ids, boundary)
+        hidden, weights = self._labelled(self._input(ids, masks), labels)  # (B, T, I)
         new_state: list[State] = []
         for layer, (cell, layer_state) in enumerate(zip(self.cells, state, strict=True)):
-            weight_hh: Tensor | None = None
             if masks is not None and self.recurrent_dropout:
-                weight_hh = drop_recurrent(cell.weight_hh, self.recurrent_dropout, masks, layer)
-            hidden, layer_after = cell.over_window(hidden, layer_state, weight_hh)  # (B, T, H)
+                dropped = drop_recurrent(cell.weight_hh, self.recurrent_dropout, masks, layer)
+                weights["weight_hh"] = dropped
+            hidden, layer_after = _read_window(cell, hidden, layer_state, weights, segments)
             if masks is not None and self.dropout:
                 hidden = drop_outputs(hidden, self.dropout, masks, layer)
             new_state.append(layer_after)
+            weights = {}
         return hidden, new_state
 
-    def step(self, ids: Tensor, state: Sequence[State]) -> tuple[Tensor, list[State]]:
+    def step(
+        self, ids: Tensor, state: Sequence[State], labels: Tensor | None = None
+    ) -> tuple[Tensor, list[State]]:
         """Read one symbol of B streams by the cells' equations: ids (B,) -> logits (B, V), state.
 
         It computes what `forward` computes on windows of one symbol, without dropout.
         """
-        hidden = self._embed(ids)  # (B, I)
+        hidden, weights = self._labelled(self._embed(ids), labels)  # (B, I)
+        if self.configuration.documents:
+            resets = (ids == self.configuration.boundary)[:, None]
+            state = [tuple(part.masked_fill(resets, 0) for part in layer) for layer in state]
         new_state: list[State] = []
         for cell, layer_state in zip(self.cells, state, strict=True):
-            layer_after = cell(hidden, layer_state)
+            layer_after: State = functional_call(cell, weights, (hidden, layer_state))
             hidden = layer_after[0]  # (B, H)
             new_state.append(layer_after)
+            weights = {}
         return self.output(hidden), new_state
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
@@ -173,3 +203,35 @@ class RecurrentLanguageModel(nn.Module):
         if self.embedding is None or masks is None or not self.input_dropout:
             return self._embed(ids)
         return F.embedding(ids, drop_embedding(self.embedding.weight, self.input_dropout, masks))
+
+    def _labelled(self, inputs: Tensor, labels: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Append one-hot labels to the first layer's input (..., I), and their rows to its weights.
+
+        So a fused layer adds the row of each symbol's label to its gates. Only the labels that
+        occur have a column.
+        """
+        if self.labels is None:
+            if labels is not None:
+                raise ConfigurationError("expected no labels, since the model has none, got some")
+            return inputs, {}
+        if labels is None:
+            labels = torch.zeros(inputs.shape[:-1], dtype=torch.int64, device=inputs.device)
+        used, column = labels.unique(return_inverse=True)
+        one_hot = F.one_hot(column, len(used)).to(inputs.dtype)
+        weight_ih = torch.cat([self.cells[0].weight_ih, self.labels(used).T], 1)
+        return torch.cat([inputs, one_hot], -1), {"weight_ih": weight_ih}
+
+
+def _read_window(
+    cell: RecurrentCell,
+    inputs: Tensor,
+    state: State,
+    weights: Mapping[str, Tensor],
+    segments: Segments | None,
+) -> tuple[Tensor, State]:
+    """Advance a layer over a window: inputs (B, T, I) -> hidden (B, T, H), the state after it."""
+    if segments is None:
+        return cell.over_window(inputs, state, weights)
+    begin = tuple(segments.begin(part) for part in state)
+    hidden, after = cell.over_window(segments.pack(inputs), begin, weights, segments.sizes)
+    return segments.unpack(hidden), cell.state_type(*(segments.end(part) for part in after))

@@ -49,12 +49,13 @@ class WindowLoss(nn.Module):
         self,
         inputs: Tensor,
         targets: Tensor,
+        labels: Tensor | None,
         state: Sequence[State],
         masks: MaskKey | None,
         negatives: NegativeTensors | None,
     ) -> tuple[Tensor, list[State]]:
         """Return the mean nats of targets (B, T) after inputs (B, T), the state after them."""
-        hidden, after = self.model.hidden(inputs, state, masks)
+        hidden, after = self.model.hidden(inputs, state, labels, masks)
         if negatives is None:
             return mean_nats(self.model.output, hidden, targets), after
         return sampled_mean_nats(self.model.output, hidden, targets, negatives), after
@@ -106,6 +107,7 @@ class TorchLearner(Learner):
             loss, state = self._loss(
                 self._ids(batch.inputs),
                 self._ids(batch.targets),
+                None if batch.labels is None else self._ids(batch.labels),
                 self._restarted(batch.restart),
                 self._masks(step),
                 self._negatives(batch),
@@ -132,19 +134,20 @@ class TorchLearner(Learner):
         targets: NDArray[np.uint32],
         state: Any | None = None,
         *,
+        labels: NDArray[np.uint32] | None = None,
         averaged: bool = False,
     ) -> tuple[NDArray[np.float32], Any]:
         """Return the nats (S, T) of targets after inputs, and the state after them."""
         model = self._model(averaged=averaged)
         model.eval()
         state = model.initial_state(len(inputs)) if state is None else state
-        columns = zip(
-            self._ids(inputs).split(CHUNK, 1), self._ids(targets).split(CHUNK, 1), strict=True
-        )
+        read = self._ids(inputs).split(CHUNK, 1)
+        wanted = self._ids(targets).split(CHUNK, 1)
+        given = [None] * len(read) if labels is None else self._ids(labels).split(CHUNK, 1)
         nats = []
         with self._computing():
-            for inputs_here, targets_here in columns:
-                hidden, state = model.hidden(inputs_here, state)
+            for inputs_here, targets_here, labels_here in zip(read, wanted, given, strict=True):
+                hidden, state = model.hidden(inputs_here, state, labels_here)
                 found = nats_of_each(model.output, hidden, targets_here)
                 nats.append(found.view(targets_here.shape))
         self.model.train()

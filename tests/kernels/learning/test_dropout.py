@@ -136,7 +136,9 @@ def masked_gradients(case: Any, masks: Any) -> tuple[float, dict[str, NDArray[An
     assert recurrent is not None
     assert outputs is not None
     for layer, cell in enumerate(model.cells):
-        hidden, _ = cell.over_window(hidden, state[layer], cell.weight_hh * recurrent[layer])
+        hidden, _ = cell.over_window(
+            hidden, state[layer], {"weight_hh": cell.weight_hh * recurrent[layer]}
+        )
         hidden = hidden * outputs[layer]
     logits = model.output(hidden).flatten(0, 1)
     loss = F.cross_entropy(logits, long(case.targets).flatten())
