@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from ricorda.errors import ModelFileError
 from ricorda.model import ModelConfiguration, ModelFile, read_model_file, write_model_file
 from ricorda.text import ByteVocabulary, CharacterVocabulary
+from tests.model.divided import divided_file, without_labels
 
 CONFIGURATION = ModelConfiguration(
     cell="lstm", vocabulary_size=3, hidden_size=4, num_layers=2, embedding_size=5
@@ -105,7 +107,15 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: save_file({"a": np.ones(2, np.float32)}, path),
         "no 'ricorda.format'",
     ),
-    "newer format": (lambda path: rewrite(path, {"ricorda.format": "2"}), "upgrade ricorda"),
+    "newer format": (lambda path: rewrite(path, {"ricorda.format": "3"}), "upgrade ricorda"),
+    "documents in format 1": (
+        lambda path: rewrite(path, {"ricorda.model": model_json(documents=True)}),
+        "a model of format 1 has no 'documents'",
+    ),
+    "labels in format 1": (
+        lambda path: rewrite(path, {"ricorda.model": model_json(num_labels=0)}),
+        "a model of format 1 has no 'num_labels'",
+    ),
     "format zero": (lambda path: rewrite(path, {"ricorda.format": "0"}), "no format 0"),
     "format word": (lambda path: rewrite(path, {"ricorda.format": "x"}), "should be an integer"),
     "no model": (lambda path: rewrite(path, drop=("ricorda.model",)), "no 'ricorda.model'"),
@@ -197,6 +207,83 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "not finite",
     ),
 }
+
+
+DIVISION_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "no boundary in the configuration": (
+        {"documents": False},
+        "the vocabulary has a boundary between documents, the configuration has none",
+    ),
+    "documents that are no boolean": ({"documents": 1}, "documents"),
+    "too many labels": (
+        {"num_labels": 4},
+        "the vocabulary has 2 labels, the configuration 4 with that for none; expected 3 or 0",
+    ),
+    "a label less": ({"num_labels": 2}, "expected 3 or 0"),
+    "rows without labels": ({"num_labels": 0}, "'labels.weight' does not belong"),
+    "labels below zero": ({"num_labels": -1}, "num_labels"),
+}
+
+
+@pytest.fixture
+def divided(tmp_path: Path) -> Path:
+    path = tmp_path / "divided.safetensors"
+    write_model_file(path, divided_file())
+    return path
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """The strings of a header, read by the safetensors library."""
+    with safe_open(path, "numpy") as file:
+        found: dict[str, str] = file.metadata()
+    return found
+
+
+@pytest.mark.parametrize("of_bytes", [False, True])
+def test_a_model_of_documents_and_labels_is_read_back(tmp_path: Path, *, of_bytes: bool) -> None:
+    path, written = tmp_path / "divided.safetensors", divided_file(of_bytes=of_bytes)
+    write_model_file(path, written)
+    read = read_model_file(path)
+    assert read.configuration == written.configuration
+    assert read.vocabulary == written.vocabulary
+    assert read.vocabulary.labels == ("Italian", "Irish")
+    assert read.vocabulary.boundary == read.configuration.boundary == read.vocabulary.size - 1
+    np.testing.assert_array_equal(read.tensors["labels.weight"], written.tensors["labels.weight"])
+
+
+def test_documents_are_format_2_and_all_other_models_have_the_keys_of_format_1(
+    path: Path, divided: Path
+) -> None:
+    """A reader of format 1 refuses the former by their format, and reads the latter."""
+    assert metadata_of(divided)["ricorda.format"] == "2"
+    metadata = metadata_of(path)
+    assert metadata["ricorda.format"] == "1"
+    assert json.loads(metadata["ricorda.model"]) == model_json()
+    assert json.loads(metadata["ricorda.vocabulary"]).keys() == {"kind", "symbols", "start"}
+
+
+def test_a_model_of_documents_may_be_without_labels(tmp_path: Path) -> None:
+    path, written = tmp_path / "unlabelled.safetensors", without_labels(divided_file())
+    write_model_file(path, written)
+    assert metadata_of(path)["ricorda.format"] == "2"
+    assert read_model_file(path).configuration == written.configuration
+
+
+@pytest.mark.parametrize("fault", DIVISION_FAULTS)
+def test_a_division_that_does_not_fit_is_named(divided: Path, fault: str) -> None:
+    changes, message = DIVISION_FAULTS[fault]
+    described = json.loads(metadata_of(divided)["ricorda.model"]) | changes
+    rewrite(divided, {"ricorda.model": described})
+    with pytest.raises(ModelFileError, match=message):
+        read_model_file(divided)
+
+
+def test_a_configuration_of_documents_needs_a_vocabulary_with_a_boundary(divided: Path) -> None:
+    symbols = "".join(map(chr, range(97, 97 + divided_file().vocabulary.size)))
+    vocabulary = {"kind": "characters", "symbols": symbols, "start": "a"}
+    rewrite(divided, {"ricorda.vocabulary": vocabulary})
+    with pytest.raises(ModelFileError, match="the configuration has a boundary between documents"):
+        read_model_file(divided)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -7,6 +7,9 @@ safetensors library's `format`, or to a newer ricorda that an older one can do w
 are exactly those of `ModelConfiguration.tensor_shapes`, float32. Any difference is an error that
 names it; so is an unknown key of `ricorda.model` or `ricorda.vocabulary`, which
 may change what the network computes.
+
+A model of documents, or with labels, has format 2. All others have format 1 and none of its keys,
+so that an older ricorda reads them.
 """
 
 import json
@@ -34,7 +37,9 @@ from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.vocabulary import Vocabulary
 from ricorda.validation import explain, parse_json, shown
 
-FORMAT = 1
+FORMAT = 2
+DIVISION = ("documents", "num_labels")
+"""The entries of `ricorda.model` that format 1 does not have, for a text divided into documents."""
 LARGEST_METADATA = 16 * 1024 * 1024  # characters of JSON; a vocabulary of every code point fits
 
 
@@ -68,9 +73,13 @@ def model_file_bytes(model: ModelFile) -> bytes:
     Raises ModelFileError if the tensors do not fit the configuration.
     """
     _check_tensors(model.configuration, model.tensors, where="the model to be written")
+    described = asdict(model.configuration)
+    is_divided = any(described[key] for key in DIVISION)
+    if not is_divided:
+        described = {key: value for key, value in described.items() if key not in DIVISION}
     metadata = {
-        "ricorda.format": str(FORMAT),
-        "ricorda.model": json.dumps(asdict(model.configuration)),
+        "ricorda.format": "2" if is_divided else "1",
+        "ricorda.model": json.dumps(described),
         "ricorda.vocabulary": json.dumps(model.vocabulary.to_json(), ensure_ascii=False),
         "ricorda.training": json.dumps(model.training, ensure_ascii=False),
     }
@@ -131,7 +140,9 @@ def _read_metadata(
         )
     if int(format_text) < 1:
         raise ModelFileError(f"{path}: there is no format {format_text}; the first is 1")
-    _read_json(path, metadata, "ricorda.model")
+    described = _read_json(path, metadata, "ricorda.model")
+    if int(format_text) == 1 and (newer := [key for key in DIVISION if key in described]):
+        raise ModelFileError(f"{path}: a model of format 1 has no {newer[0]!r}; format 2 has")
     try:
         configuration = TypeAdapter(ModelConfiguration).validate_json(
             metadata["ricorda.model"], strict=True
@@ -144,17 +155,35 @@ def _read_metadata(
         ) from error
     except VocabularyError as error:
         raise ModelFileError(f"{path}: 'ricorda.vocabulary' is wrong: {error}") from error
-    if vocabulary.size != configuration.vocabulary_size:
-        raise ModelFileError(
-            f"{path}: the vocabulary has {vocabulary.size} symbols, "
-            f"the configuration {configuration.vocabulary_size}"
-        )
+    _check_vocabulary(path, configuration, vocabulary)
     training = _read_json(path, metadata, "ricorda.training")
     try:
         ReadingSettings.from_training(training, vocabulary)
     except ConfigurationError as error:
         raise ModelFileError(f"{path}: in 'ricorda.training', {error}") from error
     return configuration, vocabulary, training
+
+
+def _check_vocabulary(
+    path: Path, configuration: ModelConfiguration, vocabulary: Vocabulary
+) -> None:
+    """Symbols, boundary and labels of the vocabulary are those of the configuration."""
+    if vocabulary.size != configuration.vocabulary_size:
+        raise ModelFileError(
+            f"{path}: the vocabulary has {vocabulary.size} symbols, "
+            f"the configuration {configuration.vocabulary_size}"
+        )
+    if vocabulary.boundary != configuration.boundary:
+        has, lacks = ("vocabulary", "configuration")[:: -1 if configuration.documents else 1]
+        raise ModelFileError(
+            f"{path}: the {has} has a boundary between documents, the {lacks} has none"
+        )
+    labels = len(vocabulary.labels)
+    if configuration.num_labels not in (0, labels + 1):
+        raise ModelFileError(
+            f"{path}: the vocabulary has {labels} labels, the configuration "
+            f"{configuration.num_labels} with that for none; expected {labels + 1} or 0"
+        )
 
 
 def _read_json(path: Path, metadata: dict[str, str], key: str) -> dict[str, Any]:
