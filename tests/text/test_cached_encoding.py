@@ -488,7 +488,7 @@ cached_encoding.SMALLEST, cached_encoding.CHECKPOINT_BYTES, reading.PIECE_BYTES 
 saved = cached_encoding._Work._save
 def save(work):
     saved(work)
-    if work.writing.byte_count > 20000:
+    if work.writing.encoder.bytes > 20000:
         os.kill(os.getpid(), signal.SIGKILL)
 cached_encoding._Work._save = save
 encode_sources(

@@ -40,13 +40,14 @@ from ricorda.durable import (
     write_atomically,
 )
 from ricorda.errors import RicordaError
+from ricorda.text.boundaries import stored_type
 from ricorda.text.encoding import EncodedText
 from ricorda.text.id_file import mapped
 from ricorda.text.sizes import parse_size
 from ricorda.text.sources import Source
-from ricorda.text.vocabulary import Vocabulary, id_type
+from ricorda.text.vocabulary import Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 PLACE_VARIABLE = "RICORDA_CACHE"
 LIMIT_VARIABLE = "RICORDA_CACHE_LIMIT"
 LARGEST_LIMIT = 100 * 10**9
@@ -300,7 +301,7 @@ def _read_entry(entry: Path, sources: Sequence[Source]) -> EncodedText:
     if manifest["format"] != FORMAT or _digest(manifest) != digest:
         raise ValueError("another format, or damaged")
     vocabulary = Vocabulary.from_json(manifest["vocabulary"])
-    type = id_type(vocabulary.size)
+    type = stored_type(vocabulary)
     with open_untrusting(entry / _IDS) as file:
         status = _check_owner(file)
         if status.st_size != manifest["ids"] * type.itemsize:

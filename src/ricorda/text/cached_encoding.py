@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ricorda.arguments import checked
 from ricorda.durable import flush, remove_folder, write_atomically
 from ricorda.errors import RicordaError, RunError
+from ricorda.text.boundaries import stored_type
 from ricorda.text.cache import (
     BLOCK,
     ENTRY_FILES,
@@ -38,7 +39,7 @@ from ricorda.text.reading import BEGINNING, Place, Progress
 from ricorda.text.reading_settings import DEFAULTS, ReadingSettings
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import Source, displayed, unreadable
-from ricorda.text.vocabulary import OnUnknown, Vocabulary, id_type
+from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
 _FINE_TICK = 0.05  # seconds; longer than the tick of file times that are finer than a second
 _COARSE_TICK = 2.1  # seconds, for file systems that count in one or two
@@ -218,12 +219,12 @@ class _Encoding:
             if work is None:
                 work = _Work(folder, KeptIdFile(folder), self._request)
             else:
-                done = readable_size(work.writing.byte_count)
+                done = readable_size(work.writing.encoder.bytes)
                 self._say(f"goes on with an encoding that was interrupted after {done}")
             with work.file:
                 work.run(self._sources, self._progress)
                 vocabulary, final_ids = work.writing.encoder.finish()
-                checksums = work.write_entry(folder / "entry", final_ids, id_type(vocabulary.size))
+                checksums = work.write_entry(folder / "entry", final_ids, stored_type(vocabulary))
         except RicordaError:
             remove_work(folder)  # continuing would have the same result
             raise
@@ -234,7 +235,7 @@ class _Encoding:
     ) -> EncodedText:
         entry = folder / "entry"
         with (entry / "ids").open("rb") as file:
-            text = writing.text(mapped(file, id_type(vocabulary.size)), vocabulary, self._sources)
+            text = writing.text(mapped(file, stored_type(vocabulary)), vocabulary, self._sources)
         if survey(self._sources) != self._found:
             self._say(_without(self._cache, "its files changed while they were read"))
             return text
@@ -261,7 +262,7 @@ class _Work:
 
     def run(self, sources: Sequence[Source], progress: Progress | None) -> None:
         """Read the sources from the place on, to their end."""
-        self._saved_bytes = self.writing.byte_count
+        self._saved_bytes = self.writing.encoder.bytes
         before = sum(source.size or 0 for source in islice(sources, self.place.source))
         count = None if progress is None else lambda done: progress(before + done)
         self.writing.write(self._request.pieces(sources, count, self.place), self._written)
@@ -283,17 +284,16 @@ class _Work:
 
     def _written(self, place: Place) -> None:
         self.place = place
-        if self.writing.byte_count - self._saved_bytes >= CHECKPOINT_BYTES:
+        if self.writing.encoder.bytes - self._saved_bytes >= CHECKPOINT_BYTES:
             self._save()
 
     def _save(self) -> None:
-        self._saved_bytes = self.writing.byte_count
+        self._saved_bytes = self.writing.encoder.bytes
         self.file.flush()
         state = {
             "format": FORMAT,
             "place": self.place,
             "encoder": self.writing.encoder.state(),
-            "bytes": self.writing.byte_count,
             "digest": self.writing.digest.hexdigest(),
             "ids": self.writing.id_count,
             "itemsize": self.file.itemsize,
@@ -322,7 +322,6 @@ def _restored(folder: Path, request: Request) -> _Work | None:
         for ids in file.blocks():
             data = writing.encoder.bytes_of(ids)
             writing.digest.update(data)
-            writing.byte_count += len(data)
             writing.id_count += len(ids)
         if writing.digest.hexdigest() == state["digest"]:
             return work

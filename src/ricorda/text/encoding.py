@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from ricorda.errors import TextError
 from ricorda.text import reading
+from ricorda.text.boundaries import stored_size
 from ricorda.text.encoders import ByteEncoder, CollectingEncoder, Encoder, KnownEncoder
 from ricorda.text.id_file import IdFile
 from ricorda.text.parts import Part
@@ -119,7 +120,7 @@ class Request:
     def encoder(self) -> Encoder:
         """Return a new encoder."""
         if self.kind == "bytes":
-            return ByteEncoder(self.known)
+            return ByteEncoder(self.known, raw=self.raw)
         return KnownEncoder(self.known, self.on_unknown) if self.known else CollectingEncoder()
 
     def pieces(
@@ -142,10 +143,8 @@ class Writing:
     def __init__(self, file: IdFile, request: Request) -> None:
         self.encoder = request.encoder()
         self.digest = hashlib.sha256()
-        self.byte_count = 0
         self.id_count = 0
         self._file = file
-        self._charset = "latin-1" if request.raw else "utf-8"
 
     def write(
         self, pieces: Iterable[Piece], written: Callable[[Place], None] | None = None
@@ -157,7 +156,7 @@ class Writing:
         with ThreadPoolExecutor(1, thread_name_prefix="ricorda-encoding") as worker:
             last: Future[None] | None = None
             for piece in _gathered(pieces):
-                data = piece.text.encode(self._charset)
+                data = self.encoder.data_of(piece.text)
                 if last is not None:
                     last.result()
                 last = worker.submit(self._write, piece, data, written)
@@ -168,7 +167,6 @@ class Writing:
         ids, kept = self.encoder.encode(piece.text, data)
         self._file.append(ids, self.encoder.size)
         self.digest.update(kept)
-        self.byte_count += len(kept)
         self.id_count += len(ids)
         if written is not None:
             written(piece.place)
@@ -179,7 +177,7 @@ class Writing:
             ids,
             vocabulary,
             characters=self.encoder.characters,
-            bytes=self.byte_count,
+            bytes=self.encoder.bytes,
             digest=self.digest.hexdigest(),
             skipped=dict(self.encoder.skipped),
             _sources=sources,
@@ -196,7 +194,7 @@ def encode_into(
         vocabulary, final_ids = writing.encoder.finish()
         if final_ids is not None:
             file.translate(final_ids)
-        return writing.text(file.map(vocabulary.size), vocabulary, sources)
+        return writing.text(file.map(stored_size(vocabulary)), vocabulary, sources)
 
 
 def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
