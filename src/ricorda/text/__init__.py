@@ -18,7 +18,8 @@ from ricorda.text.prompts import PromptReader, TextReader, read_prompt
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sizes import parse_size
-from ricorda.text.sources import LeftOut, Source, Sources, find_sources
+from ricorda.text.source_search import find_sources
+from ricorda.text.sources import LeftOut, Source, Sources
 from ricorda.text.splits import Split, split
 from ricorda.text.vocabulary import (
     ByteVocabulary,

@@ -43,6 +43,7 @@ from ricorda.errors import RicordaError
 from ricorda.text.boundaries import stored_type
 from ricorda.text.encoding import EncodedText
 from ricorda.text.id_file import mapped
+from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sizes import parse_size
 from ricorda.text.sources import Source
 from ricorda.text.vocabulary import Vocabulary
@@ -146,22 +147,26 @@ class Cache:
         for folder in (self.entries, self.known, self.work):
             folder.mkdir(exist_ok=True, mode=0o700)
 
-    def find(self, key: str, sources: Sequence[Source]) -> EncodedText | None:
+    def find(
+        self, key: str, sources: Sequence[Source], reading: ReadingSettings
+    ) -> EncodedText | None:
         """Return the text of files that were encoded before, if it is there and whole."""
         try:
             content = (self.known / key).read_text("ascii")
         except (OSError, ValueError):
             return None
-        text = self.open(content, sources) if _is_digest(content) else None
+        text = self.open(content, sources, reading) if _is_digest(content) else None
         if text is None:
             remove_file(self.known / key)
         return text
 
-    def open(self, content: str, sources: Sequence[Source]) -> EncodedText | None:
+    def open(
+        self, content: str, sources: Sequence[Source], reading: ReadingSettings
+    ) -> EncodedText | None:
         """Return the text of an entry; what is damaged is removed, and counts as not there."""
         entry = self.entries / content
         try:
-            text = _read_entry(entry, sources)
+            text = _read_entry(entry, sources, reading)
             with contextlib.suppress(OSError):  # a cache that may only be read
                 os.utime(entry)
         except (OSError, ValueError, KeyError, TypeError, RicordaError):
@@ -284,16 +289,18 @@ def write_manifest(entry: Path, text: EncodedText, checksums: list[int]) -> str:
         "bytes": text.bytes,
         "digest": text.digest,
         "skipped": text.skipped,
+        "documents": text.documents,
+        "empty_documents": text.empty_documents,
         "ids": len(text.ids),
         "checksums": checksums,
         "file": _facts((entry / _IDS).stat()),
     }
     write_atomically(entry / _MANIFEST, json.dumps([manifest, _digest(manifest)]).encode("ascii"))
-    named = ("format", "vocabulary", "digest", "skipped", "ids")
+    named = ("format", "vocabulary", "digest", "skipped", "empty_documents", "ids")
     return _digest({name: manifest[name] for name in named})
 
 
-def _read_entry(entry: Path, sources: Sequence[Source]) -> EncodedText:
+def _read_entry(entry: Path, sources: Sequence[Source], reading: ReadingSettings) -> EncodedText:
     """Read an entry. Raises OSError, ValueError, KeyError, TypeError if it is damaged."""
     with open_untrusting(entry / _MANIFEST) as file:
         _check_owner(file)
@@ -316,6 +323,9 @@ def _read_entry(entry: Path, sources: Sequence[Source]) -> EncodedText:
         bytes=manifest["bytes"],
         digest=manifest["digest"],
         skipped=manifest["skipped"],
+        reading=reading,
+        documents=manifest["documents"],
+        empty_documents=manifest["empty_documents"],
         _sources=sources,
     )
 

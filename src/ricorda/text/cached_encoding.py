@@ -35,7 +35,7 @@ from ricorda.text.cache import (
 )
 from ricorda.text.encoding import EncodedText, Request, VocabularyKind, Writing, encode_into
 from ricorda.text.id_file import IdType, KeptIdFile, mapped, translated
-from ricorda.text.reading import BEGINNING, Place, Progress
+from ricorda.text.reading import Place, Progress
 from ricorda.text.reading_settings import DEFAULTS, ReadingSettings
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import Source, displayed, unreadable
@@ -90,11 +90,13 @@ def survey(sources: Sequence[Source]) -> Survey:
             size = None
             continue
         if size is not None:
-            size += status.st_size
+            size += status.st_size if source.member is None else source.member.size
         changed = max(changed, status.st_ctime_ns)
         facts = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         path = os.fsencode(os.path.abspath(source.path))  # noqa: PTH100
         key.update(b"%d %d %d %d %d " % (len(path), *facts) + path)
+        if source.member is not None:
+            key.update(repr(source.member).encode("utf-8", "surrogateescape"))
     return Survey(size, key.hexdigest(), changed)
 
 
@@ -129,13 +131,14 @@ def encode_sources(
     that it lacks are an error or are skipped, as `on_unknown` says. A byte vocabulary takes the
     bytes as they are, unless `reading` names an encoding: then the text is decoded, and its UTF-8
     taken. What is not cached lies in a file without a name on the disk of `folder`. `say` is
-    called with one line where the cache fails or an interrupted encoding is continued.
+    called with one line where the cache fails or an interrupted encoding is continued. The text is
+    divided into documents as `reading` says.
     Memory does not grow with the text.
 
     Raises TextError where the text cannot be read or decoded, is empty, or does not fit on the
     disk; VocabularyError, with "error", once the whole text has been searched.
     """
-    request = Request(vocabulary, reading, on_unknown)
+    request = Request(vocabulary, reading.resolved(sources), on_unknown)
     found = survey(sources)
     count = None if progress is None else lambda done: progress(done, found.size)
     if cache is not None and found.size is not None and found.size >= SMALLEST:
@@ -180,7 +183,7 @@ class _Encoding:
         if refusal is not None:
             self._say(_without(self._cache, refusal))
             return None
-        text = self._cache.find(self._key, self._sources)
+        text = self._cache.find(self._key, self._sources, self._request.reading)
         if text is not None:
             return text
         seconds = self._found.seconds_to_settle
@@ -195,7 +198,7 @@ class _Encoding:
             if folder is None:
                 self._say(_without(self._cache, "another process is encoding it"))
                 return None
-            text = self._cache.find(self._key, self._sources)
+            text = self._cache.find(self._key, self._sources, self._request.reading)
             if text is None:
                 text = self._encoded(folder)
             remove_work(folder)
@@ -250,22 +253,19 @@ class _Encoding:
 class _Work:
     """An encoding that leaves behind, now and then, what is needed to go on with it."""
 
-    def __init__(
-        self, folder: Path, file: KeptIdFile, request: Request, place: Place = BEGINNING
-    ) -> None:
+    def __init__(self, folder: Path, file: KeptIdFile, request: Request) -> None:
         self.file = file
         self.writing = Writing(file, request)
-        self.place = place
         self._folder = folder
-        self._request = request
         self._saved_bytes = 0
 
     def run(self, sources: Sequence[Source], progress: Progress | None) -> None:
         """Read the sources from the place on, to their end."""
         self._saved_bytes = self.writing.encoder.bytes
-        before = sum(source.size or 0 for source in islice(sources, self.place.source))
+        place = self.writing.place
+        before = sum(source.size or 0 for source in islice(sources, place.source))
         count = None if progress is None else lambda done: progress(before + done)
-        self.writing.write(self._request.pieces(sources, count, self.place), self._written)
+        self.writing.write(sources, count, self._written)
         self._save()
 
     def write_entry(
@@ -282,8 +282,7 @@ class _Work:
             file.seek(0)
             return [zlib.crc32(data) for data in iter(lambda: file.read(BLOCK), b"")]
 
-    def _written(self, place: Place) -> None:
-        self.place = place
+    def _written(self, _: Place) -> None:
         if self.writing.encoder.bytes - self._saved_bytes >= CHECKPOINT_BYTES:
             self._save()
 
@@ -292,7 +291,7 @@ class _Work:
         self.file.flush()
         state = {
             "format": FORMAT,
-            "place": self.place,
+            "place": self.writing.place,
             "encoder": self.writing.encoder.state(),
             "digest": self.writing.digest.hexdigest(),
             "ids": self.writing.id_count,
@@ -311,13 +310,14 @@ def _restored(folder: Path, request: Request) -> _Work | None:
         state = json.loads((folder / _STATE).read_bytes())
         if state["format"] != FORMAT:
             return None
-        source, offset, last = state["place"]
+        source, offset, last, empty = state["place"]
         file = KeptIdFile(folder, int(state["itemsize"]), int(state["ids"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     try:
-        work = _Work(folder, file, request, Place(int(source), int(offset), str(last)))
+        work = _Work(folder, file, request)
         writing = work.writing
+        writing.place = Place(int(source), int(offset), str(last), int(empty))
         writing.encoder.restore(state["encoder"])
         for ids in file.blocks():
             data = writing.encoder.bytes_of(ids)

@@ -97,6 +97,14 @@ def check_name(name: str, head: bytes) -> None:
         )
 
 
+def without_suffixes(name: str) -> str:
+    """Return a file's name without the suffixes of compression and of archives."""
+    stem = PurePath(name)
+    while stem.suffix.lower() in {*_SUFFIXES, ".tar", ".tgz", ".zip"}:
+        stem = stem.with_suffix("")
+    return stem.name
+
+
 def head_of(kind: Kind, data: bytes) -> bytes:
     """Return the first bytes of what a compressed file holds, from its own first bytes.
 
@@ -145,7 +153,7 @@ def _bounded(name: str, kind: Kind, pieces: Iterable[bytes], limit: int | None) 
             )
         most = max(FREE_BYTES, LARGEST_RATIO * taken) if limit is None else limit
         if given > most:
-            raise _too_large(name, kind, taken, most, limit)
+            raise too_large(name, kind, taken, most, limit)
         yield piece
 
 
@@ -217,7 +225,8 @@ def _damaged(name: str, kind: Kind, error: Exception, taken: int, count: int) ->
     )
 
 
-def _too_large(name: str, kind: Kind, taken: int, most: int, limit: int | None) -> TextError:
+def too_large(name: str, kind: str, taken: int, most: int, limit: int | None) -> TextError:
+    """Return the error for compressed data that comes to more than `most` bytes."""
     if limit is None:
         what = f"over {readable_size(most)} came out of its first {readable_size(taken)}"
         return TextError(

@@ -39,18 +39,19 @@ def _decompress(what: str, command: str) -> Content:
 
 
 _EXPORT = "save it as plain text and name that file"
-_ZIP = _unpack("a ZIP archive", "unzip")
+ZIP = _unpack("a ZIP archive", "unzip")
 _OFFICE = Content("an Office document (DOCX, XLSX or PPTX)", _EXPORT, True)
 _OPEN_DOCUMENT = Content("an OpenDocument file", _EXPORT, True)
 _EPUB = Content(
     "an EPUB book", "convert it (pandoc -t plain -o TEXT FILE) and name that text", True
 )
 _PDF = Content("a PDF document", "convert it (pdftotext FILE) and name that text", False)
-_TAR = _unpack("a tar archive", "tar -xf")
+PARQUET = Content("a Parquet table", "name its column with --field NAME", False)
+TAR = _unpack("a tar archive", "tar -xf")
 
 _MAGIC: tuple[tuple[int, bytes, Content], ...] = (
-    (0, b"PK\x05\x06", _ZIP),
-    (0, b"PK\x07\x08", _ZIP),
+    (0, b"PK\x05\x06", ZIP),
+    (0, b"PK\x07\x08", ZIP),
     (0, b"7z\xbc\xaf\x27\x1c", _unpack("a 7z archive", "7z x")),
     (0, b"Rar!\x1a\x07", _unpack("a RAR archive", "unrar x")),
     (0, b"MSCF\0\0\0\0", _unpack("a cabinet archive", "cabextract")),
@@ -77,7 +78,7 @@ _MAGIC: tuple[tuple[int, bytes, Content], ...] = (
         Content("a document of an older Office (DOC, XLS or PPT)", _EXPORT, False),
     ),
     (0, b"SQLite format 3\0", Content("an SQLite database", "export its text first", False)),
-    (0, b"PAR1", Content("a Parquet table", "export its text first", False)),
+    (0, b"PAR1", PARQUET),
     (0, b"ARROW1\0\0", Content("an Arrow table", "export its text first", False)),
     (0, b"\x89HDF\r\n\x1a\n", Content("an HDF5 file", "export its text first", False)),
     (0, b"\x93NUMPY", Content("a NumPy array", "", False)),
@@ -117,8 +118,8 @@ def content_of(head: bytes) -> Content | None:
     characters or bytes beyond ASCII follow soon.
     """
     head = head[:HEAD_BYTES]
-    if _is_tar(head):
-        return _TAR
+    if is_tar(head):
+        return TAR
     if head.isascii() and len(head.translate(None, _CONTROLS)) == len(head):
         return _listed(head) if head.startswith((b"%PDF-1.", b"!<arch>\n")) else None
     if head.startswith(b"PK\x03\x04"):
@@ -145,11 +146,11 @@ def _zipped(head: bytes) -> Content:
         return _OPEN_DOCUMENT
     name = head[30:60]
     office = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"word/", b"xl/", b"ppt/")
-    return _OFFICE if name.startswith(office) else _ZIP
+    return _OFFICE if name.startswith(office) else ZIP
 
 
-def _is_tar(head: bytes) -> bool:
-    """Check the checksum that the header of each file in a tar archive has."""
+def is_tar(head: bytes) -> bool:
+    """Return whether a file begins with the header of a file in a tar archive, by its checksum."""
     if len(head) < HEAD_BYTES or not head[0]:
         return False
     try:

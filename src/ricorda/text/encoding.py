@@ -15,7 +15,8 @@ from typing import Any, Literal, Self
 
 from ricorda.errors import TextError
 from ricorda.text import reading
-from ricorda.text.boundaries import stored_size
+from ricorda.text.boundaries import Labels, Marks, stored_size
+from ricorda.text.division import Divider
 from ricorda.text.encoders import ByteEncoder, CollectingEncoder, Encoder, KnownEncoder
 from ricorda.text.id_file import IdFile
 from ricorda.text.parts import Part
@@ -36,6 +37,8 @@ class EncodedText:
     """
 
     _ids: Ids | None
+    """Of documents: boundary d1 boundary d2 ... boundary dn boundary, where the boundary before a
+    document with label k > 0 is V - 1 + k."""
 
     vocabulary: Vocabulary
 
@@ -46,10 +49,19 @@ class EncodedText:
     """UTF-8 bytes of the encoded text; in a byte vocabulary, simply its bytes."""
 
     digest: str
-    """SHA-256, in hexadecimal, of those bytes."""
+    """SHA-256, in hexadecimal, of those bytes; of documents, also of their division and labels."""
 
     skipped: dict[str, int]
     """The characters without an id, which were left out, and how often each occurs."""
+
+    reading: ReadingSettings
+    """How the text was read, with its division into documents resolved."""
+
+    documents: int = 0
+    """How many documents there are; 0 for one undivided text."""
+
+    empty_documents: int = 0
+    """Documents without text, which were left out."""
 
     _sources: Sequence[Source] = ()
 
@@ -107,8 +119,15 @@ class Request:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON that is equal for equal requests."""
-        decompression = self.reading.decompression
+        reading = self.reading
+        decompression = reading.decompression
         return {
+            "documents": [
+                reading.documents,
+                reading.field,
+                reading.label_field,
+                reading.label_from,
+            ],
             "vocabulary": self.known.to_json() if self.known else self.vocabulary,
             "encoding": self.reading.encoding,
             "newlines": self.reading.line_ends(self.kind),
@@ -117,23 +136,41 @@ class Request:
             "limit": decompression.limit,
         }
 
-    def encoder(self) -> Encoder:
+    def marks(self) -> Marks | None:
+        """Return new marks of documents; None for one text."""
+        division = self.reading.division
+        if division is None:
+            return None
+        return Marks(division.marks_line_feeds, Labels(self.known.labels if self.known else None))
+
+    def encoder(self, marks: Marks | None) -> Encoder:
         """Return a new encoder."""
         if self.kind == "bytes":
-            return ByteEncoder(self.known, raw=self.raw)
-        return KnownEncoder(self.known, self.on_unknown) if self.known else CollectingEncoder()
+            return ByteEncoder(self.known, marks, raw=self.raw)
+        if self.known is not None:
+            return KnownEncoder(self.known, self.on_unknown, marks)
+        return CollectingEncoder(marks)
 
     def pieces(
-        self, sources: Sequence[Source], progress: Progress | None, start: Place = BEGINNING
+        self,
+        sources: Sequence[Source],
+        progress: Progress | None,
+        marks: Marks | None,
+        start: Place = BEGINNING,
     ) -> Iterator[Piece]:
         """Read sources from a place on."""
+        line_ends = self.reading.line_ends(self.kind)
+        division = self.reading.division
         return reading.read_pieces(
             sources,
             None if self.raw else self.reading.encoding or "utf-8",
-            self.reading.line_ends(self.kind),
+            line_ends,
             progress=progress,
             decompression=self.reading.decompression,
             start=start,
+            divider=None
+            if division is None or marks is None
+            else Divider(division, marks.labels, keeps_line_ends=line_ends == "keep"),
         )
 
 
@@ -141,18 +178,25 @@ class Writing:
     """Writes the ids of pieces into a file, and keeps count."""
 
     def __init__(self, file: IdFile, request: Request) -> None:
-        self.encoder = request.encoder()
-        self.digest = hashlib.sha256()
+        self.marks = request.marks()
+        self.encoder = request.encoder(self.marks)
+        self.digest = hashlib.sha256(_digest_beginning(request.reading))
         self.id_count = 0
+        self.place = BEGINNING
+        self._request = request
         self._file = file
 
     def write(
-        self, pieces: Iterable[Piece], written: Callable[[Place], None] | None = None
+        self,
+        sources: Sequence[Source],
+        progress: Progress | None,
+        written: Callable[[Place], None] | None = None,
     ) -> None:
-        """Write all pieces in a second thread, which calls `written` after each.
+        """Write what follows the place, in a second thread, which calls `written` after each piece.
 
         Raises the error of a piece at the next one, or at the end.
         """
+        pieces = self._request.pieces(sources, progress, self.marks, self.place)
         with ThreadPoolExecutor(1, thread_name_prefix="ricorda-encoding") as worker:
             last: Future[None] | None = None
             for piece in _gathered(pieces):
@@ -168,6 +212,7 @@ class Writing:
         self._file.append(ids, self.encoder.size)
         self.digest.update(kept)
         self.id_count += len(ids)
+        self.place = piece.place
         if written is not None:
             written(piece.place)
 
@@ -178,10 +223,20 @@ class Writing:
             vocabulary,
             characters=self.encoder.characters,
             bytes=self.encoder.bytes,
-            digest=self.digest.hexdigest(),
+            digest=self._final_digest(),
             skipped=dict(self.encoder.skipped),
+            reading=self._request.reading,
+            documents=max(0, self.encoder.boundaries - 1),
+            empty_documents=self.place.empty,
             _sources=sources,
         )
+
+    def _final_digest(self) -> str:
+        """The digest of the text, its division and the labels."""
+        digest = self.digest.copy()
+        if self.marks is not None:
+            digest.update("".join(f"\0{name}" for name in self.marks.labels.names).encode())
+        return digest.hexdigest()
 
 
 def encode_into(
@@ -190,11 +245,16 @@ def encode_into(
     """Encode sources into a file without a name on the disk of `folder`."""
     with IdFile(folder) as file:
         writing = Writing(file, request)
-        writing.write(request.pieces(sources, progress))
+        writing.write(sources, progress)
         vocabulary, final_ids = writing.encoder.finish()
         if final_ids is not None:
             file.translate(final_ids)
         return writing.text(file.map(stored_size(vocabulary)), vocabulary, sources)
+
+
+def _digest_beginning(reading: ReadingSettings) -> bytes:
+    """What the digest of a text of documents begins with, which no UTF-8 does."""
+    return b"" if reading.division is None else b"\xff" + reading.documents.encode() + b"\xff"
 
 
 def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:

@@ -14,7 +14,8 @@ import numpy as np
 from ricorda.arguments import checked
 from ricorda.text.reading import Newlines, read_bytes, read_text
 from ricorda.text.reading_settings import DEFAULTS, ReadingSettings
-from ricorda.text.sources import Sources, find_sources
+from ricorda.text.source_search import find_sources
+from ricorda.text.sources import Sources
 from ricorda.text.vocabulary import Vocabulary
 
 BYTE_ORDER_MARK = "\ufeff"

@@ -4,15 +4,21 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO, Literal, NamedTuple
+from typing import IO, Literal, NamedTuple, Self
 
 from ricorda.arguments import checked
 from ricorda.errors import TextError
+from ricorda.text.archives import Archive, open_archive
+from ricorda.text.boundaries import LINE_FEED, MARK
 from ricorda.text.compression import Decompression, Kind, check_name, decompressed, kind_of
 from ricorda.text.contents import HEAD_BYTES as CONTENT_BYTES
 from ricorda.text.contents import check_content
 from ricorda.text.decoding import HEAD_BYTES, StrictDecoder, canonical_encoding
-from ricorda.text.sources import Source, Sources, unreadable
+from ricorda.text.division import Divider, Division, Row
+from ricorda.text.file_names import displayed, unreadable
+from ricorda.text.sources import Source, Sources
+from ricorda.text.tables import format_of, parquet_rows
+from ricorda.text.tables import rows as rows_of
 
 PIECE_BYTES = 1 << 20
 """How many bytes are read at a time."""
@@ -31,10 +37,14 @@ class Place(NamedTuple):
     """Sources that were read to their end."""
 
     offset: int = 0
-    """Characters (or bytes, where nothing is decoded) of the next source that were read."""
+    """Characters of the next source that were read (or bytes, where nothing is decoded), with the
+    marks of its documents."""
 
     last: str = ""
     """The last character before; empty at the beginning."""
+
+    empty: int = 0
+    """Empty documents in the sources before."""
 
 
 BEGINNING = Place()
@@ -97,69 +107,144 @@ def read_pieces(
     progress: Progress | None,
     decompression: Decompression,
     start: Place = BEGINNING,
+    divider: Divider | None = None,
 ) -> Iterator[Piece]:
     """Read from a place on as `read_text` does, or as `read_bytes` does without an encoding.
 
     Then each byte becomes the character of its number (Latin-1), so that the rules of text hold
-    for bytes too.
+    for bytes too. A divider divides the sources into documents: each has a mark before it, and one
+    more follows the last.
     """
-    canonical = None if encoding is None else canonical_encoding(encoding)
-    total = 0
-
-    def count(amount: int) -> None:
-        nonlocal total
-        total += amount
-        if progress is not None:
-            progress(total)
-
-    def text_of(source: Source) -> Iterator[str]:
-        raw = _raw(source, count, decompression, is_decoded=canonical is not None)
-        if canonical is None:
-            yield from (data.decode("latin-1") for data in raw)
-            return
-        decoder = StrictDecoder(source.name, canonical)
-        yield from map(decoder.decode, raw)
-        yield decoder.decode(b"", final=True)
-
     remaining = (
         sources.starting_at(start.source)
         if isinstance(sources, Sources)
         else sources[start.source :]
     )
-    return _joined(map(text_of, remaining), sources, newlines, start)
+    with SourceReader(encoding, newlines, decompression, progress) as reader:
+        if divider is None:
+            yield from _joined(map(reader.text, remaining), sources, start)
+        else:
+            yield from _documents(remaining, reader, divider, sources, start)
 
 
-def _raw(
-    source: Source, count: Progress, decompression: Decompression, *, is_decoded: bool
-) -> Iterator[bytes]:
-    """Yield the contents of a file, decompressed if it is compressed.
+class SourceReader:
+    """Reads sources, one after another; use it in a `with` block."""
 
-    Raises TextError for a file that is known not to be text, unless raw bytes are read.
-    """
-    try:
-        with _opened(source) as file:
-            pieces = _counted(file, count)
-            if not (is_decoded or decompression.enabled):
-                yield from pieces
+    def __init__(
+        self,
+        encoding: str | None,
+        newlines: Newlines,
+        decompression: Decompression,
+        progress: Progress | None = None,
+    ) -> None:
+        """Decode, or without an encoding turn each byte into the character of its number."""
+        self._encoding = None if encoding is None else canonical_encoding(encoding)
+        self._newlines = newlines
+        self._decompression = decompression
+        self._progress = progress
+        self._read = 0
+        self._archive: Archive | None = None
+
+    def text(self, source: Source) -> Iterator[str]:
+        """Yield the text of a source in pieces, some perhaps empty."""
+        pieces = self._decoded(source)
+        return _with_line_feeds(pieces) if self._newlines == "normalise" else pieces
+
+    def marked(
+        self, source: Source, divider: Divider, *, needs_label: bool = True
+    ) -> Iterator[str]:
+        """Yield the documents of a source with a mark before each; no piece is empty.
+
+        needs_label: whether a table without the column of labels is an error.
+        """
+        if divider.division.kind != "rows":
+            return divider.marked(source, self.text(source))
+        rows = self._rows(source, divider.division, needs_label)
+        return divider.marked_rows(source, rows)
+
+    def _rows(self, source: Source, division: Division, needs_label: bool) -> Iterator[Row]:
+        if format_of(source.name) == "parquet":
+            if source.path is None or source.member is not None:
+                raise TextError(f"{source.name}: a Parquet table inside an archive: unpack it")
+            return parquet_rows(
+                source.name, source.path, division, needs_label=needs_label, progress=self._count
+            )
+        return rows_of(source.name, self.text(source), division, needs_label=needs_label)
+
+    def _decoded(self, source: Source) -> Iterator[str]:
+        raw = self._raw(source)
+        if self._encoding is None:
+            yield from (data.decode("latin-1") for data in raw)
+            return
+        decoder = StrictDecoder(source.name, self._encoding)
+        yield from map(decoder.decode, raw)
+        yield decoder.decode(b"", final=True)
+
+    def _raw(self, source: Source) -> Iterator[bytes]:
+        """Yield the contents of a file, decompressed if it is compressed.
+
+        Raises TextError for a file that is known not to be text, unless raw bytes are read.
+        """
+        try:
+            if source.member is not None:
+                pieces = self._archive_of(source).pieces(source.member)
+                yield from self._checked(source.name, self._counted(pieces), is_member=True)
                 return
-            head, pieces = _with_head(pieces)
-            kind = kind_of(head) if decompression.enabled else None
-            if kind is not None:
-                inner = decompressed(source.name, kind, pieces, decompression.limit)
-                head, pieces = _with_head(inner)
-                _refuse_compressed_twice(source.name, head, kind)
-            elif decompression.enabled and head:
-                check_name(source.name, head[:HEAD_BYTES])
-            check_content(source.name, head, inside=kind, is_decoded=is_decoded)
+            with _opened(source) as file:
+                pieces = iter(lambda: file.read(PIECE_BYTES), b"")
+                yield from self._checked(source.name, self._counted(pieces))
+        except OSError as error:
+            raise unreadable(source.name, error) from error
+
+    def _checked(
+        self, name: str, pieces: Iterator[bytes], *, is_member: bool = False
+    ) -> Iterator[bytes]:
+        decompression, is_decoded = self._decompression, self._encoding is not None
+        if not (is_decoded or decompression.enabled):
             yield from pieces
-    except OSError as error:
-        raise unreadable(source.name, error) from error
+            return
+        head, pieces = _with_head(pieces)
+        kind = kind_of(head) if decompression.enabled and not is_member else None
+        if kind is not None:
+            inner = decompressed(name, kind, pieces, decompression.limit)
+            head, pieces = _with_head(inner)
+            _refuse_compressed_twice(name, head, kind)
+        elif decompression.enabled and head:
+            check_name(name, head[:HEAD_BYTES])
+        check_content(name, head, inside=kind, is_decoded=is_decoded)
+        yield from pieces
 
+    def _counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for data in pieces:
+            self._count(len(data))
+            yield data
 
-def _counted(file: IO[bytes], count: Progress) -> Iterator[bytes]:
-    while data := file.read(PIECE_BYTES):
-        count(len(data))
-        yield data
+    def _count(self, amount: int) -> None:
+        self._read += amount
+        if self._progress is not None:
+            self._progress(self._read)
+
+    def _archive_of(self, source: Source) -> Archive:
+        """Return the archive that a source is in, where the source before it left it."""
+        assert source.path is not None
+        assert source.member is not None
+        archive = self._archive
+        if archive is None or not archive.can_read(source.path, source.member):
+            self._close_archive()
+            name = displayed(source.path)
+            self._archive = archive = open_archive(name, source.path, self._decompression)
+        return archive
+
+    def _close_archive(self) -> None:
+        if self._archive is not None:
+            self._archive.close()
+            self._archive = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close_archive()
 
 
 def _with_head(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -211,21 +296,56 @@ def _with_line_feeds(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _joined(
-    texts: Iterable[Iterator[str]], sources: Sequence[Source], newlines: Newlines, start: Place
+    texts: Iterable[Iterator[str]], sources: Sequence[Source], start: Place
 ) -> Iterator[Piece]:
     """Chain texts without their empty pieces; each but the last ends with a line end."""
     last, skipped = start.last, start.offset
     for number, text in enumerate(texts, start.source):
-        offset = 0
-        for piece in _with_line_feeds(text) if newlines == "normalise" else text:
-            offset += len(piece)
-            new = piece[max(0, len(piece) - (offset - skipped)) :] if skipped else piece
-            if not new:
-                continue
-            missing_end = offset == len(new) and last not in {"", "\n"}
+        is_first = not skipped
+        for new, offset in _beyond(text, skipped):
+            missing_end = is_first and last not in {"", "\n"}
+            is_first = False
             last = new[-1]
             yield Piece("\n" + new if missing_end else new, Place(number, offset, last))
         skipped = 0
     if not last:
-        names = sources[0].name if len(sources) == 1 else f"all {len(sources)} texts"
-        raise TextError(f"{names}: empty; a text of at least 2 characters is needed")
+        raise _nothing(sources, "a text of at least 2 characters is needed")
+
+
+def _documents(
+    remaining: Iterable[Source],
+    reader: SourceReader,
+    divider: Divider,
+    sources: Sequence[Source],
+    start: Place,
+) -> Iterator[Piece]:
+    """Chain the documents of sources, and put the last mark at the end."""
+    if start.source == len(sources):  # the last mark was read
+        return
+    last, skipped = start.last, start.offset
+    divider.empty = start.empty
+    for number, source in enumerate(remaining, start.source):
+        empty = divider.empty
+        for new, offset in _beyond(reader.marked(source, divider), skipped):
+            last = new[-1]
+            yield Piece(new, Place(number, offset, last, empty))
+        skipped = 0
+    if not last:
+        raise _nothing(sources, "at least one document that is not empty is needed")
+    final = LINE_FEED if divider.division.marks_line_feeds else MARK
+    yield Piece(final, Place(len(sources), 0, last, divider.empty))
+
+
+def _beyond(pieces: Iterable[str], skipped: int) -> Iterator[tuple[str, int]]:
+    """Yield what comes after the first characters, and how many were read with each piece."""
+    offset = 0
+    for piece in pieces:
+        offset += len(piece)
+        new = piece[max(0, len(piece) - (offset - skipped)) :] if skipped else piece
+        if new:
+            yield new, offset
+
+
+def _nothing(sources: Sequence[Source], needed: str) -> TextError:
+    names = sources[0].name if len(sources) == 1 else f"all {len(sources)} texts"
+    return TextError(f"{names}: empty; {needed}")

@@ -1,20 +1,28 @@
-"""Finding the texts that the arguments of a command name."""
+"""The sources of a text: files, members of archives, standard input."""
 
-import errno
-import glob
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, overload
 
-from ricorda.arguments import checked
-from ricorda.errors import TextError
-from ricorda.text.compression import head_of, kind_of
-from ricorda.text.contents import content_of, is_own_page, own_folder
-from ricorda.text.decoding import HEAD_BYTES, canonical_encoding
+from ricorda.text.archives import Member
+from ricorda.text.file_names import displayed, unreadable
+
+__all__ = [
+    "STANDARD_INPUT",
+    "Group",
+    "LeftOut",
+    "MemberGroup",
+    "Reason",
+    "Source",
+    "Sources",
+    "displayed",
+    "status_of",
+]
 
 STANDARD_INPUT = "-"
 
@@ -27,14 +35,28 @@ class Source:
     """What messages call it, always printable on one line."""
 
     path: Path | None
+    """The file, or the archive that the text is in."""
+
+    member: Member | None = None
+    """What to read of an archive."""
 
     @property
     def size(self) -> int | None:
-        """Bytes in the file; None where that is known only after reading (a pipe)."""
+        """Bytes of the text's file; None where that is known only after reading (a pipe)."""
         if self.path is None:
             return None
-        status = _status(self.path)
+        if self.member is not None:
+            return self.member.size
+        status = status_of(self.path)
         return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def status_of(path: Path) -> os.stat_result:
+    """Ask the system about a file. Raises TextError if there is none that can be read."""
+    try:
+        return path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise unreadable(path, error) from error
 
 
 class Sources(Sequence[Source]):
@@ -45,10 +67,12 @@ class Sources(Sequence[Source]):
     """
 
     def __init__(self) -> None:
-        self._groups: list[list[Source] | _Group] = []
+        self._groups: list[list[Source] | Group | MemberGroup] = []
         self._count = 0
+        self.is_collection = False
+        """Whether an argument named many texts: a folder, a pattern or an archive."""
 
-    def extend(self, group: "list[Source] | _Group") -> None:
+    def extend(self, group: "list[Source] | Group | MemberGroup") -> None:
         """Add sources, such as some of a folder's files."""
         self._groups.append(group)
         self._count += len(group)
@@ -87,7 +111,7 @@ class Sources(Sequence[Source]):
         return f"Sources({list(self[:3])}{', ...' if self._count > 3 else ''})"
 
 
-class _Group:
+class Group:
     """Some files of one folder, with their sorted names in one piece of memory."""
 
     __slots__ = ("_count", "_names", "folder")
@@ -100,6 +124,7 @@ class _Group:
         self._count = len(names)
 
     def names(self) -> list[str]:
+        """Return the names, sorted."""
         return os.fsdecode(self._names).split("\0") if self._count else []
 
     def __len__(self) -> int:
@@ -109,6 +134,27 @@ class _Group:
         for name in self.names():
             path = self.folder / name
             yield Source(displayed(path), path)
+
+
+class MemberGroup:
+    """Files of one archive, with their names in one piece of memory."""
+
+    __slots__ = ("_names", "_numbers", "_sizes", "archive")
+
+    def __init__(self, archive: Path, members: Sequence[Member]) -> None:
+        self.archive = archive
+        self._names = os.fsencode("\0".join(member.name for member in members))
+        self._numbers = array("q", (member.number for member in members))
+        self._sizes = array("q", (member.size for member in members))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[Source]:
+        names = os.fsdecode(self._names).split("\0")
+        for number, name, size in zip(self._numbers, names, self._sizes, strict=True):
+            shown = displayed(f"{self.archive}/{name}")
+            yield Source(shown, self.archive, Member(number, name, size))
 
 
 Reason = Literal[
@@ -121,14 +167,14 @@ Reason = Literal[
     "a run of ricorda",
     "a page of ricorda",
     "a cache",
+    "an unsafe name",
+    "replaced by a later copy",
 ]
-"""Why something inside a folder is not read."""
-
-_OWN: tuple[Reason, ...] = ("a run of ricorda", "a page of ricorda", "a cache")
+"""Why something inside a folder or an archive is not read."""
 
 
 class LeftOut(NamedTuple):
-    """Something inside a folder that is not read, and why."""
+    """Something inside a folder or an archive that is not read, and why."""
 
     path: Path
     reason: Reason
@@ -137,357 +183,3 @@ class LeftOut(NamedTuple):
     def name(self) -> str:
         """What messages call it, always printable on one line."""
         return displayed(self.path)
-
-
-@checked
-def find_sources(
-    arguments: Sequence[str | Path],
-    *,
-    encoding: str | None = None,
-    decompress: bool = True,
-    on_left_out: Callable[[LeftOut], None] | None = None,
-) -> Sources:
-    """Find the files that arguments name, each file once, in the order of the arguments.
-
-    An argument is a file, a folder (all files in it and in its folders, sorted), a glob pattern
-    (`**` goes into folders), a named pipe, or "-" for standard input. Inside folders these are left
-    out, and `on_left_out` is called with each: hidden files and folders; runs, pages and caches of
-    ricorda; archives and other files that are known not to be text; and files with a zero byte in
-    their first 8 KB, which look binary, unless an encoding other than UTF-8 is given. If
-    compressed files are decompressed (`decompress`), their decompressed data is checked.
-
-    Raises TextError where an argument names nothing that can be read.
-    """
-    if not arguments:
-        raise TextError("no text given: name a file, a folder, a pattern, or - for standard input")
-    keep_binary = encoding is not None and canonical_encoding(encoding) != "utf-8"
-    search = _Search(keep_binary, decompress, on_left_out or (lambda _: None))
-    for argument in arguments:
-        search.add_argument(str(argument))
-    return search.finish()
-
-
-def displayed(path: Path | str) -> str:
-    r"""Return a file's name as one printable line; a byte that is not UTF-8 is `\xff`."""
-    name = str(path)
-    if name.isprintable():
-        return name
-    return "".join(map(_displayed_character, name))
-
-
-def _displayed_character(character: str) -> str:
-    if character.isprintable():
-        return character
-    if "\udc80" <= character <= "\udcff":  # how Python stands for a byte that is not UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode()
-
-
-def unreadable(path: Path | str, error: Exception) -> TextError:
-    """Return the error, on one clear line, for a file that the system cannot read."""
-    name = displayed(path)
-    if isinstance(error, FileNotFoundError):
-        return TextError(f"{name}: no such file or folder; check the name")
-    if isinstance(error, PermissionError):
-        return TextError(f"{name}: may not be read; allow it (chmod +r) or name another")
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return TextError(f"{name}: symbolic links that form a loop; name the file itself")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return TextError(f"{name}: cannot be read: {reason}")
-
-
-class _Search:
-    """Collects sources, none of them twice."""
-
-    def __init__(
-        self, keep_binary: bool, decompress: bool, on_left_out: Callable[[LeftOut], None]
-    ) -> None:
-        self.found = Sources()
-        self._once = _Once()
-        self._keep_binary = keep_binary
-        self._decompress = decompress
-        self._on_left_out = on_left_out
-        self._own: dict[Path, bool] = {}
-        self._without_text: TextError | None = None
-
-    def add_argument(self, argument: str) -> None:
-        if argument == STANDARD_INPUT:
-            if self._once.only_new("", [STANDARD_INPUT]):
-                self.found.extend([Source("standard input", None)])
-            return
-        if not argument:
-            raise TextError("an empty name given as text: name a file, a folder or a pattern")
-        if not os.path.lexists(argument) and any(magic in argument for magic in "*?["):
-            self._add_pattern(argument)
-            return
-        path = Path(argument)
-        left_out = self._add_named(path)
-        if left_out is not None:
-            error = _folder_without_text(path, left_out)
-            if not left_out.is_own:
-                raise error
-            self._without_text = self._without_text or error
-
-    def finish(self) -> Sources:
-        """Return what was found. Raises TextError if all of it is ricorda's own files."""
-        if self._without_text is not None and not len(self.found):
-            raise self._without_text
-        return self.found
-
-    def _add_pattern(self, pattern: str) -> None:
-        matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (absolute ones too)
-        root = _fixed_part(pattern)
-        without_text = [
-            self._is_in_own_folder(root, Path(match)) or self._add_named(Path(match)) is not None
-            for match in matches
-        ]
-        if all(without_text):
-            raise TextError(f"{displayed(pattern)}: no text matches this pattern")
-
-    def _is_in_own_folder(self, root: Path, match: Path) -> bool:
-        """Return whether a folder between the pattern's fixed part and a match is ricorda's own."""
-        above = [folder for folder in match.parents if root in folder.parents]
-        return any(map(self._is_own, reversed(above)))
-
-    def _is_own(self, folder: Path) -> bool:
-        if folder not in self._own:
-            reason = own_folder(folder, sorted(os.listdir(folder)))  # noqa: PTH208 (quicker)
-            self._own[folder] = reason is not None
-            if reason is not None:
-                self._on_left_out(LeftOut(folder, reason))
-        return self._own[folder]
-
-    def _add_named(self, path: Path) -> "_LeftOutTally | None":
-        """Add the files of an argument, even if they are binary or hidden.
-
-        Returns what was left out of a folder in which there was no text, otherwise None.
-        """
-        mode = _status(path).st_mode
-        if stat.S_ISDIR(mode):
-            return self._add_folder(path)
-        if stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
-            self._add_file(path)
-            return None
-        raise TextError(f"{displayed(path)}: a device or socket, not a text; name a file")
-
-    def _add_file(self, path: Path) -> None:
-        folder, name = os.path.split(os.path.realpath(path))
-        if self._once.only_new(folder, [name]):
-            self.found.extend([Source(displayed(path), path)])
-
-    def _add_folder(self, folder: Path) -> "_LeftOutTally | None":
-        """Add the texts below a folder, sorted, depth first.
-
-        Links to folders are followed. Pending folders are kept in a list, not on the call stack,
-        each with the real paths of the folders above it, by which a loop is found.
-        """
-        left_out = _LeftOutTally(self._on_left_out)
-        text_found = False
-        pending: list[_Folder | _Files] = [_Folder(folder, os.path.realpath(folder))]
-        while pending:
-            item = pending.pop()
-            if isinstance(item, _Folder):
-                pending += reversed(_look_into(item, left_out.add))
-            else:
-                text_found |= self._add_files(item, left_out.add)
-        return None if text_found else left_out
-
-    def _add_files(self, files: "_Files", leave_out: Callable[[LeftOut], None]) -> bool:
-        """Add the files that hold text; return whether there are any."""
-        prefix = os.path.join(files.folder, "")  # noqa: PTH118 (a million times quicker)
-        names = [name for name in files.names if self._is_text(prefix + name, leave_out)]
-        if not names:
-            return False
-        if files.real_folder is None:
-            for name in names:
-                self._add_file(files.folder / name)
-        else:
-            new = self._once.only_new(files.real_folder, names)
-            for first in range(0, len(new), _Group.LARGEST):
-                self.found.extend(_Group(files.folder, new[first : first + _Group.LARGEST]))
-        return True
-
-    def _is_text(self, path: str, leave_out: Callable[[LeftOut], None]) -> bool:
-        reason = _reason_to_leave_out(path, self._decompress, self._keep_binary)
-        if reason is not None:
-            leave_out(LeftOut(Path(path), reason))
-        return reason is None
-
-
-class _Folder(NamedTuple):
-    """A folder still to be searched."""
-
-    path: Path
-    real_path: str
-    above: tuple[str, ...] = ()
-
-
-class _Files(NamedTuple):
-    """Files of one folder still to be added."""
-
-    folder: Path
-    real_folder: str | None
-    """None for links, which lead to other folders."""
-    names: list[str]
-
-
-def _look_into(folder: _Folder, leave_out: Callable[[LeftOut], None]) -> list[_Folder | _Files]:
-    """Return the contents of a folder, in order, neighbouring files together."""
-    if folder.real_path in folder.above:
-        leave_out(LeftOut(folder.path, "a loop of links"))
-        return []
-    names, others = _entries(folder.path)
-    shown = [name for name in names if not name.startswith(".")]
-    reason = own_folder(folder.path, shown)
-    if reason is not None:
-        leave_out(LeftOut(folder.path, reason))
-        return []
-    for name in names:
-        if name.startswith("."):
-            leave_out(LeftOut(folder.path / name, "hidden"))
-    found: list[_Folder | _Files] = []
-    for are_others, run in itertools.groupby(shown, others.__contains__):
-        if are_others:
-            items = (_followed(folder, name, others[name], leave_out) for name in run)
-            found += [item for item in items if item is not None]
-        else:
-            found.append(_Files(folder.path, folder.real_path, list(run)))
-    return found
-
-
-def _followed(
-    folder: _Folder, name: str, is_link: bool, leave_out: Callable[[LeftOut], None]
-) -> _Folder | _Files | None:
-    """Return what a link or a folder in a folder leads to; None if it is left out."""
-    path = folder.path / name
-    reason: Reason = "not a regular file"
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        if not (isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP):
-            raise unreadable(path, error) from error
-        mode = 0
-        reason = "a loop of links" if error.errno == errno.ELOOP else "a broken link"
-    if stat.S_ISDIR(mode):
-        real_path = os.path.realpath(path) if is_link else f"{folder.real_path}/{name}"
-        return _Folder(path, real_path, (*folder.above, folder.real_path))
-    if stat.S_ISREG(mode):
-        return _Files(folder.path, None, [name])
-    leave_out(LeftOut(path, reason))
-    return None
-
-
-class _Once:
-    """Remembers the real paths that came before, most folders by little more than their names.
-
-    Only if a folder comes a second time are its names looked up one by one.
-    """
-
-    def __init__(self) -> None:
-        self._groups: dict[str, list[_Group]] = {}
-        self._names: dict[str, set[str]] = {}
-
-    def only_new(self, real_folder: str, names: list[str]) -> list[str]:
-        """Return those of a folder's files, sorted, that did not come before."""
-        groups = self._groups.setdefault(real_folder, [])
-        if real_folder not in self._names and (not groups or groups[-1].names()[-1] < names[0]):
-            groups.append(_Group(Path(), names))
-            return names
-        known = self._names.setdefault(real_folder, set())
-        for group in groups:
-            known.update(group.names())
-        groups.clear()
-        new = [name for name in names if name not in known]
-        known.update(new)
-        return new
-
-
-class _LeftOutTally:
-    """Passes on what is left out, and counts it."""
-
-    def __init__(self, report: Callable[[LeftOut], None]) -> None:
-        self.first: dict[Reason, LeftOut] = {}
-        self.binary = 0
-        self._report = report
-
-    def add(self, item: LeftOut) -> None:
-        self.first.setdefault(item.reason, item)
-        self.binary += item.reason == "binary"
-        self._report(item)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether files of ricorda's own were left out."""
-        return not self.first.keys().isdisjoint(
-            ("a run of ricorda", "a page of ricorda", "a cache")
-        )
-
-
-def _fixed_part(pattern: str) -> Path:
-    """Return the folder that a pattern names before its first part with a wildcard."""
-    parts = Path(pattern).parts
-    count = next(number for number, part in enumerate(parts) if set(part) & set("*?["))
-    return Path(*parts[:count])
-
-
-def _status(path: Path) -> os.stat_result:
-    try:
-        return path.stat()
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise unreadable(path, error) from error
-
-
-def _entries(folder: Path) -> tuple[list[str], dict[str, bool]]:
-    """Return the sorted names in a folder, and those that are not files: true for links."""
-    names: list[str] = []
-    others: dict[str, bool] = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                names.append(entry.name)
-                if not entry.is_file(follow_symlinks=False):
-                    others[entry.name] = entry.is_symlink()
-    except OSError as error:
-        raise unreadable(folder, error) from error
-    names.sort()
-    return names, others
-
-
-def _reason_to_leave_out(path: str, decompress: bool, keep_binary: bool) -> Reason | None:
-    """Return why a file is not text, by its first 8 KB or those of its decompressed data."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        try:
-            head = os.read(descriptor, HEAD_BYTES)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    kind = kind_of(head) if decompress else None
-    if kind is not None:
-        head = head_of(kind, head)
-        if kind_of(head) is not None:
-            return "an archive"
-    content = content_of(head)
-    if content is not None:
-        return "an archive" if content.is_packed else "binary"
-    if is_own_page(head):
-        return "a page of ricorda"
-    return "binary" if not keep_binary and b"\0" in head else None
-
-
-def _folder_without_text(folder: Path, left_out: _LeftOutTally) -> TextError:
-    name = displayed(folder)
-    if left_out.binary:
-        return TextError(
-            f"{name}: a folder without text: {left_out.binary} "
-            f"{'file looks' if left_out.binary == 1 else 'files look'} binary, such as "
-            f"{left_out.first['binary'].name}; if that is UTF-16 text, give --encoding utf-16, "
-            "or name the files themselves"
-        )
-    for first in left_out.first.values():
-        return TextError(
-            f"{name}: a folder without text: only {first.name} ({first.reason}) and the like; "
-            "name a file in it to read that file"
-        )
-    return TextError(f"{name}: a folder without text: put text files there or name another")
