@@ -11,11 +11,12 @@ from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import OPTIONS as READING
 from ricorda.pages import fixed
-from ricorda.text import ReadingSettings, encode_sources, find_sources, split
+from ricorda.text import encode_sources, split
 from ricorda.text.baselines import baselines
 from ricorda.training.options import TrainingOptions
 
-OPTIONS = ["vocabulary", *READING, "split", "validation_fraction", "test_fraction"]
+DIVISION = ["documents", "field", "label_field", "label_from"]
+OPTIONS = ["vocabulary", *READING, *DIVISION, "split", "validation_fraction", "test_fraction"]
 
 NAMES = {
     "uniform": "every symbol equally likely",
@@ -48,16 +49,15 @@ def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
     """A text's size and split, and what the simple methods come to; None where none is judged."""
-    sources = find_sources(
-        texts, encoding=options.encoding, decompress=options.decompress == "auto"
-    )
+    reading = options.reading
+    sources = reading.find(texts)
     with (
         tempfile.TemporaryDirectory(prefix="ricorda-") as folder,
         encode_sources(
             sources,
             vocabulary=options.vocabulary,
             folder=Path(folder),
-            reading=ReadingSettings.of(options),
+            reading=reading,
         ) as text,
     ):
         parts = split(text.part, options.validation_fraction, options.test_fraction, options.split)

@@ -44,6 +44,10 @@ class Reading:
     newlines: Literal["auto", "normalise", "keep"] = "auto"
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
     validation: Name | None = None
+    documents: Name = "auto"
+    field: Name | None = None
+    label_field: Name | None = None
+    label_from: Literal["folder", "file"] | None = None
     split: SplitName | None = None
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     decompress: Literal["auto", "off"] = "auto"
@@ -67,6 +71,10 @@ class Reading:
             "vocabulary": None if self.kind == "characters" else self.kind,
             "encoding": self.encoding,
             "newlines": None if self.newlines == "auto" else self.newlines,
+            "documents": None if self.documents == "auto" else self.documents,
+            "field": self.field,
+            "label-field": self.label_field,
+            "label-from": self.label_from,
             "split": self.split,
             "validation-fraction": self.validation_fraction,
             "test-fraction": self.test_fraction or None,
@@ -91,6 +99,10 @@ def reading_of(run: RunFolder) -> Reading:
             newlines=text["newlines"],
             validation_fraction=text["validation_fraction"],
             validation=text["validation"],
+            documents=text.get("documents", "auto"),
+            field=text.get("field"),
+            label_field=text.get("label_field"),
+            label_from=text.get("label_from"),
             split=text.get("split"),
             test_fraction=text.get("test_fraction", 0.0),
             decompress=text.get("decompress", "auto"),

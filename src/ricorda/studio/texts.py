@@ -272,10 +272,9 @@ def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:
             raise Cancelled
 
     settings = ReadingSettings.of(reading)
-    enabled = settings.decompression.enabled
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
         return encode_sources(
-            find_sources(reading.names, encoding=reading.encoding, decompress=enabled),
+            settings.find(reading.names),
             vocabulary=reading.kind,
             folder=Path(folder),
             reading=settings,

@@ -21,6 +21,7 @@ SEGMENTS = 32
 LARGEST = 32 * 1024  # predictions; reading more would cost a short run too much of its time
 WARM_UP = 128  # symbols read before the first that counts
 SAMPLE_LENGTH = 200  # symbols
+SAMPLE_DOCUMENTS = 25  # at most
 SAMPLE_SEED = 1  # always the same, so that one sees the same text improve
 
 
@@ -124,7 +125,18 @@ def evaluate(learner: Learner, evaluation: QuickEvaluation | None) -> Evaluation
 
 
 def write_sample(file: ModelFile) -> str:
-    """Return a text that the model writes from its start symbol, always with the same seed."""
+    """Return a text that the model writes from its start symbol, always with the same seed.
+
+    Of documents these are several, as long as one text together: one a line, or with a blank line
+    between those that have lines.
+    """
     backend = make_backend(file.configuration, file.tensors)
     model = Model(file.configuration, file.vocabulary, backend, file.training)
-    return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
+    if file.vocabulary.boundary is None:
+        return model.generate(length=SAMPLE_LENGTH, seed=SAMPLE_SEED)
+    written: list[str] = []
+    rest = SAMPLE_LENGTH
+    while rest > 0 and len(written) < SAMPLE_DOCUMENTS:
+        written.append(model.generate(length=rest, seed=SAMPLE_SEED + len(written)))
+        rest -= len(written[-1]) + 1
+    return ("\n\n" if any("\n" in text for text in written) else "\n").join(written)

@@ -264,15 +264,14 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
 
 def _evaluated(folder: RunFolder, part: Part) -> Figures:
     """Evaluate the best model on a part; of a long one on a sample of its documents."""
-    model, part = load(folder.path), part.beginning(EXACT_LIMIT)
-    return model.evaluate(part.read(0, len(part)))
+    return load(folder.path).evaluate(part.beginning(EXACT_LIMIT))
 
 
 def _shown(figures: Figures) -> dict[str, Any]:
-    """The four figures that the command line promises."""
+    """The figures that the command line promises, and how well labels are found, if there are."""
     json = figures.as_json()
-    names = ("nats_per_character", "bits_per_character", "bits_per_byte", "perplexity")
-    return {name: json[name] for name in names}
+    names = ["nats_per_character", "bits_per_character", "bits_per_byte", "perplexity"]
+    return {name: json[name] for name in [*names, "classification"] if name in json}
 
 
 def _write_into_model(folder: RunFolder, evaluated: Mapping[str, Figures]) -> None:

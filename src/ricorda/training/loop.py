@@ -26,6 +26,9 @@ StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"
 
 ROWS = 200  # training rows in metrics.jsonl, besides those of evaluations
 CHECKPOINT_SECONDS = 60.0  # at least this often, besides at every evaluation
+FEW_PASSES = 3  # over the training text; after more, it may also be overfitting
+FAR_ABOVE = 1.25  # times the training loss
+LEAST_GAP = 0.5  # nats
 MOST_RETURNS = 3  # returns to a checkpoint after numbers that are not finite
 
 
@@ -149,13 +152,15 @@ class Loop:
         began = time.monotonic()
         self._check_finite()
         self.checkpoint_manager.finish_large()
-        step = self.progress.step
+        step, is_first_evaluation = self.progress.step, self.progress.evaluated_step == 0
         result = evaluate(self.learner, self.evaluation)
         if self.progress.note_evaluation(result.nats_per_symbol):
             file = model_file_bytes(self._model_file(result)) if self.group.is_first else b""
             self._unsaved_model = file
         sample = self._sample(result)
         figures = result.figures(self._symbols_per_character)
+        if is_first_evaluation:
+            self._warn_of_another_kind(figures["nats_per_character"])
         self.metrics.add_row(self.progress, event="evaluation", **figures)
         self.clock.evaluation_seconds = time.monotonic() - began
         if continues:
@@ -170,6 +175,21 @@ class Loop:
             self.metrics.leave_out(seconds - self.clock.evaluation_seconds)
             self.clock.evaluation_seconds = seconds
         self.reporter.evaluated(step, figures["nats_per_character"], sample)
+
+    def _warn_of_another_kind(self, validation: float | None) -> None:
+        """Report a validation loss far above the training loss at the first evaluation."""
+        progress, interval = self.progress, self.progress.interval
+        passes = progress.step / self.loader.stream.windows_per_epoch
+        if validation is None or not interval.steps or passes >= FEW_PASSES:
+            return
+        training = interval.nats / interval.steps
+        if validation > FAR_ABOVE * training and validation - training > LEAST_GAP:
+            self.reporter.warn(
+                f"the validation loss, {validation:.2f} nats, is far above the training loss, "
+                f"{training:.2f}, from the beginning: the validation part may be of another kind, "
+                "as at the end of a sorted text; hold back blocks spread over the text with "
+                "--split blocks, or documents with --split documents"
+            )
 
     def _finish(self, reason: StoppedBecause) -> None:
         """Leave a model, a checkpoint and the last evaluation behind."""

@@ -72,12 +72,13 @@ class NewRun:
     def train(self) -> Run:
         """Begin a run, or continue that of the same job if the job was restarted."""
         with contextlib.ExitStack() as stack:
-            path, names, is_new = self.group.first_does(lambda: self._begin(stack))
+            path, names, documents, is_new = self.group.first_does(lambda: self._begin(stack))
             folder = RunFolder(Path(path))
             if not is_new:
                 stack.close()
                 given = TrainingOptions(cache=self.given.cache, threads=self.given.threads)
                 return resume_run(folder, given, None, self.report, self.group)
+            self.given = replace(self.given, documents=documents)
             dataset = read_in_every_process(
                 self.group, folder.path, lambda place: self._read(names, place)
             )
@@ -89,15 +90,16 @@ class NewRun:
                 self.report.warn(warning)
             return fit_run(folder, record, dataset, self.report, self.group, self._held)
 
-    def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], bool]:
-        """Find the texts, make and lock the folder: its path, the texts there, whether it is new.
+    def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], str, bool]:
+        """Find the texts, make and lock the folder.
 
-        A folder in which no run has begun is removed when the stack is left.
+        Returns its path, the texts there, what their documents are, and whether it is new. A
+        folder in which no run has begun is removed when the stack is left.
         """
         job = job_name()
         found = run_of(job, self.given.out)
         if found is not None and self._is_the_same(found):
-            return str(found.path), [], False
+            return str(found.path), [], self.given.documents, False
         sources = locate(self.texts, self.given, self.report.say)
         folder = new_run_folder(self.given.out, self.texts[0])
         self._held = stack.enter_context(HeldFolder(folder.path))
@@ -106,7 +108,8 @@ class NewRun:
         remove_leftovers(folder.path)
         self._sources = keep_passing(sources, folder.path, self._copies.append)
         self._names = _names_of(self.texts, sources, self._sources)
-        return str(folder.path), self._names, True
+        documents = self.given.reading.resolved(sources).documents
+        return str(folder.path), self._names, documents, True
 
     def _is_the_same(self, folder: RunFolder) -> bool:
         """Whether a run of this job has these texts, and continues or has just begun."""
@@ -161,7 +164,8 @@ def _names_of(
     A pipe's name is then that of the file that keeps its content.
     """
     if len(kept) <= MOST_NAMES:
-        return [_absolute(source.path or source.name) for source in kept]
+        names = (_absolute(source.path or source.name) for source in kept)
+        return list(dict.fromkeys(names))  # an archive is named once
     pairs = () if kept is sources else zip(sources, kept, strict=True)
     copies = {str(old.path or "-"): new.path for old, new in pairs if old != new}
     return [_absolute(copies.get(str(text)) or text) for text in texts]

@@ -55,9 +55,8 @@ def test_steps_are_timed_after_the_first(
     clock = Clock(seconds)
     monkeypatch.setattr(forecast, "time", clock)
     monkeypatch.setattr(KernelLearner, "take_step", clock.take_step)
-    found = measure_speed(
-        configuration(), Part.whole(np.arange(100, dtype=np.uint8) % 5), seconds=2.6
-    )
+    text = Part.whole(np.arange(100, dtype=np.uint8) % 5)
+    found = measure_speed(configuration(), text, seconds=2.6)
     assert found == pytest.approx(expected)
     assert clock.steps == steps
 

@@ -19,7 +19,6 @@ from ricorda.text import (
     Vocabulary,
     VocabularyKind,
     encode_sources,
-    find_sources,
     read_bytes,
     split,
 )
@@ -148,12 +147,7 @@ def _found(
     options: TrainingOptions | TextRecord,
     on_left_out: Callable[[LeftOut], None] | None = None,
 ) -> Sequence[Source]:
-    return find_sources(
-        texts,
-        encoding=options.encoding,
-        decompress=options.reading.decompression.enabled,
-        on_left_out=on_left_out,
-    )
+    return options.reading.find(texts, on_left_out)
 
 
 def keep_passing(
@@ -215,6 +209,7 @@ def _read(
     progress: Callable[[int, int | None], None] | None,
 ) -> Dataset:
     """Encode and split."""
+    reading = options.reading.resolved(sources)
 
     def encoded(
         sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
@@ -223,7 +218,7 @@ def _read(
             sources,
             vocabulary=vocabulary,
             folder=folder,
-            reading=options.reading,
+            reading=reading,
             on_unknown=on_unknown,
             cache=cache,
             say=say,
