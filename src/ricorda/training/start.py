@@ -326,7 +326,7 @@ def describe(dataset: Dataset, configuration: TrainingConfiguration) -> str:
     averaging, negatives = configuration.averaging, configuration.softmax_candidates
     lines = [
         f"{dataset.training.symbols:,} {vocabulary.kind} for training{of_documents}, {others}, "
-        f"{vocabulary.size:,} different",
+        f"{vocabulary.size - (vocabulary.boundary is not None):,} different",
         f"{model.cell}, {model.num_layers} x {model.hidden_size} units, "
         f"{'one-hot input' if embedding == 'onehot' else f'embedding {embedding}'}, "
         f"{model.parameters:,} parameters; {configuration.budget}",
