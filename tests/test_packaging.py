@@ -25,6 +25,11 @@ SOURCE = HERE / "src" / "ricorda"
 EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
 """The extra whose dependencies a folder of src/ricorda may import; the others import the core's."""
 
+EXTRA_OF_FILE = {"text/parquet.py": "parquet"}
+"""The same for single files."""
+
+EXTRAS = (None, "torch", "serve", "parquet")
+
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules of a distribution that another one needs in exactly one version."""
 
@@ -51,15 +56,16 @@ def imported(path: Path) -> set[str]:
 def imported_by_extra() -> dict[str | None, set[str]]:
     """What src/ricorda imports beyond the core's dependencies, by the extra that must have it."""
     core = declared(None)
-    found: dict[str | None, set[str]] = {None: set(), "torch": set(), "serve": set()}
+    found: dict[str | None, set[str]] = {extra: set() for extra in EXTRAS}
     for path in SOURCE.rglob("*.py"):
-        extra = EXTRA_OF_FOLDER.get(path.relative_to(SOURCE).parts[0])
+        place = path.relative_to(SOURCE)
+        extra = EXTRA_OF_FILE.get(place.as_posix(), EXTRA_OF_FOLDER.get(place.parts[0]))
         for module in imported(path):
             found[None if module in core else extra].add(module)
     return found
 
 
-@pytest.mark.parametrize("extra", [None, "torch", "serve"])
+@pytest.mark.parametrize("extra", EXTRAS)
 def test_what_is_imported_is_declared_and_nothing_else(extra: str | None) -> None:
     assert imported_by_extra()[extra] == declared(extra)
 

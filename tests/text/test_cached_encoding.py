@@ -40,7 +40,8 @@ def arguments(options: dict[str, Any]) -> dict[str, Any]:
     """Turn options of reading and others into the arguments of `encode_sources`."""
     others = {"vocabulary": "characters", "on_unknown": "error"}
     given = {name: options.get(name, value) for name, value in others.items()}
-    reading = {name: value for name, value in options.items() if name not in others}
+    own = {name: value for name, value in options.items() if name not in others}
+    reading = {"documents": "text"} | own
     return given | {"reading": ReadingSettings(**reading)}
 
 

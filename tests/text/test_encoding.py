@@ -4,6 +4,7 @@ import io
 import sys
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -37,7 +38,8 @@ def encode(tmp_path: Path) -> Encode:
     folder.mkdir()
 
     def encode_files(*contents: bytes, **options: Any) -> EncodedText:
-        reading = {name: options.pop(name) for name in ("encoding", "newlines") & options.keys()}
+        names = {each.name for each in fields(ReadingSettings)} & options.keys()
+        reading = {"documents": "text"} | {name: options.pop(name) for name in names}
         paths = [tmp_path / f"{number}.txt" for number in range(len(contents))]
         for path, content in zip(paths, contents, strict=True):
             path.write_bytes(content)

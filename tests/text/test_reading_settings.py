@@ -13,13 +13,19 @@ LETTERS = CharacterVocabulary.from_text("abc\n")
 def test_a_model_file_that_does_not_say_how_was_read_by_the_defaults() -> None:
     for vocabulary in (LETTERS, ByteVocabulary(10)):
         assert ReadingSettings.from_training({"seed": 1}, vocabulary) == ReadingSettings(
-            encoding=None, newlines="auto", decompress="auto", max_decompressed=None
+            encoding=None,
+            newlines="auto",
+            decompress="auto",
+            max_decompressed=None,
+            documents="text",
         )
 
 
 def test_a_carriage_return_in_the_vocabulary_shows_that_line_ends_were_kept() -> None:
     kept = CharacterVocabulary.from_text("a\r\n")
-    assert ReadingSettings.from_training({}, kept) == ReadingSettings(newlines="keep")
+    assert ReadingSettings.from_training({}, kept) == ReadingSettings(
+        newlines="keep", documents="text"
+    )
 
 
 def test_what_is_written_is_read_back_with_line_ends_settled() -> None:
@@ -27,7 +33,9 @@ def test_what_is_written_is_read_back_with_line_ends_settled() -> None:
     written = settings.to_json("bytes")
     assert written == {"encoding": "latin-1", "newlines": "normalise", "decompress": "off"}
     read = ReadingSettings.from_training({"reading": written}, ByteVocabulary(10))
-    assert read == ReadingSettings(encoding="latin-1", newlines="normalise", decompress="off")
+    assert read == ReadingSettings(
+        encoding="latin-1", newlines="normalise", decompress="off", documents="text"
+    )
 
 
 @pytest.mark.parametrize(

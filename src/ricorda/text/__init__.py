@@ -12,8 +12,10 @@ A text goes through these, in order:
 from ricorda.text.cache import Cache, cache_for
 from ricorda.text.cached_encoding import encode_sources
 from ricorda.text.compression import Decompression
+from ricorda.text.documents import Document, read_documents
 from ricorda.text.encoding import EncodedText, VocabularyKind
 from ricorda.text.parts import Part
+from ricorda.text.lists import document_hint
 from ricorda.text.prompts import PromptReader, TextReader, read_prompt
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.reading_settings import ReadingSettings
@@ -38,6 +40,7 @@ __all__ = [
     "CharacterVocabulary",
     "Decoder",
     "Decompression",
+    "Document",
     "EncodedText",
     "Ids",
     "LeftOut",
@@ -56,11 +59,13 @@ __all__ = [
     "Window",
     "WindowStream",
     "cache_for",
+    "document_hint",
     "encode_sources",
     "find_sources",
     "id_type",
     "parse_size",
     "read_bytes",
+    "read_documents",
     "read_prompt",
     "read_text",
     "split",

@@ -189,18 +189,15 @@ class Divider:
             self.empty += 1
 
     def marked_rows(self, source: Source, rows: Iterable[Row]) -> Iterator[str]:
-        """Do the same with the rows of a table."""
-        by_source = label_of(source, self.division.label_from)
+        """Do the same with the rows of a table; those without text are left out."""
         ready: list[str] = []
         size = 0
         for row in rows:
-            text = _without_final_line_end(row.text)
-            if not text:
+            if not row.text:
                 self.empty += 1
                 continue
-            number = self._labels.number(by_source or row.label, source.name)
-            ready += [mark(number), text]
-            size += len(text) + 1
+            ready += [mark(self._labels.number(row.label, source.name)), row.text]
+            size += len(row.text) + 1
             if size >= _ROWS_GATHERED:
                 yield "".join(ready)
                 ready, size = [], 0
@@ -308,7 +305,7 @@ def _without_final_line_ends(pieces: Iterable[str], keeps_line_ends: bool) -> It
     held = ""
     for piece in pieces:
         text = held + piece
-        kept = _without_final_line_end(text)
+        kept = without_final_line_end(text)
         if keeps_line_ends and kept == text:
             kept = text.removesuffix("\r")
         held = text[len(kept) :]
@@ -320,7 +317,8 @@ def _without_final_line_ends(pieces: Iterable[str], keeps_line_ends: bool) -> It
         yield held
 
 
-def _without_final_line_end(text: str) -> str:
+def without_final_line_end(text: str) -> str:
+    """Return a text without one line end, LF or CR LF, at its end."""
     return (
         text.removesuffix("\n").removesuffix("\r")
         if text.endswith("\r\n")

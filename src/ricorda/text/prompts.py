@@ -14,7 +14,6 @@ import numpy as np
 from ricorda.arguments import checked
 from ricorda.text.reading import Newlines, read_bytes, read_text
 from ricorda.text.reading_settings import DEFAULTS, ReadingSettings
-from ricorda.text.source_search import find_sources
 from ricorda.text.sources import Sources
 from ricorda.text.vocabulary import Vocabulary
 
@@ -182,7 +181,4 @@ class TextReader:
         yield reader.read("", final=True)
 
     def _found(self, names: Sequence[str]) -> Sources:
-        settings = self.settings
-        return find_sources(
-            names, encoding=settings.encoding, decompress=settings.decompression.enabled
-        )
+        return self.settings.find(names)

@@ -14,10 +14,11 @@ from ricorda.text.compression import Decompression, Kind, check_name, decompress
 from ricorda.text.contents import HEAD_BYTES as CONTENT_BYTES
 from ricorda.text.contents import check_content
 from ricorda.text.decoding import HEAD_BYTES, StrictDecoder, canonical_encoding
-from ricorda.text.division import Divider, Division, Row
+from ricorda.text.division import Divider, Division, Row, label_of, without_final_line_end
 from ricorda.text.file_names import displayed, unreadable
+from ricorda.text.parquet import parquet_rows
 from ricorda.text.sources import Source, Sources
-from ricorda.text.tables import format_of, parquet_rows
+from ricorda.text.tables import format_of
 from ricorda.text.tables import rows as rows_of
 
 PIECE_BYTES = 1 << 20
@@ -139,7 +140,8 @@ class SourceReader:
     ) -> None:
         """Decode, or without an encoding turn each byte into the character of its number."""
         self._encoding = None if encoding is None else canonical_encoding(encoding)
-        self._newlines = newlines
+        self.keeps_line_ends = newlines == "keep"
+        """Whether CR LF and CR are not made LF."""
         self._decompression = decompression
         self._progress = progress
         self._read = 0
@@ -148,19 +150,27 @@ class SourceReader:
     def text(self, source: Source) -> Iterator[str]:
         """Yield the text of a source in pieces, some perhaps empty."""
         pieces = self._decoded(source)
-        return _with_line_feeds(pieces) if self._newlines == "normalise" else pieces
+        return pieces if self.keeps_line_ends else _with_line_feeds(pieces)
 
-    def marked(
-        self, source: Source, divider: Divider, *, needs_label: bool = True
-    ) -> Iterator[str]:
-        """Yield the documents of a source with a mark before each; no piece is empty.
+    def marked(self, source: Source, divider: Divider) -> Iterator[str]:
+        """Yield the documents of a source with a mark before each; no piece is empty."""
+        if divider.division.kind == "rows":
+            rows = self.rows(source, divider.division)
+            return divider.marked_rows(source, rows)
+        return divider.marked(source, self.text(source))
+
+    def rows(
+        self, source: Source, division: Division, *, needs_label: bool = True
+    ) -> Iterator[Row]:
+        """Yield the rows of a table, some perhaps without text.
 
         needs_label: whether a table without the column of labels is an error.
         """
-        if divider.division.kind != "rows":
-            return divider.marked(source, self.text(source))
-        rows = self._rows(source, divider.division, needs_label)
-        return divider.marked_rows(source, rows)
+        found = self._rows(source, division, needs_label)
+        label = label_of(source, division.label_from)
+        for row in found:
+            text = row.text if self.keeps_line_ends else _with_line_feeds_alone(row.text)
+            yield Row(without_final_line_end(text), label or row.label)
 
     def _rows(self, source: Source, division: Division, needs_label: bool) -> Iterator[Row]:
         if format_of(source.name) == "parquet":
@@ -290,9 +300,13 @@ def _with_line_feeds(pieces: Iterable[str]) -> Iterator[str]:
             continue
         text = waiting + piece
         waiting = "\r" if text.endswith("\r") else ""
-        yield text.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
+        yield _with_line_feeds_alone(text.removesuffix("\r"))
     if waiting:
         yield "\n"
+
+
+def _with_line_feeds_alone(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _joined(

@@ -67,8 +67,16 @@ class ReadingSettings:
 
     @classmethod
     def of(cls, options: Any) -> Self:
-        """Take the settings from an object that has these fields among others."""
-        return cls(**{each.name: getattr(options, each.name) for each in fields(cls)})
+        """Take the settings from an object that has these fields among others.
+
+        Without a field `documents` nothing is divided.
+        """
+        found = {
+            each.name: getattr(options, each.name)
+            for each in fields(cls)
+            if hasattr(options, each.name)
+        }
+        return cls(**{"documents": "text"} | found)
 
     @property
     def decompression(self) -> Decompression:

@@ -1,4 +1,4 @@
-"""Read the rows of tables: CSV, TSV, JSON lines and Parquet.
+"""Read the rows of tables: CSV, TSV and JSON lines.
 
 The format follows the file's name, or its first line where the name does not say. Rows are read
 one after another, in bounded memory. A row with another number of fields than the first one, or a
@@ -7,15 +7,14 @@ quote that never ends, is an error: reading on would learn fields of other colum
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Literal
 
 from ricorda.errors import TextError
 from ricorda.text.compression import without_suffixes
 from ricorda.text.division import Division, Row, clean_label
-from ricorda.text.file_names import unreadable
 
 TableFormat = Literal["csv", "tsv", "jsonl", "parquet"]
 
@@ -48,8 +47,8 @@ _USUAL_NAMES = {
     ),
     *("comment", "document", "label", "labels", "class", "category", "language", "id", "url"),
 }
-_BATCH_ROWS = 1024
-_SHOWN_COLUMNS = 8
+SHOWN_COLUMNS = 8
+"""Columns that a message names."""
 
 
 def format_of(name: str) -> TableFormat | None:
@@ -143,20 +142,20 @@ class _Delimited:
     def _columns(self, looked_at: list[list[str]]) -> tuple[int, int | None, bool]:
         """Return the columns of the text and of the label, and whether a header names them."""
         names = [name.strip() for name in looked_at[0]]
-        text = _column(names, self._division.field)
+        text = column(names, self._division.field)
         label_field = self._division.label_field
-        label = None if label_field is None else _column(names, label_field)
+        label = None if label_field is None else column(names, label_field)
         if text is None:
-            raise self._no_column("--field", self._division.field, names)
+            raise self._nocolumn("--field", self._division.field, names)
         if label is None and label_field is not None and self._needs_label:
-            raise self._no_column("--label-field", label_field, names)
+            raise self._nocolumn("--label-field", label_field, names)
         named = self._division.field in names or label_field in names
         has_header = named or _looks_like_header(names, looked_at[1:], text)
         return text, label, has_header
 
-    def _no_column(self, option: str, field: str, names: list[str]) -> TextError:
-        shown = ", ".join(repr(name[:30]) for name in names[:_SHOWN_COLUMNS])
-        more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
+    def _nocolumn(self, option: str, field: str, names: list[str]) -> TextError:
+        shown = ", ".join(repr(name[:30]) for name in names[:SHOWN_COLUMNS])
+        more = f" and {len(names) - SHOWN_COLUMNS} more" if len(names) > SHOWN_COLUMNS else ""
         return TextError(
             f"{self._name}, line 1: expected a column {field!r} ({option}), got the columns {shown}"
             f"{more}: give one of these names, or a position from 1 to {len(names)}"
@@ -179,7 +178,7 @@ class _Delimited:
 _SPELLED = {"csv": "commas", "tsv": "tabs"}
 
 
-def _column(names: list[str], field: str) -> int | None:
+def column(names: list[str], field: str) -> int | None:
     """Return the number of a column from 0, by its name or its position from 1; None if none."""
     if field in names:
         return names.index(field)
@@ -230,10 +229,11 @@ def _json_rows(
                 f"{place}: expected an object in JSON such as {{{division.field!r}: ...}}, got "
                 f"{line.strip()[:40]!r}"
             )
-        yield _json_row(place, record, division, needs_label)
+        yield record_row(place, record, division, needs_label)
 
 
-def _json_row(place: str, record: dict[str, Any], division: Division, needs_label: bool) -> Row:
+def record_row(place: str, record: dict[str, Any], division: Division, needs_label: bool) -> Row:
+    """Return the document of a record. Raises TextError, naming the place, if it has none."""
     text = _as_text(_member(record, division.field, place, "--field"), division.field, place)
     _check_text(text, place)
     if division.label_field is None:
@@ -254,7 +254,7 @@ def _member(record: dict[str, Any], field: str, place: str, option: str) -> Any:
     found: Any = record
     for key in field.split("."):
         if not isinstance(found, dict) or key not in found:
-            shown = ", ".join(repr(each[:30]) for each in list(record)[:_SHOWN_COLUMNS])
+            shown = ", ".join(repr(each[:30]) for each in list(record)[:SHOWN_COLUMNS])
             raise TextError(
                 f"{place}: expected a field {field!r} ({option}), got the fields "
                 f"{shown or 'of an empty object'}: give one of these names (a.b for b in a)"
@@ -287,72 +287,3 @@ def _check_text(text: str, place: str) -> None:
             f"{place}: expected text, got U+{ord(text[error.start]):04X}, half of a pair and no "
             "character: repair the row"
         ) from error
-
-
-def parquet_rows(
-    name: str,
-    path: Path,
-    division: Division,
-    *,
-    needs_label: bool,
-    progress: Callable[[int], None],
-) -> Iterator[Row]:
-    """Yield the rows of a Parquet table. Raises TextError."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise TextError(
-            f"{name}: Parquet tables need pyarrow: pip install 'ricorda[parquet]', or export the "
-            "table as CSV or JSON lines"
-        ) from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = list(file.schema_arrow.names)
-            columns = _parquet_columns(name, names, division, needs_label)
-            seen = 0
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-                for record in batch.to_pylist():
-                    seen += 1
-                    yield _json_row(f"{name}, row {seen}", record, _by_name(division, names), False)
-        progress(path.stat().st_size)
-    except OSError as error:
-        raise unreadable(name, error) from error
-    except pyarrow.ArrowException as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TextError(
-            f"{name}: expected a Parquet table, but it cannot be read ({reason}): get it again"
-        ) from error
-
-
-def _parquet_columns(
-    name: str, names: list[str], division: Division, needs_label: bool
-) -> list[str]:
-    """Return the columns to read."""
-    columns = []
-    for option, field in (("--field", division.field), ("--label-field", division.label_field)):
-        if field is None:
-            continue
-        place = _column(names, field)
-        column = names[place] if place is not None else field.split(".")[0]
-        if column in names:
-            columns.append(column)
-        elif option == "--field" or needs_label:
-            shown = ", ".join(repr(each[:30]) for each in names[:_SHOWN_COLUMNS])
-            raise TextError(
-                f"{name}: expected a column {field!r} ({option}), got the columns {shown}: give "
-                f"one of these names, or a position from 1 to {len(names)}"
-            )
-    return columns
-
-
-def _by_name(division: Division, names: list[str]) -> Division:
-    """Name the columns that were given by position."""
-
-    def named(field: str | None) -> str | None:
-        place = None if field is None else _column(names, field)
-        return field if place is None else names[place]
-
-    return Division(
-        division.kind, field=named(division.field) or "", label_field=named(division.label_field)
-    )
