@@ -146,7 +146,7 @@ def test_more_of_a_budget_gives_patience_anew(learn: Learn) -> None:
         ({"epochs": 0.001}, "beyond the 8 steps"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"steps": 9, "minutes": 1}, "expected one budget"),
-        ({"validation": "other.txt", "steps": 9}, "validates on the end of its own text"),
+        ({"validation": "other.txt", "steps": 9}, "validates on a part of its own text"),
         ({"text": [], "steps": 9}, "expected a text, got none"),
     ],
     ids=str,

@@ -14,8 +14,8 @@ from ricorda.text.cached_encoding import encode_sources
 from ricorda.text.compression import Decompression
 from ricorda.text.documents import Document, read_documents
 from ricorda.text.encoding import EncodedText, VocabularyKind
-from ricorda.text.parts import Part
 from ricorda.text.lists import document_hint
+from ricorda.text.parts import Part
 from ricorda.text.prompts import PromptReader, TextReader, read_prompt
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.reading_settings import ReadingSettings

@@ -108,8 +108,12 @@ class NewRun:
         remove_leftovers(folder.path)
         self._sources = keep_passing(sources, folder.path, self._copies.append)
         self._names = _names_of(self.texts, sources, self._sources)
-        documents = self.given.reading.resolved(sources).documents
-        return str(folder.path), self._names, documents, True
+        return str(folder.path), self._names, self._documents_of(sources), True
+
+    def _documents_of(self, sources: Sequence[Source]) -> str:
+        """What documents are: auto is resolved here, since later the files are named one by one."""
+        resolved = self.given.reading.resolved(sources).documents
+        return self.given.documents if resolved == "text" else resolved
 
     def _is_the_same(self, folder: RunFolder) -> bool:
         """Whether a run of this job has these texts, and continues or has just begun."""

@@ -18,6 +18,7 @@ from ricorda.text import (
     Part,
     Vocabulary,
     VocabularyKind,
+    document_hint,
     encode_sources,
     read_bytes,
     split,
@@ -196,6 +197,8 @@ def read_dataset(
     dataset = _read(sources, folder, options, say, cache=cache, progress=progress)
     for line in oddities(dataset.text.part, dataset.text.vocabulary):
         say(line)
+    if options.documents == "auto" and (hint := document_hint(dataset.text)) is not None:
+        say(hint)
     return dataset
 
 
