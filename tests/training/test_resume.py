@@ -69,6 +69,10 @@ KINDS: list[dict[str, Any]] = [
     {"precision": "bfloat16", "cell": "gru", "averaging": 0.8},
     {"softmax_candidates": 9, "averaging": 0.9},
     {"softmax_candidates": 9, "dropout": 0.3, "backend": "torch"},
+    {"documents": "lines", "test_fraction": 0.1, "steps": 30},
+    {"documents": "lines", "split": "blocks", "dropout": 0.2, "steps": 60, "averaging": 0.9},
+    {"documents": "lines", "backend": "torch", "steps": 30},
+    {"documents": "separator:beer", "vocabulary": "bytes", "softmax_candidates": 9},
 ]
 """Every option that has something to save: a new one is a line here."""
 
