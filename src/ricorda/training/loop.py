@@ -1,5 +1,6 @@
 """The training loop: step, report, evaluate, sample and save, until the budget is spent."""
 
+import math
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -57,6 +58,9 @@ class Loop:
     _interruption: Interruption = field(default_factory=Interruption)
     _signal_number: int | None = None
     _saved_at: float = field(default_factory=time.monotonic)
+    _training_loss: float = math.inf
+    """Mean nats per character of the last steps."""
+
     _unsaved_model: bytes | None = None
     """A best model that no checkpoint has yet; empty in processes that do not write."""
 
@@ -134,13 +138,14 @@ class Loop:
         self.group.set_flags(self._flags(step + 1))
         metrics = self.learner.take_step(batch, rate, step)
         self.metrics.add_step(self.progress, metrics)
+        self._training_loss = self.progress.interval.nats / self.progress.interval.steps
         self.clock.stepped(time.monotonic() - began)
         taken, total = step + 1, self.clock.total_steps
         self.reporter.stepped(
             taken,
             total,
             self.clock.share(taken),
-            self.progress.interval.nats / self.progress.interval.steps,
+            self._training_loss,
             self.metrics.characters_per_second(self.progress),
             self.clock.seconds_left(taken),
         )
@@ -178,11 +183,10 @@ class Loop:
 
     def _warn_of_another_kind(self, validation: float | None) -> None:
         """Report a validation loss far above the training loss at the first evaluation."""
-        progress, interval = self.progress, self.progress.interval
-        passes = progress.step / self.loader.stream.windows_per_epoch
-        if validation is None or not interval.steps or passes >= FEW_PASSES:
+        training = self._training_loss
+        passes = self.progress.step / self.loader.stream.windows_per_epoch
+        if validation is None or passes >= FEW_PASSES:
             return
-        training = interval.nats / interval.steps
         if validation > FAR_ABOVE * training and validation - training > LEAST_GAP:
             self.reporter.warn(
                 f"the validation loss, {validation:.2f} nats, is far above the training loss, "
