@@ -229,8 +229,8 @@ class Part:
         segments = spans
         if self._first_spans is not None:
             segments = np.searchsorted(self._first_spans, spans, side="right") - 1
-            segments[spans == len(self._sources) - 1] = self.segments
-        numbers = np.append(self.label_numbers, np.uint32(0))[segments]
+        numbers = self.label_numbers[np.minimum(segments, self.segments - 1)]
+        numbers[spans == len(self._sources) - 1] = 0  # the last boundary
         return np.repeat(numbers, lengths).reshape(len(first), length)
 
     def documents(self) -> Iterator[Ids]:
