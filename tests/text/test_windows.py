@@ -229,7 +229,8 @@ def rows_of(windows: WindowStream, epoch: int) -> list[list[int]]:
     """What each row reads in an epoch, its first input included."""
     parts = epoch_of(windows, epoch)
     targets = np.concatenate([part.targets for part in parts], axis=1)
-    return np.concatenate([parts[0].inputs[:, :1], targets], axis=1).tolist()
+    rows: list[list[int]] = np.concatenate([parts[0].inputs[:, :1], targets], axis=1).tolist()
+    return rows
 
 
 # Sizes of documents, B, T
@@ -293,7 +294,7 @@ def test_documents_come_in_another_order_in_each_epoch_and_for_each_seed() -> No
 
     def order(epoch: int, seed: int) -> list[int]:
         windows = of_documents(part, 1, 600, seed)
-        return epoch_of(windows, epoch)[0].targets[0, ::2].tolist()
+        return list(epoch_of(windows, epoch)[0].targets[0, ::2])
 
     orders = [order(epoch, seed) for epoch, seed in [(0, 0), (1, 0), (0, 1), (0, 0)]]
     assert orders[0] == orders[3]

@@ -190,7 +190,7 @@ class Part:
         if len(self._sources) == 1:
             source = int(self._sources[0])
             return self._ids[source + begin : source + end]
-        if self._is_whole:
+        if self._is_whole and self.boundary is not None:
             return np.minimum(self._ids[begin:end], self.boundary)
         blocks = [
             self.rows(np.array([place]), min(_READ, end - place))[0]

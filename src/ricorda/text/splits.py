@@ -37,8 +37,12 @@ FEW = 50
 BLOCKS = 20
 """Blocks that are held back of a text."""
 
-SMALLEST_BLOCK = 64
-"""Symbols of a block of a document; where they are shorter, whole documents are held back."""
+SHORTEST_BLOCK = 16
+"""Symbols of a block of a document on average; where they would be shorter, whole documents are
+held back."""
+
+USUAL_BLOCK = 64
+"""Symbols below which a document loses one block rather than several."""
 
 SEED = 0  # of the draw of documents
 
@@ -128,8 +132,11 @@ def _check_fractions(validation: float, test: float) -> None:
 
 def _check_parts(found: Split, size: int, validation: float, test: float) -> None:
     """Raise TextError unless each part that is wanted has enough to predict something."""
-    parts = {"training": (1.0, found.training)}
-    parts |= {"validation": (validation, found.validation), "the test": (test, found.test)}
+    parts = {
+        "training": (1.0, found.training),
+        "validation": (validation, found.validation),
+        "the test": (test, found.test),
+    }
     sizes = {
         name: 0 if part is None else part.symbols for name, (share, part) in parts.items() if share
     }
@@ -157,7 +164,7 @@ def _way(text: Part, how: SplitName | None, held: float) -> Way:
                 "what the documents of the text are"
             )
         return _by_blocks if how == "blocks" else _at_the_end
-    blocks_are_long = text.symbols * held >= SMALLEST_BLOCK * text.segments
+    blocks_are_long = text.symbols * held >= SHORTEST_BLOCK * text.segments
     if how is None:
         is_few = text.segments < FEW
         how = "blocks" if text.segments == 1 or (is_few and blocks_are_long) else "documents"
@@ -184,11 +191,11 @@ def _at_the_end(text: Part, validation: float, test: float) -> Split:
     """The last of the text is the test, what is before it validates."""
     size = len(text)
     borders = [0, _border(size, 1 - validation - test), _border(size, 1 - test), size]
-    parts = [
+    training, validating, testing = (
         text.cut(np.zeros(1, np.int64), np.array([begin]), np.array([end]))
         for begin, end in pairwise(borders)
-    ]
-    return Split(*parts)
+    )
+    return Split(training, validating, testing)
 
 
 def _by_blocks(text: Part, validation: float, test: float) -> Split:
@@ -203,7 +210,7 @@ def _within_documents(text: Part, validation: float, test: float) -> Split:
     sizes = np.diff(text.segment_offsets) - 1
     held = sizes * (validation + test)
     counts = np.round(BLOCKS * sizes / sizes.sum())
-    counts = np.minimum(counts, held // SMALLEST_BLOCK).clip(1).astype(np.int64)
+    counts = np.minimum(counts, held // USUAL_BLOCK).clip(1).astype(np.int64)
     return _cut_blocks(text, validation, test, counts)
 
 
