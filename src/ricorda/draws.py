@@ -19,6 +19,9 @@ class Purpose(IntEnum):
     RESTARTS = 3
     NEGATIVES = 4
     MEASUREMENT = 5
+    SPLIT = 6
+    SHUFFLE = 7
+    UNLABELLED = 8
 
 
 def generator(seed: int, purpose: Purpose, step: int = 0, part: int = 0) -> np.random.Generator:

@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def documents(self) -> Path:
+        """The index of the documents of the text."""
+        return self.path / "documents.index"
+
+    @property
     def metrics(self) -> Path:
         """One row for each report and evaluation."""
         return self.path / "metrics.jsonl"

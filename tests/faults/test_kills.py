@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.faults.forge import BOTTLES, TINY, Done, Forge, differences, good_checkpoints, leftovers
 
 Tell = Callable[[str], None]
@@ -23,10 +25,12 @@ def real_text() -> str:
     return path.read_text()[:20_000] if path.is_file() else BOTTLES * 6
 
 
-def test_random_kills(forge: Forge, every: bool, tell: Tell) -> None:
+@pytest.mark.parametrize("further", [[], ["--documents", "lines"]], ids=["text", "documents"])
+def test_random_kills(forge: Forge, every: bool, tell: Tell, further: list[str]) -> None:
+    options = [*SOMEWHAT, *further]
     text, kills, same = real_text(), 200 if every else 6, 0
     began = time.monotonic()
-    whole = forge.train(forge.place(text), *SOMEWHAT)
+    whole = forge.train(forge.place(text), *options)
     seconds = time.monotonic() - began
     assert whole.status == 0, whole.output
     chance = random.Random(5)
@@ -35,10 +39,10 @@ def test_random_kills(forge: Forge, every: bool, tell: Tell) -> None:
         while status != -9:  # one that had ended already was not killed
             place = forge.place(text)
             began, instant = time.monotonic(), chance.uniform(0, seconds)
-            status = forge.train(place, *SOMEWHAT, kill_after=instant).status
+            status = forge.train(place, *options, kill_after=instant).status
             if status == 0:  # the first run took longer than this one
                 seconds = min(seconds, time.monotonic() - began)
-        done = forge.finish(place, *SOMEWHAT)
+        done = forge.finish(place, *options)
         assert differences(whole.run, done.run) == []
         assert (done.run / "report.html").exists()
         assert leftovers(done.run) == []

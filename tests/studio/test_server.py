@@ -17,7 +17,7 @@ import ricorda
 from ricorda.insight import gradient_influence
 from ricorda.model.model_file import read_model_file
 from ricorda.runs import RunFolder
-from ricorda.text import split
+from ricorda.text import Part, split
 from tests.studio.conftest import TEXT, Place, end_studio, start_studio
 from tests.studio.test_trainings import wait_for
 
@@ -262,8 +262,8 @@ def test_gradients_are_compared_with_leaving_out(client: Client, place: Place) -
 
 def test_what_a_model_knows_by_heart(client: Client, place: Place) -> None:
     found = client.json("POST", "/api/runs/bottles/memorised", {"length": 200, "seed": 3})
-    parts = split(np.frombuffer(TEXT.encode(), np.uint8))
-    learned = parts.training.tobytes().decode()
+    parts = split(Part.whole(np.frombuffer(TEXT.encode(), np.uint8)))
+    learned = parts.training.read(0, len(parts.training)).tobytes().decode()
     model = ricorda.load(place.folder / "runs" / "bottles", "auto")  # as `ricorda memorised` does
     written = model.generate("", length=200, seed=3)
     stretches = [written[begin:end] for begin in range(200) for end in range(begin + 1, 201)]

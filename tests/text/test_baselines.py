@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ricorda.text import ByteVocabulary, CharacterVocabulary
+from ricorda.text import ByteVocabulary, CharacterVocabulary, Part
 from ricorda.text.baselines import baselines, witten_bell
 
 
@@ -48,7 +48,7 @@ def test_n_grams_follow_their_equation(seen: str, judged: str, order: int) -> No
 def test_what_repeats_is_cheap_for_those_who_look_back() -> None:
     vocabulary = CharacterVocabulary("abcd", "a")
     training, validation = ids("abcd" * 2500, "abcd"), ids("abcd" * 250, "abcd")
-    found = baselines(training, validation, vocabulary)
+    found = baselines(Part.whole(training), Part.whole(validation), vocabulary)
     assert found.uniform == 2
     assert found.frequencies == pytest.approx(2, abs=0.01)
     assert found.five_grams < 0.01
@@ -58,7 +58,7 @@ def test_what_repeats_is_cheap_for_those_who_look_back() -> None:
 
 def test_bytes_are_told_per_character() -> None:
     text = np.frombuffer("èèèèéééé".encode() * 40, np.uint8)
-    found = baselines(text, text, ByteVocabulary(10))
+    found = baselines(Part.whole(text), Part.whole(text), ByteVocabulary(10))
     assert found.uniform == 16  # two bytes of 8 bits
     assert found.frequencies > 2
 
@@ -67,6 +67,7 @@ def test_long_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ricorda.text.baselines.MOST_COUNTED", 50)
     monkeypatch.setattr("ricorda.text.baselines.MOST_JUDGED", 10)
     vocabulary = CharacterVocabulary("abcd", "a")
-    found = baselines(ids("a" * 100 + "abcd" * 25, "abcd"), ids("abcd" * 25, "abcd"), vocabulary)
+    training, validation = ids("a" * 100 + "abcd" * 25, "abcd"), ids("abcd" * 25, "abcd")
+    found = baselines(Part.whole(training), Part.whole(validation), vocabulary)
     assert (found.counted, found.judged) == (50, 10)
     assert found.five_grams < 0.5

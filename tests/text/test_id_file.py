@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ricorda.errors import TextError
-from ricorda.text import WindowStream, id_file
+from ricorda.text import Part, WindowStream, id_file
 from ricorda.text.id_file import IdFile, RowReader, mapped
 
 
@@ -115,7 +115,7 @@ def test_windows_are_the_same_read_or_mapped(path: Path, monkeypatch: pytest.Mon
     streams = []
     for largest in (0, 10**6):
         monkeypatch.setattr(id_file.RowReader.__init__, "__defaults__", (largest,))
-        streams.append(WindowStream(ids, batch_size=3, window=50, seed=1))
+        streams.append(WindowStream(Part.whole(ids), batch_size=3, window=50, seed=1))
     for step in (0, 1, 58, 200):
         one, other = (stream.window_at(step) for stream in streams)
         for first, second in zip(one, other, strict=True):
@@ -130,7 +130,7 @@ def test_reading_a_large_text_maps_none_of_it(tmp_path: Path) -> None:
     with path.open("rb") as file:
         ids = mapped(file, np.dtype(np.uint8))
     before = resident_file_bytes()
-    stream = WindowStream(ids, batch_size=64, window=100, seed=1)
+    stream = WindowStream(Part.whole(ids), batch_size=64, window=100, seed=1)
     for step in range(0, stream.windows_per_epoch, 200):
         stream.window_at(step)
     assert resident_file_bytes() - before < 1 << 20

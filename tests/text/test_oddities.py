@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from ricorda.text import ByteVocabulary, CharacterVocabulary
+from ricorda.text import ByteVocabulary, CharacterVocabulary, Part
 from ricorda.text import oddities as module
 from ricorda.text.oddities import Difference, describe_difference, oddities, part_difference
 from ricorda.text.splits import split
@@ -17,7 +17,7 @@ from ricorda.text.splits import split
 
 def of(text: str) -> list[str]:
     vocabulary = CharacterVocabulary.from_text(text)
-    return oddities(vocabulary.encode(text), vocabulary)
+    return oddities(Part.whole(vocabulary.encode(text)), vocabulary)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_blocks_do_not_matter(size: int) -> None:
 
 
 def test_bytes_are_not_looked_at() -> None:
-    assert oddities(np.array([0, 13, 10, 10], np.uint8), ByteVocabulary(10)) == []
+    assert oddities(Part.whole(np.array([0, 13, 10, 10], np.uint8)), ByteVocabulary(10)) == []
 
 
 DATA = os.environ.get("RICORDA_DATA", "")
@@ -84,7 +84,7 @@ DATA = os.environ.get("RICORDA_DATA", "")
 
 def compared(text: str) -> Difference | None:
     """The parts of a text as training splits it."""
-    parts = split(CharacterVocabulary.from_text(text).encode(text))
+    parts = split(Part.whole(CharacterVocabulary.from_text(text).encode(text)))
     assert parts.validation is not None
     return part_difference(parts.training, parts.validation)
 
@@ -128,7 +128,7 @@ def test_parts_of_one_kind_do_not_differ(text: str) -> None:
 def test_random_symbols_do_not_differ(symbols: int, length: int) -> None:
     """There is nothing to gain from their frequencies, so that chance alone must not count."""
     ids = np.random.default_rng(symbols + length).integers(0, symbols, length).astype(np.uint8)
-    parts = split(ids)
+    parts = split(Part.whole(ids))
     assert parts.validation is not None
     assert part_difference(parts.training, parts.validation) is None
 
@@ -158,12 +158,12 @@ def test_real_names_in_alphabetical_order_differ() -> None:
 
 def test_the_message_says_what_to_do() -> None:
     found = Difference(cross=14.14, own=0.5, even=3.32)
-    held_back = describe_difference(found, held_back=True)
+    held_back = describe_difference(found, "end")
     assert "differs from the training part: its characters cost 14.14 bits" in held_back
     assert "0.50 by its own, 3.32 if all were equally likely" in held_back
     assert "may be sorted" in held_back
     assert "--validation" in held_back
-    better = describe_difference(Difference(cross=3, own=2, even=4), held_back=False)
+    better = describe_difference(Difference(cross=3, own=2, even=4), None)
     assert "sorted" not in better
     assert "equally likely" not in better
     assert "of the same kind with --validation" in better

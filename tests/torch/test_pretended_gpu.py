@@ -11,7 +11,7 @@ import torch
 from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration
 from ricorda.model.cells import CELLS
-from ricorda.text import WindowStream
+from ricorda.text import CharacterVocabulary, Part, WindowStream
 from ricorda.torch import output_loss
 from ricorda.torch.device import take_own_gpu, tf32
 from ricorda.torch.learner import TorchLearner
@@ -25,7 +25,8 @@ from ricorda.training.plan import forecast
 from ricorda.training.plan.machine import memory_need, this_machine
 from tests.torch.pretended_gpu import GPU, Pretended, pretended_gpu
 
-IDS = np.random.default_rng(4).integers(0, 11, 6000).astype(np.uint8)
+ASCII = "".join(map(chr, range(33, 123)))
+IDS = Part.whole(np.random.default_rng(4).integers(0, 11, 6000).astype(np.uint8))
 SMALL: dict[str, Any] = {
     "budget": Budget(steps=9),
     "batch_size": 4,
@@ -228,8 +229,8 @@ def test_a_larger_network_is_measured_again_on_a_gpu(
     monkeypatch.setattr(forecast, "measure_speed", speed)
     monkeypatch.setattr(forecast, "check_memory", lambda *_: None)
     dataset: Any = type("Dataset", (), {})()
-    dataset.training = np.zeros(50_000_000, np.uint8)
-    dataset.text = type("Text", (), {"vocabulary": type("Vocabulary", (), {"size": 90})})
+    dataset.training = Part.whole(np.zeros(50_000_000, np.uint8))
+    dataset.text = type("Text", (), {"vocabulary": CharacterVocabulary(ASCII, "a")})
     machine = replace(this_machine(TrainingOptions(device="cpu")), device=device, operations=1e10)
     forecast.settle(TrainingOptions(minutes=60), dataset, machine)
     assert len(sizes) == measured

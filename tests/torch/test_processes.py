@@ -100,7 +100,7 @@ def at_step(folder: Path, step: int) -> None:
     raise AssertionError(f"the run did not reach step {step}")
 
 
-@pytest.mark.parametrize("further", [[], ["--softmax-candidates", "9"]])
+@pytest.mark.parametrize("further", [[], ["--softmax-candidates", "9"], ["--documents", "lines"]])
 def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list[str]) -> None:
     """PyTorch's DistributedDataParallel averages the gradients."""
     options = ["train", "bottles.txt", *SMALL, "--steps", "30", "--backend", "torch", *further]

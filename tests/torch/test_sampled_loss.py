@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from ricorda.text import Part
 from ricorda.torch.output_loss import NegativeTensors, mean_nats, sampled_mean_nats
 from ricorda.training.data.negatives import NegativeSampler
 
@@ -25,7 +26,7 @@ def test_the_denominator_is_on_average_that_over_all() -> None:
     output = nn.Linear(8, 200).double()
     hidden = torch.randn(1, 5, 8, generator=generator, dtype=torch.float64)
     targets = torch.tensor([[0, 3, 40, 199, 3]])
-    sampler = NegativeSampler(text(), 200, 60, seed=1)
+    sampler = NegativeSampler(Part.whole(text()), 200, 60, seed=1)
     with torch.no_grad():
         own = output(hidden)[0].gather(1, targets.T)[:, 0]
         ratios = []

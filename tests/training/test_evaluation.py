@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ricorda.engine import ReferenceBackend
+from ricorda.text import Part
 from ricorda.training.evaluation import EvaluationResult, QuickEvaluation, evaluate
 from ricorda.training.kernel_learner import KernelLearner
 from ricorda.training.learner import make_learner
@@ -46,7 +47,7 @@ def test_both_backends_find_the_same(size: int) -> None:
     ids = np.random.default_rng(1).integers(0, 300, size).astype(np.uint16)
     network = {"cell": "gru", "vocabulary_size": 300, "hidden_size": 20, "num_layers": 2}
     found = [
-        QuickEvaluation(ids).nats_per_symbol(
+        QuickEvaluation(Part.whole(ids)).nats_per_symbol(
             make_learner(settings(network, dropout=0.5, backend=backend))
         )
         for backend in ("kernels", "torch")
@@ -57,7 +58,7 @@ def test_both_backends_find_the_same(size: int) -> None:
 def test_a_loss_that_is_not_a_number() -> None:
     learner = KernelLearner(settings({"cell": "rnn", "embedding_size": "onehot"}))
     learner.weights()["output.bias"][0] = math.nan
-    evaluation = QuickEvaluation(np.arange(9, dtype=np.uint8))
+    evaluation = QuickEvaluation(Part.whole(np.arange(9, dtype=np.uint8)))
     assert math.isnan(evaluation.nats_per_symbol(learner))
 
 
@@ -98,17 +99,17 @@ def counted_one_by_one(learner: KernelLearner, ids: Any) -> float:
 @pytest.mark.parametrize("size", [2, 100, 257, 1000, 5000, 40_000])
 def test_the_right_symbols_count(size: int) -> None:
     learner, ids = large_weights(), varied_ids(size)
-    found = QuickEvaluation(ids).nats_per_symbol(learner)
+    found = QuickEvaluation(Part.whole(ids)).nats_per_symbol(learner)
     assert found == pytest.approx(counted_one_by_one(learner, ids), rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [100, 5000])
 def test_processes_share_the_segments(size: int) -> None:
     ids = varied_ids(size)
-    expected = QuickEvaluation(ids).nats_per_symbol(large_weights())
+    expected = QuickEvaluation(Part.whole(ids)).nats_per_symbol(large_weights())
 
     def work(group: ProcessGroup) -> float:
-        return QuickEvaluation(ids, group).nats_per_symbol(large_weights())
+        return QuickEvaluation(Part.whole(ids), group).nats_per_symbol(large_weights())
 
     found = in_threads(3, work)
     assert found[0] == pytest.approx(expected, rel=1e-6)
@@ -119,7 +120,7 @@ def test_weights_and_their_average_are_evaluated() -> None:
     learner = KernelLearner(settings(NETWORK, averaging=0.9))
     learn(learner, range(20))
     ids = varied_ids(1000)
-    result = evaluate(learner, QuickEvaluation(ids))
+    result = evaluate(learner, QuickEvaluation(Part.whole(ids)))
     assert result.has_average
     assert result.raw is not None
     assert result.averaged is not None
@@ -127,4 +128,4 @@ def test_weights_and_their_average_are_evaluated() -> None:
     averaged = KernelLearner(settings(NETWORK))
     for name, array in averaged.weights().items():
         array[...] = learner.weights(averaged=True)[name]
-    assert QuickEvaluation(ids).nats_per_symbol(averaged) == result.averaged
+    assert QuickEvaluation(Part.whole(ids)).nats_per_symbol(averaged) == result.averaged

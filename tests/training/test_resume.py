@@ -69,6 +69,10 @@ KINDS: list[dict[str, Any]] = [
     {"precision": "bfloat16", "cell": "gru", "averaging": 0.8},
     {"softmax_candidates": 9, "averaging": 0.9},
     {"softmax_candidates": 9, "dropout": 0.3, "backend": "torch"},
+    {"documents": "lines", "test_fraction": 0.1, "steps": 30},
+    {"documents": "lines", "split": "blocks", "dropout": 0.2, "steps": 60, "averaging": 0.9},
+    {"documents": "lines", "backend": "torch", "steps": 30},
+    {"documents": "separator:beer", "vocabulary": "bytes", "softmax_candidates": 9},
 ]
 """Every option that has something to save: a new one is a line here."""
 
@@ -146,7 +150,7 @@ def test_more_of_a_budget_gives_patience_anew(learn: Learn) -> None:
         ({"epochs": 0.001}, "beyond the 8 steps"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"steps": 9, "minutes": 1}, "expected one budget"),
-        ({"validation": "other.txt", "steps": 9}, "validates on the end of its own text"),
+        ({"validation": "other.txt", "steps": 9}, "validates on a part of its own text"),
         ({"text": [], "steps": 9}, "expected a text, got none"),
     ],
     ids=str,

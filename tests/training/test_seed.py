@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ricorda.text import Part
 from ricorda.training.data.loader import make_loader
 from ricorda.training.kernel_learner import KernelLearner
 from ricorda.training.learner import Batch, make_learner
@@ -14,7 +15,7 @@ NETWORK = {"vocabulary_size": 40}
 
 def batches(seed: int) -> list[Batch]:
     learner = KernelLearner(settings(NETWORK, seed=seed, window=8, softmax_candidates=10))
-    with make_loader(learner, IDS) as loader:
+    with make_loader(learner, Part.whole(IDS)) as loader:
         return [loader.batch_at(step) for step in (150, 300, 500)]  # after the first epoch
 
 

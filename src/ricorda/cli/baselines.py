@@ -11,9 +11,12 @@ from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import OPTIONS as READING
 from ricorda.pages import fixed
-from ricorda.text import ReadingSettings, encode_sources, find_sources, split
+from ricorda.text import encode_sources, split
 from ricorda.text.baselines import baselines
 from ricorda.training.options import TrainingOptions
+
+DIVISION = ["documents", "field", "label_field", "label_from"]
+OPTIONS = ["vocabulary", *READING, *DIVISION, "split", "validation_fraction", "test_fraction"]
 
 NAMES = {
     "uniform": "every symbol equally likely",
@@ -25,7 +28,7 @@ NAMES = {
 
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@options_from(TrainingOptions, ["vocabulary", *READING, "validation_fraction"])
+@options_from(TrainingOptions, OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Measure what a network has to beat on TEXT: simple methods, in bits per character.
@@ -46,19 +49,18 @@ def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
     """A text's size and split, and what the simple methods come to; None where none is judged."""
-    sources = find_sources(
-        texts, encoding=options.encoding, decompress=options.decompress == "auto"
-    )
+    reading = options.reading
+    sources = reading.find(texts)
     with (
         tempfile.TemporaryDirectory(prefix="ricorda-") as folder,
         encode_sources(
             sources,
             vocabulary=options.vocabulary,
             folder=Path(folder),
-            reading=ReadingSettings.of(options),
+            reading=reading,
         ) as text,
     ):
-        parts = split(text.ids, options.validation_fraction)
+        parts = split(text.part, options.validation_fraction, options.test_fraction, options.split)
         judged = None
         if parts.validation is not None:
             judged = baselines(parts.training, parts.validation, text.vocabulary).as_json()
@@ -66,8 +68,8 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
             "characters": text.characters,
             "bytes": text.bytes,
             "vocabulary_size": text.vocabulary.size,
-            "training": len(parts.training),
-            "validation": 0 if parts.validation is None else len(parts.validation),
+            "training": parts.training.symbols,
+            "validation": 0 if parts.validation is None else parts.validation.symbols,
             "bits_per_character": judged,
         }
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ricorda.cli.models import model_path, prompt_option, read_prompt
-from ricorda.cli.options import PathName, options_from
+from ricorda.cli.options import PathName, length_option, options_from
 from ricorda.cli.output import print_json, say
 from ricorda.engine import load_file, open_model
 from ricorda.engine.generation import GenerationSettings
@@ -20,6 +20,7 @@ SETTINGS = ["length", "temperature", "top_k", "top_p", "min_p", "greedy", "stop"
 @click.argument("model", type=PathName())
 @click.argument("units", metavar="UNIT[=VALUE]...", nargs=-1, required=True)
 @prompt_option
+@length_option()
 @options_from(GenerationSettings, SETTINGS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(

@@ -64,8 +64,9 @@ def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
         more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
         lines.append(("learned", f"{', '.join(map(displayed, map(str, texts[:3])))}{more}"))
     lines.append(("read as", _reading(file)))
-    if isinstance(figures := training.get("validation"), dict):
-        lines.append(("validation", _figures(figures)))
+    for name in ("validation", "test"):
+        if isinstance(figures := training.get(name), dict):
+            lines.append((name, _figures(figures)))
     return lines
 
 
@@ -78,8 +79,8 @@ def _reading(file: ModelFile) -> str:
     return f"{encoding}, line ends {ends}{packed}"
 
 
-def _figures(validation: dict[str, Any]) -> str:
+def _figures(evaluated: dict[str, Any]) -> str:
     """How good it was; what the file's maker left out is a dash."""
-    nats, bits = validation.get("nats_per_character"), validation.get("bits_per_byte")
+    nats, bits = evaluated.get("nats_per_character"), evaluated.get("bits_per_byte")
     known = [fixed(each if isinstance(each, float) else None, 4) for each in (nats, bits)]
     return f"{known[0]} nats per character, {known[1]} bits per byte"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ricorda.cli.options import Command
+from ricorda.cli.prompts import LARGEST_PROMPT
 from ricorda.errors import ModelFileError, TextError
 from ricorda.runs import list_runs
 from ricorda.text.decoding import StrictDecoder
@@ -15,9 +16,6 @@ from ricorda.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from ricorda.engine import Model
-
-LARGEST_PROMPT = 16 << 20
-"""Bytes of a prompt from standard input."""
 
 
 def model_path(given: Path | None) -> Path:
@@ -46,7 +44,7 @@ def prompt_option(command: Command) -> Command:
         "--prompt",
         default="",
         help="The text to continue, or - to read it from standard input; "
-        "without one, a fresh line.",
+        "without one, a new document or a new line begins.",
     )
     return decorate(command)  # type: ignore[no-any-return]
 

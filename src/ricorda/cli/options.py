@@ -148,6 +148,18 @@ def number(*limits: annotated_types.BaseMetadata) -> Number:
     return Number(float, _bounds(limits), [])
 
 
+def length_option(*words: str) -> Callable[[Command], Command]:
+    """Give a command the option --length, which may also be one of some words."""
+    length = Number(int, _bounds([annotated_types.Ge(0), annotated_types.Le(10**12)]), [*words])
+    endless = ", or inf for no limit" if words else ""
+    return click.option(
+        "--length",
+        type=length,
+        help=f"How many symbols to write at most{endless}.  [default: 200; for a document its end, "
+        "at most 4000]",
+    )
+
+
 def options_from(
     settings: type[Any], names: Iterable[str], *, unset: str | None = None
 ) -> Callable[[Command], Command]:

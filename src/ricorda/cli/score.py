@@ -2,18 +2,21 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.cells import cell_len
 
+from ricorda.cli.documents import lines_option, read_documents, read_whole
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
+from ricorda.cli.score_rows import in_order, print_rows, scored_rows
 from ricorda.cli.tables import terminal_width, visible
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.durable import write_atomically
-from ricorda.errors import InputError
+from ricorda.engine.labels import check_labels
+from ricorda.errors import ConfigurationError, InputError
 from ricorda.text.vocabulary import readable
 
 if TYPE_CHECKING:
@@ -30,26 +33,74 @@ ALTERNATIVES = 5
     type=PathName(),
     help="Write a page that colours each character by its surprisal and shows the alternatives.",
 )
+@lines_option
+@click.option(
+    "--documents",
+    is_flag=True,
+    help="Print a row per document, divided as the model's own text was.",
+)
+@click.option("--label", help="Read under this label.")
+@click.option("--by-label", is_flag=True, help="Print a row for each label of the model.")
+@click.option(
+    "--sort",
+    type=click.Choice(["bits", "nats"]),
+    help="Sort rows by bits per character or by nats, the highest first.",
+)
+@click.option("--ascending", is_flag=True, help="Sort the lowest first.")
 @reading_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, or one per row.")
 def command(
-    model: Path, text: str, html: Path | None, reading: GivenReading, as_json: bool
+    model: Path,
+    text: str,
+    html: Path | None,
+    lines: bool,
+    documents: bool,
+    label: str | None,
+    by_label: bool,
+    sort: Literal["bits", "nats"] | None,
+    ascending: bool,
+    reading: GivenReading,
+    as_csv: bool,
+    as_json: bool,
 ) -> None:
-    """Print how surprising each character of TEXT is to MODEL, in bits.
+    """Print how surprising TEXT is to MODEL: each character, in bits, or each document.
 
     TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
     character: its surprisal and what the model thought likeliest instead. A character that the
     model never saw is shown where it stands. It has no surprisal, nor has the
     character after it, because the network does not read unseen characters.
 
+    With --lines or --documents a row is printed for each document: its bits per character and its
+    nats, which include its first character and its end. Those of unseen characters and of the
+    character after each are left out.
+
     \b
     ricorda score runs/my page.txt --html surprise.html
+    ricorda score runs/names names.txt --lines --sort bits
+    ricorda score runs/names names.txt --lines --by-label --csv
     """
+    in_rows = lines or documents or by_label
+    _check_rows(in_rows=in_rows, sort=sort, ascending=ascending, as_csv=as_csv, as_json=as_json)
     if html is not None:
+        if in_rows:
+            raise ConfigurationError("--html shows one text: leave out the options for rows")
         _check_page(html, text)
+    if label is not None and by_label:
+        raise ConfigurationError("expected one of --label and --by-label: leave out the other")
     trained = load_model(model)
+    if in_rows:
+        if by_label:
+            check_labels(trained.vocabulary)
+        if lines or documents:
+            read = read_documents(trained, (text,), reading, lines=lines)
+        else:
+            read = iter([read_whole(trained, text, reading)])
+        rows = scored_rows(trained, read, label=label, by_label=by_label)
+        print_rows(in_order(rows, sort, ascending=ascending), as_json=as_json, as_csv=as_csv)
+        return
     pieces = reading.reader_for(trained).symbols((text,), trained.vocabulary)
-    scores = trained.score(pieces, ALTERNATIVES, on_unknown="skip")
+    scores = trained.score(pieces, ALTERNATIVES, label=label, on_unknown="skip")
     figures = scores.figures.as_json()
     if html is not None:
         _write_page(html, scores, "standard input" if text == "-" else Path(text).name)
@@ -57,6 +108,20 @@ def command(
         print_json({**figures, **_as_json(scores)})
     elif html is None:
         _print_table(scores)
+
+
+def _check_rows(
+    *, in_rows: bool, sort: str | None, ascending: bool, as_csv: bool, as_json: bool
+) -> None:
+    """Refuse options that contradict each other or are for rows alone."""
+    for_rows = {"--sort": sort is not None, "--csv": as_csv}
+    if not in_rows and any(for_rows.values()):
+        name = next(name for name, is_given in for_rows.items() if is_given)
+        raise ConfigurationError(f"{name} is for rows: give --lines, --documents or --by-label too")
+    if ascending and sort is None:
+        raise ConfigurationError("--ascending is for sorted rows: give --sort too")
+    if as_csv and as_json:
+        raise ConfigurationError("expected one of --csv and --json: leave out the other")
 
 
 def _check_page(html: Path, text: str) -> None:

@@ -22,7 +22,11 @@ OPTIONS = [field.name for field in fields(TrainingOptions) if field.name != "sch
 
 LARGEST_FILE = 16 * 1024 * 1024  # bytes; a run's config.json may name many texts
 
-RIVALS = [{"minutes", "epochs", "steps"}, {"validation", "validation_fraction"}]
+RIVALS = [
+    {"minutes", "epochs", "steps"},
+    {"validation", "validation_fraction"},
+    {"validation", "split"},
+]
 """Options of which one at most may be given."""
 
 CHANGES_NO_STEP = {"out", "cache", "keep", "max_restarts", "collective_timeout", "validation"}

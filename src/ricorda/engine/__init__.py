@@ -2,10 +2,13 @@
 
 Model            a trained model; `load` reads one from its file
 Generation       one text being written: pieces, seed, why it ended
+Texts            many texts being written side by side
+Classification   which label explains a document best
 Backend          the arithmetic behind it, from explicit states
 ReferenceBackend the same in NumPy, written for reading
 """
 
+from ricorda.engine.accuracy import Accuracy
 from ricorda.engine.backend import (
     Backend,
     Precision,
@@ -16,6 +19,7 @@ from ricorda.engine.backend import (
     Symbols,
     zero_state,
 )
+from ricorda.engine.classification import Classification, Prior
 from ricorda.engine.constraints import Constraint, constraint_of
 from ricorda.engine.generation import (
     Ending,
@@ -43,11 +47,14 @@ from ricorda.engine.sampling import (
     uniforms,
 )
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
+from ricorda.engine.texts import Texts, WrittenText
 from ricorda.engine.writer import Writer
 
 __all__ = [
+    "Accuracy",
     "Backend",
     "BackendName",
+    "Classification",
     "Constraint",
     "Distribution",
     "Ending",
@@ -57,6 +64,7 @@ __all__ = [
     "Model",
     "Piece",
     "Precision",
+    "Prior",
     "ReferenceBackend",
     "SamplingSettings",
     "Scores",
@@ -65,9 +73,11 @@ __all__ = [
     "Stream",
     "Surprisals",
     "Symbols",
+    "Texts",
     "Trace",
     "Writer",
     "WrittenSymbol",
+    "WrittenText",
     "choose",
     "constraint_of",
     "distribution",

@@ -1,5 +1,6 @@
 """Writing a text: its settings, its pieces, and the text as one iterates over it."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
@@ -9,8 +10,9 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ricorda.engine.backend import Backend, InProgress, Symbols
+from ricorda.engine.backend import Backend, Ids, InProgress, Symbols
 from ricorda.engine.constraints import notes_on_symbols
+from ricorda.engine.labels import label_number
 from ricorda.engine.sampling import SamplingSettings, one_or_several
 from ricorda.text.unseen import Unseen
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
@@ -18,10 +20,24 @@ from ricorda.text.vocabulary import OnUnknown, Vocabulary
 STEPS_AT_FIRST = 16  # before the first look at what was written
 SHORTEST_SECONDS = 0.02  # between two looks, from when the speed is known
 
+ENDLESS = 10**12
+"""A length that stands for no limit."""
+
+LONGEST_DOCUMENT = 4000
+"""Symbols of a document whose length is not given, if its end does not come before."""
+
+Length = int | Literal["inf"]
+"""A number of symbols, or no limit."""
+
 Ending = Literal["length", "stop"]
-"""Why a text ended: it has the length asked for, or a stop string was complete."""
+"""Why a text ended: it has the length asked for, or a stop string or the document was complete."""
 
 UnsignedInteger = Annotated[int, Field(ge=0, le=2**64 - 1)]
+
+
+def endless_if_infinite(length: object) -> object:
+    """Turn an infinite length into the number that stands for it."""
+    return ENDLESS if length in ("inf", math.inf) else length
 
 
 @dataclass(
@@ -32,8 +48,11 @@ UnsignedInteger = Annotated[int, Field(ge=0, le=2**64 - 1)]
 class GenerationSettings(SamplingSettings):
     """How a text is written: how symbols are chosen, how many, from which random numbers."""
 
-    length: Annotated[int, Field(ge=0, le=10**12)] = 200
-    """How many new symbols to write at most."""
+    length: Annotated[int, BeforeValidator(endless_if_infinite), Field(ge=0, le=ENDLESS)] = 200
+    """How many new symbols to write at most; inf for no limit."""
+
+    label: str | None = None
+    """The label of the document, for a model whose documents had labels."""
 
     stop: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_several)
@@ -97,6 +116,46 @@ class Piece:
         )
 
 
+@plain_dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """What the network reads before it writes a text."""
+
+    ids: Ids
+    """The symbols, (n,), at least one. Of a document, the boundary is the first."""
+
+    start: int | None
+    """The symbol it starts from if nothing of a prompt is left; not part of the text."""
+
+    label: int
+    """The number of the document's label, 0 for none."""
+
+    unknown: str
+    """The characters that were left out, each once; the network does not read them."""
+
+    notes: tuple[str, ...]
+    """One line each for what was left out of the prompt and for characters in the settings that
+    the model lacks; `Model` warns of them."""
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, text: str, settings: GenerationSettings) -> "Prompt":
+        """Encode a prompt.
+
+        Raises VocabularyError for an unknown character if `on_unknown` is "error",
+        ConfigurationError for a label that the model does not have.
+        """
+        unseen = Unseen()
+        ids = unseen.encode(vocabulary, text, settings.on_unknown)
+        start = None if len(ids) else vocabulary.start
+        if vocabulary.boundary is not None or start is not None:
+            ids = np.concatenate([np.array([vocabulary.start], np.uint32), ids])
+        notes = (
+            *([unseen.describe("the prompt")] if unseen.count else []),
+            *notes_on_symbols(settings, vocabulary),
+        )
+        label = label_number(vocabulary, settings.label)
+        return cls(ids, start, label, unseen.characters, notes)
+
+
 class Generation(InProgress):
     """One text being written: iterate over it for its pieces, once.
 
@@ -114,27 +173,30 @@ class Generation(InProgress):
         """Check everything and read nothing yet.
 
         Raises VocabularyError for an unknown character if `on_unknown` is "error" and for a stop
-        string with one, and ConfigurationError if the settings leave no symbol to write or never
-        let a stop string be written.
+        string with one, and ConfigurationError if the settings leave no symbol to write, never
+        let a stop string be written or name an unknown label.
         """
         self.settings = settings
-        unseen = Unseen()
-        ids = unseen.encode(vocabulary, prompt, settings.on_unknown)
-        self.unknown = unseen.characters
-        """The characters of the prompt that were left out, each once; the network does not read
-        them."""
-        self.notes = [
-            *([unseen.describe("the prompt")] if unseen.count else []),
-            *notes_on_symbols(settings, vocabulary),
-        ]
-        """One line each for what was left out of the prompt and for characters in the settings that
-        the model lacks; `Model.begin` warns of them."""
-        self.start: int | None = None if len(ids) else vocabulary.start
-        """The symbol it starts from if nothing of a prompt is left; not part of the text."""
-        self._ids = ids if len(ids) else np.array([vocabulary.start])
+        self.prompt = Prompt.of(vocabulary, prompt, settings)
+        """The prompt as the network reads it."""
         self._session = backend.session(vocabulary)
-        self._stream = self._session.add(self._ids, settings)
+        self._stream = self._session.add(self.prompt.ids, settings, label=self.prompt.label)
         self._pieces = self._write()
+
+    @property
+    def unknown(self) -> str:
+        """The characters of the prompt that were left out, each once."""
+        return self.prompt.unknown
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One line for each thing in the prompt or the settings that the model lacks."""
+        return self.prompt.notes
+
+    @property
+    def start(self) -> int | None:
+        """The symbol it starts from if nothing of a prompt is left; not part of the text."""
+        return self.prompt.start
 
     @property
     def seed(self) -> int:

@@ -1,12 +1,13 @@
 """A trained model with everything it can do, and how it is loaded."""
 
 import importlib
+import itertools
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, overload, runtime_checkable
 
 import numpy as np
 
@@ -14,15 +15,39 @@ from ricorda.arguments import checked, unfit
 from ricorda.arguments import path as argument_path
 from ricorda.engine.backend import Array, Backend, Ids, Precision
 from ricorda.engine.chunks import read
+from ricorda.engine.classification import (
+    LABEL_COUNTS,
+    AccuracyMeasurement,
+    Classification,
+    Prior,
+    classify_documents,
+    log_prior,
+)
 from ricorda.engine.constraints import constraint_of
-from ricorda.engine.generation import Generation, GenerationSettings
+from ricorda.engine.documents import Document, document_figures, evaluate_documents
+from ricorda.engine.generation import (
+    LONGEST_DOCUMENT,
+    Generation,
+    GenerationSettings,
+    Length,
+    Prompt,
+)
+from ricorda.engine.labels import label_number
 from ricorda.engine.reference import ReferenceBackend
-from ricorda.engine.sampling import Probabilities, SamplingSettings, distribution, most_likely_first
+from ricorda.engine.sampling import (
+    Probabilities,
+    SamplingSettings,
+    distribution,
+    drawn_seed,
+    most_likely_first,
+)
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
+from ricorda.engine.texts import Order, Texts
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, read_model_file
 from ricorda.text.decoding import StrictDecoder
+from ricorda.text.parts import Part
 from ricorda.text.prompts import PromptReader, read_prompt
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.unseen import Unseen
@@ -34,6 +59,9 @@ BackendName = Literal["auto", "native", "numpy"]
 MODEL_FILE_NAME = "model.safetensors"
 
 CHARACTERS_AT_ONCE = 2**20
+
+DocumentText: TypeAlias = str | bytes | Ids | tuple[str | bytes | Ids, str | None]
+"""A document as characters, UTF-8 or ids, or a pair of it and its label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,42 +140,127 @@ class Model:
         """How many numbers it learned."""
         return self.configuration.parameters
 
+    @overload
+    def generate(
+        self,
+        prompt: str | bytes = "",
+        *,
+        length: Length | None = None,
+        seed: int | None = None,
+        stop: str | Iterable[str] = (),
+        label: str | None = None,
+        count: None = None,
+        on_unknown: OnUnknown = "skip",
+        **sampling: Any,
+    ) -> str: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: str | bytes = "",
+        *,
+        length: Length | None = None,
+        seed: int | None = None,
+        stop: str | Iterable[str] = (),
+        label: str | None = None,
+        count: int,
+        on_unknown: OnUnknown = "skip",
+        **sampling: Any,
+    ) -> list[str]: ...
+
     @checked
     def generate(
         self,
         prompt: str | bytes = "",
         *,
-        length: int = 200,
+        length: Length | None = None,
         seed: int | None = None,
         stop: str | Iterable[str] = (),
+        label: str | None = None,
+        count: int | None = None,
         on_unknown: OnUnknown = "skip",
         **sampling: Any,
-    ) -> str:
-        """Continue a prompt; the result is the continuation alone.
+    ) -> str | list[str]:
+        """Continue a prompt; the result is the continuation alone, or a list of `count` of them.
 
-        Without a prompt it starts from the vocabulary's start, usually a line end. `sampling` are
-        the fields of SamplingSettings. Raises ConfigurationError for an option that is unknown or
-        out of range, VocabularyError for an unknown character if `on_unknown` is "error". With
-        "skip" the network does not read such a character, and UnseenCharactersWarning names it.
+        Without a prompt a document begins, or, in a model of an undivided text, a line. A document
+        ends by itself, or at `length` symbols, by default 4000; an undivided text has 200. `label`
+        is the label of the document. `sampling` are the fields of SamplingSettings.
+
+        Raises ConfigurationError for an option that is unknown or out of range, VocabularyError for
+        an unknown character if `on_unknown` is "error". With "skip" the network does not read such
+        a character, and UnseenCharactersWarning names it.
         """
-        return self.begin(
-            prompt, length=length, seed=seed, stop=stop, on_unknown=on_unknown, **sampling
-        ).text()
+        options = sampling | {
+            "length": length,
+            "seed": seed,
+            "stop": stop,
+            "label": label,
+            "on_unknown": on_unknown,
+        }
+        if count is None:
+            return self.begin(prompt, **options).text()
+        return [written.text for written in self.begin_many([prompt], count=count, **options)]
+
+    @checked
+    def generate_many(self, prompts: Iterable[str | bytes], **options: Any) -> list[str]:
+        """Continue many prompts side by side; each result is what `generate` gives for the prompt.
+
+        The options are those of `generate`. With a `count`, that many texts follow each other for
+        each prompt. Without a seed one is drawn, which all prompts share.
+        """
+        return [written.text for written in self.begin_many(prompts, **options)]
+
+    @checked
+    def begin_many(
+        self, prompts: Iterable[str | bytes], *, count: int | None = 1, **options: Any
+    ) -> Texts:
+        """Check the options, fields of GenerationSettings, and begin `count` texts for each prompt.
+
+        Iterate over the object for the texts, in order. Text n of a prompt has the `stream_index`
+        n; with None for `count` they are endless. Prompts are read while texts are written, and
+        unknown characters in them are reported then.
+        """
+        if count is not None and count < 0:
+            raise ConfigurationError(f"count must be at least 0, got {count}")
+        settings = self._generation_settings(options)
+        settings = replace(settings, seed=drawn_seed(settings.seed))
+        assert settings.seed is not None
+        orders = self._orders(prompts, count, settings)
+        return Texts(self.backend, self.vocabulary, orders, settings.seed)
+
+    def _orders(
+        self, prompts: Iterable[str | bytes], count: int | None, settings: GenerationSettings
+    ) -> Iterator[Order]:
+        first = settings.stream_index
+        for number, given in enumerate(prompts):
+            prompt = self._prompt(given, settings, stacklevel=3)
+            shown = "" if prompt.start is not None else self.read_prompt(self._text(given))
+            indices = itertools.count(first) if count is None else range(first, first + count)
+            for index in indices:
+                yield Order(number, shown, prompt, replace(settings, stream_index=index))
 
     @checked
     def stream(
         self,
         prompt: str | bytes = "",
         *,
-        length: int = 200,
+        length: Length | None = None,
         seed: int | None = None,
         stop: str | Iterable[str] = (),
+        label: str | None = None,
         on_unknown: OnUnknown = "skip",
         **sampling: Any,
     ) -> Iterator[str]:
         """Continue a prompt piece by piece, as it is written; otherwise as `generate`."""
         generation = self.begin(
-            prompt, length=length, seed=seed, stop=stop, on_unknown=on_unknown, **sampling
+            prompt,
+            length=length,
+            seed=seed,
+            stop=stop,
+            label=label,
+            on_unknown=on_unknown,
+            **sampling,
         )
         return (piece.text for piece in generation)
 
@@ -155,18 +268,38 @@ class Model:
     def begin(self, prompt: str | bytes = "", **options: Any) -> Generation:
         """Check the options, fields of GenerationSettings, and begin to continue a prompt.
 
-        The object yields pieces with their symbols, and tells the seed that was drawn, which
-        characters of the prompt were left out, and why the text ended.
+        The object yields pieces with their symbols, and has the seed that was drawn, the characters
+        of the prompt that were left out, and why the text ended.
         """
-        settings = validated(GenerationSettings, **options)
-        if settings.stop:
-            stops = tuple(self.read_prompt(stop, drop_mark=False) for stop in settings.stop)
-            settings = replace(settings, stop=stops)
+        settings = self._generation_settings(options)
         read_as_trained = self.read_prompt(self._text(prompt))
         generation = Generation(self.backend, self.vocabulary, read_as_trained, settings)
         for note in generation.notes:
             warnings.warn(note, UnseenCharactersWarning, stacklevel=3)
         return generation
+
+    def _generation_settings(self, options: Mapping[str, Any]) -> GenerationSettings:
+        """Check options; a length that is not given is that of the model's kind of text."""
+        given = dict(options)
+        if given.get("length") is None:
+            given.pop("length", None)
+            if self.vocabulary.boundary is not None:
+                given["length"] = LONGEST_DOCUMENT
+        settings = validated(GenerationSettings, **given)
+        if not settings.stop:
+            return settings
+        stops = tuple(self.read_prompt(stop, drop_mark=False) for stop in settings.stop)
+        return replace(settings, stop=stops)
+
+    def _prompt(
+        self, prompt: str | bytes, settings: GenerationSettings, *, stacklevel: int
+    ) -> Prompt:
+        """Encode a prompt and warn of what is left out of it."""
+        read_as_trained = self.read_prompt(self._text(prompt))
+        found = Prompt.of(self.vocabulary, read_as_trained, settings)
+        for note in found.notes:
+            warnings.warn(note, UnseenCharactersWarning, stacklevel=stacklevel + 1)
+        return found
 
     @checked
     def read_prompt(self, text: str, *, drop_mark: bool = True) -> str:
@@ -175,24 +308,27 @@ class Model:
 
     @checked
     def distribution(
-        self, prompt: str | bytes = "", *, on_unknown: OnUnknown = "skip", **sampling: Any
+        self,
+        prompt: str | bytes = "",
+        *,
+        label: str | None = None,
+        on_unknown: OnUnknown = "skip",
+        **sampling: Any,
     ) -> Distribution:
         """Say what `generate`, with the same options, draws the next symbol from.
 
         The model's own probabilities are those at `temperature=1`.
         """
         settings = validated(SamplingSettings, **sampling)
-        unseen = Unseen()
-        read_as_trained = self.read_prompt(self._text(prompt))
-        ids: Ids = unseen.encode(self.vocabulary, read_as_trained, on_unknown)
-        unseen.warn("the prompt", stacklevel=2)
-        if len(ids) == 0:
-            ids = np.array([self.vocabulary.start])
+        given = GenerationSettings(label=label, on_unknown=on_unknown)
+        found = self._prompt(prompt, given, stacklevel=3)
+        ids = found.ids
         constraint = constraint_of(settings, self.vocabulary, ids.tolist())
         permitted = None
         if constraint is not None:
             permitted = constraint.permitted(constraint.start, self.vocabulary.size)
-        logits, _ = read(self.backend, ids)
+        labels = np.full(len(ids), found.label) if found.label else None
+        logits, _ = read(self.backend, ids, labels=labels)
         recent = ids[-settings.repetition_window :].tolist()
         probabilities = distribution(logits, settings, recent, permitted)
         return Distribution(self._labels(range(self.vocabulary.size)), probabilities)
@@ -203,42 +339,162 @@ class Model:
         text: str | bytes | Ids | Iterable[str | bytes | Ids],
         alternatives: int = 0,
         *,
+        label: str | None = None,
         on_unknown: OnUnknown = "error",
     ) -> Scores:
         """Say how surprising each symbol of a text is, and which ones were likelier.
 
+        For a model of documents the text is one document: its first symbol is predicted, and its
+        end, which comes last. `label` is the label under which it is read.
+
         Raises TextError for an empty text, VocabularyError for an unknown character unless it is
-        to be skipped.
+        to be skipped, ConfigurationError for an unknown label.
         """
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
+        number = label_number(self.vocabulary, label)
         unseen = Unseen()
-        known = list(self._encode_pieces(pieces, on_unknown, unseen))
-        ids = np.concatenate(known) if known else self.vocabulary.encode("")
-        scores = score(self.backend, self.vocabulary, ids, alternatives, unseen.gaps)
+        ids = self._joined(self._encode_pieces(pieces, on_unknown, unseen))
+        scores = score(self.backend, self.vocabulary, ids, alternatives, unseen.gaps, label=number)
         unseen.warn("the text", stacklevel=2)
         return scores
 
     @checked
+    def score_documents(
+        self, documents: Iterable[DocumentText], *, on_unknown: OnUnknown = "error"
+    ) -> Iterator[Figures]:
+        """Yield the figures of each document, in order; many are read side by side.
+
+        A document is a text, or a pair of a text and the label under which it is read. Its nats
+        include its first symbol and its end. The documents may exceed memory. With "skip", a
+        document's `unseen` and `gaps` say which of its characters the model never saw.
+
+        Raises ConfigurationError for a model of an undivided text or an unknown label,
+        VocabularyError for an unknown character unless it is to be skipped.
+        """
+        self._check_divided()
+        encoded = self._encode_documents(documents, on_unknown, Unseen())
+        return document_figures(self.backend, self.vocabulary, encoded)
+
+    @checked
+    def classify(
+        self,
+        text: str | bytes | Ids,
+        *,
+        prior: Prior = "training",
+        on_unknown: OnUnknown = "error",
+    ) -> Classification:
+        """Say how likely each label is for a document.
+
+        `prior`: the labels' probabilities before the document is read, as in the training documents
+        or all the same.
+
+        Raises ConfigurationError for a model without labels, VocabularyError for an unknown
+        character unless it is to be skipped.
+        """
+        unseen = Unseen()
+        pair = (text, None)
+        (found,) = self._classified([pair], prior, on_unknown, unseen)
+        unseen.warn("the text", stacklevel=2)
+        return found
+
+    @checked
+    def classify_documents(
+        self,
+        documents: Iterable[DocumentText],
+        *,
+        prior: Prior = "training",
+        on_unknown: OnUnknown = "error",
+    ) -> Iterator[Classification]:
+        """Classify many documents side by side, in order; otherwise as `classify`."""
+        return self._classified(documents, prior, on_unknown, Unseen())
+
+    def _classified(
+        self,
+        documents: Iterable[DocumentText],
+        prior: Prior,
+        on_unknown: OnUnknown,
+        unseen: Unseen,
+    ) -> Iterator[Classification]:
+        logarithms = log_prior(self.vocabulary, self.training, prior)
+        encoded = self._encode_documents(documents, on_unknown, unseen)
+        return classify_documents(self.backend, self.vocabulary, encoded, logarithms)
+
+    @checked
     def evaluate(
         self,
-        text: str | bytes | Ids | Iterable[str | bytes | Ids],
+        text: str | bytes | Ids | Part | Iterable[DocumentText],
         window: int | None = None,
         *,
         on_unknown: OnUnknown = "error",
     ) -> Figures:
         """Say how well a text is predicted: nats and bits per character, bits per byte.
 
-        The text, or the pieces of a text that need not fit in memory, are characters, UTF-8 or
-        ids. See `evaluate` in ricorda.engine.scoring for the two protocols. Raises TextError for a
-        text of less than two symbols or invalid UTF-8, VocabularyError for an unknown character
-        unless it is to be skipped.
+        For a model of an undivided text: the text, or the pieces of a text that need not fit in
+        memory, as characters, UTF-8 or ids. For a model of documents: a document, or many, each a
+        text or a pair of a text and its label; if there are labels, `accuracy` says how often the
+        likeliest label is the document's own. See `ricorda.engine.scoring` for the protocols.
+
+        Raises TextError for a text of less than two symbols or invalid UTF-8, VocabularyError for
+        an unknown character unless it is to be skipped, ConfigurationError for a window in a model
+        of documents.
         """
-        pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
         unseen = Unseen()
-        ids = self._encode_pieces(pieces, on_unknown, unseen)
-        figures = evaluate(self.backend, self.vocabulary, ids, window, unseen)
+        if self.vocabulary.boundary is None:
+            figures = self._evaluate_undivided(text, window, on_unknown, unseen)
+        else:
+            if window is not None:
+                raise ConfigurationError(
+                    "a window is for a model of an undivided text: this one reads each document "
+                    "from its beginning, leave it out"
+                )
+            figures = self._evaluate_documents(text, on_unknown, unseen)
         unseen.warn("the text", stacklevel=2)
         return figures
+
+    def _evaluate_undivided(
+        self,
+        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        window: int | None,
+        on_unknown: OnUnknown,
+        unseen: Unseen,
+    ) -> Figures:
+        pieces: Iterable[Any] = [text] if isinstance(text, str | bytes | np.ndarray) else text
+        if isinstance(text, Part):
+            pieces = text.blocks(CHARACTERS_AT_ONCE)
+        ids = self._encode_pieces(pieces, on_unknown, unseen)
+        return evaluate(self.backend, self.vocabulary, ids, window, unseen)
+
+    def _evaluate_documents(
+        self,
+        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        on_unknown: OnUnknown,
+        unseen: Unseen,
+    ) -> Figures:
+        documents = self._documents_of(text, on_unknown, unseen)
+        if not self.vocabulary.labels:
+            return evaluate_documents(self.backend, self.vocabulary, documents)
+        prior: Prior = "training" if LABEL_COUNTS in self.training else "uniform"
+        logarithms = log_prior(self.vocabulary, self.training, prior)
+        measurement = AccuracyMeasurement(self.backend, self.vocabulary, logarithms)
+        passing = measurement.passing(documents)
+        figures = evaluate_documents(self.backend, self.vocabulary, passing)
+        accuracy = measurement.accuracy
+        return replace(figures, accuracy=accuracy) if accuracy.documents else figures
+
+    def _documents_of(
+        self,
+        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        on_unknown: OnUnknown,
+        unseen: Unseen,
+    ) -> Iterator[Document]:
+        """Encode a document, many documents, or those of a part of an encoded text."""
+        if isinstance(text, Part):
+            numbers = np.zeros(text.segments, np.uint32)
+            if text.label_numbers is not None:
+                numbers = text.label_numbers
+            return map(Document, text.documents(), numbers.tolist())
+        documents = [text] if isinstance(text, str | bytes | np.ndarray) else text
+        return self._encode_documents(documents, on_unknown, unseen)
 
     @checked
     def trace(self, text: str | bytes, *, on_unknown: OnUnknown = "error") -> Trace:
@@ -252,8 +508,36 @@ class Model:
         unseen.warn("the text", stacklevel=2)
         if len(ids) == 0:
             raise TextError("expected a text of at least one symbol that the model knows, got none")
-        arrays, _ = self.backend.trace(ids, self.backend.zero_state(1))
+        skipped = 0 if self.vocabulary.boundary is None else 1
+        read = np.concatenate([np.full(skipped, self.vocabulary.start, np.uint32), ids])
+        arrays, _ = self.backend.trace(read, self.backend.zero_state(1))
+        arrays = {name: array[skipped:] for name, array in arrays.items()}
         return Trace(self._labels(ids.tolist()), arrays)
+
+    def _check_divided(self) -> None:
+        """Raise ConfigurationError for a model of an undivided text."""
+        if self.vocabulary.boundary is None:
+            raise ConfigurationError(
+                "the model learned one undivided text, not documents: score the text as a whole, "
+                "or train a model with --documents lines or files"
+            )
+
+    def _encode_documents(
+        self, documents: Iterable[DocumentText], on_unknown: OnUnknown, unseen: Unseen
+    ) -> Iterator[Document]:
+        """Encode documents, read as training read its own; record what is left out of all."""
+        for given in documents:
+            text, label = given if isinstance(given, tuple) else (given, None)
+            number = label_number(self.vocabulary, label)
+            own = Unseen()
+            ids = self._joined(self._encode_pieces([text], on_unknown, own))
+            unseen.add(own)
+            yield Document(ids, number, tuple(own.gaps))
+
+    def _joined(self, pieces: Iterable[Ids]) -> Ids:
+        """Join encoded pieces of one text."""
+        found = [piece for piece in pieces if len(piece)]
+        return np.concatenate(found) if found else self.vocabulary.encode("")
 
     def _text(self, given: str | bytes) -> str:
         """A text of characters; bytes are UTF-8, or anything in a model of bytes."""

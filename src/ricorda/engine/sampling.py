@@ -1,5 +1,6 @@
 """How the next symbol is chosen from logits: options, probabilities, random numbers."""
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 
@@ -165,6 +166,11 @@ def choose(probabilities: Probabilities, uniform: float) -> int:
     if chosen < len(probabilities):
         return chosen
     return int(np.flatnonzero(probabilities)[-1])  # the sum was rounded to a little below 1
+
+
+def drawn_seed(given: int | None) -> int:
+    """Return the seed that was given, else a fresh one."""
+    return secrets.randbits(32) if given is None else given
 
 
 def uniforms(seed: int, stream_index: int = 0) -> Iterator[float]:

@@ -1,17 +1,20 @@
 """How well a model predicts a text: each symbol's surprisal, and the figures of a whole text.
 
-n symbols give n - 1 predictions: the first symbol is read and not predicted.
+n symbols of an undivided text give n - 1 predictions: the first symbol is read and not predicted.
+A document of n symbols gives n + 1: its first symbol is predicted after the boundary, and its end
+as the boundary. The end counts in the nats and is no character.
 Characters that the model never saw have no surprisal, and the network does not read them. The
 character after them is predicted from a state that lacks them, so it is left out of all figures.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ricorda.arguments import checked
+from ricorda.engine.accuracy import Accuracy
 from ricorda.engine.backend import Backend, Ids
 from ricorda.engine.chunks import overlapping, positions_at_once, scored
 from ricorda.engine.sampling import Mask, Probabilities, finite
@@ -46,7 +49,17 @@ class Figures:
     """How many known characters are not counted because they follow unseen ones."""
 
     protocol: str = "carried"
-    """`carried`: one state through the whole text; `window N`: a zero state every N symbols."""
+    """`carried`: one state through the whole text; `window N`: a zero state every N symbols;
+    `documents`: each document from a zero state, its end predicted too."""
+
+    documents: int | None = None
+    """How many documents the text has; None for an undivided text."""
+
+    gaps: tuple[Gap, ...] = ()
+    """Of a single document: the characters that the model never saw, and where they stood."""
+
+    accuracy: Accuracy | None = None
+    """How often the likeliest label is the document's own, where documents have labels."""
 
     @property
     def nats_per_character(self) -> float:
@@ -61,12 +74,12 @@ class Figures:
     @property
     def bits_per_byte(self) -> float:
         """The mean surprisal of a UTF-8 byte: compares models of different vocabularies."""
-        return self.nats / self.bytes / math.log(2)
+        return self.nats / self.bytes / math.log(2) if self.bytes else math.nan
 
     @property
     def perplexity(self) -> float:
         """Among how many equally likely symbols the model hesitates: exp(nats per symbol)."""
-        nats_per_symbol = self.nats / self.predictions
+        nats_per_symbol = self.nats / self.predictions if self.predictions else math.nan
         return math.exp(nats_per_symbol) if nats_per_symbol < 700 else math.inf
 
     def as_json(self) -> dict[str, float | int | str | None]:
@@ -84,6 +97,8 @@ class Figures:
             "unseen_characters": self.unseen,
             "left_out": self.left_out,
             "protocol": self.protocol,
+            **({} if self.documents is None else {"documents": self.documents}),
+            **({} if self.accuracy is None else {"classification": self.accuracy.as_json()}),
         }
 
 
@@ -94,11 +109,11 @@ class Scores:
     vocabulary: Vocabulary
 
     ids: Ids
-    """The symbols, (n,)."""
+    """The symbols, (n,). Of a document, the boundary that ends it is the last."""
 
     nats: Probabilities
-    """Their surprisals, (n,). NaN for the first, since nothing comes before it, and for the
-    character after an unseen one."""
+    """Their surprisals, (n,). NaN for the first of an undivided text, since nothing comes before
+    it, and for the character after an unseen one."""
 
     alternative_ids: Ids
     """The N most likely symbols at each place, the most likely first, (n, N)."""
@@ -118,8 +133,15 @@ class Scores:
     def figures(self) -> Figures:
         """The figures of the whole text. Raises TextError if nothing was predicted."""
         unseen = Unseen(count=sum(len(gap.characters) for gap in self.gaps))
-        predicted = (self.ids[1:], self.nats[1:], ~np.isnan(self.nats[1:]))
-        return _figures(self.vocabulary, [predicted], "carried", unseen)
+        divided = self.vocabulary.boundary is not None
+        ids, nats = (self.ids, self.nats) if divided else (self.ids[1:], self.nats[1:])
+        figures = _figures(
+            self.vocabulary,
+            [(ids, nats, ~np.isnan(nats))],
+            "documents" if divided else "carried",
+            unseen,
+        )
+        return replace(figures, documents=1, gaps=self.gaps) if divided else figures
 
     @checked
     def alternatives(self, position: int) -> list[tuple[str, float]]:
@@ -136,13 +158,14 @@ class Scores:
     def characters(self) -> list[tuple[str, float]]:
         """List the characters and their surprisals, which for bytes are their bytes' sums.
 
-        A character that holds the first symbol, or follows an unseen one, has NaN.
+        A character that holds the first symbol of an undivided text, or follows an unseen one, has
+        NaN. A document's end is no character: it is left out.
         """
         decoder = self.vocabulary.decoder()
         found: list[tuple[str, float]] = []
         pending = 0.0
         for symbol, nats in zip(self.ids.tolist(), self.nats.tolist(), strict=True):
-            pending += nats
+            pending = 0.0 if symbol == self.vocabulary.boundary else pending + nats
             if text := decoder.decode([symbol]):
                 found.append((text, pending))
                 pending = 0.0
@@ -157,10 +180,14 @@ def score(
     ids: Ids,
     alternatives: int = 0,
     gaps: Sequence[Gap] = (),
+    *,
+    label: int = 0,
 ) -> Scores:
     """Read a text, ids (n,), from a zero state and return each symbol's surprisal.
 
-    `gaps` are the characters of the text that the vocabulary lacks.
+    Of a model of documents, the text is one document: the boundaries around it are added.
+    `gaps` are the characters of the text that the vocabulary lacks, `label` is the number of the
+    document's label.
 
     Raises TextError for an empty text, ConfigurationError for less than 0 alternatives.
     """
@@ -168,6 +195,12 @@ def score(
         raise TextError("expected a text of at least one symbol that the model knows, got none")
     if alternatives < 0:
         raise ConfigurationError(f"alternatives must be at least 0, got {alternatives}")
+    begin = 1
+    read = ids
+    if vocabulary.boundary is not None:
+        begin = 0
+        read = framed(ids, vocabulary.boundary)
+        ids = read[1:]
     shape = (len(ids), min(alternatives, vocabulary.size))
     scores = Scores(
         vocabulary,
@@ -177,8 +210,8 @@ def score(
         alternative_probabilities=np.full(shape, np.nan),
         gaps=tuple(gaps),
     )
-    begin = 1
-    for block, found in scored(backend, _rows(backend, [ids]), alternatives):
+    labels = _rows(backend, [np.full(len(read), label)]) if label else None
+    for block, found in scored(backend, _rows(backend, [read]), alternatives, labels):
         here = slice(begin, begin + block.shape[1] - 1)
         scores.nats[here] = finite(found.nats[0])
         scores.alternative_ids[here] = found.alternative_ids[0]
@@ -188,6 +221,12 @@ def score(
     scores.nats[artefacts] = np.nan
     scores.alternative_probabilities[artefacts] = np.nan
     return scores
+
+
+def framed(ids: Ids, boundary: int) -> Ids:
+    """Return the symbols of a document, (n,), with a boundary before and after them, (n + 2,)."""
+    end = np.array([boundary], np.uint32)
+    return np.concatenate([end, ids.astype(np.uint32), end])
 
 
 def evaluate(

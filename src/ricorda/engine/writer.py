@@ -1,6 +1,5 @@
 """What one text needs besides the network: choosing symbols, finding stops, handing out text."""
 
-import secrets
 from collections import Counter, deque
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from ricorda.engine.sampling import (
     bias_of,
     choose,
     distribution,
+    drawn_seed,
     log_softmax,
     most_likely_first,
     uniforms,
@@ -37,7 +37,7 @@ class Writer(InProgress):
         self.ended: Ending | None = None if settings.length else "length"
         self.written = 0
         """How many symbols were chosen, a boundary or those of a stop string included."""
-        self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        self.seed = drawn_seed(settings.seed)
         self._settings = settings
         check_stops(settings.stop, settings, vocabulary)
         self._constraint = constraint_of(settings, vocabulary, prompt)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ricorda.engine import Model, open_model, score
 from ricorda.engine.backend import Ids
-from ricorda.engine.chunks import parts_of
 from ricorda.engine.sampling import most_likely_first
 from ricorda.errors import RunError, TextError
 from ricorda.insight.clamping import clamped
@@ -188,9 +187,9 @@ class Looking:
         """
         vocabulary, parts = self._texts.parts(reading_of(run))
         kept_back = parts.validation
-        length = min(request.length, len(parts.training))
+        length = min(request.length, parts.training.symbols)
         if kept_back is not None:
-            length = min(length, len(kept_back))
+            length = min(length, kept_back.symbols)
         with self._lock:
             file, _ = self._load(run)
             model = open_model(file, precision="auto")  # as the command does
@@ -198,8 +197,8 @@ class Looking:
         ids = np.array([each for piece in pieces for each in piece.ids])
         written = [_characters(model.vocabulary, ids)]
         if kept_back is not None:
-            written.append(_characters(vocabulary, kept_back[:length]))
-        learned = (_characters(vocabulary, ids) for ids in parts_of(parts.training, CHUNK))
+            written.append(_characters(vocabulary, kept_back.read(0, length)))
+        learned = (_characters(vocabulary, ids) for ids in parts.training.blocks(CHUNK))
         own, *usual = shared_stretches(written, learned)
         return {
             "length": length,
@@ -347,6 +346,7 @@ def _by_gradient(file: ModelFile, ids: Ids, found: Influence) -> dict[str, Any]:
 def _characters(vocabulary: Vocabulary, ids: NDArray[Any]) -> str | bytes:
     """Symbols as what `shared_stretches` compares: characters, or the bytes themselves."""
     if isinstance(vocabulary, ByteVocabulary):
+        ids = ids[ids < 256]  # without boundaries
         return ids.astype(np.uint8).tobytes()
     return vocabulary.decode(ids)
 

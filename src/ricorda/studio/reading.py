@@ -22,6 +22,7 @@ from ricorda.studio.workspace import Workspace
 from ricorda.text.compression import Decompression
 from ricorda.text.encoding import VocabularyKind
 from ricorda.text.sources import STANDARD_INPUT, displayed
+from ricorda.text.splits import SplitName
 from ricorda.validation import parse_json
 
 LARGEST_CONFIG = 16 * 1024 * 1024  # bytes
@@ -43,6 +44,12 @@ class Reading:
     newlines: Literal["auto", "normalise", "keep"] = "auto"
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
     validation: Name | None = None
+    documents: Name = "auto"
+    field: Name | None = None
+    label_field: Name | None = None
+    label_from: Literal["folder", "file"] | None = None
+    split: SplitName | None = None
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     decompress: Literal["auto", "off"] = "auto"
     max_decompressed: Name | None = None
 
@@ -64,7 +71,13 @@ class Reading:
             "vocabulary": None if self.kind == "characters" else self.kind,
             "encoding": self.encoding,
             "newlines": None if self.newlines == "auto" else self.newlines,
+            "documents": None if self.documents == "auto" else self.documents,
+            "field": self.field,
+            "label-field": self.label_field,
+            "label-from": self.label_from,
+            "split": self.split,
             "validation-fraction": self.validation_fraction,
+            "test-fraction": self.test_fraction or None,
             "decompress": None if self.decompress == "auto" else self.decompress,
             "max-decompressed": self.max_decompressed,
         }
@@ -86,6 +99,12 @@ def reading_of(run: RunFolder) -> Reading:
             newlines=text["newlines"],
             validation_fraction=text["validation_fraction"],
             validation=text["validation"],
+            documents=text.get("documents", "auto"),
+            field=text.get("field"),
+            label_field=text.get("label_field"),
+            label_from=text.get("label_from"),
+            split=text.get("split"),
+            test_fraction=text.get("test_fraction", 0.0),
             decompress=text.get("decompress", "auto"),
             max_decompressed=text.get("max_decompressed"),
         )

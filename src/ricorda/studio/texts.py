@@ -119,7 +119,7 @@ class Texts:
     def stretch(self, reading: Reading, begin: int, length: int) -> str:
         """The text of some symbols; what lies beyond its end is left out. Raises TextError."""
         text = self._encoded(self.permitted(reading), NEVER)
-        ids = text.ids[max(0, begin) : max(0, begin) + length]
+        ids = text.part.read(begin, max(0, begin) + length)
         return text.vocabulary.decode(ids)
 
     def parts(self, reading: Reading) -> tuple[Vocabulary, Split]:
@@ -274,10 +274,9 @@ def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:
             raise Cancelled
 
     settings = ReadingSettings.of(reading)
-    enabled = settings.decompression.enabled
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
         return encode_sources(
-            find_sources(reading.names, encoding=reading.encoding, decompress=enabled),
+            settings.find(reading.names),
             vocabulary=reading.kind,
             folder=Path(folder),
             reading=settings,
@@ -293,7 +292,7 @@ def _check(path: Path) -> None:
             [Source(displayed(path), path)], vocabulary="characters", folder=Path(place)
         ) as text,
     ):
-        split(text.ids)
+        split(text.part)
 
 
 def _is_compressed(path: Path) -> bool:
@@ -313,8 +312,8 @@ def _told_of(path: str, name: str) -> Iterator[None]:
 def _split(text: EncodedText, reading: Reading) -> Split:
     """The symbols that are learned and those kept back, where no text of their own holds these."""
     if reading.validation is not None:
-        return Split(text.ids, None)
-    return split(text.ids, reading.validation_fraction)
+        return split(text.part, 0.0, reading.test_fraction, reading.split)
+    return split(text.part, reading.validation_fraction, reading.test_fraction, reading.split)
 
 
 def _facts(text: EncodedText, reading: Reading, cancelled: threading.Event) -> dict[str, Any]:
@@ -322,20 +321,19 @@ def _facts(text: EncodedText, reading: Reading, cancelled: threading.Event) -> d
     parts = _split(text, reading)
     vocabulary = text.vocabulary
     counts = np.zeros(vocabulary.size, np.int64)
-    for begin in range(0, len(text.ids), COUNTED_AT_ONCE):
+    for block in text.part.blocks(COUNTED_AT_ONCE):
         if cancelled.is_set():
             raise Cancelled
-        block = text.ids[begin : begin + COUNTED_AT_ONCE]
         counts += np.bincount(block, minlength=vocabulary.size)
     frequent = np.argsort(-counts, kind="stable")[:FREQUENT].tolist()
     return {
         "characters": text.characters,
         "bytes": text.bytes,
-        "symbols": len(text.ids),
+        "symbols": text.part.symbols,
         "kind": reading.kind,
         "different": int((counts > 0).sum()),
-        "training": len(parts.training),
-        "validation": 0 if parts.validation is None else len(parts.validation),
-        "beginning": vocabulary.decode(text.ids[:BEGINNING]),
+        "training": parts.training.symbols,
+        "validation": 0 if parts.validation is None else parts.validation.symbols,
+        "beginning": vocabulary.decode(text.part.read(0, BEGINNING)),
         "frequent": [[vocabulary.label(each), int(counts[each])] for each in frequent],
     }

@@ -4,8 +4,9 @@ A text goes through these, in order:
 
     find_sources      arguments -> the files that they name
     encode_sources    files -> EncodedText: ids on disk, perhaps in the cache, and their vocabulary
-    split             ids -> the part that trains and the part that validates
-    WindowStream      ids -> the windows of truncated backpropagation through time
+    EncodedText.part  ids -> their documents, if the text has them
+    split             a text -> the parts that train, validate and test
+    WindowStream      a part -> the windows of truncated backpropagation through time
 
     read_documents    files -> the documents in them, one after another, to score them later
 """
@@ -16,6 +17,7 @@ from ricorda.text.compression import Decompression
 from ricorda.text.documents import Document, read_documents
 from ricorda.text.encoding import EncodedText, VocabularyKind
 from ricorda.text.lists import document_hint
+from ricorda.text.parts import Part
 from ricorda.text.prompts import PromptReader, TextReader, read_prompt
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.reading_settings import ReadingSettings
@@ -46,6 +48,7 @@ __all__ = [
     "LeftOut",
     "Newlines",
     "OnUnknown",
+    "Part",
     "Progress",
     "PromptReader",
     "ReadingSettings",

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.text.parts import Part
 from ricorda.text.vocabulary import Ids, Vocabulary
 
 ORDER = 5
@@ -51,11 +52,12 @@ class Baselines:
         return asdict(self)
 
 
-def baselines(training: Ids, validation: Ids, vocabulary: Vocabulary) -> Baselines:
-    """Judge the simple methods on a split text: ids (N,) and (M,), both at least 2 long."""
-    seen, judged = training[-MOST_COUNTED:], validation[:MOST_JUDGED]
+def baselines(training: Part, validation: Part, vocabulary: Vocabulary) -> Baselines:
+    """Judge the simple methods on the parts of a text, both at least 2 symbols long."""
+    seen = training.read(len(training) - MOST_COUNTED, len(training))
+    judged = validation.read(0, MOST_JUDGED)
     characters, _ = vocabulary.count(judged)
-    per_character = len(judged) / max(1, characters)  # 1 but for bytes
+    per_character = len(judged) / max(1, characters)  # 1 for characters of an undivided text
     return Baselines(
         uniform=math.log2(max(1, vocabulary.size)) * per_character,
         frequencies=_frequencies(seen, judged, vocabulary.size) * per_character,
@@ -172,7 +174,16 @@ def _xz(seen: Ids, judged: Ids, vocabulary: Vocabulary) -> float:
 
 
 def _as_bytes(ids: Ids, vocabulary: Vocabulary) -> bytes:
-    """The bytes that a file of these symbols has."""
+    """The bytes that a file of these symbols has, with a line end for each boundary."""
+    if vocabulary.boundary is None:
+        return _of_text(ids, vocabulary)
+    borders = np.flatnonzero(ids == vocabulary.boundary)
+    pieces = np.split(ids, borders)
+    without = [piece[piece != vocabulary.boundary] for piece in pieces]
+    return b"\n".join(_of_text(piece, vocabulary) for piece in without)
+
+
+def _of_text(ids: Ids, vocabulary: Vocabulary) -> bytes:
     if vocabulary.kind == "bytes":
         return ids.astype(np.uint8).tobytes()
     return vocabulary.decode(ids).encode("utf-8", "surrogatepass")

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +19,7 @@ from ricorda.text.boundaries import Labels, Marks, stored_size
 from ricorda.text.division import Divider
 from ricorda.text.encoders import ByteEncoder, CollectingEncoder, Encoder, KnownEncoder
 from ricorda.text.id_file import IdFile
+from ricorda.text.parts import Part
 from ricorda.text.reading import BEGINNING, Piece, Place, Progress
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sources import Source
@@ -75,9 +77,15 @@ class EncodedText:
             raise TextError("the encoded text is closed: encode it again")
         return self._ids
 
+    @cached_property
+    def part(self) -> Part:
+        """All of the text, as training and evaluation read it: its documents are found here."""
+        return Part.whole(self.ids, self.vocabulary.boundary)
+
     def close(self) -> None:
         """Release the ids."""
         self._ids = None
+        self.__dict__.pop("part", None)
 
     def __enter__(self) -> Self:
         return self

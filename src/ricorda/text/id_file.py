@@ -60,17 +60,37 @@ class RowReader:
         if self._whole is None or self._whole.descriptor is None:
             symbols: Ids = self._ids[first[:, None] + np.arange(length)]
             return symbols.astype(np.uint32, copy=False)
+        lengths = np.full(len(first), length)
+        return self._read(self._whole.descriptor, first, lengths).reshape(len(first), length)
+
+    def spans(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Return the symbols of spans, one after the other, from the places `first` (K,) on.
+
+        Raises TextError if the file was cut off.
+        """
+        if self._whole is None or self._whole.descriptor is None:
+            shifts = first - (np.cumsum(lengths) - lengths)
+            places = np.repeat(shifts, lengths) + np.arange(int(lengths.sum()))
+            symbols: Ids = self._ids[places]
+            return symbols.astype(np.uint32, copy=False)
+        return self._read(self._whole.descriptor, first, lengths)
+
+    def _read(
+        self, descriptor: int, first: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> NDArray[np.uint32]:
         size = self._ids.itemsize
-        rows = np.empty((len(first), length), np.uint32)
-        for row, place in zip(rows, first.tolist(), strict=True):
-            data = os.pread(self._whole.descriptor, length * size, self._offset + place * size)
+        symbols = np.empty(int(lengths.sum()), np.uint32)
+        begin = 0
+        for place, length in zip(first.tolist(), lengths.tolist(), strict=True):
+            data = os.pread(descriptor, length * size, self._offset + place * size)
             if len(data) < length * size:
                 raise TextError(
                     "the file of the encoded text became shorter while it was read: leave the "
                     "cache alone while a run trains, or use --cache off"
                 )
-            row[:] = np.frombuffer(data, self._ids.dtype)
-        return rows
+            symbols[begin : begin + length] = np.frombuffer(data, self._ids.dtype)
+            begin += length
+        return symbols
 
 
 def _whole(array: NDArray[Any]) -> MappedIds | None:

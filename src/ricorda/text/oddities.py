@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.text.vocabulary import CharacterVocabulary, Ids, Vocabulary
+from ricorda.text.parts import Part
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 LARGEST = 1 << 28
 """Symbols of a text that are inspected."""
@@ -26,40 +27,40 @@ _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a pattern witho
 _REPLACEMENT = "\ufffd"
 
 
-def oddities(ids: Ids, vocabulary: Vocabulary) -> list[str]:
-    """Describe, in one line each, what is odd in a text's ids (N,); nothing for raw bytes.
+def oddities(text: Part, vocabulary: Vocabulary) -> list[str]:
+    """Describe, in one line each, what is odd in a text; nothing for raw bytes.
 
     Reported are invisible characters, text direction controls, replacement characters, mixed line
     ends and mixed Unicode forms. The ids are scanned only if the vocabulary has such characters.
     """
     if not isinstance(vocabulary, CharacterVocabulary):
         return []
-    found = [check(ids[:LARGEST], vocabulary) for check in _CHECKS]
+    found = [check(text, vocabulary) for check in _CHECKS]
     return [line for line in found if line]
 
 
-def _invisible(ids: Ids, vocabulary: CharacterVocabulary) -> str:
+def _invisible(text: Part, vocabulary: CharacterVocabulary) -> str:
     symbols = [each for each in vocabulary.symbols if _is_invisible(each)]
-    return _listed("invisible characters", symbols, ids, vocabulary)
+    return _listed("invisible characters", symbols, text, vocabulary)
 
 
-def _direction(ids: Ids, vocabulary: CharacterVocabulary) -> str:
+def _direction(text: Part, vocabulary: CharacterVocabulary) -> str:
     symbols = [each for each in vocabulary.symbols if each in _DIRECTION]
-    return _listed("invisible controls of text direction", symbols, ids, vocabulary)
+    return _listed("invisible controls of text direction", symbols, text, vocabulary)
 
 
-def _replaced(ids: Ids, vocabulary: CharacterVocabulary) -> str:
-    line = _listed("characters lost before", [*_REPLACEMENT], ids, vocabulary)
+def _replaced(text: Part, vocabulary: CharacterVocabulary) -> str:
+    line = _listed("characters lost before", [*_REPLACEMENT], text, vocabulary)
     return f"{line}: it was decoded wrongly once" if line else ""
 
 
-def _line_ends(ids: Ids, vocabulary: CharacterVocabulary) -> str:
+def _line_ends(text: Part, vocabulary: CharacterVocabulary) -> str:
     if not {"\r", "\n"} <= set(vocabulary.symbols):
         return ""
     carriage_return, line_feed = (vocabulary.symbols.index(each) for each in "\r\n")
     both = 0
     counts = np.zeros(vocabulary.size, np.int64)
-    for before, block in _blocks(ids):
+    for before, block in _blocks(text):
         counts += np.bincount(block, minlength=vocabulary.size)
         both += int(np.count_nonzero((before == carriage_return) & (block == line_feed)))
     kinds = {
@@ -73,14 +74,15 @@ def _line_ends(ids: Ids, vocabulary: CharacterVocabulary) -> str:
     return f"the text has mixed line ends, which are kept: {', '.join(there)}"
 
 
-def _unicode_forms(ids: Ids, vocabulary: CharacterVocabulary) -> str:
+def _unicode_forms(text: Part, vocabulary: CharacterVocabulary) -> str:
     symbols = vocabulary.symbols
-    composed = np.array([_is_composed(each) for each in symbols])
-    marks = np.array([unicodedata.category(each)[0] == "M" for each in symbols])
+    composed, marks = np.zeros((2, vocabulary.size), np.bool_)  # no boundary is either
+    composed[: len(symbols)] = [_is_composed(each) for each in symbols]
+    marks[: len(symbols)] = [unicodedata.category(each)[0] == "M" for each in symbols]
     if not (composed.any() and marks.any()):
         return ""
     one = two = 0
-    for before, block in _blocks(ids):
+    for before, block in _blocks(text):
         one += int(np.count_nonzero(composed[block]))
         places = np.flatnonzero(marks[block] & (before >= 0))
         pairs = before[places] * vocabulary.size + block[places]
@@ -97,7 +99,7 @@ def _unicode_forms(ids: Ids, vocabulary: CharacterVocabulary) -> str:
     )
 
 
-_CHECKS: tuple[Callable[[Ids, CharacterVocabulary], str], ...] = (
+_CHECKS: tuple[Callable[[Part, CharacterVocabulary], str], ...] = (
     _invisible,
     _direction,
     _replaced,
@@ -121,13 +123,13 @@ def _is_composed(character: str) -> bool:
     )
 
 
-def _listed(what: str, symbols: list[str], ids: Ids, vocabulary: CharacterVocabulary) -> str:
+def _listed(what: str, symbols: list[str], text: Part, vocabulary: CharacterVocabulary) -> str:
     """Name characters with their counts, the most frequent first; empty if there is none."""
     known = [each for each in symbols if each in vocabulary.symbols]
     if not known:
         return ""
     counts = np.zeros(vocabulary.size, np.int64)
-    for _, block in _blocks(ids):
+    for _, block in _blocks(text):
         counts += np.bincount(block, minlength=vocabulary.size)
     found = {each: int(counts[vocabulary.symbols.index(each)]) for each in known}
     ranked = sorted(((count, each) for each, count in found.items() if count), reverse=True)
@@ -147,11 +149,11 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
 
-def _blocks(ids: Ids) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-    """Yield blocks of ids with the id before each, -1 before the first."""
+def _blocks(text: Part) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Yield blocks of a text's ids with the id before each, -1 before the first."""
     last = np.array([-1], np.int64)
-    for begin in range(0, len(ids), _BLOCK):
-        block = ids[begin : begin + _BLOCK].astype(np.int64)
+    for begin in range(0, min(len(text), LARGEST), _BLOCK):
+        block = text.read(begin, begin + _BLOCK).astype(np.int64)
         yield np.concatenate([last, block[:-1]]), block
         last = block[-1:]
 
@@ -189,8 +191,8 @@ class Difference:
         return asdict(self)
 
 
-def part_difference(training: Ids, validation: Ids) -> Difference | None:
-    """Compare the frequencies of ids (N,) and (M,); None if the parts are of one kind.
+def part_difference(training: Part, validation: Part) -> Difference | None:
+    """Compare the frequencies of symbols; None if the parts are of one kind.
 
     Of a long part only blocks spread over it are counted.
     """
@@ -228,10 +230,21 @@ def _by_chance(seen: Counts, judged: Counts) -> float:
     return max(each.cross - each.own for each in found)
 
 
-def describe_difference(difference: Difference, *, held_back: bool) -> str:
+ADVICE = {
+    "end": "The text may be sorted: its last part is held back. Hold back blocks spread over it "
+    "with --split blocks, or name another text with --validation",
+    "blocks": "The text may be of several kinds: shuffle its lines or files, or name another text "
+    "with --validation",
+    "documents": "The documents may be of several kinds: hold back blocks spread over the text "
+    "with --split blocks, or name another text with --validation",
+}
+"""What to do about a validation part of another kind, by how it was held back."""
+
+
+def describe_difference(difference: Difference, how: str | None) -> str:
     """Say that the parts differ and what to do.
 
-    `held_back`: the validation part is the end of the text rather than a text of its own.
+    `how`: how the validation part was held back, None for a text of its own.
     """
     figures = (
         f"its characters cost {difference.cross:.2f} bits by the frequencies of the training "
@@ -239,21 +252,14 @@ def describe_difference(difference: Difference, *, held_back: bool) -> str:
     )
     if difference.cross > difference.even:
         figures += f", {difference.even:.2f} if all were equally likely"
-    if held_back:
-        return (
-            f"the validation part differs from the training part: {figures}. The text may be "
-            "sorted: its last part is held back. Shuffle its lines or files, or name another text "
-            "with --validation"
-        )
+    if how is not None:
+        return f"the validation part differs from the training part: {figures}. {ADVICE[how]}"
     return (
         f"the validation text differs from the training text: {figures}. The validation loss says "
         "little about the training text: name a text of the same kind with --validation"
     )
 
 
-def _counts(ids: Ids) -> Counts:
-    """How often each symbol occurs, in blocks spread evenly over a long text."""
-    if len(ids) <= _MOST_COUNTED:
-        return np.bincount(ids)
-    begins = np.linspace(0, len(ids) - _BLOCK, _MOST_COUNTED // _BLOCK).astype(np.int64)
-    return np.bincount(np.concatenate([ids[begin : begin + _BLOCK] for begin in begins.tolist()]))
+def _counts(part: Part) -> Counts:
+    """How often each symbol occurs, in blocks spread evenly over a long part."""
+    return np.bincount(np.concatenate([*part.blocks(_BLOCK, _MOST_COUNTED)]))

@@ -77,6 +77,11 @@ class Unseen:
         self.symbols += len(ids)
         return ids
 
+    def add(self, other: "Unseen") -> None:
+        """Count what was left out of another text too, but not where it stood."""
+        self.count += other.count
+        self._distinct.update(other._distinct)
+
     def forget(self, end: int) -> None:
         """Forget the positions of the characters before the symbol `end`, but not their count."""
         self.gaps = [gap for gap in self.gaps if gap.before >= end]

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from ricorda.model.configuration import Initialisation, ModelConfiguration
 from ricorda.text.reading_settings import ReadingSettings
+from ricorda.text.splits import SplitName
 
 # Ranges whose numbers, and what is computed from them, float32 can hold.
 LearningRate = Annotated[float, Field(ge=1e-9, le=10)]
@@ -180,8 +181,32 @@ class TextSettings:
     """Largest decompressed size of a compressed file, such as 20GB; unless given, 64 MiB or 200
     times its size."""
 
+    documents: str = "auto"
+    """What a document is: text (all is one), files, lines, paragraphs (a blank line ends one), or
+    separator:STRING (the string ends one). A model starts each document afresh and learns where it
+    ends. auto takes each file of a folder, a pattern or an archive, else the whole text."""
+
+    field: str | None = None
+    """For tables (CSV, TSV, JSONL, Parquet): the column with the text, by its name or number. Each
+    row is a document."""
+
+    label_field: str | None = None
+    """The column of a table with the label of each document, which the model learns to use."""
+
+    label_from: Literal["folder", "file"] | None = None
+    """Take the label of each document from the name of its folder or its file."""
+
+    split: SplitName | None = None
+    """What is held back for validation: the end of the text, documents drawn at random, or blocks
+    spread evenly over the text. Unset, documents if there are 50 or more, blocks of each if there
+    are fewer, the end of an undivided text. It does not depend on --seed."""
+
     validation_fraction: Annotated[float, Field(ge=0, le=0.99)] | None = None
-    """Share of the text, at its end, that is kept for validation; 0.1 unless it is tiny."""
+    """Share of the text that is held back for validation; 0.1 unless the text is tiny."""
+
+    test_fraction: Annotated[float, Field(ge=0, le=0.99)] = 0.0
+    """Share of the text that is held back for a test: nothing is chosen by it, and the final model
+    is evaluated on it once."""
 
     @property
     def reading(self) -> ReadingSettings:

@@ -14,7 +14,7 @@ from ricorda import draws
 from ricorda.draws import Purpose
 from ricorda.engine import Model, open_model
 from ricorda.model import ModelConfiguration, ModelFile
-from ricorda.text import CharacterVocabulary
+from ricorda.text import CharacterVocabulary, Part
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.data.loader import make_loader
 from ricorda.training.learner import Batch, Learner, make_learner
@@ -86,7 +86,7 @@ def learn_as_ricorda(seed: int, steps: int = STEPS) -> Iterator[Moment]:
         backend=choose_backend("auto", "cpu"),
     )
     learner = make_learner(configuration)
-    with make_loader(learner, VOCABULARY.encode(PERIOD * 40)) as loader:
+    with make_loader(learner, Part.whole(VOCABULARY.encode(PERIOD * 40))) as loader:
         for step in range(steps):
             rate = learning_rate(step, steps, configuration)
             metrics = learner.take_step(loader.batch_at(step), rate, step)

@@ -1,17 +1,20 @@
 """Train a run that was started: set up the loop, run it, evaluate the best model, report."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ricorda.engine import Figures, Model, load
 from ricorda.errors import RunError, TrainingError
 from ricorda.model import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
+from ricorda.text import Part
 from ricorda.text.reading_settings import READING
 from ricorda.text.sources import displayed
 from ricorda.training.checkpoint.held_folder import HeldFolder
@@ -169,11 +172,36 @@ def _provenance(record: RunRecord, dataset: Dataset) -> dict[str, Any]:
         "texts": [displayed(Path(name).name) for name in record.text.texts],
         "digest": record.text.digest,
         READING: record.text.reading.to_json(record.text.vocabulary),
-        "training_characters": len(dataset.training),
-        "validation_characters": 0 if dataset.validation is None else len(dataset.validation),
+        **_sizes(dataset),
+        **_documents(dataset),
         "seed": record.training.seed,
         "made_with": record.made_with,
     }
+
+
+def _sizes(dataset: Dataset) -> dict[str, int]:
+    """The symbols of each part; those of a test only where there is one."""
+    validation, test = dataset.validation, dataset.test
+    sizes = {
+        "training_characters": dataset.training.symbols,
+        "validation_characters": 0 if validation is None else validation.symbols,
+    }
+    return sizes if test is None else sizes | {"test_characters": test.symbols}
+
+
+def _documents(dataset: Dataset) -> dict[str, Any]:
+    """How many documents train, and how many of them have each label."""
+    training, vocabulary = dataset.training, dataset.text.vocabulary
+    if training.boundary is None:
+        return {}
+    found: dict[str, Any] = {"training_documents": training.segments}
+    if vocabulary.labels:
+        numbers = training.label_numbers
+        counts = np.zeros(len(vocabulary.labels) + 1, np.int64)
+        if numbers is not None:
+            counts = np.bincount(numbers, minlength=len(counts))
+        found["label_counts"] = counts[1:].tolist()
+    return found
 
 
 def _conclude(
@@ -206,40 +234,50 @@ def _conclude(
 
 
 def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, Any]:
-    """The run's figures; those of the best model on the validation text unless interrupted."""
-    figures = None
-    if reason != "interrupted" and dataset.validation is not None:
-        figures = load(loop.folder.path).evaluate(dataset.validation[:EXACT_LIMIT])
-        _write_into_model(loop.folder, figures)
+    """The run's figures; the best model is evaluated on what was held back unless interrupted."""
+    evaluated = {}
+    if reason != "interrupted":
+        evaluated = {
+            name: _evaluated(loop.folder, part)
+            for name, part in (("validation", dataset.validation), ("test", dataset.test))
+            if part is not None
+        }
+    if evaluated:
+        _write_into_model(loop.folder, evaluated)
     progress, model = loop.progress, loop.configuration.model
     return {
         "run": str(loop.folder.path),
         "model": str(loop.folder.model),
         "parameters": model.parameters,
         "vocabulary_size": model.vocabulary_size,
-        "training_characters": len(dataset.training),
-        "validation_characters": 0 if dataset.validation is None else len(dataset.validation),
+        **_sizes(dataset),
         "steps": progress.step,
         "characters_seen": loop.metrics.characters_seen(progress),
         "train_seconds": round(progress.seconds, 3),
-        "validation": None if figures is None else _validation(figures),
+        "validation": _shown(evaluated["validation"]) if "validation" in evaluated else None,
+        **({"test": _shown(evaluated["test"])} if "test" in evaluated else {}),
         "validation_warning": dataset.warning(),
         "best_step": progress.best_step,
         "stopped_because": reason,
     }
 
 
-def _validation(figures: Figures) -> dict[str, Any]:
-    """The four figures that the command line promises."""
+def _evaluated(folder: RunFolder, part: Part) -> Figures:
+    """Evaluate the best model on a part; of a long one on a sample of its documents."""
+    return load(folder.path).evaluate(part.beginning(EXACT_LIMIT))
+
+
+def _shown(figures: Figures) -> dict[str, Any]:
+    """The figures that the command line promises, and how well labels are found, if there are."""
     json = figures.as_json()
-    names = ("nats_per_character", "bits_per_character", "bits_per_byte", "perplexity")
-    return {name: json[name] for name in names}
+    names = ["nats_per_character", "bits_per_character", "bits_per_byte", "perplexity"]
+    return {name: json[name] for name in [*names, "classification"] if name in json}
 
 
-def _write_into_model(folder: RunFolder, figures: Figures) -> None:
+def _write_into_model(folder: RunFolder, evaluated: Mapping[str, Figures]) -> None:
     """Add the figures to the model file."""
     file = read_model_file(folder.model)
-    training = {**file.training, "validation": figures.as_json()}
+    training = file.training | {name: figures.as_json() for name, figures in evaluated.items()}
     write_model_file(
         folder.model, ModelFile(file.configuration, file.vocabulary, file.tensors, training)
     )
@@ -252,12 +290,11 @@ def _result_lines(metrics: dict[str, Any]) -> list[str]:
     if metrics["stopped_because"] == "interrupted":
         command = command_line(["ricorda", "resume", run])
         return [f"interrupted after {spent}; go on with: {command}"]
-    lines = []
-    if (validation := metrics["validation"]) is not None:
-        lines.append(
-            f"validation: {in_nats_and_bits(validation['nats_per_character'])} a character, "
-            f"{validation['bits_per_byte']:.2f} bits a byte, "
-            f"perplexity {validation['perplexity']:.2f}"
-        )
+    lines = [
+        f"{name}: {in_nats_and_bits(figures['nats_per_character'])} a character, "
+        f"{figures['bits_per_byte']:.2f} bits a byte, perplexity {figures['perplexity']:.2f}"
+        for name in ("validation", "test")
+        if (figures := metrics.get(name)) is not None
+    ]
     command = command_line(["ricorda", "sample", run])
     return [*lines, f"{spent}; continue a text with: {command}"]

@@ -1,7 +1,9 @@
 """The training loop: step, report, evaluate, sample and save, until the budget is spent."""
 
+import math
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from ricorda.errors import NonFiniteLoss, TrainingError
@@ -25,6 +27,9 @@ StoppedBecause = Literal["minutes", "epochs", "steps", "patience", "interrupted"
 
 ROWS = 200  # training rows in metrics.jsonl, besides those of evaluations
 CHECKPOINT_SECONDS = 60.0  # at least this often, besides at every evaluation
+FEW_PASSES = 3  # over the training text; after more, it may also be overfitting
+FAR_ABOVE = 1.25  # times the training loss
+LEAST_GAP = 0.5  # nats
 MOST_RETURNS = 3  # returns to a checkpoint after numbers that are not finite
 
 
@@ -53,6 +58,9 @@ class Loop:
     _interruption: Interruption = field(default_factory=Interruption)
     _signal_number: int | None = None
     _saved_at: float = field(default_factory=time.monotonic)
+    _training_loss: float = math.inf
+    """Mean nats per character of the last steps."""
+
     _unsaved_model: bytes | None = None
     """A best model that no checkpoint has yet; empty in processes that do not write."""
 
@@ -65,6 +73,13 @@ class Loop:
     def group(self) -> ProcessGroup:
         """The processes that train together."""
         return self.learner.group
+
+    @cached_property
+    def _symbols_per_character(self) -> float:
+        """Of what an evaluation predicts."""
+        if self.evaluation is None:
+            return 1.0
+        return self.evaluation.symbols_per_character(self.vocabulary)
 
     # The stages of a run.
 
@@ -123,13 +138,14 @@ class Loop:
         self.group.set_flags(self._flags(step + 1))
         metrics = self.learner.take_step(batch, rate, step)
         self.metrics.add_step(self.progress, metrics)
+        self._training_loss = self.progress.interval.nats / self.progress.interval.steps
         self.clock.stepped(time.monotonic() - began)
         taken, total = step + 1, self.clock.total_steps
         self.reporter.stepped(
             taken,
             total,
             self.clock.share(taken),
-            self.progress.interval.nats / self.progress.interval.steps,
+            self._training_loss,
             self.metrics.characters_per_second(self.progress),
             self.clock.seconds_left(taken),
         )
@@ -141,13 +157,15 @@ class Loop:
         began = time.monotonic()
         self._check_finite()
         self.checkpoint_manager.finish_large()
-        step = self.progress.step
+        step, is_first_evaluation = self.progress.step, self.progress.evaluated_step == 0
         result = evaluate(self.learner, self.evaluation)
         if self.progress.note_evaluation(result.nats_per_symbol):
             file = model_file_bytes(self._model_file(result)) if self.group.is_first else b""
             self._unsaved_model = file
         sample = self._sample(result)
-        figures = result.figures(self.metrics.symbols_per_character)
+        figures = result.figures(self._symbols_per_character)
+        if is_first_evaluation:
+            self._warn_of_another_kind(figures["nats_per_character"])
         self.metrics.add_row(self.progress, event="evaluation", **figures)
         self.clock.evaluation_seconds = time.monotonic() - began
         if continues:
@@ -162,6 +180,20 @@ class Loop:
             self.metrics.leave_out(seconds - self.clock.evaluation_seconds)
             self.clock.evaluation_seconds = seconds
         self.reporter.evaluated(step, figures["nats_per_character"], sample)
+
+    def _warn_of_another_kind(self, validation: float | None) -> None:
+        """Report a validation loss far above the training loss at the first evaluation."""
+        training = self._training_loss
+        passes = self.progress.step / self.loader.stream.windows_per_epoch
+        if validation is None or passes >= FEW_PASSES:
+            return
+        if validation > FAR_ABOVE * training and validation - training > LEAST_GAP:
+            self.reporter.warn(
+                f"the validation loss, {validation:.2f} nats, is far above the training loss, "
+                f"{training:.2f}, from the beginning: the validation part may be of another kind, "
+                "as at the end of a sorted text; hold back blocks spread over the text with "
+                "--split blocks, or documents with --split documents"
+            )
 
     def _finish(self, reason: StoppedBecause) -> None:
         """Leave a model, a checkpoint and the last evaluation behind."""

@@ -109,6 +109,11 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
                 "expected one source of validation, got --validation and --validation-fraction: "
                 "give only one"
             )
+        if self.validation is not None and self.split and not self.test_fraction:
+            raise ConfigurationError(
+                f"--split {self.split} holds back a part of the text, which --validation "
+                f"{self.validation} replaces: give only one"
+            )
         cell = self.cell or DEFAULT_CELL
         for name in sorted(CELL_OPTIONS - CELLS[cell].options):
             if value := getattr(self, name):

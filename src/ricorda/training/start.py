@@ -12,6 +12,7 @@ from typing import Any
 
 from ricorda.durable import refuse_link, remove_files, remove_leftovers
 from ricorda.errors import ConfigurationError, RunError
+from ricorda.pages import plural
 from ricorda.runs import LOCK, RunFolder, ended, new_run_folder, read_rows
 from ricorda.text import Source, cache_for
 from ricorda.text.sources import STANDARD_INPUT
@@ -71,12 +72,13 @@ class NewRun:
     def train(self) -> Run:
         """Begin a run, or continue that of the same job if the job was restarted."""
         with contextlib.ExitStack() as stack:
-            path, names, is_new = self.group.first_does(lambda: self._begin(stack))
+            path, names, documents, is_new = self.group.first_does(lambda: self._begin(stack))
             folder = RunFolder(Path(path))
             if not is_new:
                 stack.close()
                 given = TrainingOptions(cache=self.given.cache, threads=self.given.threads)
                 return resume_run(folder, given, None, self.report, self.group)
+            self.given = replace(self.given, documents=documents)
             dataset = read_in_every_process(
                 self.group, folder.path, lambda place: self._read(names, place)
             )
@@ -88,15 +90,16 @@ class NewRun:
                 self.report.warn(warning)
             return fit_run(folder, record, dataset, self.report, self.group, self._held)
 
-    def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], bool]:
-        """Find the texts, make and lock the folder: its path, the texts there, whether it is new.
+    def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], str, bool]:
+        """Find the texts, make and lock the folder.
 
-        A folder in which no run has begun is removed when the stack is left.
+        Returns its path, the texts there, what their documents are, and whether it is new. A
+        folder in which no run has begun is removed when the stack is left.
         """
         job = job_name()
         found = run_of(job, self.given.out)
         if found is not None and self._is_the_same(found):
-            return str(found.path), [], False
+            return str(found.path), [], self.given.documents, False
         sources = locate(self.texts, self.given, self.report.say)
         folder = new_run_folder(self.given.out, self.texts[0])
         self._held = stack.enter_context(HeldFolder(folder.path))
@@ -105,7 +108,12 @@ class NewRun:
         remove_leftovers(folder.path)
         self._sources = keep_passing(sources, folder.path, self._copies.append)
         self._names = _names_of(self.texts, sources, self._sources)
-        return str(folder.path), self._names, True
+        return str(folder.path), self._names, self._documents_of(sources), True
+
+    def _documents_of(self, sources: Sequence[Source]) -> str:
+        """What documents are: auto is resolved here, since later the files are named one by one."""
+        resolved = self.given.reading.resolved(sources).documents
+        return self.given.documents if resolved == "text" else resolved
 
     def _is_the_same(self, folder: RunFolder) -> bool:
         """Whether a run of this job has these texts, and continues or has just begun."""
@@ -160,7 +168,8 @@ def _names_of(
     A pipe's name is then that of the file that keeps its content.
     """
     if len(kept) <= MOST_NAMES:
-        return [_absolute(source.path or source.name) for source in kept]
+        names = (_absolute(source.path or source.name) for source in kept)
+        return list(dict.fromkeys(names))  # an archive is named once
     pairs = () if kept is sources else zip(sources, kept, strict=True)
     copies = {str(old.path or "-"): new.path for old, new in pairs if old != new}
     return [_absolute(copies.get(str(text)) or text) for text in texts]
@@ -246,7 +255,7 @@ def with_text(record: RunRecord, texts: Sequence[str] | None, validation: Path |
     if validation is not None:
         if found.validation is None:
             raise ConfigurationError(
-                "--validation: this run validates on the end of its own text: leave the option out"
+                "--validation: this run validates on a part of its own text: leave the option out"
             )
         found = replace(found, validation=str(validation.absolute()))
     return replace(record, text=found)
@@ -306,15 +315,22 @@ def _ended(run: RunFolder, report: Reporter) -> str | None:
 def describe(dataset: Dataset, configuration: TrainingConfiguration) -> str:
     """Describe what will be learned, and with which settings, chosen or given."""
     model, vocabulary = configuration.model, dataset.text.vocabulary
-    validation = 0 if dataset.validation is None else len(dataset.validation)
+    parts = {"validation": dataset.validation, "the test": dataset.test}
+    held_back = {name: 0 if part is None else part.symbols for name, part in parts.items()}
+    if dataset.test is None:
+        del held_back["the test"]
+    others = ", ".join(f"{size:,} for {name}" for name, size in held_back.items())
+    of_documents = ""
+    if dataset.training.boundary is not None:
+        of_documents = f" in {plural(dataset.training.segments, 'document')}"
     embedding = model.embedding_size
     threads = f"{configuration.threads} thread{'s' * (configuration.threads != 1)}"
     if configuration.processes > 1:
         threads = f"{configuration.processes} processes with {threads} each"
     averaging, negatives = configuration.averaging, configuration.softmax_candidates
     lines = [
-        f"{len(dataset.training):,} {vocabulary.kind} for training, {validation:,} for validation, "
-        f"{vocabulary.size:,} different",
+        f"{dataset.training.symbols:,} {vocabulary.kind} for training{of_documents}, {others}, "
+        f"{vocabulary.size - (vocabulary.boundary is not None):,} different",
         f"{model.cell}, {model.num_layers} x {model.hidden_size} units, "
         f"{'one-hot input' if embedding == 'onehot' else f'embedding {embedding}'}, "
         f"{model.parameters:,} parameters; {configuration.budget}",

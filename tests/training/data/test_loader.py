@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ricorda.errors import ConfigurationError
-from ricorda.text import WindowStream
+from ricorda.text import Part, WindowStream
 from ricorda.training.data.loader import DataLoader, make_loader
 from ricorda.training.data.negatives import NegativeSampler
 from ricorda.training.kernel_learner import KernelLearner
@@ -14,7 +14,7 @@ from ricorda.training.learner import Batch
 from tests.training.learners import settings
 from tests.training.threads import in_threads
 
-IDS = np.random.default_rng(2).integers(0, 9, 400).astype(np.uint8)
+IDS = Part.whole(np.random.default_rng(2).integers(0, 9, 400).astype(np.uint8))
 
 
 def stream(rows: slice = slice(None)) -> WindowStream:
@@ -50,7 +50,7 @@ def test_an_error_of_the_thread_is_raised() -> None:
 
 def test_rows_are_a_part_of_the_window() -> None:
     whole, part = stream().window_at(3), stream(slice(1, 3)).window_at(3)
-    for mine, its in zip(part, whole, strict=True):
+    for mine, its in zip(part[:3], whole[:3], strict=True):
         np.testing.assert_array_equal(mine, its[1:3])
 
 

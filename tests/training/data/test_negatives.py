@@ -11,6 +11,7 @@ import ricorda
 from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration
 from ricorda.runs import RunFolder
+from ricorda.text import Part
 from ricorda.training import Budget, TrainingConfiguration
 from ricorda.training.checkpoint.record import read_record
 from ricorda.training.data import negatives
@@ -49,13 +50,13 @@ def test_equal_symbols_are_drawn_alike() -> None:
 def test_a_short_text_is_counted_whole(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(negatives, "BLOCK", 10_000)
     ids = text(50, size)
-    np.testing.assert_array_equal(frequencies(ids, 50), np.bincount(ids, minlength=50))
+    np.testing.assert_array_equal(frequencies(Part.whole(ids), 50), np.bincount(ids, minlength=50))
 
 
 @pytest.mark.parametrize("count", [0, 60, 61])
 def test_fewer_than_all_are_drawn(count: int) -> None:
     with pytest.raises(ConfigurationError, match="1 to 59 symbols"):
-        NegativeSampler(text(60, 100), 60, count, seed=1)
+        NegativeSampler(Part.whole(text(60, 100)), 60, count, seed=1)
 
 
 def test_a_long_text_is_counted_in_blocks_all_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +64,7 @@ def test_a_long_text_is_counted_in_blocks_all_over_it(monkeypatch: pytest.Monkey
     monkeypatch.setattr(negatives, "BLOCK", 1000)
     ids = text(50, 60_000)
     ids[-1000:] = 49
-    counts = frequencies(ids, 50)
+    counts = frequencies(Part.whole(ids), 50)
     assert counts.sum() == 8000
     assert counts[49] == 1000
     expected = np.bincount(ids, minlength=50) * (8000 / 60_000)
@@ -71,7 +72,7 @@ def test_a_long_text_is_counted_in_blocks_all_over_it(monkeypatch: pytest.Monkey
 
 
 def test_symbols_are_drawn_as_often_as_their_probabilities_say() -> None:
-    sampler = NegativeSampler(text(60, 5000), 60, 20, seed=4)
+    sampler = NegativeSampler(Part.whole(text(60, 5000)), 60, 20, seed=4)
     drawn = np.zeros(60)
     for step in range(2000):
         ids, logarithms = sampler.at(step)
@@ -86,7 +87,7 @@ def test_symbols_are_drawn_as_often_as_their_probabilities_say() -> None:
 
 def test_draws_follow_the_seed_and_the_step_alone() -> None:
     ids = text(300, 5000)
-    one, same, other = (NegativeSampler(ids, 300, 50, seed) for seed in (4, 4, 5))
+    one, same, other = (NegativeSampler(Part.whole(ids), 300, 50, seed) for seed in (4, 4, 5))
     one.at(3)
     for step in (0, 7, 2**40):
         np.testing.assert_array_equal(one.at(step).ids, same.at(step).ids)

@@ -14,7 +14,7 @@ from tests.training.threads import in_threads
 def read(text: Path, folder: Path) -> Dataset:
     """Read a text, all of it to be learned."""
     encoded = encode_sources(find_sources([text]), vocabulary="characters", folder=folder)
-    return Dataset(encoded, None, encoded.ids, None)
+    return Dataset(encoded, None, encoded.part, None)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_every_process_reads_and_the_first_into_the_runs_folder(
             return read(texts[0], folder)
 
         found = read_in_every_process(group, tmp_path, dataset)
-        return found.text.digest, found.training[:4].tolist()
+        return found.text.digest, found.training.read(0, 4).tolist()
 
     first, *others = in_threads(3, work)
     assert others == [first] * 2

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ricorda.model import ModelConfiguration
+from ricorda.text import Part
 from ricorda.training import Budget, TrainingConfiguration
 from ricorda.training.kernel_learner import KernelLearner
 from ricorda.training.learner import Batch
@@ -54,7 +55,8 @@ def test_steps_are_timed_after_the_first(
     clock = Clock(seconds)
     monkeypatch.setattr(forecast, "time", clock)
     monkeypatch.setattr(KernelLearner, "take_step", clock.take_step)
-    found = measure_speed(configuration(), np.arange(100, dtype=np.uint8) % 5, seconds=2.6)
+    text = Part.whole(np.arange(100, dtype=np.uint8) % 5)
+    found = measure_speed(configuration(), text, seconds=2.6)
     assert found == pytest.approx(expected)
     assert clock.steps == steps
 
@@ -74,6 +76,6 @@ def test_the_text_itself_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(forecast, "time", clock)
     monkeypatch.setattr(KernelLearner, "take_step", take_step)
-    measure_speed(configuration(), np.full(50, 3, np.uint8), seconds=3)
+    measure_speed(configuration(), Part.whole(np.full(50, 3, np.uint8)), seconds=3)
     assert len(seen) == 3
     assert all((each == 3).all() and each.shape == (3, 7) for each in seen)

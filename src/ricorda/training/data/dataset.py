@@ -14,17 +14,18 @@ from ricorda.text import (
     Cache,
     Decompression,
     EncodedText,
-    Ids,
     OnUnknown,
+    Part,
     Vocabulary,
     VocabularyKind,
+    document_hint,
     encode_sources,
-    find_sources,
     read_bytes,
     split,
 )
 from ricorda.text.oddities import describe_difference, oddities, part_difference
 from ricorda.text.sources import LeftOut, Reason, Source, displayed
+from ricorda.text.splits import SplitName
 from ricorda.training.checkpoint.record import TextRecord
 from ricorda.training.options import TrainingOptions
 from ricorda.training.process_group import ProcessGroup
@@ -41,12 +42,16 @@ class Dataset:
     validation_text: EncodedText | None
     """The text of --validation, if there is one."""
 
-    training: Ids
-    validation: Ids | None
+    training: Part
+    validation: Part | None
+    test: Part | None = None
+
+    how: SplitName | None = None
+    """How the validation part was held back; None if it is a text of its own."""
 
     @property
     def symbols_per_character(self) -> float:
-        """1 but for bytes."""
+        """1 for characters of an undivided text, more for bytes and where boundaries are read."""
         return len(self.text.ids) / max(1, self.text.characters)
 
     def warning(self) -> str | None:
@@ -56,7 +61,7 @@ class Dataset:
         difference = part_difference(self.training, self.validation)
         if difference is None:
             return None
-        return describe_difference(difference, held_back=self.validation_text is None)
+        return describe_difference(difference, self.how)
 
 
 def locate(
@@ -143,12 +148,7 @@ def _found(
     options: TrainingOptions | TextRecord,
     on_left_out: Callable[[LeftOut], None] | None = None,
 ) -> Sequence[Source]:
-    return find_sources(
-        texts,
-        encoding=options.encoding,
-        decompress=options.reading.decompression.enabled,
-        on_left_out=on_left_out,
-    )
+    return options.reading.find(texts, on_left_out)
 
 
 def keep_passing(
@@ -195,8 +195,10 @@ def read_dataset(
     be read, decoded or used.
     """
     dataset = _read(sources, folder, options, say, cache=cache, progress=progress)
-    for line in oddities(dataset.text.ids, dataset.text.vocabulary):
+    for line in oddities(dataset.text.part, dataset.text.vocabulary):
         say(line)
+    if options.documents == "auto" and (hint := document_hint(dataset.text)) is not None:
+        say(hint)
     return dataset
 
 
@@ -210,6 +212,7 @@ def _read(
     progress: Callable[[int, int | None], None] | None,
 ) -> Dataset:
     """Encode and split."""
+    reading = options.reading.resolved(sources)
 
     def encoded(
         sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
@@ -218,7 +221,7 @@ def _read(
             sources,
             vocabulary=vocabulary,
             folder=folder,
-            reading=options.reading,
+            reading=reading,
             on_unknown=on_unknown,
             cache=cache,
             say=say,
@@ -226,13 +229,12 @@ def _read(
         )
 
     text = encoded(sources, options.vocabulary, "error")
+    fraction = options.validation_fraction if options.validation is None else 0.0
+    parts = split(text.part, fraction, options.test_fraction, options.split)
+    if parts.reason:
+        say(parts.reason)
     if options.validation is None:
-        parts = split(text.ids, options.validation_fraction)
-        if parts.reason:
-            say(parts.reason)
-        return Dataset(text, None, parts.training, parts.validation)
-    if len(text.ids) < 2:
-        raise TextError(f"expected a text of at least 2 symbols, it has {len(text.ids)}")
+        return Dataset(text, None, parts.training, parts.validation, parts.test, parts.how)
     validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
     if validation.skipped:
         say(
@@ -240,12 +242,13 @@ def _read(
             f"{options.validation} that the training text lacks: "
             f"{''.join(list(validation.skipped)[:20])!r}"
         )
-    if len(validation.ids) < 2:
+    known = validation.part.symbols
+    if known < 2:
         raise TextError(
             f"--validation {options.validation}: expected at least 2 symbols that the training "
-            f"text has, got {len(validation.ids)}: name a longer text"
+            f"text has, got {known}: name a longer text"
         )
-    return Dataset(text, validation, text.ids, validation.ids)
+    return Dataset(text, validation, parts.training, validation.part, parts.test)
 
 
 def read_dataset_again(

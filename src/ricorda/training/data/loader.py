@@ -5,13 +5,13 @@ from typing import Self
 
 import numpy as np
 
-from ricorda.text import Ids, WindowStream
+from ricorda.text import Part, WindowStream
 from ricorda.training.data.negatives import NegativeSampler
 from ricorda.training.learner import Batch, Learner
 
 
-def make_loader(learner: Learner, training: Ids) -> "DataLoader":
-    """Make the batches in which a learner learns training (N,), of the streams that it reads."""
+def make_loader(learner: Learner, training: Part) -> "DataLoader":
+    """Make the batches in which a learner learns a part, of the streams that it reads."""
     configuration = learner.configuration
     stream = WindowStream(
         training,
@@ -75,10 +75,11 @@ class DataLoader:
             self._thread.shutdown(cancel_futures=True)
 
     def _prepare(self, step: int) -> Batch:
-        inputs, targets, restart = self.stream.window_at(step)
+        inputs, targets, restart, labels = self.stream.window_at(step)
         return Batch(
             inputs,
             targets,
             restart.astype(np.float32) if restart.any() else None,
             None if self._sampler is None else self._sampler.at(step),
+            labels,
         )

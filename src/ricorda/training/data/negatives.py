@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from ricorda import draws
 from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError
-from ricorda.text import Ids
-from ricorda.text.id_file import RowReader
+from ricorda.text import Part
 
 COUNTED = 1 << 24  # symbols of a text that are counted at most, in blocks spread over it
 BLOCK = 1 << 16
@@ -38,8 +37,8 @@ class Negatives(NamedTuple):
 class NegativeSampler:
     """Draws the negatives of each step."""
 
-    def __init__(self, training: Ids, vocabulary_size: int, count: int, seed: int) -> None:
-        """Draw about `count` of V symbols by their frequency in training (N,).
+    def __init__(self, training: Part, vocabulary_size: int, count: int, seed: int) -> None:
+        """Draw about `count` of V symbols by their frequency in a part.
 
         Raises ConfigurationError if these are none or not fewer than V.
         """
@@ -60,15 +59,10 @@ class NegativeSampler:
         return Negatives(ids.astype(np.uint32), self._log_probabilities[ids])
 
 
-def frequencies(ids: Ids, vocabulary_size: int) -> NDArray[np.int64]:
-    """Count each symbol (V,) of a text, or of blocks spread evenly over a long one."""
+def frequencies(part: Part, vocabulary_size: int) -> NDArray[np.int64]:
+    """Count each symbol (V,) of a part, or of blocks spread evenly over a long one."""
     counts = np.zeros(vocabulary_size, np.int64)
-    places = np.arange(0, len(ids), BLOCK)
-    if len(ids) > COUNTED:
-        places = np.linspace(0, len(ids) - BLOCK, COUNTED // BLOCK).astype(np.int64)
-    reader = RowReader(ids)
-    for place in places:
-        block = reader.rows(np.array([place]), min(BLOCK, len(ids) - int(place)))[0]
+    for block in part.blocks(BLOCK, COUNTED):
         counts += np.bincount(block, minlength=vocabulary_size)
     return counts
 

@@ -17,7 +17,7 @@ from ricorda import draws
 from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.model import ModelFile
-from ricorda.text import Ids, WindowStream, cache_for
+from ricorda.text import Part, Vocabulary, WindowStream, cache_for
 from ricorda.training.configuration import Budget, Schedule, TrainingConfiguration
 from ricorda.training.data.dataset import Dataset, keep_passing, locate, read_dataset
 from ricorda.training.data.loader import make_loader
@@ -59,6 +59,12 @@ class Forecast:
 
     validation_characters: int
     """Symbols for validation."""
+
+    test_characters: int
+    """Symbols for a test at the end."""
+
+    documents: int | None
+    """Documents for training; None of an undivided text."""
 
     steps: int
     """Optimizer steps."""
@@ -113,7 +119,7 @@ def settle(options: TrainingOptions, dataset: Dataset, machine: Machine) -> Trai
     measured in turn, as long as the choice grows. Raises ConfigurationError if the
     machine cannot hold it. A schedule of the same text is followed.
     """
-    settled = settle_for(options, dataset.training, dataset.text.vocabulary.size, machine)
+    settled = settle_for(options, dataset.training, dataset.text.vocabulary, machine)
     schedule = options.schedule
     if schedule is None or not _is_of(schedule, dataset):
         return settled
@@ -134,16 +140,18 @@ def _is_of(schedule: Schedule, dataset: Dataset) -> bool:
 
 
 def settle_for(
-    options: TrainingOptions, training: Ids, vocabulary_size: int, machine: Machine
+    options: TrainingOptions, training: Part, vocabulary: Vocabulary, machine: Machine
 ) -> TrainingConfiguration:
-    """The same for a text's ids (N,)."""
+    """The same for the part of a text that trains."""
 
     def plan(machine: Machine) -> TrainingConfiguration:
         configuration = choose(
             options,
             training_size=len(training),
-            vocabulary_size=vocabulary_size,
+            vocabulary_size=vocabulary.size,
             machine=machine,
+            documents=training.boundary is not None,
+            num_labels=len(vocabulary.labels) + 1 if vocabulary.labels else 0,
         )
         check_memory(configuration, len(training))
         return configuration
@@ -160,7 +168,7 @@ def settle_for(
     return configuration
 
 
-def _operations(configuration: TrainingConfiguration, training: Ids) -> float:
+def _operations(configuration: TrainingConfiguration, training: Part) -> float:
     """Floating-point operations a second, as some steps take them."""
     symbols = configuration.batch_size * min(configuration.window, len(training) - 1)
     try:
@@ -200,8 +208,10 @@ def _expect(dataset: Dataset, configuration: TrainingConfiguration) -> Forecast:
     return Forecast(
         configuration=configuration,
         vocabulary_size=dataset.text.vocabulary.size,
-        training_characters=len(dataset.training),
-        validation_characters=0 if dataset.validation is None else len(dataset.validation),
+        training_characters=dataset.training.symbols,
+        validation_characters=0 if dataset.validation is None else dataset.validation.symbols,
+        test_characters=0 if dataset.test is None else dataset.test.symbols,
+        documents=None if dataset.training.boundary is None else dataset.training.segments,
         steps=steps,
         steps_per_second=steps_per_second,
         characters=round(symbols / dataset.symbols_per_character),
@@ -236,20 +246,20 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 def measure_speed(
-    configuration: TrainingConfiguration, ids: Ids | None = None, seconds: float = SECONDS
+    configuration: TrainingConfiguration, part: Part | None = None, seconds: float = SECONDS
 ) -> float:
     """Take real steps of a new network for some seconds -> steps per second.
 
     Where processes share the batch, this one takes the first one's part alone: communication is not
     counted.
 
-    ids (N,) is the training text; without it, random symbols are read. It takes longer than
+    part: the text that trains; without it, random symbols are read. It takes longer than
     `seconds` only where the first step alone does. The first steps are left out.
     """
-    part = configuration.batch_size // configuration.processes
-    configuration = replace(configuration, batch_size=max(1, part), processes=1)
+    rows = configuration.batch_size // configuration.processes
+    configuration = replace(configuration, batch_size=max(1, rows), processes=1)
     learner = _any_learner(configuration)
-    with make_loader(learner, _random_ids(configuration) if ids is None else ids) as loader:
+    with make_loader(learner, _random_text(configuration) if part is None else part) as loader:
 
         def take(number: int) -> float:
             learner.take_step(loader.batch_at(number), LEARNING_RATE, number)
@@ -275,11 +285,12 @@ def _steps_a_second(take: Callable[[int], float], seconds: float) -> float:
     return steps / max(now - began, 1e-9)
 
 
-def _random_ids(configuration: TrainingConfiguration) -> Ids:
+def _random_text(configuration: TrainingConfiguration) -> Part:
     """Return a text of four windows."""
     size = 4 * configuration.batch_size * configuration.window + 1
     random = draws.generator(configuration.seed, Purpose.MEASUREMENT)
-    return random.integers(configuration.model.vocabulary_size, size=size, dtype=np.uint32)
+    ids = random.integers(configuration.model.vocabulary_size, size=size, dtype=np.uint32)
+    return Part.whole(ids)
 
 
 def forecast_lines(forecast: Forecast) -> list[str]:
@@ -291,6 +302,8 @@ def forecast_lines(forecast: Forecast) -> list[str]:
         "text": {
             "for training": forecast.training_characters,
             "for validation": forecast.validation_characters,
+            "for a test": forecast.test_characters,
+            "documents": forecast.documents,
             "different symbols": forecast.vocabulary_size,
         },
         "network": {**network, "parameters": configuration.model.parameters},

@@ -66,11 +66,18 @@ class Machine:
 
 
 def choose(
-    options: TrainingOptions, *, training_size: int, vocabulary_size: int, machine: Machine
+    options: TrainingOptions,
+    *,
+    training_size: int,
+    vocabulary_size: int,
+    machine: Machine,
+    documents: bool = False,
+    num_labels: int = 0,
 ) -> TrainingConfiguration:
     """Settle every setting: what options gives is kept, the rest is chosen.
 
-    training_size is the number of symbols to learn from.
+    training_size is the number of symbols to learn from. documents: whether these are documents;
+    num_labels: K of the network, 0 without labels.
     """
     budget = options.budget or Budget(minutes=DEFAULT_MINUTES)
     cell = options.cell or DEFAULT_CELL
@@ -94,6 +101,8 @@ def choose(
         num_layers=num_layers,
         embedding_size=options.embedding_size or _embedding_size(vocabulary_size),
         nonlinearity=options.nonlinearity or "tanh",
+        documents=documents,
+        num_labels=num_labels,
     )
     met, parameters = (operations_of(model, count) / 6 for count in (rows, vocabulary_size))
     passes = 0.0 if training_size < MEMORIZED else symbols_at(met) / training_size
@@ -120,6 +129,8 @@ def choose(
         "backend": choose_backend(options.backend, machine.device),
         "processes": machine.processes,
     }
+    if documents:  # their state starts from zero without that
+        settled["reset_probability"] = 0.0
     kept = {name: value for name, value in given.items() if value is not None}
     return TrainingConfiguration(**(chosen | kept | settled))
 

@@ -164,7 +164,19 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
         '<p class="muted small">Of the best model, from step '
         f"{fixed(metrics['best_step'], 0)}, on {metrics['validation_characters']:,} {symbols} of "
         "validation text that it never learned from. Perplexity: among how many equally likely "
-        f"{symbols} it hesitates.</p>"
+        f"{symbols} it hesitates.{_test(symbols, metrics)}</p>"
+    )
+
+
+def _test(symbols: str, metrics: dict[str, Any]) -> str:
+    """The figures of the test, which no choice depends on, if there was one."""
+    test = metrics.get("test")
+    if test is None:
+        return ""
+    return (
+        f" On the {metrics['test_characters']:,} {symbols} of the test, by which nothing was "
+        f"chosen: {fixed(test['nats_per_character'], 3)} nats and "
+        f"{fixed(test['bits_per_character'], 3)} bits per character."
     )
 
 

@@ -1,0 +1,119 @@
+"""`ricorda classify`: the label that explains each document best."""
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ricorda.cli.documents import ReadDocument, lines_option, read_documents, shortened
+from ricorda.cli.models import load_model
+from ricorda.cli.options import PathName, whole_number
+from ricorda.cli.output import print_json, say
+from ricorda.cli.score_rows import print_csv
+from ricorda.cli.texts import GivenReading, reading_options
+from ricorda.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ricorda.engine import Classification, Model
+
+
+@click.command()
+@click.argument("model", type=PathName())
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@click.option("--text", "given", multiple=True, help="Classify this text. May be repeated.")
+@lines_option
+@click.option(
+    "--top",
+    type=whole_number(at_least=1),
+    default=3,
+    help="How many labels to show.  [default: 3]",
+)
+@click.option(
+    "--uniform",
+    is_flag=True,
+    help="Take all labels as equally frequent; by default they are as frequent as in training.",
+)
+@reading_options
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per document.")
+def command(
+    model: Path,
+    texts: tuple[str, ...],
+    given: tuple[str, ...],
+    lines: bool,
+    top: int,
+    uniform: bool,
+    reading: GivenReading,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Print the label that explains each document of TEXT best, with probabilities.
+
+    MODEL learned documents with labels. TEXT is a file, a folder, or - for standard input, divided
+    into documents as the model's own text was. `ricorda evaluate` measures how often the label is
+    right.
+
+    \b
+    ricorda classify runs/names --text Rossi
+    ricorda classify runs/names names.txt --lines --csv
+    """
+    if bool(texts) == bool(given):
+        raise ConfigurationError(
+            "expected texts to classify: give either files or --text, not both"
+        )
+    if as_csv and as_json:
+        raise ConfigurationError("expected one of --csv and --json: leave out the other")
+    trained = load_model(model)
+    if given:
+        documents = iter([ReadDocument(number, text) for number, text in enumerate(given, 1)])
+    else:
+        documents = read_documents(trained, texts, reading, lines=lines)
+    rows = _classified(trained, documents, uniform=uniform)
+    if as_csv:
+        print_csv(
+            ("document", "label", "probability", "text"),
+            (_as_json(document, found, top) for document, found in rows),
+        )
+        return
+    for document, found in rows:
+        if as_json:
+            print_json(_as_json(document, found, top))
+        else:
+            _print(document, found, top)
+
+
+def _classified(
+    model: "Model", documents: Iterator[ReadDocument], *, uniform: bool
+) -> "Iterator[tuple[ReadDocument, Classification]]":
+    """Classify documents side by side, in order."""
+    waiting: deque[ReadDocument] = deque()
+
+    def texts() -> Iterator[str | bytes]:
+        for document in documents:
+            waiting.append(document)
+            yield document.text
+
+    found = model.classify_documents(
+        texts(), prior="uniform" if uniform else "training", on_unknown="skip"
+    )
+    for classification in found:
+        yield waiting.popleft(), classification
+
+
+def _as_json(document: ReadDocument, found: "Classification", top: int) -> dict[str, Any]:
+    best = found.most_likely(top)
+    return {
+        "document": document.number,
+        "text": document.shown,
+        "label": best[0][0],
+        "probability": best[0][1],
+        "labels": dict(best),
+    }
+
+
+def _print(document: ReadDocument, found: "Classification", top: int) -> None:
+    """A line: the labels with their probabilities, and the beginning of the document."""
+    labels = ", ".join(f"{label} {chance:.2f}" for label, chance in found.most_likely(top))
+    say(f"{labels}  {shortened(document.shown)}")

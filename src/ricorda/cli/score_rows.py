@@ -1,0 +1,125 @@
+"""The rows of `ricorda score` and `ricorda classify`: one for each document."""
+
+import csv
+import io
+import math
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ricorda.cli.documents import KnownLabels, ReadDocument, shortened
+from ricorda.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from ricorda.engine import Figures, Model
+
+Order = Literal["bits", "nats"]
+
+CSV_COLUMNS = (
+    "document", "label", "text", "characters", "nats", "bits_per_character",
+    "unseen_characters", "left_out",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A document and how well it was predicted under a label."""
+
+    document: ReadDocument
+    label: str | None
+    figures: "Figures"
+
+    @property
+    def bits(self) -> float:
+        """Bits per character; NaN without characters that count."""
+        return self.figures.bits_per_character
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as a JSON object."""
+        figures = self.figures
+        return {
+            "document": self.document.number,
+            **({} if self.label is None else {"label": self.label}),
+            "text": self.document.shown,
+            "characters": figures.characters,
+            "nats": figures.nats,
+            "bits_per_character": None if math.isnan(self.bits) else self.bits,
+            "unseen_characters": figures.unseen,
+            "left_out": figures.left_out,
+            **({"unseen": [gap.as_json() for gap in figures.gaps]} if figures.gaps else {}),
+        }
+
+
+def scored_rows(
+    model: "Model",
+    documents: Iterable[ReadDocument],
+    *,
+    label: str | None = None,
+    by_label: bool = False,
+) -> Iterator[Row]:
+    """Score documents under a label, under each label, or under their own."""
+    known = KnownLabels(model)
+    waiting: deque[tuple[ReadDocument, str | None]] = deque()
+
+    def pairs() -> Iterator[tuple[str | bytes, str | None]]:
+        for document in documents:
+            own = known.label(document) if label is None and not by_label else label
+            for each in model.vocabulary.labels if by_label else [own]:
+                waiting.append((document, each))
+                yield document.text, each
+
+    for figures in model.score_documents(pairs(), on_unknown="skip"):
+        yield Row(*waiting.popleft(), figures)
+    known.report()
+
+
+def in_order(rows: Iterable[Row], order: Order | None, *, ascending: bool) -> Iterable[Row]:
+    """Sort rows by a figure, the highest first unless ascending; those without it come last."""
+    if order is None:
+        return rows
+
+    def key(row: Row) -> tuple[bool, float]:
+        figure = row.bits if order == "bits" else row.figures.nats
+        if row.figures.characters == 0:
+            return True, 0.0
+        return False, figure if ascending else -figure
+
+    return sorted(rows, key=key)
+
+
+def print_rows(rows: Iterable[Row], *, as_json: bool, as_csv: bool) -> None:
+    """Print rows as they come: as JSON lines, CSV, or a table."""
+    if as_csv:
+        print_csv(CSV_COLUMNS, (row.as_json() for row in rows))
+        return
+    if not as_json:
+        say("  bits      nats  document")
+    for row in rows:
+        if as_json:
+            print_json(row.as_json())
+            continue
+        bits = "" if math.isnan(row.bits) else f"{row.bits:.2f}"
+        label = "" if row.label is None else f"{row.label}: "
+        unseen = f"  ({row.figures.unseen:,} never seen)" if row.figures.unseen else ""
+        text = shortened(row.document.shown)
+        say(f"{bits:>6}  {row.figures.nats:>8.2f}  {label}{text}{unseen}")
+
+
+def print_csv(columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Print rows as CSV under a heading; a value that is missing is empty."""
+    line = io.StringIO()
+    writer = csv.DictWriter(line, list(columns), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        _flush_line(line)
+        writer.writerow({name: "" if value is None else value for name, value in row.items()})
+    _flush_line(line)
+    sys.stdout.flush()
+
+
+def _flush_line(line: io.StringIO) -> None:
+    say(line.getvalue().removesuffix("\n"))
+    line.seek(0)
+    line.truncate()
