@@ -9,7 +9,8 @@ is written, and says which symbols may follow:
 - Banned words are found by the automaton of Aho and Corasick (1975), whose states are the
   beginnings of words. The symbol that would complete a word is forbidden.
 
-States from which the text could not go on are removed, so a symbol may always be written. A state
+A document may end after any whole character: its boundary is always permitted there. States from
+which the text could not go on are removed, so a symbol may always be written. A state
 lists only the symbols that it treats specially, so the size does not depend on the vocabulary.
 """
 
@@ -109,7 +110,7 @@ def constraint_of(
     if not machines:
         return None
     machine = machines[0] if len(machines) == 1 else _both(*machines)
-    found = _trimmed(machine, vocabulary.size)
+    found = _trimmed(machine, vocabulary)
     if found is None:
         raise ConfigurationError(
             f"allowed, banned and banned_word must leave a symbol that the model knows, got "
@@ -169,7 +170,12 @@ def _single_symbols(settings: SamplingSettings, vocabulary: Vocabulary) -> _Mach
     if settings.allowed is None:
         return _Machine([banned], [0])
     allowed = dict.fromkeys(vocabulary.encode(settings.allowed, "skip").tolist(), 0)
-    return _Machine([allowed | banned], [FORBIDDEN])
+    return _Machine([_end(vocabulary) | allowed | banned], [FORBIDDEN])
+
+
+def _end(vocabulary: Vocabulary) -> dict[int, int]:
+    """The boundary, after which nothing is written."""
+    return {} if vocabulary.boundary is None else {vocabulary.boundary: 0}
 
 
 def _whole_characters(settings: SamplingSettings, vocabulary: ByteVocabulary) -> _Machine:
@@ -184,6 +190,7 @@ def _whole_characters(settings: SamplingSettings, vocabulary: ByteVocabulary) ->
     for character in changed:
         if not vocabulary.unknown(character):
             _set_end(machine, own, vocabulary.encode(character).tolist(), end)
+    machine.special[0].update(_end(vocabulary))
     return machine
 
 
@@ -263,10 +270,10 @@ def _both(first: _Machine, second: _Machine) -> _Machine:
     return _Machine(special, otherwise)
 
 
-def _trimmed(machine: _Machine, size: int) -> Constraint | None:
+def _trimmed(machine: _Machine, vocabulary: Vocabulary) -> Constraint | None:
     """Remove the states from which a text cannot go on; None if it cannot begin."""
     live = set(range(len(machine.special)))
-    while dead := [state for state in live if not _goes_on(machine, state, live, size)]:
+    while dead := [state for state in live if not _goes_on(machine, state, live, vocabulary)]:
         live.difference_update(dead)
     if machine.start not in live:
         return None
@@ -284,8 +291,9 @@ def _trimmed(machine: _Machine, size: int) -> Constraint | None:
     return Constraint(numbers[machine.start], tuple(special), tuple(otherwise))
 
 
-def _goes_on(machine: _Machine, state: int, live: set[int], size: int) -> bool:
-    special = machine.special[state]
-    if machine.otherwise[state] in live and len(special) < size:
+def _goes_on(machine: _Machine, state: int, live: set[int], vocabulary: Vocabulary) -> bool:
+    """Whether a symbol may be written, other than the boundary."""
+    ends, special = _end(vocabulary), machine.special[state]
+    if machine.otherwise[state] in live and len(special.keys() | ends) < vocabulary.size:
         return True
-    return any(after in live for after in special.values())
+    return any(after in live for symbol, after in special.items() if symbol not in ends)

@@ -1,6 +1,5 @@
 """Writing a text: its settings, its pieces, and the text as one iterates over it."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
@@ -23,6 +22,9 @@ SHORTEST_SECONDS = 0.02  # between two looks, from when the speed is known
 ENDLESS = 10**12
 """A length that stands for no limit."""
 
+LONGEST_TEXT = 200
+"""Symbols of an undivided text whose length is not given."""
+
 LONGEST_DOCUMENT = 4000
 """Symbols of a document whose length is not given, if its end does not come before."""
 
@@ -35,11 +37,6 @@ Ending = Literal["length", "stop"]
 UnsignedInteger = Annotated[int, Field(ge=0, le=2**64 - 1)]
 
 
-def endless_if_infinite(length: object) -> object:
-    """Turn an infinite length into the number that stands for it."""
-    return ENDLESS if length in ("inf", math.inf) else length
-
-
 @dataclass(
     frozen=True,
     kw_only=True,
@@ -48,8 +45,8 @@ def endless_if_infinite(length: object) -> object:
 class GenerationSettings(SamplingSettings):
     """How a text is written: how symbols are chosen, how many, from which random numbers."""
 
-    length: Annotated[int, BeforeValidator(endless_if_infinite), Field(ge=0, le=ENDLESS)] = 200
-    """How many new symbols to write at most; inf for no limit."""
+    length: Annotated[int, Field(ge=0, le=ENDLESS)] = LONGEST_TEXT
+    """How many new symbols to write at most."""
 
     label: str | None = None
     """The label of the document, for a model whose documents had labels."""
@@ -189,9 +186,9 @@ class Generation(InProgress):
         return self.prompt.unknown
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> list[str]:
         """One line for each thing in the prompt or the settings that the model lacks."""
-        return self.prompt.notes
+        return list(self.prompt.notes)
 
     @property
     def start(self) -> int | None:

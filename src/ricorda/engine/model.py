@@ -26,7 +26,9 @@ from ricorda.engine.classification import (
 from ricorda.engine.constraints import constraint_of
 from ricorda.engine.documents import Document, document_figures, evaluate_documents
 from ricorda.engine.generation import (
+    ENDLESS,
     LONGEST_DOCUMENT,
+    LONGEST_TEXT,
     Generation,
     GenerationSettings,
     Length,
@@ -282,9 +284,10 @@ class Model:
         """Check options; a length that is not given is that of the model's kind of text."""
         given = dict(options)
         if given.get("length") is None:
-            given.pop("length", None)
-            if self.vocabulary.boundary is not None:
-                given["length"] = LONGEST_DOCUMENT
+            divided = self.vocabulary.boundary is not None
+            given["length"] = LONGEST_DOCUMENT if divided else LONGEST_TEXT
+        elif given["length"] == "inf":
+            given["length"] = ENDLESS
         settings = validated(GenerationSettings, **given)
         if not settings.stop:
             return settings
@@ -493,8 +496,22 @@ class Model:
             if text.label_numbers is not None:
                 numbers = text.label_numbers
             return map(Document, text.documents(), numbers.tolist())
-        documents = [text] if isinstance(text, str | bytes | np.ndarray) else text
+        if isinstance(text, np.ndarray):
+            return map(Document, self._divided(text))
+        documents = [text] if isinstance(text, str | bytes) else text
         return self._encode_documents(documents, on_unknown, unseen)
+
+    def _divided(self, ids: Ids) -> Iterator[Ids]:
+        """Divide ids (n,) at their boundaries; none is needed before the first and after the last
+        document."""
+        places = np.flatnonzero(ids == self.vocabulary.boundary).tolist()
+        begins = [each + 1 for each in places]
+        if not places or places[0] > 0:
+            begins.insert(0, 0)
+        if begins[-1] == len(ids) and len(begins) > 1:
+            begins.pop()
+        ends = [each for each in [*places, len(ids)] if each >= begins[0]]
+        return (ids[begin:end] for begin, end in zip(begins, ends, strict=False))
 
     @checked
     def trace(self, text: str | bytes, *, on_unknown: OnUnknown = "error") -> Trace:
