@@ -326,7 +326,7 @@ def test_the_label_that_explains_a_document_best(labelled: Model, prior: Any) ->
 def test_accuracy_is_part_of_the_evaluation(labelled: Model) -> None:
     texts = [text for text in DOCUMENTS if text]
     likeliest = [labelled.classify(text).label for text in texts]
-    own = likeliest[:4] + [next(each for each in LABELS if each != likeliest[4]), None]
+    own = [*likeliest[:4], next(each for each in LABELS if each != likeliest[4]), None]
     figures = labelled.evaluate(list(zip(texts, own, strict=True)))
     accuracy = figures.accuracy
     assert accuracy is not None
