@@ -1,17 +1,22 @@
 """`ricorda classify`: the label that explains each document best."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ricorda.cli.documents import ReadDocument, lines_option, read_documents, shortened
+from ricorda.cli.documents import (
+    DocumentOptions,
+    document_options,
+    read_documents,
+    shortened,
+)
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json, say
-from ricorda.cli.score_rows import print_csv
+from ricorda.cli.score_rows import print_csv, readable_text
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.errors import ConfigurationError
 
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=PathName())
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 @click.option("--text", "given", multiple=True, help="Classify this text. May be repeated.")
-@lines_option
+@document_options()
 @click.option(
     "--top",
     type=whole_number(at_least=1),
@@ -42,7 +47,7 @@ def command(
     model: Path,
     texts: tuple[str, ...],
     given: tuple[str, ...],
-    lines: bool,
+    division: DocumentOptions,
     top: int,
     uniform: bool,
     reading: GivenReading,
@@ -67,53 +72,54 @@ def command(
         raise ConfigurationError("expected one of --csv and --json: leave out the other")
     trained = load_model(model)
     if given:
-        documents = iter([ReadDocument(number, text) for number, text in enumerate(given, 1)])
+        read: Iterator[tuple[int, str]] = enumerate(given, 1)
     else:
-        documents = read_documents(trained, texts, reading, lines=lines)
-    rows = _classified(trained, documents, uniform=uniform)
+        documents = read_documents(trained, texts, reading, division)
+        read = ((number, document.text) for number, document in documents)
+    rows = _classified(trained, read, uniform=uniform)
     if as_csv:
         print_csv(
             ("document", "label", "probability", "text"),
-            (_as_json(document, found, top) for document, found in rows),
+            (_as_json(number, text, found, top) for number, text, found in rows),
         )
         return
-    for document, found in rows:
+    for number, text, found in rows:
         if as_json:
-            print_json(_as_json(document, found, top))
+            print_json(_as_json(number, text, found, top))
         else:
-            _print(document, found, top)
+            _print(text, found, top)
 
 
 def _classified(
-    model: "Model", documents: Iterator[ReadDocument], *, uniform: bool
-) -> "Iterator[tuple[ReadDocument, Classification]]":
-    """Classify documents side by side, in order."""
-    waiting: deque[ReadDocument] = deque()
+    model: "Model", documents: Iterable[tuple[int, str]], *, uniform: bool
+) -> "Iterator[tuple[int, str, Classification]]":
+    """Classify numbered texts side by side, in order."""
+    waiting: deque[tuple[int, str]] = deque()
 
-    def texts() -> Iterator[str | bytes]:
-        for document in documents:
-            waiting.append(document)
-            yield document.text
+    def texts() -> Iterator[str]:
+        for number, text in documents:
+            waiting.append((number, text))
+            yield text
 
     found = model.classify_documents(
         texts(), prior="uniform" if uniform else "training", on_unknown="skip"
     )
     for classification in found:
-        yield waiting.popleft(), classification
+        yield *waiting.popleft(), classification
 
 
-def _as_json(document: ReadDocument, found: "Classification", top: int) -> dict[str, Any]:
+def _as_json(number: int, text: str, found: "Classification", top: int) -> dict[str, Any]:
     best = found.most_likely(top)
     return {
-        "document": document.number,
-        "text": document.shown,
+        "document": number,
+        "text": readable_text(text),
         "label": best[0][0],
         "probability": best[0][1],
         "labels": dict(best),
     }
 
 
-def _print(document: ReadDocument, found: "Classification", top: int) -> None:
+def _print(text: str, found: "Classification", top: int) -> None:
     """A line: the labels with their probabilities, and the beginning of the document."""
     labels = ", ".join(f"{label} {chance:.2f}" for label, chance in found.most_likely(top))
-    say(f"{labels}  {shortened(document.shown)}")
+    say(f"{labels}  {shortened(readable_text(text))}")

@@ -1,15 +1,19 @@
 """The documents of a command's texts, and the options that say what a document is."""
 
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
 from ricorda.cli.options import Command
 from ricorda.cli.output import say
 from ricorda.cli.texts import GivenReading
+from ricorda.errors import ConfigurationError
+from ricorda.text import Document
+from ricorda.text import read_documents as read_sources
 from ricorda.text.unseen import quoted
 
 if TYPE_CHECKING:
@@ -18,71 +22,111 @@ if TYPE_CHECKING:
 SHOWN = 60
 """Characters of a document that are shown in a terminal."""
 
+NumberedDocument = tuple[int, Document]
+"""The number of a document in all texts, from 1, and the document."""
+
 
 @dataclass(frozen=True)
-class ReadDocument:
-    """A document of a text."""
+class DocumentOptions:
+    """What a command takes for a document, where not as the model's own text was divided."""
 
-    number: int
-    """Its number in the texts, from 1."""
+    lines: bool = False
+    """Each line."""
 
-    text: str | bytes
+    field: str | None = None
+    """Each row of a table: its column with the text."""
 
-    label: str | None = None
-    """Its label, if the texts have labels."""
+    label_field: str | None = None
+    """The column with the label."""
+
+    label_from: Literal["folder", "file"] | None = None
+    """Take the label from the name of the folder or the file."""
+
+    def __post_init__(self) -> None:
+        if self.lines and self.field is not None:
+            raise ConfigurationError("expected one of --lines and --field: leave out the other")
 
     @property
-    def shown(self) -> str:
-        """The document as text."""
-        if isinstance(self.text, bytes):
-            return self.text.decode("utf-8", "replace")
-        return self.text
+    def is_given(self) -> bool:
+        """Whether documents are lines or rows of a table."""
+        return self.lines or self.field is not None
 
 
-def lines_option(command: Command) -> Command:
-    """Give a command the option --lines."""
-    decorate: Callable[[Any], Any] = click.option(
-        "--lines", is_flag=True, help="Each line is a document; empty lines are left out."
-    )
-    return decorate(command)  # type: ignore[no-any-return]
+def document_options(*, labels: bool = False) -> Callable[[Command], Command]:
+    """Give a command --lines and --field, with `labels` also those of labels.
+
+    The command gets them as `division`, a DocumentOptions.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_division(**options: Any) -> Any:
+            names = ["lines", "field", *(["label_field", "label_from"] if labels else [])]
+            given = {name: options.pop(name) for name in names}
+            return command(division=DocumentOptions(**given), **options)
+
+        options: list[Any] = [
+            click.option(
+                "--lines", is_flag=True, help="Each line is a document, but empty lines are not."
+            ),
+            click.option(
+                "--field",
+                metavar="NAME",
+                help="Each row of a table (CSV, TSV, JSONL) is a document: the column with the "
+                "text, by its name or its position from 1.",
+            ),
+        ]
+        if labels:
+            options += [
+                click.option(
+                    "--label-field", metavar="NAME", help="The column with a document's label."
+                ),
+                click.option(
+                    "--label-from",
+                    type=click.Choice(["folder", "file"]),
+                    help="Take the label from the name of the folder or of the file.",
+                ),
+            ]
+        for option in reversed(options):
+            with_division = option(with_division)
+        return with_division  # type: ignore[return-value]
+
+    return decorate
 
 
 def read_documents(
-    model: "Model", names: Sequence[str], reading: GivenReading, *, lines: bool = False
-) -> Iterator[ReadDocument]:
-    """Read texts as documents: as the model's own text was read, or each line.
+    model: "Model",
+    names: Sequence[str],
+    reading: GivenReading,
+    division: DocumentOptions = DocumentOptions(),
+) -> Iterator[NumberedDocument]:
+    """Read texts as documents: divided as the model's own text was, or as the options say.
 
-    Raises TextError where a text cannot be read or decoded.
+    Raises TextError where a text cannot be read, decoded or divided, or has no document.
     """
-    pieces = reading.reader_for(model).symbols(names, model.vocabulary)
-    for number, line in enumerate(_lines(pieces), 1):
-        yield ReadDocument(number, line)
+    settings = reading.reader_for(model).settings
+    if division.is_given:
+        settings = replace(
+            settings,
+            documents="lines" if division.lines else "rows",
+            field=division.field,
+            label_field=None,
+            label_from=None,
+        )
+    if division.label_field is not None or division.label_from is not None:
+        settings = replace(
+            settings, label_field=division.label_field, label_from=division.label_from
+        )
+    sources = settings.find(names)
+    return enumerate(read_sources(sources, settings, vocabulary=model.vocabulary), 1)
 
 
-def read_whole(model: "Model", name: str, reading: GivenReading) -> ReadDocument:
+def read_whole(model: "Model", name: str, reading: GivenReading) -> str:
     """Read a text as one document. Raises TextError where it cannot be read or decoded."""
     pieces = list(reading.reader_for(model).symbols((name,), model.vocabulary))
     if pieces and isinstance(pieces[0], bytes):
-        return ReadDocument(1, b"".join(cast(list[bytes], pieces)))
-    return ReadDocument(1, "".join(cast(list[str], pieces)))
-
-
-def _lines(pieces: Iterable[str | bytes]) -> Iterator[str | bytes]:
-    """Cut a text into lines without their ends; empty ones are left out."""
-    held: Any = None
-    for piece in pieces:
-        *complete, held = (piece if held is None else held + piece).split(_line_end(piece))
-        yield from filter(None, map(_without_return, complete))
-    if held:
-        yield _without_return(held)
-
-
-def _line_end(piece: Any) -> Any:
-    return b"\n" if isinstance(piece, bytes) else "\n"
-
-
-def _without_return(line: Any) -> Any:
-    return line.removesuffix(b"\r" if isinstance(line, bytes) else "\r")
+        return b"".join(cast(list[bytes], pieces)).decode("utf-8", "surrogateescape")
+    return "".join(cast(list[str], pieces))
 
 
 class KnownLabels:
@@ -92,7 +136,7 @@ class KnownLabels:
         self._labels = set(model.vocabulary.labels)
         self._unknown: Counter[str] = Counter()
 
-    def label(self, document: ReadDocument) -> str | None:
+    def label(self, document: Document) -> str | None:
         """The document's label if the model has it."""
         if document.label is None or not self._labels or document.label in self._labels:
             return document.label if self._labels else None
@@ -111,5 +155,5 @@ class KnownLabels:
 
 def shortened(text: str) -> str:
     """The beginning of a document on one line."""
-    line = " ".join(text.split())
+    line = " ".join(text[: 4 * SHOWN].split())
     return line if len(line) <= SHOWN else line[: SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"

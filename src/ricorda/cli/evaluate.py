@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ricorda.cli.documents import KnownLabels, lines_option, read_documents
+from ricorda.cli.documents import (
+    DocumentOptions,
+    KnownLabels,
+    document_options,
+    read_documents,
+)
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json, say
@@ -25,14 +30,14 @@ if TYPE_CHECKING:
     help="Reset the state every N symbols, as models with windows are scored; "
     "by default the state is carried through the whole text.",
 )
-@lines_option
+@document_options(labels=True)
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: Path,
     texts: tuple[str, ...],
     window: int | None,
-    lines: bool,
+    division: DocumentOptions,
     reading: GivenReading,
     as_json: bool,
 ) -> None:
@@ -53,16 +58,17 @@ def command(
     """
     trained = load_model(model)
     if trained.vocabulary.boundary is None:
-        if lines:
+        if division != DocumentOptions():
             raise ConfigurationError(
-                "--lines is for a model of documents, this one learned an undivided text"
+                "--lines, --field and labels are for a model of documents, this one learned an "
+                "undivided text: leave them out"
             )
         pieces = reading.reader_for(trained).symbols(texts, trained.vocabulary)
         figures = trained.evaluate(pieces, window, on_unknown="skip")
     else:
         labels = KnownLabels(trained)
-        documents = read_documents(trained, texts, reading, lines=lines)
-        pairs = ((each.text, labels.label(each)) for each in documents)
+        documents = read_documents(trained, texts, reading, division)
+        pairs = ((each.text, labels.label(each)) for _, each in documents)
         figures = trained.evaluate(pairs, window, on_unknown="skip")
         labels.report()
     if as_json:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from rich.cells import cell_len
 
-from ricorda.cli.documents import lines_option, read_documents, read_whole
+from ricorda.cli.documents import (
+    DocumentOptions,
+    KnownLabels,
+    document_options,
+    read_documents,
+    read_whole,
+)
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
@@ -33,7 +39,7 @@ ALTERNATIVES = 5
     type=PathName(),
     help="Write a page that colours each character by its surprisal and shows the alternatives.",
 )
-@lines_option
+@document_options()
 @click.option(
     "--documents",
     is_flag=True,
@@ -54,7 +60,7 @@ def command(
     model: Path,
     text: str,
     html: Path | None,
-    lines: bool,
+    division: DocumentOptions,
     documents: bool,
     label: str | None,
     by_label: bool,
@@ -71,16 +77,16 @@ def command(
     model never saw is shown where it stands. It has no surprisal, nor has the
     character after it, because the network does not read unseen characters.
 
-    With --lines or --documents a row is printed for each document: its bits per character and its
-    nats, which include its first character and its end. Those of unseen characters and of the
-    character after each are left out.
+    With --lines, --field or --documents a row is printed for each document: its bits per character
+    and its nats, which include its first character and its end. Unseen characters and the character
+    after each are left out.
 
     \b
     ricorda score runs/my page.txt --html surprise.html
     ricorda score runs/names names.txt --lines --sort bits
     ricorda score runs/names names.txt --lines --by-label --csv
     """
-    in_rows = lines or documents or by_label
+    in_rows = division.is_given or documents or by_label
     _check_rows(in_rows=in_rows, sort=sort, ascending=ascending, as_csv=as_csv, as_json=as_json)
     if html is not None:
         if in_rows:
@@ -90,14 +96,17 @@ def command(
         raise ConfigurationError("expected one of --label and --by-label: leave out the other")
     trained = load_model(model)
     if in_rows:
+        known = KnownLabels(trained)
         if by_label:
             check_labels(trained.vocabulary)
-        if lines or documents:
-            read = read_documents(trained, (text,), reading, lines=lines)
+        if division.is_given or documents:
+            read = read_documents(trained, (text,), reading, division)
+            texts = ((number, each.text, known.label(each)) for number, each in read)
         else:
-            read = iter([read_whole(trained, text, reading)])
-        rows = scored_rows(trained, read, label=label, by_label=by_label)
+            texts = iter([(1, read_whole(trained, text, reading), None)])
+        rows = scored_rows(trained, texts, label=label, by_label=by_label)
         print_rows(in_order(rows, sort, ascending=ascending), as_json=as_json, as_csv=as_csv)
+        known.report()
         return
     pieces = reading.reader_for(trained).symbols((text,), trained.vocabulary)
     scores = trained.score(pieces, ALTERNATIVES, label=label, on_unknown="skip")
@@ -117,7 +126,7 @@ def _check_rows(
     for_rows = {"--sort": sort is not None, "--csv": as_csv}
     if not in_rows and any(for_rows.values()):
         name = next(name for name, is_given in for_rows.items() if is_given)
-        raise ConfigurationError(f"{name} is for rows: give --lines, --documents or --by-label too")
+        raise ConfigurationError(f"{name} is for rows: give --lines, --field or --documents too")
     if ascending and sort is None:
         raise ConfigurationError("--ascending is for sorted rows: give --sort too")
     if as_csv and as_json:

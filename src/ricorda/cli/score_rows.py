@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ricorda.cli.documents import KnownLabels, ReadDocument, shortened
+from ricorda.cli.documents import shortened
 from ricorda.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ CSV_COLUMNS = (
 class Row:
     """A document and how well it was predicted under a label."""
 
-    document: ReadDocument
+    number: int
+    text: str
     label: str | None
     figures: "Figures"
 
@@ -40,9 +41,9 @@ class Row:
         """The row as a JSON object."""
         figures = self.figures
         return {
-            "document": self.document.number,
+            "document": self.number,
             **({} if self.label is None else {"label": self.label}),
-            "text": self.document.shown,
+            "text": readable_text(self.text),
             "characters": figures.characters,
             "nats": figures.nats,
             "bits_per_character": None if math.isnan(self.bits) else self.bits,
@@ -54,25 +55,27 @@ class Row:
 
 def scored_rows(
     model: "Model",
-    documents: Iterable[ReadDocument],
+    documents: Iterable[tuple[int, str, str | None]],
     *,
     label: str | None = None,
     by_label: bool = False,
 ) -> Iterator[Row]:
-    """Score documents under a label, under each label, or under their own."""
-    known = KnownLabels(model)
-    waiting: deque[tuple[ReadDocument, str | None]] = deque()
+    """Score documents, each (number, text, own label), under a label, each label, or their own."""
+    waiting: deque[tuple[int, str, str | None]] = deque()
 
-    def pairs() -> Iterator[tuple[str | bytes, str | None]]:
-        for document in documents:
-            own = known.label(document) if label is None and not by_label else label
-            for each in model.vocabulary.labels if by_label else [own]:
-                waiting.append((document, each))
-                yield document.text, each
+    def pairs() -> Iterator[tuple[str, str | None]]:
+        for number, text, own in documents:
+            for each in model.vocabulary.labels if by_label else [label or own]:
+                waiting.append((number, text, each))
+                yield text, each
 
     for figures in model.score_documents(pairs(), on_unknown="skip"):
         yield Row(*waiting.popleft(), figures)
-    known.report()
+
+
+def readable_text(text: str) -> str:
+    """A text without the surrogates that stand for bytes that are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def in_order(rows: Iterable[Row], order: Order | None, *, ascending: bool) -> Iterable[Row]:
@@ -103,7 +106,7 @@ def print_rows(rows: Iterable[Row], *, as_json: bool, as_csv: bool) -> None:
         bits = "" if math.isnan(row.bits) else f"{row.bits:.2f}"
         label = "" if row.label is None else f"{row.label}: "
         unseen = f"  ({row.figures.unseen:,} never seen)" if row.figures.unseen else ""
-        text = shortened(row.document.shown)
+        text = shortened(readable_text(row.text))
         say(f"{bits:>6}  {row.figures.nats:>8.2f}  {label}{text}{unseen}")
 
 

@@ -15,6 +15,7 @@ from ricorda.model import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
 from ricorda.text import Part
+from ricorda.text.document_index import write_document_index
 from ricorda.text.reading_settings import READING
 from ricorda.text.sources import displayed
 from ricorda.training.checkpoint.held_folder import HeldFolder
@@ -220,6 +221,7 @@ def _conclude(
     metrics = _metrics(loop, dataset, reason)
     if reason != "interrupted":
         write_record(folder, with_schedule(record, loop.progress))
+        _write_document_index(folder, dataset, report)
     rows = loop.checkpoint_manager.metrics
     rows.flush()
     try:
@@ -231,6 +233,17 @@ def _conclude(
     for line in _result_lines(metrics):
         report.say(line)
     return metrics
+
+
+def _write_document_index(folder: RunFolder, dataset: Dataset, report: Reporter) -> None:
+    """Write the index of all documents of the text, by which `sample --novel` finds new ones."""
+    if dataset.text.part.boundary is None:
+        return
+    decode = dataset.text.vocabulary.decode
+    try:
+        write_document_index(folder.documents, map(decode, dataset.text.part.documents()))
+    except (OSError, RunError) as error:
+        report.warn(f"{folder.documents} cannot be written ({error}): sample --novel needs it")
 
 
 def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, Any]:
