@@ -70,3 +70,35 @@ def start() -> Callable[..., "subprocess.Popen[bytes]"]:
         )
 
     return begin
+
+
+NAMES = {"Irish": ["aine", "cian", "niall"], "Italian": ["anna", "dino", "carla", "lucia"]}
+"""Short documents by label."""
+
+
+@pytest.fixture(scope="session")
+def tiny_names(tmp_path_factory: pytest.TempPathFactory) -> ricorda.Run:
+    """A run on short lines with labels."""
+    folder = tmp_path_factory.mktemp("tiny_names")
+    for label, names in NAMES.items():
+        (folder / f"{label}.txt").write_text("\n".join(names * 20) + "\n")
+    return ricorda.train(
+        [folder / f"{label}.txt" for label in NAMES],
+        documents="lines",
+        label_from="file",
+        out=folder / "run",
+        steps=150,
+        hidden_size=16,
+        threads=1,
+        quiet=True,
+    )
+
+
+@pytest.fixture
+def names_here(tiny_names: ricorda.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in: runs/names, which learned lines with labels, and names.txt."""
+    shutil.copytree(tiny_names.folder, tmp_path / "runs" / "names")
+    lines = [name for names in NAMES.values() for name in names]
+    (tmp_path / "names.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -318,6 +318,12 @@ def test_the_label_that_explains_a_document_best(labelled: Model, prior: Any) ->
         np.testing.assert_allclose(found.probabilities, joint / joint.sum(), rtol=1e-3, atol=1e-6)
         assert found.label == LABELS[int(joint.argmax())]
         assert found.most_likely(1)[0][0] == found.label
+    (gapped,) = labelled.classify_documents(["abXd"], prior=prior, on_unknown="skip")
+    assert gapped.unseen == 1
+    nats = [
+        sum(alone(labelled, "abd", each)) - alone(labelled, "abd", each)[2] for each in (1, 2, 3)
+    ]
+    np.testing.assert_allclose(gapped.nats, nats, rtol=1e-5)
     many = list(labelled.classify_documents(DOCUMENTS, prior=prior))
     assert len(many) == len(DOCUMENTS)
     assert many[3].label == labelled.classify(DOCUMENTS[3], prior=prior).label

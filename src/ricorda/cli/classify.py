@@ -58,7 +58,7 @@ def command(
 
     MODEL learned documents with labels. TEXT is a file, a folder, or - for standard input, divided
     into documents as the model's own text was. `ricorda evaluate` measures how often the label is
-    right.
+    right. Characters that the model never saw are counted and left out.
 
     \b
     ricorda classify runs/names --text Rossi
@@ -79,7 +79,7 @@ def command(
     rows = _classified(trained, read, uniform=uniform)
     if as_csv:
         print_csv(
-            ("document", "label", "probability", "text"),
+            ("document", "label", "probability", "unseen_characters", "text"),
             (_as_json(number, text, found, top) for number, text, found in rows),
         )
         return
@@ -116,10 +116,12 @@ def _as_json(number: int, text: str, found: "Classification", top: int) -> dict[
         "label": best[0][0],
         "probability": best[0][1],
         "labels": dict(best),
+        "unseen_characters": found.unseen,
     }
 
 
 def _print(text: str, found: "Classification", top: int) -> None:
     """A line: the labels with their probabilities, and the beginning of the document."""
     labels = ", ".join(f"{label} {chance:.2f}" for label, chance in found.most_likely(top))
-    say(f"{labels}  {shortened(readable_text(text))}")
+    unseen = f"  ({found.unseen:,} never seen)" if found.unseen else ""
+    say(f"{labels}  {shortened(readable_text(text))}{unseen}")

@@ -4,16 +4,17 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from ricorda.cli.options import Command
 from ricorda.cli.output import say
 from ricorda.cli.texts import GivenReading
-from ricorda.errors import ConfigurationError
+from ricorda.errors import ConfigurationError, TextError
 from ricorda.text import Document
 from ricorda.text import read_documents as read_sources
+from ricorda.text.file_names import displayed
 from ricorda.text.unseen import quoted
 
 if TYPE_CHECKING:
@@ -122,11 +123,19 @@ def read_documents(
 
 
 def read_whole(model: "Model", name: str, reading: GivenReading) -> str:
-    """Read a text as one document. Raises TextError where it cannot be read or decoded."""
-    pieces = list(reading.reader_for(model).symbols((name,), model.vocabulary))
-    if pieces and isinstance(pieces[0], bytes):
-        return b"".join(cast(list[bytes], pieces)).decode("utf-8", "surrogateescape")
-    return "".join(cast(list[str], pieces))
+    """Read a file as one document. Raises TextError where it cannot be read or has no text."""
+    settings = replace(
+        reading.reader_for(model).settings,
+        documents="files",
+        field=None,
+        label_field=None,
+        label_from=None,
+    )
+    found = read_sources(settings.find((name,)), settings, vocabulary=model.vocabulary)
+    document = next(found, None)
+    if document is None:
+        raise TextError(f"{displayed(name)} is empty: expected a text")
+    return document.text
 
 
 class KnownLabels:

@@ -1,6 +1,7 @@
 """`ricorda score`: how surprising each character of a text is."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -108,7 +109,11 @@ def command(
         print_rows(in_order(rows, sort, ascending=ascending), as_json=as_json, as_csv=as_csv)
         known.report()
         return
-    pieces = reading.reader_for(trained).symbols((text,), trained.vocabulary)
+    pieces: Iterable[str | bytes]
+    if trained.vocabulary.boundary is None:
+        pieces = reading.reader_for(trained).symbols((text,), trained.vocabulary)
+    else:
+        pieces = [read_whole(trained, text, reading)]
     scores = trained.score(pieces, ALTERNATIVES, label=label, on_unknown="skip")
     figures = scores.figures.as_json()
     if html is not None:

@@ -18,6 +18,7 @@ from ricorda.engine.documents import Document, scored_documents
 from ricorda.engine.labels import check_labels
 from ricorda.engine.sampling import Probabilities, log_softmax, most_likely_first
 from ricorda.errors import ConfigurationError
+from ricorda.text.unseen import Gap
 from ricorda.text.vocabulary import Vocabulary
 
 LABEL_COUNTS = "label_counts"
@@ -43,6 +44,15 @@ class Classification:
 
     nats: Probabilities
     """The surprisal of the document under each label, (K,)."""
+
+    gaps: tuple[Gap, ...] = ()
+    """The characters of the document that the model never saw. They are left out, with the
+    character after them."""
+
+    @property
+    def unseen(self) -> int:
+        """How many characters the model never saw."""
+        return sum(len(gap.characters) for gap in self.gaps)
 
     @property
     def label(self) -> str:
@@ -85,13 +95,11 @@ def classify_documents(
     under_each = (
         replace(document, label=label + 1) for document in documents for label in range(number)
     )
-    totals = (
-        float(nats[~np.isnan(nats)].sum())
-        for _, nats in scored_documents(backend, vocabulary, under_each)
-    )
-    while found := list(islice(totals, number)):
-        nats = np.array(found)
-        yield Classification(vocabulary.labels, np.exp(log_softmax(prior - nats)), nats)
+    scored = scored_documents(backend, vocabulary, under_each)
+    while found := list(islice(scored, number)):
+        nats = np.array([float(each[~np.isnan(each)].sum()) for _, each in found])
+        probabilities = np.exp(log_softmax(prior - nats))
+        yield Classification(vocabulary.labels, probabilities, nats, found[0][0].gaps)
 
 
 class AccuracyMeasurement:

@@ -130,7 +130,7 @@ class Texts(InProgress):
 
 
 class Selection:
-    """Picks texts that differ from each other, or from the documents of the training.
+    """Picks texts that differ from each other, or from the documents of the training; no empty ones.
 
     It stops once it has as many as are wanted, or after `MOST_MISSES` texts in a row that it did
     not want. Texts are compared by 64-bit hashes: no text is picked that should not be, and one in
@@ -160,7 +160,7 @@ class Selection:
                 return
 
     def _is_wanted(self, document: str) -> bool:
-        if self._known is not None and document in self._known:
+        if not document or (self._known is not None and document in self._known):
             return False
         if self._seen is None:
             return True
