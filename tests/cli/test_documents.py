@@ -61,7 +61,6 @@ def test_unique_and_novel_texts(call: Call) -> None:
     options = ["sample", "--seed", "1", "--temperature", "0.8", "--count"]
     plain = call(*options, "900")[1].splitlines()
     assert known & set(plain)
-    assert "" in plain or len(set(plain)) < 900
     options.append("300")
     code, out, _ = call(*options, "--unique", "--novel")
     texts = out.splitlines()

@@ -19,7 +19,9 @@ PLAIN = ["sample", "runs/tiny", "--prompt", "5 bottles", "--seed", "1", "--lengt
 def written(call: Call, *more: str) -> str:
     code, out, err = call(*PLAIN, *more)
     assert code == 0
-    assert err == ("allowed: 7 characters: a, b, e, f, h, l, ␣\n" if "--allowed" in more else "")
+    seed = more[more.index("--seed") + 1] if "--seed" in more else "1"
+    allowed = "allowed: 7 characters: a, b, e, f, h, l, ␣\n" if "--allowed" in more else ""
+    assert err == f"{allowed}seed {seed}\n"
     return out
 
 
@@ -117,11 +119,12 @@ def test_characters_that_the_model_lacks_and_several_of_them_are_told(
     assert err.splitlines() == [
         "the banned word 'cat' can never occur: the model has no 'c'",
         "banned: 3 characters: e, a, t",
+        "seed 1",
         "--- 1 of 2 ---",
         "--- 2 of 2 ---",
     ]
     assert call(*PLAIN, "--banned", "é")[2] == (
-        "banned: the model has no 'é', so it never writes it\n"
+        "banned: the model has no 'é', so it never writes it\nseed 1\n"
     )
 
 
@@ -132,7 +135,7 @@ def test_precision(here: Path, call: Call) -> None:
     assert len(exact) == len("5 bottles") + 2000 + 1
     code, rounded, err = call(*words, "int8")
     if kernels_are_built():
-        assert (code, err) == (0, "")
+        assert (code, err) == (0, "seed 1\n")
         assert rounded != exact
     else:
         assert code == 2
@@ -145,37 +148,39 @@ def test_several_texts_of_one_seed_differ(here: Path, call: Call) -> None:
     texts = out.splitlines()
     assert len(texts) == len(set(texts)) == 3
     assert all(text.startswith("5 bottles") for text in texts)
-    assert err == "--- 1 of 3 ---\n--- 2 of 3 ---\n--- 3 of 3 ---\n"
+    assert err == "seed 1\n--- 1 of 3 ---\n--- 2 of 3 ---\n--- 3 of 3 ---\n"
     assert texts[0] + "\n" == written(call, "--stop", "\n")
 
 
 def test_without_a_prompt_it_says_where_it_starts(here: Path, call: Call) -> None:
-    code, out, err = call("sample", "runs/tiny", "--length", "7")
+    code, out, err = call("sample", "runs/tiny", "--length", "7", "--seed", "5")
     assert (code, len(out)) == (0, 8)
-    assert err == "no prompt: starts after a line end\n"
+    assert err == "no prompt: starts after a line end\nseed 5\n"
 
 
 def test_a_text_without_a_line_end_starts_from_its_first_symbol(here: Path, call: Call) -> None:
     Path("line.txt").write_text("every good boy deserves fudge " * 20)
     ricorda.train("line.txt", steps=1, hidden_size=4, threads=1, quiet=True)
-    _, out, err = call("sample", "runs/line", "--length", "3")
+    _, out, err = call("sample", "runs/line", "--length", "3", "--seed", "5")
     assert len(out) == 4
-    assert err == "no prompt: starts after the text's first symbol, e\n"
+    assert err == "no prompt: starts after the text's first symbol, e\nseed 5\n"
 
 
 def test_what_the_model_never_saw_is_left_out_of_the_prompt(here: Path, call: Call) -> None:
     code, out, err = call(*PLAIN, "--prompt", "5 éboétZtles")
     assert code == 0
-    assert err == "left out 3 characters of the prompt that the model never saw: 'é' and 'Z'\n"
+    told = "left out 3 characters of the prompt that the model never saw: 'é' and 'Z'"
+    assert err == f"{told}\nseed 1\n"
     assert out == written(call).replace("5 bottles", "5 éboétZtles", 1)
 
 
 def test_a_prompt_of_which_nothing_is_left(here: Path, call: Call) -> None:
-    code, out, err = call("sample", "--prompt", "ZZ", "--length", "5")
+    code, out, err = call("sample", "--prompt", "ZZ", "--length", "5", "--seed", "1")
     assert (code, len(out)) == (0, 5 + 1)  # the prompt is not shown
     assert err.splitlines() == [
         "left out 2 characters of the prompt that the model never saw: 'Z'",
         "nothing left of the prompt: starts after a line end",
+        "seed 1",
     ]
 
 
@@ -186,29 +191,28 @@ def test_unknown_characters_can_be_an_error(here: Path, call: Call) -> None:
     assert "'é' and 'Z', 3 times in all" in err
 
 
-def test_json_is_one_object_that_repeats_the_text(here: Path, call: Call) -> None:
+def test_a_line_of_json_per_text_repeats_it(here: Path, call: Call) -> None:
     code, out, err = call("sample", "--prompt", "5", "--length", "30", "--count", "2", "--json")
-    assert (code, err) == (0, "")
-    assert out.count("\n") == 1
-    found = json.loads(out)
-    assert list(found) == ["prompt", "seed", "samples"]
-    assert found["prompt"] == "5"
-    assert [list(sample) for sample in found["samples"]] == [["text", "ended"]] * 2
-    assert [sample["ended"] for sample in found["samples"]] == ["length"] * 2
-    seed = str(found["seed"])
-    again = call("sample", "--prompt", "5", "--length", "30", "--seed", seed)[1]
-    assert again == f"5{found['samples'][0]['text']}\n"
+    first, second = map(json.loads, out.splitlines())
+    assert (code, err) == (0, f"seed {first['seed']}\n")
+    assert list(first) == list(second) == ["prompt", "seed", "text", "ended"]
+    assert first["text"] != second["text"]
+    assert {(each["prompt"], each["seed"], each["ended"]) for each in (first, second)} == {
+        ("5", first["seed"], "length")
+    }
+    again = call("sample", "--prompt", "5", "--length", "30", "--seed", str(first["seed"]))[1]
+    assert again == f"5{first['text']}\n"
 
 
 def test_json_says_why_a_text_ended(here: Path, call: Call) -> None:
     _, out, _ = call(*PLAIN, "--stop", "b", "--json")
-    (sample,) = json.loads(out)["samples"]
+    sample = json.loads(out)
     assert sample["ended"] == "stop"
     assert "b" not in sample["text"]
 
 
 def test_no_symbols_at_all(here: Path, call: Call) -> None:
-    assert call(*PLAIN, "--length", "0") == (0, "5 bottles\n", "")
+    assert call(*PLAIN, "--length", "0") == (0, "5 bottles\n", "seed 1\n")
 
 
 def test_the_newest_run_is_taken(here: Path, call: Call) -> None:

@@ -130,11 +130,11 @@ class Texts(InProgress):
 
 
 class Selection:
-    """Picks texts that differ from each other, or from the documents of the training; no empty ones.
+    """Picks texts that differ from each other, or from the documents of the training.
 
-    It stops once it has as many as are wanted, or after `MOST_MISSES` texts in a row that it did
-    not want. Texts are compared by 64-bit hashes: no text is picked that should not be, and one in
-    2**64 / n is missed, for n texts that it is compared with.
+    It picks no empty text. It stops once it has as many as are wanted, or after `MOST_MISSES` texts
+    in a row that it did not want. Texts are compared by 64-bit hashes: no text is picked that
+    should not be, and one in 2**64 / n is missed, for n texts that it is compared with.
     """
 
     def __init__(
