@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ricorda.engine.writer import StopDetector
+from ricorda.engine.stops import StopDetector
 
 
 def cut(text: str, stops: Sequence[str]) -> str:

@@ -215,7 +215,7 @@ def test_vocabularies_differ_by_symbols_and_start() -> None:
         (None, "vocabulary of kind"),
         ([], "vocabulary of kind"),
         ({}, "vocabulary of kind"),
-        ({"kind": "words"}, "it is 'words'"),
+        ({"kind": "letters"}, "it is 'letters'"),
         ({"kind": ["bytes"], "start": 10}, "vocabulary of kind"),
         ({"kind": "bytes"}, "with kind, start, but it has kind;"),
         ({"kind": "bytes", "start": 10, "symbols": "a"}, "it has kind, start, symbols"),

@@ -13,6 +13,7 @@ from ricorda.cli.texts import OPTIONS as READING
 from ricorda.pages import fixed
 from ricorda.text import encode_sources, split
 from ricorda.text.baselines import baselines
+from ricorda.text.kinds import wanted
 from ricorda.training.options import TrainingOptions
 
 DIVISION = ["documents", "field", "label_field", "label_from"]
@@ -55,7 +56,7 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="ricorda-") as folder,
         encode_sources(
             sources,
-            vocabulary=options.vocabulary,
+            vocabulary=wanted(options.vocabulary).encoded_as,
             folder=Path(folder),
             reading=reading,
         ) as text,

@@ -112,7 +112,7 @@ def _written(
     pieces = list(generation)
     if model.vocabulary.kind == "bytes":
         return b"".join(bytes(piece.ids) for piece in pieces), generation.seed
-    return "".join(piece.text for piece in pieces), generation.seed
+    return "".join(piece.text for piece in pieces)[:length], generation.seed
 
 
 def _compared(

@@ -142,6 +142,10 @@ class Stream(Protocol):
     def failed(self) -> bool:
         """Whether its logits were not finite; it is no longer in the session then."""
 
+    @property
+    def cut(self) -> int:
+        """How many characters of the last symbol's text belong to a stop string."""
+
 
 class InProgress:
     """A part of a text that is being written; it belongs to its process and cannot be copied."""

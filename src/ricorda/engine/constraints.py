@@ -6,6 +6,8 @@ is written, and says which symbols may follow:
 - In a vocabulary of characters, `allowed` and `banned` need a single state.
 - In a vocabulary of bytes, they work on whole characters: the text is restricted to valid UTF-8,
   and the states are the beginnings of characters.
+- In a vocabulary of pieces or words, a state has been reached by whole symbols; a symbol may be
+  written if each of its characters may.
 - Banned words are found by the automaton of Aho and Corasick (1975), whose states are the
   beginnings of words. The symbol that would complete a word is forbidden.
 
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 
 from ricorda.engine.sampling import Mask, SamplingSettings
 from ricorda.errors import ConfigurationError, VocabularyError
+from ricorda.text.tokens import TokenVocabulary
 from ricorda.text.unseen import quoted
 from ricorda.text.vocabulary import ByteVocabulary, Vocabulary
 
@@ -94,19 +97,27 @@ def constraint_of(
 ) -> Constraint | None:
     """Make the automaton of `allowed`, `banned` and `banned_word`; None if all may be written.
 
+    The rare symbol never is; the boundary may come wherever a character may begin.
+
     `read` are the symbols before the text: a banned word may not be completed that began there.
     Characters that the vocabulary lacks are never written and make no difference. Raises
     ConfigurationError if nothing can be written.
     """
     machines = []
-    words = [vocabulary.encode(word) for word in settings.banned_word if _known(word, vocabulary)]
-    if isinstance(vocabulary, ByteVocabulary):
-        if settings.allowed is not None or settings.banned or words:
-            machines.append(_whole_characters(settings, vocabulary))
-    elif settings.allowed is not None or settings.banned:
-        machines.append(_single_symbols(settings, vocabulary))
-    if words:
-        machines.append(_without([word.tolist() for word in words], read))
+    banned_words = [word for word in settings.banned_word if _known(word, vocabulary)]
+    is_limited = settings.allowed is not None or bool(settings.banned)
+    if isinstance(vocabulary, TokenVocabulary):
+        if is_limited or banned_words or vocabulary.forbidden:
+            machines.append(_tokens(settings, banned_words, vocabulary, read))
+    else:
+        if isinstance(vocabulary, ByteVocabulary):
+            if is_limited or banned_words:
+                machines.append(_whole_characters(settings, vocabulary))
+        elif is_limited or vocabulary.forbidden:
+            machines.append(_single_symbols(settings, vocabulary))
+        if banned_words:
+            words = [vocabulary.encode(word).tolist() for word in banned_words]
+            machines.append(_without(words, read))
     if not machines:
         return None
     machine = machines[0] if len(machines) == 1 else _both(*machines)
@@ -128,7 +139,7 @@ def check_stops(stops: Iterable[str], settings: SamplingSettings, vocabulary: Vo
     """
     for stop in stops:
         begin = f"the stop string {stop!r} can never occur:"
-        if missing := vocabulary.unknown(stop):
+        if missing := vocabulary.unwritable(stop):
             raise VocabularyError(f"{begin} the model has no {quoted(missing)}")
         if banned := "".join(each for each in dict.fromkeys(stop) if each in settings.banned):
             raise ConfigurationError(f"{begin} {quoted(banned)} {_is(banned)} banned")
@@ -145,11 +156,11 @@ def notes_on_symbols(settings: SamplingSettings, vocabulary: Vocabulary) -> list
     """Describe the characters of the settings that the model lacks, which change nothing."""
     notes = []
     for name, characters in (("allowed", settings.allowed or ""), ("banned", settings.banned)):
-        if missing := vocabulary.unknown(characters):
+        if missing := vocabulary.unwritable(characters):
             them = "it" if len(missing) == 1 else "them"
             notes.append(f"{name}: the model has no {quoted(missing)}, so it never writes {them}")
     for word in settings.banned_word:
-        if missing := vocabulary.unknown(word):
+        if missing := vocabulary.unwritable(word):
             notes.append(
                 f"the banned word {word!r} can never occur: the model has no {quoted(missing)}"
             )
@@ -161,12 +172,13 @@ def _is(characters: str) -> str:
 
 
 def _known(text: str, vocabulary: Vocabulary) -> bool:
-    return not vocabulary.unknown(text)
+    return not vocabulary.unwritable(text)
 
 
 def _single_symbols(settings: SamplingSettings, vocabulary: Vocabulary) -> _Machine:
     """One state: each symbol is a character, and is permitted or not."""
     banned = dict.fromkeys(vocabulary.encode(settings.banned, "skip").tolist(), FORBIDDEN)
+    banned |= dict.fromkeys(vocabulary.forbidden, FORBIDDEN)
     if settings.allowed is None:
         return _Machine([banned], [0])
     allowed = dict.fromkeys(vocabulary.encode(settings.allowed, "skip").tolist(), 0)
@@ -174,8 +186,58 @@ def _single_symbols(settings: SamplingSettings, vocabulary: Vocabulary) -> _Mach
 
 
 def _end(vocabulary: Vocabulary) -> dict[int, int]:
-    """The boundary, after which nothing is written."""
+    """The boundary, at which a text ends."""
     return {} if vocabulary.boundary is None else {vocabulary.boundary: 0}
+
+
+def _tokens(
+    settings: SamplingSettings,
+    words: Sequence[str],
+    vocabulary: TokenVocabulary,
+    read: Iterable[int],
+) -> _Machine:
+    """Symbols of allowed characters that complete no banned word, after what was read."""
+    text = _last_document(read, vocabulary)
+    characters = _without([list(map(ord, word)) for word in words], map(ord, text))
+
+    def after(state: int, text: str) -> int:
+        for character in text:
+            if not _permits(settings, character):
+                return FORBIDDEN
+            state = characters.after(state, ord(character))
+            if state == FORBIDDEN:
+                break
+        return state
+
+    by_first: dict[int, list[int]] = {}
+    from_start: dict[int, int] = {}  # what does not lead back to the start
+    for symbol, text in enumerate(vocabulary.texts):
+        by_first.setdefault(ord(text[0]) if text else 0, []).append(symbol)
+        following = FORBIDDEN if symbol in vocabulary.forbidden else after(0, text)
+        if following != 0:
+            from_start[symbol] = following
+    special = []
+    for state, beginnings in enumerate(characters.special):
+        found = dict(from_start)
+        for character in beginnings:  # after all others it goes on as from the start
+            for symbol in by_first.get(character, []):
+                if symbol not in vocabulary.forbidden:
+                    found[symbol] = after(state, vocabulary.texts[symbol])
+        special.append(dict(sorted(found.items())))
+    return _Machine(special, [0] * len(special), characters.start)
+
+
+def _last_document(read: Iterable[int], vocabulary: Vocabulary) -> str:
+    """The text that was read since the last boundary."""
+    ids = list(read)
+    if vocabulary.boundary in ids:
+        ids = ids[len(ids) - ids[::-1].index(vocabulary.boundary) :]
+    return vocabulary.decode(ids)
+
+
+def _permits(settings: SamplingSettings, character: str) -> bool:
+    is_allowed = settings.allowed is None or character in settings.allowed
+    return is_allowed and character not in settings.banned
 
 
 def _whole_characters(settings: SamplingSettings, vocabulary: ByteVocabulary) -> _Machine:

@@ -48,6 +48,11 @@ class ReferenceStream(InProgress):
         """How many symbols were chosen so far, a boundary or those of a stop string included."""
         return self.writer.written
 
+    @property
+    def cut(self) -> int:
+        """How many characters of the last symbol's text belong to a stop string."""
+        return self.writer.cut
+
 
 class ReferenceSession(InProgress):
     """A Session, see there, that steps each stream by itself."""

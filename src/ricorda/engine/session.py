@@ -19,8 +19,10 @@ from ricorda.engine.backend import Array, Ids, InProgress, State, Symbols, strea
 from ricorda.engine.constraints import Constraint, check_stops, constraint_of
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
 from ricorda.engine.sampling import SamplingSettings, bias_of, finite
+from ricorda.engine.stops import TextStops
 from ricorda.errors import ConfigurationError, VocabularyError
 from ricorda.model.configuration import ModelConfiguration
+from ricorda.text.tokens import TokenVocabulary
 from ricorda.text.vocabulary import Vocabulary
 
 LARGEST_INTEGER = 2**31 - 1  # settings beyond it mean the same
@@ -44,16 +46,50 @@ class NativeStream(InProgress):
         """How many symbols were chosen so far, a boundary or those of a stop string included."""
         self.failed = False
         """Whether its logits were not finite; it is no longer in the session then."""
+        self.stops: TextStops | None = None
+        """What finds the stop strings of a vocabulary of tokens; the kernels find all others."""
+        self.is_in_kernels = True
+        """Whether the kernels still hold it; not once a stop string was found in its text."""
         self._in_bytes = vocabulary.kind == "bytes"
         self._ends_whole = whole_characters
         self._decoder = vocabulary.decoder()
-        self._waiting: Symbols | None = None  # bytes that complete no character yet
+        # Bytes that complete no character yet, or tokens that may belong to a stop string.
+        self._waiting: Symbols | None = None
 
     def take(self, new: Symbols) -> Piece | None:
         """Turn what the kernels wrote into a piece of text; None if no character is complete."""
         if self._in_bytes:
             return self._whole_characters(new)
-        return Piece(self._decoder.decode(new.ids), new) if len(new.ids) else None
+        if len(new.ids) == 0:
+            return None
+        text = self._decoder.decode(new.ids)
+        return Piece(text[: len(text) - self.cut], new)
+
+    @property
+    def cut(self) -> int:
+        """How many characters of the last symbol's text belong to a stop string."""
+        return self.stops.cut if self.stops else 0
+
+    def before_stop(self, new: Symbols, written: int, ended: Ending | None) -> Symbols:
+        """Take what the kernels wrote, and end where a stop string is complete in the text.
+
+        written, ended: where the kernels are. Returns the symbols that are certain, the one
+        included that a stop string cuts.
+        """
+        assert self.stops is not None
+        began = self.written
+        self.written, self.ended = written, ended
+        certain = 0
+        for place, symbol in enumerate(new.ids.tolist(), 1):
+            certain += self.stops.feed(symbol)
+            if self.stops.stopped:
+                self.written, self.ended = began + place, "stop"
+                break
+        if self.ended and not self.stops.stopped:
+            certain += self.stops.finish()
+        held = new if self._waiting is None else self._waiting.then(new)
+        self._waiting = held.part(certain, len(held.ids))
+        return held.part(0, certain)
 
     def _whole_characters(self, new: Symbols) -> Piece | None:
         """Decode bytes; those that complete no character go out with the next that does."""
@@ -133,6 +169,8 @@ class NativeSession(InProgress):
             stream = NativeStream(
                 number, seed, self._vocabulary, whole_characters=constraint is not None
             )
+            if isinstance(self._vocabulary, TokenVocabulary):
+                stream.stops = TextStops(settings.stop, self._vocabulary)
             stream.ended = None if settings.length else "length"
             self._streams[number] = stream
         return stream
@@ -176,13 +214,18 @@ class NativeSession(InProgress):
         for progress in self._session.advance(steps, self._threads):
             number, ids, chances, best, best_chances, written, ending = progress
             stream = self._streams[number]
-            stream.written = written
+            symbols = Symbols(ids, chances, best, best_chances)
             if ending == "not finite":
-                stream.failed = True
+                stream.written, stream.failed = written, True
                 self._forget(stream)
+            elif stream.stops is None:
+                stream.written, stream.ended = written, ending
             else:
-                stream.ended = ending
-            yield stream, Symbols(ids, chances, best, best_chances)
+                symbols = stream.before_stop(symbols, written, ending)
+                if stream.ended and ending is None:  # the kernels went on after the stop string
+                    self._session.remove(number)
+                    stream.is_in_kernels = False
+            yield stream, symbols
 
     def remove(self, stream: NativeStream) -> None:
         """Forget a stream, whether it has ended or not."""
@@ -190,14 +233,20 @@ class NativeSession(InProgress):
             self._forget(stream)
 
     def _forget(self, stream: NativeStream) -> None:
-        self._session.remove(stream.number)
+        if stream.is_in_kernels:
+            self._session.remove(stream.number)
         del self._streams[stream.number]
 
     def save(self, stream: NativeStream) -> tuple[NDArray[np.uint32], State]:
         """Hand back where a stream is: symbols that it has yet to read (n,), state (S, L, 1, H).
 
-        `add` goes on from there, as often as wanted.
+        `add` goes on from there, as often as wanted. Raises ConfigurationError for a text of tokens
+        that ended at a stop string.
         """
+        if not stream.is_in_kernels:
+            raise ConfigurationError(
+                "expected a text that goes on, but it ended at a stop string: begin another"
+            )
         return self._session.save(stream.number)
 
     def __len__(self) -> int:
@@ -231,7 +280,9 @@ def kernel_settings(
 
 
 def stop_sequences(stops: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
-    """Turn stop strings into ids."""
+    """Turn stop strings into ids; none of tokens, where a stop may begin inside a symbol."""
+    if isinstance(vocabulary, TokenVocabulary):
+        return []
     return [vocabulary.encode(stop).tolist() for stop in stops]
 
 

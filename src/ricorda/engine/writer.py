@@ -18,6 +18,8 @@ from ricorda.engine.sampling import (
     most_likely_first,
     uniforms,
 )
+from ricorda.engine.stops import StopDetector, TextStops
+from ricorda.text.tokens import TokenVocabulary
 from ricorda.text.vocabulary import Vocabulary
 
 
@@ -54,6 +56,10 @@ class Writer(InProgress):
         self._decoder = vocabulary.decoder()
         self._stops = StopDetector(settings.stop)
         self._held = HeldSymbols()
+        self._tokens = None
+        if isinstance(vocabulary, TokenVocabulary):
+            self._tokens = TextStops(settings.stop, vocabulary)
+        self._described: deque[WrittenSymbol] = deque()  # of tokens, not handed out yet
 
     def write(self, logits: Array) -> tuple[int, Piece | None]:
         """Choose the next symbol from its logits, (V,); hand it back with the text now certain.
@@ -70,6 +76,8 @@ class Writer(InProgress):
         self._counts[chosen] += 1
         self.written += 1
         is_end = chosen == self._boundary
+        if self._tokens is not None:
+            return chosen, self._write_token(self._tokens, chosen, logits, is_end)
         released = "" if is_end else self._take(chosen, logits)
         if is_end or self.written == self._settings.length:
             released += self._finish()
@@ -79,6 +87,31 @@ class Writer(InProgress):
         if not released:
             return chosen, None
         return chosen, Piece(released, as_arrays(self._held.release(len(released))))
+
+    @property
+    def cut(self) -> int:
+        """How many characters of the last symbol's text belong to a stop string."""
+        return self._tokens.cut if self._tokens else 0
+
+    def _write_token(
+        self, stops: TextStops, chosen: int, logits: Array, is_end: bool
+    ) -> Piece | None:
+        """Hand back the symbols that are now certain; a stop string may cut the last one's text."""
+        count = 0
+        if not is_end:
+            self._described.append(self._describe(chosen, logits))
+            count = stops.feed(chosen)
+        if is_end or stops.stopped:
+            self.ended = "stop"
+        elif self.written == self._settings.length:
+            self.ended = "length"
+        if self.ended and not stops.stopped:
+            count += stops.finish()
+        if count == 0:
+            return None
+        released = [self._described.popleft() for _ in range(count)]
+        text = self._decoder.decode([symbol.id for symbol in released])
+        return Piece(text[: len(text) - stops.cut], as_arrays(released))
 
     def _take(self, chosen: int, logits: Array) -> str:
         """Decode a symbol and return the text that is now certain."""
@@ -164,64 +197,3 @@ def as_arrays(symbols: Sequence[WrittenSymbol]) -> Symbols:
         best[:, :, 0].astype(np.uint32),
         best[:, :, 1],
     )
-
-
-class StopString:
-    """Follows one text character by character and knows how much of a string it ends with.
-
-    The algorithm of Knuth, Morris and Pratt (1977): each character costs constant time on average,
-    however long the string.
-    """
-
-    def __init__(self, characters: str) -> None:
-        self._characters = characters
-        self._fallback = [0, 0]  # for the first n characters: the next shorter start they end with
-        for end in range(1, len(characters)):
-            self._fallback.append(self._extend(self._fallback[end], characters[end]))
-        self.matched = 0
-
-    def feed(self, character: str) -> bool:
-        """Take one character; say whether the text now ends with the whole string."""
-        if self.matched == len(self._characters):
-            self.matched = self._fallback[self.matched]
-        self.matched = self._extend(self.matched, character)
-        return self.matched == len(self._characters)
-
-    def _extend(self, matched: int, character: str) -> int:
-        while matched and self._characters[matched] != character:
-            matched = self._fallback[matched]
-        return matched + 1 if self._characters[matched] == character else 0
-
-
-class StopDetector:
-    """Passes a text on until one of several strings is complete in it.
-
-    What might be the beginning of a stop string is held back until it is known not to be one. If
-    two strings are complete at the same character, the text ends before the longer.
-    """
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [StopString(stop) for stop in stops]
-        self._held = ""
-        self.stopped = False
-
-    def feed(self, text: str) -> str:
-        """Take more text; hand back what certainly comes before any stop string."""
-        released = ""
-        for character in text:
-            self._held += character
-            complete = [stop.matched for stop in self._stops if stop.feed(character)]
-            begun = complete or [stop.matched for stop in self._stops]
-            certain = len(self._held) - max(begun, default=0)
-            released += self._held[:certain]
-            self._held = self._held[certain:]
-            if complete:
-                self._held = ""
-                self.stopped = True
-                break
-        return released
-
-    def finish(self) -> str:
-        """Hand back what was still held: no more text will come."""
-        released, self._held = self._held, ""
-        return released

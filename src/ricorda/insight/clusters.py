@@ -1,7 +1,7 @@
 """Which symbols make up what a reader takes for one character.
 
 A letter and its combining marks, the bytes of a letter, the parts of an emoji: each is several
-symbols to a model and one thing to the eye.
+symbols to a model and one thing to the eye. A symbol of several characters is not divided.
 """
 
 import unicodedata
@@ -65,8 +65,8 @@ def _characters_of_document(ids: Ids, vocabulary: Vocabulary, first: int) -> Ite
     first: the number of the first symbol.
     """
     if not isinstance(vocabulary, ByteVocabulary):
-        for place, character in enumerate(vocabulary.decode(ids), first):
-            yield _single(character, place, place + 1)
+        for place, symbol in enumerate(ids.tolist(), first):
+            yield _whole(symbol, vocabulary, place)
         return
     data = bytes(ids.tolist())
     begin = 0
@@ -86,6 +86,16 @@ def _single(character: str, begin: int, end: int) -> Cluster:
     if _is_hidden(character):
         return Cluster(character.encode("unicode_escape").decode(), begin, end, spelled_out=True)
     return Cluster(character, begin, end)
+
+
+def _whole(symbol: int, vocabulary: Vocabulary, place: int) -> Cluster:
+    """One symbol of any number of characters, with its name if one of them has to be spelled."""
+    text = vocabulary.decode([symbol])
+    if len(text) == 1:
+        return _single(text, place, place + 1)
+    if text == "" or any(map(_is_hidden, text)):
+        return Cluster(vocabulary.label(symbol), place, place + 1, spelled_out=True)
+    return Cluster(text, place, place + 1)
 
 
 def _utf8_length(first: int) -> int:
@@ -120,9 +130,9 @@ def _belongs(character: Cluster, held: Cluster) -> bool:
     if "\u1160" <= text <= "\u11ff" or "\ud7b0" <= text <= "\ud7ff":  # Korean vowels and finals
         return unicodedata.category(last) == "Lo"
     if _is_regional(text):  # two of them are a flag
-        return len(held.text) == 1 and _is_regional(last)
-    joined = last == _ZERO_WIDTH_JOINER and unicodedata.category(text) == "So"
-    return joined or _extends(text)
+        return len(held.text) == len(text) == 1 and _is_regional(last)
+    joined = last == _ZERO_WIDTH_JOINER and unicodedata.category(text[0]) == "So"
+    return joined or _extends(text[0])
 
 
 def _extends(character: str) -> bool:

@@ -120,7 +120,10 @@ def every_column(vocabulary: Vocabulary, ids: Ids) -> dict[str, Column]:
 
 
 def _characters(vocabulary: Vocabulary, ids: Ids) -> tuple[str, NDArray[np.int64]]:
-    """Decode ids (T,): their characters, and by symbol the number of its character, (T,)."""
+    """Decode ids (T,): their characters, and by symbol the number of its last character, (T,).
+
+    A boundary is one character, its label.
+    """
     parts = [ids]
     if vocabulary.boundary is not None:
         begins = np.flatnonzero(ids == vocabulary.boundary)
@@ -128,7 +131,8 @@ def _characters(vocabulary: Vocabulary, ids: Ids) -> tuple[str, NDArray[np.int64
         parts = [part for part in parts if len(part)]
     text = "".join(_decoded(vocabulary, part) for part in parts)
     if not isinstance(vocabulary, ByteVocabulary):
-        return text, np.arange(len(ids))
+        widths = np.where(ids == vocabulary.boundary, 1, vocabulary.widths(ids))
+        return text, np.maximum(np.cumsum(widths) - 1, 0)
     codes = code_points(text)
     lone = (codes >= 0xD800) & (codes < 0xE000)
     sizes = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)

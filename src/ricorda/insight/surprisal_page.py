@@ -140,7 +140,7 @@ def _gaps_by_cluster(scores: Scores, begins: NDArray[np.int64]) -> dict[int, str
 
 def _heading(scores: Scores, title: str) -> str:
     """The figures of the whole text."""
-    symbol = "byte" if scores.vocabulary.kind == "bytes" else "character"
+    symbol = scores.vocabulary.kind.removesuffix("s")
     header = (
         f'<header><p class="eyebrow">How surprising a text is</p><h1>{escape(title)}</h1>'
         '<p class="muted">A model read this text from its beginning and said of each '
@@ -222,7 +222,7 @@ def _text(
         if place in gaps:
             pieces.append(_unseen(gaps[place]))
         pieces.append(_element(cluster, level, place if place in listed else None))
-        if len(pieces) >= SECTION and cluster.text == "\n":
+        if len(pieces) >= SECTION and cluster.text.endswith("\n"):
             yield f"<div>{''.join(pieces)}</div>"
             pieces = []
     if len(found) in gaps:
@@ -330,7 +330,7 @@ def _expected(scores: Scores, cluster: Cluster) -> str:
 
 def _in_a_line(cluster: Cluster) -> str:
     """A character where a line must not break."""
-    return {"\n": "↵", "\t": "⇥"}.get(cluster.text, cluster.text)
+    return cluster.text.replace("\n", "↵").replace("\t", "⇥")
 
 
 def _shown(label: str) -> str:

@@ -50,6 +50,7 @@ class Reader:
         self, vocabulary: Vocabulary, names: Sequence[str], *, logprobs: int | None, offset: int = 0
     ) -> None:
         """Begin `offset` characters into a text."""
+        self._vocabulary = vocabulary
         self._names = names
         self._one_by_one = vocabulary.kind == "bytes"
         self._decoder = vocabulary.decoder()
@@ -95,7 +96,10 @@ class Reader:
         if self._logprobs is None or not self._one_by_one:
             text, begin = self._decoder.decode(ids), self._offset
             self._offset += len(text)
-            return text, [] if self._logprobs is None else list(range(begin, self._offset))
+            if self._logprobs is None:
+                return text, []
+            widths = self._vocabulary.widths(ids)
+            return text, (begin + np.cumsum(widths) - widths).tolist()
         texts, offsets = [], []
         for symbol in ids.tolist():
             text = self._decoder.decode([symbol])
@@ -111,15 +115,19 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def estimate(request: CompletionRequest, prompts: Sequence[int], texts: int, length: int) -> int:
+def estimate(
+    request: CompletionRequest, prompts: Sequence[int], texts: int, length: int, widest: int = 1
+) -> int:
     """Estimate the bytes of an answer from above, before any work.
 
-    prompts: symbols of each prompt; texts: continuations per prompt; length: symbols of each. A
-    symbol that is only read counts as one byte, so that work is bounded too.
+    prompts: symbols of each prompt; texts: continuations per prompt; length: symbols of each;
+    widest: the most characters of a symbol. A symbol that is only read counts as one byte, so that
+    work is bounded too.
     """
-    symbol = TEXT_BYTES
+    symbol = text = TEXT_BYTES * widest
     if request.logprobs is not None:
-        symbol += NAME_BYTES + ALTERNATIVE_BYTES * (1 + request.logprobs)
+        more = text - TEXT_BYTES
+        symbol += NAME_BYTES + more + (ALTERNATIVE_BYTES + more) * (1 + request.logprobs)
     ids = ID_BYTES if request.return_token_ids else 0
     of_prompt = 1 + ids + (symbol if request.echo else 0)
     of_texts = len(prompts) * (CHOICE_BYTES + length * (symbol + ids))
@@ -135,18 +143,22 @@ def choice_pieces(
     echoed: int = 0,
     prompt: Ids | None = None,
     reason: str | None = None,
+    cut: int = 0,
 ) -> Iterator[str]:
     """Write a choice, or the part of one that blocks of symbols are.
 
     The first `echoed` symbols belong to the prompt. The ids of the whole `prompt` are written with
-    the first part of a choice. `reason` says why the text ended; None if it goes on.
+    the first part of a choice. `reason` says why the text ended; None if it goes on. The last `cut`
+    characters belong to a stop string and are left out.
     """
     yield '{"text":"'
     offsets: list[int] = []
+    text = ""
     for symbols in _split(blocks):
+        yield as_json(text)[1:-1]
         text, places = reader.place(symbols.ids)
         offsets += places
-        yield as_json(text)[1:-1]
+    yield as_json(text[: len(text) - cut])[1:-1]
     rest = "" if reason is None else as_json(reader.finish())[1:-1]
     yield f'{rest}","index":{index},"finish_reason":{as_json(reason)},"logprobs":'
     if request.logprobs is None:

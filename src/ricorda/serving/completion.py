@@ -186,6 +186,7 @@ class CompletionTask:
                     echoed=_count(echo),
                     prompt=text.prompt.ids,
                     reason=text.finish_reason,
+                    cut=text.job.cut if text.job else 0,
                 )
         yield f'],"usage":{as_json(self.usage())}}}'
 
@@ -249,7 +250,8 @@ class CompletionTask:
     def _estimate(self, settings: ServerSettings) -> int:
         """Estimate the answer's size. Raises Problem (400) if it is beyond the limit."""
         prompts = [len(prompt.ids) for prompt in self.prompts]
-        size = estimate(self.request, prompts, self.best_of, self.max_tokens)
+        widest = self.served.model.vocabulary.widest
+        size = estimate(self.request, prompts, self.best_of, self.max_tokens, widest)
         if size > settings.max_answer:
             raise Problem(
                 400,
@@ -312,7 +314,7 @@ class CompletionTask:
         stops = [model.read_prompt(each, drop_mark=False) for each in several]
         if on_unknown == "error":
             return tuple(stops), []
-        skipped = [each for each in stops if model.vocabulary.unknown(each)]
+        skipped = [each for each in stops if model.vocabulary.unwritable(each)]
         return tuple(each for each in stops if each not in skipped), skipped
 
     def _check_symbols(self, settings: GenerationSettings) -> None:
@@ -396,6 +398,7 @@ class CompletionTask:
                 echoed=echoed,
                 prompt=prompt,
                 reason=reason,
+                cut=text.job.cut if text.has_ended and text.job else 0,
             )
         )
 

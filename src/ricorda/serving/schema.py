@@ -319,7 +319,7 @@ class Tokens(Answer):
 class TokenizerInfo(Answer):
     """The symbols of a model."""
 
-    tokenizer_class: Literal["characters", "bytes"]
+    tokenizer_class: Literal["characters", "bytes", "pieces", "words"]
     vocab_size: int
     model_max_length: int
     """The longest prompt that is taken, in symbols."""

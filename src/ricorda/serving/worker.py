@@ -64,6 +64,8 @@ class WritingJob(Job):
         self.written = 0
         """How many symbols were chosen, those of a stop string included."""
         self.counted = 0  # the same, as the engine's thread knows it
+        self.cut = 0
+        """How many characters of the last symbol belong to a stop string; final once `over`."""
 
 
 class ScoringJob(Job):
@@ -184,6 +186,7 @@ class Worker:
                 continue
             over = stream.ended is not None
             if over:
+                job.cut = stream.cut
                 self._session.remove(stream)
                 del self._writing[stream]
             if over or len(symbols.ids):

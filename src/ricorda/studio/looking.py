@@ -195,7 +195,7 @@ class Looking:
             model = open_model(file, precision="auto")  # as the command does
             pieces = list(model.begin("", length=length, seed=request.seed))
         ids = np.array([each for piece in pieces for each in piece.ids])
-        written = [_characters(model.vocabulary, ids)]
+        written = [_characters(model.vocabulary, ids)[:length]]
         if kept_back is not None:
             written.append(_characters(vocabulary, kept_back.read(0, length)))
         learned = (_characters(vocabulary, ids) for ids in parts.training.blocks(CHUNK))

@@ -16,11 +16,12 @@ from pydantic import Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ricorda.durable import open_untrusting
-from ricorda.errors import RunError, TextError
+from ricorda.errors import ConfigurationError, RunError, TextError
 from ricorda.runs import RunFolder
 from ricorda.studio.workspace import Workspace
 from ricorda.text.compression import Decompression
 from ricorda.text.encoding import VocabularyKind
+from ricorda.text.kinds import wanted
 from ricorda.text.sources import STANDARD_INPUT, displayed
 from ricorda.text.splits import SplitName
 from ricorda.validation import parse_json
@@ -94,7 +95,7 @@ def reading_of(run: RunFolder) -> Reading:
         text = record["text"]
         return Reading(
             names=text["texts"],
-            kind=text["vocabulary"],
+            kind=wanted(text["vocabulary"]).encoded_as,
             encoding=text["encoding"],
             newlines=text["newlines"],
             validation_fraction=text["validation_fraction"],
@@ -108,7 +109,7 @@ def reading_of(run: RunFolder) -> Reading:
             decompress=text.get("decompress", "auto"),
             max_decompressed=text.get("max_decompressed"),
         )
-    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+    except (KeyError, TypeError, AttributeError, ValidationError, ConfigurationError) as error:
         raise RunError(f"{run.config} does not say which text the run learns") from error
 
 

@@ -18,6 +18,7 @@ from ricorda.text.documents import Document, read_documents
 from ricorda.text.encoding import EncodedText, VocabularyKind
 from ricorda.text.lists import document_hint
 from ricorda.text.parts import Part
+from ricorda.text.pieces import PieceVocabulary
 from ricorda.text.prompts import PromptReader, TextReader, read_prompt
 from ricorda.text.reading import Newlines, Progress, read_bytes, read_text
 from ricorda.text.reading_settings import ReadingSettings
@@ -35,6 +36,7 @@ from ricorda.text.vocabulary import (
     id_type,
 )
 from ricorda.text.windows import Window, WindowStream
+from ricorda.text.words import WordVocabulary
 
 __all__ = [
     "ByteVocabulary",
@@ -49,6 +51,7 @@ __all__ = [
     "Newlines",
     "OnUnknown",
     "Part",
+    "PieceVocabulary",
     "Progress",
     "PromptReader",
     "ReadingSettings",
@@ -60,6 +63,7 @@ __all__ = [
     "VocabularyKind",
     "Window",
     "WindowStream",
+    "WordVocabulary",
     "cache_for",
     "document_hint",
     "encode_sources",

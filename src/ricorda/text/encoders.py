@@ -10,6 +10,7 @@ An encoder's `state` is enough to go on with it in another process.
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -192,7 +193,8 @@ class ByteEncoder(Encoder):
 
 
 class KnownEncoder(Encoder):
-    """Characters of a vocabulary that exists; others are an error in the end, or left out."""
+    """Symbols of a vocabulary that exists; other characters are an error at the end, or left
+    out."""
 
     def __init__(
         self, vocabulary: Vocabulary, on_unknown: OnUnknown, marks: Marks | None = None
@@ -210,17 +212,16 @@ class KnownEncoder(Encoder):
     def encode(self, text: str, data: bytes) -> tuple[Ids, bytes]:
         """Look the characters up."""
         if self._marks is None:
-            ids = self._look_up(text)[0]
+            ids, unknown = self._look_up(text)
             boundaries = 0
         else:
             plain, places, numbers = self._marks.taken_out(text)
-            ids, unknown = self._look_up(plain)
-            places = places - np.searchsorted(unknown, places)
+            ids, places, unknown = self._look_up_between(plain, places)
             ids = self._marks.put_in(ids, places, numbers, self._vocabulary)
             boundaries = len(places)
-        if len(ids) < len(text):
+        if len(unknown):
             data = self.bytes_of(ids)
-        self._count_text(len(ids), data, boundaries)
+        self._count_text(len(text) - len(unknown), data, boundaries)
         return ids, data
 
     def _look_up(self, text: str) -> tuple[Ids, NDArray[np.int64]]:
@@ -232,6 +233,19 @@ class KnownEncoder(Encoder):
         self.skipped.update(text[place] for place in places.tolist())
         return ids, places
 
+    def _look_up_between(
+        self, text: str, places: NDArray[np.int64]
+    ) -> tuple[Ids, NDArray[np.int64], NDArray[np.int64]]:
+        """Return the ids of a text, the places (n,) of marks among them, and what was skipped."""
+        if self._vocabulary.widest == 1:
+            ids, unknown = self._look_up(text)
+            return ids, places - np.searchsorted(unknown, places), unknown
+        cuts = [0, *places.tolist(), len(text)]
+        found = [self._look_up(text[begin:end]) for begin, end in pairwise(cuts)]
+        counts = np.cumsum([len(ids) for ids, _ in found])
+        skipped = [begin + unknown for begin, (_, unknown) in zip(cuts, found, strict=False)]
+        return np.concatenate([ids for ids, _ in found]), counts[:-1], np.concatenate(skipped)
+
     def bytes_of(self, ids: Ids) -> bytes:
         """Return the UTF-8 of ids, marks included."""
         if self._marks is None:
@@ -241,7 +255,8 @@ class KnownEncoder(Encoder):
         marked = np.flatnonzero(ids >= boundary)
         text = code_points(self._vocabulary.decode(ids[ids < boundary]))
         numbers = ids[marked].astype(np.int64) - boundary
-        with_marks = np.insert(text, marked - np.arange(len(marked)), codes[numbers])
+        ends = np.cumsum(self._vocabulary.widths(np.minimum(ids, boundary)))
+        with_marks = np.insert(text, ends[marked], codes[numbers])
         return self.data_of(_text_of(with_marks))
 
     def finish(self) -> tuple[Vocabulary, None]:

@@ -41,9 +41,14 @@ class PromptReader:
         self._normalises = settings.line_ends(vocabulary.kind) == "normalise"
         self._mark_may_come = drop_mark and not settings.takes_raw_bytes(vocabulary.kind)
         self._held = ""
+        self._ready = ""  # the beginning of a word, of which more may come
 
     def read(self, piece: str, *, final: bool = False) -> str:
-        """Return what is ready so far; the last character waits for combining characters."""
+        """Return what is ready so far.
+
+        The last character waits for combining characters, and a word for its end where symbols may
+        be several characters long.
+        """
         text = self._held + piece
         cut = len(text) if final else _last_cluster(text)
         text, self._held = text[:cut], text[cut:]
@@ -52,7 +57,10 @@ class PromptReader:
             text = text.removeprefix(BYTE_ORDER_MARK)
         if self._normalises and "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        return respelled(text, self._vocabulary)
+        text = self._ready + respelled(text, self._vocabulary)
+        cut = len(text) if final else self._vocabulary.settled(text)
+        self._ready = text[cut:]
+        return text[:cut]
 
     def read_bytes(self, piece: bytes, *, final: bool = False) -> bytes:
         """Do the same with the bytes of a vocabulary of bytes."""
@@ -63,14 +71,14 @@ class PromptReader:
 def respelled(text: str, vocabulary: Vocabulary) -> str:
     """Spell unknown characters in the canonical Unicode form that a vocabulary knows, if any.
 
-    Only unknown characters change, with the combining characters around them: a vocabulary may
-    hold both forms of a letter.
+    Those that are rare to it count as unknown. Only unknown characters change, with the combining
+    characters around them: a vocabulary may hold both forms of a letter.
     """
     if text.isascii():
         return text
     clusters: list[tuple[int, int]] = []
     done = 0
-    for place in vocabulary.unknown_places(text).tolist():
+    for place in vocabulary.unwritable_places(text).tolist():
         if place >= done:
             begin, done = _cluster_begin(text, place, done), _cluster_end(text, place + 1)
             clusters.append((begin, done))
@@ -107,7 +115,7 @@ def _best_spellings(clusters: Iterable[str], vocabulary: Vocabulary) -> dict[str
 def _unknown_counts(texts: Sequence[str], vocabulary: Vocabulary) -> list[int]:
     """Return how many unknown characters each text has."""
     ends = np.cumsum([0, *map(len, texts)])
-    found = np.searchsorted(vocabulary.unknown_places("".join(texts)), ends)
+    found = np.searchsorted(vocabulary.unwritable_places("".join(texts)), ends)
     counts: list[int] = np.diff(found).tolist()
     return counts
 

@@ -152,6 +152,6 @@ def _gaps(vocabulary: "Vocabulary", text: str) -> Iterator[Gap]:
     place = done = 0
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         known = text[done:begin]
-        place += len(vocabulary.encode(known)) if vocabulary.kind == "bytes" else len(known)
+        place += len(vocabulary.encode(known))
         yield Gap(place, text[begin:end])
         done = end

@@ -74,7 +74,7 @@ class Vocabulary(ABC):
     """The symbols that a model knows, numbered from 0: its ids."""
 
     kind: ClassVar[str]
-    """"characters" or "bytes"."""
+    """What most symbols are: "characters", "bytes", "pieces" or "words"."""
 
     size: int
     """V, how many symbols there are."""
@@ -90,12 +90,28 @@ class Vocabulary(ABC):
     labels: tuple[str, ...] = ()
     """The labels that documents may have: label k + 1 of a model is labels[k], 0 is none."""
 
+    widest: int = 1
+    """How many characters a symbol has at most."""
+
+    rare: int | None = None
+    """The id of the symbol that stands for each character without one of its own, which the text
+    had too rarely; None if there is none. It comes after all other symbols but the boundary."""
+
+    @property
+    def forbidden(self) -> tuple[int, ...]:
+        """The ids that generation never writes: the rare symbol."""
+        return () if self.rare is None else (self.rare,)
+
     @abstractmethod
     def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
         """Return the ids (T,) of a text; characters without an id are an error or left out.
 
         Raises VocabularyError, with "error", naming the characters that have no id.
         """
+
+    def settled(self, text: str) -> int:
+        """Return how much of a text has the same ids whatever text follows: a place in it."""
+        return len(text)
 
     @checked
     def unknown(self, text: str) -> str:
@@ -105,6 +121,19 @@ class Vocabulary(ABC):
     @abstractmethod
     def unknown_places(self, text: str) -> NDArray[np.int64]:
         """Return where the characters of a text stand that have no id, (n,), in ascending order."""
+
+    @checked
+    def unwritable(self, text: str) -> str:
+        """Return the distinct characters of a text that the model cannot write, in order.
+
+        Those without an id, and those that the rare symbol stands for.
+        """
+        places = self.unwritable_places(text).tolist()
+        return "".join(dict.fromkeys(text[each] for each in places))
+
+    def unwritable_places(self, text: str) -> NDArray[np.int64]:
+        """Return where the characters of a text stand that cannot be written, (n,), ascending."""
+        return self.unknown_places(text)
 
     @abstractmethod
     def decode(self, ids: ArrayLike) -> str:
@@ -123,31 +152,49 @@ class Vocabulary(ABC):
         """Return how many (characters, UTF-8 bytes) ids (T,) stand for."""
 
     @abstractmethod
+    def widths(self, ids: ArrayLike) -> NDArray[np.int64]:
+        """Return how many characters begin in each of ids (T,): their sum is that of `count`."""
+
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` needs to build the same vocabulary."""
+
+    @classmethod
+    @abstractmethod
+    def from_description(cls, description: dict[str, Any], **options: Any) -> "Vocabulary":
+        """Build a vocabulary of this kind; the options are those of every kind."""
+
+    keys: ClassVar[frozenset[str]]
+    """The keys that `to_json` always has."""
+
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"boundary", "labels"})
+    """Those that it has where they say something."""
 
     @staticmethod
     def from_json(description: object) -> "Vocabulary":
         """Build the vocabulary that `to_json` described. Raises VocabularyError if it did not."""
+        from ricorda.text.kinds import KINDS  # they are made of what is here
+
         kind = description.get("kind") if isinstance(description, dict) else None
-        if not isinstance(description, dict) or not isinstance(kind, str) or kind not in _KEYS:
+        if not isinstance(description, dict) or not isinstance(kind, str) or kind not in KINDS:
             raise VocabularyError(
-                f"expected a vocabulary of kind {' or '.join(_KEYS)}, "
+                f"expected a vocabulary of kind {' or '.join(KINDS)}, "
                 f"but it is {reprlib.repr(kind)}; the model file is damaged, or newer than this "
                 "ricorda"
             )
-        if not _KEYS[kind] <= description.keys() <= _KEYS[kind] | _DOCUMENT_KEYS:
+        made = KINDS[kind]
+        if not made.keys <= description.keys() <= made.keys | made.optional_keys:
             raise VocabularyError(
-                f"expected a {kind} vocabulary with {', '.join(sorted(_KEYS[kind]))}, but it has "
+                f"expected a {kind} vocabulary with {', '.join(sorted(made.keys))}, but it has "
                 f"{_shown(description)}; the model file is damaged, or newer than this ricorda"
             )
-        divided = {
+        options = {
             "has_boundary": description.get("boundary", False),
             "labels": description.get("labels", ()),
         }
-        if kind == "bytes":
-            return ByteVocabulary(description["start"], **divided)
-        return CharacterVocabulary(description["symbols"], description["start"], **divided)
+        if "rare" in description:
+            options["has_rare"] = description["rare"]
+        return made.from_description(description, **options)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
@@ -195,10 +242,23 @@ class Vocabulary(ABC):
             self.boundary = self.start = self.size
             self.size += 1
 
+    def _add_rare(self, has_rare: object) -> None:
+        """Add the rare symbol after all others, before the boundary."""
+        if not isinstance(has_rare, bool):
+            raise VocabularyError(
+                f"expected true or false for a rare symbol, but it is {has_rare!r}"
+            )
+        if has_rare:
+            self.rare = self.size
+            self.size += 1
+
     def _division_json(self) -> dict[str, Any]:
-        if self.boundary is None:
-            return {}
-        return {"boundary": True, **({"labels": list(self.labels)} if self.labels else {})}
+        described: dict[str, Any] = {} if self.rare is None else {"rare": True}
+        if self.boundary is not None:
+            described["boundary"] = True
+        if self.labels:
+            described["labels"] = list(self.labels)
+        return described
 
 
 def _shown(description: dict[Any, Any]) -> str:
@@ -206,35 +266,51 @@ def _shown(description: dict[Any, Any]) -> str:
     return ", ".join(key[:30] for key in sorted(map(str, description))[:6])
 
 
-_KEYS = {"characters": {"kind", "symbols", "start"}, "bytes": {"kind", "start"}}
-_DOCUMENT_KEYS = {"boundary", "labels"}
 BOUNDARY_LABEL = "\N{WHITE DIAMOND}"
 """What stands for the boundary where symbols are shown one by one."""
+
+RARE_TEXT = "\N{REPLACEMENT CHARACTER}"
+"""What stands for a rare character, which the rare symbol does not tell."""
+
+WITH_RARE = frozenset({"boundary", "labels", "rare"})
+"""The optional keys of vocabularies that may have a rare symbol."""
 
 
 class CharacterVocabulary(Vocabulary):
     """Characters (Unicode code points) in ascending order; an id is a place in that order."""
 
     kind = "characters"
+    keys = frozenset({"kind", "symbols", "start"})
+    optional_keys = WITH_RARE
 
     def __init__(
-        self, symbols: str, start: str, *, has_boundary: bool = False, labels: Sequence[str] = ()
+        self,
+        symbols: str,
+        start: str,
+        *,
+        has_rare: bool = False,
+        has_boundary: bool = False,
+        labels: Sequence[str] = (),
     ) -> None:
         """Number `symbols`; `start` is one of them.
 
-        Raises VocabularyError unless they are characters in ascending order, each once.
+        With `has_rare`, one more symbol stands for every other character, U+FFFD where it is
+        decoded. Raises VocabularyError unless they are characters in ascending order, each once.
         """
         _check_symbols(symbols, start)
         self.symbols = symbols
         self.size = len(symbols)
         self.start = symbols.index(start)
-        self._first = start
+        self.first = start
+        self._add_rare(has_rare)
         self._divide(has_boundary, labels)
-        self._codes = code_points(symbols)  # (V,), by id
+        known = code_points(symbols)
         # By code point. What lies beyond the last symbol is clipped to the extra entry, no id.
-        self._ids = np.full(int(self._codes[-1]) + 2, _NO_ID, np.int32)
-        self._ids[self._codes] = np.arange(len(symbols))
-        self._bytes = np.array([len(symbol.encode()) for symbol in symbols], np.uint8)  # (V,)
+        self._ids = np.full(int(known[-1]) + 2, _NO_ID, np.int32)
+        self._ids[known] = np.arange(len(symbols))
+        decoded = symbols + (RARE_TEXT if has_rare else "")
+        self._codes = code_points(decoded)  # (V,), by id, without the boundary
+        self._bytes = np.array([len(symbol.encode()) for symbol in decoded], np.uint8)  # (V,)
 
     @classmethod
     @checked
@@ -247,6 +323,8 @@ class CharacterVocabulary(Vocabulary):
     def encode(self, text: str, on_unknown: OnUnknown = "error") -> Ids:
         """Return the ids (T,) of a text; characters without an id are an error or left out."""
         ids = self._look_up(text)
+        if self.rare is not None:
+            ids[ids == _NO_ID] = self.rare
         known = ids != _NO_ID
         if not known.all():
             if on_unknown == "error":
@@ -257,7 +335,17 @@ class CharacterVocabulary(Vocabulary):
 
     @checked
     def unknown_places(self, text: str) -> NDArray[np.int64]:
-        """Return where the characters of a text stand that have no id, (n,), in ascending order."""
+        """Return where the characters of a text stand that have no id, (n,), in ascending order.
+
+        With a rare symbol every character has one.
+        """
+        if self.rare is not None:
+            return np.empty(0, np.int64)
+        return self.unwritable_places(text)
+
+    @checked
+    def unwritable_places(self, text: str) -> NDArray[np.int64]:
+        """Return where the characters of a text stand that cannot be written, (n,), ascending."""
         return np.flatnonzero(self._look_up(text) == _NO_ID)
 
     def decode(self, ids: ArrayLike) -> str:
@@ -279,10 +367,21 @@ class CharacterVocabulary(Vocabulary):
             int(self._bytes.take(block).sum(dtype=np.int64)) for block in _blocks(array)
         )
 
+    def widths(self, ids: ArrayLike) -> NDArray[np.int64]:
+        """Return 1 for each of ids (T,), 0 for a boundary."""
+        array = self._checked(ids)
+        ones = np.ones(array.shape, np.int64)
+        return ones if self.boundary is None else ones * (array != self.boundary)
+
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` needs to build the same vocabulary."""
-        described = {"kind": self.kind, "symbols": self.symbols, "start": self._first}
+        described = {"kind": self.kind, "symbols": self.symbols, "start": self.first}
         return described | self._division_json()
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any], **options: Any) -> "CharacterVocabulary":
+        """Build the vocabulary that `to_json` described."""
+        return cls(description["symbols"], description["start"], **options)
 
     def _look_up(self, text: str) -> NDArray[np.int32]:
         return self._ids.take(code_points(text), mode="clip")
@@ -292,6 +391,7 @@ class ByteVocabulary(Vocabulary):
     """The 256 bytes of UTF-8 text, or of anything; an id is the byte's value."""
 
     kind = "bytes"
+    keys = frozenset({"kind", "start"})
 
     def __init__(
         self, start: int, *, has_boundary: bool = False, labels: Sequence[str] = ()
@@ -300,7 +400,7 @@ class ByteVocabulary(Vocabulary):
         if not isinstance(start, int) or isinstance(start, bool) or not 0 <= start < 256:
             raise VocabularyError(f"expected a start byte from 0 to 255, but it is {start!r}")
         self.size = 256
-        self.start = self._first = start
+        self.start = self.first = start
         self._divide(has_boundary, labels)
 
     @checked
@@ -343,7 +443,18 @@ class ByteVocabulary(Vocabulary):
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` needs to build the same vocabulary."""
-        return {"kind": self.kind, "start": self._first} | self._division_json()
+        return {"kind": self.kind, "start": self.first} | self._division_json()
+
+    def widths(self, ids: ArrayLike) -> NDArray[np.int64]:
+        """Return 1 for each of ids (T,) that begins a character, else 0."""
+        array = self._checked(ids)
+        begins: NDArray[np.bool_] = ((array & 0xC0) != 0x80) & (array < 256)
+        return begins.astype(np.int64)
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any], **options: Any) -> "ByteVocabulary":
+        """Build the vocabulary that `to_json` described."""
+        return cls(description["start"], **options)
 
 
 _UNWRITABLE = re.compile("[\ud800-\udc7f\udd00-\udfff]")

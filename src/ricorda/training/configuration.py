@@ -7,10 +7,11 @@ A setting that both a person gives and a run keeps is one field of `LearningSett
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.model.configuration import Initialisation, ModelConfiguration
+from ricorda.text.kinds import wanted
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.splits import SplitName
 
@@ -160,12 +161,23 @@ class LearningSettings:
     extra torch. On several machines, or by hand: torchrun ... -m ricorda train ..."""
 
 
+def _known_vocabulary(value: str) -> str:
+    """Refuse what is no vocabulary."""
+    wanted(value)
+    return value
+
+
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class TextSettings:
     """How a text becomes symbols, and which part of it is kept for validation."""
 
-    vocabulary: Literal["characters", "bytes"] = "characters"
-    """What a symbol is: a Unicode character or a byte."""
+    vocabulary: Annotated[str, AfterValidator(_known_vocabulary)] = "characters"
+    """What a symbol is: characters (of Unicode), bytes, words, or pieces:N, the N most frequent
+    characters and parts of words, such as pieces:512."""
+
+    min_count: Annotated[int, Field(ge=1, le=10**9)] = 1
+    """Characters that the training part has fewer times become one symbol that is never written;
+    such words are spelled."""
 
     encoding: str | None = None
     """The text's encoding where it is not UTF-8."""

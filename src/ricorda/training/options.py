@@ -92,6 +92,11 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
         if self.cache == "":
             raise ConfigurationError("--cache: expected a folder or off, got an empty name")
         _ = self.reading  # checks its options
+        if self.vocabulary == "bytes" and self.min_count > 1:
+            raise ConfigurationError(
+                f"--min-count {self.min_count} is for characters, not for --vocabulary bytes: "
+                "leave one of them out"
+            )
         if (self.learning_rate or 0) * (self.weight_decay or 0) > 1:
             raise ConfigurationError(
                 f"--learning-rate {self.learning_rate:g} times --weight-decay "

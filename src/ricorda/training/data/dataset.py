@@ -12,10 +12,12 @@ from ricorda.errors import RunError, TextError
 from ricorda.pages import plural
 from ricorda.text import (
     Cache,
+    CharacterVocabulary,
     Decompression,
     EncodedText,
     OnUnknown,
     Part,
+    Split,
     Vocabulary,
     VocabularyKind,
     document_hint,
@@ -23,7 +25,9 @@ from ricorda.text import (
     read_bytes,
     split,
 )
+from ricorda.text.kinds import wanted
 from ricorda.text.oddities import describe_difference, oddities, part_difference
+from ricorda.text.second_pass import in_symbols, note_on_rare
 from ricorda.text.sources import LeftOut, Reason, Source, displayed
 from ricorda.text.splits import SplitName
 from ricorda.training.checkpoint.record import TextRecord
@@ -36,7 +40,7 @@ SHOWN_NAMES = 3
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run learns from and is judged by."""
+    """What a run learns from and what it is evaluated on."""
 
     text: EncodedText
     validation_text: EncodedText | None
@@ -51,7 +55,8 @@ class Dataset:
 
     @property
     def symbols_per_character(self) -> float:
-        """1 for characters of an undivided text, more for bytes and where boundaries are read."""
+        """1 for characters of an undivided text; more for bytes and where boundaries are read, less
+        for pieces and words."""
         return len(self.text.ids) / max(1, self.text.characters)
 
     def warning(self) -> str | None:
@@ -194,12 +199,14 @@ def read_dataset(
     `say` is called with a line for each oddity of the text. Raises TextError where the text cannot
     be read, decoded or used.
     """
-    dataset = _read(sources, folder, options, say, cache=cache, progress=progress)
-    for line in oddities(dataset.text.part, dataset.text.vocabulary):
-        say(line)
-    if options.documents == "auto" and (hint := document_hint(dataset.text)) is not None:
-        say(hint)
-    return dataset
+
+    def report(text: EncodedText) -> None:
+        for line in oddities(text.part, text.vocabulary):
+            say(line)
+        if options.documents == "auto" and (hint := document_hint(text)) is not None:
+            say(hint)
+
+    return _read(sources, folder, options, say, cache=cache, progress=progress, on_text=report)
 
 
 def _read(
@@ -210,8 +217,9 @@ def _read(
     *,
     cache: Cache | None,
     progress: Callable[[int, int | None], None] | None,
+    on_text: Callable[[EncodedText], None] = lambda _: None,
 ) -> Dataset:
-    """Encode and split."""
+    """Encode and split; `on_text` is called with the text in characters, or bytes."""
     reading = options.reading.resolved(sources)
 
     def encoded(
@@ -228,11 +236,13 @@ def _read(
             progress=progress,
         )
 
-    text = encoded(sources, options.vocabulary, "error")
+    text = encoded(sources, wanted(options.vocabulary).encoded_as, "error")
+    on_text(text)
     fraction = options.validation_fraction if options.validation is None else 0.0
     parts = split(text.part, fraction, options.test_fraction, options.split)
     if parts.reason:
         say(parts.reason)
+    text, parts = _in_symbols(text, parts, folder, options, say)
     if options.validation is None:
         return Dataset(text, None, parts.training, parts.validation, parts.test, parts.how)
     validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
@@ -249,6 +259,24 @@ def _read(
             f"text has, got {known}: name a longer text"
         )
     return Dataset(text, validation, parts.training, validation.part, parts.test)
+
+
+def _in_symbols(
+    text: EncodedText,
+    parts: Split,
+    folder: Path,
+    options: TrainingOptions | TextRecord,
+    say: Callable[[str], None],
+) -> tuple[EncodedText, Split]:
+    """Give a text the symbols that the options want, learned from its training part."""
+    characters, want = text.vocabulary, wanted(options.vocabulary)
+    if not isinstance(characters, CharacterVocabulary):
+        return text, parts
+    if want.kind == "characters" and options.min_count == 1:
+        if note := note_on_rare(characters, parts.training):
+            say(note)
+        return text, parts
+    return in_symbols(text, parts, want, options.min_count, folder)
 
 
 def read_dataset_again(
