@@ -24,7 +24,6 @@ from ricorda.text import (
     Source,
     Vocabulary,
     encode_sources,
-    find_sources,
     read_text,
     split,
 )
