@@ -51,9 +51,14 @@ class Baselines:
         return asdict(self)
 
 
-def baselines(training: Ids, validation: Ids, vocabulary: Vocabulary) -> Baselines:
-    """Judge the simple methods on a split text: ids (N,) and (M,), both at least 2 long."""
-    seen, judged = training[-MOST_COUNTED:], validation[:MOST_JUDGED]
+def baselines(
+    training: Ids, validation: Ids, vocabulary: Vocabulary, *, most_counted: int = MOST_COUNTED
+) -> Baselines:
+    """Judge the simple methods on a split text: ids (N,) and (M,), both at least 2 long.
+
+    most_counted: how many of the training symbols, the last ones, are counted.
+    """
+    seen, judged = training[-most_counted:], validation[:MOST_JUDGED]
     characters, _ = vocabulary.count(judged)
     per_character = len(judged) / max(1, characters)  # 1 but for bytes
     return Baselines(

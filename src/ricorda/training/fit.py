@@ -1,6 +1,7 @@
 """Train a run that was started: set up the loop, run it, evaluate the best model, report."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from ricorda.errors import RunError, TrainingError
 from ricorda.model import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
+from ricorda.text.baselines import baselines
 from ricorda.text.reading_settings import READING
 from ricorda.text.sources import displayed
 from ricorda.training.checkpoint.held_folder import HeldFolder
@@ -34,9 +36,11 @@ from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.page import write_report
-from ricorda.training.report.progress import Reporter, clock, in_nats_and_bits
+from ricorda.training.report.progress import Reporter, clock
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
+COMPARED_FROM = 1_000  # validation symbols; the baselines' figures on fewer mean little
+MOST_COUNTED = 1_000_000  # symbols before the validation part that the baselines count
 
 
 @dataclass(frozen=True)
@@ -224,9 +228,23 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
         "train_seconds": round(progress.seconds, 3),
         "validation": None if figures is None else _validation(figures),
         "validation_warning": dataset.warning(),
+        "baselines": None if figures is None else _baselines(dataset),
         "best_step": progress.best_step,
         "stopped_because": reason,
     }
+
+
+def _baselines(dataset: Dataset) -> dict[str, Any] | None:
+    """What simple methods come to on the validation part, in bits per character.
+
+    None if the part is too short to compare by. Of a long text the last symbols are counted, so
+    that this takes a few seconds at most.
+    """
+    if dataset.validation is None or len(dataset.validation) < COMPARED_FROM:
+        return None
+    return baselines(
+        dataset.training, dataset.validation, dataset.text.vocabulary, most_counted=MOST_COUNTED
+    ).as_json()
 
 
 def _validation(figures: Figures) -> dict[str, Any]:
@@ -255,9 +273,28 @@ def _result_lines(metrics: dict[str, Any]) -> list[str]:
     lines = []
     if (validation := metrics["validation"]) is not None:
         lines.append(
-            f"validation: {in_nats_and_bits(validation['nats_per_character'])} a character, "
-            f"{validation['bits_per_byte']:.2f} bits a byte, "
+            f"validation: {validation['bits_per_character']:.2f} bits per character"
+            f"{_compared(metrics['baselines'])}"
+        )
+        lines.append(
+            f"in other units: {validation['nats_per_character']:.3f} nats per character, "
+            f"{validation['bits_per_byte']:.2f} bits per byte, "
             f"perplexity {validation['perplexity']:.2f}"
         )
+        if _is_beaten(validation, metrics["baselines"]):
+            minutes = max(3, math.ceil(2 * metrics["train_seconds"] / 60))
+            command = command_line(["ricorda", "resume", run, "--minutes", str(minutes)])
+            lines.append(f"5-grams predict this text better: train longer with: {command}")
     command = command_line(["ricorda", "sample", run])
     return [*lines, f"{spent}; continue a text with: {command}"]
+
+
+def _compared(simple: dict[str, Any] | None) -> str:
+    """The two baselines that are hardest to beat, after a model's figure."""
+    return "" if simple is None else f"; 5-grams {simple['five_grams']:.2f}, xz {simple['xz']:.2f}"
+
+
+def _is_beaten(validation: dict[str, Any], simple: dict[str, Any] | None) -> bool:
+    """Whether 5-grams predict the validation part better than the model does."""
+    bits: float = validation["bits_per_character"]
+    return simple is not None and bool(simple["five_grams"] < bits)
