@@ -32,14 +32,14 @@ def print_table(
     width = terminal_width()
     least = [_narrowest(name, [row[each] for row in cells]) for each, name in enumerate(columns)]
     kept = _fitting(columns, least, spare, width)
-    fits = _total(least, kept) <= width
+    widths = _widths(columns, cells, least, kept, width)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for each in kept:
         name = columns[each]
         if name.startswith(">"):
             table.add_column(name[1:], justify="right", no_wrap=True)
-        else:  # words are broken only where they do not fit otherwise
-            table.add_column(name, overflow="fold", min_width=least[each] if fits else None)
+        else:
+            table.add_column(name, overflow="fold", width=widths.get(each))
     for row in cells:
         table.add_row(*(escape(row[each]) for each in kept))
     Console(width=width).print(table)
@@ -54,6 +54,20 @@ def _fitting(
         if _total(least, kept) > width:
             kept.remove(list(columns).index(name))
     return kept
+
+
+def _widths(
+    columns: Sequence[str], rows: list[list[str]], least: list[int], kept: list[int], width: int
+) -> dict[int, int]:
+    """The width of each column, none narrower than its longest word; none if that does not fit."""
+    if _total(least, kept) > width:
+        return {}
+    texts = {each: [columns[each].removeprefix(">"), *(row[each] for row in rows)] for each in kept}
+    widths = {each: max(map(cell_len, texts[each])) for each in kept}
+    while (excess := sum(widths.values()) + GAP * (len(kept) - 1) - width) > 0:
+        widest = max(kept, key=lambda each: (widths[each] > least[each], widths[each]))
+        widths[widest] -= min(excess, max(1, (widths[widest] - least[widest]) // 2))
+    return widths
 
 
 def _total(least: list[int], kept: list[int]) -> int:
