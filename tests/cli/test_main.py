@@ -123,7 +123,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(
     messages = process.stderr.read().decode()
     process.stderr.close()
     assert process.wait() in (0, 1)
-    assert messages in ("", "no prompt: starts after a line end\n")
+    assert messages in ("", "No prompt: starting on a new line\n")
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

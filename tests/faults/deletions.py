@@ -27,7 +27,12 @@ DEFAULT = (
         "tests/training/checkpoint/test_lock.py",
     ),
     *("tests/torch/test_processes.py", "tests/cli/test_names.py", "tests/cli/test_signals.py"),
-    *("tests/cli/test_runs.py", "tests/cli/test_large_texts.py", "tests/cli/test_resume.py", "tests/cli/test_train.py"),
+    *(
+        "tests/cli/test_runs.py",
+        "tests/cli/test_large_texts.py",
+        "tests/cli/test_resume.py",
+        "tests/cli/test_train.py",
+    ),
     *("tests/faults/test_named_faults.py", "tests/faults/test_kills.py"),
     *("tests/studio/test_server.py", "tests/studio/test_trainings.py"),
 )

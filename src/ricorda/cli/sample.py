@@ -10,7 +10,7 @@ import click
 
 from ricorda.cli.models import load_model, prompt_option, read_prompt
 from ricorda.cli.options import PathName, options_from, whole_number
-from ricorda.cli.output import for_stream, print_json, say
+from ricorda.cli.output import emphasized, for_stream, print_json, say
 from ricorda.cli.tables import visible
 from ricorda.engine.generation import GenerationSettings
 from ricorda.text.vocabulary import readable
@@ -102,14 +102,15 @@ def _confirm_characters(options: Mapping[str, Any]) -> None:
 def _where_it_starts(model: "Model", prompt: str) -> str:
     """What stands for a prompt where there is none, or none that the model knows."""
     symbol = model.vocabulary.label(model.vocabulary.start)
-    start = "a line end" if symbol == "\\n" else f"the text's first symbol, {symbol}"
-    return f"{'nothing left of the' if prompt else 'no'} prompt: starts after {start}"
+    start = "on a new line" if symbol == "\\n" else f"after the text's first symbol, {symbol}"
+    what = "No character of the prompt is known" if prompt else "No prompt"
+    return f"{what}: starting {start}"
 
 
 def _print_as_written(prompt: str, generation: "Generation") -> None:
     """Write each piece as soon as it is ready, after the prompt if the text continues it."""
     if generation.start is None:
-        sys.stdout.write(for_stream(prompt, sys.stdout))
+        sys.stdout.write(emphasized(prompt, sys.stdout))
     for piece in generation:
         sys.stdout.write(for_stream(piece.text, sys.stdout))
         sys.stdout.flush()

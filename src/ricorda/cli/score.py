@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.cells import cell_len
 
+from ricorda.cli.heat import print_heat, shows_colours
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
@@ -30,17 +31,23 @@ ALTERNATIVES = 5
     type=PathName(),
     help="Write a page that colours each character by its surprisal and shows the alternatives.",
 )
+@click.option(
+    "--table",
+    is_flag=True,
+    help="Print a line for each character on a terminal too, instead of the text in colours.",
+)
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    model: Path, text: str, html: Path | None, reading: GivenReading, as_json: bool
+    model: Path, text: str, html: Path | None, table: bool, reading: GivenReading, as_json: bool
 ) -> None:
     """Print how surprising each character of TEXT is to MODEL, in bits.
 
-    TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
-    character: its surprisal and what the model thought likeliest instead. A character that the
-    model never saw is shown where it stands. It has no surprisal, nor has the
-    character after it, because the network does not read unseen characters.
+    TEXT is a file, or - for standard input. A terminal shows the text in colours, its mean and its
+    most surprising places. Elsewhere, and with --table, a line is printed for each character: its
+    surprisal and what the model expected instead. A character that the model never saw is shown
+    where it stands. It has no surprisal, nor has the character after it, because the network does
+    not read unseen characters.
 
     \b
     ricorda score runs/my page.txt --html surprise.html
@@ -55,6 +62,8 @@ def command(
         _write_page(html, scores, "standard input" if text == "-" else Path(text).name)
     if as_json:
         print_json({**figures, **_as_json(scores)})
+    elif html is None and shows_colours() and not table:
+        print_heat(scores)
     elif html is None:
         _print_table(scores)
 
