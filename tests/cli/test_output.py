@@ -16,7 +16,7 @@ from ricorda.cli.main import main
 Call = Callable[..., tuple[int, str, str]]
 EVIL = "\x1b]0;obey\x07"
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
-COLOURS = re.compile(r"\x1b\[[\d;]*m")
+COLOURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[\?25[lh]|\x1b\[\d?[AK]|\r(?=\x1b|$)")
 
 
 class Screen(io.StringIO):

@@ -367,8 +367,8 @@ def test_check_tells_what_would_be_served(
     taken.close()
     assert main([*words, "--port", port]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"^letters +[\d,]+ +\d+ +float32$", out, re.MULTILINE)
-    assert re.search(r"^raw +[\d,]+ +256 +float32$", out, re.MULTILINE)
+    assert re.search(r"^letters +[\d,]+ +\d+ +float32 *$", out, re.MULTILINE)
+    assert re.search(r"^raw +[\d,]+ +256 +float32 *$", out, re.MULTILINE)
     assert f"Ready: 2 models can be served at http://127.0.0.1:{port}/v1." in out
     assert main([*words, "--port", port, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
