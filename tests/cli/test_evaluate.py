@@ -66,11 +66,11 @@ def test_a_person_reads_the_same_figures(here: Path, call: Call, bottles: str) -
     found = figures(call, "my.txt")
     size = f"{len(bottles) - 1:,}"
     assert out.splitlines() == [
-        f"{found['nats_per_character']:.4f} nats per character",
         f"{found['bits_per_character']:.4f} bits per character",
+        f"{found['nats_per_character']:.4f} nats per character",
         f"{found['bits_per_byte']:.4f} bits per byte",
         f"{found['perplexity']:.4f} perplexity",
-        f"{size} characters, {size} bytes, carried",
+        f"{size} characters, {size} bytes; state carried through the text",
     ]
 
 

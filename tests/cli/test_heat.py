@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import ricorda
-from ricorda.engine import Scores
 from ricorda.cli.main import main
+from ricorda.engine import Scores
 from ricorda.errors import UnseenCharactersWarning
 
 Call = Callable[..., tuple[int, str, str]]

@@ -26,7 +26,7 @@ OPTIONAL = {
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """Show versions, processor cores and instruction sets, and what is missing."""
+    """Check this machine: versions, processor cores, instruction sets, and what is missing."""
     found = examine()
     if as_json:
         print_json(found)

@@ -7,6 +7,7 @@ import click
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json, say
+from ricorda.cli.tables import print_paragraph
 from ricorda.cli.texts import GivenReading, reading_options
 
 
@@ -28,7 +29,7 @@ def command(
     reading: GivenReading,
     as_json: bool,
 ) -> None:
-    """Measure how well MODEL predicts TEXT: nats and bits per character, bits per byte.
+    """Measure how well MODEL predicts TEXT: bits and nats per character, bits per byte.
 
     Every symbol but the first is predicted once. Characters that the model never saw have no
     probability: they are counted and left out, each with the character after it.
@@ -43,13 +44,14 @@ def command(
     if as_json:
         print_json(figures)
         return
-    say(f"{figures['nats_per_character']:.4f} nats per character")
     say(f"{figures['bits_per_character']:.4f} bits per character")
+    say(f"{figures['nats_per_character']:.4f} nats per character")
     say(f"{figures['bits_per_byte']:.4f} bits per byte")
     say(f"{figures['perplexity']:.4f} perplexity")
-    say(f"{figures['characters']:,} characters, {figures['bytes']:,} bytes, {figures['protocol']}")
+    state = "state carried through the text" if window is None else f"windows of {window:,}"
+    print_paragraph(f"{figures['characters']:,} characters, {figures['bytes']:,} bytes; {state}")
     if figures["unseen_characters"]:
-        say(
-            f"{figures['unseen_characters']:,} unseen characters not counted, nor "
-            f"{figures['left_out']:,} that follow them"
+        print_paragraph(
+            f"not counted: {figures['unseen_characters']:,} characters that the model never saw, "
+            f"and {figures['left_out']:,} that follow them"
         )
