@@ -42,7 +42,7 @@ def group_of(settings: type[Any], name: str) -> Group | None:
     """Return the group of a field: its own, else its class's; None if neither names one."""
     for owner in settings.__mro__:
         if name in inspect.get_annotations(owner):
-            metadata = owner.__pydantic_fields__[name].metadata
+            metadata = vars(owner)["__pydantic_fields__"][name].metadata
             own = [each for each in metadata if isinstance(each, Group)]
             return own[0] if own else _OF_CLASS.get(owner)
     return None

@@ -87,7 +87,10 @@ def test_unknown_characters_are_left_out_and_told(here: Path, call: Call) -> Non
     assert found["characters"] == len(counted)
     assert (found["unseen_characters"], found["left_out"]) == (3, 3)
     text = call("evaluate", "runs/tiny", "more.txt")[1]
-    assert text.splitlines()[-1] == "not counted: 3 characters that the model never saw, and 3 that follow them"
+    assert (
+        text.splitlines()[-1]
+        == "not counted: 3 characters that the model never saw, and 3 that follow them"
+    )
 
 
 def test_several_texts_are_one(here: Path, call: Call) -> None:

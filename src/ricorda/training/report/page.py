@@ -149,7 +149,7 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
     validation = metrics["validation"]
     if validation is None:
         reason = _WITHOUT_FIGURES.get(
-            metrics["stopped_because"], "no text was kept back to judge by"
+            metrics["stopped_because"], "no part of the text was kept for validation"
         )
         return f'<p class="muted">There are no validation figures: {reason}.</p>'
     tiles = [
