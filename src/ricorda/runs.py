@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from ricorda.durable import append, flush_folder, is_partial, make_folder, open_untrusting
+from ricorda.durable import (
+    append,
+    flush_folder,
+    is_partial,
+    make_folder,
+    open_untrusting,
+    refuse_link,
+    remove_file,
+    write_atomically,
+)
 from ricorda.errors import RunError
 from ricorda.shell import command_line
 from ricorda.validation import parse_json
@@ -17,6 +26,7 @@ from ricorda.validation import parse_json
 RUNS = Path("runs")
 LOCK = ".ricorda.lock"
 LONGEST_ROW = 16 * 1024 * 1024  # bytes
+LONGEST_NOTE = 1000  # bytes
 LONGEST_NAME = 60  # characters of a run's name; a system's limit is often 255 bytes
 
 
@@ -63,6 +73,11 @@ class RunFolder:
     def report(self) -> Path:
         """The page that shows the run."""
         return self.path / "report.html"
+
+    @property
+    def note(self) -> Path:
+        """A line that its owner wrote about the run."""
+        return self.path / "note.txt"
 
     @property
     def is_run(self) -> bool:
@@ -202,7 +217,34 @@ def summary(run: RunFolder) -> dict[str, Any]:
         row["state"] = "damaged"
     places = {"run": str(run.path), "model": str(run.model)}  # it may have been moved
     figures = {name: value for name, value in row.items() if name not in (*places, "event", "step")}
-    return places | figures
+    note = read_note(run)
+    return places | figures | ({} if note is None else {"note": note})
+
+
+def read_note(run: RunFolder) -> str | None:
+    """Return the first line of a run's note; None if there is none that can be read."""
+    try:
+        with open_untrusting(run.note) as file:
+            content = file.read(LONGEST_NOTE).decode("utf-8", "replace")
+    except OSError:
+        return None
+    return next(iter(content.splitlines()), None) or None
+
+
+def write_note(run: RunFolder, note: str) -> None:
+    """Replace a run's note; an empty one removes it.
+
+    Raises RunError for a note that is too long or has several lines, or if something else than a
+    file lies in its place; OSError if the disk refuses.
+    """
+    content = (note + "\n").encode("utf-8", "replace")
+    if len(content) > LONGEST_NOTE or len(note.splitlines()) > 1:
+        raise RunError(f"expected a note of one line and at most {LONGEST_NOTE} bytes")
+    refuse_link(run.path)
+    if note:
+        write_atomically(run.note, content)
+    else:
+        remove_file(run.note)
 
 
 def _news(metrics: dict[str, Any], validation: dict[str, Any] | None) -> dict[str, Any]:

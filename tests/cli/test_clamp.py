@@ -23,7 +23,7 @@ def test_both_texts_are_printed(here: Path, call: Call) -> None:
     changed = clamped(load_file("runs/tiny"), {Unit(0, 2): 0.0, Unit(0, 7): -1.0})
     other = open_model(changed).generate("15 b", length=30, seed=3)
     assert out == (
-        f"--- as it is (seed 3) ---\n15 b{first}\n"
+        f"--- unchanged (seed 3) ---\n15 b{first}\n"
         f"--- 0:2 held at 0, 0:7 held at -1 ---\n15 b{other}\n"
     )
 

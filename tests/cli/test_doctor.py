@@ -32,14 +32,21 @@ def test_versions_and_cores_are_shown(call: Call) -> None:
     assert (found["kernels"] is not None) == kernels_are_built()
     code, text, err = call("doctor")
     assert (code, err) == (0, "")
-    assert {line.split()[0] for line in text.splitlines()} >= KEYS
+    assert {line.split()[0] for line in text.splitlines() if line} >= KEYS
 
 
 def test_missing_kernels_are_reported(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ricorda.engine.kernels_are_built", lambda: False)
     code, out, _ = call("doctor")
     assert code == 0
-    assert "the compiled kernels are missing" in out
+    assert "Not complete: the compiled kernels are missing" in out
+    assert "Ready" not in out
+
+
+def test_it_ends_with_a_verdict(call: Call) -> None:
+    lines = call("doctor")[1].splitlines()
+    assert any(line.startswith("Ready to train and sample with ") for line in lines[-4:])
+    assert lines[-1] == "Nothing is missing." or "it is needed for" in lines[-1]
 
 
 def test_a_torch_that_cannot_be_imported_is_reported(

@@ -66,11 +66,11 @@ def test_a_person_reads_the_same_figures(here: Path, call: Call, bottles: str) -
     found = figures(call, "my.txt")
     size = f"{len(bottles) - 1:,}"
     assert out.splitlines() == [
-        f"{found['nats_per_character']:.4f} nats per character",
         f"{found['bits_per_character']:.4f} bits per character",
+        f"{found['nats_per_character']:.4f} nats per character",
         f"{found['bits_per_byte']:.4f} bits per byte",
         f"{found['perplexity']:.4f} perplexity",
-        f"{size} characters, {size} bytes, carried",
+        f"{size} characters, {size} bytes; state carried through the text",
     ]
 
 
@@ -87,7 +87,10 @@ def test_unknown_characters_are_left_out_and_told(here: Path, call: Call) -> Non
     assert found["characters"] == len(counted)
     assert (found["unseen_characters"], found["left_out"]) == (3, 3)
     text = call("evaluate", "runs/tiny", "more.txt")[1]
-    assert text.splitlines()[-1] == "3 unseen characters not counted, nor 3 that follow them"
+    assert (
+        text.splitlines()[-1]
+        == "not counted: 3 characters that the model never saw, and 3 that follow them"
+    )
 
 
 def test_several_texts_are_one(here: Path, call: Call) -> None:

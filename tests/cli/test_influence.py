@@ -25,7 +25,12 @@ def test_one_place(text: Path, call: Call) -> None:
     words = ["influence", "runs/tiny", text, "--position", "9", "--distance", "4"]
     code, out, err = call(*words)
     assert (code, err) == (0, "")
-    heading, columns, *rows = out.splitlines()
+    heading, columns, *rows, empty, conclusion = out.splitlines()
+    assert (empty, conclusion[:31]) == ("", "The symbol that matters most is")
+    strongest = max(
+        influence(ricorda.load("runs/tiny"), TEXT, [9], distance=4).at(0), key=lambda each: each[3]
+    )
+    assert f" at {strongest[0]}, {9 - strongest[0]} back: " in conclusion
     assert heading == "before s at 9:"
     assert columns.split() == ["position", "symbol", "divergence", "surprisal"]
     expected = influence(ricorda.load("runs/tiny"), TEXT, [9], distance=4)
@@ -41,7 +46,12 @@ def test_many_places(text: Path, call: Call) -> None:
     columns, *rows = out.splitlines()
     assert columns.split() == ["symbols", "back", "divergence", "surprisal", "gradient"]
     assert [row.split()[0] for row in rows[:5]] == list("12345")
-    assert "the mean of 26 places" in out
+    assert "Mean of 26 places. " in out
+    found = influence(ricorda.load("runs/tiny"), TEXT, distance=5)
+    shares = [found.mean_divergence[:n].sum() / found.mean_divergence.sum() for n in range(1, 6)]
+    needed = next(n for n, share in enumerate(shares, 1) if share >= 0.95)
+    symbols = "the last symbol makes" if needed == 1 else f"the last {needed} symbols make"
+    assert f"up to 5 symbols back, {symbols} up 95%" in out
     assert "rank correlation of surprisal and gradient: " in out
 
 

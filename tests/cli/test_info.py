@@ -1,6 +1,7 @@
 """`ricorda info`: what a model is and where it came from."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def test_a_person_reads_it(here: Path, call: Call, tiny: ricorda.Run) -> None:
     assert found["vocabulary"] == "24 characters"
     assert found["read"] == "as utf-8, line ends converted to \\n"
     assert found["learned"] == "my.txt"
-    assert found["validation"].startswith(f"{nats:.4f} nats per character, ")
+    assert found["validation"].startswith(f"{nats / math.log(2):.4f} bits per character, ")
 
 
 def test_json_tells_everything_but_the_weights(here: Path, call: Call, tiny: ricorda.Run) -> None:

@@ -123,7 +123,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(
     messages = process.stderr.read().decode()
     process.stderr.close()
     assert process.wait() in (0, 1)
-    assert messages in ("", "no prompt: starts after a line end\n")
+    assert messages in ("", "No prompt: starting on a new line\n")
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -173,3 +173,25 @@ def test_json_holds_bytes_that_are_no_text(here: Path, call: Call) -> None:
     code, out, _ = call("sample", "--prompt", "5 \udcff", "--json")
     assert code == 0
     assert json.loads(out)["prompt"] == "5 \udcff"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_that_the_help_documents(
+    call: Call, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    assert f"_RICORDA_COMPLETE={shell}_source ricorda" in call("--help")[1]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "_RICORDA_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "ricorda runs --so",
+        "COMP_CWORD": "--so" if shell == "fish" else "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ricorda"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--sort" in done.stdout

@@ -24,8 +24,11 @@ def texts(here: Path) -> Path:
 def test_a_text(texts: Path, call: Call) -> None:
     code, out, err = call("memorised", "written.txt", "training.txt")
     assert (code, err) == (0, "")
-    assert out.splitlines()[1].split() == ["longest", "stretch,", "characters", "21"]
-    assert "The longest, at 8 and at 82 of the training text:\n there was a fox and " in out
+    assert out.splitlines()[1].split() == ["longest", "passage,", "characters", "21"]
+    assert (
+        "The longest passage, at 8 there and at 82 in the training text:\n there was a fox and "
+        in out
+    )
 
 
 def test_json(texts: Path, call: Call) -> None:

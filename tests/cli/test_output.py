@@ -16,7 +16,7 @@ from ricorda.cli.main import main
 Call = Callable[..., tuple[int, str, str]]
 EVIL = "\x1b]0;obey\x07"
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
-COLOURS = re.compile(r"\x1b\[[\d;]*m")
+COLOURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[\?25[lh]|\x1b\[\d?[AK]|\r(?=\x1b|$)")
 
 
 class Screen(io.StringIO):
@@ -90,3 +90,25 @@ def test_commands_print_by_one_function_alone() -> None:
     raw = re.compile(r"click\.echo\(|click\.secho\(")
     found = [path.name for path in folder.glob("*.py") if raw.search(path.read_text("utf-8"))]
     assert found == ["output.py"]
+
+
+def test_a_prompt_is_bold_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sample", str(run), "--prompt", "ab", "--length", "3"]
+    for name, value, begin in (
+        ("TERM", "xterm", "\x1b[1mab\x1b[0m"),
+        ("TERM", "dumb", "ab"),
+        ("NO_COLOR", "1", "ab"),
+    ):
+        with monkeypatch.context() as patched:
+            screen = Screen()
+            patched.delenv("NO_COLOR", raising=False)
+            patched.setenv("TERM", "xterm")
+            patched.setenv(name, value)
+            patched.setattr(sys, "stdout", screen)
+            assert main(words) == 0
+        assert screen.getvalue().startswith(begin)
+    capsys.readouterr()
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("ab")

@@ -1,8 +1,10 @@
 """`ricorda runs`: all runs with their figures, however they ended."""
 
+import io
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import ricorda
 from ricorda.errors import RunError
 from ricorda.runs import append_row, read_rows
+from ricorda.training.checkpoint.held_folder import RunLock
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -65,17 +68,9 @@ def test_a_run_that_ended(here: Path, call: Call, tiny: ricorda.Run) -> None:
     code, out, err = call("runs")
     assert (code, err) == (0, "")
     heading, line = out.splitlines()
-    assert heading.split() == [
-        "run",
-        "nats",
-        "bits/byte",
-        "steps",
-        "seconds",
-        "parameters",
-        "state",
-    ]
-    nats = tiny.metrics["validation"]["nats_per_character"]
-    assert line.split()[:2] == ["runs/tiny", f"{nats:.4f}"]
+    assert heading.split() == ["run", "bits/character", "steps", "time", "parameters", "state"]
+    bits = tiny.metrics["validation"]["bits_per_character"]
+    assert line.split()[:3] == ["runs/tiny", f"{bits:.3f}", "40"]
     assert line.split()[-1] == "ended"
 
 
@@ -150,10 +145,141 @@ def test_what_is_no_folder_is_told(here: Path, call: Call, name: str) -> None:
     assert err == f"ricorda: expected a folder of runs, {name} is none; check the name\n"
 
 
+def test_sorted_by_a_figure(here: Path, call: Call) -> None:
+    make_run("good", EVALUATION | {"nats_per_character": 0.5, "step": 7})
+    make_run("new")
+    names = {
+        sort: [Path(run["run"]).name for run in listed(call, "--sort", sort)]
+        for sort in ("name", "bits", "steps", "parameters")
+    }
+    assert names["name"] == ["good", "new", "tiny"]
+    assert names["bits"] == ["good", "tiny", "new"]
+    assert names["steps"] == ["tiny", "good", "new"]
+    assert names["parameters"][0] == "tiny"
+
+
+def test_what_differs_between_runs(here: Path, call: Call) -> None:
+    words = ("--steps", "1", "--hidden-size", "9", "--threads", "1", "--seed", "5", "--quiet")
+    assert call("train", "my.txt", *words, "--out", "runs/other")[0] == 0
+    other, tiny = listed(call)
+    assert other["differs"]["hidden_size"] == 9
+    assert tiny["differs"]["hidden_size"] == 12
+    assert (other["differs"]["budget"], tiny["differs"]["budget"]) == ("1 step", "40 steps")
+    assert "cell" not in other["differs"]  # all alike
+    out = call("runs")[1]
+    assert "hidden_size=9, budget=1 step" in out
+    assert "differs" in out.splitlines()[0]
+
+
+def test_a_note_is_listed_replaced_and_removed(here: Path, call: Call) -> None:
+    assert call("runs", "--note", "tiny", "first try")[0] == 0
+    assert listed(call)[0]["note"] == "first try"
+    _, out, _ = call("runs", "--note", "runs/tiny", "no dropout")
+    assert out.splitlines()[1].endswith("no dropout")
+    call("runs", "--note", "tiny", "")
+    assert "note" not in listed(call)[0]
+    assert not Path("runs/tiny/note.txt").exists()
+
+
+@pytest.mark.parametrize("note", ["a\nb", "x" * 2000])
+def test_a_note_is_one_short_line(here: Path, call: Call, note: str) -> None:
+    code, _, err = call("runs", "--note", "tiny", note)
+    assert code != 0
+    assert "expected a note of one line" in err
+
+
+def test_a_note_is_not_written_through_a_link(here: Path, call: Call) -> None:
+    Path("mine").write_text("kept")
+    Path("runs/tiny/note.txt").symlink_to(here / "mine")
+    assert call("runs", "--note", "tiny", "hello")[0] != 0
+    assert "note" not in listed(call)[0]
+    assert call("runs", "--note", "tiny", "")[0] == 0
+    assert Path("runs/tiny/note.txt").is_symlink()
+    assert Path("mine").read_text() == "kept"
+
+
+def test_without_a_terminal_nothing_is_deleted_without_yes(here: Path, call: Call) -> None:
+    code, _, err = call("runs", "--delete", "tiny")
+    assert code == 2
+    assert "add --yes" in err
+    assert Path("runs/tiny/model.safetensors").is_file()
+
+
+def test_a_deleted_run_is_gone_whole(here: Path, call: Call) -> None:
+    call("runs", "--note", "tiny", "old")
+    code, _, err = call("runs", "--delete", "tiny", "--yes")
+    assert (code, err) == (0, "deleted runs/tiny\n")
+    assert not Path("runs/tiny").exists()
+    assert Path("runs").is_dir()
+    assert Path("my.txt").is_file()
+
+
+@pytest.mark.parametrize("answer, code", [("n", 1), ("y", 0), ("", 1)])
+def test_the_question_decides(
+    here: Path, call: Call, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    class Typed(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Typed(f"{answer}\n"))
+    found, out, err = call("runs", "--delete", "tiny")
+    assert (found, out) == (code, "")
+    assert re.search(r"Delete runs/tiny \(40 steps, \d\.\d{3} bits per character\) for good\?", err)
+    assert Path("runs/tiny").exists() == (answer != "y")
+
+
+def test_the_deletion_leaves_what_ricorda_did_not_write(here: Path, call: Call) -> None:
+    run = Path("runs/tiny")
+    (run / "mine.txt").write_text("kept")
+    (run / "checkpoints" / "40" / "mine.bin").write_text("kept")
+    outside = here / "outside.html"
+    outside.write_text("kept")
+    (run / "report.html").unlink()
+    (run / "report.html").symlink_to(outside)
+    code, _, err = call("runs", "--delete", "tiny", "--yes")
+    assert code == 0
+    assert "runs/tiny stays, with files that ricorda did not write: " in err
+    left = sorted(str(path.relative_to(run)) for path in run.rglob("*"))
+    assert left == [
+        *("checkpoints", "checkpoints/40", "checkpoints/40/mine.bin", "mine.txt", "report.html"),
+    ]
+    assert outside.read_text() == "kept"
+
+
+def test_links_strangers_and_running_runs_are_not_deleted(here: Path, call: Call) -> None:
+    real = Path("runs/tiny")
+    Path("runs/link").symlink_to(real.absolute(), target_is_directory=True)
+    stranger = Path("runs/site")
+    stranger.mkdir()
+    (stranger / "config.json").write_text('{"name": "a site"}')
+    (stranger / "report.html").write_text("kept")
+    for name in ("link", "site"):
+        assert call("runs", "--delete", name, "--yes")[0] != 0
+    with RunLock(real):
+        code, _, err = call("runs", "--delete", "tiny", "--yes")
+    assert code != 0
+    assert "another process trains in runs/tiny" in err
+    elsewhere = here / "elsewhere"
+    (real / "checkpoints").rename(elsewhere)
+    (real / "checkpoints").symlink_to(elsewhere, target_is_directory=True)
+    assert call("runs", "--delete", "tiny", "--yes")[0] != 0
+    assert (stranger / "report.html").read_text() == "kept"
+    assert (real / "model.safetensors").is_file()
+    assert len(list(elsewhere.iterdir())) == 2
+
+
+def test_a_run_that_is_not_there(here: Path, call: Call) -> None:
+    for words in (("--delete", "none", "--yes"), ("--note", "none", "text"), ("--delete", "")):
+        code, _, err = call("runs", *words)
+        assert code == 2
+        assert "expected a run" in err
+
+
 LONG = "a-name-that-is-longer-than-a-narrow-terminal"
 
 
-@pytest.mark.parametrize("width, columns", [(100, 7), (40, 3), (30, 3)])
+@pytest.mark.parametrize("width, columns", [(120, 6), (40, 3), (30, 3)])
 def test_a_narrow_terminal_shows_what_matters(
     here: Path, call: Call, monkeypatch: pytest.MonkeyPatch, width: int, columns: int
 ) -> None:
@@ -165,7 +291,8 @@ def test_a_narrow_terminal_shows_what_matters(
     heading, *lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
     assert len(heading.split()) == columns
     assert max(map(len, lines)) <= width
-    assert re.search(r"2\.5000 .*not ended", lines[0])
+    assert " 3.607 " in lines[0]  # 2.5 nats
+    assert "not" in lines[0].split()
     assert "…" not in out
 
 

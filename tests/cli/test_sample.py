@@ -155,7 +155,7 @@ def test_several_texts_of_one_seed_differ(here: Path, call: Call) -> None:
 def test_without_a_prompt_it_says_where_it_starts(here: Path, call: Call) -> None:
     code, out, err = call("sample", "runs/tiny", "--length", "7", "--seed", "5")
     assert (code, len(out)) == (0, 8)
-    assert err == "no prompt: starts after a line end\nseed 5\n"
+    assert err == "No prompt: starting on a new line\nseed 5\n"
 
 
 def test_a_text_without_a_line_end_starts_from_its_first_symbol(here: Path, call: Call) -> None:
@@ -163,7 +163,7 @@ def test_a_text_without_a_line_end_starts_from_its_first_symbol(here: Path, call
     ricorda.train("line.txt", steps=1, hidden_size=4, threads=1, quiet=True)
     _, out, err = call("sample", "runs/line", "--length", "3", "--seed", "5")
     assert len(out) == 4
-    assert err == "no prompt: starts after the text's first symbol, e\nseed 5\n"
+    assert err == "No prompt: starting after the text's first symbol, e\nseed 5\n"
 
 
 def test_what_the_model_never_saw_is_left_out_of_the_prompt(here: Path, call: Call) -> None:
@@ -179,7 +179,7 @@ def test_a_prompt_of_which_nothing_is_left(here: Path, call: Call) -> None:
     assert (code, len(out)) == (0, 5 + 1)  # the prompt is not shown
     assert err.splitlines() == [
         "left out 2 characters of the prompt that the model never saw: 'Z'",
-        "nothing left of the prompt: starts after a line end",
+        "No character of the prompt is known: starting on a new line",
         "seed 1",
     ]
 

@@ -20,7 +20,7 @@ def wait_until_it_learns(process: "subprocess.Popen[bytes]") -> None:
     """Read its messages up to the first evaluation."""
     assert process.stderr is not None
     for line in process.stderr:
-        if b"in validation" in line:
+        if b": validation " in line:
             return
     raise AssertionError("it ended before it learned")
 

@@ -27,7 +27,7 @@ def test_the_equation_is_printed(text: Path, call: Call) -> None:
     heading, *lines = out.splitlines()
     assert heading == "unit 0:3 reads ␣ at 1"
     assert lines[: len(expected.lines())] == expected.lines()
-    assert lines[-1].startswith("o  most from ")
+    assert lines[-1].startswith("o  largest terms: ")
 
 
 def test_json(text: Path, call: Call) -> None:

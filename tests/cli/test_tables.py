@@ -53,3 +53,19 @@ def test_nothing_is_broken_where_there_is_no_terminal(capsys: pytest.CaptureFixt
     print_table(COLUMNS, ROWS * 2, SPARE)
     print_paragraph("word " * 100)
     assert len(printed(capsys)) == 4
+
+
+def test_a_narrow_table_breaks_between_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    settings = "hidden_size=128, recurrent_dropout=0.3, weight_decay=0.1"
+    note = "first try, 24 s"
+    for width in range(44, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_table(["run", ">bits", "differs", "note"], [["runs/a", "2.5", settings, note]])
+        out = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+        assert max(len(line.rstrip()) for line in out.splitlines()) <= width
+        words = ["runs/a", "2.5", *settings.split(), *note.split()]
+        assert sorted(out.split()) == sorted(["run", "bits", "differs", "note", *words]), width

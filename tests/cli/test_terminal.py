@@ -18,8 +18,9 @@ from ricorda.training.report.progress import (
     Lines,
     Silent,
     clock,
-    in_nats_and_bits,
+    in_bits_and_nats,
     reporter_for,
+    shortened,
 )
 
 Call = Callable[..., tuple[int, str, str]]
@@ -82,7 +83,8 @@ def test_a_bar_with_speed_loss_and_time_left(here: Path, width: int) -> None:
     bars = [line for line in terminal.lines if "━" in line]
     assert bars
     figures = re.compile(
-        r"━.* +\d+% \d\.\d+ nats \(\d\.\d\d bits\), [\d,]+ characters/s, (\d+ s|\d+:\d\d) left"
+        r"━.* +\d+% \d\.\d\d bits per character( \(\d\.\d+ nats\))?, [\d,]+ characters/s, "
+        r"(\d+ s|\d+:\d\d) left"
     )
     assert figures.search(bars[-1])
     assert max(map(cell_len, bars)) <= width - 2  # a terminal echoes ^C there
@@ -93,8 +95,34 @@ def test_a_bar_with_speed_loss_and_time_left(here: Path, width: int) -> None:
 def test_a_narrow_terminal_has_a_short_bar(here: Path, width: int) -> None:
     terminal = learn(width)
     bars = [line for line in terminal.lines if "━" in line]
-    assert re.search(r"━.* +\d+% \d\.\d\d nats, (\d+ s|\d+:\d\d) left", bars[-1])
+    assert re.search(r"━.* +\d+% \d\.\d\d bits(, (\d+ s|\d+:\d\d) left)?", bars[-1])
     assert max(map(cell_len, terminal.lines)) <= width
+    words = {word for line in terminal.lines for word in line.split()}
+    assert not words & {"bi", "bit", "charac", "le", "lef"}  # none is cut
+
+
+def test_messages_break_between_words_and_leave_a_path_whole(here: Path) -> None:
+    path = "runs/" + "long-name-" * 5
+    terminal = learn(30, "--out", path)
+    assert f"run: {path}" not in terminal.lines  # longer than a line
+    assert any(line.endswith(path) for line in terminal.lines)
+    assert "continue a text with:" in " ".join(terminal.lines)
+
+
+@pytest.mark.parametrize(
+    "text, width, shown",
+    [
+        ("one two three", 13, "one two three"),
+        ("one two three", 12, "one two…"),
+        ("one two three", 8, "one two…"),
+        ("one two three", 7, "one…"),
+        ("three", 3, "th…"),
+        ("汉字 漢字", 8, "汉字…"),
+    ],
+)
+def test_a_line_is_cut_after_a_word(text: str, width: int, shown: str) -> None:
+    assert shortened(text, width) == shown
+    assert cell_len(shown) <= width
 
 
 def test_a_tiny_terminal_is_no_error(here: Path) -> None:
@@ -104,8 +132,8 @@ def test_a_tiny_terminal_is_no_error(here: Path) -> None:
 
 def test_what_it_writes_stands_on_one_line_each(here: Path) -> None:
     terminal = learn(60)
-    assert terminal.lines.count("validation  what it writes") == 1
-    samples = [line for line in terminal.lines if re.match(r"\d\.\d{3} nats  ", line)]
+    assert terminal.lines.count("validation  sample") == 1
+    samples = [line for line in terminal.lines if re.match(r"\d\.\d{3} bits  ", line)]
     assert len(samples) == 20
     assert all(cell_len(line) <= 60 and line.endswith("…") for line in samples)
 
@@ -114,7 +142,7 @@ def test_a_terminal_obeys_nothing_of_what_it_writes() -> None:
     with Terminal(80) as terminal:
         Bar().evaluated(1, 1.5, "a\x1b]0;obey\x07b\nc")
     assert "\x1b]" not in terminal.text
-    assert r"1.500 nats  a\x1b]0;obey\x07b c" in terminal.lines
+    assert r"2.164 bits  a\x1b]0;obey\x07b c" in terminal.lines
 
 
 def test_nothing_of_the_bar_is_left_at_the_end(here: Path) -> None:
@@ -143,7 +171,9 @@ def test_lines_where_there_is_no_terminal(here: Path, call: Call) -> None:
     _, _, err = call(*WORDS)
     assert "\x1b" not in err
     assert re.search(
-        r"^step 40: \d\.\d{3} nats \(\d\.\d\d bits\) in validation$", err, re.MULTILINE
+        r"^step 40: validation \d\.\d\d bits per character \(\d\.\d{3} nats\)$",
+        err,
+        re.MULTILINE,
     )
 
 
@@ -160,7 +190,7 @@ def test_durations_and_figures_as_a_person_reads_them() -> None:
     assert [clock(seconds) for seconds in (0, 45, 59.1, 60, 200, 7500)] == [
         *("0 s", "45 s", "1:00", "1:00", "3:20", "2:05:00")
     ]
-    assert in_nats_and_bits(1.54) == "1.540 nats (2.22 bits)"
+    assert in_bits_and_nats(1.54) == "2.22 bits per character (1.540 nats)"
 
 
 def test_the_table_of_runs_is_plain_where_there_is_no_terminal(here: Path, call: Call) -> None:

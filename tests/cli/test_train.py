@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import ricorda
+from ricorda.training import fit
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -25,6 +27,7 @@ KEYS = [
     "train_seconds",
     "validation",
     "validation_warning",
+    "baselines",
     "best_step",
     "stopped_because",
 ]
@@ -81,8 +84,9 @@ def test_messages_go_to_standard_error_and_say_every_setting(here: Path, call: C
         "dropout",
         "seed 7",
         "run: runs/my",
-        "in validation",
-        "bits a byte",
+        "validation: ",
+        " bits per character\n",
+        " bits per byte",
         "ricorda sample runs/my",
     ):
         assert said in err
@@ -92,7 +96,7 @@ def test_json_comes_last_and_alone(here: Path, call: Call) -> None:
     code, out, err = call("train", "my.txt", *SHORT, "--json")
     assert code == 0
     assert list(json.loads(out)) == KEYS
-    assert "in validation" in err
+    assert ": validation " in err
 
 
 def test_quiet_says_nothing(here: Path, call: Call) -> None:
@@ -364,3 +368,57 @@ def test_a_folder_of_sorted_files_is_reported(tmp_path: Path, call: Call) -> Non
     assert "may be sorted" in warning
     assert json.loads(stdout)["validation_warning"] == warning
     assert "differs from the training part" in (out / "report.html").read_text()
+
+
+WORDS_OF_A_POEM = ["the", "sea", "and", "night", "wind", "of", "a", "stone", "was", "cold"]
+
+
+def test_the_end_compares_the_model_with_simple_methods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(1)
+    words = (draw.choice(WORDS_OF_A_POEM) for _ in range(3_000))
+    Path("poem.txt").write_text(" ".join(words), encoding="utf-8")
+    code, out, err = call("train", "poem.txt", *SHORT, "--json")
+    assert code == 0
+    metrics = json.loads(out)
+    simple = json.loads(call("baselines", "poem.txt", "--json")[1])["bits_per_character"]
+    assert metrics["baselines"] == simple
+    bits = metrics["validation"]["bits_per_character"]
+    line = (
+        f"validation: {bits:.2f} bits per character; "
+        f"5-grams {simple['five_grams']:.2f}, xz {simple['xz']:.2f}"
+    )
+    assert line in err.splitlines()
+    assert simple["five_grams"] < bits  # two steps learn nothing
+    assert "5-grams predict this text better: train longer with: ricorda resume runs/poem" in err
+    page = Path("runs", "poem", "report.html").read_text(encoding="utf-8")
+    assert f"5-grams {simple['five_grams']:.3f}, the compressor xz {simple['xz']:.3f}" in page
+
+
+def test_a_short_validation_part_is_not_compared(train: Callable[..., dict[str, Any]]) -> None:
+    assert train("my.txt", *SHORT)["baselines"] is None
+
+
+def test_the_resume_that_is_proposed_is_longer_than_the_run() -> None:
+    metrics = {
+        "run": "runs/a",
+        "stopped_because": "minutes",
+        "steps": 10,
+        "train_seconds": 1800.0,
+        "baselines": {"five_grams": 2.0, "xz": 2.5},
+        "validation": {
+            "nats_per_character": 2.08,
+            "bits_per_character": 3.0,
+            "bits_per_byte": 3.0,
+            "perplexity": 8.0,
+        },
+    }
+    lines = fit._result_lines(metrics)
+    assert lines[2].endswith("ricorda resume runs/a --minutes 60")
+    better = metrics | {"baselines": {"five_grams": 3.5, "xz": 4.0}}
+    assert fit._result_lines(better)[0] == (
+        "validation: 3.00 bits per character; 5-grams 3.50, xz 4.00"
+    )
+    assert not any("predict this text better" in line for line in fit._result_lines(better))

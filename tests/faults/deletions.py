@@ -27,7 +27,12 @@ DEFAULT = (
         "tests/training/checkpoint/test_lock.py",
     ),
     *("tests/torch/test_processes.py", "tests/cli/test_names.py", "tests/cli/test_signals.py"),
-    *("tests/cli/test_large_texts.py", "tests/cli/test_resume.py", "tests/cli/test_train.py"),
+    *(
+        "tests/cli/test_runs.py",
+        "tests/cli/test_large_texts.py",
+        "tests/cli/test_resume.py",
+        "tests/cli/test_train.py",
+    ),
     *("tests/faults/test_named_faults.py", "tests/faults/test_kills.py"),
     *("tests/studio/test_server.py", "tests/studio/test_trainings.py"),
 )
@@ -48,7 +53,7 @@ OWN_NAMES = re.compile(
     r"\.ricorda-[\w.-]+\.partial|\.ricorda\.lock|CACHEDIR\.TAG"
     r"|config\.json|report\.html|model\.safetensors|metrics\.jsonl|samples\.jsonl|input-\d+\.txt"
     r"|manifest\.json|tensors\.safetensors|progress\.json|best\.safetensors|\d+(\.\d+)?"
-    r"|ids|state\.json|provisional\.[124]|entry|[0-9a-f]{64}(\.lock)?"
+    r"|note\.txt|ids|state\.json|provisional\.[124]|entry|[0-9a-f]{64}(\.lock)?"
     r"|ricorda-\w+|outcome\.json|request\.json"
 )
 """Names that ricorda writes, as docs/reliability.md lists them."""

@@ -182,3 +182,13 @@ def test_layers_and_bytes() -> None:
     assert {entry.unit.layer for entry in tracked.ranking} == {0, 1}
     assert "continuation_byte" in {feature.key for feature in tracked.features}
     assert np.abs(tracked.effects).max() <= 1.00001
+
+
+def test_the_progress_rises_to_the_end() -> None:
+    shares: list[float] = []
+    model = planted_model("gru")
+    watched = track_units(model, planted_text(), symbols=3000, shifts=4, progress=shares.append)
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] == 1
+    assert any(abs(share - 0.5) < 1e-9 for share in shares)  # the first of the two parts
+    assert watched.ranking == track_units(model, planted_text(), symbols=3000, shifts=4).ranking

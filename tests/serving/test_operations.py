@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -365,9 +366,16 @@ def test_check_tells_what_would_be_served(
     assert "cannot listen" in capsys.readouterr().err
     taken.close()
     assert main([*words, "--port", port]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^letters +[\d,]+ +\d+ +float32 *$", out, re.MULTILINE)
+    assert re.search(r"^raw +[\d,]+ +256 +float32 *$", out, re.MULTILINE)
+    assert f"Ready: 2 models can be served at http://127.0.0.1:{port}/v1." in out
+    assert main([*words, "--port", port, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [model["id"] for model in found["models"]] == ["letters", "raw"]
     assert found["models"][1]["symbols"] == 256
+    assert main([*words[:-1], "--json"]) == 2
+    assert "--json is for --check" in capsys.readouterr().err
 
 
 def test_without_the_extra_one_line_says_what_to_install(models: dict[str, Path]) -> None:

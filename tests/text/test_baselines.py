@@ -64,10 +64,10 @@ def test_bytes_are_told_per_character() -> None:
 
 
 def test_long_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ricorda.text.baselines.MOST_COUNTED", 50)
     monkeypatch.setattr("ricorda.text.baselines.MOST_JUDGED", 10)
     vocabulary = CharacterVocabulary("abcd", "a")
     training, validation = ids("a" * 100 + "abcd" * 25, "abcd"), ids("abcd" * 25, "abcd")
-    found = baselines(Part.whole(training), Part.whole(validation), vocabulary)
+    parts = Part.whole(training), Part.whole(validation)
+    found = baselines(*parts, vocabulary, most_counted=50)
     assert (found.counted, found.judged) == (50, 10)
     assert found.five_grams < 0.5

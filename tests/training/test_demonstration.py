@@ -55,3 +55,8 @@ def test_the_first_weights_are_distributed_as_pytorchs() -> None:
         assert np.abs(weights).max() <= bound, name
         if weights.size > 4:
             assert weights.std() == pytest.approx(128**-0.5 / 3**0.5, rel=0.3), name
+
+
+def test_the_floor_is_the_tutorials() -> None:
+    """1.662 nats per window, which cannot be known, over 24 characters."""
+    assert demo.floor() == pytest.approx(0.0692, abs=5e-5)

@@ -155,7 +155,7 @@ def test_several_processes_are_interrupted_as_one(here: Path) -> None:
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if b"in validation" in line:
+        if b": validation " in line:
             break
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()

@@ -78,17 +78,17 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
 def _print_table(found: dict[str, Any]) -> None:
     print_paragraph(
         f"{found['characters']:,} characters, {found['bytes']:,} bytes, "
-        f"{found['vocabulary_size']:,} different symbols; {found['training']:,} to learn from, "
-        f"{found['validation']:,} to judge by"
+        f"{found['vocabulary_size']:,} different symbols; {found['training']:,} for training, "
+        f"{found['validation']:,} for validation"
     )
     judged = found["bits_per_character"]
     if judged is None:
-        say("no text is kept back to judge by")
+        say("no part of the text is kept for validation")
         return
     rows = [[fixed(judged[name], 3), meaning] for name, meaning in NAMES.items()]
     print_table([">bits/character", "method"], rows)
     if judged["counted"] < found["training"] or judged["judged"] < found["validation"]:
         print_paragraph(
-            f"of the text's parts the last {judged['counted']:,} and the first "
-            f"{judged['judged']:,} symbols were read"
+            f"read: the last {judged['counted']:,} symbols of the training part and the first "
+            f"{judged['judged']:,} of the validation part"
         )

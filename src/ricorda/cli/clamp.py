@@ -55,7 +55,7 @@ def command(
         )
         return
     shown = prompt if first.start is None else ""
-    say(f"--- as it is (seed {first.seed}) ---\n{shown}{texts[0]}")
+    say(f"--- unchanged (seed {first.seed}) ---\n{shown}{texts[0]}")
     names = ", ".join(f"{unit} held at {value:g}" for unit, value in held.items())
     say(f"--- {names} ---\n{shown}{texts[1]}")
 

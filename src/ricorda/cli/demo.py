@@ -9,12 +9,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ricorda.cli.options import whole_number
 from ricorda.cli.output import say
-from ricorda.cli.tables import print_paragraph
+from ricorda.cli.tables import print_paragraph, terminal_width
 
 if TYPE_CHECKING:
     from ricorda.training.demonstration import Moment
 
-CHECK_EVERY = 20  # steps between two looks at the four continuations
+CHECK_EVERY = 20
+"""Steps between two looks at the four continuations."""
+
+SHOWN = 40
+"""Characters of a continuation that are printed, as the tutorial prints them."""
+
+NEXT_STEP = (
+    "Next: train on a text of your own with `ricorda train my.txt`, then continue it with "
+    "`ricorda sample`. docs/tutorial.en.md and docs/tutorial.it.md explain what happened here, "
+    "line by line."
+)
 
 
 @click.command()
@@ -33,6 +43,8 @@ def command(seed: int) -> int:
     console = Console(highlight=False, soft_wrap=True)
     exact = _tutorial(console, seed)
     right = _any_character(console, seed)
+    say()
+    print_paragraph(NEXT_STEP)
     return 0 if exact and right else 1
 
 
@@ -49,56 +61,72 @@ def _tutorial(console: Console, seed: int) -> bool:
     moments = demo.learn_as_the_tutorial(seed)
     for moment in _with_bar(console, moments, demo.EPOCHS):
         if moment.count % 100 == 0:
-            console.print(f"Epoch: {moment.count}, Loss: {moment.loss:.6f}")
+            console.print(f"Epoch: {moment.count}, Loss: {moment.loss:.4f}")
     model = moment.model
     written = demo.generate_seq(model, "a", len(demo.SEQUENCE))
     exact = written == demo.SEQUENCE
-    console.print(
-        f"\ngenerate_seq('a', 25): {written}  {_verdict(exact, 'exactly the sequence')}\n"
-    )
-    print_paragraph(f"Asked for {demo.LENGTH} characters from each of the four, it continues")
+    say()
+    console.print(f"{written}  {_verdict(exact, 'exactly the sequence')}")
+    say()
+    print_paragraph(f"Asked for {demo.ASKED} characters from each of the four:")
     for start in demo.VOCABULARY.symbols:
-        text = demo.generate_seq(model, start, demo.LENGTH + 1)
-        console.print(
-            f"  {start}  by the pattern for {demo.right_length(text) - 1} of {demo.LENGTH}"
-        )
+        text = demo.generate_seq(model, start, demo.ASKED)
+        _print_right(start, demo.right_length(text), text)
+    print_paragraph(
+        "b and c fail at once, because in training only an a ever followed the zero state: what "
+        "the network does with another first character was never learned."
+    )
     return exact
+
+
+def _print_right(start: str, right: int, text: str) -> None:
+    """How many characters are right, the given one included, and the text's beginning."""
+    line = f"{start}: {right} right, {text[:SHOWN]}..."
+    say(line if len(line) <= terminal_width() else line.partition(",")[0])
 
 
 def _any_character(console: Console, seed: int) -> bool:
     """ricorda's training, until all four continuations are right."""
     from ricorda.training import demonstration as demo
 
-    console.print("\n[bold]2. Its full task[/bold]")
-    print_paragraph(f"The sequence is a period, {demo.PERIOD}, and the beginning of the next.")
+    say()
+    console.print("[bold]2. Its full task[/bold]")
     print_paragraph(
-        "The same network now reads the endless pattern in windows that begin anywhere."
+        f"The sequence is a period, {demo.PERIOD}, and the beginning of the next. The same network "
+        "now reads the endless pattern in windows that begin anywhere."
     )
     say()
-    console.print("step    loss   right from a   b   c   d")
+    learned_at = ""
     for moment in _with_bar(console, demo.learn_as_ricorda(seed), demo.STEPS):
-        if moment.count % CHECK_EVERY == 0:
-            texts = _continuations(moment)
-            right = [demo.right_length(text) - 1 for text in texts.values()]
-            counts = " ".join(f"{each:3d}" for each in right)
-            console.print(f"{moment.count:4d}  {moment.loss:.4f}          {counts}")
-    console.print()
+        if moment.count % CHECK_EVERY == 0 and not learned_at and _all_right(moment):
+            learned_at = f"all four continuations are right from step {moment.count} on; "
+    print_paragraph(
+        f"{demo.STEPS} steps: {learned_at}the loss is {moment.loss:.4f}, and no network can get "
+        f"below {demo.floor():.4f}"
+    )
     results = []
     for start, text in _continuations(moment).items():
-        results.append(demo.right_length(text) == len(text))
-        console.print(f"{start} -> {text[1:]}")
-        verdict = _verdict(results[-1], f"{demo.LENGTH} characters, all by the pattern")
-        console.print(f"     {verdict}")
+        right = demo.right_length(text)
+        results.append(right == len(text))
+        verdict = _verdict(results[-1], f"{right} right of {len(text)}")
+        console.print(f"{start}: {verdict}")
+        say(text[: min(len(text), terminal_width())])
     return all(results)
 
 
+def _all_right(moment: "Moment") -> bool:
+    from ricorda.training import demonstration as demo
+
+    return all(demo.right_length(text) == len(text) for text in _continuations(moment).values())
+
+
 def _continuations(moment: "Moment") -> dict[str, str]:
-    """Each character with what follows it, 210 characters long."""
+    """Each character with what follows it, 210 characters in all."""
     from ricorda.training import demonstration as demo
 
     model = moment.model
     return {
-        start: demo.generate_seq(model, start, demo.LENGTH + 1) for start in demo.VOCABULARY.symbols
+        start: demo.generate_seq(model, start, demo.LENGTH) for start in demo.VOCABULARY.symbols
     }
 
 
@@ -113,7 +141,7 @@ def _with_bar(console: Console, moments: Iterable["Moment"], total: int) -> Iter
         yield from moments
         return
     progress = Progress(
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=max(5, min(30, console.width - 40))),
         TextColumn("{task.percentage:3.0f}%  loss {task.fields[loss]}"),
         TimeElapsedColumn(),
         console=console,

@@ -9,7 +9,9 @@ import click
 
 import ricorda
 from ricorda.cli.output import print_json, say
+from ricorda.cli.tables import print_paragraph
 from ricorda.cores import usable_cores
+from ricorda.pages import plural
 from ricorda.text import cache_for
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import displayed
@@ -24,21 +26,36 @@ OPTIONAL = {
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """Show versions, processor cores and instruction sets, and what is missing."""
+    """Check this machine: versions, processor cores, instruction sets, and what is missing."""
     found = examine()
     if as_json:
         print_json(found)
         return
     for name, value in found.items():
-        say(f"{name:<16} {'none' if value is None else value}")
-    for name, purpose in OPTIONAL.items():
-        if found[name] is None:
-            say(f"{name} is missing; it is needed for {purpose}")
+        print_paragraph(f"{name:<16} {'none' if value is None else value}", hanging=" " * 17)
+    say()
+    for line in _verdict(found):
+        print_paragraph(line)
+
+
+def _verdict(found: dict[str, Any]) -> list[str]:
+    """Say whether this machine can train, and what to install for the rest."""
+    missing = [
+        f"{name} is missing; it is needed for {purpose}"
+        for name, purpose in OPTIONAL.items()
+        if found[name] is None
+    ]
     if found["kernels"] is None:
-        say(
-            "the compiled kernels are missing: training needs PyTorch, and NumPy runs the models, "
-            "slowly; reinstall ricorda where there is a C++ compiler"
-        )
+        trains = "uses PyTorch" if found["torch"] is not None else "needs PyTorch"
+        return [
+            "Not complete: the compiled kernels are missing. Models run slowly, on NumPy, and "
+            f"training {trains}: reinstall ricorda where there is a C++ compiler.",
+            *missing,
+        ]
+    cores = plural(found["cores"], "core")
+    gpu = "no GPU" if found["gpu"] is None else f"GPU: {found['gpu']}"
+    ready = f"Ready to train and sample with the compiled kernels on {cores}; {gpu}."
+    return [ready, *(missing or ["Nothing is missing."])]
 
 
 def examine() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ricorda.cli.documents import (
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json, say
+from ricorda.cli.tables import print_paragraph
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.errors import ConfigurationError
 
@@ -41,7 +42,7 @@ def command(
     reading: GivenReading,
     as_json: bool,
 ) -> None:
-    """Measure how well MODEL predicts TEXT: nats and bits per character, bits per byte.
+    """Measure how well MODEL predicts TEXT: bits and nats per character, bits per byte.
 
     Of an undivided text, every symbol but the first is predicted once. Documents are divided as the
     model's own text was; the first symbol and the end of each are predicted too, so the figure does
@@ -74,28 +75,29 @@ def command(
     if as_json:
         print_json(figures.as_json())
     else:
-        _print(figures)
+        _print(figures, window)
 
 
-def _print(figures: "Figures") -> None:
+def _print(figures: "Figures", window: int | None) -> None:
     """Print the figures in lines."""
-    say(f"{figures.nats_per_character:.4f} nats per character")
     say(f"{figures.bits_per_character:.4f} bits per character")
+    say(f"{figures.nats_per_character:.4f} nats per character")
     say(f"{figures.bits_per_byte:.4f} bits per byte")
     say(f"{figures.perplexity:.4f} perplexity")
-    read = [f"{figures.characters:,} characters", f"{figures.bytes:,} bytes"]
-    if figures.documents is None:
-        say(", ".join([*read, figures.protocol]))
+    counts = f"{figures.characters:,} characters, {figures.bytes:,} bytes"
+    if figures.documents is not None:
+        print_paragraph(f"{figures.documents:,} documents, {counts}")
     else:
-        say(", ".join([f"{figures.documents:,} documents", *read]))
+        state = "state carried through the text" if window is None else f"windows of {window:,}"
+        print_paragraph(f"{counts}; {state}")
     if figures.unseen:
-        say(
-            f"{figures.unseen:,} unseen characters not counted, nor "
-            f"{figures.left_out:,} that follow them"
+        print_paragraph(
+            f"not counted: {figures.unseen:,} characters that the model never saw, "
+            f"and {figures.left_out:,} that follow them"
         )
     if figures.accuracy is not None:
-        say(
-            f"{figures.accuracy.overall:.4f} accuracy of the likeliest label over "
-            f"{figures.accuracy.documents:,} documents, mean over labels "
-            f"{figures.accuracy.mean_over_labels:.4f}"
+        print_paragraph(
+            f"the likeliest label is right for {figures.accuracy.overall:.1%} of "
+            f"{figures.accuracy.documents:,} documents; mean over labels "
+            f"{figures.accuracy.mean_over_labels:.1%}"
         )

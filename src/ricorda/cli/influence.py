@@ -24,6 +24,7 @@ from ricorda.text.vocabulary import readable
 SYMBOLS = 20_000
 FARTHEST = 1_000_000  # symbols back
 METHODS = {"leave-out": "leave out", "replace": "replace"}
+SHARE = 0.95  # of the divergence, which the conclusion asks for
 MEASURES = ("norm", "product", "integrated")
 
 Numbers = NDArray[np.float64]
@@ -37,7 +38,8 @@ Numbers = NDArray[np.float64]
     "positions",
     type=whole_number(at_least=1),
     multiple=True,
-    help="A symbol that is predicted, counted from 0; may be repeated. By default 32 of them.",
+    help="The position of a predicted symbol, counted from 0; may be repeated. By default 32 "
+    "positions spread over the text.",
 )
 @click.option(
     "--distance",
@@ -84,8 +86,9 @@ def command(
 ) -> None:
     """Measure how much each of the last symbols matters to what MODEL expects next in TEXT.
 
-    The divergence says how far the probabilities of the next symbol move without a past one; the
-    surprisal how much more surprising the symbol becomes that really follows. Both in bits.
+    Both figures are in bits. The divergence is how far the probabilities of the next symbol move
+    when a past symbol is left out. The surprisal is how much more surprising the true next symbol
+    becomes.
 
     \b
     ricorda influence runs/my page.txt
@@ -147,6 +150,8 @@ def _print_place(found: Influence, slopes: Numbers | None, gaps: tuple[Gap, ...]
             rows.append(["-", visible(readable(character)), "never seen", "", ""][: len(rows[-1])])
     names = [">position", "symbol", ">divergence", ">surprisal"]
     print_table([*names, *([] if slopes is None else [">gradient"])], rows)
+    say()
+    print_paragraph(_strongest(found))
 
 
 def _print_distances(found: Influence, slopes: Numbers | None) -> None:
@@ -162,7 +167,37 @@ def _print_distances(found: Influence, slopes: Numbers | None) -> None:
         rows.append(row)
     names = [">symbols back", ">divergence", ">surprisal"]
     print_table([*names, *([] if slopes is None else [">gradient"])], rows)
-    say(f"\nthe mean of {len(found.positions)} places")
+    say()
+    print_paragraph(f"Mean of {len(found.positions)} places. {_conclusion(found)}")
+
+
+def _conclusion(found: Influence) -> str:
+    """Say in a sentence how far back the influence reaches."""
+    sizes = np.nan_to_num(found.mean_divergence)
+    total = float(sizes.sum())
+    if total <= 0:
+        return "No past symbol changes what the model expects."
+    enough = int(np.searchsorted(np.cumsum(sizes), SHARE * total)) + 1
+    last = min(enough, len(sizes))
+    symbols = "the last symbol makes" if last == 1 else f"the last {last} symbols make"
+    return (
+        f"Of the divergence measured up to {found.distances[-1]} symbols back, {symbols} up "
+        f"{SHARE:.0%}; {found.distances[-1]} back, a symbol still moves the prediction by "
+        f"{_bits(float(sizes[-1]))} bits."
+    )
+
+
+def _strongest(found: Influence) -> str:
+    """Say in a sentence which past symbol matters most to one prediction."""
+    past = [each for each in found.at(0) if not math.isnan(each[3])]
+    if not past:
+        return "Nothing comes before it."
+    position, symbol, _, divergence = max(past, key=lambda each: each[3])
+    back = int(found.positions[0]) - position
+    return (
+        f"The symbol that matters most is {visible(symbol)} at {position}, {back} back: without it "
+        f"the prediction moves by {_bits(divergence)} bits."
+    )
 
 
 def _bits(nats: float) -> str:

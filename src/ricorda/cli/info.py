@@ -9,7 +9,8 @@ from rich.filesize import decimal
 
 from ricorda.cli.models import model_path
 from ricorda.cli.options import PathName
-from ricorda.cli.output import print_json, say
+from ricorda.cli.output import print_json
+from ricorda.cli.tables import print_paragraph
 from ricorda.model import ModelFile, read_model_file
 from ricorda.pages import fixed
 from ricorda.runs import RunFolder
@@ -32,7 +33,7 @@ def command(model: Path | None, as_json: bool) -> None:
         print_json(_as_json(place, file))
         return
     for name, value in _lines(place, file):
-        say(f"{name:<12} {value}")
+        print_paragraph(f"{name:<12} {value}", hanging=" " * 13)
 
 
 def _as_json(place: Path, file: ModelFile) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def _reading(file: ModelFile) -> str:
 
 def _figures(evaluated: dict[str, Any]) -> str:
     """How good it was; what the file's maker left out is a dash."""
-    nats, bits = evaluated.get("nats_per_character"), evaluated.get("bits_per_byte")
-    known = [fixed(each if isinstance(each, float) else None, 4) for each in (nats, bits)]
-    return f"{known[0]} nats per character, {known[1]} bits per byte"
+    names = ("bits_per_character", "nats_per_character", "bits_per_byte")
+    found = [evaluated.get(name) for name in names]
+    known = [fixed(each if isinstance(each, float) else None, 4) for each in found]
+    return f"{known[0]} bits per character, {known[1]} nats per character, {known[2]} bits per byte"

@@ -28,7 +28,7 @@ class _Entry(NamedTuple):
 
 COMMANDS = {
     "demo": _Entry("ricorda.cli.demo", "Show a network learn the tutorial's pattern."),
-    "train": _Entry("ricorda.cli.train", "Learn a text."),
+    "train": _Entry("ricorda.cli.train", "Train a network on a text."),
     "resume": _Entry("ricorda.cli.resume", "Continue a run from its last checkpoint."),
     "sample": _Entry("ricorda.cli.sample", "Write texts, or continue prompts."),
     "evaluate": _Entry("ricorda.cli.evaluate", "Measure how well a model predicts a text."),
@@ -41,13 +41,25 @@ COMMANDS = {
     "clamp": _Entry("ricorda.cli.clamp", "Write with units held at a value or switched off."),
     "memorised": _Entry("ricorda.cli.memorised", "Find passages copied from the training text."),
     "info": _Entry("ricorda.cli.info", "Show what a model is and where it came from."),
-    "runs": _Entry("ricorda.cli.runs", "List all runs with their figures."),
-    "baselines": _Entry("ricorda.cli.baselines", "Measure simple methods on a text, to compare."),
+    "runs": _Entry("ricorda.cli.runs", "List, compare, annotate and delete runs."),
+    "baselines": _Entry(
+        "ricorda.cli.baselines", "Measure simple methods on a text, for comparison."
+    ),
     "studio": _Entry("ricorda.cli.studio", "Open the web page: watch a network learn."),
     "bench": _Entry("ricorda.cli.bench", "Measure how fast this machine trains and samples."),
-    "doctor": _Entry("ricorda.cli.doctor", "Show versions, cores and what is missing."),
+    "doctor": _Entry("ricorda.cli.doctor", "Check this machine: versions, cores, what is missing."),
 }
 """Every command, in the order of the help; its module is imported when it is called."""
+
+
+EPILOG = """\b
+`ricorda COMMAND --help` explains a command.
+Completion with Tab: put one of these lines into your shell's file.
+  bash, ~/.bashrc:  eval "$(_RICORDA_COMPLETE=bash_source ricorda)"
+  zsh, ~/.zshrc:    eval "$(_RICORDA_COMPLETE=zsh_source ricorda)"
+  fish, ~/.config/fish/completions/ricorda.fish:
+    _RICORDA_COMPLETE=fish_source ricorda | source
+"""
 
 
 class _Commands(click.Group):
@@ -73,7 +85,7 @@ class _Commands(click.Group):
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="`ricorda COMMAND --help` explains a command.",
+    epilog=EPILOG,
 )
 @click.version_option(ricorda.__version__, message="ricorda %(version)s")
 def ricorda_command() -> None:

@@ -166,19 +166,20 @@ def _print(found: list[Shared]) -> None:
     """A column for each text."""
     own = found[0]
     columns = ["", *(f">{name}" for name in itertools.islice(NAMES, len(found)))]
-    rows = [["longest stretch, characters", *(str(each.longest.length) for each in found)]]
+    rows = [["longest passage, characters", *(str(each.longest.length) for each in found)]]
     for length, share in own.shares.items():
         if share is not None:
             shares = (each.shares[length] for each in found)
             shown = ("–" if each is None else _share(each) for each in shares)
-            rows.append([f"stretches of {length} that training holds", *shown])
+            rows.append([f"{length}-character passages found in the training text", *shown])
     rows.append(["longest by chance", *(f"{each.chance:.1f}" for each in found)])
     print_table(columns, rows)
     longest = own.longest
     say()
     print_paragraph(
-        f"{own.characters:,} characters against {own.training_characters:,}. The longest, at "
-        f"{longest.position:,} and at {longest.training_position:,} of the training text:"
+        f"{own.characters:,} characters compared with {own.training_characters:,} of the training "
+        f"text. The longest passage, at {longest.position:,} there and at "
+        f"{longest.training_position:,} in the training text:"
     )
     say(longest.text[:SHOWN] + ("…" if len(longest.text) > SHOWN else ""))
 

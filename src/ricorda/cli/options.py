@@ -26,6 +26,7 @@ import click
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
+from ricorda.option_groups import Group, group_of
 from ricorda.validation import description_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,19 @@ class Number(ParameterType):
         """The bounds in words: "at least 0 and below 1"."""
         return " and ".join(f"{bound.words} {_plain(bound.limit)}" for bound in self.bounds)
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether both ends are limits that a person might meet, such as 0 and 0.99."""
+        limits = [abs(bound.limit) for bound in self.bounds]
+        return len(limits) == 2 and all(limit == 0 or 0.001 <= limit <= 1000 for limit in limits)
+
+    @property
+    def span(self) -> str:
+        """Both ends as the help writes them: "0 to 0.99"."""
+        if all(bound.words in ("at least", "at most") for bound in self.bounds):
+            return " to ".join(_plain(bound.limit) for bound in self.bounds)
+        return self.range
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse what was typed. The error for a wrong value says what is allowed."""
         if value in self.words:
@@ -85,6 +99,32 @@ class Number(ParameterType):
             expected = [", ".join(filter(None, [noun, self.range])), *self.words]
             self.fail(f"expected {', or '.join(expected)}, got {value!r}", param)
         return number
+
+
+class GroupedOption(click.Option):
+    """An option that names the heading of the help under which it is listed."""
+
+    def __init__(self, *arguments: Any, group: Group | None = None, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists the options by their groups, and the others after them."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section for each group that has options."""
+        for group in (*Group, None):
+            rows = [
+                row
+                for each in self.get_params(ctx)
+                if isinstance(each, click.Option)
+                and getattr(each, "group", None) is group
+                and (row := each.get_help_record(ctx)) is not None
+            ]
+            if rows:
+                with formatter.section("Other" if group is None else group.value):
+                    formatter.write_dl(rows)
 
 
 class PathName(click.Path):
@@ -175,16 +215,18 @@ def options_from(
     def decorate(command: Command) -> Command:
         for name in reversed(list(names)):
             description = description_of(settings, name)
-            command = _option(name, fields[name], description, unset)(command)
+            group = group_of(settings, name)
+            command = _option(name, fields[name], description, unset, group)(command)
         return command
 
     return decorate
 
 
 def _option(
-    name: str, field: FieldInfo, description: str, unset: str | None
+    name: str, field: FieldInfo, description: str, unset: str | None, group: Group | None
 ) -> Callable[[Command], Command]:
     """One field as one option."""
+    shared: dict[str, Any] = {"cls": GroupedOption, "group": group}
     flag = f"--{name.replace('_', '-')}"
     kinds, bounds = _kinds(field.annotation), _bounds(field.metadata)
     for kind in list(kinds):
@@ -194,14 +236,16 @@ def _option(
     parameter = _parameter_type(kinds, bounds)
     help_text = _help(description, field, parameter, unset)
     if kinds == [bool]:
-        return click.option(flag, is_flag=True, default=None, help=help_text)
+        return click.option(flag, is_flag=True, default=None, help=help_text, **shared)
     if get_origin(kinds[0]) is tuple:
         repeatable = help_text if "repeat" in help_text else f"{help_text} May be repeated."
         kind = EscapedText() if name in ESCAPED_OPTIONS else click.STRING
-        return click.option(flag, type=kind, multiple=True, metavar="TEXT", help=repeatable)
+        return click.option(
+            flag, type=kind, multiple=True, metavar="TEXT", help=repeatable, **shared
+        )
     if name in ESCAPED_OPTIONS:
         parameter = EscapedText()
-    return click.option(flag, type=parameter, default=None, help=help_text)
+    return click.option(flag, type=parameter, default=None, help=help_text, **shared)
 
 
 def _kinds(annotation: Any) -> list[Any]:
@@ -226,8 +270,8 @@ def _bounds(metadata: Iterable[Any]) -> list[Bound]:
 def _help(description: str, field: FieldInfo, parameter: ParameterType, unset: str | None) -> str:
     """The docstring and, where they tell something, the bounds and the default."""
     facts = []
-    if isinstance(parameter, Number) and parameter.kind is float and len(parameter.bounds) == 2:
-        facts.append(parameter.range)
+    if isinstance(parameter, Number) and parameter.kind is float and parameter.is_narrow:
+        facts.append(parameter.span)
     default = field.default
     if not (default in (None, "") or field.is_required() or isinstance(default, bool | tuple)):
         facts.append(f"default: {unset or _plain(default)}")

@@ -1,6 +1,7 @@
 """Print text without control sequences for terminals, and figures as JSON."""
 
 import json
+import os
 import re
 import sys
 import warnings
@@ -27,6 +28,15 @@ def for_stream(text: str, stream: TextIO) -> str:
     Texts, vocabularies and names may come from anybody.
     """
     return _OBEYED.sub(_spelled_out, text) if stream.isatty() else text
+
+
+def emphasized(text: str, stream: TextIO) -> str:
+    """Set text in bold on a terminal that has styles, with control characters escaped."""
+    shown = for_stream(text, stream)
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    if not text or plain or not stream.isatty():
+        return shown
+    return f"\x1b[1m{shown}\x1b[0m"
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -1,65 +1,218 @@
-"""`ricorda runs`: all runs with their figures."""
+"""`ricorda runs`: all runs with their figures, what differs between them, notes, deletion."""
 
+import math
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
-from ricorda.cli.tables import terminal_width
-from ricorda.errors import InputError
+from ricorda.cli.tables import print_table
+from ricorda.errors import InputError, RunError
 from ricorda.pages import fixed
-from ricorda.runs import RUNS, list_runs, summary
+from ricorda.runs import RUNS, RunFolder, list_runs, summary, write_note
 from ricorda.text.sources import displayed
 
-NUMBERS = {
-    "nats": ("nats_per_character", 4),
-    "bits/byte": ("bits_per_byte", 3),
-    "steps": ("steps", 0),
-    "seconds": ("train_seconds", 0),
-    "parameters": ("parameters", 0),
-}
-"""The table's columns: the figure in metrics.jsonl, and its decimals."""
+Row = dict[str, Any]
 
-WIDE = 80  # columns of a terminal that shows them all
+COLUMNS = ["run", ">bits/character", ">steps", ">time", ">parameters", "state", "differs", "note"]
+SPARE = (">parameters", ">steps", ">time", "differs", "note")
+"""The columns that go on a narrow terminal, the first named first."""
+
+LARGEST_FIRST = {"steps": "steps", "time": "train_seconds", "parameters": "parameters"}
+"""Figures to sort by, and their names in a row."""
 
 
 @click.command()
 @click.argument("folder", type=PathName(), default=RUNS)
+@click.option(
+    "--sort",
+    type=click.Choice(["newest", "name", "bits", *LARGEST_FIRST]),
+    default="newest",
+    help="Sort by this figure: the fewest bits first, the most steps, time or parameters first."
+    "  [default: newest]",
+)
+@click.option(
+    "--note",
+    nargs=2,
+    metavar="RUN TEXT",
+    help="Write a note of one line about a run, which the list then shows; an empty TEXT removes "
+    "it.",
+)
+@click.option(
+    "--delete",
+    "deleted",
+    metavar="RUN",
+    multiple=True,
+    help="Delete a run after a question: the files that ricorda wrote, and no others. May be "
+    "repeated.",
+)
+@click.option("--yes", is_flag=True, help="Delete without a question.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(folder: Path, as_json: bool) -> None:
+def command(
+    folder: Path,
+    sort: str,
+    note: tuple[str, str] | None,
+    deleted: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+) -> int:
     """List the runs under FOLDER, by default runs/, the newest first.
 
+    The column "differs" shows the settings in which the runs are not all alike. A RUN is a folder,
+    or the name of one under FOLDER.
+
     \b
-    ricorda runs
-    ricorda runs elsewhere --json
+    ricorda runs --sort bits
+    ricorda runs --note my "no dropout"
+    ricorda runs --delete my-2
     """
     if folder != RUNS and not folder.is_dir():
         raise InputError(f"expected a folder of runs, {folder} is none; check the name")
+    if note is not None:
+        write_note(_found(folder, note[0]), note[1].strip())
+    if deleted:
+        return _delete([_found(folder, name) for name in deleted], yes=yes)
     rows = [summary(run) for run in list_runs(folder)]
+    if sort != "newest":  # which is how they are listed
+        rows.sort(key=lambda row: _key(row, sort))
+    _add_differences(rows)
     if as_json:
         print_json({"runs": rows})
     elif not rows:
         say(f"no runs under {folder}/: train one with `ricorda train my.txt`", err=True)
     else:
         _print_table(rows)
+    return 0
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    """The figures a person compares; the two that matter most on a narrow terminal."""
-    console = Console(width=terminal_width())
-    names = list(NUMBERS) if console.width >= WIDE else ["nats"]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("run", overflow="fold")
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+def _found(folder: Path, name: str) -> RunFolder:
+    """The run of a name: a folder, or one under the folder of runs. Raises InputError."""
+    for path in (Path(name), folder / name):
+        if name and RunFolder(path).is_run:
+            return RunFolder(path)
+    raise InputError(f"expected a run, {name or 'an empty name'} is none: see `ricorda runs`")
+
+
+def _delete(runs: list[RunFolder], *, yes: bool) -> int:
+    """Delete runs, each after a question; 1 if one was kept."""
+    if not yes and not sys.stdin.isatty():
+        raise InputError("--delete asks before it deletes, on a terminal: elsewhere add --yes")
+    from ricorda.training.checkpoint.deletion import delete_run
+
+    kept = 0
+    for run in runs:
+        if not yes and not click.confirm(displayed(_question(run)), err=True):
+            say(f"kept {run.path}", err=True)
+            kept += 1
+            continue
+        left = delete_run(run)
+        say(f"deleted {run.path}", err=True)
+        if left:
+            names = ", ".join(path.name for path in left)
+            say(f"{run.path} stays, with files that ricorda did not write: {names}", err=True)
+    return 1 if kept else 0
+
+
+def _question(run: RunFolder) -> str:
+    row = summary(run)
+    bits = _bits(row)
+    figure = "" if math.isinf(bits) else f", {bits:.3f} bits per character"
+    return f"Delete {run.path} ({row.get('steps') or 0:,} steps{figure}) for good?"
+
+
+def _print_table(rows: list[Row]) -> None:
+    """The figures that a person compares; the two that matter most on a narrow terminal."""
+    shown = [_cells(row) for row in rows]
+    empty = {name for name in ("differs", "note") if not any(row.get(name) for row in rows)}
+    kept = [place for place, name in enumerate(COLUMNS) if name not in empty]
+    print_table(
+        [COLUMNS[place] for place in kept],
+        [[cells[place] for place in kept] for cells in shown],
+        spare=[name for name in SPARE if name not in empty],
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    from ricorda.training.report.progress import clock
+
+    seconds = row.get("train_seconds")
+    differences = row.get("differs", {})
+    return [
+        row["run"],
+        fixed(_bits(row), 3),
+        fixed(row.get("steps"), 0),
+        fixed(None, 0) if seconds is None else clock(seconds),
+        fixed(row.get("parameters"), 0),
+        row["state"],
+        ", ".join(f"{name}={_setting(value)}" for name, value in differences.items()),
+        row.get("note", ""),
+    ]
+
+
+def _bits(row: Row) -> float:
+    """A run's validation loss in bits per character; infinity where there is none."""
+    nats = (row.get("validation") or {}).get("nats_per_character")
+    return math.inf if nats is None else float(nats) / math.log(2)
+
+
+def _key(row: Row, sort: str) -> Any:
+    """What a row is sorted by; a row without the figure comes last."""
+    if sort in LARGEST_FIRST:
+        value = row.get(LARGEST_FIRST[sort])
+        return math.inf if value is None else -value
+    return row["run"] if sort == "name" else _bits(row)
+
+
+def _add_differences(rows: list[Row]) -> None:
+    """Add to each row the settings in which the runs that can be read are not all alike."""
+    settings = {row["run"]: _settings(RunFolder(Path(row["run"]))) for row in rows}
+    readable = [each for each in settings.values() if each]
+    differing = [
+        name
+        for name in dict.fromkeys(name for each in readable for name in each)
+        if len({repr(each.get(name)) for each in readable}) > 1
+    ]
     for row in rows:
-        figures = {**row, **(row.get("validation") or {})}
-        shown = [fixed(figures.get(NUMBERS[name][0]), NUMBERS[name][1]) for name in names]
-        table.add_row(escape(displayed(row["run"])), *shown, row["state"])
-    console.print(table)
+        own = settings[row["run"]]
+        if differing and own:
+            row["differs"] = {name: own.get(name) for name in differing}
+
+
+def _settings(run: RunFolder) -> dict[str, Any]:
+    """What a person chooses between: text, network, budget, learning; empty if unreadable."""
+    from ricorda.training.checkpoint.record import read_record
+
+    try:
+        record = read_record(run)
+    except (RunError, OSError):
+        return {}
+    model, training = record.training.model, record.training
+    return {
+        "text": _names(record.text.texts),
+        "vocabulary": record.text.vocabulary,
+        **{
+            name: getattr(model, name)
+            for name in ("cell", "hidden_size", "num_layers", "embedding_size")
+        },
+        "budget": str(training.budget),
+        **{
+            name: getattr(training, name)
+            for name in (
+                *("dropout", "recurrent_dropout", "input_dropout", "weight_decay", "averaging"),
+                *("batch_size", "window", "learning_rate", "seed"),
+            )
+        },
+    }
+
+
+def _names(texts: Iterable[str]) -> str:
+    """The names of a run's texts, without their folders."""
+    return ", ".join(Path(name).name for name in texts)
+
+
+def _setting(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

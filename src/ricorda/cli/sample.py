@@ -11,7 +11,7 @@ import click
 
 from ricorda.cli.models import load_model, model_path, prompt_option, read_prompt
 from ricorda.cli.options import PathName, length_option, options_from, whole_number
-from ricorda.cli.output import for_stream, print_json, say
+from ricorda.cli.output import emphasized, for_stream, print_json, say
 from ricorda.cli.prompts import GivenPrompt, read_prompt_file, read_prompts
 from ricorda.cli.tables import visible
 from ricorda.engine.generation import GenerationSettings
@@ -196,12 +196,12 @@ def _confirm_characters(options: Mapping[str, Any]) -> None:
 
 def _where_it_starts(model: "Model", prompt: str) -> str:
     """What stands for a prompt where there is none, or none that the model knows."""
-    what = "nothing left of the prompt" if prompt else "no prompt"
+    what = "No character of the prompt is known" if prompt else "No prompt"
     if model.vocabulary.boundary is not None:
-        return f"{what}: begins a document"
+        return f"{what}: beginning a document"
     symbol = model.vocabulary.label(model.vocabulary.start)
-    start = "a line end" if symbol == "\\n" else f"the text's first symbol, {symbol}"
-    return f"{what}: starts after {start}"
+    start = "on a new line" if symbol == "\\n" else f"after the text's first symbol, {symbol}"
+    return f"{what}: starting {start}"
 
 
 def _write_one(model: "Model", prompt: str, text: "Generation", wishes: _Wishes) -> None:
@@ -213,7 +213,7 @@ def _write_one(model: "Model", prompt: str, text: "Generation", wishes: _Wishes)
         _write_bytes(model, prompt, text)
     else:
         if text.start is None:
-            sys.stdout.write(for_stream(prompt, sys.stdout))
+            sys.stdout.write(emphasized(prompt, sys.stdout))
         for piece in text:
             sys.stdout.write(for_stream(piece.text, sys.stdout))
             sys.stdout.flush()
@@ -313,7 +313,8 @@ class _Printer:
             return
         if not self._in_lines:
             say(f"--- {self._printed}{self._count} ---", err=True)
-        sys.stdout.write(for_stream(f"{text.prompt}{text.text}\n", sys.stdout))
+        sys.stdout.write(emphasized(text.prompt, sys.stdout))
+        sys.stdout.write(for_stream(f"{text.text}\n", sys.stdout))
         sys.stdout.flush()
 
 

@@ -15,6 +15,7 @@ from ricorda.cli.documents import (
     read_documents,
     read_whole,
 )
+from ricorda.cli.heat import print_heat, shows_colours
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
@@ -54,6 +55,11 @@ ALTERNATIVES = 5
     help="Sort rows by bits per character or by nats, the highest first.",
 )
 @click.option("--ascending", is_flag=True, help="Sort the lowest first.")
+@click.option(
+    "--table",
+    is_flag=True,
+    help="Print a line for each character on a terminal too, instead of the text in colours.",
+)
 @reading_options
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, or one per row.")
@@ -67,16 +73,18 @@ def command(
     by_label: bool,
     sort: Literal["bits", "nats"] | None,
     ascending: bool,
+    table: bool,
     reading: GivenReading,
     as_csv: bool,
     as_json: bool,
 ) -> None:
     """Print how surprising TEXT is to MODEL: each character, in bits, or each document.
 
-    TEXT is a file, or - for standard input. Without --html or --json a line is printed for each
-    character: its surprisal and what the model thought likeliest instead. A character that the
-    model never saw is shown where it stands. It has no surprisal, nor has the
-    character after it, because the network does not read unseen characters.
+    TEXT is a file, or - for standard input. A terminal shows the text in colours, its mean and its
+    most surprising places. Elsewhere, and with --table, a line is printed for each character: its
+    surprisal and what the model expected instead. A character that the model never saw is shown
+    where it stands. It has no surprisal, nor has the character after it, because the network does
+    not read unseen characters.
 
     With --lines, --field or --documents a row is printed for each document: its bits per character
     and its nats, which include its first character and its end. Unseen characters and the character
@@ -120,6 +128,8 @@ def command(
         _write_page(html, scores, "standard input" if text == "-" else Path(text).name)
     if as_json:
         print_json({**figures, **_as_json(scores)})
+    elif html is None and shows_colours() and not table:
+        print_heat(scores)
     elif html is None:
         _print_table(scores)
 

@@ -11,8 +11,11 @@ import click
 
 from ricorda.cli.models import model_path
 from ricorda.cli.options import options_from
-from ricorda.cli.output import print_json
+from ricorda.cli.output import print_json, say
+from ricorda.cli.tables import print_paragraph, print_table
+from ricorda.errors import ConfigurationError
 from ricorda.extras import require_serving
+from ricorda.pages import plural
 from ricorda.serving.settings import ServerSettings
 from ricorda.validation import validated
 
@@ -30,7 +33,8 @@ SWITCH_SECONDS = 0.001
 @click.argument("models", metavar="[MODEL | NAME=MODEL]...", nargs=-1)
 @options_from(ServerSettings, SETTINGS)
 @click.option("--check", is_flag=True, help="Read everything, print what would be served, exit.")
-def command(models: tuple[str, ...], check: bool, **options: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="With --check: print one JSON object.")
+def command(models: tuple[str, ...], check: bool, as_json: bool, **options: Any) -> None:
     """Serve each MODEL, a model file or a run's folder; by default the newest run.
 
     Clients of OpenAI's completions API can use it.
@@ -40,6 +44,8 @@ def command(models: tuple[str, ...], check: bool, **options: Any) -> None:
     curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' \\
       -d '{"model": "poems", "prompt": "Nel mezzo", "max_tokens": 50}'
     """
+    if as_json and not check:
+        raise ConfigurationError("--json is for --check: add it, or leave out --json")
     require_serving()
     given = {name: value for name, value in options.items() if value not in (None, ())}
     settings = validated(ServerSettings, **given)
@@ -50,7 +56,11 @@ def command(models: tuple[str, ...], check: bool, **options: Any) -> None:
 
     host = make_host(service, _report_ready(service))
     if check:
-        print_json({"address": host.address, "models": _models(service.catalogue), "ok": True})
+        found = _models(service.catalogue)
+        if as_json:
+            print_json({"address": host.address, "models": found, "ok": True})
+        else:
+            _print_check(host.address, found)
         host.listening.close()
         service.stop()
         return
@@ -93,6 +103,20 @@ def _models(catalogue: "Catalogue") -> list[dict[str, Any]]:
         }
         for name, served in catalogue.models.items()
     ]
+
+
+def _print_check(address: str, models: list[dict[str, Any]]) -> None:
+    """What a person wants to know before serving."""
+    rows = [
+        [each["id"], f"{each['parameters']:,}", f"{each['symbols']:,}", each["precision"]]
+        for each in models
+    ]
+    print_table(["model", ">parameters", ">symbols", "precision"], rows, spare=("precision",))
+    say()
+    print_paragraph(
+        f"Ready: {plural(len(models), 'model')} can be served at http://{address}/v1. Start the "
+        "server with the same command without --check."
+    )
 
 
 def _log_to_standard_error() -> None:

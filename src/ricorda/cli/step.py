@@ -62,4 +62,4 @@ def command(
             f"{each.source}: {each.weight:.3f} * {each.value:.3f} = {each.product:.3f}"
             for each in terms.strongest
         )
-        print_paragraph(f"{terms.letter:<2} most from {strongest or 'nothing'}", hanging="     ")
+        print_paragraph(f"{terms.letter:<2} largest terms: {strongest or 'none'}", hanging="     ")

@@ -30,28 +30,49 @@ def print_table(
     """
     cells = [[displayed(cell) for cell in row] for row in rows]
     width = terminal_width()
-    kept = _fitting(columns, cells, spare, width)
+    least = [_narrowest(name, [row[each] for row in cells]) for each, name in enumerate(columns)]
+    kept = _fitting(columns, least, spare, width)
+    widths = _widths(columns, cells, least, kept, width)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (columns[each] for each in kept):
+    for each in kept:
+        name = columns[each]
         if name.startswith(">"):
             table.add_column(name[1:], justify="right", no_wrap=True)
         else:
-            table.add_column(name, overflow="fold")
+            table.add_column(name, overflow="fold", width=widths.get(each))
     for row in cells:
         table.add_row(*(escape(row[each]) for each in kept))
     Console(width=width).print(table)
 
 
 def _fitting(
-    columns: Sequence[str], rows: list[list[str]], spare: Sequence[str], width: int
+    columns: Sequence[str], least: list[int], spare: Sequence[str], width: int
 ) -> list[int]:
-    """The columns to show, by number."""
-    least = [_narrowest(name, [row[each] for row in rows]) for each, name in enumerate(columns)]
+    """The columns to show, by number; least: the width that each needs."""
     kept = list(range(len(columns)))
     for name in spare:
-        if sum(least[each] + GAP for each in kept) - GAP > width:
+        if _total(least, kept) > width:
             kept.remove(list(columns).index(name))
     return kept
+
+
+def _widths(
+    columns: Sequence[str], rows: list[list[str]], least: list[int], kept: list[int], width: int
+) -> dict[int, int]:
+    """The width of each column, none narrower than its longest word; none if that does not fit."""
+    if _total(least, kept) > width:
+        return {}
+    texts = {each: [columns[each].removeprefix(">"), *(row[each] for row in rows)] for each in kept}
+    widths = {each: max(map(cell_len, texts[each])) for each in kept}
+    while (excess := sum(widths.values()) + GAP * (len(kept) - 1) - width) > 0:
+        widest = max(kept, key=lambda each: (widths[each] > least[each], widths[each]))
+        widths[widest] -= min(excess, max(1, (widths[widest] - least[widest]) // 2))
+    return widths
+
+
+def _total(least: list[int], kept: list[int]) -> int:
+    """The width of the kept columns and of the gaps between them."""
+    return sum(least[each] + GAP for each in kept) - GAP
 
 
 def _narrowest(name: str, cells: Iterable[str]) -> int:

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 import ricorda
-from ricorda.cli.options import PathName, options_from
+from ricorda.cli.options import GroupedCommand, GroupedOption, PathName, options_from
 from ricorda.cli.output import print_json, say
 from ricorda.errors import ConfigurationError
 from ricorda.model.cells import CELL_OPTIONS, CELLS
+from ricorda.option_groups import Group
 from ricorda.runs import RunFolder
 from ricorda.training.options import TrainingOptions
 from ricorda.validation import parse_json, validated
@@ -33,22 +34,35 @@ CHANGES_NO_STEP = {"out", "cache", "keep", "max_restarts", "collective_timeout",
 """Options that keep a run's schedule; whether the validation file is the run's is checked."""
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @options_from(TrainingOptions, OPTIONS)
 @click.option(
     "--config",
+    cls=GroupedOption,
+    group=Group.ESSENTIAL,
     type=PathName(),
     help="Read options from a TOML or JSON file, or from an earlier run; "
     "those on the command line win.",
 )
 @click.option(
     "--dry-run",
+    cls=GroupedOption,
+    group=Group.ESSENTIAL,
     is_flag=True,
     help="Print the plan, every setting, and the steps, memory and time to expect; write nothing.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option(
+    "--json",
+    "as_json",
+    cls=GroupedOption,
+    group=Group.OUTPUT,
+    is_flag=True,
+    help="Print one JSON object at the end.",
+)
+@click.option(
+    "--quiet", cls=GroupedOption, group=Group.OUTPUT, is_flag=True, help="Show no progress."
+)
 def command(
     texts: tuple[str, ...],
     config: Path | None,

@@ -9,6 +9,7 @@ import click
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
 from ricorda.cli.output import print_json, say
+from ricorda.cli.progress import progress_bar
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import GivenReading, UnitType, read_known, reading_options
 from ricorda.insight import Health, Tracked, Unit, track_units, unit_activity, unit_health
@@ -46,13 +47,13 @@ MOST_SHIFTS = 1_000_000
     "--shifts",
     type=whole_number(at_least=1, at_most=MOST_SHIFTS),
     default=SHIFTS,
-    help=f"How many controls with moved labels to make.  [default: {SHIFTS}]",
+    help=f"How many controls with shifted features to make.  [default: {SHIFTS}]",
 )
 @click.option(
     "--seed",
     type=whole_number(at_least=0),
     default=0,
-    help="Which places the labels are moved to.  [default: 0]",
+    help="Seed of the shifts.  [default: 0]",
 )
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -70,9 +71,9 @@ def command(
 ) -> None:
     """Show what each unit of MODEL tracks in TEXT, and which units are dead or saturated.
 
-    The first half of TEXT chooses each unit's feature, the second measures the effect: 1 where the
-    unit tells exactly where the feature is, 0 where it has nothing to do with it. The control is
-    the same with labels moved along the text.
+    The first half of TEXT chooses the feature of each unit, the second half measures the effect:
+    1 if the unit shows exactly where the feature is, 0 if the two are unrelated. The control column
+    is the effect when the feature's positions are shifted along the text, which is chance.
 
     \b
     ricorda units runs/my my.txt
@@ -83,7 +84,10 @@ def command(
     for unit in units:
         unit.checked(trained.configuration)
     known = read_known(trained, text, reading, symbols)
-    tracked = track_units(trained, known, symbols=None, shifts=shifts, seed=seed)
+    with progress_bar("comparing units with features") as progress:
+        tracked = track_units(
+            trained, known, symbols=None, shifts=shifts, seed=seed, progress=progress
+        )
     health = unit_health(trained, known)
     if as_json:
         found = _as_json(tracked, health, units, top)
@@ -126,9 +130,9 @@ def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
     best = sorted(tracked.control_best)
     say()
     print_paragraph(
-        f"{tracked.symbols:,} symbols, {len(tracked.features)} features. With labels moved, the "
-        f"best of all units had {best[len(best) // 2]:.3f} (median of {tracked.shifts}), "
-        f"{best[-1]:.3f} at most."
+        f"{tracked.symbols:,} symbols, {len(tracked.features)} features. By chance the best unit "
+        f"reaches {best[len(best) // 2]:.3f} (median of {tracked.shifts} controls; at most "
+        f"{best[-1]:.3f})."
     )
     print_paragraph(
         f"{len(health.dead)} dead and {len(health.saturated)} saturated of {health.mean.size:,} "

@@ -37,8 +37,9 @@ A unit's values are taken to 1/2048 of the range of its nonlinearity before they
 is finer makes no difference to who reads them, and a unit that is stuck has one value and no rank.
 """
 
+import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -69,6 +70,9 @@ Levels: TypeAlias = NDArray[np.uint16]
 
 Effects: TypeAlias = NDArray[np.float32]
 """Effects by shift, unit and feature, (S, N, F)."""
+
+Progress: TypeAlias = Callable[[float], None]
+"""Receives the share that is done."""
 
 Numbers: TypeAlias = NDArray[np.float32]
 Value = TypeVar("Value", np.float32, np.uint16)
@@ -172,14 +176,15 @@ def track_units(
     shifts: int = SHIFTS,
     seed: int = 0,
     label: str | None = None,
+    progress: Progress | None = None,
 ) -> Tracked:
     """Find what each unit's output tracks in a text.
 
     `symbols`: the most to read, None for all; `shifts`: controls with shifted labels; `seed`
-    decides how far they are shifted; `label` is that of the text's documents. Places after
-    characters that the model never saw do not count.
-    Raises TextError for a text of less than 200 symbols or one in which no feature changes often
-    enough, ConfigurationError for less than one shift.
+    decides how far they are shifted; `label` is that of the text's documents; `progress` receives
+    the share that is done, from 0 to 1. Places after characters that the model never saw do not
+    count. Raises TextError for a text of less than 200 symbols or one in which no feature changes
+    often enough, ConfigurationError for less than one shift.
     """
     if shifts < 1:
         raise ConfigurationError(f"shifts must be at least 1, got {shifts}")
@@ -194,7 +199,7 @@ def track_units(
     levels = read_levels(model, ids, label=label)
     if not counted.all():
         levels = levels[counted]
-    fitted, held_out = _both_parts(levels, columns, shifts, seed)
+    fitted, held_out = _both_parts(levels, columns, shifts, seed, progress or _unwatched)
     shape = (len(features), model.configuration.num_layers, model.configuration.hidden_size)
     allowance = 2 * _by_chance(fitted[1:])
     selection = _select(fitted[0], allowance)
@@ -247,7 +252,7 @@ def _occurs(feature: Feature, part: Column) -> bool:
 
 
 def _both_parts(
-    levels: Levels, columns: Sequence[Column], shifts: int, seed: int
+    levels: Levels, columns: Sequence[Column], shifts: int, seed: int, progress: Progress
 ) -> tuple[Effects, Effects]:
     """Give the effects of each part as the labels are, then moved by each shift: (1 + S, N, F)."""
     generator = np.random.default_rng(seed)
@@ -256,8 +261,18 @@ def _both_parts(
         least = max(1, int(LEAST_SHIFT * len(part)))
         moved = generator.integers(least, len(part) - least, shifts, endpoint=True).tolist()
         ranks = Ranks([_parts(column)[number] for column in columns])
-        found.append(ranks.effects(part, [0, *moved]))
+        done = functools.partial(_half_done, progress, number)
+        found.append(ranks.effects(part, [0, *moved], done))
     return found[0], found[1]
+
+
+def _half_done(progress: Progress, number: int, share: float) -> None:
+    """Report the share of one of the two parts as a share of the whole."""
+    progress((number + share) / 2)
+
+
+def _unwatched(share: float) -> None:
+    """Report nothing."""
 
 
 def _by_chance(moved: Effects) -> Numbers:
@@ -351,7 +366,12 @@ class Ranks:
         slopes = [(rank - rank.mean()) / (rank.var() * len(rank)) for rank in ranks]
         self._slopes = np.stack(slopes, axis=1).astype(np.float32)  # (T, F)
 
-    def effects(self, levels: Levels, shifts: Sequence[int] = (0,)) -> Effects:
+    def effects(
+        self,
+        levels: Levels,
+        shifts: Sequence[int] = (0,),
+        progress: Progress = _unwatched,
+    ) -> Effects:
         """Compare units, levels (T, N), with the features, once for each shift: (S, N, F).
 
         A shift of s moves the features s places on, those that leave the end coming in at the
@@ -367,6 +387,8 @@ class Ranks:
             for number, shift in enumerate(shifts):
                 first = (length - shift) % length
                 found[number, here] = ranks @ twice[first : first + length]
+                done = (begin + len(ranks) * (number + 1) / len(shifts)) / units
+                progress(min(1.0, done))
         return found
 
 

@@ -52,9 +52,14 @@ class Baselines:
         return asdict(self)
 
 
-def baselines(training: Part, validation: Part, vocabulary: Vocabulary) -> Baselines:
-    """Judge the simple methods on the parts of a text, both at least 2 symbols long."""
-    seen = training.read(len(training) - MOST_COUNTED, len(training))
+def baselines(
+    training: Part, validation: Part, vocabulary: Vocabulary, *, most_counted: int = MOST_COUNTED
+) -> Baselines:
+    """Evaluate the simple methods on the parts of a text, both at least 2 symbols long.
+
+    most_counted: how many of the training symbols, the last ones, are counted.
+    """
+    seen = training.read(len(training) - most_counted, len(training))
     judged = validation.read(0, MOST_JUDGED)
     characters, _ = vocabulary.count(judged)
     per_character = len(judged) / max(1, characters)  # 1 for characters of an undivided text

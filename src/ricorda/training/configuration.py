@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.model.configuration import Initialisation, ModelConfiguration
+from ricorda.option_groups import Group, options_of
 from ricorda.text.kinds import wanted
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.splits import SplitName
@@ -86,41 +87,42 @@ class Schedule:
     """The steps after which the model was evaluated."""
 
 
+@options_of(Group.OPTIMIZATION)
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class LearningSettings:
     """What a person may set and a run keeps; None and auto: chosen for the text and the machine."""
 
-    dropout: DropoutShare | None = None
-    """Probability of dropping each number of the layers' outputs during training."""
+    dropout: Annotated[DropoutShare | None, Group.ESSENTIAL] = None
+    """Probability of dropping each output of a layer during training."""
 
-    input_dropout: DropoutShare = 0.0
-    """Probability of dropping each number of the symbols' vectors, for a whole window."""
+    input_dropout: Annotated[DropoutShare, Group.REGULARIZATION] = 0.0
+    """Probability of dropping each element of the symbols' vectors; drawn once per window."""
 
-    recurrent_dropout: DropoutShare | None = None
-    """Probability of dropping each recurrent weight, for a whole window."""
+    recurrent_dropout: Annotated[DropoutShare | None, Group.REGULARIZATION] = None
+    """Probability of dropping each recurrent weight; drawn once per window."""
 
     batch_size: BatchSize | None = None
-    """B, the streams of the text read side by side."""
+    """Streams of the text that are read side by side (B)."""
 
     window: Window | None = None
-    """T, the symbols of one step of truncated backpropagation through time."""
+    """Symbols of one step of truncated backpropagation through time (T)."""
 
     learning_rate: LearningRate | None = None
     """Peak step size of AdamW: after a linear warm-up it falls along a cosine."""
 
-    weight_decay: WeightDecay | None = None
+    weight_decay: Annotated[WeightDecay | None, Group.REGULARIZATION] = None
     """AdamW's decay of the matrices; biases and embeddings have none."""
 
     clip_norm: ClipNorm = 1.0
-    """Norm to which longer gradients are scaled down."""
+    """Largest norm of the gradient; a longer gradient is scaled down to it."""
 
     softmax_candidates: Negatives | None = None
-    """Negative samples of the softmax in each step; 0: the full softmax. Unset, 512 are drawn on a
-    processor for a text of 2,048 different symbols or more."""
+    """Number of sampled negatives of the softmax in each step; 0: the full softmax. By default 512
+    on a processor for a text of at least 2,048 different symbols, else 0."""
 
-    averaging: AveragedShare = 0.0
-    """Also average the weights: the share of the average that each step keeps, such as 0.999. The
-    better of both becomes the model."""
+    averaging: Annotated[AveragedShare, Group.REGULARIZATION] = 0.0
+    """Also average the weights over the steps: each step keeps this share of the average, such as
+    0.999. The better of the two sets of weights becomes the model."""
 
     initialisation: Initialisation = "orthogonal"
     """Initialization of the recurrent weights: orthogonal, or uniform as in PyTorch."""
@@ -128,37 +130,37 @@ class LearningSettings:
     forget_bias: Annotated[float, Field(ge=-100, le=100)] = 0.0
     """Initial value of the biases of the lstm cell's forget gates."""
 
-    early_samples: bool = False
+    early_samples: Annotated[bool, Group.OUTPUT] = False
     """Also write samples before the first step and after steps 1, 2, 4, ... up to the first
     evaluation."""
 
-    patience: PositiveInteger | None = None
-    """Stop after this many evaluations without a better one."""
+    patience: Annotated[PositiveInteger | None, Group.BUDGET] = None
+    """Stop after this many evaluations in a row without improvement."""
 
-    keep: Annotated[int, Field(ge=1, le=10**6)] = 2
+    keep: Annotated[int, Field(ge=1, le=10**6), Group.OUTPUT] = 2
     """How many of the newest checkpoints are kept."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Seed of all random numbers. The same seed gives the same weights, bit for bit, with the same
-    steps, threads, processes, kind of processor and versions; --config RUN takes the options from
-    a run."""
+    """Seed of all random numbers. The same seed gives the same weights, bit for bit, if the steps,
+    threads, processes, kind of processor and versions are the same; --config RUN repeats a run's
+    options."""
 
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Group.MACHINE] = "auto"
     """Where to compute; auto takes a CUDA GPU if there is one. GPUs need the extra torch."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], Group.MACHINE] = "auto"
     """Arithmetic of the matrix products; auto takes bfloat16 where it is faster."""
 
-    backend: Literal["auto", "kernels", "torch"] = "auto"
+    backend: Annotated[Literal["auto", "kernels", "torch"], Group.MACHINE] = "auto"
     """What computes: ricorda's C++ kernels, on a processor alone, or PyTorch (extra torch); auto
     takes the kernels where they can be used."""
 
-    threads: Processes | None = None
+    threads: Annotated[Processes | None, Group.MACHINE] = None
     """Processor threads of each process."""
 
-    processes: Processes | None = None
-    """Processes on this machine that divide the batch among them, by default one; several need the
-    extra torch. On several machines, or by hand: torchrun ... -m ricorda train ..."""
+    processes: Annotated[Processes | None, Group.MACHINE] = None
+    """Processes on this machine that share each batch; by default one. More than one need the extra
+    torch. For several machines: torchrun ... -m ricorda train ..."""
 
 
 def _known_vocabulary(value: str) -> str:
@@ -167,11 +169,12 @@ def _known_vocabulary(value: str) -> str:
     return value
 
 
+@options_of(Group.TEXT)
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class TextSettings:
     """How a text becomes symbols, and which part of it is kept for validation."""
 
-    vocabulary: Annotated[str, AfterValidator(_known_vocabulary)] = "characters"
+    vocabulary: Annotated[str, AfterValidator(_known_vocabulary), Group.ESSENTIAL] = "characters"
     """What a symbol is: characters (of Unicode), bytes, words, or pieces:N, the N most frequent
     characters and parts of words, such as pieces:512."""
 

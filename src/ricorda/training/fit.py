@@ -1,6 +1,7 @@
 """Train a run that was started: set up the loop, run it, evaluate the best model, report."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from ricorda.model import ModelFile, read_model_file, write_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
 from ricorda.text import Part
+from ricorda.text.baselines import baselines
 from ricorda.text.document_index import write_document_index
 from ricorda.text.reading_settings import READING
 from ricorda.text.sources import displayed
@@ -38,9 +40,11 @@ from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.page import write_report
-from ricorda.training.report.progress import Reporter, clock, in_nats_and_bits
+from ricorda.training.report.progress import Reporter, clock
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
+COMPARED_FROM = 1_000  # validation symbols; the baselines' figures on fewer mean little
+MOST_COUNTED = 1_000_000  # symbols before the validation part that the baselines count
 
 
 @dataclass(frozen=True)
@@ -270,6 +274,7 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
         "validation": _shown(evaluated["validation"]) if "validation" in evaluated else None,
         **({"test": _shown(evaluated["test"])} if "test" in evaluated else {}),
         "validation_warning": dataset.warning(),
+        "baselines": _baselines(dataset) if "validation" in evaluated else None,
         "best_step": progress.best_step,
         "stopped_because": reason,
     }
@@ -278,6 +283,19 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
 def _evaluated(folder: RunFolder, part: Part) -> Figures:
     """Evaluate the best model on a part; of a long one on a sample of its documents."""
     return load(folder.path).evaluate(part.beginning(EXACT_LIMIT))
+
+
+def _baselines(dataset: Dataset) -> dict[str, Any] | None:
+    """What simple methods come to on the validation part, in bits per character.
+
+    None if the part is too short to compare by. Of a long text the last symbols are counted, so
+    that this takes a few seconds at most.
+    """
+    if dataset.validation is None or len(dataset.validation) < COMPARED_FROM:
+        return None
+    return baselines(
+        dataset.training, dataset.validation, dataset.text.vocabulary, most_counted=MOST_COUNTED
+    ).as_json()
 
 
 def _shown(figures: Figures) -> dict[str, Any]:
@@ -303,11 +321,32 @@ def _result_lines(metrics: dict[str, Any]) -> list[str]:
     if metrics["stopped_because"] == "interrupted":
         command = command_line(["ricorda", "resume", run])
         return [f"interrupted after {spent}; go on with: {command}"]
-    lines = [
-        f"{name}: {in_nats_and_bits(figures['nats_per_character'])} a character, "
-        f"{figures['bits_per_byte']:.2f} bits a byte, perplexity {figures['perplexity']:.2f}"
-        for name in ("validation", "test")
-        if (figures := metrics.get(name)) is not None
-    ]
+    lines = []
+    for name in ("validation", "test"):
+        if (figures := metrics.get(name)) is None:
+            continue
+        compared = _compared(metrics["baselines"]) if name == "validation" else ""
+        lines.append(f"{name}: {figures['bits_per_character']:.2f} bits per character{compared}")
+        lines.append(
+            f"in other units: {figures['nats_per_character']:.3f} nats per character, "
+            f"{figures['bits_per_byte']:.2f} bits per byte, "
+            f"perplexity {figures['perplexity']:.2f}"
+        )
+    validation = metrics["validation"]
+    if validation is not None and _is_beaten(validation, metrics["baselines"]):
+        minutes = max(3, math.ceil(2 * metrics["train_seconds"] / 60))
+        command = command_line(["ricorda", "resume", run, "--minutes", str(minutes)])
+        lines.append(f"5-grams predict this text better: train longer with: {command}")
     command = command_line(["ricorda", "sample", run])
     return [*lines, f"{spent}; continue a text with: {command}"]
+
+
+def _compared(simple: dict[str, Any] | None) -> str:
+    """The two baselines that are hardest to beat, after a model's figure."""
+    return "" if simple is None else f"; 5-grams {simple['five_grams']:.2f}, xz {simple['xz']:.2f}"
+
+
+def _is_beaten(validation: dict[str, Any], simple: dict[str, Any] | None) -> bool:
+    """Whether 5-grams predict the validation part better than the model does."""
+    bits: float = validation["bits_per_character"]
+    return simple is not None and bool(simple["five_grams"] < bits)

@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
 from ricorda.model.cells import CELL_OPTIONS, CELLS, CellName
+from ricorda.option_groups import Group, options_of
 from ricorda.training.configuration import (
     SCHEMA,
     Budget,
@@ -28,54 +29,58 @@ RESUME_OPTIONS = [
 """The options that a resume may change."""
 
 
+@options_of(Group.NETWORK)
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class NetworkOptions:
     """Where the run goes, and the network's shape."""
 
-    out: Path | None = None
+    out: Annotated[Path | None, Group.ESSENTIAL] = None
     """The run's folder; by default runs/ and the text's name."""
 
-    cell: CellName | None = None
+    cell: Annotated[CellName | None, Group.ESSENTIAL] = None
     """The recurrent cell: by default lstm, the long short-term memory."""
 
     nonlinearity: Literal["tanh", "relu"] | None = None
     """The activation of the rnn cell."""
 
-    hidden_size: Annotated[int, Field(ge=1, le=65536)] | None = None
+    hidden_size: Annotated[Annotated[int, Field(ge=1, le=65536)] | None, Group.ESSENTIAL] = None
     """Units of each layer."""
 
-    num_layers: Annotated[int, Field(ge=1, le=64)] | None = None
+    num_layers: Annotated[Annotated[int, Field(ge=1, le=64)] | None, Group.ESSENTIAL] = None
     """Layers, each reading the one below."""
 
     embedding_size: Annotated[int, Field(ge=1, le=65536)] | Literal["onehot"] | None = None
     """Length of each symbol's learned vector, or onehot for none."""
 
 
+@options_of(Group.BUDGET)
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
     """Every option; None and auto: chosen for the text, the budget and the machine."""
 
-    minutes: Minutes | None = None
-    """Budget: train for this long."""
+    minutes: Annotated[Minutes | None, Group.ESSENTIAL] = None
+    """Train for this many minutes; by default 3."""
 
     epochs: Epochs | None = None
-    """Budget: read the training text this many times."""
+    """Read the training text this many times, instead of --minutes."""
 
     steps: PositiveInteger | None = None
-    """Budget: take this many steps."""
+    """Take this many optimizer steps, instead of --minutes."""
 
-    cache: str | None = None
-    """Folder whose subfolder ricorda caches large encoded texts, or off; by default ~/.cache."""
+    cache: Annotated[str | None, Group.MACHINE] = None
+    """Folder in whose subfolder ricorda large encoded texts are cached; by default ~/.cache. With
+    off, there is no cache."""
 
-    validation: Path | None = None
+    validation: Annotated[Path | None, Group.ESSENTIAL] = None
     """A file for validation, instead of the end of the text."""
 
-    max_restarts: Annotated[int, Field(ge=0, le=1000)] = 3
-    """How many times several processes are started again, from the last checkpoint, after one
-    died."""
+    max_restarts: Annotated[int, Field(ge=0, le=1000), Group.MACHINE] = 3
+    """With several processes: how many times they are restarted from the last checkpoint after one
+    has died."""
 
-    collective_timeout: Annotated[float, Field(ge=1, le=10**6)] = 120.0
-    """Seconds that a process waits for the others of its run before it takes them for lost."""
+    collective_timeout: Annotated[float, Field(ge=1, le=10**6), Group.MACHINE] = 120.0
+    """With several processes: seconds that one waits for the others before it counts them as
+    lost."""
 
     schedule: Schedule | None = None
     """Schedule of an earlier run of the same text, to be repeated step by step; --config RUN gives

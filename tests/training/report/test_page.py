@@ -97,6 +97,7 @@ def metrics_of(folder: RunFolder, **changed: Any) -> dict[str, Any]:
         "train_seconds": 178.9,
         "validation": VALIDATION,
         "validation_warning": None,
+        "baselines": None,
         "best_step": 30,
         "stopped_because": "minutes",
         **changed,
@@ -145,7 +146,7 @@ def test_the_final_figures_stand_at_its_head(folder: RunFolder, record: RunRecor
     learn(folder, [2.0, 1.6, 1.4, 1.5])
     head = report(folder, record).split("<header>")[1].split("</header>")[0]
     assert "<h1>divina</h1>" in head
-    assert re.findall("<dd>(.*?)</dd>", head) == ["1.374", "1.983", "1.936", "3.95"]
+    assert re.findall("<dd>(.*?)</dd>", head) == ["1.983", "1.374", "1.936", "3.95"]
     assert "LSTM of 2 layers with 512 units, 3,466,703 parameters" in head
     assert "40 steps, which took 2:59" in head
 
@@ -157,11 +158,12 @@ def test_the_loss_curve_shows_all_and_marks_the_best(folder: RunFolder, record: 
     assert (training["name"], training["kind"]) == ("training", "line")
     assert (validation["name"], validation["kind"]) == ("validation", "dotted")
     assert len(validation["points"]) == 4
-    assert chart["mark"] == [30, 1.4, "best: 1.400 at step 30"]
-    assert chart["words"].startswith("nats per character over steps: training from ")
+    assert chart["mark"] == [30, pytest.approx(2.0198, abs=1e-3), "best: 2.020 at step 30"]
+    assert chart["words"].startswith("bits per character over steps: training from ")
     readings = [text for _, text in chart["readings"]]
     assert any(
-        "step 30 · 3 s · 246 k characters · training 1.167 · validation 1.400 nats" in text
+        "step 30 · 3 s · 246 k characters · training 1.683 · validation 2.020 bits (1.400 nats)"
+        in text
         for text in readings
     )
     assert [name for name, _ in chart["axes"]] == ["steps", "time", "read"]
@@ -172,8 +174,8 @@ def test_the_figures_are_a_table_too(folder: RunFolder, record: RunRecord) -> No
     table = report(folder, record).split("<tbody>")[1].split("</tbody>")[0]
     cells = [re.findall(">([^<]+)</t[hd]>", row) for row in table.split("</tr>") if row]
     assert cells == [
-        ["10", "1 s", "81,920", "3.500", "2.000", "2.885", "0.004", "0.5", "81,920"],
-        ["20", "2 s", "163,840", "1.750", "1.600", "2.308", "0.004", "0.5", "81,920"],
+        ["10", "1 s", "81,920", "5.049", "2.885", "2.000", "0.004", "0.5", "81,920"],
+        ["20", "2 s", "163,840", "2.525", "2.308", "1.600", "0.004", "0.5", "81,920"],
     ]
 
 
@@ -186,7 +188,7 @@ def test_samples_are_escaped_newest_first(folder: RunFolder, record: RunRecord) 
         "Step 20",
         "Step 10",
     ]
-    assert "validation 1.600 nats (2.31 bits)" in samples[1]
+    assert "validation 2.308 bits (1.600 nats)" in samples[1]
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;\\x1b[31m\n ciao 2</pre>" in samples[1]
     assert 'min="0" max="2" value="2"' in page
     assert [tag for tag, _ in Page(page).tags].count("script") == 1
@@ -203,7 +205,7 @@ def test_every_setting_is_there_but_no_path(folder: RunFolder, record: RunRecord
     missing = [field for field in fields if f"<code>{field}</code>" not in page]
     assert missing == ["model"]  # its own settings are there instead
     assert "3 minutes" in page
-    assert "T, the symbols of one step of truncated backpropagation through time." in page
+    assert "Symbols of one step of truncated backpropagation through time (T)." in page
     assert "divina commedia.txt" in page
     assert "/home/someone" not in page
 
@@ -228,7 +230,7 @@ def test_every_ending_is_told(folder: RunFolder, record: RunRecord, reason: str)
 def test_a_run_without_validation_text(folder: RunFolder, record: RunRecord) -> None:
     learn(folder, [None, None])
     page = report(folder, record, validation=None, validation_characters=0, best_step=20)
-    assert "no text was kept back to judge by" in page
+    assert "no part of the text was kept for validation" in page
     chart = described(page)
     assert [each["name"] for each in chart["series"]] == ["training"]
     assert chart["mark"] is None
@@ -288,7 +290,7 @@ def test_averaged_weights_are_told_beside_the_raw_ones(
 ) -> None:
     both = {"raw_nats_per_character": 1.52, "averaged_nats_per_character": 1.46}
     append_row(folder.metrics, evaluation_row(10, 1.46) | both)
-    assert "raw weights 1.520, averaged 1.460" in report(folder, record)
+    assert "raw weights 2.193, averaged 2.106" in report(folder, record)
     folder.metrics.unlink()
     append_row(folder.metrics, evaluation_row(10, 1.46))
     assert "averaged 1" not in report(folder, record)

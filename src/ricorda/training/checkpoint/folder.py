@@ -20,6 +20,7 @@ from ricorda.durable import (
     partial_name,
     refuse_link,
     remove_folder,
+    remove_leftovers,
     write_new,
 )
 from ricorda.errors import RunError
@@ -102,6 +103,18 @@ class CheckpointFolder:
                 continue
             self._good[place.name] = checkpoint.is_anchor
             yield checkpoint
+
+    def remove_all(self) -> None:
+        """Remove every checkpoint and the folder; what ricorda did not write stays.
+
+        Raises RunError if something else than a folder lies in its place.
+        """
+        refuse_link(self.path)
+        for place in self._places():
+            remove_folder(place, FILES)
+        remove_leftovers(self.path, FILES)
+        with contextlib.suppress(OSError):  # it is not empty, or was never made
+            self.path.rmdir()
 
     @property
     def is_empty(self) -> bool:

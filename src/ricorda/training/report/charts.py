@@ -73,21 +73,24 @@ def points(rows: Sequence[Row], name: str) -> list[tuple[float, float]]:
     return [(row["step"], number(row, name)) for row in rows]
 
 
+def losses(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """The loss over steps, in bits per character."""
+    return [(step, nats / math.log(2)) for step, nats in points(rows, "nats_per_character")]
+
+
 def loss_chart(history: History, best_step: int | None) -> str:
     """Training and validation loss over steps, with time and characters beside the steps."""
-    training = Series("training", points(history.training, "nats_per_character"))
-    validation = Series(
-        "validation", points(history.evaluations, "nats_per_character"), kind="dotted"
-    )
+    training = Series("training", losses(history.training))
+    validation = Series("validation", losses(history.evaluations), kind="dotted")
     best = history.evaluation_at(best_step)
     mark = None
     if best is not None:
-        nats = number(best, "nats_per_character")
-        mark = (float(best["step"]), nats, f"best: {fixed(nats, 3)} at step {best['step']:,}")
+        bits = number(best, "nats_per_character") / math.log(2)
+        mark = (float(best["step"]), bits, f"best: {fixed(bits, 3)} at step {best['step']:,}")
     judged = any(math.isfinite(y) for _, y in validation.points)
     return line_chart(
         Chart(
-            unit="nats per character",
+            unit="bits per character",
             series=[training, validation] if judged else [training],
             axes=[
                 Axis("steps", _count),
@@ -135,12 +138,13 @@ def _loss_reading(history: History, row: Row) -> str:
         f"{short(row['characters_seen'])} characters",
     ]
     training = number(history.training_before(row["step"]), "nats_per_character")
-    parts.append(f"training {fixed(training, 3)}")
+    parts.append(f"training {fixed(in_bits(training), 3)}")
     if row.get("event") == "evaluation" and row.get("nats_per_character") is not None:
         nats = number(row, "nats_per_character")
-        parts.append(f"validation {fixed(nats, 3)} nats ({fixed(in_bits(nats), 2)} bits)")
+        parts.append(f"validation {fixed(in_bits(nats), 3)} bits ({fixed(nats, 3)} nats)")
         if row.get("averaged_nats_per_character") is not None:
-            both = (number(row, f"{name}_nats_per_character") for name in ("raw", "averaged"))
+            names = ("raw", "averaged")
+            both = (in_bits(number(row, f"{name}_nats_per_character")) for name in names)
             parts.append("raw weights {}, averaged {}".format(*(fixed(each, 3) for each in both)))
     return " · ".join(parts)
 
@@ -148,7 +152,7 @@ def _loss_reading(history: History, row: Row) -> str:
 def _top(history: History) -> float | None:
     """The highest loss after the first steps, whose fall would flatten everything else."""
     begin = FIRST_SHARE * history.last_step
-    later = [y for x, y in points(history.rows, "nats_per_character") if x >= begin]
+    later = [y for x, y in losses(history.rows) if x >= begin]
     return max(filter(math.isfinite, later), default=None)
 
 

@@ -149,18 +149,18 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
     validation = metrics["validation"]
     if validation is None:
         reason = _WITHOUT_FIGURES.get(
-            metrics["stopped_because"], "no text was kept back to judge by"
+            metrics["stopped_because"], "no part of the text was kept for validation"
         )
         return f'<p class="muted">There are no validation figures: {reason}.</p>'
     tiles = [
         (name.replace("_", " "), fixed(validation[name], digits))
         for name, digits in (
-            *(("nats_per_character", 3), ("bits_per_character", 3)),
+            *(("bits_per_character", 3), ("nats_per_character", 3)),
             *(("bits_per_byte", 3), ("perplexity", 2)),
         )
     ]
     return (
-        f"{figures(tiles)}{_warning(metrics)}"
+        f"{figures(tiles)}{_compared(metrics)}{_warning(metrics)}"
         '<p class="muted small">Of the best model, from step '
         f"{fixed(metrics['best_step'], 0)}, on {metrics['validation_characters']:,} {symbols} of "
         "validation text that it never learned from. Perplexity: among how many equally likely "
@@ -177,6 +177,20 @@ def _test(symbols: str, metrics: dict[str, Any]) -> str:
         f" On the {metrics['test_characters']:,} {symbols} of the test, by which nothing was "
         f"chosen: {fixed(test['nats_per_character'], 3)} nats and "
         f"{fixed(test['bits_per_character'], 3)} bits per character."
+    )
+
+
+def _compared(metrics: dict[str, Any]) -> str:
+    """What simple methods come to on the same validation text, if that was measured."""
+    simple = metrics.get("baselines")
+    if simple is None:
+        return ""
+    better = simple["five_grams"] < metrics["validation"]["bits_per_character"]
+    verdict = "The 5-grams predict this text better." if better else ""
+    return (
+        f"<p>For comparison, in bits per character: 5-grams {fixed(simple['five_grams'], 3)}, the "
+        f"compressor xz {fixed(simple['xz'], 3)}, symbol frequencies alone "
+        f"{fixed(simple['frequencies'], 3)}. {verdict}</p>"
     )
 
 
@@ -206,7 +220,7 @@ def _table(history: History) -> str:
     head = "".join(
         f'<th scope="col" class="number">{name}</th>'
         for name in (
-            "step", "time", "characters", "training, nats", "validation, nats", "validation, bits",
+            "step", "time", "characters", "training, bits", "validation, bits", "validation, nats",
             "learning rate", "gradient norm", "characters/s",
         )
     )  # fmt: skip
@@ -222,9 +236,9 @@ def _table_row(history: History, row: Row) -> str:
     cells = (
         clock(row["seconds"]),
         f"{row['characters_seen']:,}",
-        fixed(number(training, "nats_per_character"), 3),
-        fixed(validation, 3),
+        fixed(in_bits(number(training, "nats_per_character")), 3),
         fixed(in_bits(validation), 3),
+        fixed(validation, 3),
         short(number(training, "learning_rate")),
         short(number(training, "gradient_norm")),
         fixed(number(training, "characters_per_second"), 0),
@@ -266,7 +280,7 @@ def _sample(history: History, row: Row) -> str:
     facts = [f"after {clock(history.at(row['step'], 'seconds'))}"]
     if evaluation is not None:
         nats = number(evaluation, "nats_per_character")
-        facts.append(f"validation {fixed(nats, 3)} nats ({fixed(in_bits(nats), 2)} bits)")
+        facts.append(f"validation {fixed(in_bits(nats), 3)} bits ({fixed(nats, 3)} nats)")
     return (
         f'<article class="sample card"><h3>Step {row["step"]:,}</h3>'
         f'<p class="muted small">{", ".join(facts)}</p>'

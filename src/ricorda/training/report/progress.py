@@ -9,11 +9,13 @@ import io
 import math
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import IO, Protocol, cast
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
@@ -130,14 +132,14 @@ class Lines(Silent):
             return
         of_all = f" of {total_steps}" if total_steps else ""
         self._print(
-            f"step {step}{of_all}: {in_nats_and_bits(nats_per_character)} in training, "
+            f"step {step}{of_all}: training {in_bits_and_nats(nats_per_character)}, "
             f"{characters_a_second:,.0f} characters/s"
         )
 
     def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
         """Print the figure."""
         if nats_per_character is not None:
-            self._print(f"step {step}: {in_nats_and_bits(nats_per_character)} in validation")
+            self._print(f"step {step}: validation {in_bits_and_nats(nats_per_character)}")
 
     def _print(self, message: str) -> None:
         self._last = time.monotonic()
@@ -155,12 +157,13 @@ class Bar(Silent):
             _Figures(self._console),
             console=self._console,
         )
-        self._task = self._progress.add_task("", total=1.0, figures="", short="")
+        self._task = self._progress.add_task("", total=1.0, figures=("",))
         self._evaluations = 0
 
     def say(self, message: str) -> None:
         """Print the message above the bar."""
-        self._console.print(_printable(message))
+        for line in in_lines(_printable(message), self._console.width):
+            self._console.print(line, overflow="ignore", crop=False)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[ReadingProgress]:
@@ -211,19 +214,18 @@ class Bar(Silent):
         self._progress.update(
             self._task,
             completed=min(share, 1.0),
-            figures=f"{in_nats_and_bits(nats_per_character)}, "
-            f"{characters_a_second:,.0f} characters/s{left}",
-            short=f"{nats_per_character:.2f} nats{left}",
+            figures=_forms(nats_per_character, f"{characters_a_second:,.0f} characters/s", left),
         )
 
     def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
         """Show the figure and one line of the sample above the bar."""
-        figure = "" if nats_per_character is None else f"{nats_per_character:.3f} nats  "
+        figure = "" if nats_per_character is None else f"{_bits(nats_per_character):.3f} bits  "
         if self._evaluations == 0:
-            heading = "validation  what it writes" if figure else "what it writes"
-            self._console.print(heading, style="bold")
+            heading = "validation  sample" if figure else "sample"
+            self._console.print(shortened(heading, self._console.width), style="bold")
         self._evaluations += 1
-        line = Text(f"{figure}{displayed(' '.join(sample.split()))}")
+        shown = displayed(" ".join(sample.split()))
+        line = Text(shortened(f"{figure}{shown}", self._console.width))
         line.stylize("dim", len(figure))
         self._console.print(line, no_wrap=True, overflow="ellipsis")
 
@@ -248,19 +250,51 @@ class _WithMargin(Progress):
 
 
 class _Figures(ProgressColumn):
-    """The step's figures, the short form on a narrow terminal."""
+    """The step's figures, a shorter form on a narrow terminal."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
 
     def render(self, task: Task) -> Text:
-        """The longest form that leaves room for the bar."""
+        """The longest form that leaves room for the bar; the shortest where none does."""
         room = self._console.width - RIGHT_MARGIN - SHORTEST_BAR - len(" 100% ")
-        figures = str(task.fields["figures"])
-        if len(figures) > room:
-            figures = str(task.fields["short"])
-        return Text(figures, no_wrap=True, overflow="ellipsis")
+        forms: tuple[str, ...] = task.fields["figures"]
+        fitting = next((form for form in forms if len(form) <= room), forms[-1])
+        return Text(fitting, no_wrap=True, overflow="ellipsis")
+
+
+def _forms(nats_per_character: float, speed: str, left: str) -> tuple[str, ...]:
+    """Write a step's figures, from the longest form to the shortest."""
+    bits = f"{_bits(nats_per_character):.2f} bits"
+    return (
+        f"{bits} per character ({nats_per_character:.3f} nats), {speed}{left}",
+        f"{bits} per character, {speed}{left}",
+        f"{bits} per character{left}",
+        f"{bits}{left}",
+        bits,
+    )
+
+
+def in_lines(message: str, width: int) -> list[str]:
+    """Break a message between words; a longer word, such as a path, stays whole for copying."""
+    return [
+        part
+        for line in message.split("\n")
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+        or [""]
+    ]
+
+
+def shortened(text: str, width: int) -> str:
+    """Cut a line that is wider than a terminal after a word, and mark the cut with an ellipsis."""
+    if cell_len(text) <= width:
+        return text
+    cut = set_cell_size(text, max(1, width - 1))
+    whole, space, _ = cut.rpartition(" ")
+    if text[len(cut) : len(cut) + 1] == " " or not space:
+        whole = cut
+    return f"{whole.rstrip()}…"
 
 
 class Unbroken(io.TextIOBase):
@@ -327,9 +361,13 @@ def read_so_far(done: int, total: int | None, seconds: float) -> str:
     return f"{readable_size(done)}{of_all}, {readable_size(done / max(seconds, 1e-3))}/s"
 
 
-def in_nats_and_bits(nats_per_character: float) -> str:
-    """Both units: "1.540 nats (2.22 bits)"."""
-    return f"{nats_per_character:.3f} nats ({nats_per_character / math.log(2):.2f} bits)"
+def in_bits_and_nats(nats_per_character: float) -> str:
+    """Both units: "2.22 bits per character (1.540 nats)"."""
+    return f"{_bits(nats_per_character):.2f} bits per character ({nats_per_character:.3f} nats)"
+
+
+def _bits(nats: float) -> float:
+    return nats / math.log(2)
 
 
 def clock(seconds: float) -> str:

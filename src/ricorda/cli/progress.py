@@ -1,0 +1,34 @@
+"""A bar for a command that computes for a while, on a terminal alone."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+NARROW = 60  # columns; fewer have no space for the words
+BAR = 20  # columns
+
+
+@contextlib.contextmanager
+def progress_bar(words: str) -> Iterator[Callable[[float], None]]:
+    """Show how much is done on standard error; the share, from 0 to 1, is handed to the function.
+
+    Where standard error is no terminal, nothing is shown.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda share: None
+        return
+    columns = [TextColumn(words)] if console.width >= NARROW else []
+    progress = Progress(
+        *columns,
+        BarColumn(bar_width=BAR),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda share: progress.update(task, completed=share)

@@ -1,0 +1,33 @@
+"""Deleting a run: the files that ricorda wrote into its folder, and nothing else."""
+
+import re
+from pathlib import Path
+
+from ricorda.durable import refuse_link, remove_file, remove_folder
+from ricorda.runs import LOCK, RunFolder
+from ricorda.training.checkpoint.folder import CheckpointFolder
+from ricorda.training.checkpoint.held_folder import RunLock
+from ricorda.training.checkpoint.record import read_record
+
+_PIPED_TEXT = re.compile(r"input-[0-9]{1,9}\.txt")
+
+
+def delete_run(run: RunFolder) -> list[Path]:
+    """Delete a run that no process trains, and its folder if empty; return what stays in it.
+
+    Links, folders, pipes and devices with the names of ricorda's files stay, and so does every
+    other file. Config.json goes last, so that a deletion that was interrupted can be repeated.
+    Raises RunError, before anything is deleted, if the folder or its checkpoints folder is a link,
+    if its config.json is not a run's, or if a process trains in it.
+    """
+    refuse_link(run.path)
+    refuse_link(run.checkpoints)
+    read_record(run)
+    with RunLock(run.path):
+        CheckpointFolder(run.checkpoints, keep=0).remove_all()
+        texts = [path.name for path in run.path.iterdir() if _PIPED_TEXT.fullmatch(path.name)]
+        own = (run.model, run.metrics, run.samples, run.report, run.note)
+        remove_folder(run.path, [*texts, *(path.name for path in own)])
+        remove_file(run.config)
+    remove_folder(run.path, [LOCK])
+    return sorted(run.path.iterdir()) if run.path.is_dir() else []
