@@ -13,7 +13,7 @@ from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError
 from ricorda.insight import Unit, clamped
 
-SETTINGS = ["length", "temperature", "top_k", "top_p", "min_p", "greedy", "stop", "seed"]
+SETTINGS = ["temperature", "top_k", "top_p", "min_p", "greedy", "stop", "seed"]
 
 
 @click.command()

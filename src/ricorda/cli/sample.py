@@ -222,7 +222,7 @@ def _write_one(model: "Model", prompt: str, text: "Generation", wishes: _Wishes)
 
 def _write_bytes(model: "Model", prompt: str, text: "Generation") -> None:
     """Write the bytes of the prompt and of the text: UTF-8, or those of a model of bytes."""
-    output = click.get_binary_stream("stdout")
+    output = sys.stdout.buffer
     if text.start is None:
         output.write(prompt.encode("utf-8", "surrogateescape"))
     in_bytes = model.vocabulary.kind == "bytes"

@@ -108,11 +108,12 @@ def command(
         known = KnownLabels(trained)
         if by_label:
             check_labels(trained.vocabulary)
+        texts: Iterable[tuple[int, str, str | None]]
         if division.is_given or documents:
             read = read_documents(trained, (text,), reading, division)
             texts = ((number, each.text, known.label(each)) for number, each in read)
         else:
-            texts = iter([(1, read_whole(trained, text, reading), None)])
+            texts = [(1, read_whole(trained, text, reading), None)]
         rows = scored_rows(trained, texts, label=label, by_label=by_label)
         print_rows(in_order(rows, sort, ascending=ascending), as_json=as_json, as_csv=as_csv)
         known.report()

@@ -461,9 +461,11 @@ class Model:
         on_unknown: OnUnknown,
         unseen: Unseen,
     ) -> Figures:
-        pieces: Iterable[Any] = [text] if isinstance(text, str | bytes | np.ndarray) else text
+        pieces: Iterable[Any]
         if isinstance(text, Part):
             pieces = text.blocks(CHARACTERS_AT_ONCE)
+        else:
+            pieces = [text] if isinstance(text, str | bytes | np.ndarray) else iter(text)
         ids = self._encode_pieces(pieces, on_unknown, unseen)
         return evaluate(self.backend, self.vocabulary, ids, window, unseen)
 

@@ -10,6 +10,7 @@ character after them is predicted from a state that lacks them, so it is left ou
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class Figures:
         nats_per_symbol = self.nats / self.predictions if self.predictions else math.nan
         return math.exp(nats_per_symbol) if nats_per_symbol < 700 else math.inf
 
-    def as_json(self) -> dict[str, float | int | str | None]:
+    def as_json(self) -> dict[str, Any]:
         """Give what `ricorda evaluate --json` prints; None stands for what is not finite."""
         figures = {
             "nats_per_character": self.nats_per_character,
