@@ -248,7 +248,7 @@ OPTIONS: list[tuple[list[str], str]] = [
     ([*TRAIN, "--out", "x" * 300], "File name too long"),
     ([*TRAIN, "--config", "missing.toml"], "cannot read the configuration missing.toml"),
     (["train"], "Missing argument 'TEXT...'"),
-    ([*SAMPLE, "--length", "-1"], "at least 0 and at most 1000000000000, got '-1'"),
+    ([*SAMPLE, "--length", "-1"], "at least 0 and at most 1000000000000, or inf, got '-1'"),
     ([*SAMPLE, "--temperature", "nan"], "at least 0, got 'nan'"),
     ([*SAMPLE, "--temperature", "-1"], "at least 0, got '-1'"),
     ([*SAMPLE, "--top-k", "0"], "at least 1"),
