@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving.conftest import Server
+from tests.serving.conftest import SYMBOLS, Server
 
 GOOD = {"model": "letters", "prompt": "abc", "max_tokens": 3, "seed": 1}
 
@@ -22,8 +22,8 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "top_p": ["1", -0.1, 1.1, True, []],
     "top_k": ["1", -1, 1.5, True, [], 2**40],
     "min_p": ["0", -0.1, 1.1, True, []],
-    "stop": [1, True, {}, "", [""], ["a", 1], ["a", "b", "c", "d", "e"], "x" * 2000, [[]]],
-    "logprobs": [-1, 6, "1", 1.5, True, []],
+    "stop": [1, True, {}, "", [""], ["a", 1], ["a"] * 33, "x" * 2000, [[]]],
+    "logprobs": [-1, 34, "1", 1.5, True, [], 2**31],
     "echo": [1, "true", [], {}],
     "seed": ["1", 1.5, True, [], 2**63, -(2**63) - 1],
     "stream": [1, "true", [], {}],
@@ -39,7 +39,13 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "return_token_ids": [1, "true", []],
     "on_unknown": ["ignore", 1, True, []],
     "messages": [[{"role": "user", "content": "hello"}]],
-    "repetition_penalty": [1.1],
+    "label": ["Italian", "", 1, [], "x" * 201],
+    "repetition_penalty": [0, -1, "1.1", True, [], 101],
+    "repetition_window": [0, -1, 1.5, "64", 4097],
+    "allowed": ["", 1, [], "Z", "x" * 1025],
+    "banned": ["", 1, [], SYMBOLS, "x" * 1025],
+    "banned_word": ["", 1, [""], ["a"] * 33, ["a" * 100, "b" * 29], "x" * 201],
+    "greedy": [True],
     "__proto__": [{"admin": True}],
 }
 FIELDS = [(name, value) for name, values in WRONG_VALUES.items() for value in values]

@@ -23,6 +23,12 @@ from ricorda.text.vocabulary import Vocabulary
 PIECE = 256
 """Symbols that are turned into JSON at once, which takes about a millisecond."""
 
+
+def piece_size(logprobs: int | None) -> int:
+    """Return how many symbols are turned into JSON at once: fewer with many alternatives each."""
+    return max(1, PIECE * 8 // max(8, logprobs or 0))
+
+
 TEXT_BYTES = 8
 """Bytes of a symbol in an answer's text, about the most."""
 
@@ -32,11 +38,17 @@ ALTERNATIVE_BYTES = 35
 CHOICE_BYTES = 300
 
 
+BOUNDARY_NAME = "<|boundary|>"
+"""The name of the boundary between documents."""
+
+
 def symbol_names(vocabulary: Vocabulary) -> list[str]:
     """Return the name of each symbol of a vocabulary, by id."""
-    size, first_byte = vocabulary.size, 128 if vocabulary.kind == "bytes" else vocabulary.size
+    size = vocabulary.size - (vocabulary.boundary is not None)
+    first_byte = 128 if vocabulary.kind == "bytes" else size
     names = [vocabulary.decode([symbol]) for symbol in range(min(first_byte, size))]
-    return names + [f"bytes:\\x{symbol:02x}" for symbol in range(first_byte, size)]
+    names += [f"bytes:\\x{symbol:02x}" for symbol in range(first_byte, size)]
+    return names + [BOUNDARY_NAME] * (vocabulary.boundary is not None)
 
 
 LOWEST = -9999.0
@@ -53,6 +65,7 @@ class Reader:
         self._vocabulary = vocabulary
         self._names = names
         self._one_by_one = vocabulary.kind == "bytes"
+        self._boundary = vocabulary.boundary
         self._decoder = vocabulary.decoder()
         self._logprobs = logprobs
         self._offset = offset
@@ -105,8 +118,9 @@ class Reader:
             text = self._decoder.decode([symbol])
             texts.append(text)
             self._offset += len(text)
-            # The byte belongs to the last character, as if the text ended here.
-            offsets.append(self._offset + len(self._decoder.pending) - 1)
+            # A byte belongs to the last character, as if the text ended here.
+            begins_after = symbol == self._boundary
+            offsets.append(self._offset + len(self._decoder.pending) - (not begins_after))
         return "".join(texts), offsets
 
 
@@ -151,10 +165,11 @@ def choice_pieces(
     the first part of a choice. `reason` says why the text ended; None if it goes on. The last `cut`
     characters belong to a stop string and are left out.
     """
+    size = piece_size(request.logprobs)
     yield '{"text":"'
     offsets: list[int] = []
     text = ""
-    for symbols in _split(blocks):
+    for symbols in _split(blocks, size):
         yield as_json(text)[1:-1]
         text, places = reader.place(symbols.ids)
         offsets += places
@@ -165,11 +180,11 @@ def choice_pieces(
         yield "null"
     else:
         yield '{"tokens":'
-        yield from _column(reader.names(symbols.ids) for symbols in _split(blocks))
+        yield from _column(reader.names(symbols.ids) for symbols in _split(blocks, size))
         yield ',"token_logprobs":'
-        yield from _column(reader.log_probabilities(symbols) for symbols in _split(blocks))
+        yield from _column(reader.log_probabilities(symbols) for symbols in _split(blocks, size))
         yield ',"top_logprobs":'
-        yield from _column(reader.alternatives(symbols) for symbols in _split(blocks))
+        yield from _column(reader.alternatives(symbols) for symbols in _split(blocks, size))
         yield ',"text_offset":'
         yield from _column(_parts(offsets))
         yield "}"
@@ -209,10 +224,10 @@ async def in_turns(pieces: Iterable[str], turns: Turns) -> AsyncIterator[bytes]:
         yield piece.encode()
 
 
-def _split(blocks: Iterable[Symbols]) -> Iterator[Symbols]:
+def _split(blocks: Iterable[Symbols], size: int) -> Iterator[Symbols]:
     for block in blocks:
-        for begin in range(0, len(block.ids), PIECE):
-            yield Symbols._make(column[begin : begin + PIECE] for column in block)
+        for begin in range(0, len(block.ids), size):
+            yield Symbols._make(column[begin : begin + size] for column in block)
 
 
 def _parts(values: Any) -> Iterator[Any]:

@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 import ricorda
 from ricorda.pages.document import document, escape
-from ricorda.serving.answers import as_json, in_turns, token_pieces
+from ricorda.serving.answers import BOUNDARY_NAME, as_json, in_turns, token_pieces
 from ricorda.serving.guard import Problem
-from ricorda.serving.requests import check_gaps, check_ids, encode
+from ricorda.serving.requests import check_gaps, check_ids, encode_named
 from ricorda.serving.schema import (
     Completion,
     CompletionRequest,
@@ -149,7 +149,7 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
         unseen = Unseen()
         on_unknown = service.settings.on_unknown
         ids = await service.read_text(
-            body.prompt, lambda: encode(body.prompt, served.model, on_unknown, unseen)
+            body.prompt, lambda: encode_named(body.prompt, served.model, on_unknown, unseen)
         )
         check_gaps(unseen)
         more: dict[str, Any] = {"count": len(ids), "max_model_len": service.settings.max_prompt}
@@ -162,7 +162,8 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
     async def tokenizer_info(model: str | None = None) -> Response:
         """Describe the symbols of a model, or of the only one; evaluation harnesses ask for it.
 
-        No symbol ends a text. `bos_token` is the symbol that a text without a prompt begins after.
+        `bos_token` is the symbol that a text without a prompt begins after, and `eos_token` the
+        boundary that ends a document, if the model learned documents.
         """
         served = service.catalogue.only(model)
         vocabulary = served.model.vocabulary
@@ -173,7 +174,7 @@ def _add_tokens(api: FastAPI, service: "Service") -> None:
                 "vocab_size": vocabulary.size,
                 "model_max_length": service.settings.max_prompt,
                 "bos_token": None if start.startswith("bytes:") else start,
-                "eos_token": None,
+                "eos_token": None if vocabulary.boundary is None else BOUNDARY_NAME,
                 "pad_token": None,
             }
         )

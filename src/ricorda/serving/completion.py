@@ -19,10 +19,18 @@ from numpy.typing import NDArray
 
 from ricorda.engine import GenerationSettings, Symbols
 from ricorda.engine.backend import Ids
-from ricorda.engine.constraints import check_stops
+from ricorda.engine.constraints import check_stops, constraint_of
 from ricorda.engine.sampling import bias_of
-from ricorda.errors import RicordaError, VocabularyError
-from ricorda.serving.answers import PIECE, Reader, as_json, choice_pieces, estimate, split
+from ricorda.errors import ConfigurationError, InputError, RicordaError, VocabularyError
+from ricorda.serving.answers import (
+    BOUNDARY_NAME,
+    Reader,
+    as_json,
+    choice_pieces,
+    estimate,
+    piece_size,
+    split,
+)
 from ricorda.serving.catalogue import ServedModel
 from ricorda.serving.guard import Problem
 from ricorda.serving.limits import RETRY, Admission, Budget, Ticket, Turns
@@ -35,6 +43,9 @@ from ricorda.text.vocabulary import OnUnknown
 
 log = logging.getLogger("ricorda.serving")
 
+MOST_ALTERNATIVES = 1 << 16
+MOST_BANNED = 128  # characters: each may become several states of every text's automaton
+DEFAULT_WINDOW = GenerationSettings().repetition_window
 SMALLEST_TOP_P = 1e-9  # 0 stands for the likeliest symbol alone, which any small number is
 
 
@@ -91,6 +102,7 @@ class CompletionTask:
         self.best_of = request.best_of or self.n
         self.max_tokens = 16 if request.max_tokens is None else request.max_tokens
         self._check(settings)
+        self.label = self._label_number()
         on_unknown = request.on_unknown or settings.on_unknown
         self.prompts = read_prompts(request.prompt, served.model, on_unknown, settings)
         self.stops, self.skipped_stops = self._read_stops(on_unknown)
@@ -239,6 +251,9 @@ class CompletionTask:
         ):
             if getattr(self, name) > most:
                 raise wrong(name, f"at most {most} ({option})", getattr(self, name))
+        symbols = min(self.served.model.vocabulary.size, MOST_ALTERNATIVES)
+        if (request.logprobs or 0) > symbols:
+            raise wrong("logprobs", f"at most {symbols}", request.logprobs)
         if self.best_of < self.n:
             raise wrong("best_of", f"at least n, which is {self.n}", self.best_of)
         if request.stream and self.best_of > self.n:
@@ -246,6 +261,17 @@ class CompletionTask:
             raise Problem(400, message, param="best_of")
         if request.stream_options is not None and not request.stream:
             raise Problem(400, 'stream_options needs "stream": true', param="stream_options")
+
+    def _label_number(self) -> int:
+        """Return the number of the label that is asked for; 0 for none. Raises Problem (400)."""
+        labels, label = self.served.model.vocabulary.labels, self.request.label
+        if label is None:
+            return 0
+        if label not in labels:
+            known = f"one of the model's {len(labels)} labels" if labels else "left out"
+            reason = "" if labels else ": the model has no labels"
+            raise Problem(400, f"label must be {known}, got {label!r}{reason}", param="label")
+        return labels.index(label) + 1
 
     def _estimate(self, settings: ServerSettings) -> int:
         """Estimate the answer's size. Raises Problem (400) if it is beyond the limit."""
@@ -263,7 +289,7 @@ class CompletionTask:
 
     def _is_scored(self, prompt: Prompt) -> bool:
         request = self.request
-        return bool(request.echo) and request.logprobs is not None and len(prompt.ids) > 1
+        return bool(request.echo) and request.logprobs is not None and len(prompt.lead) > 1
 
     def _prepare(self) -> None:
         """Make the jobs."""
@@ -273,13 +299,14 @@ class CompletionTask:
             if request.seed is None:
                 options["seed"] = secrets.randbits(32)  # each prompt has its own
             scored = self._is_scored(prompt)
-            self.scores.append(ScoringJob(prompt.ids, request.logprobs or 0) if scored else None)
+            score = ScoringJob(prompt.lead, request.logprobs or 0, self.label) if scored else None
+            self.scores.append(score)
             texts = []
             for number in range(self.best_of):
                 job = None
                 if self.max_tokens:
                     settings = GenerationSettings(**options, stream_index=number)
-                    job = WritingJob(prompt.lead, settings)
+                    job = WritingJob(prompt.lead, settings, self.label)
                 reader = Reader(vocabulary, self.served.names, logprobs=request.logprobs)
                 texts.append(Text(prompt, job, reader))
             self.texts.append(texts)
@@ -303,6 +330,11 @@ class CompletionTask:
             "presence_penalty": request.presence_penalty or 0.0,
             "frequency_penalty": request.frequency_penalty or 0.0,
             "logit_bias": tuple((int(symbol), amount) for symbol, amount in bias),
+            "repetition_penalty": request.repetition_penalty or 1.0,
+            "repetition_window": request.repetition_window or DEFAULT_WINDOW,
+            "allowed": request.allowed,
+            "banned": request.banned or "",
+            "banned_word": request.banned_word or (),
         }
         self._check_symbols(GenerationSettings(**options))
         return options
@@ -311,6 +343,8 @@ class CompletionTask:
         """Read the stop strings as training read its text, and separate those to be skipped."""
         model, given = self.served.model, self.request.stop
         several = [given] if isinstance(given, str) else given or []
+        if model.vocabulary.boundary is not None:  # a document ends there anyway
+            several = [each for each in several if each != BOUNDARY_NAME]
         stops = [model.read_prompt(each, drop_mark=False) for each in several]
         if on_unknown == "error":
             return tuple(stops), []
@@ -318,13 +352,17 @@ class CompletionTask:
         return tuple(each for each in stops if each not in skipped), skipped
 
     def _check_symbols(self, settings: GenerationSettings) -> None:
-        """Check the options that name symbols. Raises Problem (400) if the model lacks one."""
+        """Check the options that name symbols. Raises Problem (400) if they cannot hold."""
         vocabulary, param = self.served.model.vocabulary, "logit_bias"
         try:
             bias_of(settings, vocabulary)
+            param = "banned_word"
+            if sum(map(len, settings.banned_word)) > MOST_BANNED:
+                raise ConfigurationError(f"at most {MOST_BANNED} characters of words are banned")
+            constraint_of(settings, vocabulary)
             param = "stop"
             check_stops(settings.stop, settings, vocabulary)
-        except VocabularyError as error:
+        except InputError as error:
             raise Problem(400, str(error), param=param) from None
 
     def _starter(self, job: Job) -> Callable[[], None]:
@@ -367,8 +405,8 @@ class CompletionTask:
                 raise Problem(500, message, code="engine_failed")
 
     def _news(self) -> Iterator[str]:
-        """Write what is new in each text, together at most PIECE symbols, as choices of events."""
-        left = PIECE
+        """Write what is new in each text, about a millisecond's work in all, as choices of events."""
+        left = piece_size(self.request.logprobs)
         for number, texts in enumerate(self.texts):
             for rank, text in enumerate(texts):
                 if text.has_ended or not self._begin_echo(number, text):
@@ -416,13 +454,17 @@ class CompletionTask:
         return True
 
     def _echo(self, number: int, text: Text) -> list[Symbols]:
-        """Return the symbols of the prompt, if it is to be echoed; the first has no probability."""
+        """Return the symbols of the prompt, if it is to be echoed.
+
+        The first has no probability, unless it begins a document.
+        """
         ids = text.prompt.ids
         if not self.request.echo or len(ids) == 0:
             return []
         if self.request.logprobs is None:
             return [_unscored(ids)]
-        blocks = [_unscored(ids[:1]), *self._scored[number]]
+        unscored = len(ids) + 1 - len(text.prompt.lead)  # the first, unless a boundary is before it
+        blocks = [_unscored(ids[:unscored]), *self._scored[number]]
         gaps = text.prompt.unseen.gaps
         return _without(blocks, after_gaps(ids, gaps, self.served.model.vocabulary))
 

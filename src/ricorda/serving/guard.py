@@ -296,10 +296,16 @@ class Guard:
 
         async def send_with(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *more]
+                message["headers"] = [*message.get("headers", []), *more, *_ignored(scope)]
             await send(message)
 
         return send_with
+
+
+def _ignored(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Name the fields of the request that the application ignored."""
+    ignored = scope.get("state", {}).get("ignored")
+    return [(b"x-ricorda-ignored", ignored.encode("ascii"))] if ignored else []
 
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:

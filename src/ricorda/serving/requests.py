@@ -1,6 +1,6 @@
 """Read what clients send: a body of JSON, checked strictly, and the prompts in it as symbols.
 
-An unknown field is refused, never ignored.
+An unknown field is refused; with `--lenient` it is ignored, and the answer names it.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -17,9 +18,10 @@ from starlette.requests import ClientDisconnect, Request
 from ricorda.engine import Model
 from ricorda.engine.backend import Ids
 from ricorda.errors import VocabularyError
+from ricorda.serving.answers import BOUNDARY_NAME
 from ricorda.serving.guard import Problem
 from ricorda.serving.limits import Budget
-from ricorda.serving.schema import TokenizeRequest
+from ricorda.serving.schema import StreamOptions, TokenizeRequest
 from ricorda.serving.settings import ServerSettings
 from ricorda.text.unseen import Unseen, quoted
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
@@ -35,12 +37,25 @@ READ_AT_ONCE = 16 << 10
 """Bytes of a body that are parsed in the event loop; a longer one is parsed in a thread."""
 
 
-async def read_body(request: Request, body: type[Body], *, longest: int, bodies: Budget) -> Body:
+async def read_body(
+    request: Request, body: type[Body], *, longest: int, lenient: bool, bodies: Budget
+) -> Body:
     """Read and check a request's JSON of at most `longest` bytes.
 
     `bodies` counts the bytes of all bodies that are being read. One long body at a time is parsed,
-    in a thread. Raises Problem: 400, 413, 415, 429 or 503.
+    in a thread. Unknown fields are refused, or if `lenient` ignored and named in the answer's
+    header. Raises Problem: 400, 413, 415, 429 or 503.
     """
+    ignored: list[str] | None = [] if lenient else None
+    parsed = await _read(request, body, longest, ignored, bodies)
+    if ignored:
+        request.state.ignored = ", ".join(ignored)
+    return parsed
+
+
+async def _read(
+    request: Request, body: type[Body], longest: int, ignored: list[str] | None, bodies: Budget
+) -> Body:
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise Problem(415, f"expected the Content-Type application/json, got {declared[:80]!r}")
@@ -51,12 +66,12 @@ async def read_body(request: Request, body: type[Body], *, longest: int, bodies:
         except ClientDisconnect:
             raise Problem(400, "the request ended before its body did") from None
         if len(content) <= READ_AT_ONCE:
-            return parse(content, body, longest)
+            return parse(content, body, longest, ignored)
         async with bodies.one_at_a_time:
-            return await asyncio.to_thread(_parse_long, content, body, longest)
+            return await asyncio.to_thread(_parse_long, content, body, longest, ignored)
 
 
-def _parse_long(content: bytes, body: type[Body], longest: int) -> Body:
+def _parse_long(content: bytes, body: type[Body], longest: int, ignored: list[str] | None) -> Body:
     """Parse in a thread, so that nothing that takes long is left to the event loop.
 
     Garbage collection would look through many small objects again and again; JSON has no cycles. A
@@ -64,7 +79,7 @@ def _parse_long(content: bytes, body: type[Body], longest: int) -> Body:
     """
     gc.disable()
     try:
-        return parse(content, body, longest)
+        return parse(content, body, longest, ignored)
     except Problem as problem:
         problem.__context__ = None
         refusal = problem.with_traceback(None)
@@ -73,8 +88,11 @@ def _parse_long(content: bytes, body: type[Body], longest: int) -> Body:
     raise refusal
 
 
-def parse(content: bytes, body: type[Body], longest: int) -> Body:
-    """Parse and check the JSON of a body. Raises Problem (400)."""
+def parse(content: bytes, body: type[Body], longest: int, ignored: list[str] | None = None) -> Body:
+    """Parse and check the JSON of a body. Raises Problem (400).
+
+    An unknown field is refused; if there is a list `ignored`, its name is added there instead.
+    """
     try:
         value = parse_json(content.decode("utf-8"), longest=longest)
     except json.JSONDecodeError as error:
@@ -85,6 +103,8 @@ def parse(content: bytes, body: type[Body], longest: int) -> Body:
         raise Problem(400, f"expected JSON, but {str(error)[:200]}") from None
     if not isinstance(value, dict):
         raise Problem(400, "expected a JSON object")
+    if ignored is not None:
+        _leave_out_unknown(value, body, ignored)
     _check_sizes(value, body)
     try:
         return body.model_validate(value)
@@ -104,13 +124,31 @@ def _check_sizes(value: dict[str, Any], body: type[BaseModel]) -> None:
             )
 
 
+def _leave_out_unknown(value: dict[str, Any], body: type[BaseModel], ignored: list[str]) -> None:
+    """Remove the fields that the request does not have, and add their names, escaped."""
+    for name in [name for name in value if name not in body.model_fields]:
+        del value[name]
+        ignored.append(quote(name[:60], safe=""))
+    options = value.get("stream_options")
+    if "stream_options" in body.model_fields and isinstance(options, dict):
+        unknown = [name for name in options if name not in StreamOptions.model_fields]
+        for name in unknown:
+            del options[name]
+            ignored.append("stream_options." + quote(name[:60], safe=""))
+    del ignored[MOST_IGNORED:]
+
+
+MOST_IGNORED = 32
+"""Fields that an answer names."""
+
 WANTED = {
     "model": "text of at most 200 characters",
     "user": "text of at most 200 characters",
     "stream_options": "an object with include_usage, which is true or false",
     "prompt": "text, a list of texts, a list of ids, or a list of lists of ids, none of them empty",
     "tokens": "a list of ids, which are whole numbers from 0",
-    "stop": "text or a list of up to 4 texts, each of 1 to 1,024 characters",
+    "stop": "text or a list of up to 32 texts, each of 1 to 1,024 characters",
+    "banned_word": "text or a list of up to 32 texts, each of 1 to 200 characters",
     "logit_bias": "an object of up to 1,024 ids of symbols, each with a number from -100 to 100",
     "suffix": "null or empty: these models cannot insert",
 }
@@ -149,7 +187,8 @@ class Prompt:
     """Its symbols, (n,); none for an empty prompt."""
 
     lead: Ids
-    """What the network reads: the symbols, or the vocabulary's start in place of none."""
+    """What the network reads: of a document, the boundary before the symbols, too; else the
+    symbols, or the vocabulary's start in place of none."""
 
     unseen: Unseen = field(default_factory=Unseen)
     """The characters that were left out."""
@@ -198,7 +237,23 @@ def _read_prompt(
         ids = check_ids(given, model.vocabulary, "prompt")
     if len(ids) > longest:
         raise wrong("prompt", f"of at most {longest} symbols (--max-prompt)", len(ids))
-    return Prompt(ids, ids if len(ids) else np.array([model.vocabulary.start]), unseen)
+    return Prompt(ids, _lead(ids, model.vocabulary), unseen)
+
+
+def _lead(ids: Ids, vocabulary: Vocabulary) -> Ids:
+    start = np.array([vocabulary.start])
+    if len(ids) == 0:
+        return start
+    if vocabulary.boundary in (None, ids[0]):
+        return ids
+    return np.concatenate([start, ids])
+
+
+def encode_named(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen) -> Ids:
+    """Turn a text into ids, where the boundary's name alone is the boundary."""
+    if text == BOUNDARY_NAME and model.vocabulary.boundary is not None:
+        return np.array([model.vocabulary.boundary])
+    return encode(text, model, on_unknown, unseen)
 
 
 def encode(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen) -> Ids:

@@ -30,6 +30,8 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 ModelName = Annotated[str, StringConstraints(max_length=200)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Characters = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
 def _check_ids(value: object) -> list[int]:
@@ -124,11 +126,13 @@ class CompletionRequest(Strict):
     min_p: Share | None = None
     """Leave out symbols less likely than this fraction of the likeliest one. An extension."""
 
-    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
-    """The text ends before the first of these strings, up to 4, which is not part of it."""
+    stop: Stop | Annotated[list[Stop], Field(max_length=32)] | None = None
+    """The text ends before the first of these strings, up to 32, which is not part of it. A
+    document also ends at its boundary."""
 
-    logprobs: Annotated[Integer, Field(ge=0, le=5)] | None = None
-    """Return the log-probability of each symbol and of this number of the likeliest ones."""
+    logprobs: Annotated[Integer, Field(ge=0, lt=2**31)] | None = None
+    """Return the log-probability of each symbol and of this number of the likeliest ones, at most
+    all of the model's, and 65,536."""
 
     echo: bool | None = False
     """Return the prompt before its continuation."""
@@ -172,6 +176,26 @@ class CompletionRequest(Strict):
     on_unknown: OnUnknown | None = None
     """Characters of the prompt that the model never saw: `error` or `skip`. An extension."""
 
+    label: ShortText | None = None
+    """Write or score documents of this label, one that the model learned. An extension."""
+
+    repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Above 1: makes the symbols of the last `repetition_window` less likely, as `ricorda sample`
+    does. An extension."""
+
+    repetition_window: Annotated[Integer, Field(ge=1, le=4096)] | None = None
+    """How many of the last symbols the penalty looks at, 64 by default. An extension."""
+
+    allowed: Characters | None = None
+    """The only characters that may be written. An extension."""
+
+    banned: Characters | None = None
+    """Characters that are never written. An extension."""
+
+    banned_word: ShortText | Annotated[list[ShortText], Field(max_length=32)] | None = None
+    """A run of characters that is never completed, or up to 32 of them, of 128
+    characters together. An extension."""
+
 
 class TokenizeRequest(Strict):
     """A text to turn into ids."""
@@ -183,7 +207,8 @@ class TokenizeRequest(Strict):
     """The text."""
 
     add_special_tokens: bool = True
-    """Has no effect, because there are no special symbols; clients of other servers send it."""
+    """Has no effect: each prompt is read after a boundary anyway. Clients of other servers send
+    it."""
 
     return_token_strs: bool = False
     """Return the symbols' names too."""
@@ -209,11 +234,12 @@ class Logprobs(Answer):
     """The model's own log-probabilities, before any sampling option."""
 
     tokens: list[str]
-    """The symbols: characters; of a model of bytes, `bytes:\\xNN` where a byte is none."""
+    """The symbols: characters; of a model of bytes, `bytes:\\xNN` where a byte is none. The
+    boundary that ends a document is `<|boundary|>`."""
 
     token_logprobs: list[float | None]
-    """Natural logarithms of their probabilities, -9999.0 for an impossible symbol; null for
-    the first symbol of an echoed prompt."""
+    """Natural logarithms of their probabilities, -9999.0 for an impossible symbol; null for the
+    first symbol of an echoed prompt, unless it begins a document."""
 
     top_logprobs: list[dict[str, float] | None]
     """The likeliest symbols in its place, the chosen one always among them."""
@@ -235,7 +261,8 @@ class Choice(Answer):
     """Null unless asked for."""
 
     finish_reason: Literal["stop", "length"] | None
-    """`stop`: a stop string came; `length`: the text is cut; null while it goes on."""
+    """`stop`: a stop string or the end of the document came; `length`: the text is cut; null while
+    it goes on."""
 
     token_ids: list[int] | None = None
     """The ids of the continuation's symbols, if asked for."""
@@ -325,10 +352,11 @@ class TokenizerInfo(Answer):
     """The longest prompt that is taken, in symbols."""
 
     bos_token: str | None
-    """The symbol that a text without a prompt begins after, usually a line end."""
+    """The symbol that a text without a prompt begins after: the boundary, else usually a line
+    end."""
 
-    eos_token: None
-    """No symbol ends a text."""
+    eos_token: str | None
+    """The boundary, which ends a document; null for a model of an undivided text."""
 
     pad_token: None
     """No symbol is for padding."""

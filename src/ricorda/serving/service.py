@@ -79,7 +79,13 @@ class Service:
 
     async def read_body(self, request: Request, body: type[Body]) -> Body:
         """Read and check the body of a request. Raises Problem."""
-        return await read_body(request, body, longest=self.settings.max_body, bodies=self.bodies)
+        return await read_body(
+            request,
+            body,
+            longest=self.settings.max_body,
+            lenient=self.settings.lenient,
+            bodies=self.bodies,
+        )
 
     async def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
         """Check a request and let its texts wait for their turn. Raises Problem."""

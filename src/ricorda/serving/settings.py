@@ -48,6 +48,10 @@ class ServerSettings:
     on_unknown: OnUnknown = "error"
     """A character of a prompt that the model never saw is refused (error) or left out (skip)."""
 
+    lenient: bool = False
+    """Ignore unknown fields of requests, and name them in the header X-Ricorda-Ignored of the
+    answer, instead of refusing them."""
+
     max_body: AtLeastOne = 1 << 20
     """Largest body of a request, in bytes."""
 

@@ -53,12 +53,13 @@ class Job:
 
 
 class WritingJob(Job):
-    """Continue the symbols `ids`, at least one."""
+    """Continue the symbols `ids`, at least one, under the label of a number, 0 for none."""
 
-    def __init__(self, ids: Ids, settings: GenerationSettings) -> None:
+    def __init__(self, ids: Ids, settings: GenerationSettings, label: int = 0) -> None:
         super().__init__()
         self.ids = ids
         self.settings = settings
+        self.label = label
         self.ending: Ending | None = None
         """Why the text ended."""
         self.written = 0
@@ -71,10 +72,11 @@ class WritingJob(Job):
 class ScoringJob(Job):
     """Say how well each of the symbols `ids`, at least two, but the first was expected."""
 
-    def __init__(self, ids: Ids, alternatives: int) -> None:
+    def __init__(self, ids: Ids, alternatives: int, label: int = 0) -> None:
         super().__init__()
         self.ids = ids
         self.alternatives = alternatives
+        self.label = label
         # Only the engine's thread looks at these.
         self.position = 0
         self.state: State | None = None
@@ -149,8 +151,10 @@ class Worker:
         """In the engine's thread: begin."""
         if isinstance(job, WritingJob):
             try:
-                self._writing[self._session.add(job.ids, job.settings)] = job
-            except InputError as error:
+                self._writing[self._session.add(job.ids, job.settings, label=job.label)] = job
+            except Exception as error:  # the other texts go on
+                if not isinstance(error, InputError):
+                    log.exception("the engine failed")
                 self._deliver([(job, None, 0, None, True, error)])
         elif isinstance(job, ScoringJob):
             job.state = self._model.backend.zero_state(1)
@@ -201,7 +205,9 @@ class Worker:
             return []
         self._scoring = [*self._scoring[len(jobs) :], *jobs]  # take turns where there are many
         longest = max(len(job.ids) - 1 - job.position for job in jobs)
-        steps = max(1, min(longest, self._pace.positions // len(jobs)))
+        alternatives = max(job.alternatives for job in jobs)
+        positions = self._pace.positions // (1 + alternatives // 32)  # bounds the memory of results
+        steps = max(1, min(longest, positions // len(jobs)))
         inputs = np.zeros((len(jobs), steps), np.int64)
         targets = np.zeros((len(jobs), steps), np.int64)
         for row, job in enumerate(jobs):
@@ -209,8 +215,13 @@ class Worker:
             inputs[row, : len(part) - 1], targets[row, : len(part) - 1] = part[:-1], part[1:]
         began = time.perf_counter()
         state = np.concatenate([job.state for job in jobs if job.state is not None], axis=2)
+        labels = np.array([job.label for job in jobs])[:, np.newaxis]
         found, state = self._model.backend.score(
-            inputs, targets, state, max(job.alternatives for job in jobs)
+            inputs,
+            targets,
+            state,
+            alternatives,
+            labels=np.broadcast_to(labels, inputs.shape) if labels.any() else None,
         )
         self._pace.read(inputs.size, time.perf_counter() - began)
         deliveries: list[Delivery] = []
