@@ -163,7 +163,8 @@ def test_streams_tell_the_end(server: Server) -> None:
 def test_all_alternatives(server: Server) -> None:
     (choice,) = server.complete(prompt="a", max_tokens=1, logprobs=ALL)["choices"]
     (top,) = choice["logprobs"]["top_logprobs"]
-    assert len(top) == ALL and NAME in top
+    assert len(top) == ALL
+    assert NAME in top
     assert np.exp(list(top.values())).sum() == pytest.approx(1, abs=1e-5)
 
 

@@ -405,7 +405,7 @@ class CompletionTask:
                 raise Problem(500, message, code="engine_failed")
 
     def _news(self) -> Iterator[str]:
-        """Write what is new in each text, about a millisecond's work in all, as choices of events."""
+        """Write what is new in each text as choices of events, about a millisecond's work."""
         left = piece_size(self.request.logprobs)
         for number, texts in enumerate(self.texts):
             for rank, text in enumerate(texts):
