@@ -234,7 +234,7 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
 
   StopState stop = stream.stops.feed(chosen);
   if (static_cast<int>(chosen) == network_->shape().boundary)
-    stop = {true, 1};  // a stop of one symbol, which no other stop contains
+    stop = {true, 0};  // it belongs to what is written, so that its probability is known
   if (stop.stopped)
     stream.ending = Ending::stop;
   else if (stream.chosen == stream.settings.length)
