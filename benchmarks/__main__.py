@@ -20,8 +20,9 @@ PARTS = {
     "engine": ("steps", "ours", "scoring", "process"),
     "train": ("tutorial", "steps", "share", "neighbour", "target", "memory"),
     "scale": ("encoding", "training", "processes", "softmax", "files", "gpu"),
+    "documents": ("names", "languages", "prompts", "lines"),
 }
-MODULES = {"engine": "engine", "train": "training", "scale": "growth"}
+MODULES = {"engine": "engine", "train": "training", "scale": "growth", "documents": "documents"}
 """Where a part's function `measure_PART` is, unless PLACES says otherwise."""
 
 PLACES = {"target": "target", "memory": "memory", "encoding": "encoding", "files": "encoding"}
@@ -33,6 +34,7 @@ HELP = {
     "engine": "Measure the engine against PyTorch and ONNX Runtime, one thread.",
     "train": "Measure training against PyTorch, the tutorial's program and nanoGPT.",
     "scale": "Measure how cost grows with the text, the network, the vocabulary and the processes.",
+    "documents": "Measure documents against one stream, labels against scikit-learn.",
 }
 
 
@@ -48,6 +50,8 @@ def options(*, part: tuple[str, ...] = (), minutes: float) -> Callable[[Any], An
         found += [
             click.option("--part", "parts", multiple=True, type=click.Choice(part)),
             click.option("--nanogpt", type=PathName(), help="A checkout of nanoGPT."),
+            click.option("--names", type=PathName(), help="A text with a name on each line."),
+            click.option("--languages", type=PathName(), help="A folder with a text a language."),
             click.option("--folder", type=PathName(), help="For generated texts."),
             click.option("--largest", default="1GB", help="The largest text to encode."),
         ]

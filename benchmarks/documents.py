@@ -7,8 +7,6 @@ names for each language. A tenth of the lines, drawn by a seed, is held back and
 import json
 import math
 import random
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,9 +17,9 @@ from typing import Any
 import numpy as np
 
 import ricorda
-from benchmarks.figures import Ratio, Result, ratio_of, report, spread
-from benchmarks.runs import MEGABYTE, measured, train
 from benchmarks.encoding import encoded
+from benchmarks.figures import Result, ratio_of, report, spread
+from benchmarks.runs import MEGABYTE, measured, train
 from ricorda.errors import MissingExtra
 
 LEAST_GAIN = 0.05  # bits per character
@@ -90,7 +88,7 @@ def measure_languages(*, languages: Path | None, minutes: float, **_: Any) -> It
         train(Path(place, "training"), run, *options, *budget)
         model = ricorda.load(run)
         texts, labels = zip(*held_back, strict=True)
-        found = [each.label for each in model.classify(list(texts))]
+        found = [each.label for each in model.classify_documents(list(texts))]
         accuracy, mean = accuracies(labels, found)
         for name, peer in _peers():
             peer.fit(*map(list, zip(*known, strict=True)))
@@ -149,13 +147,13 @@ def measure_prompts(*, names: Path | None, rounds: int, **_: Any) -> Iterator[Re
 
 
 def measure_lines(*, folder: Path | None, largest: int, **_: Any) -> Iterator[Result]:
-    """Encode a million documents, against the same text undivided; the share that shuffling takes."""
+    """Encode a million documents, against the same text undivided; the share of shuffling."""
     size = min(largest, LINES * LINE_BYTES)
     with tempfile.TemporaryDirectory(prefix="ricorda-", dir=folder) as name:
         text = Path(name, "lines.txt")
         report(f"writing {LINES:,} lines of {size / MEGABYTE:,.0f} MB")
         write_lines(text, LINES, size)
-        undivided, divided_ = (encoded(text, Path(name, each), each) for each in ("text", "lines"))
+        undivided, divided_ = (encoded(text, Path(name), each) for each in ("text", "lines"))
         what = f"encoding {LINES:,} documents"
         pair = (divided_["seconds"], undivided["seconds"])
         yield Result(f"{what}: speed", "undivided", ratio_of([pair]))
@@ -178,8 +176,7 @@ def _shuffling(text: Path, place: Path) -> Iterator[Result]:
         reading=ReadingSettings(documents="lines"),
         cache=Cache(place / "cache"),
     )
-    shape = {"batch_size": 16, "window": 64, "seed": SEED}
-    stream = WindowStream(encoded_text.part, **shape)
+    stream = WindowStream(encoded_text.part, batch_size=16, window=64, seed=SEED)
     stream.window_at(0)  # draws the order of the epoch
     began = time.perf_counter()
     for number in range(1, 201):
@@ -225,12 +222,17 @@ def divided_by_file(folder: Path, place: Path) -> tuple[Labelled, Labelled]:
         f"{line}\t{file.stem}" for file in sorted(folder.glob("*.txt")) for line in read_lines(file)
     ]
     parts = held_back_lines(pairs)
-    known, held_back = ([tuple(pair.split("\t")) for pair in part] for part in parts)
+    known, held_back = ([_pair(each) for each in part] for part in parts)
     (place / "training").mkdir()
     for label in sorted({label for _, label in known}):
         content = "".join(name + "\n" for name, other in known if other == label)
         Path(place, "training", f"{label}.txt").write_text(content, "utf-8")
     return known, held_back
+
+
+def _pair(row: str) -> tuple[str, str]:
+    name, label = row.split("\t")
+    return name, label
 
 
 def accuracies(labels: Sequence[str], found: Sequence[str]) -> tuple[float, float]:
@@ -264,7 +266,7 @@ def seconds(work: Any) -> float:
 
 
 def write_lines(path: Path, count: int, size: int) -> None:
-    """Write so many lines of different lengths, about `size` bytes in all, all of them different."""
+    """Write so many different lines of different lengths, about `size` bytes in all."""
     draws = random.Random(SEED)
     words = ["".join(draws.choices("etaoinshrdlu", k=draws.randint(1, 9))) for _ in range(5000)]
     with path.open("w", encoding="utf-8") as file:

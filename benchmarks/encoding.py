@@ -18,7 +18,7 @@ from benchmarks.figures import Result, report, spread
 from benchmarks.generated_text import Script, write_text
 from benchmarks.runs import MEGABYTE, measured
 from ricorda.errors import RicordaError
-from ricorda.text import Cache, encode_sources, find_sources
+from ricorda.text import Cache, ReadingSettings, encode_sources, find_sources
 from ricorda.text.sizes import readable_size
 
 SIZES = (MEGABYTE, 10 * MEGABYTE, 100 * MEGABYTE, 1000 * MEGABYTE)
@@ -119,23 +119,23 @@ def _memory(what: str, megabytes: float) -> Result:
     )
 
 
-def encoded(text: Path, place: Path) -> dict[str, float]:
+def encoded(text: Path, place: Path, documents: str = "auto") -> dict[str, float]:
     """Encode in a process of its own. Raises RicordaError with its last line."""
-    printed, megabytes = measured(
-        [sys.executable, "-m", "benchmarks.encoding", str(text), str(place / "cache")]
-    )
+    words = ["-m", "benchmarks.encoding", str(text), str(place / "cache"), documents]
+    printed, megabytes = measured([sys.executable, *words])
     figures: dict[str, float] = json.loads(printed)
     return figures | {"megabytes": megabytes}
 
 
 def main() -> None:
     """Encode one text through a cache; print the seconds and the vocabulary's size as JSON."""
-    path, cache = map(Path, sys.argv[1:])
+    path, cache = map(Path, sys.argv[1:3])
     began = time.perf_counter()
     text = encode_sources(
         find_sources([path]),
         vocabulary="characters",
         folder=path.parent,
+        reading=ReadingSettings(documents=sys.argv[3]),
         cache=Cache(cache),
         say=lambda line: print(line, file=sys.stderr),
     )

@@ -136,7 +136,7 @@ def test_the_refusal_of_a_long_body_keeps_none_of_it() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(Problem) as refused:
-            _parse_long(content, CompletionRequest, len(content))
+            _parse_long(content, CompletionRequest, len(content), None)
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -232,5 +232,5 @@ def test_boundaries_and_skipped_characters_in_a_known_vocabulary() -> None:
     shown = ["|" if each == found.boundary else found.texts[each] for each in ids.tolist()]
     assert shown == ["|", "abcd", "|", "ab", " ", "a", "cd", "|", "|", "d", "|"]
     assert data.decode("utf-8", "surrogatepass") == text.replace("Z", "").replace("Q", "")
-    assert (encoder.characters, encoder.bytes, encoder.boundaries) == (11, 11, 5)
+    assert (encoder.characters, encoder.byte_count, encoder.boundaries) == (11, 11, 5)
     assert encoder.skipped == {"Z": 1, "Q": 1}

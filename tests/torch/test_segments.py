@@ -86,7 +86,7 @@ def by_documents(
         for begin, end in pairwise(cuts):
             if begin == end:
                 continue
-            own = dict(weights)
+            own: dict[str, torch.Tensor] = dict(weights)
             if model.labels is not None:
                 label = 0 if labels is None else int(labels[row, begin])
                 own["layers.0.bias_ih"] = own["layers.0.bias_ih"] + model.labels.weight[label]

@@ -30,6 +30,7 @@ SETTINGS = [
     "allowed", "banned", "banned_word", "on_unknown",
 ]  # fmt: skip
 
+BYTES = 256
 MOST_CONFIRMED = 40
 """Characters that are listed on standard error."""
 
@@ -227,8 +228,13 @@ def _write_bytes(model: "Model", prompt: str, text: "Generation") -> None:
         output.write(prompt.encode("utf-8", "surrogateescape"))
     in_bytes = model.vocabulary.kind == "bytes"
     for piece in text:
-        output.write(bytes(piece.ids) if in_bytes else piece.text.encode())
+        output.write(_bytes_of(piece.ids) if in_bytes else piece.text.encode())
         output.flush()
+
+
+def _bytes_of(ids: Iterable[int]) -> bytes:
+    """The bytes of symbols; a boundary has none."""
+    return bytes(symbol for symbol in ids if symbol < BYTES)
 
 
 def _write_several(

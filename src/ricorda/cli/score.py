@@ -98,9 +98,7 @@ def command(
     in_rows = division.is_given or documents or by_label
     _check_rows(in_rows=in_rows, sort=sort, ascending=ascending, as_csv=as_csv, as_json=as_json)
     if html is not None:
-        if in_rows:
-            raise ConfigurationError("--html shows one text: leave out the options for rows")
-        _check_page(html, text)
+        _check_page(html, text, in_rows=in_rows)
     if label is not None and by_label:
         raise ConfigurationError("expected one of --label and --by-label: leave out the other")
     trained = load_model(model)
@@ -149,8 +147,10 @@ def _check_rows(
         raise ConfigurationError("expected one of --csv and --json: leave out the other")
 
 
-def _check_page(html: Path, text: str) -> None:
+def _check_page(html: Path, text: str, *, in_rows: bool) -> None:
     """See, before any work is done, that the page can be written and takes nothing's place."""
+    if in_rows:
+        raise ConfigurationError("--html shows one text: leave out the options for rows")
     if html.is_dir():
         raise InputError(f"expected a file to write the page to, {html} is a folder")
     if html.suffix.lower() not in (".html", ".htm"):

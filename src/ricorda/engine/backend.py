@@ -161,7 +161,7 @@ class Session(Protocol):
     """Texts being written side by side; they come and go between calls of `advance`.
 
     A text depends on its own prompt, label, settings and seed alone. A document ends with "stop"
-    when its boundary is chosen, which is not part of the text.
+    when its boundary is chosen, which is its last symbol and stands for no characters.
     """
 
     def add(

@@ -465,7 +465,7 @@ class Model:
         if isinstance(text, Part):
             pieces = text.blocks(CHARACTERS_AT_ONCE)
         else:
-            pieces = [text] if isinstance(text, str | bytes | np.ndarray) else iter(text)
+            pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
         ids = self._encode_pieces(pieces, on_unknown, unseen)
         return evaluate(self.backend, self.vocabulary, ids, window, unseen)
 

@@ -223,7 +223,7 @@ def written_text(
 ) -> NDArray[np.uint32]:
     """Generate from symbols spread over the vocabulary: ids (B, T), the first symbols included.
 
-    Where a document ends, its boundary and another document follow. A stream whose logits are not
+    After the boundary of a document another one follows. A stream whose logits are not
     finite keeps only what it had before.
     """
     symbols = configuration.vocabulary_size
@@ -253,10 +253,8 @@ def written_text(
             stream, first = begins.pop(number)
             end = first + len(written)
             ids[stream, first:end] = written
-            if ending == "stop":
-                ids[stream, end] = configuration.vocabulary_size - 1
-                if end + 1 < steps:
-                    begin(stream, end)
+            if ending == "stop" and end < steps:
+                begin(stream, end - 1)
     return ids
 
 

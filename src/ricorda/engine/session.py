@@ -51,6 +51,7 @@ class NativeStream(InProgress):
         self.is_in_kernels = True
         """Whether the kernels still hold it; not once a stop string was found in its text."""
         self._in_bytes = vocabulary.kind == "bytes"
+        self._boundary = vocabulary.boundary
         self._ends_whole = whole_characters
         self._decoder = vocabulary.decoder()
         # Bytes that complete no character yet, or tokens that may belong to a stop string.
@@ -103,12 +104,12 @@ class NativeStream(InProgress):
             characters = self._decoder.decode([number])
             text += characters
             silent = 0 if characters else silent + 1
-        if self.ended and not self._ends_whole:
+        if self.ended and (not self._ends_whole or self._boundary in new.ids[-1:]):
             text += self._decoder.finish()
             silent = 0
         certain = len(new.ids) - silent
         self._waiting = new.part(certain, len(new.ids))
-        return Piece(text, new.part(0, certain)) if text else None
+        return Piece(text, new.part(0, certain)) if certain else None
 
 
 class NativeSession(InProgress):

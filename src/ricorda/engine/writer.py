@@ -64,7 +64,8 @@ class Writer(InProgress):
     def write(self, logits: Array) -> tuple[int, Piece | None]:
         """Choose the next symbol from its logits, (V,); hand it back with the text now certain.
 
-        A boundary ends the text and is no part of it. Call it no more once `ended` is set.
+        A boundary ends the text; it is the last symbol and stands for no characters. Call it no
+        more once `ended` is set.
         """
         probabilities = distribution(
             logits, self._settings, self._recent, self._permitted(), self._bias, self._counts
@@ -78,11 +79,16 @@ class Writer(InProgress):
         is_end = chosen == self._boundary
         if self._tokens is not None:
             return chosen, self._write_token(self._tokens, chosen, logits, is_end)
-        released = "" if is_end else self._take(chosen, logits)
-        if is_end or self.written == self._settings.length:
+        if is_end:
+            self.ended = "stop"
+            released = self._finish()
+            symbols = [*self._held.release(len(released)), self._describe(chosen, logits)]
+            return chosen, Piece(released, as_arrays(symbols))
+        released = self._take(chosen, logits)
+        if self.written == self._settings.length:
             released += self._finish()
             self.ended = "length"
-        if is_end or self._stops.stopped:
+        if self._stops.stopped:
             self.ended = "stop"
         if not released:
             return chosen, None
@@ -97,10 +103,8 @@ class Writer(InProgress):
         self, stops: TextStops, chosen: int, logits: Array, is_end: bool
     ) -> Piece | None:
         """Hand back the symbols that are now certain; a stop string may cut the last one's text."""
-        count = 0
-        if not is_end:
-            self._described.append(self._describe(chosen, logits))
-            count = stops.feed(chosen)
+        self._described.append(self._describe(chosen, logits))
+        count = stops.feed(chosen)
         if is_end or stops.stopped:
             self.ended = "stop"
         elif self.written == self._settings.length:

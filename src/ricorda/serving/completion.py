@@ -252,7 +252,7 @@ class CompletionTask:
             if getattr(self, name) > most:
                 raise wrong(name, f"at most {most} ({option})", getattr(self, name))
         symbols = min(self.served.model.vocabulary.size, MOST_ALTERNATIVES)
-        if (request.logprobs or 0) > symbols:
+        if request.logprobs is not None and request.logprobs > symbols:
             raise wrong("logprobs", f"at most {symbols}", request.logprobs)
         if self.best_of < self.n:
             raise wrong("best_of", f"at least n, which is {self.n}", self.best_of)
