@@ -18,7 +18,7 @@ from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError, InputError, TextError
 from ricorda.insight import Shared, shared_stretches
-from ricorda.insight.memorisation import Characters
+from ricorda.insight.memorisation import Characters, Written, written_by
 from ricorda.pages import percent
 from ricorda.pages.document import finite
 
@@ -74,8 +74,10 @@ def command(
         )
     texts = _Texts(reading)
     own, seed = _written(written, length, options, texts)
-    texts.as_bytes = isinstance(own, bytes)
-    others, pieces = _compared(texts, training, control, validation_fraction, len(own))
+    documents = [own] if isinstance(own, str | bytes) else own
+    texts.as_bytes = isinstance(documents[0] if documents else "", bytes)
+    compared_length = sum(map(len, documents))
+    others, pieces = _compared(texts, training, control, validation_fraction, compared_length)
     found = shared_stretches([own, *others], pieces)
     if as_json:
         print_json(_as_json(found, seed))
@@ -97,8 +99,8 @@ class _Texts:
 
 def _written(
     path: Path, length: int, options: dict[str, Any], texts: _Texts
-) -> tuple[Characters, int | None]:
-    """The text to judge, and the seed if a model wrote it."""
+) -> tuple[Written, int | None]:
+    """The text to compare, and the seed if a model wrote it."""
     if not path.is_dir() and path.suffix.lower() != ".safetensors":
         if extra := [name for name, value in options.items() if value is not None]:
             raise ConfigurationError(
@@ -108,11 +110,7 @@ def _written(
     model = load_model(path, precision="auto")
     texts.reader = texts.reading.reader_for(model)
     given = {name: value for name, value in options.items() if value is not None}
-    generation = model.begin("", length=length, **given)
-    pieces = list(generation)
-    if model.vocabulary.kind == "bytes":
-        return b"".join(bytes(piece.ids) for piece in pieces), generation.seed
-    return "".join(piece.text for piece in pieces)[:length], generation.seed
+    return written_by(model, length, **given)
 
 
 def _compared(

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, overload, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast, overload, runtime_checkable
 
 import numpy as np
 
@@ -465,7 +465,8 @@ class Model:
         if isinstance(text, Part):
             pieces = text.blocks(CHARACTERS_AT_ONCE)
         else:
-            pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
+            several = [text] if isinstance(text, str | bytes | np.ndarray) else text
+            pieces = cast("Iterable[Any]", several)
         ids = self._encode_pieces(pieces, on_unknown, unseen)
         return evaluate(self.backend, self.vocabulary, ids, window, unseen)
 

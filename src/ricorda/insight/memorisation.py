@@ -14,7 +14,7 @@ stretch goes on from one into the next.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 from ricorda.arguments import checked
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text.vocabulary import code_points
+
+if TYPE_CHECKING:
+    from ricorda.engine import Model
 
 LENGTHS = (10, 20, 40, 80)
 CHUNK = 2**20  # symbols of the training text looked at together
@@ -74,6 +77,30 @@ class Shared:
     """How long the longest would be if both texts were letters drawn at random, as frequent as they
     are (Arratia, Gordon & Waterman, 1986). Language repeats itself much more than that: compare
     with what a text shares that the model never saw."""
+
+
+def written_by(model: "Model", length: int, **options: Any) -> tuple[Written, int]:
+    """Let a model write a text of `length` symbols, or documents of about so many together.
+
+    Returns what `shared_stretches` compares, bytes of a model of bytes, and the seed. `options` are
+    those of `Model.begin`.
+    """
+    in_bytes = model.vocabulary.kind == "bytes"
+    if model.vocabulary.boundary is None:
+        generation = model.begin("", length=length, **options)
+        pieces = list(generation)
+        if in_bytes:
+            return b"".join(bytes(piece.ids) for piece in pieces), generation.seed
+        return "".join(piece.text for piece in pieces)[:length], generation.seed
+    texts = model.begin_many([""], count=None, length=length, **options)
+    documents: list[Characters] = []
+    for written in texts:
+        length -= len(written.text) + 1  # and the end
+        if written.text:
+            documents.append(written.text.encode() if in_bytes else written.text)
+        if length <= 0:
+            break
+    return documents, texts.seed
 
 
 @checked

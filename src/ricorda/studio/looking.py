@@ -17,7 +17,7 @@ from ricorda.errors import RunError, TextError
 from ricorda.insight.clamping import clamped
 from ricorda.insight.deletion import Influence, agreement, influence
 from ricorda.insight.health import Health, unit_health
-from ricorda.insight.memorisation import CHUNK, shared_stretches
+from ricorda.insight.memorisation import CHUNK, Written, shared_stretches, written_by
 from ricorda.insight.step_equation import step_equation
 from ricorda.insight.tracking import Tracked, track_units
 from ricorda.insight.units import Unit, read_activations, unit_activity
@@ -193,9 +193,8 @@ class Looking:
         with self._lock:
             file, _ = self._load(run)
             model = open_model(file, precision="auto")  # as the command does
-            pieces = list(model.begin("", length=length, seed=request.seed))
-        ids = np.array([each for piece in pieces for each in piece.ids])
-        written = [_characters(model.vocabulary, ids)[:length]]
+            text, _ = written_by(model, length, seed=request.seed)
+        written: list[Written] = [text]
         if kept_back is not None:
             written.append(_characters(vocabulary, kept_back.read(0, length)))
         learned = (_characters(vocabulary, ids) for ids in parts.training.blocks(CHUNK))
