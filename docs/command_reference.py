@@ -19,6 +19,9 @@ with the run saved.
 """
 
 
+UNWRAPPED = "\b"  # begins a paragraph that click does not wrap
+
+
 def write(path: Path) -> None:
     """Write the reference of all commands, if it changed."""
     text = INTRODUCTION + "".join(_page(name) for name in COMMANDS)
@@ -29,27 +32,28 @@ def write(path: Path) -> None:
 def _page(name: str) -> str:
     command: click.Command = importlib.import_module(COMMANDS[name].module).command
     context = click.Context(command, info_name=f"ricorda {name}")
-    usage = command.get_usage(context).removeprefix("Usage: ")
-    lines = "\n".join(_options(command, context))
-    return f"\n## {name}\n\n```text\n{usage}\n```\n\n{_help(command)}\n\n{lines}\n"
+    usage = _code(command.get_usage(context).removeprefix("Usage: "))
+    options = "\n".join(_options(command, context))
+    return f"\n## {name}\n\n{usage}\n\n{_help(command)}\n\n{options}\n"
 
 
 def _help(command: click.Command) -> str:
     """Return the help as Markdown: click's paragraphs that are not wrapped are code."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     return "\n\n".join(
-        f"```text\n{text.removeprefix('\b').strip()}\n```"
-        if text.startswith("\b")
-        else _escaped(text)
-        for text in paragraphs
+        _code(text) if text.startswith(UNWRAPPED) else _escaped(text) for text in paragraphs
     )
+
+
+def _code(text: str) -> str:
+    return f"```text\n{text.removeprefix(UNWRAPPED).strip()}\n```"
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     for parameter in command.get_params(context):
         if record := parameter.get_help_record(context):
             option, help_text = record
-            yield f"`{option}`\n: {_escaped(re.sub(r'\s+', ' ', help_text))}\n"
+            yield f"`{option}`\n: {_escaped(' '.join(help_text.split()))}\n"
 
 
 def _escaped(text: str) -> str:
