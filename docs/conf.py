@@ -21,6 +21,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = f"ricorda {version}"
 html_show_sphinx = False
+smartquotes = False
 pygments_style = "friendly"
 
 myst_enable_extensions = ["deflist"]
@@ -29,7 +30,6 @@ myst_heading_anchors = 4  # links such as training.md#what-repeats, as GitHub ma
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "all"
 autodoc_member_order = "bysource"
-autodoc_class_signature = "separated"
 python_use_unqualified_type_names = True
 
 PROJECT_PAGES = {"SECURITY": "security", "CONTRIBUTING": "contributing", "CHANGELOG": "changes"}

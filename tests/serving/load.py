@@ -1,6 +1,6 @@
 """Load on a server, of every unfriendly kind, and what it does to the others.
 
-`python -m tests.serving.load MODEL` starts `ricorda serve` and prints what docs/serve.md quotes;
+`python -m tests.serving.load MODEL` starts `ricorda serve` and prints what docs/reference/http.md quotes;
 a slice of the same is in test_load.py.
 """
 
