@@ -253,7 +253,9 @@ def test_sampled_frequencies_follow_the_distribution(model: Model) -> None:
         ({"lenght": 5}, "unknown option lenght: did you mean length?"),
     ],
 )
-def test_what_is_out_of_range_is_reported(model: Model, options: dict[str, Any], message: str) -> None:
+def test_what_is_out_of_range_is_reported(
+    model: Model, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         model.begin("a", **options)
     assert str(caught.value) == message
