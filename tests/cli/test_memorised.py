@@ -106,7 +106,7 @@ def test_bytes(texts: Path, call: Call) -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_is_reported(texts: Path, call: Call, words: list[str], told: str) -> None:
+def test_what_is_wrong_is_told(texts: Path, call: Call, words: list[str], told: str) -> None:
     code, out, err = call("memorised", *words)
     assert (code, out) == (2, "")
     assert told in err

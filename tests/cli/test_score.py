@@ -67,7 +67,7 @@ def test_json(text: Path, call: Call) -> None:
     assert mean == pytest.approx(found["nats_per_character"])
 
 
-def test_unknown_characters_are_left_out_and_reported(text: Path, call: Call) -> None:
+def test_unknown_characters_are_left_out_and_told(text: Path, call: Call) -> None:
     Path("known.txt").write_text("5 bottles\n")
     text.write_text("5 bottlées\n")
     code, out, err = call("score", "runs/tiny", text, "--json")

@@ -30,7 +30,7 @@ def test_wrong_usage(call: Call, words: list[str]) -> None:
     assert "see `ricorda studio --help`" in err
 
 
-def test_a_port_that_is_taken_is_reported(call: Call) -> None:
+def test_a_port_that_is_taken_is_told(call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, _, err = call("studio", "--no-browser", "--port", str(taken.getsockname()[1]))
     assert code == 2

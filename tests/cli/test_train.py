@@ -174,7 +174,7 @@ def test_the_folder_one_is_in(train: Train, poems: Path, monkeypatch: pytest.Mon
     assert train(".")["run"] == "runs/poems"
 
 
-def test_what_a_folder_holds_besides_is_reported(poems: Path, call: Call) -> None:
+def test_what_a_folder_holds_besides_is_told(poems: Path, call: Call) -> None:
     _, _, err = call("train", "poems", *SHORT)
     assert "left out 2 files and folders: poems/.hidden (hidden), " in err
 
@@ -254,7 +254,7 @@ def test_a_file_to_judge_by(train: Train, bottles: str) -> None:
     assert run["validation_characters"] == 30
 
 
-def test_a_text_too_short_to_judge_by_is_reported(here: Path, call: Call) -> None:
+def test_a_text_too_short_to_judge_by_is_told(here: Path, call: Call) -> None:
     Path("short.txt").write_text("abcabcabc")
     code, out, err = call("train", "short.txt", *SHORT, "--json")
     assert code == 0

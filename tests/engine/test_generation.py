@@ -54,7 +54,7 @@ def test_the_same_seed_writes_the_same_text(model: Model) -> None:
         assert model.generate("ab", seed=seed, length=50) == text[:50]
 
 
-def test_without_a_seed_a_fresh_one_is_drawn_and_reported(model: Model) -> None:
+def test_without_a_seed_a_fresh_one_is_drawn_and_told(model: Model) -> None:
     first, second = model.begin("ab"), model.begin("ab")
     assert first.seed != second.seed
     assert model.generate("ab", seed=first.seed) == first.text()
@@ -253,9 +253,7 @@ def test_sampled_frequencies_follow_the_distribution(model: Model) -> None:
         ({"lenght": 5}, "unknown option lenght: did you mean length?"),
     ],
 )
-def test_what_is_out_of_range_is_reported(
-    model: Model, options: dict[str, Any], message: str
-) -> None:
+def test_what_is_out_of_range_is_told(model: Model, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         model.begin("a", **options)
     assert str(caught.value) == message

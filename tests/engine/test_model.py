@@ -50,7 +50,7 @@ def test_any_backend_gives_the_same_figures(saved: Path) -> None:
     assert found.nats == pytest.approx(expected.nats, rel=1e-5)
 
 
-def test_a_missing_model_is_reported(tmp_path: Path) -> None:
+def test_a_missing_model_is_told(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.safetensors"):
         with pytest.raises(ModelFileError, match="no model file"):
             load(path)

@@ -168,7 +168,7 @@ def test_pieces_tell_their_symbols() -> None:
             assert len(symbol.alternatives) == 2
 
 
-def test_a_fresh_seed_is_drawn_and_reported() -> None:
+def test_a_fresh_seed_is_drawn_and_told() -> None:
     _, session = writing_models(CHARACTERS, "gru", seed=3)
     first = session.add(np.array([1]), GenerationSettings())
     second = session.add(np.array([1]), GenerationSettings())

@@ -144,7 +144,7 @@ def test_loopback() -> None:
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.0.2.1", "example.org", "")))
 
 
-def test_an_address_that_is_taken_is_reported() -> None:
+def test_an_address_that_is_taken_is_told() -> None:
     taken = bind("127.0.0.1", 0)
     try:
         with pytest.raises(ConfigurationError, match="cannot listen at 127"):

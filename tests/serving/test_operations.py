@@ -173,7 +173,7 @@ def test_of_too_many_connections_those_without_a_request_go(serve: Serve) -> Non
         assert eventually(lambda: server.host.connections == 0)
 
 
-def test_busy_connections_stay_and_the_next_is_reported(slow: Server, serve: Serve) -> None:
+def test_busy_connections_stay_and_the_next_is_told(slow: Server, serve: Serve) -> None:
     place = slow.service.catalogue._places["letters"].path
     with serve(
         {"letters": place}, max_connections=2, max_tokens=10**6, precision="float32"

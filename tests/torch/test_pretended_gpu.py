@@ -236,7 +236,7 @@ def test_a_larger_network_is_measured_again_on_a_gpu(
     assert sizes == sorted(set(sizes))
 
 
-def test_a_measured_step_that_lacks_memory_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measured_step_that_lacks_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def speed(*_: Any) -> float:
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -219,7 +219,7 @@ def test_it_says_how_to_go_on(folder: RunFolder, record: RunRecord) -> None:
 
 
 @pytest.mark.parametrize("reason", ["minutes", "epochs", "steps", "patience", "interrupted"])
-def test_every_ending_is_reported(folder: RunFolder, record: RunRecord, reason: str) -> None:
+def test_every_ending_is_told(folder: RunFolder, record: RunRecord, reason: str) -> None:
     assert re.search(
         "It (ended when|was interrupted)", report(folder, record, stopped_because=reason)
     )
