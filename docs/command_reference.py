@@ -51,7 +51,8 @@ def _code(text: str) -> str:
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     for parameter in command.get_params(context):
-        if record := parameter.get_help_record(context):
+        record = parameter.get_help_record(context)
+        if record and isinstance(parameter, click.Option):
             option, help_text = record
             yield f"`{option}`\n: {_escaped(' '.join(help_text.split()))}\n"
 
