@@ -63,6 +63,8 @@ def with_a_small_budget(words: list[str]) -> list[str]:
     elif "--steps" in words:
         place = words.index("--steps") + 1
         words[place] = str(int(words[place]) // 50)
+    if words[:1] == ["train"] and not {"--hidden-size", "--config"} & set(words):
+        words += ["--hidden-size", "8"]
     if words[:1] == ["memorised"]:
         words += ["--length", "400"]  # the texts of the tests are short
     return words

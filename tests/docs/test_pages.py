@@ -211,3 +211,11 @@ def test_every_program_runs(page: str, workplace: Path, capsys: pytest.CaptureFi
         shutil.copytree("runs/war", "runs/my")
         exec(compile(program.replace('"my.txt"', '"other.txt"'), page, "exec"), {})
         assert capsys.readouterr().out.strip()
+
+
+def test_each_decision_has_context_decision_and_consequence() -> None:
+    entries = re.split(r"^### ", (DOCS / "decisions.md").read_text("utf-8"), flags=re.MULTILINE)[1:]
+    assert len(entries) > 100
+    for entry in entries:
+        parts = re.findall(r"^- \*\*(\w+)\.\*\*", entry, flags=re.MULTILINE)
+        assert parts == ["Context", "Decision", "Consequence"], entry.splitlines()[0]
