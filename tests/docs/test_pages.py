@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import importlib
 import importlib.util
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ricorda.cli.main import COMMANDS, main, ricorda_command
+from ricorda.cli.main import COMMANDS, main
 from tests.docs.documents import (
     DOCS,
     blocks,
@@ -68,8 +69,7 @@ slow = pytest.mark.skipif(
 
 
 def options_of(name: str) -> set[str]:
-    context = click.Context(ricorda_command)
-    command = ricorda_command.get_command(context, name)  # type: ignore[attr-defined]
+    command: click.Command = importlib.import_module(COMMANDS[name].module).command
     options = (each for each in command.params if isinstance(each, click.Option))
     return {name for option in options for name in option.opts} | {"--help"}
 
