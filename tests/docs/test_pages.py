@@ -7,6 +7,8 @@ import importlib.util
 import os
 import re
 import shutil
+import zipfile
+from itertools import product
 from pathlib import Path
 
 import click
@@ -36,7 +38,7 @@ MARKS = {"sh", "python", "text example"}
 
 TEXT = "“Once upon a time,” said Marie (aged 7), “there was a NETWORK.”\n\nIt read: a text!\n" * 60
 FILES = [
-    *("my.txt", "other.txt", "page.txt", "names.txt", "old-poems.txt", "other.py"),
+    *("my.txt", "other.txt", "page.txt", "old-poems.txt", "other.py"),
     *("war_and_peace.txt", "war_end.txt", "quote.txt", "system.log", "today.log"),
     *("poems/one.txt", "poems/two.txt", "src/one.py", "src/deeper/two.py"),
 ]
@@ -166,6 +168,22 @@ def test_the_reference_has_every_command_and_option(tmp_path: Path) -> None:
         assert options_of(name) <= shown, name
 
 
+def write_documents(folder: Path) -> None:
+    """Write the lists, the table and the archive that the guides to documents name."""
+    names = [first + middle + last for first, middle, last in product("BKMR", "aeiou", "lnrs")]
+    (folder / "names.txt").write_text("\n".join(names) + "\n")
+    (folder / "openings.txt").write_text("Ma\nRo\n")
+    for place in ("languages", "others"):
+        (folder / place).mkdir()
+        (folder / place / "Italian.txt").write_text("\n".join(name + "o" for name in names))
+        (folder / place / "Russian.txt").write_text("\n".join(name + "in" for name in names))
+    rows = [f"{name} reads,{number % 5 + 1}" for number, name in enumerate(names)]
+    (folder / "reviews.csv").write_text("\n".join(["text,stars", *rows]) + "\n")
+    with zipfile.ZipFile(folder / "poems.zip", "w") as archive:
+        archive.writestr("one.txt", TEXT)
+        archive.writestr("two.txt", TEXT)
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder with the texts and the models that the pages name."""
@@ -175,6 +193,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoding = "latin-1" if name.startswith("old") else "utf-8"
         (folder / name).write_text(TEXT, encoding, "replace")
     (folder / "system.log.1.gz").write_bytes(gzip.compress(TEXT.encode()))
+    write_documents(folder)
     with contextlib.chdir(folder):
         assert main(["train", "my.txt", "--hidden-size", "150", "--steps", "4", "--quiet"]) == 0
         shutil.copytree("runs/my", "runs/war")

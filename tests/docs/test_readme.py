@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.docs.documents import (
 
 READMES = [REPOSITORY / "README.md", REPOSITORY / "README.it.md"]
 TEXT = "Once upon a time there was a small network that read a text.\n" * 40
+NAMES = [first + middle + last for first, middle, last in product("BKMR", "aeiou", "lnrs")]
+DOCUMENT_COMMANDS = ["train", "sample", "score", "train", "classify"]
 
 both = pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
 
@@ -29,6 +32,10 @@ def shell_commands(readme: Path) -> list[list[str]]:
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my.txt").write_text(TEXT)
+    (tmp_path / "names.txt").write_text("\n".join(NAMES) + "\n")
+    (tmp_path / "languages").mkdir()
+    for name in ("Italian", "Russian"):
+        (tmp_path / "languages" / f"{name}.txt").write_text("\n".join(NAMES))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -64,7 +71,7 @@ def test_every_make_target_exists() -> None:
 def test_every_command_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme, _ = READMES  # the other has the same commands
     given = [words for words in shell_commands(readme) if words[0] == "ricorda"]
-    assert [words[1] for words in given] == ["train", "sample", "studio"]
+    assert [words[1] for words in given] == ["train", "sample", "studio", *DOCUMENT_COMMANDS]
     for words in given:
         if words[1] == "studio":  # it serves until it is told to end: its own tests open it
             words.append("--help")
