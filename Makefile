@@ -15,6 +15,7 @@
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
 #   make pictures  the studio's panels, into docs/pictures
+#   make docs      the documentation, into build/docs; runs its commands
 #   make clean     take away what the other targets made
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check bench pictures clean
+.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check bench pictures docs clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -94,6 +95,11 @@ bench: $(VENV)/.tools
 pictures: $(VENV)/.tools
 	$(RUN)/python -m tests.studio.screenshots $(if $(TEXT),--text '$(TEXT)')
 
+# Offline: nothing is loaded from elsewhere. A warning, such as a broken link, is an error.
+docs: $(VENV)/.docs
+	$(RUN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+	DOCS=all $(RUN)/python -m pytest tests/docs
+
 # python3 -m venv needs Debian's python3-venv; one line says so.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -116,6 +122,10 @@ $(VENV)/.installed: constraints.txt pyproject.toml CMakeLists.txt $(SOURCES) | $
 $(VENV)/.tools: $(VENV)/.installed
 	@echo "Adding PyTorch and the tools of the tests. It takes a few minutes, once."
 	$(PIP) 'ricorda[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.tools
+	$(PIP) 'ricorda[docs]'
 	@touch $@
 
 clean:

@@ -1,104 +1,92 @@
-"""Every command and program of the two READMEs is run."""
+"""The READMEs are short, say the same in both languages, and their commands run."""
 
-import os
-import re
-import shlex
-import signal
+import ast
 import subprocess
-import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from ricorda.cli.main import main
+from tests.docs.documents import (
+    REPOSITORY,
+    blocks,
+    commands,
+    fences,
+    links,
+    with_a_small_budget,
+)
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-READMES = ["README.md", "README.it.md"]
+READMES = [REPOSITORY / "README.md", REPOSITORY / "README.it.md"]
 TEXT = "Once upon a time there was a small network that read a text.\n" * 40
+NAMES = [first + middle + last for first, middle, last in product("BKMR", "aeiou", "lnrs")]
+DOCUMENT_COMMANDS = ["train", "sample", "score", "train", "classify"]
+
+both = pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
 
 
-def blocks(name: str, language: str) -> list[str]:
-    text = (REPOSITORY / name).read_text("utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-
-
-def commands(name: str) -> list[list[str]]:
-    """The words of each line of each shell block, comments left out."""
-    lines = "".join(blocks(name, "sh")).splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+def shell_commands(readme: Path) -> list[list[str]]:
+    return [words for block in blocks(readme, "sh") for words in commands(block)]
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("my.txt", "other.txt", "page.txt"):
-        (tmp_path / name).write_text(TEXT)
+    (tmp_path / "my.txt").write_text(TEXT)
+    (tmp_path / "names.txt").write_text("\n".join(NAMES) + "\n")
+    (tmp_path / "languages").mkdir()
+    for name in ("Italian", "Russian"):
+        (tmp_path / "languages" / f"{name}.txt").write_text("\n".join(NAMES))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_both_languages_show_the_same_commands() -> None:
-    in_english, in_italian = (commands(name) for name in READMES)
-    prompt = in_english[3].index("--prompt") + 1
-    in_english[3][prompt] = in_italian[3][prompt]  # the prompt itself is translated
-    assert in_english == in_italian
+@both
+def test_it_is_short(readme: Path) -> None:
+    assert len(readme.read_text("utf-8").splitlines()) < 160
+
+
+def test_both_languages_show_the_same_commands_and_output() -> None:
+    english, italian = READMES
+    assert shell_commands(english) == shell_commands(italian)
+    assert blocks(english, "text example") == blocks(italian, "text example")
+    programs = (blocks(readme, "python") for readme in READMES)
+    first, second = ([ast.dump(ast.parse(one)) for one in given] for given in programs)
+    assert first == second
+
+
+@both
+def test_each_block_is_run_or_marked(readme: Path) -> None:
+    marks = {"sh", "sh not-run", "python", "text example"}
+    assert {fence.mark for fence in fences(readme)} <= marks
 
 
 def test_every_make_target_exists() -> None:
-    targets = [words[-1] for words in commands("README.md") if words[-2] == "make"]
-    assert targets[:2] == ["demo", "test"]
-    for target in targets:
-        subprocess.run(["make", "-n", target], cwd=REPOSITORY, check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("name", READMES)
-def test_every_command_runs(name: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ran = 0
-    for words in commands(name):
-        if words[0] != "ricorda":
-            continue
-        if "--minutes" in words:  # a moment is enough to see that it works
-            words[words.index("--minutes") + 1] = "0.02"
-        if words[1] == "studio":  # it serves until it is told to end: its own tests open it
-            words.append("--help")
-        if words[1] == "resume":
-            interrupt_a_run(workplace)
-        if "--help" in words:
-            assert main(words[1:]) == 0
-        else:
-            assert main(words[1:]) == 0, f"{words}: {capsys.readouterr().err}"
-        ran += 1
-    assert ran == 24
-    assert (workplace / "surprise.html").stat().st_size > 1000
-    assert (workplace / "runs" / "mine" / "report.html").is_file()
-
-
-def interrupt_a_run(folder: Path) -> None:
-    """Leave a run behind that a signal ended after some steps."""
-    program = (
-        "import os, signal, ricorda\n"
-        "from ricorda.training.report.progress import Silent\n"
-        "class Stop(Silent):\n"
-        "    def stepped(self, step, *more):\n"
-        "        if step == 3: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "ricorda.train('my.txt', steps=6, hidden_size=8, reporter=Stop())\n"
-    )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, check=False)
-    assert done.returncode == -signal.SIGTERM
+    targets = [words[1] for words in shell_commands(READMES[0]) if words[0] == "make"]
+    assert targets == ["demo", "test"]
+    command = ["make", "-n", *targets, "docs", "bench"]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
 
 
 @pytest.mark.filterwarnings("ignore::ricorda.errors.UnseenCharactersWarning")
-@pytest.mark.parametrize("name", READMES)
-def test_the_python_program_runs(
-    name: str, workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (program,) = blocks(name, "python")
-    exec(compile(program.replace("minutes=1", "steps=20"), name, "exec"), {})
+def test_every_command_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme, _ = READMES  # the other has the same commands
+    given = [words for words in shell_commands(readme) if words[0] == "ricorda"]
+    assert [words[1] for words in given] == ["train", "sample", "studio", *DOCUMENT_COMMANDS]
+    for words in given:
+        if words[1] == "studio":  # it serves until it is told to end: its own tests open it
+            words.append("--help")
+        assert main(with_a_small_budget(words[1:])) == 0, capsys.readouterr().err
+    assert (workplace / "runs" / "my" / "report.html").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::ricorda.errors.UnseenCharactersWarning")
+def test_the_python_program_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (program,) = blocks(READMES[0], "python")
+    exec(compile(program.replace("minutes=1", "steps=20"), "README.md", "exec"), {})
     assert len(capsys.readouterr().out.strip()) > 100
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_every_link_leads_somewhere(name: str) -> None:
-    text = (REPOSITORY / name).read_text("utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (REPOSITORY / target).exists(), target
+@both
+def test_every_link_leads_somewhere(readme: Path) -> None:
+    for target in links(readme):
+        assert (REPOSITORY / target.partition("#")[0]).exists(), target

@@ -48,7 +48,7 @@ def undisturbed(forge: Forge) -> Done:
 
 @pytest.fixture
 def tell(record_property: object, capsys: pytest.CaptureFixture[str]) -> object:
-    """Print a count that docs/reliability.md quotes, even where output is captured."""
+    """Print a count that docs/explanations/reliability.md quotes, even where output is captured."""
 
     def say(line: str) -> None:
         with capsys.disabled():

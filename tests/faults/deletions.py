@@ -56,7 +56,7 @@ OWN_NAMES = re.compile(
     r"|note\.txt|ids|state\.json|provisional\.[124]|entry|[0-9a-f]{64}(\.lock)?"
     r"|ricorda-\w+|outcome\.json|request\.json"
 )
-"""Names that ricorda writes, as docs/reliability.md lists them."""
+"""Names that ricorda writes, as docs/explanations/reliability.md lists them."""
 
 _LINE = re.compile(r"(\d+) +(\w+)\((.*)\) += (-?\d+)")
 _UNFINISHED = re.compile(r"(\d+) +(\w+\(.*) <unfinished \.\.\.>")

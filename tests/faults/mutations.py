@@ -270,13 +270,13 @@ MUTATIONS: dict[str, Mutation] = {
         _not_read_back, DISK + "test_what_reads_back_otherwise_is_no_checkpoint"
     ),
     "digests are compared": Mutation(
-        _digests_not_compared, NAMED + "test_broken_checkpoints_are_passed_over_and_told"
+        _digests_not_compared, NAMED + "test_broken_checkpoints_are_passed_over_and_reported"
     ),
     "the manifest has its own digest": Mutation(
         _manifest_not_signed, FOLDER + "test_every_flipped_bit_of_a_manifest_is_seen"
     ),
     "an older checkpoint is taken": Mutation(
-        _newest_alone, NAMED + "test_broken_checkpoints_are_passed_over_and_told"
+        _newest_alone, NAMED + "test_broken_checkpoints_are_passed_over_and_reported"
     ),
     "the newest are kept, no more": Mutation(_all_kept, FOLDER + "test_the_newest_are_kept"),
     "a newer format is refused": Mutation(
@@ -302,7 +302,7 @@ MUTATIONS: dict[str, Mutation] = {
         _same_learning_rate, NAMED + "test_numbers_that_go_wrong_lead_back_and_on"
     ),
     "a failed save is reported": Mutation(
-        _failures_not_told, DISK + "test_a_save_that_fails_is_told"
+        _failures_not_told, DISK + "test_a_save_that_fails_is_reported"
     ),
     "a failed last save ends the run": Mutation(
         _last_failure_not_raised,
@@ -327,7 +327,7 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "links are refused": Mutation(_links_not_refused, NAMED + "test_where_nothing_may_be_planted"),
     "another machine is reported": Mutation(
-        _machine_not_compared, NAMED + "test_another_machine_is_told"
+        _machine_not_compared, NAMED + "test_another_machine_is_reported"
     ),
     "a lack of memory is reported": Mutation(
         _memory_errors_not_told, NAMED + "test_a_memory_limit_ends_the_run_with_the_cause"

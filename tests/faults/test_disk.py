@@ -46,7 +46,7 @@ def test_each_call_of_a_save_fails_and_the_run_goes_on(
     )
 
 
-def test_a_save_that_fails_is_told(forge: Forge) -> None:
+def test_a_save_that_fails_is_reported(forge: Forge) -> None:
     place = forge.place()
     fault = {"below": "run", "kind": "fsync", "number": 2, "errno": errno.EIO}
     words = ["train", "my.txt", "--out", "run", "--hidden-size", "4", "--threads", "1"]

@@ -270,7 +270,7 @@ def test_a_checkpoint_of_an_older_format_is_passed_over(forge: Forge, undisturbe
     assert "it has format 1, which this ricorda no longer reads" in forge.resume(other).output
 
 
-def test_broken_checkpoints_are_passed_over_and_told(forge: Forge, undisturbed: Done) -> None:
+def test_broken_checkpoints_are_passed_over_and_reported(forge: Forge, undisturbed: Done) -> None:
     place = stopped(forge)
     newest = _newest(place / "run")
     tensors = newest / "tensors.safetensors"
@@ -324,7 +324,7 @@ def test_where_nothing_may_be_planted(forge: Forge) -> None:
     assert "found a symbolic link: take it away first" in forge.resume(place).output
 
 
-def test_another_machine_is_told(forge: Forge) -> None:
+def test_another_machine_is_reported(forge: Forge) -> None:
     place = stopped(forge)
     changed = json.loads((place / "run" / "config.json").read_text())
     changed["training"]["threads"] = 2

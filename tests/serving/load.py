@@ -1,7 +1,7 @@
 """Load on a server, of every unfriendly kind, and what it does to the others.
 
-`python -m tests.serving.load MODEL` starts `ricorda serve` and prints what docs/serve.md quotes;
-a slice of the same is in test_load.py.
+`python -m tests.serving.load MODEL` starts `ricorda serve` and prints the figures of
+docs/reference/http.md; a slice of the same is in test_load.py.
 """
 
 import argparse
