@@ -29,6 +29,7 @@ BELOW: dict[str, set[str]] = {
     "arguments": {"errors", "validation"},
     "text": {"arguments", "draws", "durable", "errors"},
     "validation": {"errors"},
+    "option_groups": set(),
     "model": {"_kernels", "durable", "errors", "text", "validation"},
     "engine": {"_kernels", "arguments", "cores", "errors", "model", "text", "validation"},
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
@@ -39,7 +40,16 @@ BELOW: dict[str, set[str]] = {
     },
     "training": {
         *("_kernels", "cores", "durable", "engine", "errors", "extras", "lazy", "model", "pages"),
-        *("arguments", "draws", "interrupts", "runs", "shell", "text", "validation"),
+        *(
+            "arguments",
+            "draws",
+            "interrupts",
+            "option_groups",
+            "runs",
+            "shell",
+            "text",
+            "validation",
+        ),
     },
     "torch": {
         *("arguments", "cores", "draws", "durable", "engine", "errors", "extras", "insight"),

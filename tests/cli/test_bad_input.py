@@ -150,7 +150,7 @@ MODELS = {
     "half.st": "half.st is not a ricorda model file, or it is truncated or damaged",
     "short.st": "short.st is not a ricorda model file, or it is truncated or damaged",
     "long.st": "long.st is not a ricorda model file, or it is truncated or damaged",
-    "newer.st": "newer.st has format 9, newer than this ricorda reads (1): upgrade ricorda",
+    "newer.st": "newer.st has format 9, newer than this ricorda reads (2): upgrade ricorda",
     "other.st": "other.st is a safetensors file but not a ricorda model",
     "nan.st": "'output.bias' holds numbers that are not finite",
     "shape.st": "'output.bias' should have shape (24,), has (23,)",

@@ -336,7 +336,7 @@ class CompletionTask:
             "banned": request.banned or "",
             "banned_word": request.banned_word or (),
         }
-        self._check_symbols(GenerationSettings(**options))
+        self._check_symbols(GenerationSettings(**options), options)
         return options
 
     def _read_stops(self, on_unknown: OnUnknown) -> tuple[tuple[str, ...], list[str]]:
@@ -351,14 +351,17 @@ class CompletionTask:
         skipped = [each for each in stops if model.vocabulary.unwritable(each)]
         return tuple(each for each in stops if each not in skipped), skipped
 
-    def _check_symbols(self, settings: GenerationSettings) -> None:
+    def _check_symbols(self, settings: GenerationSettings, options: dict[str, Any]) -> None:
         """Check the options that name symbols. Raises Problem (400) if they cannot hold."""
         vocabulary, param = self.served.model.vocabulary, "logit_bias"
         try:
             bias_of(settings, vocabulary)
-            param = "banned_word"
+            given = [name for name in ("banned_word", "allowed", "banned") if options.get(name)]
+            param = given[0] if given else "banned"
             if sum(map(len, settings.banned_word)) > MOST_BANNED:
-                raise ConfigurationError(f"at most {MOST_BANNED} characters of words are banned")
+                raise ConfigurationError(
+                    f"banned_word must have at most {MOST_BANNED} characters in all"
+                )
             constraint_of(settings, vocabulary)
             param = "stop"
             check_stops(settings.stop, settings, vocabulary)
