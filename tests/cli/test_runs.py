@@ -14,6 +14,7 @@ import pytest
 import ricorda
 from ricorda.errors import RunError
 from ricorda.runs import append_row, read_rows
+from ricorda.text.document_index import write_document_index
 from ricorda.training.checkpoint.held_folder import RunLock
 
 Call = Callable[..., tuple[int, str, str]]
@@ -207,6 +208,7 @@ def test_without_a_terminal_nothing_is_deleted_without_yes(here: Path, call: Cal
 
 def test_a_deleted_run_is_gone_whole(here: Path, call: Call) -> None:
     call("runs", "--note", "tiny", "old")
+    write_document_index(Path("runs/tiny/documents.index"), ["one", "two"])
     code, _, err = call("runs", "--delete", "tiny", "--yes")
     assert (code, err) == (0, "deleted runs/tiny\n")
     assert not Path("runs/tiny").exists()

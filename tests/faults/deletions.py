@@ -51,7 +51,8 @@ RICORDA = re.compile(r'"-m", "ricorda"|/bin/ricorda"|ricorda\.training\.worker')
 
 OWN_NAMES = re.compile(
     r"\.ricorda-[\w.-]+\.partial|\.ricorda\.lock|CACHEDIR\.TAG"
-    r"|config\.json|report\.html|model\.safetensors|metrics\.jsonl|samples\.jsonl|input-\d+\.txt"
+    r"|config\.json|report\.html|model\.safetensors|documents\.index|metrics\.jsonl|samples\.jsonl"
+    r"|input-\d+\.txt"
     r"|manifest\.json|tensors\.safetensors|progress\.json|best\.safetensors|\d+(\.\d+)?"
     r"|note\.txt|ids|state\.json|provisional\.[124]|entry|[0-9a-f]{64}(\.lock)?"
     r"|ricorda-\w+|outcome\.json|request\.json"

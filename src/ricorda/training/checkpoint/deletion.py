@@ -26,7 +26,7 @@ def delete_run(run: RunFolder) -> list[Path]:
     with RunLock(run.path):
         CheckpointFolder(run.checkpoints, keep=0).remove_all()
         texts = [path.name for path in run.path.iterdir() if _PIPED_TEXT.fullmatch(path.name)]
-        own = (run.model, run.metrics, run.samples, run.report, run.note)
+        own = (run.model, run.metrics, run.samples, run.report, run.note, run.documents)
         remove_folder(run.path, [*texts, *(path.name for path in own)])
         remove_file(run.config)
     remove_folder(run.path, [LOCK])
