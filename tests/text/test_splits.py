@@ -260,6 +260,16 @@ def test_blocks_of_short_documents_are_whole_documents() -> None:
     )
 
 
+@pytest.mark.parametrize("count", [7, 19, 25, 100, 109])
+def test_blocks_of_documents_have_one_each_at_least(count: int) -> None:
+    """Also where a twentieth of the text has fewer documents than are held back of it."""
+    parts = split(numbered(count), 0.15, how="blocks")
+    validation = numbers_of(parts.validation)
+    assert 0.05 * count <= len(validation) <= 0.2 * count
+    assert sorted(validation + numbers_of(parts.training)) == list(range(count))
+    assert parts.how == "blocks"
+
+
 def test_a_few_short_documents_all_train_unasked() -> None:
     parts = split(numbered(20))
     assert parts.validation is None

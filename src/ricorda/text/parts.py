@@ -116,7 +116,7 @@ class Part:
             ends = np.append(self._first_spans[1:], len(self._sources) - 1)
             counts = (ends - self._first_spans)[segments]
             first_spans = np.cumsum(counts) - counts
-            spans = _ranges(self._first_spans[segments], counts)
+            spans = ranges(self._first_spans[segments], counts)
         lengths = self._offsets[spans + 1] - self._offsets[spans]
         return Part(
             self._ids,
@@ -290,7 +290,7 @@ class Part:
         """
         begin = np.searchsorted(self._offsets, first, side="right") - 1
         end = np.searchsorted(self._offsets, first + length, side="left")
-        spans = _ranges(begin, end - begin)
+        spans = ranges(begin, end - begin)
         row_begin = np.repeat(first, end - begin)
         offsets = self._offsets[spans]
         skipped = np.maximum(row_begin - offsets, 0)
@@ -298,11 +298,11 @@ class Part:
         return spans, lengths, skipped
 
 
-def _ranges(begins: Numbers, counts: Numbers) -> Numbers:
+def ranges(begins: Numbers, counts: Numbers) -> Numbers:
     """Concatenate the ranges of `counts` (M,) numbers that begin with `begins` (M,)."""
     shifts = begins - (np.cumsum(counts) - counts)
-    ranges: Numbers = np.repeat(shifts, counts) + np.arange(int(counts.sum()))
-    return ranges
+    found: Numbers = np.repeat(shifts, counts) + np.arange(int(counts.sum()))
+    return found
 
 
 def _boundaries(ids: Ids, boundary: int) -> tuple[Numbers, NDArray[np.unsignedinteger[Any]]]:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from ricorda import draws
 from ricorda.arguments import checked
 from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError, TextError
-from ricorda.text.parts import Part
+from ricorda.text.parts import Part, ranges
 
 SplitName = Literal["end", "documents", "blocks"]
 
@@ -214,24 +214,51 @@ def _within_documents(text: Part, validation: float, test: float) -> Split:
     return _cut_blocks(text, validation, test, counts)
 
 
-def _cut_blocks(text: Part, validation: float, test: float, counts: Numbers) -> Split:
-    """Cut each segment into equal parts, as many as `counts` (S,); the middle of each is held back.
+class _Blocks(NamedTuple):
+    """Equal parts of segments, and what is held back in the middle of each; all (P,)."""
 
-    First comes what validates, then the test.
-    """
-    segments = np.repeat(np.arange(len(counts)), counts)  # (P,) of each part
+    segments: Numbers
+    begins: Numbers
+    ends: Numbers
+    first: Numbers  # where what validates begins
+    validating: Numbers  # how long it is
+    testing: Numbers  # how long the test after it is
+
+    @property
+    def second(self) -> Numbers:
+        """Where the test begins."""
+        return self.first + self.validating
+
+    @property
+    def third(self) -> Numbers:
+        """Where the test ends."""
+        return self.second + self.testing
+
+
+def _middles(sizes: Numbers, counts: Numbers, validation: float, test: float) -> _Blocks:
+    """Cut segments of `sizes` (S,) into `counts` (S,) equal parts each, and take their middles."""
+    segments = np.repeat(np.arange(len(counts)), counts)
     numbers = np.arange(len(segments)) - np.repeat(np.cumsum(counts) - counts, counts)
-    sizes = np.diff(text.segment_offsets) - (0 if text.boundary is None else 1)
     begins = sizes[segments] * numbers // counts[segments]
     ends = sizes[segments] * (numbers + 1) // counts[segments]
     validating = np.floor((ends - begins) * validation + 1e-6).astype(np.int64)
     testing = np.floor((ends - begins) * test + 1e-6).astype(np.int64)
     first = begins + (ends - begins - validating - testing) // 2
-    second, third = first + validating, first + validating + testing
+    return _Blocks(segments, begins, ends, first, validating, testing)
+
+
+def _cut_blocks(text: Part, validation: float, test: float, counts: Numbers) -> Split:
+    """Cut each segment into equal parts, as many as `counts` (S,); the middle of each is held back.
+
+    First comes what validates, then the test.
+    """
+    sizes = np.diff(text.segment_offsets) - (0 if text.boundary is None else 1)
+    blocks = _middles(sizes, counts, validation, test)
+    segments, first, second, third = blocks.segments, blocks.first, blocks.second, blocks.third
     training = text.cut(
         np.repeat(segments, 2),
-        np.column_stack([begins, third]).ravel(),
-        np.column_stack([first, ends]).ravel(),
+        np.column_stack([blocks.begins, third]).ravel(),
+        np.column_stack([first, blocks.ends]).ravel(),
     )
     held = int((third - first).mean())
     return Split(
@@ -244,13 +271,14 @@ def _cut_blocks(text: Part, validation: float, test: float, counts: Numbers) -> 
 
 
 def _runs_of_documents(text: Part, validation: float, test: float) -> Split:
-    """Hold back the documents that begin in blocks spread over the text."""
-    places = text.segment_offsets[:-1] * BLOCKS / len(text) % 1  # within one of 20 equal parts
-    first = (1 - validation - test) / 2
-    validates = (places >= first) & (places < first + validation)
-    tests = (places >= first + validation) & (places < first + validation + test)
-    found = _selected(text, np.flatnonzero(validates), np.flatnonzero(tests))
-    reason = f"{found.reason}, in {BLOCKS} blocks spread over the text"
+    """Hold back blocks of whole documents, each of at least one, spread over the text."""
+    smallest = min(fraction for fraction in (validation, test) if fraction)
+    count = min(BLOCKS, max(1, int(text.segments * smallest)))
+    blocks = _middles(np.array([text.segments]), np.array([count]), validation, test)
+    found = _selected(
+        text, ranges(blocks.first, blocks.validating), ranges(blocks.second, blocks.testing)
+    )
+    reason = f"{found.reason}, in {count} block{'' if count == 1 else 's'} spread over the text"
     return replace(found, how="blocks", reason=reason)
 
 
