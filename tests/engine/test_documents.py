@@ -188,7 +188,7 @@ def test_a_text_ends_at_its_boundary(divided: Model) -> None:
         text = "".join(piece.text for piece in pieces)
         assert generation.ended == "stop"
         assert generation.written == len(text) + 1
-        assert sum(len(piece.ids) for piece in pieces) == len(text)
+        assert sum(len(piece.ids) for piece in pieces) == len(text) + 1
         ended.append(len(text))
         if text:
             short = divided.begin(seed=seed, temperature=1, length=len(text))
