@@ -17,6 +17,7 @@ from ricorda.errors import ConfigurationError, InputError, RicordaError
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.text import CharacterVocabulary, Decompression, find_sources
 from ricorda.text.reading_settings import ReadingSettings
+from tests.model.divided import divided_model
 
 TEXT = "abcba\n" * 50
 
@@ -55,6 +56,7 @@ def public(place: Path) -> dict[str, Public]:
     """Every public function, by its name."""
     model, file = load(place, threads=1), load_file(place)
     vocabulary, scores = model.vocabulary, model.score("abc", 1)
+    divided = divided_model()
     ids, unit = vocabulary.encode(TEXT), insight.Unit(0, 1)
     numbers = np.arange(9, dtype=np.float64)
     sources = find_sources([place / "my.txt"])
@@ -83,6 +85,15 @@ def public(place: Path) -> dict[str, Public]:
         "Model.score": Public(model.score, **read, alternatives=1),
         "Model.evaluate": Public(model.evaluate, **read, window=2),
         "Model.trace": Public(model.trace, **read),
+        "Model.generate_many": Public(model.generate_many, prompts=["ab"]),
+        "Model.begin_many": Public(model.begin_many, prompts=["ab"], count=1),
+        "Model.score_documents": Public(
+            divided.score_documents, documents=["ab"], on_unknown="skip"
+        ),
+        "Model.classify": Public(divided.classify, text="ab", prior="uniform", on_unknown="skip"),
+        "Model.classify_documents": Public(
+            divided.classify_documents, documents=["ab"], prior="uniform", on_unknown="skip"
+        ),
         "Distribution.most_likely": Public(model.distribution("a").most_likely, count=2),
         "Scores.alternatives": Public(scores.alternatives, position=1),
         "Session.add": Public(
@@ -181,7 +192,7 @@ def public(place: Path) -> dict[str, Public]:
         ),
         "Model.read_prompt": Public(model.read_prompt, text="abc", drop_mark=True),
         "read_text": Public(text.read_text, sources=sources, encoding="utf-8", **as_read),
-        "split": Public(text.split, ids=ids, validation_fraction=0.1),
+        "split": Public(text.split, text=text.Part.whole(ids), validation_fraction=0.1),
     }
 
 
@@ -230,8 +241,16 @@ def test_every_argument_is_checked_by_name(public: dict[str, Public]) -> None:
         ("Model.generate", {"prompt": None}, "prompt must be text or bytes, got None"),
         ("Model.generate", {"prompt": Path("a")}, "prompt must be text or bytes, got PosixPath"),
         ("Model.generate", {"prompt": ["a"]}, "prompt must be text or bytes, got ['a']"),
-        ("Model.generate", {"length": 1.5}, "length must be a whole number, got 1.5"),
-        ("Model.generate", {"length": False}, "length must be a whole number, got False"),
+        (
+            "Model.generate",
+            {"length": 1.5},
+            "length must be a whole number or 'inf' or None, got 1.5",
+        ),
+        (
+            "Model.generate",
+            {"length": False},
+            "length must be a whole number or 'inf' or None, got False",
+        ),
         (
             "Model.generate",
             {"length": 10**5000},
