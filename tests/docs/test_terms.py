@@ -39,7 +39,6 @@ NOT_YET = {
     "kernels/session.hpp",
     "kernels/simd/vector_portable.hpp",
     "src/ricorda/cli/baselines.py",
-    "src/ricorda/cli/memorised.py",
     "src/ricorda/serving/worker.py",
     "src/ricorda/studio/application.py",
     "src/ricorda/studio/looking.py",

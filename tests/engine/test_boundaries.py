@@ -174,12 +174,13 @@ BYTES = ByteVocabulary(10, has_boundary=True)
 
 
 @pytest.mark.parametrize("vocabulary", [CHARACTERS, BYTES], ids=["characters", "bytes"])
-def test_a_boundary_ends_a_text_and_is_no_part_of_it(vocabulary: Vocabulary) -> None:
+def test_a_boundary_ends_a_text_and_has_no_characters(vocabulary: Vocabulary) -> None:
     pieces, ended, count = written(vocabulary, "abba", alternatives=2)
     assert ("".join(piece.text for piece in pieces), ended, count) == ("abba", "stop", 5)
     ids = [symbol for piece in pieces for symbol in piece.ids]
-    assert ids == vocabulary.encode("abba").tolist()
-    assert written(vocabulary, "") == ([], "stop", 1)
+    assert ids == [*vocabulary.encode("abba").tolist(), vocabulary.boundary]
+    (end,), ended, count = written(vocabulary, "")
+    assert (end.text, end.ids, ended, count) == ("", (vocabulary.boundary,), "stop", 1)
     assert written(vocabulary, "abba", length=4)[1:] == ("length", 4)
     assert written(vocabulary, "abba", length=5)[1:] == ("stop", 5)
 
@@ -188,7 +189,7 @@ def test_a_boundary_ends_a_text_and_is_no_part_of_it(vocabulary: Vocabulary) -> 
 def test_what_might_have_become_a_stop_string_belongs_to_the_text(vocabulary: Vocabulary) -> None:
     pieces, ended, count = written(vocabulary, "cab", stop=("abc",))
     assert [piece.text for piece in pieces] == ["c", "ab"]
-    assert pieces[1].ids == tuple(vocabulary.encode("ab").tolist())
+    assert pieces[1].ids == (*vocabulary.encode("ab").tolist(), vocabulary.boundary)
     assert (ended, count) == ("stop", 4)
     assert written(vocabulary, "cabca", stop=("abc",))[2] == 4  # the stop string comes first
 
@@ -198,5 +199,5 @@ def test_bytes_of_an_incomplete_character_are_shown(cut: bytes, text: str) -> No
     writer = Writer(BYTES, GenerationSettings(temperature=0), [10])
     pieces = [writer.write(np.eye(257)[symbol])[1] for symbol in [*cut, 256]]
     assert "".join(piece.text for piece in pieces if piece) == text
-    assert [symbol for piece in pieces if piece for symbol in piece.ids] == list(cut)
+    assert [symbol for piece in pieces if piece for symbol in piece.ids] == [*cut, 256]
     assert writer.ended == "stop"
