@@ -143,7 +143,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "half.toml": ("window = 1.5", "window must be a whole number, got 1.5"),
     "nan.json": ('{"minutes": NaN}', "nan.json is not JSON: NaN is not a number"),
     "infinite.json": ('{"learning_rate": 1e999}', "learning_rate must be at most 10, got inf"),
-    "null.json": ('{"vocabulary": null}', "vocabulary must be 'characters' or 'bytes'"),
+    "null.json": ('{"vocabulary": null}', "vocabulary must be text, got None"),
     "two.toml": ("minutes = 1\nepochs = 2", "expected one budget, got --minutes and --epochs"),
     "zero.toml": ('out = "a\\u0000b"', "cannot make the run's folder"),
     "run.json": ('{"training": 5, "made_with": {}}', "run.json is wrong: format must be given"),

@@ -152,7 +152,7 @@ def test_a_prompt_of_which_nothing_is_left_is_not_shown_before_an_unrelated_star
     code, out, err = call(*words, "--prompt", "XYZ")
     assert code == 0
     assert out == call(*words)[1]
-    assert "nothing left of the prompt" in err
+    assert "No character of the prompt is known: starting on a new line" in err
 
 
 @pytest.mark.parametrize("command", ["evaluate", "score", "units", "step", "influence"])

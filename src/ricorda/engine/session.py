@@ -109,7 +109,7 @@ class NativeStream(InProgress):
             silent = 0
         certain = len(new.ids) - silent
         self._waiting = new.part(certain, len(new.ids))
-        return Piece(text, new.part(0, certain)) if certain else None
+        return Piece(text, new.part(0, certain)) if certain or text else None
 
 
 class NativeSession(InProgress):
