@@ -40,18 +40,19 @@ LayerPass::LayerPass(const InstructionSet& set, Precision precision, const Layer
   if (resets) workspace_.reserve_resets(shape.cell->state_parts, streams, shape.hidden());
 }
 
-void LayerPass::forward(const Layer& layer, const LayerInput& input) {
-  Window window{steps_, streams_, gates_.data(), {}, {}, input.resets};
+void LayerPass::forward(const Layer& layer, const LayerInput& input, int first, int count) {
+  const std::size_t begin = std::size_t(first) * streams_;
+  Window window{count, streams_, gates_at(first), {}, {}, input.resets};
   for (int part = 0; part < shape_.cell->state_parts; ++part) {
-    window.before[part] = state(part);
-    window.after[part] = state(part) + state_size();
+    window.before[part] = state(part) + first * state_size();
+    window.after[part] = window.before[part] + state_size();
   }
   if (input.table != nullptr)
-    layer.look_up(input.table, input.ids, window, workspace_);
+    layer.look_up(input.table, input.ids + begin, window, workspace_);
   else
-    layer.project(input.vectors, window, workspace_);
+    layer.project(input.vectors + begin * shape_.input(), window, workspace_);
   if (input.label_table != nullptr)
-    layer.add_labels(input.label_table, input.labels, window, workspace_);
+    layer.add_labels(input.label_table, input.labels + begin, window, workspace_);
   layer.forward(window, workspace_);
 }
 

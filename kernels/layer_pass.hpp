@@ -45,7 +45,10 @@ class LayerPass {
             int steps, bool resets);
 
   // Reads a window. The first B rows of each state() hold the state before it.
-  void forward(const Layer& layer, const LayerInput& input);
+  void forward(const Layer& layer, const LayerInput& input) { forward(layer, input, 0, steps_); }
+  // The same some steps at a time, in order. `input` is the whole window's, its resets those of
+  // these steps alone, counted from the first of them.
+  void forward(const Layer& layer, const LayerInput& input, int first, int count);
 
   // Goes back through the window that was read last. output_gradient() holds the gradients of the
   // outputs. Adds to `gradients`. No gradient flows back through a reset.

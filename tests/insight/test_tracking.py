@@ -9,7 +9,7 @@ from ricorda.engine import Model, open_model
 from ricorda.engine.backend import Array, Ids, State
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Tracked, Unit, track_units
-from ricorda.insight.tracking import SHORTEST, SIGNIFICANT, Effects, Levels, Ranks
+from ricorda.insight.tracking import SHORTEST, SIGNIFICANT, Effects, Levels, Progress, Ranks
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CellName
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
@@ -48,9 +48,11 @@ def test_moved_labels_stand_clear_of_their_own_places(monkeypatch: pytest.Monkey
     asked: list[list[int]] = []
     effects = Ranks.effects
 
-    def recorded(self: Ranks, levels: Levels, shifts: Sequence[int] = (0,)) -> Effects:
+    def recorded(
+        self: Ranks, levels: Levels, shifts: Sequence[int] = (0,), *progress: Progress
+    ) -> Effects:
         asked.append(list(shifts))
-        return effects(self, levels, shifts)
+        return effects(self, levels, shifts, *progress)
 
     monkeypatch.setattr(Ranks, "effects", recorded)
     text = planted_text()[:4000]
