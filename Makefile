@@ -59,13 +59,13 @@ sanitize: $(VENV)/.tools
 	  $(RUN)/python -m pytest tests/kernels
 
 faults: $(VENV)/.tools
-	FAULTS=all $(RUN)/python -m pytest tests/faults
+	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/faults
 
 deletions: $(VENV)/.tools
 	$(RUN)/python -m tests.faults.deletions $(TESTS)
 
 processes: $(VENV)/.tools
-	FAULTS=all $(RUN)/python -m pytest tests/torch/test_processes.py tests/torch/test_two_machines.py
+	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/torch/test_processes.py tests/torch/test_two_machines.py
 
 FUZZ_RUNS ?= 1000000
 FUZZ_TARGETS ?= model vocabulary configuration text

@@ -177,6 +177,17 @@ LearningResult Learner::step(const LearningStep& step) {
   return {nats, norm};
 }
 
+LearningResult Learner::learn(const LearningStep& step) {
+  const DenormalsAsZero flush;
+  Group& group = *groups_[0];
+  read_symbols(group, step);
+  run_output(group, step);
+  run_backward(group, step);
+  const double norm = std::sqrt(finish_gradients(step));
+  finish_step(step, norm, nullptr);
+  return {group.nats / steps_, norm};
+}
+
 double Learner::gradients(const LearningStep& step, float* flat) {
   const DenormalsAsZero flush;
   const double nats = run_window(step);
@@ -207,7 +218,23 @@ double Learner::apply(const LearningStep& step, const float* flat) {
 void Learner::finish_step(const LearningStep& step, double norm, const float* flat) {
   if (!std::isfinite(norm)) return;
   for (auto& group : groups_) write_state(*group, step);
-  update(step, norm, flat);
+  if (settings_.adaptive)
+    adapt(step);
+  else
+    update(step, norm, flat);
+}
+
+void Learner::adapt(const LearningStep& step) {
+  each_piece([&](const Piece& piece) {
+    const Parameter& parameter = parameters_[piece.parameter];
+    set_->routines.adapt(step.learning_rate, settings_.pull,
+                         {.weights = parameter.weights + piece.offset,
+                          .first_moments = parameter.first_moments + piece.offset,
+                          .second_moments = parameter.second_moments + piece.offset,
+                          .averages = nullptr,
+                          .gradients = piece.gradient,
+                          .count = piece.count});
+  });
 }
 
 void Learner::update(const LearningStep& step, double norm, const float* flat) {

@@ -27,12 +27,18 @@ struct LearningSettings {
   float clip_norm = 1.0f;
   float first_beta = 0.9f, second_beta = 0.99f;
   float epsilon = 1e-8f;
+  // Adaptive reading (Krause et al., 2018) in place of AdamW: a weight changes by learning_rate
+  // times its gradient divided by its root mean square, and returns by the share `pull` of the way
+  // to the trained weight. Nothing is clipped.
+  bool adaptive = false;
+  float pull = 0.0f;
   // Where several processes share a batch: which of its streams these are, and how many it has in
   // all; 0: these are all. Means are over all, and masks follow a stream's number among all.
   int first_stream = 0, all_streams = 0;
 };
 
-// A parameter, in memory that belongs to the caller.
+// A parameter, in memory that belongs to the caller. In adaptive reading first_moments are the
+// trained weights and second_moments the factors of the gradients; neither is changed.
 struct Parameter {
   float* weights;
   float* first_moments;
@@ -69,6 +75,12 @@ class Learner {
           Precision precision, const InstructionSet& set, int threads, Parameters parameters);
 
   LearningResult step(const LearningStep& step);
+
+  // The same window of a single stream symbol by symbol. predict: reads the input number `time`,
+  // from 0 on in order, and returns the logits (Vp) of its target; it looks at no later input and
+  // at no target. learn: the rest of the step, once all symbols were predicted.
+  const float* predict(const LearningStep& step, int time);
+  LearningResult learn(const LearningStep& step);
 
   // The same in two calls, between which the gradients of several processes can be summed.
   // gradients: fills `flat` with what these streams add to the gradient, every parameter in its own
@@ -132,6 +144,7 @@ class Learner {
   void each_piece(const Use& use) const;
   void finish_step(const LearningStep& step, double norm, const float* flat);
   void update(const LearningStep& step, double norm, const float* flat);
+  void adapt(const LearningStep& step);
   LayerTensors tensors_of(int layer) const;
   int label_parameter() const { return shape_.embedding_size > 0 ? 1 : 0; }
   int first_of(int layer) const {
@@ -142,6 +155,7 @@ class Learner {
 
   // learner_pass.cpp
   double run_window(const LearningStep& step);
+  void begin_window(const LearningStep& step);
   void choose_inputs(const LearningStep& step);
   void choose_labels(const LearningStep& step);
   void choose_output(const LearningStep& step);
@@ -151,8 +165,11 @@ class Learner {
   void pack(const LearningStep& step);
   void mask_recurrent(const LearningStep& step, int layer);
   void fill_table(const LearningStep& step);
+  void copy_embedding(const LearningStep& step, int row);
+  void copy_label(int row);
   void run_group(Group& group, const LearningStep& step);
   void read_symbols(Group& group, const LearningStep& step) const;
+  void read_symbol(Group& group, const LearningStep& step, int time);
   LayerInput input_of(Group& group, int layer) const;
   void copy_inputs(Group& group, int layer, const LearningStep& step) const;
   void run_output(Group& group, const LearningStep& step);

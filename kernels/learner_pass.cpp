@@ -22,9 +22,7 @@ std::uint64_t key_of(std::uint64_t key, Mask mask, int layer) {
 double Learner::run_window(const LearningStep& step) {
   choose_inputs(step);
   choose_labels(step);
-  choose_output(step);
-  pack(step);
-  fill_table(step);
+  begin_window(step);
   parallel_for(threads_, threads_, [&](int number) {
     const DenormalsAsZero flush_there;
     run_group(*groups_[number], step);
@@ -32,6 +30,33 @@ double Learner::run_window(const LearningStep& step) {
   double nats = 0.0;
   for (const auto& group : groups_) nats += group->nats;
   return nats / (static_cast<double>(all_streams()) * steps_);
+}
+
+void Learner::begin_window(const LearningStep& step) {
+  choose_output(step);
+  pack(step);
+  fill_table(step);
+}
+
+const float* Learner::predict(const LearningStep& step, int time) {
+  const DenormalsAsZero flush;
+  Group& group = *groups_[0];
+  if (time == 0) {
+    if (!with_table_) input_rows_.clear();
+    label_rows_.clear();
+    begin_window(step);
+    read_state(group, step);
+  }
+  read_symbol(group, step, time);
+  const bool is_reset = static_cast<int>(step.inputs[time]) == shape_.boundary;
+  constexpr int first_row = 0;
+  for (int layer = 0; layer < shape_.num_layers; ++layer) {
+    LayerInput input = input_of(group, layer);
+    input.resets = Resets(&first_row, is_reset ? 1 : 0);
+    group.layers[layer].forward(layers_[layer], input, time, 1);
+  }
+  const std::size_t width = shape_.padded_hidden();
+  return group.output.logits(output_, group.layers.back().outputs() + time * width);
 }
 
 // ---- Rows and weights
@@ -51,10 +76,13 @@ void Learner::choose_labels(const LearningStep& step) {
   if (step.labels == nullptr) label_rows_.take(0);
   for (int i = 0; i < streams_ * steps_ && step.labels != nullptr; ++i)
     label_rows_.take(step.labels[i]);
+  for (int row = 0; row < label_rows_.count(); ++row) copy_label(row);
+}
+
+void Learner::copy_label(int row) {
   const float* weights = parameters_[label_parameter()].weights;
-  for (int row = 0; row < label_rows_.count(); ++row)
-    layers_[0].copy_label(weights + label_rows_.ids()[row] * label_size(),
-                          label_table_.data() + std::size_t(row) * shape_.gates_width());
+  layers_[0].copy_label(weights + label_rows_.ids()[row] * label_size(),
+                        label_table_.data() + std::size_t(row) * shape_.gates_width());
 }
 
 // Chooses which rows of the output layer the step takes.
@@ -132,19 +160,19 @@ void Learner::mask_recurrent(const LearningStep& step, int layer) {
 
 // Copies the embedding's rows, and computes what each symbol adds to the first layer's gates.
 void Learner::fill_table(const LearningStep& step) {
-  const std::size_t size = shape_.embedding_size, stride = padded(shape_.embedding_size);
-  if (size == 0)
+  if (shape_.embedding_size == 0)
     return layers_[0].fill_one_hot_table(parameters_[first_of(0)].weights, shape_.vocabulary_size,
                                          table_.data());
-  const float* weights = parameters_[0].weights;
-  for (int row = 0; row < input_rows_.count(); ++row) {
-    const std::size_t id = input_rows_.ids()[row];
-    float* vector = embedding_.data() + row * stride;
-    std::copy_n(weights + id * size, size, vector);
-    if (settings_.input_dropout > 0) drop_vector(step, id, vector);
-  }
+  for (int row = 0; row < input_rows_.count(); ++row) copy_embedding(step, row);
   if (with_table_)
     layers_[0].fill_table(embedding_.data(), shape_.vocabulary_size, workspace_, table_.data());
+}
+
+void Learner::copy_embedding(const LearningStep& step, int row) {
+  const std::size_t size = shape_.embedding_size, id = input_rows_.ids()[row];
+  float* vector = embedding_.data() + row * std::size_t(padded(shape_.embedding_size));
+  std::copy_n(parameters_[0].weights + id * size, size, vector);
+  if (settings_.input_dropout > 0) drop_vector(step, id, vector);
 }
 
 // ---- One group of streams
@@ -173,6 +201,24 @@ void Learner::read_symbols(Group& group, const LearningStep& step) const {
         group.label_rows[to] = step.labels != nullptr ? label_rows_.row_of(step.labels[from]) : 0;
       group.targets[to] = step.negatives ? output_rows_.choice().row_of(target) : target;
     }
+}
+
+// Chooses the rows of one symbol of a single stream, and copies them where they are new.
+void Learner::read_symbol(Group& group, const LearningStep& step, int time) {
+  const int inputs = input_rows_.count(), labels = label_rows_.count();
+  input_rows_.take(step.inputs[time]);
+  group.input_rows[time] = input_rows_.row_of(step.inputs[time]);
+  if (input_rows_.count() > inputs) copy_embedding(step, inputs);
+  if (!with_table_) {
+    const std::size_t width = padded(shape_.embedding_size);
+    std::copy_n(embedding_.data() + group.input_rows[time] * width, width,
+                group.inputs[0].data() + time * width);
+  }
+  if (shape_.num_labels == 0) return;
+  const std::uint32_t label = step.labels != nullptr ? step.labels[time] : 0;
+  label_rows_.take(label);
+  group.label_rows[time] = label_rows_.row_of(label);
+  if (label_rows_.count() > labels) copy_label(labels);
 }
 
 // Copies what a layer reads where it cannot read it in its place.

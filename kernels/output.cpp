@@ -56,6 +56,13 @@ OutputPass::OutputPass(const InstructionSet& set, Precision precision, int most,
       starts_(together_),
       sums_(set, precision, together_, hidden_) {}
 
+const float* OutputPass::logits(const OutputWeights& weights, const float* hidden) {
+  starts_[0] = weights.start.data();
+  weights.forward.multiply({hidden, hidden_, starts_.data(), logits_.data(),
+                            padded(weights.vocabulary_size), 1, false, prepared_.data()});
+  return logits_.data();
+}
+
 double OutputPass::run(const OutputWeights& weights, const float* hidden,
                        const std::uint32_t* targets, const float* corrections, float scale,
                        const std::function<void(int, float*)>& drop, OutputGradients& gradients,

@@ -44,6 +44,9 @@ class OutputPass {
   OutputPass(const InstructionSet& set, Precision precision, int most, int hidden_size,
              int symbols);
 
+  // The logits (Vp) of the symbol after one row of hidden values (Hp), until the next call.
+  const float* logits(const OutputWeights& weights, const float* hidden);
+
   // The sum of nats of `targets` (N) after `hidden` (N, Hp). Adds gradients of that sum times
   // `scale` to `gradients`, and gives those of hidden. `drop(row, values)` drops out of the row
   // number `row` of hidden values, and likewise of their gradients; empty: nothing is dropped.

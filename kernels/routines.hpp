@@ -125,6 +125,9 @@ struct Routines {
   // (key, first + i) will have it.
   void (*drop)(float* values, int count, std::uint64_t key, std::uint32_t first, float keep);
   void (*adamw)(const AdamW&, const Numbers&);
+  // weights -= rate * gradients * second_moments, then the share `pull` of the way back to
+  // first_moments: adaptive reading.
+  void (*adapt)(float rate, float pull, const Numbers&);
 
   // For the tests and benchmarks alone; count as above. A plain read of memory, to compare the
   // reading of weights with, and the activations by themselves.

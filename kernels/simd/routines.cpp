@@ -20,6 +20,7 @@ void scale(float*, int, float);
 double sum_of_squares(const float*, int);
 void drop(float*, int, std::uint64_t, std::uint32_t, float);
 void adamw(const AdamW&, const Numbers&);
+void adapt(float, float, const Numbers&);
 float total_of(const float*, int);
 void tanh_of(const float*, int, float*);
 void sigmoid_of(const float*, int, float*);
@@ -40,6 +41,7 @@ constexpr Routines routines{
     .sum_of_squares = sum_of_squares,
     .drop = drop,
     .adamw = adamw,
+    .adapt = adapt,
     .total = total_of,
     .tanh = tanh_of,
     .sigmoid = sigmoid_of,

@@ -72,4 +72,12 @@ void adamw(const AdamW& rule, const Numbers& numbers) {
   }
 }
 
+void adapt(float rate, float pull, const Numbers& numbers) {
+  for (int i = 0; i < numbers.count; ++i) {
+    const float moved =
+        numbers.weights[i] - rate * (numbers.gradients[i] * numbers.second_moments[i]);
+    numbers.weights[i] = moved + pull * (numbers.first_moments[i] - moved);
+  }
+}
+
 }  // namespace ricorda::RICORDA_SET

@@ -63,7 +63,7 @@ def test_a_terminal_that_is_closed_does_not_lose_the_run(here: Path, start: Star
     process = start(*FOREVER, stderr=its_end, stdout=its_end, environment={"TERM": "xterm"})
     os.close(its_end)
     seen = b""
-    while b"nats" not in seen:
+    while b"bits" not in seen:
         seen += os.read(terminal, 4096)
     os.close(terminal)
     process.send_signal(signal.SIGHUP)
