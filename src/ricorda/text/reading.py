@@ -3,7 +3,7 @@
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import IO, Literal, NamedTuple, Self
 
 from ricorda.arguments import checked
@@ -146,6 +146,7 @@ class SourceReader:
         self._progress = progress
         self._read = 0
         self._archive: Archive | None = None
+        self._open = ExitStack()  # the file that is being read
 
     def text(self, source: Source) -> Iterator[str]:
         """Yield the text of a source in pieces, some perhaps empty."""
@@ -200,7 +201,8 @@ class SourceReader:
                 pieces = self._archive_of(source).pieces(source.member)
                 yield from self._checked(source.name, self._counted(pieces), is_member=True)
                 return
-            with _opened(source) as file:
+            with self._open:
+                file = self._open.enter_context(_opened(source))
                 pieces = iter(lambda: file.read(PIECE_BYTES), b"")
                 yield from self._checked(source.name, self._counted(pieces))
         except OSError as error:
@@ -254,6 +256,7 @@ class SourceReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._open.close()  # an error leaves the generators that read it suspended
         self._close_archive()
 
 
