@@ -45,7 +45,7 @@ void LayerPass::forward(const Layer& layer, const LayerInput& input, int first, 
   Window window{count, streams_, gates_at(first), {}, {}, input.resets};
   for (int part = 0; part < shape_.cell->state_parts; ++part) {
     window.before[part] = state(part) + first * state_size();
-    window.after[part] = window.before[part] + state_size();
+    window.after[part] = state(part) + (first + 1) * state_size();
   }
   if (input.table != nullptr)
     layer.look_up(input.table, input.ids + begin, window, workspace_);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <mutex>
 
+#include "adaptive_reader.hpp"
 #include "bindings/bindings.hpp"
 #include "learner.hpp"
 
@@ -225,6 +226,80 @@ class BoundLearner {
   bool has_gradients_ = false;  // computed, and not applied yet
 };
 
+// Adaptive reading, and the arrays of the trained network, which stay alive with it.
+class BoundAdaptiveReader {
+ public:
+  using Arrays = std::tuple<Input<float, 1>, Input<float, 1>>;
+
+  BoundAdaptiveReader(std::shared_ptr<const Network> network, std::vector<Arrays> parameters,
+                      std::vector<float> rates, float pull, int segment,
+                      const std::string& precision, int threads)
+      : arrays_(std::move(parameters)) {
+    const NetworkShape& shape = network->shape();
+    check_at_least("segment", segment, 1);
+    check_at_least("threads", threads, 1);
+    check(pull >= 0 && pull < 1, "pull must be from 0 to below 1");
+    check(std::all_of(rates.begin(), rates.end(), is_not_negative), "rates must be at least 0");
+    const auto chosen =
+        static_cast<Precision>(index_of("precision", precision, {"float32", "bfloat16"}));
+    check(chosen == Precision::float32 ||
+              network->instruction_set().routines.multiply_rounded != nullptr,
+          "the kernels learn in bfloat16 only with AVX512_BF16, which " +
+              network->instruction_set().name + " lacks");
+    const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
+    check(sizes.size() == arrays_.size(), "there must be " + std::to_string(sizes.size()) +
+                                              " parameters, not " + std::to_string(arrays_.size()));
+    std::vector<TrainedParameter> trained;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      const auto& [weights, factors] = arrays_[i];
+      check(weights.size() == sizes[i] && factors.size() == sizes[i],
+            "parameter " + std::to_string(i) + " and its factors must have " +
+                std::to_string(sizes[i]) + " numbers");
+      trained.push_back({weights.data(), factors.data()});
+    }
+    reader_ = std::make_unique<AdaptiveReader>(
+        std::move(network), std::move(trained),
+        AdaptiveSettings{.segment = segment, .rates = std::move(rates), .pull = pull}, chosen,
+        threads);
+  }
+
+  std::tuple<Output<float>, Output<float>> read(const Input<Id, 1>& inputs,
+                                                const Input<Id, 1>& targets,
+                                                const std::optional<Input<Id, 1>>& labels) {
+    const NetworkShape& shape = reader_->shape();
+    const std::size_t count = inputs.size();
+    check_shape("targets", targets, {count});
+    check_ids("inputs", inputs.data(), count, shape.vocabulary_size);
+    check_ids("targets", targets.data(), count, shape.vocabulary_size);
+    if (labels) {
+      check_shape("labels", *labels, {count});
+      check_ids("labels", labels->data(), count, std::max(shape.num_labels, 1));
+    }
+    NewArray<float> nats({count}), frozen_nats({count});
+    without_gil([&] {
+      const std::lock_guard lock(mutex_);
+      reader_->read(inputs.data(), targets.data(), labels ? labels->data() : nullptr, count,
+                    nats.elements.get(), frozen_nats.elements.get());
+    });
+    return {nats.to_python(), frozen_nats.to_python()};
+  }
+
+  std::vector<double> shares() const { return reader_->shares(); }
+  std::vector<float> rates() const { return reader_->rates(); }
+
+  void copy_weights(int parameter, const Changed& weights) const {
+    check(parameter >= 0 && static_cast<std::size_t>(parameter) < arrays_.size() &&
+              weights.size() == std::get<0>(arrays_[parameter]).size(),
+          "no parameter has this number and size");
+    reader_->copy_weights(parameter, weights.data());
+  }
+
+ private:
+  std::vector<Arrays> arrays_;
+  std::unique_ptr<AdaptiveReader> reader_;
+  std::mutex mutex_;
+};
+
 void make_learner(BoundLearner* self, const nb::kwargs& given) {
   Fields fields(given);
   new (self) BoundLearner(fields);
@@ -298,6 +373,31 @@ void bind_learner(nb::module_& module) {
           "changed.")
       .def("copy_gradient", &BoundLearner::copy_gradient, "parameter"_a, "gradient"_a.noconvert(),
            "Copy the last step's gradient of a parameter, by its number, into `gradient`.");
+
+  nb::class_<BoundAdaptiveReader>(
+      module, "AdaptiveReader",
+      "A network that goes on learning while it reads; the trained one is not changed.\n\n"
+      "Copies of the network learn at different rates, and their predictions are mixed with those\n"
+      "of the trained network by how well each has done so far.")
+      .def(nb::init<std::shared_ptr<const Network>, std::vector<BoundAdaptiveReader::Arrays>,
+                    std::vector<float>, float, int, const std::string&, int>(),
+           "network"_a, nb::kw_only(), "parameters"_a, "rates"_a, "pull"_a, "segment"_a,
+           "precision"_a = "float32", "threads"_a = 1,
+           "Take the trained network, and its parameters in a model file's order, flat (n,), each\n"
+           "with the factors of its gradient. `segment` is the number of symbols between updates;\n"
+           "`pull` is the share of the way back to the trained weights with each.")
+      .def("read", &BoundAdaptiveReader::read, "inputs"_a.noconvert(), "targets"_a.noconvert(),
+           "labels"_a.noconvert() = nb::none(),
+           "Read inputs (n,), each followed by its target (n,), and learn from them.\n\n"
+           "Returns the nats (n,) of the targets, each predicted before it was seen, and those "
+           "that\n"
+           "the trained network alone gives them.")
+      .def_prop_ro("shares", &BoundAdaptiveReader::shares,
+                   "The share of the trained network, then of each rate, in the next prediction.")
+      .def_prop_ro("rates", &BoundAdaptiveReader::rates, "The rates that are still tried.")
+      .def("copy_weights", &BoundAdaptiveReader::copy_weights, "parameter"_a,
+           "weights"_a.noconvert(),
+           "Copy a parameter as the copy with the largest share has it into `weights` (n,).");
 }
 
 }  // namespace ricorda

@@ -1,0 +1,232 @@
+#include "adaptive_reader.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "denormals.hpp"
+#include "thread_pool.hpp"
+
+namespace ricorda {
+namespace {
+
+constexpr double first_frozen_share = 0.5;
+// Of every expert's share that is dealt out anew with each symbol (Herbster & Warmuth, 1998), so
+// that one that has fallen behind can come back.
+constexpr double dealt_out = 1e-5;
+constexpr double lost_nats = 20.0;  // behind the best rate: it will not catch up
+constexpr double least_probability = 1e-30;
+
+}  // namespace
+
+// The trained network, or a copy that learns.
+struct AdaptiveReader::Expert {
+  Expert(const Network& frozen, int segment)  // the trained network
+      : state(frozen.shape().state_size()),
+        probabilities(std::size_t(segment) * frozen.shape().padded_vocabulary()) {}
+
+  void predict(const AdaptiveReader& reader, int time);
+  void learn(const AdaptiveReader& reader);
+  LearningStep step(const AdaptiveReader& reader);
+
+  float rate = 0.0f;
+  bool is_lost = false;
+  double nats = 0.0;                         // of all that was read
+  AlignedBuffer<float> state;                // (S, L, Hp), the trained network's
+  AlignedBuffer<float> probabilities;        // (T, Vp)
+  std::unique_ptr<Workspace> workspace;      // the trained network's
+  std::vector<std::vector<float>> weights;   // of each parameter
+  std::vector<std::vector<float>> learning;  // (L S) of (H): the state before the segment
+  std::unique_ptr<Learner> learner;          // null: the trained network
+};
+
+LearningStep AdaptiveReader::Expert::step(const AdaptiveReader& reader) {
+  LearningStep step{};
+  step.inputs = reader.inputs_.data();
+  step.targets = reader.targets_.data();
+  step.labels = reader.labels_.data();
+  for (auto& part : learning) step.state.push_back(part.data());
+  step.learning_rate = rate;
+  step.number = 1;
+  step.update = true;
+  return step;
+}
+
+void AdaptiveReader::Expert::predict(const AdaptiveReader& reader, int time) {
+  const DenormalsAsZero flush;
+  const Network& frozen = *reader.frozen_;
+  const Routines& routines = frozen.instruction_set().routines;
+  const float* logits = nullptr;
+  if (learner) {
+    logits = learner->predict(step(reader), time);
+  } else {
+    const std::uint32_t* label =
+        frozen.shape().num_labels > 0 ? reader.labels_.data() + time : nullptr;
+    frozen.advance(reader.inputs_.data() + time, label, 1, 1, state.data(), *workspace);
+    frozen.compute_logits(workspace->hidden.data(), 1, *workspace);
+    logits = workspace->logits.data();
+  }
+  const int vocabulary = frozen.shape().padded_vocabulary();
+  float* row = probabilities.data() + std::size_t(time) * vocabulary;
+  const float largest = routines.largest(logits, vocabulary);
+  const float total = routines.exponentials(logits, vocabulary, largest, row);
+  routines.scale(row, vocabulary, 1.0f / total);
+  is_lost = is_lost || !std::isfinite(total);
+}
+
+void AdaptiveReader::Expert::learn(const AdaptiveReader& reader) {
+  if (!learner || is_lost) return;
+  is_lost = !std::isfinite(learner->learn(step(reader)).gradient_norm);
+}
+
+AdaptiveReader::AdaptiveReader(std::shared_ptr<const Network> frozen,
+                               std::vector<TrainedParameter> parameters,
+                               const AdaptiveSettings& settings, Precision precision, int threads)
+    : frozen_(std::move(frozen)),
+      parameters_(std::move(parameters)),
+      threads_(usable_threads(threads)),
+      segment_(settings.segment),
+      inputs_(settings.segment),
+      targets_(settings.segment),
+      labels_(settings.segment),
+      mixture_(frozen_->shape().padded_vocabulary()) {
+  const NetworkShape& shape = frozen_->shape();
+  experts_.push_back(std::make_unique<Expert>(*frozen_, settings.segment));
+  experts_[0]->workspace = std::make_unique<Workspace>(shape, 1);
+  const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
+  const LearningSettings learning{.adaptive = true, .pull = settings.pull};
+  for (const float rate : settings.rates) {
+    auto expert = std::make_unique<Expert>(*frozen_, settings.segment);
+    expert->rate = rate;
+    Parameters own;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      const TrainedParameter& trained = parameters_[i];
+      expert->weights.emplace_back(trained.weights, trained.weights + sizes[i]);
+      own.push_back({.weights = expert->weights.back().data(),
+                     .first_moments = const_cast<float*>(trained.weights),
+                     .second_moments = const_cast<float*>(trained.factors),
+                     .averages = nullptr});
+    }
+    expert->learning.assign(shape.num_layers * shape.state_parts(),
+                            std::vector<float>(shape.hidden_size));
+    expert->learner = std::make_unique<Learner>(shape, learning, 1, settings.segment, precision,
+                                                frozen_->instruction_set(), 1, std::move(own));
+    experts_.push_back(std::move(expert));
+  }
+  const std::size_t rates = settings.rates.size();
+  shares_.assign(1 + rates, (1 - first_frozen_share) / std::max<std::size_t>(rates, 1));
+  shares_[0] = rates > 0 ? first_frozen_share : 1.0;
+}
+
+AdaptiveReader::~AdaptiveReader() = default;
+
+void AdaptiveReader::take(std::uint32_t input, std::uint32_t label, int time) {
+  inputs_[time] = input;
+  labels_[time] = label;
+}
+
+const float* AdaptiveReader::predict(std::uint32_t id, std::uint32_t label) {
+  take(id, label, time_);
+  for (const auto& expert : experts_) expert->predict(*this, time_);
+  std::fill_n(mixture_.data(), mixture_.size(), 0.0f);
+  for (std::size_t k = 0; k < experts_.size(); ++k) {
+    const float* row = experts_[k]->probabilities.data() + time_ * mixture_.size();
+    const float share = static_cast<float>(shares_[k]);
+    for (std::size_t id = 0; id < mixture_.size() && share > 0; ++id)
+      mixture_[id] += share * row[id];
+  }
+  return mixture_.data();
+}
+
+void AdaptiveReader::observe(std::uint32_t id) {
+  targets_[time_] = id;
+  share_of(time_, id);
+  if (++time_ < segment_) return;
+  parallel_for(int(experts_.size()), threads_, [&](int k) { experts_[k]->learn(*this); });
+  finish_segment();
+}
+
+void AdaptiveReader::read(const std::uint32_t* inputs, const std::uint32_t* targets,
+                          const std::uint32_t* labels, std::size_t count, float* nats,
+                          float* frozen_nats) {
+  const std::size_t vocabulary = mixture_.size();
+  while (count > 0) {
+    const int first = time_;
+    const int here = int(std::min<std::size_t>(count, segment_ - first));
+    for (int i = 0; i < here; ++i) {
+      take(inputs[i], labels != nullptr ? labels[i] : 0, first + i);
+      targets_[first + i] = targets[i];
+    }
+    time_ += here;
+    parallel_for(int(experts_.size()), threads_, [&](int k) {
+      for (int time = first; time < time_; ++time) experts_[k]->predict(*this, time);
+      if (time_ == segment_) experts_[k]->learn(*this);
+    });
+    for (int i = 0; i < here; ++i) {
+      const std::size_t row = (first + i) * vocabulary;
+      const float frozen = experts_[0]->probabilities[row + targets[i]];
+      frozen_nats[i] = -std::log(std::max(frozen, float(least_probability)));
+      nats[i] = -static_cast<float>(std::log(share_of(first + i, targets[i])));
+    }
+    if (time_ == segment_) finish_segment();
+    inputs += here, targets += here, nats += here, frozen_nats += here, count -= here;
+    if (labels != nullptr) labels += here;
+  }
+}
+
+// The probability of a target in the mixture; then moves the shares to who expected it.
+double AdaptiveReader::share_of(int time, std::uint32_t target) {
+  double total = 0.0;
+  std::vector<double> posterior(shares_.size());
+  for (std::size_t k = 0; k < experts_.size(); ++k) {
+    const float* row = experts_[k]->probabilities.data() + time * mixture_.size();
+    const double probability = std::max<double>(row[target], least_probability);
+    experts_[k]->nats -= std::log(probability);
+    posterior[k] = shares_[k] * probability;
+    total += posterior[k];
+  }
+  for (std::size_t k = 0; k < experts_.size(); ++k) {
+    const double first = k > 0 ? (1 - first_frozen_share) / double(experts_.size() - 1)
+                               : (experts_.size() > 1 ? first_frozen_share : 1.0);
+    shares_[k] = (1 - dealt_out) * posterior[k] / total + dealt_out * first;
+  }
+  return total;
+}
+
+void AdaptiveReader::finish_segment() {
+  time_ = 0;
+  drop_experts();
+}
+
+// Takes out the rates that will not come back, so that only the best one's time is spent.
+void AdaptiveReader::drop_experts() {
+  double least = INFINITY;
+  for (std::size_t k = 1; k < experts_.size(); ++k)
+    if (!experts_[k]->is_lost) least = std::min(least, experts_[k]->nats);
+  for (std::size_t k = experts_.size() - 1; k > 0; --k) {
+    if (!experts_[k]->is_lost && experts_[k]->nats <= least + lost_nats) continue;
+    experts_.erase(experts_.begin() + k);
+    shares_.erase(shares_.begin() + k);
+  }
+  const double total = std::accumulate(shares_.begin(), shares_.end(), 0.0);
+  for (double& share : shares_) share /= total;
+}
+
+std::vector<float> AdaptiveReader::rates() const {
+  std::vector<float> rates;
+  for (std::size_t k = 1; k < experts_.size(); ++k) rates.push_back(experts_[k]->rate);
+  return rates;
+}
+
+void AdaptiveReader::copy_weights(int parameter, float* weights) const {
+  if (experts_.size() == 1) {
+    const std::size_t size = Learner::sizes_of(shape())[parameter];
+    std::copy_n(parameters_[parameter].weights, size, weights);
+    return;
+  }
+  const auto best = std::max_element(shares_.begin() + 1, shares_.end());
+  const std::vector<float>& own = experts_[best - shares_.begin()]->weights[parameter];
+  std::copy(own.begin(), own.end(), weights);
+}
+
+}  // namespace ricorda
