@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "denormals.hpp"
+#include "ranking.hpp"
 #include "thread_pool.hpp"
 
 namespace ricorda {
@@ -128,14 +129,17 @@ void AdaptiveReader::take(std::uint32_t input, std::uint32_t label, int time) {
 const float* AdaptiveReader::predict(std::uint32_t id, std::uint32_t label) {
   take(id, label, time_);
   for (const auto& expert : experts_) expert->predict(*this, time_);
+  mix(time_);
+  return mixture_.data();
+}
+
+void AdaptiveReader::mix(int time) {
   std::fill_n(mixture_.data(), mixture_.size(), 0.0f);
   for (std::size_t k = 0; k < experts_.size(); ++k) {
-    const float* row = experts_[k]->probabilities.data() + time_ * mixture_.size();
+    const float* row = experts_[k]->probabilities.data() + time * mixture_.size();
     const float share = static_cast<float>(shares_[k]);
-    for (std::size_t id = 0; id < mixture_.size() && share > 0; ++id)
-      mixture_[id] += share * row[id];
+    for (std::size_t id = 0; id < mixture_.size(); ++id) mixture_[id] += share * row[id];
   }
-  return mixture_.data();
 }
 
 void AdaptiveReader::observe(std::uint32_t id) {
@@ -148,8 +152,7 @@ void AdaptiveReader::observe(std::uint32_t id) {
 
 void AdaptiveReader::read(const std::uint32_t* inputs, const std::uint32_t* targets,
                           const std::uint32_t* labels, std::size_t count, float* nats,
-                          float* frozen_nats) {
-  const std::size_t vocabulary = mixture_.size();
+                          int alternatives, std::uint32_t* best, float* best_nats) {
   while (count > 0) {
     const int first = time_;
     const int here = int(std::min<std::size_t>(count, segment_ - first));
@@ -163,13 +166,16 @@ void AdaptiveReader::read(const std::uint32_t* inputs, const std::uint32_t* targ
       if (time_ == segment_) experts_[k]->learn(*this);
     });
     for (int i = 0; i < here; ++i) {
-      const std::size_t row = (first + i) * vocabulary;
-      const float frozen = experts_[0]->probabilities[row + targets[i]];
-      frozen_nats[i] = -std::log(std::max(frozen, float(least_probability)));
+      if (alternatives > 0) {
+        mix(first + i);
+        find_best(mixture_.data(), shape().vocabulary_size, alternatives, best);
+        for (int n = 0; n < alternatives; ++n) best_nats[n] = -std::log(mixture_[best[n]]);
+        best += alternatives, best_nats += alternatives;
+      }
       nats[i] = -static_cast<float>(std::log(share_of(first + i, targets[i])));
     }
     if (time_ == segment_) finish_segment();
-    inputs += here, targets += here, nats += here, frozen_nats += here, count -= here;
+    inputs += here, targets += here, nats += here, count -= here;
     if (labels != nullptr) labels += here;
   }
 }

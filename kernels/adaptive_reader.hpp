@@ -44,9 +44,11 @@ class AdaptiveReader {
   void observe(std::uint32_t id);
 
   // Reads `count` inputs, each followed by its target, as predict and observe would: the same bits.
-  // Fills nats (count) of the targets, and of the trained network alone. labels may be null: 0.
+  // Fills nats (count) of the targets, and the `alternatives` most likely symbols and their nats
+  // (count, alternatives). labels may be null: 0.
   void read(const std::uint32_t* inputs, const std::uint32_t* targets, const std::uint32_t* labels,
-            std::size_t count, float* nats, float* frozen_nats);
+            std::size_t count, float* nats, int alternatives, std::uint32_t* best,
+            float* best_nats);
 
   // The share (K) of each expert in the next prediction: the trained network, then the rates.
   const std::vector<double>& shares() const { return shares_; }
@@ -63,6 +65,7 @@ class AdaptiveReader {
   void take(std::uint32_t input, std::uint32_t label, int time);
   void finish_segment();
   void drop_experts();
+  void mix(int time);
   double share_of(int time, std::uint32_t target);
 
   std::shared_ptr<const Network> frozen_;

@@ -263,9 +263,9 @@ class BoundAdaptiveReader {
         threads);
   }
 
-  std::tuple<Output<float>, Output<float>> read(const Input<Id, 1>& inputs,
-                                                const Input<Id, 1>& targets,
-                                                const std::optional<Input<Id, 1>>& labels) {
+  std::tuple<Output<float>, Output<Id>, Output<float>> read(
+      const Input<Id, 1>& inputs, const Input<Id, 1>& targets,
+      const std::optional<Input<Id, 1>>& labels, int alternatives) {
     const NetworkShape& shape = reader_->shape();
     const std::size_t count = inputs.size();
     check_shape("targets", targets, {count});
@@ -275,13 +275,17 @@ class BoundAdaptiveReader {
       check_shape("labels", *labels, {count});
       check_ids("labels", labels->data(), count, std::max(shape.num_labels, 1));
     }
-    NewArray<float> nats({count}), frozen_nats({count});
+    check(alternatives >= 0 && alternatives <= shape.vocabulary_size,
+          "alternatives must be from 0 to the vocabulary's size");
+    NewArray<float> nats({count}), best_nats({count, std::size_t(alternatives)});
+    NewArray<Id> best({count, std::size_t(alternatives)});
     without_gil([&] {
       const std::lock_guard lock(mutex_);
       reader_->read(inputs.data(), targets.data(), labels ? labels->data() : nullptr, count,
-                    nats.elements.get(), frozen_nats.elements.get());
+                    nats.elements.get(), alternatives, best.elements.get(),
+                    best_nats.elements.get());
     });
-    return {nats.to_python(), frozen_nats.to_python()};
+    return {nats.to_python(), best.to_python(), best_nats.to_python()};
   }
 
   std::vector<double> shares() const { return reader_->shares(); }
@@ -387,11 +391,11 @@ void bind_learner(nb::module_& module) {
            "with the factors of its gradient. `segment` is the number of symbols between updates;\n"
            "`pull` is the share of the way back to the trained weights with each.")
       .def("read", &BoundAdaptiveReader::read, "inputs"_a.noconvert(), "targets"_a.noconvert(),
-           "labels"_a.noconvert() = nb::none(),
+           "labels"_a.noconvert() = nb::none(), "alternatives"_a = 0,
            "Read inputs (n,), each followed by its target (n,), and learn from them.\n\n"
-           "Returns the nats (n,) of the targets, each predicted before it was seen, and those "
-           "that\n"
-           "the trained network alone gives them.")
+           "Returns the nats (n,) of the targets, each predicted before it was seen, the most "
+           "likely\n"
+           "symbols (n, alternatives) and their nats.")
       .def_prop_ro("shares", &BoundAdaptiveReader::shares,
                    "The share of the trained network, then of each rate, in the next prediction.")
       .def_prop_ro("rates", &BoundAdaptiveReader::rates, "The rates that are still tried.")

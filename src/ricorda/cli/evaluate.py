@@ -12,7 +12,7 @@ from ricorda.cli.documents import (
     read_documents,
 )
 from ricorda.cli.models import load_model
-from ricorda.cli.options import PathName, whole_number
+from ricorda.cli.options import PathName, adaptive_option, whole_number
 from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph
 from ricorda.cli.texts import GivenReading, reading_options
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     help="Reset the state every N symbols, as models with windows are scored; "
     "by default the state is carried through the whole text.",
 )
+@adaptive_option
 @document_options(labels=True)
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -38,6 +39,7 @@ def command(
     model: Path,
     texts: tuple[str, ...],
     window: int | None,
+    adaptive: bool,
     division: DocumentOptions,
     reading: GivenReading,
     as_json: bool,
@@ -52,9 +54,14 @@ def command(
     Characters that the model never saw have no probability: they are counted and left out, each
     with the character after it.
 
+    With --adaptive the reader learns from the text while it reads, each symbol after it was
+    predicted; MODEL itself is not changed. It is a protocol of its own: compare such a figure only
+    with others of the kind.
+
     \b
     ricorda evaluate runs/my other.txt
     ricorda evaluate runs/my other.txt --window 256
+    ricorda evaluate runs/my other.txt --adaptive
     ricorda evaluate runs/names other.txt --lines
     """
     trained = load_model(model)
@@ -65,12 +72,12 @@ def command(
                 "undivided text: leave them out"
             )
         pieces = reading.reader_for(trained).symbols(texts, trained.vocabulary)
-        figures = trained.evaluate(pieces, window, on_unknown="skip")
+        figures = trained.evaluate(pieces, window, on_unknown="skip", adaptive=adaptive)
     else:
         labels = KnownLabels(trained)
         documents = read_documents(trained, texts, reading, division)
         pairs = ((each.text, labels.label(each)) for _, each in documents)
-        figures = trained.evaluate(pairs, window, on_unknown="skip")
+        figures = trained.evaluate(pairs, window, on_unknown="skip", adaptive=adaptive)
         labels.report()
     if as_json:
         print_json(figures.as_json())
@@ -85,11 +92,12 @@ def _print(figures: "Figures", window: int | None) -> None:
     say(f"{figures.bits_per_byte:.4f} bits per byte")
     say(f"{figures.perplexity:.4f} perplexity")
     counts = f"{figures.characters:,} characters, {figures.bytes:,} bytes"
+    learned = "; adaptive: the reader learned from the text" * (figures.protocol == "adaptive")
     if figures.documents is not None:
-        print_paragraph(f"{figures.documents:,} documents, {counts}")
+        print_paragraph(f"{figures.documents:,} documents, {counts}{learned}")
     else:
         state = "state carried through the text" if window is None else f"windows of {window:,}"
-        print_paragraph(f"{counts}; {state}")
+        print_paragraph(f"{counts}; {state}{learned}")
     if figures.unseen:
         print_paragraph(
             f"not counted: {figures.unseen:,} characters that the model never saw, "

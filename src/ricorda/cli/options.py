@@ -291,3 +291,8 @@ def _parameter_type(kinds: list[Any], bounds: list[Any]) -> ParameterType:
     if words:
         return click.Choice(words)
     return PathName() if Path in kinds else click.STRING
+
+
+adaptive_option = click.option(
+    "--adaptive", is_flag=True, help="Let the reader learn from the text while it reads."
+)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ricorda.cli.documents import DocumentOptions, read_documents, read_whole
 from ricorda.cli.models import load_model, model_path, prompt_option, read_prompt
 from ricorda.cli.options import PathName, length_option, options_from, whole_number
 from ricorda.cli.output import emphasized, for_stream, print_json, say
 from ricorda.cli.prompts import GivenPrompt, read_prompt_file, read_prompts
 from ricorda.cli.tables import visible
+from ricorda.cli.texts import GivenReading
 from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError
 from ricorda.runs import RunFolder
@@ -31,6 +33,9 @@ SETTINGS = [
 ]  # fmt: skip
 
 BYTES = 256
+CONTEXT_TAIL = 1000
+"""Characters at the end of a context from which the text goes on."""
+
 MOST_CONFIRMED = 40
 """Characters that are listed on standard error."""
 
@@ -56,6 +61,11 @@ class _Wishes:
     help="Continue each line of a file, or of - for standard input: the line is the prompt, or a"
     " JSON object with a prompt and an id.",
 )
+@click.option(
+    "--context",
+    type=PathName(),
+    help="Read a text first, learning from it, and continue in its manner.",
+)
 @length_option("inf")
 @options_from(GenerationSettings, SETTINGS)
 @click.option(
@@ -80,6 +90,7 @@ def command(
     prompt: str,
     prompt_file: str | None,
     prompts_file: str | None,
+    context: Path | None,
     count: int,
     unique: bool,
     novel: bool,
@@ -104,6 +115,7 @@ def command(
     ricorda sample --prompt "Once upon a time" --length 500
     ricorda sample runs/names --count 50 --unique --novel
     ricorda sample runs/names --label Italian --prompt Ro
+    ricorda sample runs/poems --context letter.txt
     ricorda sample runs/poems --prompts openings.txt --json
     ricorda sample runs/poems --stop '\\n\\n' --banned-word love
     """
@@ -111,6 +123,9 @@ def command(
     _check(wishes, prompt, prompt_file, prompts_file)
     trained = load_model(model, precision=precision)
     known = _known_documents(trained, model_path(model)) if novel else None
+    tail = ""
+    if context is not None:
+        trained, tail = _adapted(trained, context)
     given = {name: value for name, value in options.items() if value not in (None, ())}
     if given.get("length") == "inf":
         _check_endless(trained, wishes, prompts_file)
@@ -121,12 +136,25 @@ def command(
         prompt = read_prompt(prompt, trained)
     else:
         prompt = read_prompt_file(prompt_file, trained)
-    first = trained.begin(prompt, **given)
-    _announce(trained, prompt, first, given)
+    first = trained.begin(tail + prompt, **given)
+    _announce(trained, tail + prompt, first, given)
     if count == 1 and not (unique or novel):
         _write_one(trained, prompt, first, wishes)
         return None
-    return _write_several(trained, prompt, first, wishes, known)
+    return _write_several(trained, prompt, first, wishes, known, tail)
+
+
+def _adapted(model: "Model", context: Path) -> "tuple[Model, str]":
+    """Let a model learn from a text; return it and the end of the text, which it goes on from.
+
+    A model of documents begins another document: the end is empty.
+    """
+    reading = GivenReading({})
+    if model.vocabulary.boundary is None:
+        text = read_whole(model, str(context), reading)
+        return model.adapt(text, on_unknown="skip"), text[-CONTEXT_TAIL:]
+    documents = read_documents(model, (str(context),), reading, DocumentOptions())
+    return model.adapt((each.text for _, each in documents), on_unknown="skip"), ""
 
 
 def _check(wishes: _Wishes, prompt: str, prompt_file: str | None, prompts_file: str | None) -> None:
@@ -243,15 +271,19 @@ def _write_several(
     first: "Generation",
     wishes: _Wishes,
     known: "DocumentIndex | None",
+    tail: str,
 ) -> int | None:
-    """Write several texts after one prompt, or as many as are found; 1 if they are too few."""
+    """Write several texts after one prompt, or as many as are found; 1 if they are too few.
+
+    tail: what is read before the prompt and not printed.
+    """
     from ricorda.engine.texts import Selection
 
     selects = wishes.unique or known is not None
     settings = {each.name: getattr(first.settings, each.name) for each in fields(first.settings)}
     settings["seed"] = first.seed
     count = None if selects else wishes.count
-    texts: Iterator[WrittenText] = iter(model.begin_many([prompt], count=count, **settings))
+    texts: Iterator[WrittenText] = iter(model.begin_many([tail + prompt], count=count, **settings))
     selection = Selection(wishes.count, unique=wishes.unique, known=known)
     if selects:
         texts = selection.pick(texts)
@@ -319,7 +351,7 @@ class _Printer:
             return
         if not self._in_lines:
             say(f"--- {self._printed}{self._count} ---", err=True)
-        sys.stdout.write(emphasized(text.prompt, sys.stdout))
+        sys.stdout.write(emphasized(described["prompt"], sys.stdout))
         sys.stdout.write(for_stream(f"{text.text}\n", sys.stdout))
         sys.stdout.flush()
 

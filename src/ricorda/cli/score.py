@@ -17,7 +17,7 @@ from ricorda.cli.documents import (
 )
 from ricorda.cli.heat import print_heat, shows_colours
 from ricorda.cli.models import load_model
-from ricorda.cli.options import PathName
+from ricorda.cli.options import PathName, adaptive_option
 from ricorda.cli.output import print_json, say
 from ricorda.cli.score_rows import in_order, print_rows, scored_rows
 from ricorda.cli.tables import terminal_width, visible
@@ -47,6 +47,7 @@ ALTERNATIVES = 5
     is_flag=True,
     help="Print a row per document, divided as the model's own text was.",
 )
+@adaptive_option
 @click.option("--label", help="Read under this label.")
 @click.option("--by-label", is_flag=True, help="Print a row for each label of the model.")
 @click.option(
@@ -69,6 +70,7 @@ def command(
     html: Path | None,
     division: DocumentOptions,
     documents: bool,
+    adaptive: bool,
     label: str | None,
     by_label: bool,
     sort: Literal["bits", "nats"] | None,
@@ -90,6 +92,8 @@ def command(
     and its nats, which include its first character and its end. Unseen characters and the character
     after each are left out.
 
+    With --adaptive it is the surprise of a reader who learns from what comes before in TEXT.
+
     \b
     ricorda score runs/my page.txt --html surprise.html
     ricorda score runs/names names.txt --lines --sort bits
@@ -99,8 +103,8 @@ def command(
     _check_rows(in_rows=in_rows, sort=sort, ascending=ascending, as_csv=as_csv, as_json=as_json)
     if html is not None:
         _check_page(html, text, in_rows=in_rows)
-    if label is not None and by_label:
-        raise ConfigurationError("expected one of --label and --by-label: leave out the other")
+    if by_label:
+        _check_by_label(label, adaptive=adaptive)
     trained = load_model(model)
     if in_rows:
         known = KnownLabels(trained)
@@ -112,7 +116,7 @@ def command(
             texts = ((number, each.text, known.label(each)) for number, each in read)
         else:
             texts = [(1, read_whole(trained, text, reading), None)]
-        rows = scored_rows(trained, texts, label=label, by_label=by_label)
+        rows = scored_rows(trained, texts, label=label, by_label=by_label, adaptive=adaptive)
         print_rows(in_order(rows, sort, ascending=ascending), as_json=as_json, as_csv=as_csv)
         known.report()
         return
@@ -121,8 +125,8 @@ def command(
         pieces = reading.reader_for(trained).symbols((text,), trained.vocabulary)
     else:
         pieces = [read_whole(trained, text, reading)]
-    scores = trained.score(pieces, ALTERNATIVES, label=label, on_unknown="skip")
-    figures = scores.figures.as_json()
+    scores = trained.score(pieces, ALTERNATIVES, label=label, on_unknown="skip", adaptive=adaptive)
+    figures = scores.figures.as_json() | ({"protocol": "adaptive"} if adaptive else {})
     if html is not None:
         _write_page(html, scores, "standard input" if text == "-" else Path(text).name)
     if as_json:
@@ -145,6 +149,16 @@ def _check_rows(
         raise ConfigurationError("--ascending is for sorted rows: give --sort too")
     if as_csv and as_json:
         raise ConfigurationError("expected one of --csv and --json: leave out the other")
+
+
+def _check_by_label(label: str | None, *, adaptive: bool) -> None:
+    """Refuse what does not go with reading each document under each label."""
+    if label is not None:
+        raise ConfigurationError("expected one of --label and --by-label: leave out the other")
+    if adaptive:
+        raise ConfigurationError(
+            "--by-label reads each document once under each label, --adaptive once: leave out one"
+        )
 
 
 def _check_page(html: Path, text: str, *, in_rows: bool) -> None:

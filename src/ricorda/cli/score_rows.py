@@ -59,6 +59,7 @@ def scored_rows(
     *,
     label: str | None = None,
     by_label: bool = False,
+    adaptive: bool = False,
 ) -> Iterator[Row]:
     """Score documents, each (number, text, own label), under a label, each label, or their own."""
     waiting: deque[tuple[int, str, str | None]] = deque()
@@ -69,7 +70,7 @@ def scored_rows(
                 waiting.append((number, text, each))
                 yield text, each
 
-    for figures in model.score_documents(pairs(), on_unknown="skip"):
+    for figures in model.score_documents(pairs(), on_unknown="skip", adaptive=adaptive):
         yield Row(*waiting.popleft(), figures)
 
 

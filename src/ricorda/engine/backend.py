@@ -4,7 +4,7 @@ Dimensions: B streams side by side, T time, V vocabulary, H hidden, L layers, S 
 state (`CELLS` in ricorda.model.cells lists those of each cell, hidden first).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import numpy as np
@@ -68,18 +68,8 @@ class Symbols(NamedTuple):
         return Symbols._make(np.concatenate(pair) for pair in zip(self, others, strict=True))
 
 
-class Backend(Protocol):
-    """The arithmetic of one trained network.
-
-    A state is made by `zero_state`, passed in and never changed: each call hands back a new one,
-    so one state may be gone on from many times.
-
-    Before a stream reads the boundary of a model of documents, its state becomes zero: what comes
-    after a boundary does not depend on what came before it.
-
-    `labels` are the numbers of the labels under which symbols are read, of the shape of `ids`; None
-    is number 0, no label, for all. A model without labels takes None alone.
-    """
+class ScoringBackend(Protocol):
+    """What scoring a text needs of a backend; see `Backend`."""
 
     @property
     def configuration(self) -> ModelConfiguration:
@@ -87,12 +77,6 @@ class Backend(Protocol):
 
     def zero_state(self, streams: int) -> State:
         """Make the state before the first symbol, (S, L, B, H), for B streams."""
-
-    def step(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
-        """Read one symbol in each stream: ids (B,) -> logits of the next (B, V), new state."""
-
-    def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
-        """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state."""
 
     def score(
         self,
@@ -108,6 +92,30 @@ class Backend(Protocol):
         ids and targets (B, T) -> surprisals, with N alternatives (V at most), and the new state.
         Where a logit is not finite, a surprisal is not.
         """
+
+
+class Backend(ScoringBackend, Protocol):
+    """The arithmetic of one trained network.
+
+    A state is made by `zero_state`, passed in and never changed: each call hands back a new one,
+    so one state may be gone on from many times.
+
+    Before a stream reads the boundary of a model of documents, its state becomes zero: what comes
+    after a boundary does not depend on what came before it.
+
+    `labels` are the numbers of the labels under which symbols are read, of the shape of `ids`; None
+    is number 0, no label, for all. A model without labels takes None alone.
+    """
+
+    @property
+    def tensors(self) -> Mapping[str, Array]:
+        """The tensors of the model file, by name."""
+
+    def step(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
+        """Read one symbol in each stream: ids (B,) -> logits of the next (B, V), new state."""
+
+    def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
+        """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state."""
 
     def trace(
         self, ids: Ids, state: State, *, labels: Ids | None = None

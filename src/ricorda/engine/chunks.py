@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ricorda.engine.backend import Array, Backend, Ids, State, Surprisals
+from ricorda.engine.backend import Array, Backend, Ids, ScoringBackend, State, Surprisals
 from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
 
@@ -61,7 +61,7 @@ def read(
 
 
 def scored(
-    backend: Backend,
+    backend: ScoringBackend,
     blocks: Iterable[Ids],
     alternatives: int = 0,
     labels: Iterable[Ids] | None = None,

@@ -14,7 +14,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.engine.backend import Backend, Ids
+from ricorda.engine.backend import Ids, ScoringBackend
 from ricorda.engine.chunks import positions_at_once
 from ricorda.engine.sampling import Probabilities, finite
 from ricorda.engine.scoring import Figures
@@ -60,23 +60,33 @@ NaN for what comes after a gap."""
 
 
 def scored_documents(
-    backend: Backend, vocabulary: Vocabulary, documents: Iterable[Document]
+    backend: ScoringBackend,
+    vocabulary: Vocabulary,
+    documents: Iterable[Document],
+    *,
+    in_order: bool = False,
 ) -> Iterator[Scored]:
     """Yield each document with its surprisals, in order; the documents may exceed memory.
+
+    in_order: one is read after the other, for a backend that learns from them.
 
     Raises ModelFileError where the network's numbers are not finite.
     """
     return chain.from_iterable(
-        _scored_group(backend, vocabulary, group) for group in _groups(documents)
+        _scored_group(backend, vocabulary, group, in_order) for group in _groups(documents)
     )
 
 
 def document_figures(
-    backend: Backend, vocabulary: Vocabulary, documents: Iterable[Document]
+    backend: ScoringBackend,
+    vocabulary: Vocabulary,
+    documents: Iterable[Document],
+    *,
+    in_order: bool = False,
 ) -> Iterator[Figures]:
-    """Yield the figures of each document, in order."""
+    """Yield the figures of each document, in order; in_order as in `scored_documents`."""
     assert vocabulary.boundary is not None
-    for document, nats in scored_documents(backend, vocabulary, documents):
+    for document, nats in scored_documents(backend, vocabulary, documents, in_order=in_order):
         counts = ~np.isnan(nats)
         targets = document.targets(vocabulary.boundary)
         characters, size = vocabulary.count(targets[counts])
@@ -94,9 +104,15 @@ def document_figures(
 
 
 def evaluate_documents(
-    backend: Backend, vocabulary: Vocabulary, documents: Iterable[Document]
+    backend: ScoringBackend,
+    vocabulary: Vocabulary,
+    documents: Iterable[Document],
+    *,
+    in_order: bool = False,
 ) -> Figures:
     """Return the figures of all documents together; their order makes no difference.
+
+    in_order: one is read after the other, for a backend that learns from them.
 
     Raises TextError if there is no character to predict.
     """
@@ -105,7 +121,7 @@ def evaluate_documents(
     totals = np.zeros(5, np.int64)  # predictions, characters, bytes, unseen, left out
     for group in _groups(documents):
         targets, nats = [], []
-        for document, surprisals in _scored_group(backend, vocabulary, group):
+        for document, surprisals in _scored_group(backend, vocabulary, group, in_order):
             sums.append(float(surprisals[~np.isnan(surprisals)].sum()))
             targets.append(document.targets(vocabulary.boundary))
             nats.append(surprisals)
@@ -142,12 +158,15 @@ def _groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 def _scored_group(
-    backend: Backend, vocabulary: Vocabulary, group: Sequence[Document]
+    backend: ScoringBackend,
+    vocabulary: Vocabulary,
+    group: Sequence[Document],
+    in_order: bool = False,
 ) -> Iterator[Scored]:
-    """Read a group in rows, (B, T), and yield its documents with their surprisals."""
+    """Read a group in rows, (B, T), or one after the other, and yield its surprisals."""
     assert vocabulary.boundary is not None
     sizes = np.array([len(document.ids) + 1 for document in group])
-    places, shape = _arrange(sizes)
+    places, shape = _in_one_row(sizes) if in_order else _arrange(sizes)
     targets = np.full(shape, vocabulary.boundary, np.uint32)
     labels = np.zeros(shape, np.uint32)
     for document, (row, begin), size in zip(group, places, sizes.tolist(), strict=True):
@@ -164,6 +183,12 @@ def _scored_group(
                 np.nan
             )
         yield document, found
+
+
+def _in_one_row(sizes: NDArray[np.int64]) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """Give each document a place in one row, in order; otherwise as `_arrange`."""
+    ends = np.cumsum(sizes)
+    return [(0, begin) for begin in (ends - sizes).tolist()], (1, int(ends[-1]))
 
 
 def _arrange(sizes: NDArray[np.int64]) -> tuple[list[tuple[int, int]], tuple[int, int]]:
@@ -183,7 +208,7 @@ def _arrange(sizes: NDArray[np.int64]) -> tuple[list[tuple[int, int]], tuple[int
 
 
 def _read_rows(
-    backend: Backend,
+    backend: ScoringBackend,
     inputs: NDArray[np.uint32],
     targets: NDArray[np.uint32],
     labels: NDArray[np.uint32] | None,

@@ -13,7 +13,8 @@ import numpy as np
 
 from ricorda.arguments import checked, unfit
 from ricorda.arguments import path as argument_path
-from ricorda.engine.backend import Array, Backend, Ids, Precision
+from ricorda.engine.adaptive import AdaptiveBackend, GradientSizes
+from ricorda.engine.backend import Array, Backend, Ids, Precision, ScoringBackend
 from ricorda.engine.chunks import read
 from ricorda.engine.classification import (
     LABEL_COUNTS,
@@ -47,7 +48,7 @@ from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.texts import Order, Texts
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.model.model_file import ModelFile, read_model_file
+from ricorda.model.model_file import ModelFile, read_model_file, write_model_file
 from ricorda.text.decoding import StrictDecoder
 from ricorda.text.parts import Part
 from ricorda.text.prompts import PromptReader, read_prompt
@@ -128,12 +129,18 @@ class Model:
         vocabulary: Vocabulary,
         backend: Backend,
         training: Mapping[str, Any] | None = None,
+        gradient_sizes: GradientSizes | None = None,
     ) -> None:
-        """Put together the network's shape, its symbols, its arithmetic and where it came from."""
+        """Put together the network's shape, its symbols, its arithmetic and where it came from.
+
+        gradient_sizes: those of a model file, for adaptive reading.
+        """
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.backend = backend
         self.training = dict(training or {})
+        self.gradient_sizes = gradient_sizes
+        """How large gradients were in training, which adaptive reading needs; None: not known."""
         self.reading = ReadingSettings.from_training(self.training, vocabulary)
         """How training read its text, and how every text given to this model is read."""
 
@@ -337,6 +344,53 @@ class Model:
         return Distribution(self._labels(range(self.vocabulary.size)), probabilities)
 
     @checked
+    def adapt(
+        self,
+        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        *,
+        on_unknown: OnUnknown = "error",
+    ) -> "Model":
+        """Read a text as `evaluate` does, learning from it, and return a model that has learned.
+
+        This model is not changed. The other may be saved, used as any model, and adapted again.
+
+        Raises as `evaluate` does, and ConfigurationError for a model without `gradient_sizes` or an
+        engine without the compiled kernels.
+        """
+        backend = self._adaptive_backend()
+        unseen = Unseen()
+        self._evaluated(backend, text, None, on_unknown, unseen)
+        unseen.warn("the text", stacklevel=2)
+        engine = make_backend(
+            self.configuration, backend.weights(), backend.precision, threads=backend.threads
+        )
+        training = self.training | {"adapted": True}
+        return Model(self.configuration, self.vocabulary, engine, training, self.gradient_sizes)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file, whole or not at all; `load` reads it.
+
+        Raises OSError if the disk refuses, ConfigurationError for an engine that keeps no tensors.
+        """
+        tensors = {
+            name: np.asarray(tensor, np.float32) for name, tensor in self.backend.tensors.items()
+        }
+        write_model_file(
+            argument_path("path", path),
+            ModelFile(
+                self.configuration, self.vocabulary, tensors, self.training, self.gradient_sizes
+            ),
+        )
+
+    def _adaptive_backend(self) -> AdaptiveBackend:
+        if self.gradient_sizes is None:
+            raise ConfigurationError(
+                "the model file holds no sizes of gradients, which adaptive reading needs: "
+                "`ricorda resume` of its run adds them, as does training again"
+            )
+        return AdaptiveBackend(self.backend, self.gradient_sizes)
+
+    @checked
     def score(
         self,
         text: str | bytes | Ids | Iterable[str | bytes | Ids],
@@ -344,11 +398,13 @@ class Model:
         *,
         label: str | None = None,
         on_unknown: OnUnknown = "error",
+        adaptive: bool = False,
     ) -> Scores:
         """Say how surprising each symbol of a text is, and which ones were likelier.
 
         For a model of documents the text is one document: its first symbol is predicted, and its
-        end, which comes last. `label` is the label under which it is read.
+        end, which comes last. `label` is the label under which it is read. `adaptive`: to a reader
+        that learns from what it has read; see `ricorda.engine.adaptive`.
 
         Raises TextError for an empty text, VocabularyError for an unknown character unless it is
         to be skipped, ConfigurationError for an unknown label.
@@ -357,15 +413,22 @@ class Model:
         number = label_number(self.vocabulary, label)
         unseen = Unseen()
         ids = self._joined(self._encode_pieces(pieces, on_unknown, unseen))
-        scores = score(self.backend, self.vocabulary, ids, alternatives, unseen.gaps, label=number)
+        backend = self._adaptive_backend() if adaptive else self.backend
+        scores = score(backend, self.vocabulary, ids, alternatives, unseen.gaps, label=number)
         unseen.warn("the text", stacklevel=2)
         return scores
 
     @checked
     def score_documents(
-        self, documents: Iterable[DocumentText], *, on_unknown: OnUnknown = "error"
+        self,
+        documents: Iterable[DocumentText],
+        *,
+        on_unknown: OnUnknown = "error",
+        adaptive: bool = False,
     ) -> Iterator[Figures]:
         """Yield the figures of each document, in order; many are read side by side.
+
+        `adaptive`: to a reader that learns from the documents before.
 
         A document is a text, or a pair of a text and the label under which it is read. Its nats
         include its first symbol and its end. The documents may exceed memory. With "skip", a
@@ -376,6 +439,9 @@ class Model:
         """
         self._check_divided()
         encoded = self._encode_documents(documents, on_unknown, Unseen())
+        if adaptive:
+            backend = self._adaptive_backend()
+            return document_figures(backend, self.vocabulary, encoded, in_order=True)
         return document_figures(self.backend, self.vocabulary, encoded)
 
     @checked
@@ -429,8 +495,12 @@ class Model:
         window: int | None = None,
         *,
         on_unknown: OnUnknown = "error",
+        adaptive: bool = False,
     ) -> Figures:
         """Say how well a text is predicted: nats and bits per character, bits per byte.
+
+        `adaptive`: by a reader that learns from what it has read, which is a protocol of its own;
+        see `ricorda.engine.adaptive`.
 
         For a model of an undivided text: the text, or the pieces of a text that need not fit in
         memory, as characters, UTF-8 or ids. For a model of documents: a document, or many, each a
@@ -442,20 +512,33 @@ class Model:
         of documents.
         """
         unseen = Unseen()
-        if self.vocabulary.boundary is None:
-            figures = self._evaluate_undivided(text, window, on_unknown, unseen)
-        else:
-            if window is not None:
-                raise ConfigurationError(
-                    "a window is for a model of an undivided text: this one reads each document "
-                    "from its beginning, leave it out"
-                )
-            figures = self._evaluate_documents(text, on_unknown, unseen)
+        backend = self._adaptive_backend() if adaptive else self.backend
+        if adaptive and window is not None:
+            raise ConfigurationError("adaptive reading carries its state: leave the window out")
+        figures = self._evaluated(backend, text, window, on_unknown, unseen)
         unseen.warn("the text", stacklevel=2)
-        return figures
+        return replace(figures, protocol="adaptive") if adaptive else figures
+
+    def _evaluated(
+        self,
+        backend: ScoringBackend,
+        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        window: int | None,
+        on_unknown: OnUnknown,
+        unseen: Unseen,
+    ) -> Figures:
+        if self.vocabulary.boundary is None:
+            return self._evaluate_undivided(backend, text, window, on_unknown, unseen)
+        if window is not None:
+            raise ConfigurationError(
+                "a window is for a model of an undivided text: this one reads each document "
+                "from its beginning, leave it out"
+            )
+        return self._evaluate_documents(backend, text, on_unknown, unseen)
 
     def _evaluate_undivided(
         self,
+        backend: ScoringBackend,
         text: str | bytes | Ids | Part | Iterable[DocumentText],
         window: int | None,
         on_unknown: OnUnknown,
@@ -468,17 +551,19 @@ class Model:
             several = [text] if isinstance(text, str | bytes | np.ndarray) else text
             pieces = cast("Iterable[Any]", several)
         ids = self._encode_pieces(pieces, on_unknown, unseen)
-        return evaluate(self.backend, self.vocabulary, ids, window, unseen)
+        return evaluate(backend, self.vocabulary, ids, window, unseen)
 
     def _evaluate_documents(
         self,
+        backend: ScoringBackend,
         text: str | bytes | Ids | Part | Iterable[DocumentText],
         on_unknown: OnUnknown,
         unseen: Unseen,
     ) -> Figures:
         documents = self._documents_of(text, on_unknown, unseen)
-        if not self.vocabulary.labels:
-            return evaluate_documents(self.backend, self.vocabulary, documents)
+        in_order = backend is not self.backend
+        if in_order or not self.vocabulary.labels:
+            return evaluate_documents(backend, self.vocabulary, documents, in_order=in_order)
         prior: Prior = "training" if LABEL_COUNTS in self.training else "uniform"
         logarithms = log_prior(self.vocabulary, self.training, prior)
         measurement = AccuracyMeasurement(self.backend, self.vocabulary, logarithms)
@@ -644,7 +729,7 @@ def open_model(
 ) -> Model:
     """Make what a model file holds ready to run; otherwise as `load`."""
     engine = make_backend(file.configuration, file.tensors, precision, backend, threads=threads)
-    return Model(file.configuration, file.vocabulary, engine, file.training)
+    return Model(file.configuration, file.vocabulary, engine, file.training, file.gradient_sizes)
 
 
 @checked

@@ -88,6 +88,11 @@ class NativeBackend:
         return _remade, (self.configuration, self._tensors, *options)
 
     @property
+    def tensors(self) -> Mapping[str, Array]:
+        """The tensors of the model file, by name."""
+        return self._tensors
+
+    @property
     def precision(self) -> str:
         """The precision of the weights: float32, bfloat16 or int8."""
         return self.network.precision

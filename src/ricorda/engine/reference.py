@@ -170,6 +170,7 @@ class ReferenceBackend:
             return np.ascontiguousarray(np.asarray(tensors[name]).T, dtype)
 
         self.configuration = configuration
+        self.tensors = tensors
         self._dtype = dtype
         self._cell = STEPS[configuration.cell]
         self._carried = [part.name for part in CELLS[configuration.cell].state]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ricorda.arguments import checked
 from ricorda.engine.accuracy import Accuracy
-from ricorda.engine.backend import Backend, Ids
+from ricorda.engine.backend import Ids, ScoringBackend
 from ricorda.engine.chunks import overlapping, positions_at_once, scored
 from ricorda.engine.sampling import Mask, Probabilities, finite
 from ricorda.errors import ConfigurationError, TextError
@@ -176,7 +176,7 @@ class Scores:
 
 
 def score(
-    backend: Backend,
+    backend: ScoringBackend,
     vocabulary: Vocabulary,
     ids: Ids,
     alternatives: int = 0,
@@ -231,7 +231,7 @@ def framed(ids: Ids, boundary: int) -> Ids:
 
 
 def evaluate(
-    backend: Backend,
+    backend: ScoringBackend,
     vocabulary: Vocabulary,
     pieces: Iterable[Ids],
     window: int | None = None,
@@ -294,14 +294,16 @@ def _figures(
     return Figures(nats, predictions, characters, bytes, unseen.count, left_out, protocol)
 
 
-def _carried(backend: Backend, pieces: Iterable[Ids], counting: _Counting) -> Iterator[Predicted]:
+def _carried(
+    backend: ScoringBackend, pieces: Iterable[Ids], counting: _Counting
+) -> Iterator[Predicted]:
     """Read the whole text with one carried state."""
     for block, found in scored(backend, _rows(backend, pieces)):
         yield block[:, 1:], finite(found.nats), counting.targets(block[0])[np.newaxis]
 
 
 def _windowed(
-    backend: Backend, pieces: Iterable[Ids], window: int, counting: _Counting
+    backend: ScoringBackend, pieces: Iterable[Ids], window: int, counting: _Counting
 ) -> Iterator[Predicted]:
     """Read many windows side by side, and what is left after them as one more."""
     rows = max(1, min(WINDOWS_AT_ONCE, IDS_AT_ONCE // window))
@@ -314,7 +316,7 @@ def _windowed(
             yield from _cold(backend, block[whole:], counts[whole:], len(counts) - whole)
 
 
-def _cold(backend: Backend, block: Ids, counts: Mask, length: int) -> Iterator[Predicted]:
+def _cold(backend: ScoringBackend, block: Ids, counts: Mask, length: int) -> Iterator[Predicted]:
     """Read windows side by side from a zero state: ids (B * length + 1,), counts (B * length,)."""
     windows = np.lib.stride_tricks.sliding_window_view(block, length + 1)[::length]  # (B, N + 1)
     chunk = max(1, positions_at_once(backend.configuration) // len(windows))
@@ -325,7 +327,7 @@ def _cold(backend: Backend, block: Ids, counts: Mask, length: int) -> Iterator[P
         yield part[:, 1:], finite(found.nats), counts[:, begin : begin + chunk]
 
 
-def _rows(backend: Backend, pieces: Iterable[Ids]) -> Iterator[Ids]:
+def _rows(backend: ScoringBackend, pieces: Iterable[Ids]) -> Iterator[Ids]:
     """Cut one text into overlapping blocks (1, T + 1) that one call of a backend may read."""
     for block in overlapping(pieces, positions_at_once(backend.configuration)):
         yield block[np.newaxis]

@@ -44,7 +44,7 @@ def clamped(file: ModelFile, units: Mapping[Unit, float]) -> ModelFile:
             )
         for weights, bias in _readers(configuration, unit):
             _hold(tensors[weights], tensors[bias], unit.number, value)
-    return ModelFile(configuration, file.vocabulary, tensors, file.training)
+    return ModelFile(configuration, file.vocabulary, tensors, file.training, file.gradient_sizes)
 
 
 def _readers(configuration: ModelConfiguration, unit: Unit) -> list[tuple[str, str]]:

@@ -4,12 +4,14 @@ The header's metadata holds four strings: `ricorda.format` (an integer), `ricord
 configuration, JSON), `ricorda.vocabulary` (JSON) and `ricorda.training` (where it came from
 and how its text was read, JSON). Other keys are ignored: they belong to other tools, such as the
 safetensors library's `format`, or to a newer ricorda that an older one can do without. The tensors
-are exactly those of `ModelConfiguration.tensor_shapes`, float32. Any difference is an error that
+are exactly those of `ModelConfiguration.tensor_shapes`, float32, and perhaps with them
+one of bytes for each, under its name after `adaptive.`: the sizes of gradients in training, for
+adaptive reading. Any difference is an error that
 names it; so is an unknown key of `ricorda.model` or `ricorda.vocabulary`, which
 may change what the network computes.
 
-A model of documents, or with labels, has format 2. All others have format 1 and none of its keys,
-so that an older ricorda reads them.
+A model of documents, with labels or with the sizes of gradients has format 2. All others have
+format 1 and none of its keys, so that an older ricorda reads them.
 """
 
 import json
@@ -38,6 +40,7 @@ from ricorda.text.vocabulary import Vocabulary
 from ricorda.validation import explain, parse_json, shown
 
 FORMAT = 2
+SIZES_PREFIX = "adaptive."
 DIVISION = ("documents", "num_labels")
 """The entries of `ricorda.model` that format 1 does not have, for a text divided into documents."""
 LARGEST_METADATA = 16 * 1024 * 1024  # characters of JSON; a vocabulary of every code point fits
@@ -52,6 +55,10 @@ class ModelFile:
     tensors: dict[str, NDArray[np.float32]]
     training: dict[str, Any] = field(default_factory=dict)
     """Where the model came from, and under "reading" how its text was read."""
+
+    gradient_sizes: dict[str, NDArray[np.uint8]] | None = None
+    """For each tensor the sizes of its gradients in training, for adaptive reading; see
+    ricorda.engine.adaptive."""
 
     @property
     def reading(self) -> ReadingSettings:
@@ -74,11 +81,12 @@ def model_file_bytes(model: ModelFile) -> bytes:
     """
     _check_tensors(model.configuration, model.tensors, where="the model to be written")
     described = asdict(model.configuration)
+    sizes = model.gradient_sizes or {}
     is_divided = any(described[key] for key in DIVISION)
     if not is_divided:
         described = {key: value for key, value in described.items() if key not in DIVISION}
     metadata = {
-        "ricorda.format": "2" if is_divided else "1",
+        "ricorda.format": "2" if is_divided or sizes else "1",
         "ricorda.model": json.dumps(described),
         "ricorda.vocabulary": json.dumps(model.vocabulary.to_json(), ensure_ascii=False),
         "ricorda.training": json.dumps(model.training, ensure_ascii=False),
@@ -87,6 +95,12 @@ def model_file_bytes(model: ModelFile) -> bytes:
         name: ("F32", tensor.shape, np.ascontiguousarray(tensor, "<f4").data.cast("B"))
         for name, tensor in model.tensors.items()
     }
+    for name, array in sizes.items():
+        tensors[SIZES_PREFIX + name] = (
+            "U8",
+            array.shape,
+            np.ascontiguousarray(array, np.uint8).data.cast("B"),
+        )
     return b"".join(tensor_file(tensors, metadata))
 
 
@@ -105,7 +119,7 @@ def read_model_file(path: Path) -> ModelFile:
             header = read_header(file, os.fstat(file.fileno()).st_size)
             configuration, vocabulary, training = _read_metadata(path, header.metadata)
             _check_entries(path, configuration, header)
-            tensors = {
+            arrays = {
                 name: _array(read_entry(file, entry), entry)
                 for name, entry in header.entries.items()
             }
@@ -115,8 +129,11 @@ def read_model_file(path: Path) -> ModelFile:
         ) from error
     except OSError as error:
         raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
+    names = configuration.tensor_shapes()
+    tensors = {name: arrays[name] for name in arrays if name in names}
+    sizes = {name: arrays[SIZES_PREFIX + name] for name in names if SIZES_PREFIX + name in arrays}
     _check_tensors(configuration, tensors, where=str(path))
-    return ModelFile(configuration, vocabulary, tensors, training)
+    return ModelFile(configuration, vocabulary, tensors, training, sizes or None)
 
 
 def _read_metadata(
@@ -202,7 +219,8 @@ def _read_json(path: Path, metadata: dict[str, str], key: str) -> dict[str, Any]
 
 def _check_entries(path: Path, configuration: ModelConfiguration, header: Header) -> None:
     """Every tensor that the configuration asks for, of its type and shape, and no other."""
-    names = set(header.entries)
+    sizes = {name for name in header.entries if name.startswith(SIZES_PREFIX)}
+    names = set(header.entries) - sizes
     layers = {name.split(".")[1] for name in names if name.startswith("layers.")}
     if len(layers) != configuration.num_layers:
         raise ModelFileError(
@@ -214,17 +232,24 @@ def _check_entries(path: Path, configuration: ModelConfiguration, header: Header
         raise ModelFileError(f"{path}: the tensor {missing[0]!r} is missing")
     if extra := sorted(names - set(expected)):
         raise ModelFileError(f"{path}: the tensor {shown(extra[0])} does not belong to this model")
+    if sizes and (differing := sorted(sizes ^ {SIZES_PREFIX + name for name in expected})):
+        raise ModelFileError(
+            f"{path}: the tensor {shown(differing[0])} "
+            + ("does not belong to this model" if differing[0] in sizes else "is missing")
+        )
     for name, entry in header.entries.items():
-        if entry.dtype != "F32":
+        of_bytes = name in sizes
+        if entry.dtype != ("U8" if of_bytes else "F32"):
+            expected_type = "bytes (U8)" if of_bytes else "float32 (F32)"
             raise ModelFileError(
-                f"{path}: the tensor {name!r} should be float32 (F32), is {entry.dtype}"
+                f"{path}: the tensor {name!r} should be {expected_type}, is {entry.dtype}"
             )
-        _check_shape(str(path), name, entry.shape, expected[name])
+        _check_shape(str(path), name, entry.shape, expected[name.removeprefix(SIZES_PREFIX)])
 
 
-def _array(content: bytearray, entry: Entry) -> NDArray[np.float32]:
+def _array(content: bytearray, entry: Entry) -> NDArray[Any]:
     """The numbers of one tensor."""
-    return np.frombuffer(content, "<f4").reshape(entry.shape)
+    return np.frombuffer(content, "<f4" if entry.dtype == "F32" else "u1").reshape(entry.shape)
 
 
 def _check_shape(where: str, name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:

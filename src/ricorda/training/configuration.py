@@ -130,6 +130,9 @@ class LearningSettings:
     forget_bias: Annotated[float, Field(ge=-100, le=100)] = 0.0
     """Initial value of the biases of the lstm cell's forget gates."""
 
+    adaptive_validation: Annotated[bool, Group.OUTPUT] = False
+    """At the end, also evaluate the validation part by a reader that learns from it as it reads."""
+
     early_samples: Annotated[bool, Group.OUTPUT] = False
     """Also write samples before the first step and after steps 1, 2, 4, ... up to the first
     evaluation."""

@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ricorda.engine import Figures, Model, load
+from ricorda.engine.adaptive import gather_gradient_sizes, segments_for
 from ricorda.errors import RunError, TrainingError
-from ricorda.model import ModelFile, read_model_file, write_model_file
+from ricorda.model import read_model_file, write_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
 from ricorda.text import Part
@@ -252,15 +253,19 @@ def _write_document_index(folder: RunFolder, dataset: Dataset, report: Reporter)
 
 def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, Any]:
     """The run's figures; the best model is evaluated on what was held back unless interrupted."""
-    evaluated = {}
+    evaluated: dict[str, Figures] = {}
     if reason != "interrupted":
         evaluated = {
             name: _evaluated(loop.folder, part)
             for name, part in (("validation", dataset.validation), ("test", dataset.test))
             if part is not None
         }
-    if evaluated:
-        _write_into_model(loop.folder, evaluated)
+        seen = loop.metrics.characters_seen(loop.progress)
+        _write_into_model(loop.folder, evaluated, dataset.training, segments_for(seen))
+        if loop.configuration.adaptive_validation and dataset.validation is not None:
+            evaluated["adaptive_validation"] = load(loop.folder.path).evaluate(
+                dataset.validation.beginning(EXACT_LIMIT), adaptive=True
+            )
     progress, model = loop.progress, loop.configuration.model
     return {
         "run": str(loop.folder.path),
@@ -272,7 +277,11 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
         "characters_seen": loop.metrics.characters_seen(progress),
         "train_seconds": round(progress.seconds, 3),
         "validation": _shown(evaluated["validation"]) if "validation" in evaluated else None,
-        **({"test": _shown(evaluated["test"])} if "test" in evaluated else {}),
+        **{
+            name: _shown(evaluated[name])
+            for name in ("test", "adaptive_validation")
+            if name in evaluated
+        },
         "validation_warning": dataset.warning(),
         "baselines": _baselines(dataset) if "validation" in evaluated else None,
         "best_step": progress.best_step,
@@ -305,12 +314,15 @@ def _shown(figures: Figures) -> dict[str, Any]:
     return {name: json[name] for name in [*names, "classification"] if name in json}
 
 
-def _write_into_model(folder: RunFolder, evaluated: Mapping[str, Figures]) -> None:
-    """Add the figures to the model file."""
+def _write_into_model(
+    folder: RunFolder, evaluated: Mapping[str, Figures], training: Part, segments: int
+) -> None:
+    """Add the figures to the model file, and how large gradients are over the training part."""
     file = read_model_file(folder.model)
-    training = file.training | {name: figures.as_json() for name, figures in evaluated.items()}
+    figures = {name: each.as_json() for name, each in evaluated.items()}
+    sizes = gather_gradient_sizes(file.configuration, file.tensors, training, segments)
     write_model_file(
-        folder.model, ModelFile(file.configuration, file.vocabulary, file.tensors, training)
+        folder.model, replace(file, training=file.training | figures, gradient_sizes=sizes)
     )
 
 
@@ -322,11 +334,12 @@ def _result_lines(metrics: dict[str, Any]) -> list[str]:
         command = command_line(["ricorda", "resume", run])
         return [f"interrupted after {spent}; go on with: {command}"]
     lines = []
-    for name in ("validation", "test"):
+    for name in ("validation", "test", "adaptive_validation"):
         if (figures := metrics.get(name)) is None:
             continue
         compared = _compared(metrics["baselines"]) if name == "validation" else ""
-        lines.append(f"{name}: {figures['bits_per_character']:.2f} bits per character{compared}")
+        shown = name.replace("_", " ")
+        lines.append(f"{shown}: {figures['bits_per_character']:.2f} bits per character{compared}")
         lines.append(
             f"in other units: {figures['nats_per_character']:.3f} nats per character, "
             f"{figures['bits_per_byte']:.2f} bits per byte, "

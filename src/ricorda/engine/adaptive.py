@@ -1,0 +1,212 @@
+"""A model that goes on learning while it reads (dynamic evaluation).
+
+After each segment of symbols, every one of them predicted before it was seen, the weights of this
+reader change by the segment's gradient, divided weight by weight by the root mean square that
+gradients had over the training text, and are pulled back a little to the trained weights (Krause,
+Kahembwe, Murray & Renals, 2018, arXiv 1709.07432; Mikolov et al., 2010). Several rates are tried
+side by side and mixed with the trained network by how well each predicts.
+
+The root mean squares are gathered at the end of training, on segments of the same length, and kept
+in the model file as one byte per weight: the byte v stands for 2^(v / 8 - 32).
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine.backend import Array, Backend, Ids, Precision, State, Surprisals, zero_state
+from ricorda.engine.session import kernel_errors, kernel_floats, kernel_ids
+from ricorda.errors import ConfigurationError
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.text.parts import Part
+
+try:
+    from ricorda import _kernels
+except ImportError:  # installed without a compiler
+    _kernels = None  # type: ignore[assignment]
+
+SEGMENT = 32
+"""Symbols between two updates of the weights."""
+
+RATES = (2e-4, 6e-4, 1.8e-3)
+PULL = 1e-3
+"""The share of the way back to the trained weights with each update."""
+
+FLOOR = 0.03
+"""Added to each root mean square, as a share of their mean: some weights hardly had a gradient."""
+
+MOST_SEGMENTS = 400
+LEAST_SEGMENTS = 32
+SEGMENTS_IN_A_ROW = 16  # of one place in the text; the first of them only warms the state up
+
+GradientSizes = dict[str, NDArray[np.uint8]]
+"""The root mean square of each weight's gradient, as bytes, by the tensor's name."""
+
+
+class AdaptiveBackend:
+    """Scores one text, or one document after the other, learning from it; a part of a Backend.
+
+    It carries its own state, so the state that is passed in and handed back means nothing, and
+    there is one stream. The trained network is not changed. `_kernels` must be built.
+    """
+
+    def __init__(self, trained: Backend, sizes: GradientSizes) -> None:
+        """Begin to read from a zero state and the trained weights.
+
+        Raises ConfigurationError for a backend other than the kernels'.
+        """
+        from ricorda.engine.native import NativeBackend
+
+        if not isinstance(trained, NativeBackend):
+            raise ConfigurationError(
+                "adaptive reading needs the compiled kernels, which this engine lacks: reinstall "
+                "ricorda where there is a C++ compiler, and give backend native"
+            )
+        self.configuration = trained.configuration
+        self.threads = trained.threads
+        self.precision = cast("Precision", trained.precision)
+        factors = gradient_factors(sizes)
+        parameters = [
+            (kernel_floats(trained.tensors[name]).ravel(), factors[name].ravel())
+            for name in self.configuration.tensor_shapes()
+        ]
+        with kernel_errors():
+            self._reader = _kernels.AdaptiveReader(
+                trained.network,
+                parameters=parameters,
+                rates=list(RATES),
+                pull=PULL,
+                segment=SEGMENT,
+                threads=trained.threads,
+            )
+
+    def zero_state(self, streams: int) -> State:
+        """Make a state that stands for the reader's own; there is one stream."""
+        assert streams == 1, "adaptive reading has one stream"
+        return zero_state(self.configuration, 1)
+
+    def score(
+        self,
+        ids: Ids,
+        targets: Ids,
+        state: State,
+        alternatives: int = 0,
+        *,
+        labels: Ids | None = None,
+    ) -> tuple[Surprisals, State]:
+        """Read on, ids and targets (1, T), and learn from them; otherwise as `Backend.score`."""
+        size = self.configuration.vocabulary_size
+        inputs, following = (kernel_ids(each, 2, size)[0] for each in (ids, targets))
+        numbers = None if labels is None else np.ascontiguousarray(labels[0], np.uint32)
+        with kernel_errors():
+            nats, best, best_nats = self._reader.read(
+                inputs, following, numbers, min(alternatives, size)
+            )
+        found = Surprisals(nats[np.newaxis], best[np.newaxis], best_nats[np.newaxis])
+        return found, state
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Copy the weights that predict best now, by name."""
+        shapes = self.configuration.tensor_shapes()
+        copies = {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
+        for number, copy in enumerate(copies.values()):
+            self._reader.copy_weights(number, copy.reshape(-1))
+        return copies
+
+
+def segments_for(symbols_seen: int) -> int:
+    """Return how many segments to measure gradients on: a fiftieth of what training has read."""
+    return max(LEAST_SEGMENTS, min(MOST_SEGMENTS, symbols_seen // (50 * SEGMENT)))
+
+
+def gradient_factors(sizes: GradientSizes) -> dict[str, NDArray[np.float32]]:
+    """Return what a gradient is multiplied by: 1 / (root mean square + FLOOR times their mean)."""
+    table = np.exp2(np.arange(256) / 8 - 32)
+    mean_squares = {name: table[bytes] for name, bytes in sizes.items()}
+    total = sum(float(each.sum()) for each in mean_squares.values())
+    count = sum(each.size for each in mean_squares.values())
+    floor = FLOOR * total / count
+    return {name: (1 / (each + floor)).astype(np.float32) for name, each in mean_squares.items()}
+
+
+def gather_gradient_sizes(
+    configuration: ModelConfiguration,
+    tensors: Mapping[str, Array],
+    part: Part,
+    segments: int = MOST_SEGMENTS,
+) -> GradientSizes | None:
+    """Measure the root mean square of each weight's gradient over segments spread over a part.
+
+    None where the part is too short for a segment, or the kernels are not built.
+    """
+    if _kernels is None or len(part) <= SEGMENT:
+        return None
+    gradients = _SegmentGradients(configuration, tensors)
+    squares = np.zeros(configuration.parameters, np.float32)
+    counted = 0
+    last = max(0, len(part) - 1 - SEGMENTS_IN_A_ROW * SEGMENT)
+    for begin in np.linspace(0, last, max(1, segments // SEGMENTS_IN_A_ROW), dtype=int).tolist():
+        end = min(len(part), begin + SEGMENTS_IN_A_ROW * SEGMENT + 1)
+        ids, labels = part.read(begin, end), part.labels(begin, end)
+        gradients.restart()
+        for place in range(0, len(ids) - SEGMENT, SEGMENT):
+            here = slice(place, place + SEGMENT)
+            beside = None if labels is None else labels[here]
+            gradient = gradients.read(ids[here], ids[place + 1 : place + SEGMENT + 1], beside)
+            if place or len(ids) <= 2 * SEGMENT:
+                squares += np.square(gradient)
+                counted += 1
+    return _as_bytes(configuration, np.sqrt(squares / counted))
+
+
+class _SegmentGradients:
+    """The gradients of segments of one stream, with the state carried between them."""
+
+    def __init__(self, configuration: ModelConfiguration, tensors: Mapping[str, Array]) -> None:
+        from ricorda.engine.native import shape_arguments
+
+        weights = [kernel_floats(tensors[name]).copy() for name in configuration.tensor_shapes()]
+        moments = [np.zeros_like(each) for each in weights]
+        self._learner = _kernels.Learner(
+            **shape_arguments(configuration),
+            parameters=[
+                (each, zeros, zeros, None) for each, zeros in zip(weights, moments, strict=True)
+            ],
+            streams=1,
+            steps=SEGMENT,
+        )
+        parts = configuration.num_layers * configuration.state_parts
+        self._state = [np.zeros((1, configuration.hidden_size), np.float32) for _ in range(parts)]
+        self._gradient = np.empty(configuration.parameters, np.float32)
+        self._nothing = np.zeros_like(self._gradient)
+
+    def restart(self) -> None:
+        for part in self._state:
+            part[...] = 0
+
+    def read(self, inputs: Ids, targets: Ids, labels: Ids | None) -> NDArray[np.float32]:
+        first, following = (
+            np.ascontiguousarray(each[np.newaxis], np.uint32) for each in (inputs, targets)
+        )
+        given: dict[str, Any] = {}
+        if labels is not None:
+            given["labels"] = np.ascontiguousarray(labels[np.newaxis], np.uint32)
+        self._learner.gradients(first, following, self._state, None, self._gradient, **given)
+        # a step with a gradient of zero carries the state and changes no weight
+        self._learner.apply(self._state, self._nothing, learning_rate=0.0, number=1)
+        return self._gradient
+
+
+def _as_bytes(configuration: ModelConfiguration, flat: NDArray[np.float32]) -> GradientSizes:
+    """Round root mean squares (P,) to bytes, by tensor."""
+    with np.errstate(divide="ignore"):
+        rounded = np.clip(np.rint((np.log2(flat) + 32) * 8), 0, 255).astype(np.uint8)
+    sizes: GradientSizes = {}
+    begin = 0
+    for name, shape in configuration.tensor_shapes().items():
+        end = begin + int(np.prod(shape))
+        sizes[name] = rounded[begin:end].reshape(shape)
+        begin = end
+    return sizes
