@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ import ricorda
 from ricorda import engine, insight, text
 from ricorda.arguments import checked
 from ricorda.engine import Model, load, load_file
+from ricorda.engine.adaptive import gather_gradient_sizes
 from ricorda.errors import ConfigurationError, InputError, RicordaError
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.text import CharacterVocabulary, Decompression, find_sources
@@ -57,6 +59,10 @@ def public(place: Path) -> dict[str, Public]:
     model, file = load(place, threads=1), load_file(place)
     vocabulary, scores = model.vocabulary, model.score("abc", 1)
     divided = divided_model()
+    sizes = gather_gradient_sizes(
+        file.configuration, file.tensors, text.Part.whole(vocabulary.encode("abc" * 99)), 32
+    )
+    learner = engine.open_model(replace(file, gradient_sizes=sizes))
     ids, unit = vocabulary.encode(TEXT), insight.Unit(0, 1)
     numbers = np.arange(9, dtype=np.float64)
     sources = find_sources([place / "my.txt"])
@@ -84,6 +90,8 @@ def public(place: Path) -> dict[str, Public]:
         "Model.distribution": Public(model.distribution, prompt="ab", on_unknown="skip"),
         "Model.score": Public(model.score, **read, alternatives=1),
         "Model.evaluate": Public(model.evaluate, **read, window=2),
+        "Model.adapt": Public(learner.adapt, **read),
+        "Model.save": Public(learner.save, path=place / "saved.safetensors"),
         "Model.trace": Public(model.trace, **read),
         "Model.generate_many": Public(model.generate_many, prompts=["ab"]),
         "Model.begin_many": Public(model.begin_many, prompts=["ab"], count=1),
