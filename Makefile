@@ -122,6 +122,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml CMakeLists.txt $(SOURCES) | $
 $(VENV)/.tools: $(VENV)/.installed
 	@echo "Adding PyTorch and the tools of the tests. It takes a few minutes, once."
 	$(PIP) 'ricorda[dev]'
+	@$(RUN)/python -m compileall -qq $(VENV)/lib || true  # or each process of the tests compiles it all
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.tools
