@@ -29,11 +29,12 @@ KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
 
-# Two worker processes; a module's tests stay together, since they share its fixtures.
+# Two worker processes; a module's tests stay together, since they share its fixtures. In the order
+# of their names: by the number of their tests, modules of few long tests would come last.
 TEST_WORKERS ?= 2
 
 test: $(VENV)/.tools
-	$(RUN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadscope $(TESTS)
+	$(RUN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
 tutorial: $(VENV)/.tools
 	$(RUN)/python examples/rnn_from_scratch.py --seed 1
