@@ -154,7 +154,7 @@ def test_a_session_writes_what_the_reference_writes(vocabulary: Vocabulary, cell
 def test_a_session_of_documents_writes_what_the_reference_writes(
     vocabulary: Vocabulary, cell: CellName
 ) -> None:
-    """Texts of all labels side by side, with fixed seeds; only the last symbol may be a boundary."""
+    """Texts of all labels side by side, with fixed seeds: the last symbol alone may end one."""
     model, session = writing_models(vocabulary, cell, seed=7)
     reference = model.backend.session(vocabulary)
     boundary, streams = vocabulary.size - 1, {}
