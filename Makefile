@@ -57,7 +57,7 @@ sanitize: $(VENV)/.tools
 	cp -r src/ricorda build/sanitize/package/ && rm -f build/sanitize/package/ricorda/*.so
 	cp build/sanitize/_kernels*.so build/sanitize/package/ricorda/
 	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitize/package \
-	  $(RUN)/python -m pytest tests/kernels
+	  $(RUN)/python -m pytest --timeout 0 tests/kernels
 
 faults: $(VENV)/.tools
 	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/faults
