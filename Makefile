@@ -99,7 +99,7 @@ pictures: $(VENV)/.tools
 # Offline: nothing is loaded from elsewhere. A warning, such as a broken link, is an error.
 docs: $(VENV)/.docs
 	$(RUN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
-	DOCS=all $(RUN)/python -m pytest tests/docs
+	DOCS=all $(RUN)/python -m pytest --timeout 0 tests/docs
 
 # python3 -m venv needs Debian's python3-venv; one line says so.
 $(VENV)/bin/python:
