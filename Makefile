@@ -29,11 +29,12 @@ KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
 
-# Two worker processes; a module's tests stay together, since they share its fixtures.
+# Two worker processes; a module's tests stay together, since they share its fixtures. In the order
+# of their names: by the number of their tests, modules of few long tests would come last.
 TEST_WORKERS ?= 2
 
 test: $(VENV)/.tools
-	$(RUN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadscope $(TESTS)
+	$(RUN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
 tutorial: $(VENV)/.tools
 	$(RUN)/python examples/rnn_from_scratch.py --seed 1
@@ -56,7 +57,7 @@ sanitize: $(VENV)/.tools
 	cp -r src/ricorda build/sanitize/package/ && rm -f build/sanitize/package/ricorda/*.so
 	cp build/sanitize/_kernels*.so build/sanitize/package/ricorda/
 	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitize/package \
-	  $(RUN)/python -m pytest tests/kernels
+	  $(RUN)/python -m pytest --timeout 0 tests/kernels
 
 faults: $(VENV)/.tools
 	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/faults
@@ -98,7 +99,7 @@ pictures: $(VENV)/.tools
 # Offline: nothing is loaded from elsewhere. A warning, such as a broken link, is an error.
 docs: $(VENV)/.docs
 	$(RUN)/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
-	DOCS=all $(RUN)/python -m pytest tests/docs
+	DOCS=all $(RUN)/python -m pytest --timeout 0 tests/docs
 
 # python3 -m venv needs Debian's python3-venv; one line says so.
 $(VENV)/bin/python:
@@ -122,6 +123,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml CMakeLists.txt $(SOURCES) | $
 $(VENV)/.tools: $(VENV)/.installed
 	@echo "Adding PyTorch and the tools of the tests. It takes a few minutes, once."
 	$(PIP) 'ricorda[dev]'
+	@$(RUN)/python -m compileall -qq $(VENV)/lib || true  # or each process of the tests compiles it all
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.tools

@@ -1,6 +1,11 @@
 """What every test may ask for."""
 
 import os
+
+# Several workers share the cores: threads of NumPy and PyTorch would wait for each other. Read when
+# they are imported. Tests of several threads name their number.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import secrets
 import signal
 import zlib

@@ -177,57 +177,52 @@ def run(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
     )
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "ricorda",
-        "ricorda.cli.main",
-        "ricorda.engine",
-        "ricorda.insight",
-        "ricorda.model",
-        "ricorda.pages",
-        "ricorda.runs",
-        "ricorda.serving",
-        "ricorda.studio.application",
-        "ricorda.text",
-        "ricorda.training",
-    ],
-)
-def test_importing_does_not_import_torch(module: str) -> None:
-    done = run(f"import sys, {module}; assert 'torch' not in sys.modules")
+WITHOUT_TORCH_IMPORTED = [
+    "ricorda",
+    "ricorda.cli.main",
+    "ricorda.engine",
+    "ricorda.insight",
+    "ricorda.model",
+    "ricorda.pages",
+    "ricorda.runs",
+    "ricorda.serving",
+    "ricorda.studio.application",
+    "ricorda.text",
+    "ricorda.training",
+]
+
+
+def test_importing_does_not_import_torch() -> None:
+    lines = [
+        f"import sys, {module}; assert 'torch' not in sys.modules, {module!r}"
+        for module in WITHOUT_TORCH_IMPORTED
+    ]
+    done = run("\n".join(lines))
     assert done.returncode == 0, done.stderr
 
 
-# Runs a command line, then tells which of the words given first were imported.
-LOOK = """
+# Runs command lines one after the other; PyTorch must not have been imported after any of them.
+IN_TURN = """
 import json, sys
 from ricorda.cli.main import main
-code = main(json.loads(sys.argv[2]))
-seen = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
-print(json.dumps([code, seen]))
+for words in json.loads(sys.argv[1]):
+    assert main(words) == 0, words
+    assert not sys.modules.get("torch"), words
 """
+HELP = [[], ["--help"], ["--version"], *([name, "--help"] for name in ("train", "resume", "demo"))]
 
 
-def imported_by(words: list[str], *, watched: list[str], cwd: Path | None = None) -> list[str]:
-    done = run(LOOK, json.dumps(watched), json.dumps(words), cwd=cwd)
+def test_help_does_not_import_torch() -> None:
+    done = run(IN_TURN, json.dumps(HELP))
     assert done.returncode == 0, done.stderr
-    code, seen = json.loads(done.stdout.splitlines()[-1])
-    assert code == 0, done.stderr
-    return list(seen)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [[], ["--help"], ["--version"], *([name, "--help"] for name in ("train", "resume", "demo"))],
-    ids=" ".join,
-)
-def test_help_does_not_import_torch(words: list[str]) -> None:
-    assert imported_by(words, watched=["torch"]) == []
 
 
 def test_the_first_help_imports_next_to_nothing() -> None:
-    watched = ["torch", "numpy", "pydantic", "rich"]
-    assert imported_by(["--help"], watched=watched) == []
+    done = run(IN_TURN + "\nprint(sorted(sys.modules))", json.dumps([["--help"]]))
+    assert done.returncode == 0, done.stderr
+    imported = set(ast.literal_eval(done.stdout.splitlines()[-1]))
+    assert "ricorda.cli.main" in imported
+    assert not imported & {"torch", "numpy", "pydantic", "rich"}
 
 
 @pytest.fixture(scope="module")
@@ -261,13 +256,6 @@ WITHOUT_TORCH = [
     ["info", "runs/tiny/model.safetensors"],
     ["runs"],
 ]
-IN_TURN = """
-import json, sys
-from ricorda.cli.main import main
-for words in json.loads(sys.argv[1]):
-    assert main(words) == 0, words
-    assert not sys.modules.get("torch"), words
-"""
 
 
 def test_no_command_on_a_processor_imports_torch(place: Path) -> None:
@@ -287,35 +275,59 @@ class Without(importlib.machinery.PathFinder):
 sys.meta_path = [Without if f is importlib.machinery.PathFinder else f for f in sys.meta_path]
 """,
 }
-RUN = "\nfrom ricorda.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
+COMMANDS = {
+    "marked": [
+        words for words in WITHOUT_TORCH if words[0] in {"train", "resume", "influence", "info"}
+    ],
+    "not found": WITHOUT_TORCH,
+}
 
 
 @pytest.mark.parametrize("way", MISSING)
 def test_every_command_works_without_torch(way: str, place: Path) -> None:
     shutil.rmtree(place / "runs" / "new", ignore_errors=True)
-    done = run(MISSING[way] + IN_TURN, json.dumps([*WITHOUT_TORCH, ["doctor"]]), cwd=place)
+    done = run(MISSING[way] + IN_TURN, json.dumps([*COMMANDS[way], ["doctor"]]), cwd=place)
     assert done.returncode == 0, done.stderr
     assert "pip install 'ricorda[torch]'" in done.stdout  # the doctor's advice
 
 
+# Runs command lines one after the other; prints each one's exit status, output and messages.
+EACH = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from ricorda.cli.main import main
+done = []
+for words in json.loads(sys.argv[1]):
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = main(words)
+    done.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(done))
+"""
+
+
+def each_refused(program: str, commands: dict[str, list[str]], place: Path) -> list[str]:
+    """Run commands that need PyTorch: each says so in one line. Their outputs are handed back."""
+    done = run(program + EACH, json.dumps(list(commands.values())), cwd=place)
+    assert done.returncode == 0, done.stderr
+    advice = "PyTorch, which is not installed: pip install 'ricorda[torch]'\n"
+    codes, outputs, messages = zip(*json.loads(done.stdout), strict=True)
+    assert set(codes) == {1}
+    assert list(messages) == [f"ricorda: {need} {advice}" for need in commands]
+    return list(outputs)
+
+
 @pytest.mark.parametrize("way", MISSING)
-@pytest.mark.parametrize(
-    "words, need",
-    [
-        (["--backend", "torch"], "training needs"),
-        (["--device", "cuda"], "--device cuda needs"),
-        (["--processes", "2"], "several processes need"),
-    ],
-)
-def test_what_needs_torch_says_what_to_install(
-    way: str, words: list[str], need: str, place: Path
-) -> None:
-    done = run(MISSING[way] + RUN, "train", "my.txt", "--steps", "1", *words, cwd=place)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr == (
-        f"ricorda: {need} PyTorch, which is not installed: pip install 'ricorda[torch]'\n"
-    )
+def test_what_needs_torch_says_what_to_install(way: str, place: Path) -> None:
+    train = ["train", "my.txt", "--steps", "1"]
+    commands = {
+        "training needs": [*train, "--backend", "torch"],
+        "--device cuda needs": [*train, "--device", "cuda"],
+        "several processes need": [*train, "--processes", "2"],
+        "influence by gradients needs": [
+            *("influence", "runs/tiny", "my.txt", "--gradient", "norm"),
+        ],
+    }
+    assert each_refused(MISSING[way], commands, place) == [""] * len(commands)
     assert not (place / "runs" / "my").exists()
 
 
@@ -326,20 +338,4 @@ NO_KERNELS = "import sys; sys.modules['ricorda._kernels'] = None\n"
 def test_without_kernels_and_torch_training_says_what_to_install(
     words: list[str], place: Path
 ) -> None:
-    done = run(NO_KERNELS + MISSING["not found"] + RUN, *words, cwd=place)
-    assert done.returncode == 1
-    assert done.stderr == (
-        "ricorda: training needs PyTorch, which is not installed: pip install 'ricorda[torch]'\n"
-    )
-
-
-@pytest.mark.parametrize("way", MISSING)
-def test_without_torch_gradients_say_what_to_install(way: str, place: Path) -> None:
-    words = ["influence", "runs/tiny", "my.txt", "--gradient", "norm"]
-    done = run(MISSING[way] + RUN, *words, cwd=place)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr == (
-        "ricorda: influence by gradients needs PyTorch, which is not installed: "
-        "pip install 'ricorda[torch]'\n"
-    )
+    each_refused(NO_KERNELS + MISSING["not found"], {"training needs": words}, place)

@@ -25,8 +25,8 @@ def test_encoding_is_measured_by_size(
 ) -> None:
     monkeypatch.setattr(encoding, "SIZES", (1000, 20_000, 50_000))
 
-    def here(text: Path, place: Path) -> dict[str, float]:
-        monkeypatch.setattr("sys.argv", ["encoding", str(text), str(place / "cache")])
+    def here(text: Path, place: Path, documents: str = "auto") -> dict[str, float]:
+        monkeypatch.setattr("sys.argv", ["encoding", str(text), str(place / "cache"), documents])
         encoding.main()
         figures: dict[str, float] = json.loads(capsys.readouterr().out)
         return figures | {"megabytes": 50.0}

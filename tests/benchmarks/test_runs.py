@@ -77,7 +77,10 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-def test_another_checkout_is_measured_by_turns(asked: object, tmp_path: Path) -> None:
+def test_another_checkout_is_measured_by_turns(
+    asked: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(against, "TEXT_BYTES", 20_000)
     other = checkout(tmp_path / "other") / "src"
 
     def answer(options: dict[str, object]) -> Trained:

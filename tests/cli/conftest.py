@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +56,29 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 
 
 @pytest.fixture
-def start() -> Callable[..., "subprocess.Popen[bytes]"]:
-    """Run a command line in a process of its own, with pipes unless other streams are given."""
+def start() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Run a command line in a process of its own, with pipes unless other streams are given.
+
+    What a test that failed left behind is ended.
+    """
+    begun: list[subprocess.Popen[bytes]] = []
 
     def begin(
         *words: str | Path, environment: dict[str, str] | None = None, **options: Any
     ) -> "subprocess.Popen[bytes]":
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "ricorda", *map(str, words)],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | (environment or {}),
             **{**pipes, **options},
         )
+        begun.append(process)
+        return process
 
-    return begin
+    yield begin
+    for process in begun:
+        with process:
+            process.kill()
 
 
 NAMES = {"Irish": ["aine", "cian", "niall"], "Italian": ["anna", "dino", "carla", "lucia"]}

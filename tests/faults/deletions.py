@@ -162,9 +162,12 @@ def traced(arguments: Sequence[str], folder: Path) -> tuple[int, Trace]:
     output = folder / "trace"
     (folder / "tmp").mkdir()
     strace = ["strace", "-f", "-qq", "-y", "-s", "4096", "--seccomp-bpf", "-e", "signal=none"]
-    pytest = [sys.executable, "-m", "pytest", "-q", f"--basetemp={folder / 'tests'}", *arguments]
+    pytest = [sys.executable, "-m", "pytest", "-q", "--timeout", "0"]
     done = subprocess.run(
-        [*strace, "-e", f"trace={','.join(CALLS)}", "-o", str(output), *pytest],
+        [
+            *(*strace, "-e", f"trace={','.join(CALLS)}", "-o", str(output)),
+            *(*pytest, f"--basetemp={folder / 'tests'}", *arguments),
+        ],
         env=os.environ | {"TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,
     )

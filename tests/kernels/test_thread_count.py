@@ -22,6 +22,7 @@ import hashlib, sys
 from ricorda import cores
 cores.usable_cores = lambda: int(sys.argv[1])
 from ricorda.model import ModelConfiguration
+from ricorda.text import Part
 from ricorda.training import Budget, TrainingConfiguration
 from ricorda.training.learner import make_learner
 from ricorda.training.data.loader import make_loader
@@ -33,7 +34,7 @@ configuration = TrainingConfiguration(
 )
 learner = make_learner(configuration)
 ids = np.random.default_rng(5).integers(0, 60, 5000).astype(np.uint8)
-with make_loader(learner, ids) as loader:
+with make_loader(learner, Part.whole(ids)) as loader:
     for step in range(3):
         learner.take_step(loader.batch_at(step), 0.01, step)
 digest = hashlib.sha256()

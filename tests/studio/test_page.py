@@ -142,6 +142,15 @@ def test_a_unit_is_clicked_and_the_text_coloured(open_page: Open) -> None:
     assert "16" in page.inner_text("#inside-problem")
 
 
+def test_a_picture_that_does_not_come_is_told(open_page: Open) -> None:
+    page = open_page(None)
+    page.route("**/heat", lambda route: route.abort())
+    in_sight(page, "runs")
+    page.click("#runs-table button:text-is('planted')")
+    in_sight(page, "inside")
+    page.wait_for_selector("#inside-problem:has-text('does not answer')")
+
+
 def test_a_unit_is_held_and_the_sample_written_again(open_page: Open) -> None:
     page = open_page("planted")
     in_sight(page, "inside")

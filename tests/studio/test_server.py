@@ -4,7 +4,6 @@ import http.client
 import json
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -302,10 +301,13 @@ def test_the_same_seed_writes_the_same(client: Client) -> None:
 
 
 def test_simple_methods_are_judged_in_the_background(client: Client) -> None:
-    deadline = time.monotonic() + 60
-    found: dict[str, Any] = {"done": False}
-    while not found["done"] and time.monotonic() < deadline:
-        found = client.json("GET", "/api/texts/bottles.txt/baselines")
+    found: dict[str, Any] = {}
+
+    def done() -> bool:
+        found.update(client.json("GET", "/api/texts/bottles.txt/baselines"))
+        return bool(found["done"])
+
+    wait_for(done)
     judged = found["bits_per_character"]
     assert judged["five_grams"] < judged["frequencies"] < judged["uniform"]
     assert client.json("GET", "/api/texts/bottles.txt/baselines") == found

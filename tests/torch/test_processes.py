@@ -100,7 +100,11 @@ def at_step(folder: Path, step: int) -> None:
     raise AssertionError(f"the run did not reach step {step}")
 
 
-@pytest.mark.parametrize("further", [[], ["--softmax-candidates", "9"], ["--documents", "lines"]])
+@pytest.mark.parametrize("further", [
+    pytest.param([], marks=LONG),
+    pytest.param(["--documents", "lines"], marks=LONG),
+    ["--softmax-candidates", "9", "--documents", "lines"],
+])  # fmt: skip
 def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list[str]) -> None:
     """PyTorch's DistributedDataParallel averages the gradients."""
     options = ["train", "bottles.txt", *SMALL, "--steps", "30", "--backend", "torch", *further]
@@ -157,7 +161,7 @@ def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
         assert err.count("\n") == 0, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=LONG)])
 def test_a_signal_before_they_learn_ends_all_without_a_word(
     place: Path, number: signal.Signals
 ) -> None:

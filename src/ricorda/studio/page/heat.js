@@ -1,7 +1,6 @@
 // Units over a text as a picture: a row a unit, a column a symbol, a pixel each, enlarged by styles.
 import { element } from "./dom.js";
 import { number } from "./numbers.js";
-import { postForBytes, runPath } from "./server.js";
 import { apart, t } from "./words.js";
 
 const ROW = 10; // pixels of the page
@@ -36,8 +35,7 @@ export class Heat {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
-  async fill(units, symbols, request, run) {
-    const levels = await postForBytes(runPath(run, "/heat"), { ...request, units });
+  fill(units, symbols, levels) {
     if (levels.length !== units.length * symbols.length) return;
     Object.assign(this, { units, symbols, levels });
     this.box.style.height = `${Math.min(SHOWN, units.length * ROW) + 18}px`;

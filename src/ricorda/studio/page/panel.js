@@ -11,11 +11,11 @@ export function show(target, shown) {
 
 // Ask about the run followed. The answer is null if another run is followed meanwhile, or if the
 // server refused, which the panel then says.
-export async function ask(panel, path, body, options) {
+export async function ask(panel, path, body, options, send = post) {
   const run = state.run;
   let [answer, problem] = [null, null];
   try {
-    answer = await post(runPath(run, path), body, options);
+    answer = await send(runPath(run, path), body, options);
   } catch (error) {
     problem = error;
   }

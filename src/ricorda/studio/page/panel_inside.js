@@ -4,7 +4,7 @@ import { $, bar, element } from "./dom.js";
 import { Heat } from "./heat.js";
 import { number } from "./numbers.js";
 import { ask, fillTable, paced, show, tell, whenSeen } from "./panel.js";
-import { get, runPath } from "./server.js";
+import { get, postForBytes, runPath } from "./server.js";
 import { on, state, stretchRequest } from "./state.js";
 import { fillStep } from "./step.js";
 import { context, labelAt, SymbolText } from "./symbol_text.js";
@@ -95,9 +95,11 @@ async function lookAtStretch() {
   const run = state.run;
   await lookAtUnit();
   const ranked = (units?.units ?? []).slice(0, 256).map((each) => [each.layer, each.unit]);
-  if (ranked.length && activity && state.run === run) {
-    heat.fill(ranked, activity.symbols, stretchRequest(), run);
-  }
+  if (!ranked.length || !activity || state.run !== run) return;
+  const { symbols } = activity;
+  const asked = { ...stretchRequest(), units: ranked };
+  const levels = await ask("inside", "/heat", asked, undefined, postForBytes);
+  if (levels) heat.fill(ranked, symbols, levels);
 }
 
 async function lookAtUnit() {

@@ -29,7 +29,8 @@ const sendJSON = (path, body, options) => send(path, "application/json", JSON.st
 
 export const get = async (path, options) => (await answer(path, options)).json();
 export const post = async (path, body, options) => (await sendJSON(path, body, options)).json();
-export const postForBytes = async (path, body) => new Int8Array(await (await sendJSON(path, body)).arrayBuffer());
+export const postForBytes = async (path, body, options) =>
+  new Int8Array(await (await sendJSON(path, body, options)).arrayBuffer());
 export const upload = async (name, content, encoding = "utf-8") =>
   (await send(`/api/texts?${new URLSearchParams({ name, encoding })}`, "application/octet-stream", content)).json();
 export const runPath = (name, rest = "") => `/api/runs/${encodeURIComponent(name)}${rest}`;
