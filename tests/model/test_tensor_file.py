@@ -14,6 +14,7 @@ from ricorda.model.tensor_file import (
     LARGEST_HEADER,
     MOST_ENTRIES,
     TensorFileError,
+    _bytes_of_a_character,
     read_entry,
     read_header,
     tensor_file,
@@ -164,3 +165,30 @@ def test_what_other_tools_may_write_is_read() -> None:
     content = made(text, b"12345678abcdefgh")
     assert read(content) == {"a": b"12345678", "z": b"abcdefgh"}
     assert read(made({"__metadata__": None, "a": GOOD})) == {"a": b"\0" * 8}
+
+
+@pytest.mark.parametrize("text", ["abc", "é", "ÿ", "Ā", "€", "\uffff", "😀", "a😀€"])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_the_memory_of_a_header_is_known_before_it_is_a_text(text: str, escaped: bool) -> None:
+    content = json.dumps(text, ensure_ascii=escaped).encode()
+    largest = max(map(ord, text))
+    assert _bytes_of_a_character(content) == (1 if largest < 256 else 2 if largest < 65536 else 4)
+
+
+def test_a_gap_is_named_by_where_it_begins_and_ends() -> None:
+    content = made({"a": GOOD | {"data_offsets": [8, 16]}}, b"\0" * 16)
+    start = len(content) - 16
+    with pytest.raises(TensorFileError, match=rf"at byte {start}, .* begins at byte {start + 8}"):
+        read(content)
+    content = made({"a": GOOD}, b"\0" * 12)
+    start = len(content) - 12
+    with pytest.raises(TensorFileError, match=rf"{start + 8}, .* begins at byte {start + 12}"):
+        read(content)
+
+
+def test_the_order_in_which_tensors_and_metadata_are_given_does_not_matter() -> None:
+    tensors = {name: ("F32", (1,), memoryview(b"1234")) for name in ("b", "a")}
+    content = b"".join(tensor_file(tensors, {"y": "1", "x": "2"}))
+    turned = b"".join(tensor_file(dict(reversed(tensors.items())), {"x": "2", "y": "1"}))
+    assert turned == content
+    assert list(json.loads(content[8:-8])["__metadata__"]) == ["x", "y"]
