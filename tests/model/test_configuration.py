@@ -25,7 +25,7 @@ def test_what_is_not_given_has_these_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "nonlinearity", "bounded"),
+    "cell, nonlinearity, bounded",
     [("rnn", "tanh", True), ("rnn", "relu", False), ("gru", "relu", True), ("lstm", "tanh", True)],
 )
 def test_only_relu_leaves_states_without_bounds(

@@ -339,7 +339,7 @@ def test_it_cannot_be_changed() -> None:
         random_model().training = {}  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("digits", "named"), [("9" * 9, "newer"), ("9" * 10, "integer")])
+@pytest.mark.parametrize("digits, named", [("9" * 9, "newer"), ("9" * 10, "integer")])
 def test_the_number_of_a_format_has_at_most_nine_digits(
     path: Path, digits: str, named: str
 ) -> None:
