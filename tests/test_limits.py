@@ -64,7 +64,7 @@ def test_a_row_has_at_most_16_mebibytes(tmp_path: Path) -> None:
     path.write_bytes(head + b"x" * (16 * MEBIBYTE - len(head + end)) + end)
     assert [row["step"] for row in read_rows(path)] == [1]
     path.write_bytes(head + b"x" * (16 * MEBIBYTE + 1 - len(head + end)) + end)
-    with pytest.raises(RunError, match="16777216"):
+    with pytest.raises(RunError, match="longer than 16777216 bytes"):
         list(read_rows(path))
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import deserialize
 from safetensors.numpy import load, save
 
 from ricorda.model.tensor_file import (
     LARGEST_HEADER,
     MOST_ENTRIES,
+    SIZES,
     TensorFileError,
     _bytes_of_a_character,
     read_entry,
@@ -192,3 +194,12 @@ def test_the_order_in_which_tensors_and_metadata_are_given_does_not_matter() -> 
     turned = b"".join(tensor_file(dict(reversed(tensors.items())), {"x": "2", "y": "1"}))
     assert turned == content
     assert list(json.loads(content[8:-8])["__metadata__"]) == ["x", "y"]
+
+
+def test_every_type_has_the_size_that_the_library_gives_it() -> None:
+    """The library refuses a file whose tensor has another number of bytes."""
+    for name, size in SIZES.items():
+        entry = {"dtype": name, "shape": [3], "data_offsets": [0, 3 * size]}
+        content = made({"a": entry}, b"\0" * (3 * size))
+        assert len(deserialize(content)) == 1, name
+        assert len(read(content)["a"]) == 3 * size
