@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ricorda.cli.main import main
 from ricorda.errors import RunError
-from ricorda.model import ModelConfiguration, tensor_file
+from ricorda.model import ModelConfiguration
 from ricorda.runs import read_rows
 from ricorda.text import tables
 from ricorda.training.checkpoint import folder
@@ -70,8 +70,5 @@ def test_a_row_has_at_most_16_mebibytes(tmp_path: Path) -> None:
 
 def test_other_limits_have_the_numbers_that_are_stated() -> None:
     """What happens beyond them is tested where they apply."""
-    assert tensor_file.LARGEST_HEADER == 24 * MEBIBYTE
-    assert tensor_file.MOST_ENTRIES == 10_000
-    assert tensor_file.MOST_DIMENSIONS == 8
     assert folder.LARGEST_MANIFEST == 64 * 1024
     assert tables.LARGEST_FIELD == 64 * MEBIBYTE

@@ -1,6 +1,7 @@
 """The configuration of a network: its defaults, what follows from it, and that it cannot change."""
 
 import dataclasses
+from typing import Literal
 
 import pytest
 from pydantic import TypeAdapter
@@ -29,7 +30,7 @@ def test_what_is_not_given_has_these_values() -> None:
     [("rnn", "tanh", True), ("rnn", "relu", False), ("gru", "relu", True), ("lstm", "tanh", True)],
 )
 def test_only_relu_leaves_states_without_bounds(
-    cell: CellName, nonlinearity: str, bounded: bool
+    cell: CellName, nonlinearity: Literal["tanh", "relu"], bounded: bool
 ) -> None:
     configuration = dataclasses.replace(SMALL, cell=cell, nonlinearity=nonlinearity)
     assert configuration.is_bounded is bounded

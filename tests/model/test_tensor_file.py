@@ -13,6 +13,7 @@ from safetensors.numpy import load, save
 
 from ricorda.model.tensor_file import (
     LARGEST_HEADER,
+    MOST_DIMENSIONS,
     MOST_ENTRIES,
     SIZES,
     TensorFileError,
@@ -201,5 +202,16 @@ def test_every_type_has_the_size_that_the_library_gives_it() -> None:
     for name, size in SIZES.items():
         entry = {"dtype": name, "shape": [3], "data_offsets": [0, 3 * size]}
         content = made({"a": entry}, b"\0" * (3 * size))
-        assert len(deserialize(content)) == 1, name
+        assert len(deserialize(content)) == 1, name  # type: ignore[no-untyped-call]
         assert len(read(content)["a"]) == 3 * size
+
+
+def test_the_limits_have_the_numbers_that_are_stated() -> None:
+    assert (LARGEST_HEADER, MOST_ENTRIES, MOST_DIMENSIONS) == (24 * 2**20, 10_000, 8)
+
+
+def test_the_bytes_of_all_tensors_are_added() -> None:
+    content = save(ARRAYS)
+    with io.BytesIO(content) as file:
+        header = read_header(file, len(content))
+    assert header.largest == sum(array.nbytes for array in ARRAYS.values())
