@@ -187,7 +187,9 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     with io.BufferedReader(cast(io.FileIO, opened)) as file:
         for number, line in enumerate(iter(lambda: file.readline(LONGEST_ROW + 1), b""), 1):
             if len(line) > LONGEST_ROW:
-                raise RunError(f"line {number} of {path} is damaged: it does not end")
+                raise RunError(
+                    f"line {number} of {path} is damaged: it is longer than {LONGEST_ROW} bytes"
+                )
             if not line.endswith(b"\n"):
                 return
             try:

@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+import tomllib
 from itertools import product
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def test_both_languages_show_the_same_commands_and_output() -> None:
     programs = (blocks(readme, "python") for readme in READMES)
     first, second = ([ast.dump(ast.parse(one)) for one in given] for given in programs)
     assert first == second
+
+
+def test_what_it_says_of_requirements_is_what_is_declared() -> None:
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    assert declared["requires-python"] == ">=3.11"
+    assert len([one for one in declared["dependencies"] if not one.startswith("numpy")]) == 5
+    text = READMES[0].read_text("utf-8")
+    assert "Python 3.11 or newer" in text
+    assert "NumPy and five small packages" in text
 
 
 @both

@@ -107,7 +107,7 @@ class Forge:
         if begun and ended(RunFolder(place / "run")) is not None:
             return Done(place, 0, "")
         done = self.resume(place) if begun else self.train(place, *words)
-        assert done.status == 0, done.output
+        assert done.status == 0, f"exit code {done.status}: {done.output}"
         return done
 
 

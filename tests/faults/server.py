@@ -5,11 +5,13 @@ Each line of standard input is a request, JSON; each answer is a line of JSON. S
 """
 
 import ctypes
+import faulthandler
 import json
 import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from tests.faults.mutations import MUTATIONS
 
 ACTIONS = {"fail": 0, "fail from": 1, "kill": 2, "spoil": 3}
-LONGEST = 60  # seconds that one command line may take
+LONGEST = 600  # seconds after which a command line that hangs is ended, also on a busy machine
 
 Request = dict[str, Any]
 
@@ -79,14 +81,15 @@ def wait(child: int, kill_after: float | None) -> int:
 
 
 def run(request: Request, shim: Any) -> None:
-    """Run a command line in this fork, and end it."""
+    """Run a command line in this fork, and end it. What ends it is in its output."""
     signal.alarm(LONGEST)
     os.chdir(request["cwd"])
     output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    sys.stdout = os.fdopen(1, "w")
-    sys.stderr = os.fdopen(2, "w")
+    sys.stdout = os.fdopen(1, "w", buffering=1)
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    faulthandler.register(signal.SIGALRM, file=2, chain=True)
     code = 99
     try:
         for name in request.get("patches", []):
@@ -94,6 +97,8 @@ def run(request: Request, shim: Any) -> None:
         from ricorda.cli.main import main as command_line
 
         code = command_line(request["words"])
+    except BaseException:
+        traceback.print_exc()  # the exit below would discard it
     finally:
         shim.shim_disarm()
         sys.stdout.flush()

@@ -39,7 +39,9 @@ def test_random_kills(forge: Forge, every: bool, tell: Tell, further: list[str])
         while status != -9:  # one that had ended already was not killed
             place = forge.place(text)
             began, instant = time.monotonic(), chance.uniform(0, seconds)
-            status = forge.train(place, *options, kill_after=instant).status
+            killed = forge.train(place, *options, kill_after=instant)
+            status = killed.status
+            assert status in {0, -9}, f"exit code {status}: {killed.output}"
             if status == 0:  # the first run took longer than this one
                 seconds = min(seconds, time.monotonic() - began)
         done = forge.finish(place, *options)
@@ -95,3 +97,9 @@ def test_a_kill_before_the_run_begins(forge: Forge, undisturbed: Done) -> None:
     done = forge.train(place, *TINY)
     assert differences(undisturbed.run, done.run) == []
     assert leftovers(done.run) == []
+
+
+def test_what_ends_a_command_line_is_in_its_output(forge: Forge) -> None:
+    crashed = forge.train(forge.place(), patches=["one that is not there"])
+    assert crashed.status == 99
+    assert "KeyError" in crashed.output

@@ -48,3 +48,8 @@ def test_names_are_consistent(name: CellName) -> None:
     assert cell.forget_gate is None or cell.forget_gate in gates
     for number, gate in enumerate(cell.gates):
         assert gate.scaled_by is None or gate.scaled_by in gates[:number]
+
+
+def test_the_learning_rates_are_those_that_were_measured() -> None:
+    rates = {name: cell.learning_rate for name, cell in CELLS.items()}
+    assert rates == {"rnn": 0.0015, "gru": 0.004, "lstm": 0.009, "cifg": 0.009}

@@ -1,5 +1,6 @@
 """The model file: what is written is read back; whatever is wrong is named."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -330,4 +331,27 @@ def test_keys_of_other_tools_are_ignored(path: Path, extra: dict[str, str]) -> N
 def test_a_model_saved_again_without_its_metadata_is_refused(path: Path) -> None:
     save_file(load_file(path), path, {"format": "pt"})
     with pytest.raises(ModelFileError, match="must keep its metadata"):
+        read_model_file(path)
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        random_model().training = {}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("digits, named", [("9" * 9, "newer"), ("9" * 10, "integer")])
+def test_the_number_of_a_format_has_at_most_nine_digits(
+    path: Path, digits: str, named: str
+) -> None:
+    rewrite(path, {"ricorda.format": digits})
+    with pytest.raises(ModelFileError, match=named):
+        read_model_file(path)
+
+
+def test_an_entry_of_the_metadata_has_at_most_16_mebibytes(path: Path) -> None:
+    longest = 16 * 2**20
+    rewrite(path, {"ricorda.training": '{"a":"' + "b" * (longest - 8) + '"}'})
+    assert len(read_model_file(path).training["a"]) == longest - 8
+    rewrite(path, {"ricorda.training": '{"a":"' + "b" * (longest - 7) + '"}'})
+    with pytest.raises(ModelFileError, match="training"):
         read_model_file(path)

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import deserialize
 from safetensors.numpy import load, save
 
 from ricorda.model.tensor_file import (
     LARGEST_HEADER,
+    MOST_DIMENSIONS,
     MOST_ENTRIES,
+    SIZES,
     TensorFileError,
+    _bytes_of_a_character,
     read_entry,
     read_header,
     tensor_file,
@@ -164,3 +168,50 @@ def test_what_other_tools_may_write_is_read() -> None:
     content = made(text, b"12345678abcdefgh")
     assert read(content) == {"a": b"12345678", "z": b"abcdefgh"}
     assert read(made({"__metadata__": None, "a": GOOD})) == {"a": b"\0" * 8}
+
+
+@pytest.mark.parametrize("text", ["abc", "é", "ÿ", "Ā", "€", "\uffff", "😀", "a😀€"])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_the_memory_of_a_header_is_known_before_it_is_a_text(text: str, escaped: bool) -> None:
+    content = json.dumps(text, ensure_ascii=escaped).encode()
+    largest = max(map(ord, text))
+    assert _bytes_of_a_character(content) == (1 if largest < 256 else 2 if largest < 65536 else 4)
+
+
+def test_a_gap_is_named_by_where_it_begins_and_ends() -> None:
+    content = made({"a": GOOD | {"data_offsets": [8, 16]}}, b"\0" * 16)
+    start = len(content) - 16
+    with pytest.raises(TensorFileError, match=rf"at byte {start}, .* begins at byte {start + 8}"):
+        read(content)
+    content = made({"a": GOOD}, b"\0" * 12)
+    start = len(content) - 12
+    with pytest.raises(TensorFileError, match=rf"{start + 8}, .* begins at byte {start + 12}"):
+        read(content)
+
+
+def test_the_order_in_which_tensors_and_metadata_are_given_does_not_matter() -> None:
+    tensors = {name: ("F32", (1,), memoryview(b"1234")) for name in ("b", "a")}
+    content = b"".join(tensor_file(tensors, {"y": "1", "x": "2"}))
+    turned = b"".join(tensor_file(dict(reversed(tensors.items())), {"x": "2", "y": "1"}))
+    assert turned == content
+    assert list(json.loads(content[8:-8])["__metadata__"]) == ["x", "y"]
+
+
+def test_every_type_has_the_size_that_the_library_gives_it() -> None:
+    """The library refuses a file whose tensor has another number of bytes."""
+    for name, size in SIZES.items():
+        entry = {"dtype": name, "shape": [3], "data_offsets": [0, 3 * size]}
+        content = made({"a": entry}, b"\0" * (3 * size))
+        assert len(deserialize(content)) == 1, name  # type: ignore[no-untyped-call]
+        assert len(read(content)["a"]) == 3 * size
+
+
+def test_the_limits_have_the_numbers_that_are_stated() -> None:
+    assert (LARGEST_HEADER, MOST_ENTRIES, MOST_DIMENSIONS) == (24 * 2**20, 10_000, 8)
+
+
+def test_the_bytes_of_all_tensors_are_added() -> None:
+    content = save(ARRAYS)
+    with io.BytesIO(content) as file:
+        header = read_header(file, len(content))
+    assert header.largest == sum(array.nbytes for array in ARRAYS.values())

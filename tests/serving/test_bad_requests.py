@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from ricorda.serving.guard import Problem
+from ricorda.serving.requests import parse
+from ricorda.serving.schema import CompletionRequest
 from tests.serving.conftest import SYMBOLS, Server
 
 GOOD = {"model": "letters", "prompt": "abc", "max_tokens": 3, "seed": 1}
@@ -298,3 +301,25 @@ def test_pipelined_good_requests_are_answered_in_order(server: Server) -> None:
             answer += part
     assert answer.count(b"HTTP/1.1 200 ") == 3
     assert answer.index(b'"ok"') < answer.index(b'"ready"')
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"colour": 1}, "colour is not a field of this request: leave it out"),
+        ({"stream_options": {"colour": 1}}, "stream_options.colour is not a field of this request"),
+        ({"model": None}, "model must be text of at most 200 characters"),
+        ({"n": 0}, "n must be at least 1"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(changes: dict[str, Any], told: str) -> None:
+    content = json.dumps(GOOD | changes).encode()
+    with pytest.raises(Problem) as refused:
+        parse(content, CompletionRequest, len(content))
+    assert refused.value.message.startswith(told)
+
+
+def test_a_field_that_is_missing_is_named() -> None:
+    with pytest.raises(Problem) as refused:
+        parse(b"{}", CompletionRequest, 2)
+    assert refused.value.message == "model must be given"

@@ -296,6 +296,24 @@ def test_signals(models: dict[str, Path], tmp_path: Path) -> None:
         assert not [value for value in line.values() if "abc" in str(value)]  # no text, no prompt
 
 
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    vocabulary = CharacterVocabulary("".join(sorted(SYMBOLS)), "\n")
+    path = write_model(tmp_path / "slow.safetensors", vocabulary, hidden_size=384, num_layers=3)
+    options = ("--max-tokens", "1000000", "--drain-seconds", "1000", "--access-log", "off")
+    served = Process(f"letters={path}", "--port", "0", *options)
+    port = int(served.line().rsplit(":", 1)[1].split("/")[0])
+    stream = begin(Server(None, None, None, port), stream=True, max_tokens=10**6)  # type: ignore[arg-type]
+    assert stream.recv(1) == b"H"
+    served.process.send_signal(signal.SIGTERM)
+    assert "shutting down" in served.line()
+    assert served.process.poll() is None
+    served.process.send_signal(signal.SIGTERM)
+    code, _, err = served.end()
+    assert code == 0
+    assert "Traceback" not in err
+    stream.close()
+
+
 def test_ctrl_c_ends_it_quietly(models: dict[str, Path]) -> None:
     served = Process(f"m={models['letters']}", "--port", "0")
     served.line()

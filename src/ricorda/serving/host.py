@@ -293,6 +293,20 @@ class Host(uvicorn.Server):
             await asyncio.wait([self._accepting])
         self._acceptor.stop()
         await super().shutdown(sockets)
+        if self.force_exit:
+            await self._cancel_requests()
+
+    async def _cancel_requests(self) -> None:
+        """Cancel the requests under way; uvicorn would log a traceback for each."""
+        log = logging.getLogger("uvicorn.error")
+        log.addFilter(_is_no_cancellation)
+        try:
+            tasks = list(self.server_state.tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            log.removeFilter(_is_no_cancellation)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -305,3 +319,7 @@ class Host(uvicorn.Server):
                 loop.add_signal_handler(each, self.stop)
             if self._on_reload is not None and hasattr(signal, "SIGHUP"):
                 loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
