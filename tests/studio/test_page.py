@@ -57,7 +57,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     drop(page, "My beer.txt", TEXT)
     page.wait_for_selector("#facts-name:text-is('My-beer.txt')")
     assert page.inner_text("#facts-characters") == f"{len(TEXT):,}"
-    assert "to judge by" in page.inner_text("#split-words")
+    assert "for validation" in page.inner_text("#split-words")
     begin_training(page, 5)
     in_sight(page, "writes")
     page.wait_for_selector("#writes-full:not([hidden])")
@@ -183,7 +183,7 @@ def test_surprise_is_read_out_by_pointer_and_keys(open_page: Open) -> None:
     in_sight(page, "surprise")
     page.wait_for_selector("#surprise-text span[class*=s]")
     page.hover("#surprise-text .symbols span >> nth=20")
-    assert "it gave this a chance of" in page.inner_text("#inspector")
+    assert "gave this character a probability of" in page.inner_text("#inspector")
     page.locator("#surprise-text .symbols").focus()
     for key in ("Home", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
@@ -221,11 +221,11 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
 def test_what_is_known_by_heart_is_looked_for(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "writes")
-    page.click("#by-heart")
-    page.wait_for_selector("#by-heart-found:not([hidden])")
-    assert (page.text_content("#by-heart-text") or "") in TEXT
-    assert "kept back" in page.inner_text("#by-heart-longest")
-    assert page.locator("#by-heart-shares tbody tr").count() == 4
+    page.click("#memorized")
+    page.wait_for_selector("#memorized-found:not([hidden])")
+    assert (page.text_content("#memorized-text") or "") in TEXT
+    assert "validation text" in page.inner_text("#memorized-longest")
+    assert page.locator("#memorized-shares tbody tr").count() == 4
     assert "ricorda memorised" in page.inner_text("[data-command=writes]")
 
 

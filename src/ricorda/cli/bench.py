@@ -32,8 +32,8 @@ ALPHABET = "\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'-&$3" 
 def command(as_json: bool) -> None:
     """Measure how fast this machine trains and samples, in a few seconds.
 
-    Characters a second of a small LSTM (128 units) and of the default network, on random text. The
-    machine should be otherwise idle.
+    The figures are characters per second, for a small LSTM (128 units) and the default network, on
+    random text. The machine should otherwise be idle.
     """
     found = measure()
     if as_json:

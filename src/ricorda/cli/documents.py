@@ -68,24 +68,26 @@ def document_options(*, labels: bool = False) -> Callable[[Command], Command]:
 
         options: list[Any] = [
             click.option(
-                "--lines", is_flag=True, help="Each line is a document, but empty lines are not."
+                "--lines", is_flag=True, help="Read each line as a document; skip empty lines."
             ),
             click.option(
                 "--field",
                 metavar="NAME",
-                help="Each row of a table (CSV, TSV, JSONL) is a document: the column with the "
-                "text, by its name or its position from 1.",
+                help="Read each row of a table (CSV, TSV, JSONL) as a document. NAME is the column "
+                "with the text, by name or number from 1.",
             ),
         ]
         if labels:
             options += [
                 click.option(
-                    "--label-field", metavar="NAME", help="The column with a document's label."
+                    "--label-field",
+                    metavar="NAME",
+                    help="Column that holds the label of each document.",
                 ),
                 click.option(
                     "--label-from",
                     type=click.Choice(["folder", "file"]),
-                    help="Take the label from the name of the folder or of the file.",
+                    help="Take the label of each document from the name of its folder or its file.",
                 ),
             ]
         for option in reversed(options):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "--window",
     type=whole_number(at_least=1),
-    help="Reset the state every N symbols, as models with windows are scored; "
-    "by default the state is carried through the whole text.",
+    help="Reset the state every N symbols, to compare with models of a fixed context. By default "
+    "the state is carried through the whole text.",
 )
 @document_options(labels=True)
 @reading_options
@@ -44,12 +44,12 @@ def command(
 ) -> None:
     """Measure how well MODEL predicts TEXT: bits and nats per character, bits per byte.
 
-    Of an undivided text, every symbol but the first is predicted once. Documents are divided as the
-    model's own text was; the first symbol and the end of each are predicted too, so the figure does
-    not depend on their order. Where documents have labels, it is also measured how often the label
-    that explains a document best is its own.
+    Every symbol of an undivided text is predicted once, except the first. For a model of documents,
+    TEXT is divided as in training. The first symbol and the end of each document are predicted too,
+    so the result does not depend on the order of the documents. For documents with labels, the
+    command also measures how often `ricorda classify` predicts the right label.
 
-    Characters that the model never saw have no probability: they are counted and left out, each
+    Characters that the model never saw have no probability. They are counted and excluded, each
     with the character after it.
 
     \b
