@@ -49,7 +49,7 @@ def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 
 def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
-    """A text's size and split, and the figures of the simple methods; None without a validation part."""
+    """A text's size, its split and the simple methods' figures; None without a validation part."""
     reading = options.reading
     sources = reading.find(texts)
     with (

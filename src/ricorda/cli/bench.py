@@ -11,6 +11,7 @@ import click
 
 import ricorda
 from ricorda.cli.output import print_json, say
+from ricorda.cli.tables import print_table
 from ricorda.cores import usable_cores
 from ricorda.engine import load
 from ricorda.runs import RunFolder, read_rows
@@ -40,13 +41,17 @@ def command(as_json: bool) -> None:
         print_json(found)
         return
     say(f"{found['cores']} cores, instruction set {found['instruction_set'] or 'none: NumPy'}")
-    for name in NETWORKS:
-        figures = found[name]
-        say(
-            f"{name:<8} {figures['network']:<14} "
-            f"training {figures['training_characters_per_second']:>11,.0f} characters a second, "
-            f"sampling {figures['sampling_characters_per_second']:>11,.0f}"
-        )
+    say("characters per second:")
+    rows = [
+        [
+            name,
+            found[name]["network"],
+            f"{found[name]['training_characters_per_second']:,.0f}",
+            f"{found[name]['sampling_characters_per_second']:,.0f}",
+        ]
+        for name in NETWORKS
+    ]
+    print_table(["size", "network", ">training", ">sampling"], rows)
 
 
 def measure() -> dict[str, Any]:

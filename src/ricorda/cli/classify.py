@@ -9,9 +9,9 @@ import click
 
 from ricorda.cli.documents import (
     DocumentOptions,
+    beginning,
     document_options,
     read_documents,
-    shortened,
 )
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
@@ -125,4 +125,5 @@ def _print(text: str, found: "Classification", top: int) -> None:
     """A line: the labels with their probabilities, and the beginning of the document."""
     labels = ", ".join(f"{label} {chance:.2f}" for label, chance in found.most_likely(top))
     unseen = f"  ({found.unseen:,} never seen)" if found.unseen else ""
-    say(f"{labels}  {shortened(readable_text(text))}{unseen}")
+    text = beginning(readable_text(text), f"{labels}  {unseen}")
+    say(f"{labels}  {text}{unseen}")

@@ -97,7 +97,7 @@ def _print(figures: "Figures", window: int | None) -> None:
         )
     if figures.accuracy is not None:
         print_paragraph(
-            f"the likeliest label is right for {figures.accuracy.overall:.1%} of "
+            f"predicted label right for {figures.accuracy.overall:.1%} of "
             f"{figures.accuracy.documents:,} documents; mean over labels "
             f"{figures.accuracy.mean_over_labels:.1%}"
         )

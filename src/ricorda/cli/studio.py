@@ -89,7 +89,7 @@ def command(
 
     def ready() -> None:
         _print_address("ricorda studio", address())
-        say("Ctrl-C ends the page; trainings go on.", err=True)
+        say("Ctrl-C stops the page; trainings continue.", err=True)
         if not no_browser:
             opened = address(BROWSER_SECONDS)
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()

@@ -206,7 +206,9 @@ class Worker:
         self._scoring = [*self._scoring[len(jobs) :], *jobs]  # take turns where there are many
         longest = max(len(job.ids) - 1 - job.position for job in jobs)
         alternatives = max(job.alternatives for job in jobs)
-        positions = self._workload.positions // (1 + alternatives // 32)  # bounds the memory of results
+        positions = self._workload.positions // (
+            1 + alternatives // 32
+        )  # bounds the memory of results
         steps = max(1, min(longest, positions // len(jobs)))
         inputs = np.zeros((len(jobs), steps), np.int64)
         targets = np.zeros((len(jobs), steps), np.int64)

@@ -65,7 +65,7 @@ class Studio:
     """For what takes long."""
 
     def close(self) -> None:
-        """End what belongs to the page; trainings go on."""
+        """Stop what belongs to the page; trainings continue."""
         self.trainings.close()
         self.baselines.close()
         self.texts.close()

@@ -183,8 +183,8 @@ class Looking:
     def memorised(self, run: RunFolder, request: ask.MemorisedRequest) -> dict[str, Any]:
         """Find the longest passage that the model copies verbatim from its training text.
 
-        A part of the validation text is searched too. It has the length of the model's text, which is
-        shorter where the validation text is.
+        As many characters of the validation text are searched too. If it has fewer, the model
+        writes fewer.
         """
         vocabulary, parts = self._texts.parts(reading_of(run))
         kept_back = parts.validation

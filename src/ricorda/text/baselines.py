@@ -80,13 +80,13 @@ def _frequencies(seen: Ids, evaluated: Ids, size: int) -> float:
 
 
 def witten_bell(seen: Ids, evaluated: Ids, size: int, order: int) -> float:
-    """Return the mean bits of the evaluated symbols (M,) after counting n-grams of the seen ones (N,).
+    """Return the mean bits of evaluated symbols (M,) after counting n-grams of seen ones (N,).
 
     With c(h s) occurrences of a symbol s after a history h, n(h) of all and d(h) different ones,
 
         p(s | h) = (c(h s) + d(h) p(s | shorter h)) / (n(h) + d(h))
 
-    and the shortest is uniform. The histories of the first evaluated symbols begin in the seen ones.
+    and the shortest is uniform. Early evaluated symbols have histories that begin in the seen ones.
     """
     reach = order - 1
     text = np.concatenate([seen[len(seen) - min(reach, len(seen)) :], evaluated]).astype(np.int64)
@@ -98,7 +98,7 @@ def witten_bell(seen: Ids, evaluated: Ids, size: int, order: int) -> float:
             break
         histories, evaluated_histories = numbering.histories(length)
         counts = _Counts(histories, seen[length:].astype(np.int64), size, numbering.different)
-        first = max(0, length - begin)  # a evaluated symbol without so long a history stays as it is
+        first = max(0, length - begin)  # symbols without so long a history stay unchanged
         wanted = evaluated_histories[begin + first - length : len(text) - length]
         symbols = text[begin + first :]
         of_pair, of_history, different = counts.look_up(wanted, symbols)

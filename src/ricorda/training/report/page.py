@@ -202,11 +202,15 @@ def _warning(metrics: dict[str, Any]) -> str:
 
 def _loss(history: History, metrics: dict[str, Any]) -> str:
     """The loss curve, and the same figures as a table."""
-    has_losses = any(math.isfinite(number(row, "nats_per_character")) for row in history.evaluations)
-    quick = " The validation curve is measured on a part of the validation text." if has_losses else ""
+    has_losses = any(
+        math.isfinite(number(row, "nats_per_character")) for row in history.evaluations
+    )
+    quick = (
+        " The validation curve is measured on a part of the validation text." if has_losses else ""
+    )
     return (
-        '<section class="card"><h2>Loss</h2><p class="muted">How surprising the next character '
-        f"is to the model, on average: the lower, the better it knows the text.{quick}</p>"
+        '<section class="card"><h2>Loss</h2><p class="muted">The mean surprise of the next '
+        f"character to the model: the lower, the better the model predicts the text.{quick}</p>"
         f"{loss_chart(history, metrics['best_step'])}"
         "<details><summary>The figures as a table</summary>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Figures">'
