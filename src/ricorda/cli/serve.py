@@ -39,7 +39,7 @@ SWITCH_SECONDS = 0.001
 def command(models: tuple[str, ...], check: bool, as_json: bool, **options: Any) -> None:
     """Serve each MODEL, a model file or a run's folder; by default the newest run.
 
-    The API is compatible with clients of OpenAI's completions API.
+    Clients of OpenAI's completions API can use the server.
 
     \b
     ricorda serve runs/poems

@@ -54,7 +54,7 @@ class GenerationSettings(SamplingSettings):
     stop: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_several)
     ] = ()
-    """End the text before the first of these strings, which is not written."""
+    """End the text before the first of these strings."""
 
     seed: UnsignedInteger | None = None
     """Random seed. The same seed writes the same text; by default a new seed is drawn."""

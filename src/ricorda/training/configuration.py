@@ -223,8 +223,8 @@ class TextSettings:
     """Fraction of the text that is held back for validation: 0.1 by default, 0 for a tiny text."""
 
     test_fraction: Annotated[float, Field(ge=0, le=0.99)] = 0.0
-    """Fraction of the text that is held back for a test. It influences no choice: only the final
-    model is evaluated on it, once."""
+    """Fraction of the text that is held back for a test. It is not used to choose anything; the
+    final model is evaluated on it once."""
 
     @property
     def reading(self) -> ReadingSettings:

@@ -59,7 +59,7 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
     """Every option; None and auto: chosen for the text, the budget and the machine."""
 
     minutes: Annotated[Minutes | None, Group.ESSENTIAL] = None
-    """Train for this many minutes; by default 3."""
+    """Train for this many minutes."""
 
     epochs: Epochs | None = None
     """Read the training text this many times, instead of --minutes."""
