@@ -69,7 +69,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     page.context.close()  # the page is closed while the run goes on
 
     again = open_page(None, own_place)
-    again.wait_for_selector("#state:text('learning')")
+    again.wait_for_selector("#state:text('training')")
     in_sight(again, "writes")
     again.wait_for_selector("#writes-full:not([hidden])")
     again.locator("#moment").fill("0")
@@ -218,7 +218,7 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     page.locator("#agreement").wait_for(state="detached")
 
 
-def test_what_is_known_by_heart_is_looked_for(open_page: Open) -> None:
+def test_what_is_memorized_is_looked_for(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "writes")
     page.click("#memorized")
