@@ -82,7 +82,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     again.wait_for_selector("#state:text-is('paused')")
     steps = number_in(again, "#now-step")
     again.click("#go-on")
-    again.wait_for_selector("#state:text-is('learning')")
+    again.wait_for_selector("#state:text-is('training')")
     again.click("#pause")
     again.wait_for_selector("#state:text-is('paused')")
     assert number_in(again, "#now-step") >= steps
@@ -91,7 +91,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
 
     in_sight(again, "runs")
     with again.expect_download() as download:
-        again.click("#runs-table a:text('Export')")
+        again.click("#runs-table a:text('Download')")
     assert download.value.suggested_filename == "My-beer.html"
     report = Path(download.value.path()).read_text("utf-8")
     assert report.startswith("<!DOCTYPE html>")
@@ -209,7 +209,7 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     }""")
     page.check("#by-gradient")
     page.locator("#steepest li").first.wait_for()
-    assert "rank correlation" in page.inner_text("#agreement")
+    assert "Rank correlation" in page.inner_text("#agreement")
     assert "--gradient norm" in page.inner_text("[data-command=surprise]")
     with page.expect_response("**/surprise"), page.expect_response("**/influence"):
         page.evaluate("import('/page/state.js').then((state) => state.tellAll('model'))")
@@ -298,7 +298,7 @@ def test_a_connection_that_was_lost_goes_on(open_page: Open) -> None:
     page.wait_for_selector("#lost:not([hidden])", state="attached")
     page.context.set_offline(False)
     page.wait_for_selector("#lost[hidden]", state="attached")
-    page.wait_for_selector("#state:text-is('ended')", state="attached")
+    page.wait_for_selector("#state:text-is('complete')", state="attached")
 
 
 def test_what_is_wrong_is_told_in_the_page(open_page: Open, own_place: Place) -> None:
@@ -310,7 +310,7 @@ def test_what_is_wrong_is_told_in_the_page(open_page: Open, own_place: Place) ->
     assert "empty" in page.inner_text("#text-problem")
     page.select_option("#language", "it")
     drop(page, "vuoto.txt", "")
-    page.wait_for_selector("#text-problem:has-text('Il testo non si può usare.')")
+    page.wait_for_selector("#text-problem:has-text('Il testo non può essere usato.')")
     assert "vuoto.txt" in page.inner_text("#text-problem [lang=en]")
     page.select_option("#language", "en")
     page.fill("#paste", "<img src=x onerror=alert(1)> & \u202e so on " * 30)
@@ -436,7 +436,7 @@ def test_a_training_that_was_killed_says_so_in_both_languages(
     drop(page, "beer.txt", TEXT)
     page.wait_for_selector("#facts-name:text-is('beer.txt')")
     begin_training(page, 5)
-    page.wait_for_selector("#state:text-is('learning')")
+    page.wait_for_selector("#state:text-is('training')")
     trainer = trainer_of(RunFolder(own_place.folder / "runs" / "beer"))
     assert trainer
     os.kill(trainer, signal.SIGKILL)
@@ -445,4 +445,4 @@ def test_a_training_that_was_killed_says_so_in_both_languages(
     assert "finito prima del tempo" in page.inner_text("#learning-problem")
     assert "SIGKILL" in page.inner_text("#learning-problem [lang=en]")
     page.click("#go-on")
-    page.wait_for_selector("#state:text-is('impara')")
+    page.wait_for_selector("#state:text-is('in corso')")
