@@ -24,12 +24,12 @@ inline void find_best(const float* logits, int count, int top, std::uint32_t* id
 // Turns logits into logarithms of probabilities: logit - log(sum(exp(logits))).
 class LogSoftmax {
  public:
-  // logits (count), a multiple of row_block, padded with minus infinity; room (count) may be
+  // logits (count), a multiple of row_block, padded with minus infinity; workspace (count) may be
   // the logits themselves.
-  LogSoftmax(const Routines& routines, const float* logits, int count, float* room)
+  LogSoftmax(const Routines& routines, const float* logits, int count, float* workspace)
       : largest_(routines.largest(logits, count)),
         log_total_(std::log(static_cast<double>(
-            routines.exponentials(logits, count, static_cast<float>(largest_), room)))) {}
+            routines.exponentials(logits, count, static_cast<float>(largest_), workspace)))) {}
 
   float operator()(float logit) const {
     return static_cast<float>((static_cast<double>(logit) - largest_) - log_total_);

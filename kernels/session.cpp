@@ -53,16 +53,16 @@ struct Session::Stream {
 };
 
 // What one group of streams needs while it advances.
-struct Session::Room {
-  Room(const Network& network, int streams)
-      : workspace(network.shape(), streams),
+struct Session::GroupWorkspace {
+  GroupWorkspace(const Network& network, int streams)
+      : buffers(network.shape(), streams),
         states(network.shape().state_size() * streams),
         sampler(network.instruction_set().routines, network.shape().vocabulary_size),
         probabilities(network.shape().padded_vocabulary()),
         ids(streams),
         labels(network.shape().num_labels > 0 ? streams : 0) {}
 
-  Workspace workspace;
+  Workspace buffers;
   AlignedBuffer<float> states;  // (S, L, B, Hp)
   Sampler sampler;
   AlignedBuffer<float> probabilities;  // (Vp)
@@ -151,14 +151,14 @@ std::vector<Progress> Session::advance(int steps, int threads) {
   const int share = (count + threads - 1) / threads;
   const int together = std::clamp(share, 1, most_streams_together);
   const int groups = (count + together - 1) / together;
-  if (rooms_.size() < static_cast<std::size_t>(groups)) rooms_.resize(groups);
+  if (workspaces_.size() < static_cast<std::size_t>(groups)) workspaces_.resize(groups);
   parallel_for(groups, threads, [&](int group) {
     const auto first = active.begin() + std::ptrdiff_t{group} * together;
     const auto last = active.begin() + std::min(count, (group + 1) * together);
-    std::unique_ptr<Room>& room = rooms_[group];
-    if (!room || room->workspace.most_rows < together)
-      room = std::make_unique<Room>(*network_, together);
-    advance_group(Streams(first, last), steps, *room);
+    std::unique_ptr<GroupWorkspace>& workspace = workspaces_[group];
+    if (!workspace || workspace->buffers.most_rows < together)
+      workspace = std::make_unique<GroupWorkspace>(*network_, together);
+    advance_group(Streams(first, last), steps, *workspace);
   });
   interrupted_ = false;
   std::vector<Progress> progress;
@@ -172,7 +172,7 @@ std::vector<Progress> Session::advance(int steps, int threads) {
 
 // Gathers the streams' states into one block (S, L, B, Hp), steps, and puts them back; begins anew
 // with fewer streams whenever some have ended.
-void Session::advance_group(Streams streams, int steps, Room& room) {
+void Session::advance_group(Streams streams, int steps, GroupWorkspace& workspace) {
   const DenormalsAsZero flush;
   const NetworkShape& shape = network_->shape();
   const std::size_t padded_hidden = shape.padded_hidden();
@@ -182,12 +182,12 @@ void Session::advance_group(Streams streams, int steps, Room& room) {
       for (int part = 0; part < parts; ++part)
         for (std::size_t s = 0; s < streams.size(); ++s)
           use(streams[s]->state.data() + part * padded_hidden,
-              room.states.data() + (part * streams.size() + s) * padded_hidden);
+              workspace.states.data() + (part * streams.size() + s) * padded_hidden);
     };
     const auto ended = [](const Stream* stream) { return stream->ending != Ending::none; };
     each_state([&](float* own, float* shared) { std::copy_n(own, padded_hidden, shared); });
     do {
-      step(streams, room.states.data(), room);
+      step(streams, workspace.states.data(), workspace);
     } while (--steps > 0 && !interrupted_ && std::none_of(streams.begin(), streams.end(), ended));
     each_state([&](float* own, float* shared) { std::copy_n(shared, padded_hidden, own); });
     std::erase_if(streams, ended);
@@ -195,33 +195,34 @@ void Session::advance_group(Streams streams, int steps, Room& room) {
   }
 }
 
-void Session::step(const Streams& streams, float* states, Room& room) {
+void Session::step(const Streams& streams, float* states, GroupWorkspace& workspace) {
   const int count = static_cast<int>(streams.size());
-  for (int s = 0; s < count; ++s) room.ids[s] = streams[s]->unread[streams[s]->next_unread];
-  for (int s = 0; s < count && !room.labels.empty(); ++s)
-    room.labels[s] = streams[s]->settings.label;
-  network_->advance(room.ids.data(), room.labels.data(), 1, count, states, room.workspace);
+  for (int s = 0; s < count; ++s) workspace.ids[s] = streams[s]->unread[streams[s]->next_unread];
+  for (int s = 0; s < count && !workspace.labels.empty(); ++s)
+    workspace.labels[s] = streams[s]->settings.label;
+  network_->advance(workspace.ids.data(), workspace.labels.data(), 1, count, states,
+                    workspace.buffers);
   const auto chooses = [](const Stream* stream) { return stream->reads_its_last(); };
   if (std::any_of(streams.begin(), streams.end(), chooses))
-    network_->compute_logits(room.workspace.hidden.data(), count, room.workspace);
+    network_->compute_logits(workspace.buffers.hidden.data(), count, workspace.buffers);
   const std::size_t stride = network_->shape().padded_vocabulary();
   for (int s = 0; s < count; ++s) {
     if (streams[s]->reads_its_last())
-      choose(*streams[s], room.workspace.logits.data() + s * stride, room);
+      choose(*streams[s], workspace.buffers.logits.data() + s * stride, workspace);
     else
       ++streams[s]->next_unread;
   }
 }
 
-void Session::choose(Stream& stream, const float* logits, Room& room) {
+void Session::choose(Stream& stream, const float* logits, GroupWorkspace& workspace) {
   if (!all_finite(logits, network_->shape().vocabulary_size)) {
     stream.ending = Ending::not_finite;
     return;
   }
   const SamplingSettings& sampling = stream.settings.sampling;
   const double uniform = stream.random.next_uniform();
-  const std::uint32_t chosen = room.sampler.choose(logits, sampling, stream.recent, stream.counts,
-                                                   stream.constraint_state, uniform);
+  const std::uint32_t chosen = workspace.sampler.choose(
+      logits, sampling, stream.recent, stream.counts, stream.constraint_state, uniform);
   if (!sampling.constraint.empty())
     stream.constraint_state = sampling.constraint.after(stream.constraint_state, chosen);
   stream.unread.assign(1, chosen);
@@ -230,7 +231,7 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
   if (!stream.counts.empty()) ++stream.counts[chosen];
   ++stream.chosen;
   stream.written.ids.push_back(chosen);
-  if (stream.settings.alternatives >= 0) describe(stream, logits, chosen, room);
+  if (stream.settings.alternatives >= 0) describe(stream, logits, chosen, workspace);
 
   StopState stop = stream.stops.feed(chosen);
   if (static_cast<int>(chosen) == network_->shape().boundary)
@@ -243,10 +244,11 @@ void Session::choose(Stream& stream, const float* logits, Room& room) {
 }
 
 // Log-probabilities are the model's own, before any sampling option.
-void Session::describe(Stream& stream, const float* logits, std::uint32_t chosen, Room& room) {
+void Session::describe(Stream& stream, const float* logits, std::uint32_t chosen,
+                       GroupWorkspace& workspace) {
   const NetworkShape& shape = network_->shape();
   const LogSoftmax log_softmax(network_->instruction_set().routines, logits,
-                               shape.padded_vocabulary(), room.probabilities.data());
+                               shape.padded_vocabulary(), workspace.probabilities.data());
   Written& written = stream.written;
   written.log_probabilities.push_back(log_softmax(logits[chosen]));
   const std::size_t first = written.alternative_ids.size(), count = stream.alternatives();

@@ -83,20 +83,22 @@ class Session {
 
  private:
   struct Stream;
-  struct Room;
+  struct GroupWorkspace;
   using Streams = std::vector<Stream*>;
 
-  void advance_group(Streams streams, int steps, Room& room);
-  void step(const Streams& streams, float* states, Room& room);
-  void choose(Stream& stream, const float* logits, Room& room);
-  void describe(Stream& stream, const float* logits, std::uint32_t chosen, Room& room);
+  void advance_group(Streams streams, int steps, GroupWorkspace& workspace);
+  void step(const Streams& streams, float* states, GroupWorkspace& workspace);
+  void choose(Stream& stream, const float* logits, GroupWorkspace& workspace);
+  void describe(Stream& stream, const float* logits, std::uint32_t chosen,
+                GroupWorkspace& workspace);
 
   std::shared_ptr<const Network> network_;
   mutable std::mutex mutex_;
   std::atomic<bool> interrupted_ = false;
   std::map<std::int64_t, std::unique_ptr<Stream>> streams_;
   std::int64_t next_number_ = 0;
-  std::vector<std::unique_ptr<Room>> rooms_;  // of the groups, kept from call to call
+  std::vector<std::unique_ptr<GroupWorkspace>>
+      workspaces_;  // of the groups, kept from call to call
 };
 
 }  // namespace ricorda

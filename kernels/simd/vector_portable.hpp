@@ -111,7 +111,7 @@ RICORDA_INLINE Float absolute(Float a) {
     a.lanes[lane] = a.lanes[lane] < 0 ? -a.lanes[lane] : a.lanes[lane];
   return a;
 }
-// For |a| below 2^22: adding and taking off 1.5 * 2^23 leaves no room for a fraction.
+// For |a| below 2^22: adding and subtracting 1.5 * 2^23 rounds the fraction away.
 RICORDA_INLINE Float round_to_even(Float a) {
   const Float large = broadcast(12582912.0f);
   return (a + large) - large;

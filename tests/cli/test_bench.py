@@ -32,11 +32,13 @@ def test_each_network_has_its_speeds(call: Call) -> None:
         assert found[name]["parameters"] > 0
 
 
-def test_people_read_a_line_for_each_network(call: Call) -> None:
+def test_people_read_a_table_of_speeds(call: Call) -> None:
     code, out, _ = call("bench")
     assert code == 0
-    first, small, default = out.splitlines()
+    first, unit, heading, small, default = out.splitlines()
     assert "instruction set" in first
     assert small.split()[:3] == ["small", "lstm", "8"]
     assert default.split()[:3] == ["default", "gru", "8"]
-    assert "characters a second" in small
+    assert unit == "characters per second:"
+    assert heading.split() == ["size", "network", "training", "sampling"]
+    assert all(figure.replace(",", "").isdigit() for figure in small.split()[3:])

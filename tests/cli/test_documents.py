@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import ricorda
+from ricorda.cli.documents import beginning
 from ricorda.engine.sampling import log_softmax
 
 Call = Callable[..., tuple[int, str, str]]
@@ -338,3 +339,20 @@ def test_evaluation_does_not_depend_on_the_order_of_files(call: Call) -> None:
     assert code == 0
     assert "1 documents without their label, which the model does not have: 'Greek'" in err
     assert "accuracy" not in out
+
+
+@pytest.mark.parametrize(
+    "width, shown",
+    [
+        (63, "one two three four five six seven eight nine ten"),
+        (62, "one two three four five six seven eight nine…"),
+        (40, "one two three four five…"),
+        (10, "one two…"),
+    ],
+)
+def test_the_beginning_of_a_document_fits_beside_its_figures(
+    monkeypatch: pytest.MonkeyPatch, width: int, shown: str
+) -> None:
+    monkeypatch.setattr("ricorda.cli.documents.terminal_width", lambda: width)
+    text = "one two three four five\nsix seven eight nine ten"
+    assert beginning(text, "  2.53   10.42 ") == shown

@@ -38,7 +38,7 @@ def test_a_run_with_such_names_trains_resumes_and_samples(odd: Path, call: Call,
     assert json.loads(printed)["run"] == out
     code, _, err = call("resume", out, "--steps", "9")
     assert code == 0, err
-    assert "goes on after step 6: o\\xff" in err
+    assert "resuming after step 6: o\\xff" in err
     assert call("sample", out, "--length", "5")[0] == 0
     for name in ("config.json", "metrics.jsonl", "samples.jsonl", "report.html"):
         (odd / out / name).read_bytes().decode("utf-8", "strict")

@@ -159,5 +159,5 @@ def test_a_prompt_of_which_nothing_is_left_is_not_shown_before_an_unrelated_star
 def test_help_says_that_a_text_is_read_as_the_models_own(call: Call, command: str) -> None:
     _, out, _ = call(command, "--help")
     words = " ".join(out.split())
-    assert "[default: as the model's own text was read]" in words
+    assert "[default: as in training]" in words
     assert "[default: auto]" not in words.partition("--newlines")[2].partition("--max")[0]

@@ -47,7 +47,7 @@ def test_it_goes_on_as_if_nothing_had_happened(
 def test_the_newest_run_is_taken_and_it_says_where_it_is(interrupted: Path, call: Call) -> None:
     code, out, err = call("resume")
     assert (code, out) == (0, "")
-    assert "goes on after step 13: runs/stopped" in err
+    assert "resuming after step 13: runs/stopped" in err
     assert "ricorda sample runs/stopped" in err
 
 

@@ -82,9 +82,9 @@ def with_the_page(page: Page, folder: Path, steps: int) -> float:
     page.fill("#steps", str(steps))
     in_sight(page, "learning")
     page.evaluate("() => document.getElementById('start').click()")
-    page.wait_for_selector("#state:text-is('learning')", timeout=60_000)
+    page.wait_for_selector("#state:text-is('training')", timeout=60_000)
     name = page.inner_text("#run-name")
-    page.wait_for_selector("#state:text-is('ended')", timeout=300_000)
+    page.wait_for_selector("#state:text-is('complete')", timeout=300_000)
     return clock(folder / "runs" / name)
 
 

@@ -65,7 +65,7 @@ def learn(page: Page, text: Path | None, minutes: float) -> None:
     page.fill("#minutes", str(minutes))
     page.click("#start")
     in_sight(page, "learning")
-    page.wait_for_selector("#state:text-is('ended')", timeout=minutes * 60_000 + 120_000)
+    page.wait_for_selector("#state:text-is('complete')", timeout=minutes * 60_000 + 120_000)
     page.wait_for_selector("#baselines-state[hidden]", state="attached", timeout=120_000)
 
 

@@ -57,7 +57,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     drop(page, "My beer.txt", TEXT)
     page.wait_for_selector("#facts-name:text-is('My-beer.txt')")
     assert page.inner_text("#facts-characters") == f"{len(TEXT):,}"
-    assert "to judge by" in page.inner_text("#split-words")
+    assert "for validation" in page.inner_text("#split-words")
     begin_training(page, 5)
     in_sight(page, "writes")
     page.wait_for_selector("#writes-full:not([hidden])")
@@ -69,7 +69,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     page.context.close()  # the page is closed while the run goes on
 
     again = open_page(None, own_place)
-    again.wait_for_selector("#state:text('learning')")
+    again.wait_for_selector("#state:text('training')")
     in_sight(again, "writes")
     again.wait_for_selector("#writes-full:not([hidden])")
     again.locator("#moment").fill("0")
@@ -82,7 +82,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     again.wait_for_selector("#state:text-is('paused')")
     steps = number_in(again, "#now-step")
     again.click("#go-on")
-    again.wait_for_selector("#state:text-is('learning')")
+    again.wait_for_selector("#state:text-is('training')")
     again.click("#pause")
     again.wait_for_selector("#state:text-is('paused')")
     assert number_in(again, "#now-step") >= steps
@@ -91,7 +91,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
 
     in_sight(again, "runs")
     with again.expect_download() as download:
-        again.click("#runs-table a:text('Export')")
+        again.click("#runs-table a:text('Download')")
     assert download.value.suggested_filename == "My-beer.html"
     report = Path(download.value.path()).read_text("utf-8")
     assert report.startswith("<!DOCTYPE html>")
@@ -192,7 +192,7 @@ def test_surprise_is_read_out_by_pointer_and_keys(open_page: Open) -> None:
     in_sight(page, "surprise")
     page.wait_for_selector("#surprise-text span[class*=s]")
     page.hover("#surprise-text .symbols span >> nth=20")
-    assert "it gave this a chance of" in page.inner_text("#inspector")
+    assert "gave this character a probability of" in page.inner_text("#inspector")
     page.locator("#surprise-text .symbols").focus()
     for key in ("Home", "ArrowRight", "ArrowRight"):
         page.keyboard.press(key)
@@ -218,7 +218,7 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     }""")
     page.check("#by-gradient")
     page.locator("#steepest li").first.wait_for()
-    assert "rank correlation" in page.inner_text("#agreement")
+    assert "Rank correlation" in page.inner_text("#agreement")
     assert "--gradient norm" in page.inner_text("[data-command=surprise]")
     with page.expect_response("**/surprise"), page.expect_response("**/influence"):
         page.evaluate("import('/page/state.js').then((state) => state.tellAll('model'))")
@@ -227,14 +227,14 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     page.locator("#agreement").wait_for(state="detached")
 
 
-def test_what_is_known_by_heart_is_looked_for(open_page: Open) -> None:
+def test_what_is_memorized_is_looked_for(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "writes")
-    page.click("#by-heart")
-    page.wait_for_selector("#by-heart-found:not([hidden])")
-    assert (page.text_content("#by-heart-text") or "") in TEXT
-    assert "kept back" in page.inner_text("#by-heart-longest")
-    assert page.locator("#by-heart-shares tbody tr").count() == 4
+    page.click("#memorized")
+    page.wait_for_selector("#memorized-found:not([hidden])")
+    assert (page.text_content("#memorized-text") or "") in TEXT
+    assert "validation text" in page.inner_text("#memorized-longest")
+    assert page.locator("#memorized-shares tbody tr").count() == 4
     assert "ricorda memorised" in page.inner_text("[data-command=writes]")
 
 
@@ -307,7 +307,7 @@ def test_a_connection_that_was_lost_goes_on(open_page: Open) -> None:
     page.wait_for_selector("#lost:not([hidden])", state="attached")
     page.context.set_offline(False)
     page.wait_for_selector("#lost[hidden]", state="attached")
-    page.wait_for_selector("#state:text-is('ended')", state="attached")
+    page.wait_for_selector("#state:text-is('complete')", state="attached")
 
 
 def test_what_is_wrong_is_told_in_the_page(open_page: Open, own_place: Place) -> None:
@@ -319,7 +319,7 @@ def test_what_is_wrong_is_told_in_the_page(open_page: Open, own_place: Place) ->
     assert "empty" in page.inner_text("#text-problem")
     page.select_option("#language", "it")
     drop(page, "vuoto.txt", "")
-    page.wait_for_selector("#text-problem:has-text('Il testo non si può usare.')")
+    page.wait_for_selector("#text-problem:has-text('Il testo non può essere usato.')")
     assert "vuoto.txt" in page.inner_text("#text-problem [lang=en]")
     page.select_option("#language", "en")
     page.fill("#paste", "<img src=x onerror=alert(1)> & \u202e so on " * 30)
@@ -445,7 +445,7 @@ def test_a_training_that_was_killed_says_so_in_both_languages(
     drop(page, "beer.txt", TEXT)
     page.wait_for_selector("#facts-name:text-is('beer.txt')")
     begin_training(page, 5)
-    page.wait_for_selector("#state:text-is('learning')")
+    page.wait_for_selector("#state:text-is('training')")
     trainer = trainer_of(RunFolder(own_place.folder / "runs" / "beer"))
     assert trainer
     os.kill(trainer, signal.SIGKILL)
@@ -454,4 +454,4 @@ def test_a_training_that_was_killed_says_so_in_both_languages(
     assert "finito prima del tempo" in page.inner_text("#learning-problem")
     assert "SIGKILL" in page.inner_text("#learning-problem [lang=en]")
     page.click("#go-on")
-    page.wait_for_selector("#state:text-is('impara')")
+    page.wait_for_selector("#state:text-is('in corso')")

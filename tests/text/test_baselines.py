@@ -53,7 +53,7 @@ def test_what_repeats_is_cheap_for_those_who_look_back() -> None:
     assert found.frequencies == pytest.approx(2, abs=0.01)
     assert found.five_grams < 0.01
     assert 0 <= found.xz < 0.5
-    assert (found.counted, found.judged) == (10_000, 1_000)
+    assert (found.counted, found.evaluated) == (10_000, 1_000)
 
 
 def test_bytes_are_told_per_character() -> None:
@@ -64,10 +64,10 @@ def test_bytes_are_told_per_character() -> None:
 
 
 def test_long_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ricorda.text.baselines.MOST_JUDGED", 10)
+    monkeypatch.setattr("ricorda.text.baselines.MOST_EVALUATED", 10)
     vocabulary = CharacterVocabulary("abcd", "a")
     training, validation = ids("a" * 100 + "abcd" * 25, "abcd"), ids("abcd" * 25, "abcd")
     parts = Part.whole(training), Part.whole(validation)
     found = baselines(*parts, vocabulary, most_counted=50)
-    assert (found.counted, found.judged) == (50, 10)
+    assert (found.counted, found.evaluated) == (50, 10)
     assert found.five_grams < 0.5

@@ -32,10 +32,10 @@ NAMES = {
 @options_from(TrainingOptions, OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Measure what a network has to beat on TEXT: simple methods, in bits per character.
+    """Measure simple methods on TEXT, in bits per character, for comparison.
 
-    They are fitted to the training part of the text and measured on the validation part, with the
-    split of `ricorda train`. TEXT is what `ricorda train` takes.
+    The methods are fitted to the training part of the text and measured on the validation part,
+    with the split of `ricorda train`. TEXT takes the same forms as in `ricorda train`.
 
     \b
     ricorda baselines my.txt
@@ -49,7 +49,7 @@ def command(texts: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 
 def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
-    """A text's size and split, and what the simple methods come to; None where none is judged."""
+    """A text's size, its split and the simple methods' figures; None without a validation part."""
     reading = options.reading
     sources = reading.find(texts)
     with (
@@ -62,16 +62,16 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
         ) as text,
     ):
         parts = split(text.part, options.validation_fraction, options.test_fraction, options.split)
-        judged = None
+        evaluated = None
         if parts.validation is not None:
-            judged = baselines(parts.training, parts.validation, text.vocabulary).as_json()
+            evaluated = baselines(parts.training, parts.validation, text.vocabulary).as_json()
         return {
             "characters": text.characters,
             "bytes": text.bytes,
             "vocabulary_size": text.vocabulary.size,
             "training": parts.training.symbols,
             "validation": 0 if parts.validation is None else parts.validation.symbols,
-            "bits_per_character": judged,
+            "bits_per_character": evaluated,
         }
 
 
@@ -81,14 +81,14 @@ def _print_table(found: dict[str, Any]) -> None:
         f"{found['vocabulary_size']:,} different symbols; {found['training']:,} for training, "
         f"{found['validation']:,} for validation"
     )
-    judged = found["bits_per_character"]
-    if judged is None:
+    evaluated = found["bits_per_character"]
+    if evaluated is None:
         say("no part of the text is kept for validation")
         return
-    rows = [[fixed(judged[name], 3), meaning] for name, meaning in NAMES.items()]
+    rows = [[fixed(evaluated[name], 3), meaning] for name, meaning in NAMES.items()]
     print_table([">bits/character", "method"], rows)
-    if judged["counted"] < found["training"] or judged["judged"] < found["validation"]:
+    if evaluated["counted"] < found["training"] or evaluated["evaluated"] < found["validation"]:
         print_paragraph(
-            f"read: the last {judged['counted']:,} symbols of the training part and the first "
-            f"{judged['judged']:,} of the validation part"
+            f"read: the last {evaluated['counted']:,} symbols of the training part and the first "
+            f"{evaluated['evaluated']:,} of the validation part"
         )

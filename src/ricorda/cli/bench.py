@@ -11,6 +11,7 @@ import click
 
 import ricorda
 from ricorda.cli.output import print_json, say
+from ricorda.cli.tables import print_table
 from ricorda.cores import usable_cores
 from ricorda.engine import load
 from ricorda.runs import RunFolder, read_rows
@@ -32,21 +33,25 @@ ALPHABET = "\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'-&$3" 
 def command(as_json: bool) -> None:
     """Measure how fast this machine trains and samples, in a few seconds.
 
-    Characters a second of a small LSTM (128 units) and of the default network, on random text. The
-    machine should be otherwise idle.
+    The figures are characters per second, for a small LSTM (128 units) and the default network, on
+    random text. The machine should otherwise be idle.
     """
     found = measure()
     if as_json:
         print_json(found)
         return
     say(f"{found['cores']} cores, instruction set {found['instruction_set'] or 'none: NumPy'}")
-    for name in NETWORKS:
-        figures = found[name]
-        say(
-            f"{name:<8} {figures['network']:<14} "
-            f"training {figures['training_characters_per_second']:>11,.0f} characters a second, "
-            f"sampling {figures['sampling_characters_per_second']:>11,.0f}"
-        )
+    say("characters per second:")
+    rows = [
+        [
+            name,
+            found[name]["network"],
+            f"{found[name]['training_characters_per_second']:,.0f}",
+            f"{found[name]['sampling_characters_per_second']:,.0f}",
+        ]
+        for name in NETWORKS
+    ]
+    print_table(["size", "network", ">training", ">sampling"], rows)
 
 
 def measure() -> dict[str, Any]:

@@ -26,13 +26,13 @@ SETTINGS = ["temperature", "top_k", "top_p", "min_p", "greedy", "stop", "seed"]
 def command(
     model: Path, units: tuple[str, ...], prompt: str, as_json: bool, **options: Any
 ) -> None:
-    """Write the same sample twice: as MODEL is, and with units' outputs held at a value.
+    """Write a sample twice: with MODEL unchanged, and with units fixed at a value.
 
-    Without a value a unit is switched off, which is to hold it at 0.
+    Both samples use the same seed. The default value is 0, which switches a unit off.
 
     \b
     ricorda clamp runs/my 17                  switch unit 17 off
-    ricorda clamp runs/my 17=1 1:3=-0.5       hold two units, one of layer 1
+    ricorda clamp runs/my 17=1 1:3=-0.5       fix two units, one of layer 1
     """
     held = _parsed(units)
     file = load_file(model_path(model))

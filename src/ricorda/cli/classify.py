@@ -9,9 +9,9 @@ import click
 
 from ricorda.cli.documents import (
     DocumentOptions,
+    beginning,
     document_options,
     read_documents,
-    shortened,
 )
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName, whole_number
@@ -33,16 +33,17 @@ if TYPE_CHECKING:
     "--top",
     type=whole_number(at_least=1),
     default=3,
-    help="How many labels to show.  [default: 3]",
+    help="Number of labels to print for each document.  [default: 3]",
 )
 @click.option(
     "--uniform",
     is_flag=True,
-    help="Take all labels as equally frequent; by default they are as frequent as in training.",
+    help="Give all labels the same prior probability. By default it is their frequency in "
+    "training.",
 )
 @reading_options
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per document.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per document.")
 def command(
     model: Path,
     texts: tuple[str, ...],
@@ -54,11 +55,11 @@ def command(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Print the label that explains each document of TEXT best, with probabilities.
+    """Predict the label of each document of TEXT and print the probabilities.
 
-    MODEL learned documents with labels. TEXT is a file, a folder, or - for standard input, divided
-    into documents as the model's own text was. `ricorda evaluate` measures how often the label is
-    right. Characters that the model never saw are counted and left out.
+    MODEL must be trained on documents with labels. TEXT is a file, a folder, or - for standard
+    input, and is divided into documents as in training. Characters that the model never saw are
+    counted and excluded. `ricorda evaluate` measures how often the predicted label is right.
 
     \b
     ricorda classify runs/names --text Rossi
@@ -124,4 +125,5 @@ def _print(text: str, found: "Classification", top: int) -> None:
     """A line: the labels with their probabilities, and the beginning of the document."""
     labels = ", ".join(f"{label} {chance:.2f}" for label, chance in found.most_likely(top))
     unseen = f"  ({found.unseen:,} never seen)" if found.unseen else ""
-    say(f"{labels}  {shortened(readable_text(text))}{unseen}")
+    text = beginning(readable_text(text), f"{labels}  {unseen}")
+    say(f"{labels}  {text}{unseen}")

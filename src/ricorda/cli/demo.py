@@ -32,13 +32,13 @@ NEXT_STEP = (
     "--seed",
     type=whole_number(at_least=0),
     default=1,
-    help="Seed of all random numbers.  [default: 1]",
+    help="Random seed.  [default: 1]",
 )
 def command(seed: int) -> int:
-    """Show a recurrent network learn the tutorial's pattern and continue it.
+    """Train the tutorial's networks and print the results.
 
-    First it reproduces the tutorial, then it trains a network that continues from any of a, b, c
-    and d.
+    The demo first reproduces the tutorial. It then trains a network that continues the tutorial's
+    pattern from any of its characters: a, b, c and d.
     """
     console = Console(highlight=False, soft_wrap=True)
     exact = _tutorial(console, seed)

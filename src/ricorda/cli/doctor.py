@@ -26,7 +26,7 @@ OPTIONAL = {
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """Check this machine: versions, processor cores, instruction sets, and what is missing."""
+    """Check this machine: versions, CPU cores, instruction sets, and missing packages."""
     found = examine()
     if as_json:
         print_json(found)

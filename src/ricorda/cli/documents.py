@@ -7,21 +7,27 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from rich.cells import cell_len
 
 from ricorda.cli.options import Command
 from ricorda.cli.output import say
+from ricorda.cli.tables import terminal_width
 from ricorda.cli.texts import GivenReading
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text import Document
 from ricorda.text import read_documents as read_sources
 from ricorda.text.file_names import displayed
 from ricorda.text.unseen import quoted
+from ricorda.training.report.progress import shortened
 
 if TYPE_CHECKING:
     from ricorda.engine import Model
 
 SHOWN = 60
-"""Characters of a document that are shown in a terminal."""
+"""Characters of a document that are shown at most."""
+
+LEAST_SHOWN = 12
+"""Characters of a document that are shown in the narrowest terminal."""
 
 NumberedDocument = tuple[int, Document]
 """The number of a document in all texts, from 1, and the document."""
@@ -68,24 +74,26 @@ def document_options(*, labels: bool = False) -> Callable[[Command], Command]:
 
         options: list[Any] = [
             click.option(
-                "--lines", is_flag=True, help="Each line is a document, but empty lines are not."
+                "--lines", is_flag=True, help="Read each line as a document; skip empty lines."
             ),
             click.option(
                 "--field",
                 metavar="NAME",
-                help="Each row of a table (CSV, TSV, JSONL) is a document: the column with the "
-                "text, by its name or its position from 1.",
+                help="Read each row of a table (CSV, TSV, JSONL) as a document. NAME is the column "
+                "with the text, by name or number from 1.",
             ),
         ]
         if labels:
             options += [
                 click.option(
-                    "--label-field", metavar="NAME", help="The column with a document's label."
+                    "--label-field",
+                    metavar="NAME",
+                    help="Column that holds the label of each document.",
                 ),
                 click.option(
                     "--label-from",
                     type=click.Choice(["folder", "file"]),
-                    help="Take the label from the name of the folder or of the file.",
+                    help="Take the label of each document from the name of its folder or its file.",
                 ),
             ]
         for option in reversed(options):
@@ -162,7 +170,7 @@ class KnownLabels:
             )
 
 
-def shortened(text: str) -> str:
-    """The beginning of a document on one line."""
-    line = " ".join(text[: 4 * SHOWN].split())
-    return line if len(line) <= SHOWN else line[: SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"
+def beginning(text: str, others: str) -> str:
+    """Return the beginning of a document that fits on a terminal's line beside other words."""
+    width = min(SHOWN, max(LEAST_SHOWN, terminal_width() - cell_len(others)))
+    return shortened(" ".join(text[: 4 * SHOWN].split()), width)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "--window",
     type=whole_number(at_least=1),
-    help="Reset the state every N symbols, as models with windows are scored; "
-    "by default the state is carried through the whole text.",
+    help="Reset the state every N symbols, to compare with models of a fixed context. By default "
+    "the state is carried through the whole text.",
 )
 @adaptive_option
 @document_options(labels=True)
@@ -46,12 +46,12 @@ def command(
 ) -> None:
     """Measure how well MODEL predicts TEXT: bits and nats per character, bits per byte.
 
-    Of an undivided text, every symbol but the first is predicted once. Documents are divided as the
-    model's own text was; the first symbol and the end of each are predicted too, so the figure does
-    not depend on their order. Where documents have labels, it is also measured how often the label
-    that explains a document best is its own.
+    Every symbol of an undivided text is predicted once, except the first. For a model of documents,
+    TEXT is divided as in training. The first symbol and the end of each document are predicted too,
+    so the result does not depend on the order of the documents. For documents with labels, the
+    command also measures how often `ricorda classify` predicts the right label.
 
-    Characters that the model never saw have no probability: they are counted and left out, each
+    Characters that the model never saw have no probability. They are counted and excluded, each
     with the character after it.
 
     With --adaptive the reader learns from the text while it reads, each symbol after it was
@@ -105,7 +105,7 @@ def _print(figures: "Figures", window: int | None) -> None:
         )
     if figures.accuracy is not None:
         print_paragraph(
-            f"the likeliest label is right for {figures.accuracy.overall:.1%} of "
+            f"predicted label right for {figures.accuracy.overall:.1%} of "
             f"{figures.accuracy.documents:,} documents; mean over labels "
             f"{figures.accuracy.mean_over_labels:.1%}"
         )

@@ -38,37 +38,38 @@ Numbers = NDArray[np.float64]
     "positions",
     type=whole_number(at_least=1),
     multiple=True,
-    help="The position of a predicted symbol, counted from 0; may be repeated. By default 32 "
-    "positions spread over the text.",
+    help="Position of a predicted symbol, counted from 0. May be repeated. By default 32 positions "
+    "are spread over the text.",
 )
 @click.option(
     "--distance",
     type=whole_number(at_least=1, at_most=FARTHEST),
     default=DISTANCE,
-    help=f"How many symbols back to look.  [default: {DISTANCE}]",
+    help=f"Number of past symbols to measure.  [default: {DISTANCE}]",
 )
 @click.option(
     "--method",
     type=click.Choice(list(METHODS)),
     default="leave-out",
-    help="Leave each past symbol out, or replace it by others of the text.  [default: leave-out]",
+    help="How to remove a past symbol: leave it out, or replace it with other symbols of the text."
+    "  [default: leave-out]",
 )
 @click.option(
     "--gradient",
     type=click.Choice(MEASURES),
-    help="Compare with gradients, which need the extra torch.",
+    help="Also measure gradients, for comparison. Requires the extra torch.",
 )
 @click.option(
     "--symbols",
     type=whole_number(at_least=2),
     default=SYMBOLS,
-    help=f"Read at most this many symbols of the text.  [default: {SYMBOLS}]",
+    help=f"Maximum number of symbols to read.  [default: {SYMBOLS}]",
 )
 @click.option(
     "--seed",
     type=whole_number(at_least=0),
     default=0,
-    help="Which symbols replace one.  [default: 0]",
+    help="Random seed of the replacements.  [default: 0]",
 )
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -84,11 +85,11 @@ def command(
     reading: GivenReading,
     as_json: bool,
 ) -> None:
-    """Measure how much each of the last symbols matters to what MODEL expects next in TEXT.
+    """Measure how past symbols of TEXT affect the next prediction of MODEL.
 
-    Both figures are in bits. The divergence is how far the probabilities of the next symbol move
-    when a past symbol is left out. The surprisal is how much more surprising the true next symbol
-    becomes.
+    Each past symbol is removed, and two figures are printed in bits. The divergence is the change
+    in the probabilities of the next symbol. The surprisal is how much more surprising the actual
+    next symbol becomes.
 
     \b
     ricorda influence runs/my page.txt

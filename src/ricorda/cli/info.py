@@ -21,7 +21,7 @@ from ricorda.text.sources import displayed
 @click.argument("model", type=PathName(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(model: Path | None, as_json: bool) -> None:
-    """Show what MODEL is and where it came from; by default the newest run's.
+    """Describe MODEL and the run that made it; by default the newest run.
 
     \b
     ricorda info runs/my

@@ -27,27 +27,29 @@ class _Entry(NamedTuple):
 
 
 COMMANDS = {
-    "demo": _Entry("ricorda.cli.demo", "Show a network learn the tutorial's pattern."),
+    "demo": _Entry("ricorda.cli.demo", "Train the tutorial's networks and print the results."),
     "train": _Entry("ricorda.cli.train", "Train a network on a text."),
     "resume": _Entry("ricorda.cli.resume", "Continue a run from its last checkpoint."),
     "sample": _Entry("ricorda.cli.sample", "Write texts, or continue prompts."),
     "evaluate": _Entry("ricorda.cli.evaluate", "Measure how well a model predicts a text."),
     "score": _Entry("ricorda.cli.score", "Print how surprising a text or its documents are."),
-    "classify": _Entry("ricorda.cli.classify", "Print the label that explains each document best."),
+    "classify": _Entry("ricorda.cli.classify", "Predict the labels of documents."),
     "serve": _Entry("ricorda.cli.serve", "Serve models over HTTP."),
     "units": _Entry("ricorda.cli.units", "Show what each unit of a model tracks in a text."),
-    "step": _Entry("ricorda.cli.step", "Show one step of one unit with its real numbers."),
-    "influence": _Entry("ricorda.cli.influence", "Measure how much each past character matters."),
-    "clamp": _Entry("ricorda.cli.clamp", "Write with units held at a value or switched off."),
+    "step": _Entry("ricorda.cli.step", "Show the arithmetic of one step of one unit."),
+    "influence": _Entry(
+        "ricorda.cli.influence", "Measure how past characters affect a prediction."
+    ),
+    "clamp": _Entry("ricorda.cli.clamp", "Write with some units fixed or switched off."),
     "memorised": _Entry("ricorda.cli.memorised", "Find passages copied from the training text."),
-    "info": _Entry("ricorda.cli.info", "Show what a model is and where it came from."),
+    "info": _Entry("ricorda.cli.info", "Describe a model and the run that made it."),
     "runs": _Entry("ricorda.cli.runs", "List, compare, annotate and delete runs."),
     "baselines": _Entry(
-        "ricorda.cli.baselines", "Measure simple methods on a text, for comparison."
+        "ricorda.cli.baselines", "Measure simple methods on a text for comparison."
     ),
-    "studio": _Entry("ricorda.cli.studio", "Open the web page: watch a network learn."),
+    "studio": _Entry("ricorda.cli.studio", "Open a web page to watch a network learn."),
     "bench": _Entry("ricorda.cli.bench", "Measure how fast this machine trains and samples."),
-    "doctor": _Entry("ricorda.cli.doctor", "Check this machine: versions, cores, what is missing."),
+    "doctor": _Entry("ricorda.cli.doctor", "Check this machine and the installed packages."),
 }
 """Every command, in the order of the help; its module is imported when it is called."""
 

@@ -33,14 +33,15 @@ SHOWN = 200  # characters of a stretch in the table
     "--length",
     type=whole_number(at_least=1),
     default=LENGTH,
-    help=f"How much a model writes, or how much of a text is read.  [default: {LENGTH}]",
+    help="Number of symbols that a model writes, or that are read from a text.  [default: "
+    f"{LENGTH}]",
 )
 @options_from(GenerationSettings, ["temperature", "top_k", "top_p", "min_p", "seed"])
 @click.option(
     "--validation-fraction",
     type=number(Gt(0), Lt(1)),
-    help="Compare with the held-back end of the training text, such as 0.1 as `train` has it; "
-    "that part then does not count as training text.",
+    help="Compare with this fraction at the end of the training text, such as the 0.1 that `train` "
+    "holds back. It is then excluded from the training text.",
 )
 @click.option("--control", help="Compare with this text, which the model never saw.")
 @reading_options
@@ -55,12 +56,12 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Find the passages of WRITTEN that stand word for word in the TRAINING texts.
+    """Find passages of WRITTEN that occur verbatim in the TRAINING texts.
 
-    WRITTEN is a text, or a model (a run's folder or a .safetensors file), which then writes one.
-    The training texts are read once and may be larger than memory. With --validation-fraction or
-    --control, a text of the same length that the model never saw is measured too, since language
-    repeats itself.
+    WRITTEN is a text, or a model (a run's folder or a .safetensors file) that writes a text first.
+    The training texts are read once and may be larger than memory. All language repeats itself: for
+    comparison, --validation-fraction and --control measure a text of the same length that the model
+    never saw.
 
     \b
     ricorda memorised runs/my my.txt --validation-fraction 0.1

@@ -43,8 +43,8 @@ def prompt_option(command: Command) -> Command:
     decorate: Callable[[Any], Any] = click.option(
         "--prompt",
         default="",
-        help="The text to continue, or - to read it from standard input; "
-        "without one, a new document or a new line begins.",
+        help="Text to continue, or - to read it from standard input. Without a prompt, the text "
+        "starts with a new document or a new line.",
     )
     return decorate(command)  # type: ignore[no-any-return]
 

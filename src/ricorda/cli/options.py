@@ -195,8 +195,8 @@ def length_option(*words: str) -> Callable[[Command], Command]:
     return click.option(
         "--length",
         type=length,
-        help=f"How many symbols to write at most{endless}.  [default: 200; for a document its end, "
-        "at most 4000]",
+        help=f"Maximum number of symbols to write{endless}.  [default: 200; for a document up to "
+        "its end, at most 4000]",
     )
 
 

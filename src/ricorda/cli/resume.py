@@ -16,12 +16,12 @@ from ricorda.training.options import RESUME_OPTIONS, TrainingOptions
     "--text",
     multiple=True,
     metavar="TEXT",
-    help="Where the text is now, if it was moved (repeat it for several).",
+    help="New location of the text, if it was moved. May be repeated.",
 )
 @click.option(
     "--validation",
     type=PathName(),
-    help="Where the validation file is now, if it was moved.",
+    help="New location of the validation file, if it was moved.",
 )
 @options_from(TrainingOptions, RESUME_OPTIONS[1:])
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
@@ -31,9 +31,9 @@ def command(
 ) -> int:
     """Continue a run from its last checkpoint, by default the newest run.
 
-    A budget given here replaces the run's and counts from the run's beginning: --steps 500 adds 200
-    steps to a run of 300, even after its end. From here on the learning rate follows the new budget
-    as if it had been given at the beginning.
+    A new budget replaces the run's budget and counts from the start of the run: --steps 500 adds
+    200 steps to a run of 300 steps, even if that run is complete. The learning rate of the
+    remaining steps follows the schedule of the new budget.
 
     \b
     ricorda resume runs/my

@@ -32,25 +32,24 @@ LARGEST_FIRST = {"steps": "steps", "time": "train_seconds", "parameters": "param
     "--sort",
     type=click.Choice(["newest", "name", "bits", *LARGEST_FIRST]),
     default="newest",
-    help="Sort by this figure: the fewest bits first, the most steps, time or parameters first."
-    "  [default: newest]",
+    help="Sort by this column: bits in ascending order; steps, time and parameters in descending "
+    "order.  [default: newest]",
 )
 @click.option(
     "--note",
     nargs=2,
     metavar="RUN TEXT",
-    help="Write a note of one line about a run, which the list then shows; an empty TEXT removes "
-    "it.",
+    help="Add a note of one line to a run; the list shows it. An empty TEXT removes the note.",
 )
 @click.option(
     "--delete",
     "deleted",
     metavar="RUN",
     multiple=True,
-    help="Delete a run after a question: the files that ricorda wrote, and no others. May be "
-    "repeated.",
+    help="Delete a run after asking for confirmation. Only files that ricorda wrote are deleted. "
+    "May be repeated.",
 )
-@click.option("--yes", is_flag=True, help="Delete without a question.")
+@click.option("--yes", is_flag=True, help="Delete without asking for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     folder: Path,
@@ -60,10 +59,10 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """List the runs under FOLDER, by default runs/, the newest first.
+    """List the runs in FOLDER (by default runs/), the newest first.
 
-    The column "differs" shows the settings in which the runs are not all alike. A RUN is a folder,
-    or the name of one under FOLDER.
+    The column "differs" shows the settings that differ between the runs. RUN is a folder, or the
+    name of a folder in FOLDER.
 
     \b
     ricorda runs --sort bits

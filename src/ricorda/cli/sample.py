@@ -54,12 +54,12 @@ class _Wishes:
 @click.command()
 @click.argument("model", type=PathName(), required=False)
 @prompt_option
-@click.option("--prompt-file", help="Read the prompt from a file, or from - for standard input.")
+@click.option("--prompt-file", help="Read the prompt from a file, or from standard input (-).")
 @click.option(
     "--prompts",
     "prompts_file",
-    help="Continue each line of a file, or of - for standard input: the line is the prompt, or a"
-    " JSON object with a prompt and an id.",
+    help="Continue each line of a file, or of standard input (-). A line is a prompt or a JSON "
+    "object with a prompt and an id.",
 )
 @click.option(
     "--context",
@@ -72,19 +72,23 @@ class _Wishes:
     "--count",
     type=whole_number(at_least=1),
     default=1,
-    help="How many texts to write.  [default: 1]",
+    help="Number of texts to write.  [default: 1]",
 )
-@click.option("--unique", is_flag=True, help="Write no text twice.")
-@click.option("--novel", is_flag=True, help="Write no document of the training text.")
+@click.option("--unique", is_flag=True, help="Write only texts that differ from each other.")
+@click.option(
+    "--novel", is_flag=True, help="Write only documents that are not in the training text."
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16", "int8"]),
     default="float32",
-    help="How the engine keeps the weights; auto is the fastest that loses almost nothing."
-    "  [default: float32]",
+    help="Precision of the weights; auto uses the fastest one with almost no loss of accuracy.  "
+    "[default: float32]",
 )
-@click.option("--raw", is_flag=True, help="Write the text's exact bytes and nothing else.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line with a JSON object per text.")
+@click.option("--raw", is_flag=True, help="Write only the exact bytes of the text.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per text, each on a line."
+)
 def command(
     model: Path | None,
     prompt: str,
@@ -101,12 +105,12 @@ def command(
 ) -> int | None:
     """Write with MODEL, a model file or a run's folder; by default the newest run.
 
-    A model of documents begins a document and ends it. Other models continue from a new line, up to
-    --length. With a prompt, the text is printed after the prompt, which is read as training read
-    the text: line ends, Unicode form and byte order mark are adapted.
+    A model of documents writes a document from its beginning to its end. Other models start on a
+    new line and write --length symbols. A prompt is printed before its continuation. Its line ends,
+    Unicode form and byte order mark are converted as in training.
 
-    The seed is printed on standard error. Text number n of --count, and each of --prompts, is the
-    same however many are written.
+    The seed is printed on standard error. With the same seed, text number n is the same for any
+    --count and any number of --prompts.
 
     In --stop, --allowed, --banned and --banned-word, \\n is a line end, \\t a tab, \\r a carriage
     return, \\\\ a backslash and \\uXXXX the character with this code.

@@ -39,27 +39,28 @@ ALTERNATIVES = 5
 @click.option(
     "--html",
     type=PathName(),
-    help="Write a page that colours each character by its surprisal and shows the alternatives.",
+    help="Write an HTML page that colours each character by its surprisal and shows what the model "
+    "expected.",
 )
 @document_options()
 @click.option(
     "--documents",
     is_flag=True,
-    help="Print a row per document, divided as the model's own text was.",
+    help="Print a row for each document. TEXT is divided as in training.",
 )
 @adaptive_option
-@click.option("--label", help="Read under this label.")
-@click.option("--by-label", is_flag=True, help="Print a row for each label of the model.")
+@click.option("--label", help="Score each document under this label.")
+@click.option("--by-label", is_flag=True, help="Print a row for each document under each label.")
 @click.option(
     "--sort",
     type=click.Choice(["bits", "nats"]),
-    help="Sort rows by bits per character or by nats, the highest first.",
+    help="Sort rows by bits per character or by total nats, in descending order.",
 )
-@click.option("--ascending", is_flag=True, help="Sort the lowest first.")
+@click.option("--ascending", is_flag=True, help="Sort in ascending order.")
 @click.option(
     "--table",
     is_flag=True,
-    help="Print a line for each character on a terminal too, instead of the text in colours.",
+    help="Print a line for each character instead of the text in colours.",
 )
 @reading_options
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
@@ -80,19 +81,19 @@ def command(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """Print how surprising TEXT is to MODEL: each character, in bits, or each document.
+    """Print how surprising TEXT is to MODEL, for each character or each document.
 
-    TEXT is a file, or - for standard input. A terminal shows the text in colours, its mean and its
-    most surprising places. Elsewhere, and with --table, a line is printed for each character: its
-    surprisal and what the model expected instead. A character that the model never saw is shown
-    where it stands. It has no surprisal, nor has the character after it, because the network does
-    not read unseen characters.
+    TEXT is a file, or - for standard input. A terminal shows the text in colours, its mean
+    surprisal in bits and its most surprising places. Other outputs, and --table, have a line for
+    each character: its surprisal and what the model expected. A character that the model never saw
+    is printed without a surprisal, and so is the character after it: the network does not read
+    unseen characters.
 
-    With --lines, --field or --documents a row is printed for each document: its bits per character
-    and its nats, which include its first character and its end. Unseen characters and the character
-    after each are left out.
+    With --lines, --field or --documents, a row is printed for each document: bits per character and
+    total nats. Both include the first character and the end of the document. They exclude unseen
+    characters and the character after each.
 
-    With --adaptive it is the surprise of a reader who learns from what comes before in TEXT.
+    With --adaptive, the reader learns from what comes before in TEXT.
 
     \b
     ricorda score runs/my page.txt --html surprise.html

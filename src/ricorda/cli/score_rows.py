@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ricorda.cli.documents import shortened
+from ricorda.cli.documents import beginning
 from ricorda.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -107,8 +107,9 @@ def print_rows(rows: Iterable[Row], *, as_json: bool, as_csv: bool) -> None:
         bits = "" if math.isnan(row.bits) else f"{row.bits:.2f}"
         label = "" if row.label is None else f"{row.label}: "
         unseen = f"  ({row.figures.unseen:,} never seen)" if row.figures.unseen else ""
-        text = shortened(readable_text(row.text))
-        say(f"{bits:>6}  {row.figures.nats:>8.2f}  {label}{text}{unseen}")
+        figures = f"{bits:>6}  {row.figures.nats:>8.2f}  {label}"
+        text = beginning(readable_text(row.text), figures + unseen)
+        say(f"{figures}{text}{unseen}")
 
 
 def print_csv(columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:

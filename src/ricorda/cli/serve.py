@@ -32,12 +32,14 @@ SWITCH_SECONDS = 0.001
 @click.command()
 @click.argument("models", metavar="[MODEL | NAME=MODEL]...", nargs=-1)
 @options_from(ServerSettings, SETTINGS)
-@click.option("--check", is_flag=True, help="Read everything, print what would be served, exit.")
+@click.option(
+    "--check", is_flag=True, help="Load the models, print what would be served, and exit."
+)
 @click.option("--json", "as_json", is_flag=True, help="With --check: print one JSON object.")
 def command(models: tuple[str, ...], check: bool, as_json: bool, **options: Any) -> None:
     """Serve each MODEL, a model file or a run's folder; by default the newest run.
 
-    Clients of OpenAI's completions API can use it.
+    Clients of OpenAI's completions API can use the server.
 
     \b
     ricorda serve runs/poems

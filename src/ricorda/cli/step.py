@@ -23,22 +23,22 @@ LONGEST = 2**20  # symbols of the text that are read
     "--unit",
     type=UnitType(),
     default="0",
-    help="Which unit, such as 17, or 1:17 of layer 1.  [default: 0]",
+    help="The unit: 17 is a unit of layer 0, 1:17 one of layer 1.  [default: 0]",
 )
 @click.option(
     "--position",
     type=whole_number(at_least=0),
-    help="The symbol read in the step, counted from 0; by default the last of the text.",
+    help="Position of the symbol that is read, counted from 0; by default the last.",
 )
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: Path, text: str, unit: Unit, position: int | None, reading: GivenReading, as_json: bool
 ) -> None:
-    """Show the step in which a unit of MODEL reads one symbol of TEXT: every gate's real numbers.
+    """Show how a unit of MODEL reads one symbol of TEXT, with the numbers of every gate.
 
-    In each sum stand, in this order: what comes from the input, the input's bias, what comes from
-    the layer's outputs of the step before, the recurrent bias.
+    The terms of each sum are, in this order: the contribution of the input, the input bias, the
+    contribution of the layer's previous outputs, and the recurrent bias.
 
     \b
     ricorda step runs/my page.txt --unit 3

@@ -26,34 +26,35 @@ DRAIN_SECONDS = 0.5
 @click.option(
     "--port",
     type=whole_number(at_least=0),
-    help=f"Listen here; 0 takes any that is free.  [default: {PORT}, else any]",
+    help=f"Port to listen on; 0 chooses a free port.  [default: {PORT}, or a free port if it is "
+    "taken]",
 )
 @click.option(
     "--runs",
     type=PathName(file_okay=False),
-    help="The folder of runs; it may come from a stranger.  [default: runs]",
+    help="Folder of the runs. It may come from an untrusted source.  [default: runs]",
 )
 @click.option(
     "--texts",
     type=PathName(file_okay=False),
     default=Path("texts"),
-    help="Where texts that are dropped on the page are kept.  [default: texts]",
+    help="Folder for texts that are added on the page.  [default: texts]",
 )
 @click.option(
     "--read",
     type=PathName(),
     multiple=True,
-    help="A file or folder whose texts the page may show for runs that learned them; may be "
-    "repeated.  [default: this folder, unless --runs is given]",
+    help="File or folder that the page may read to show the texts of runs. May be repeated.  "
+    "[default: the current folder, unless --runs is given]",
 )
 @click.option(
     "--largest-text",
     metavar="MB",
     type=whole_number(at_least=1),
     default=LARGEST_TEXT,
-    help=f"The largest text that the page reads.  [default: {LARGEST_TEXT}]",
+    help=f"Maximum size of a text that the page reads.  [default: {LARGEST_TEXT}]",
 )
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--no-browser", is_flag=True, help="Print the address without opening a browser.")
 def command(
     port: int | None,
     runs: Path | None,
@@ -62,11 +63,11 @@ def command(
     largest_text: int,
     no_browser: bool,
 ) -> None:
-    """Open the web page: drop a text, watch a network learn it, look inside.
+    """Open a web page to add a text, watch a network learn it, and look inside.
 
-    The page is served to this machine alone. Its address contains a ticket that admits one
-    browser, once; when it has been used, a new address is printed. Ctrl-C ends the page, while
-    trainings go on and are among `ricorda runs`.
+    The page is accessible only from this machine. Its address contains a ticket that admits one
+    browser once; after that, a new address is printed. Ctrl-C stops the page. Trainings continue
+    and are listed by `ricorda runs`.
     """
     require_studio()
     from ricorda.serving.connection import ConnectionLimits
@@ -88,7 +89,7 @@ def command(
 
     def ready() -> None:
         _print_address("ricorda studio", address())
-        say("Ctrl-C ends the page; trainings go on.", err=True)
+        say("Ctrl-C stops the page; trainings continue.", err=True)
         if not no_browser:
             opened = address(BROWSER_SECONDS)
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()

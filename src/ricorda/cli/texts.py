@@ -35,9 +35,7 @@ def reading_options(command: Command) -> Command:
         given = {name: options.pop(name) for name in OPTIONS}
         return command(reading=GivenReading(given), **options)
 
-    decorate: Callable[[Any], Any] = options_from(
-        TrainingOptions, OPTIONS, unset="as the model's own text was read"
-    )
+    decorate: Callable[[Any], Any] = options_from(TrainingOptions, OPTIONS, unset="as in training")
     return decorate(with_reader)  # type: ignore[no-any-return]
 
 

@@ -42,15 +42,15 @@ CHANGES_NO_STEP = {"out", "cache", "keep", "max_restarts", "collective_timeout",
     cls=GroupedOption,
     group=Group.ESSENTIAL,
     type=PathName(),
-    help="Read options from a TOML or JSON file, or from an earlier run; "
-    "those on the command line win.",
+    help="Read options from a TOML or JSON file, or from an earlier run. Options on the command "
+    "line take precedence.",
 )
 @click.option(
     "--dry-run",
     cls=GroupedOption,
     group=Group.ESSENTIAL,
     is_flag=True,
-    help="Print the plan, every setting, and the steps, memory and time to expect; write nothing.",
+    help="Print all settings and the expected steps, memory and time, without training.",
 )
 @click.option(
     "--json",
@@ -71,10 +71,10 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Learn a text: files, folders, patterns, or - for standard input.
+    """Train a network on TEXT: files, folders, patterns, or - for standard input.
 
-    Only the text is needed: unset options are chosen from its size and the budget, by default
-    three minutes, and printed. The run's folder holds the model, its figures and a report.
+    Options that are not set are chosen for the size of the text and the budget, by default three
+    minutes, and are printed. The run's folder holds the model, its metrics and a report.
 
     \b
     ricorda train my.txt

@@ -28,32 +28,33 @@ MOST_SHIFTS = 1_000_000
     "units",
     type=UnitType(),
     multiple=True,
-    help="Show everything about this unit, such as 17, or 1:17 of layer 1; may be repeated.",
+    help="Show all results for this unit: 17 is a unit of layer 0, 1:17 one of layer 1. May be "
+    "repeated.",
 )
-@click.option("--feature", help="Show the units most closely associated with one feature, by name.")
+@click.option("--feature", help="Show the units most closely associated with this feature.")
 @click.option(
     "--top",
     type=whole_number(at_least=1),
     default=TOP,
-    help=f"How many units to show.  [default: {TOP}]",
+    help=f"Number of units to show.  [default: {TOP}]",
 )
 @click.option(
     "--symbols",
     type=whole_number(at_least=SHORTEST),
     default=SYMBOLS,
-    help=f"Read at most this many symbols of the text.  [default: {SYMBOLS}]",
+    help=f"Maximum number of symbols to read.  [default: {SYMBOLS}]",
 )
 @click.option(
     "--shifts",
     type=whole_number(at_least=1, at_most=MOST_SHIFTS),
     default=SHIFTS,
-    help=f"How many controls with shifted features to make.  [default: {SHIFTS}]",
+    help=f"Number of controls with shifted features.  [default: {SHIFTS}]",
 )
 @click.option(
     "--seed",
     type=whole_number(at_least=0),
     default=0,
-    help="Seed of the shifts.  [default: 0]",
+    help="Random seed of the shifts.  [default: 0]",
 )
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -71,9 +72,10 @@ def command(
 ) -> None:
     """Show what each unit of MODEL tracks in TEXT, and which units are dead or saturated.
 
-    The first half of TEXT chooses the feature of each unit, the second half measures the effect:
-    1 if the unit shows exactly where the feature is, 0 if the two are unrelated. The control column
-    is the effect when the feature's positions are shifted along the text, which is chance.
+    The feature of each unit is chosen on the first half of TEXT, and the effect is measured on the
+    second half. An effect of 1 means that the unit marks the feature exactly, 0 that the two are
+    unrelated. The control column shows the effect by chance: it is measured with the positions of
+    the feature shifted along the text.
 
     \b
     ricorda units runs/my my.txt

@@ -46,18 +46,18 @@ class GenerationSettings(SamplingSettings):
     """How a text is written: how symbols are chosen, how many, from which random numbers."""
 
     length: Annotated[int, Field(ge=0, le=ENDLESS)] = LONGEST_TEXT
-    """How many new symbols to write at most."""
+    """Maximum number of symbols to write."""
 
     label: str | None = None
-    """The label of the document, for a model whose documents had labels."""
+    """Label of the document, for a model of documents with labels."""
 
     stop: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_several)
     ] = ()
-    """The text ends before the first of these strings, which is not part of it."""
+    """End the text before the first of these strings."""
 
     seed: UnsignedInteger | None = None
-    """The same seed writes the same text; a fresh one is drawn if not given."""
+    """Random seed. The same seed writes the same text; by default a new seed is drawn."""
 
     stream_index: UnsignedInteger = 0
     """Which of the seed's texts, all independent of each other."""
@@ -66,8 +66,8 @@ class GenerationSettings(SamplingSettings):
     """Tell each symbol's log-probability and those of this many of the most likely ones."""
 
     on_unknown: OnUnknown = "skip"
-    """A character of the prompt that the model never saw is left out, with a warning (skip), or
-    an error."""
+    """Characters of the prompt that the model never saw: skip leaves them out with a warning, error
+    refuses the prompt."""
 
 
 @plain_dataclass(frozen=True, slots=True)

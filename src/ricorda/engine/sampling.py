@@ -35,48 +35,50 @@ class SamplingSettings:
     """How a symbol is chosen; the options apply in the order in which they are listed here."""
 
     repetition_penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """Makes the symbols of the last `repetition_window` less likely if above 1: their logits are
-    divided by it where positive, multiplied where negative."""
+    """Penalty for symbols that occur in the repetition window: it divides positive logits and
+    multiplies negative ones. Values above 1 reduce repetition."""
 
     repetition_window: Annotated[int, Field(ge=1, le=10**12)] = 64
-    """How many of the last symbols, those of the prompt included, the penalty looks at."""
+    """Number of recent symbols, including the prompt's, to which the repetition penalty applies."""
 
     logit_bias: tuple[tuple[int, FiniteNumber], ...] = ()
     """Ids of symbols and what is added to the logit of each; those that the model lacks are an
     error."""
 
     presence_penalty: FiniteNumber = 0.0
-    """Taken off the logit of each symbol that was written before, the prompt not counted."""
+    """Amount subtracted from the logit of each symbol that was already written. The prompt does not
+    count."""
 
     frequency_penalty: FiniteNumber = 0.0
-    """The same, times how often it was written."""
+    """Amount subtracted from the logit of a symbol for each time that it was already written. The
+    prompt does not count."""
 
     banned: str = ""
-    """Characters that are never written."""
+    """Never write these characters."""
 
     allowed: Annotated[str, Field(min_length=1)] | None = None
-    """The only characters that may be written; all if not given."""
+    """Write only these characters; by default all."""
 
     banned_word: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_several)
     ] = ()
-    """A word, or any other run of characters, that is never completed, not even inside a longer
-    word."""
+    """Never write this word or sequence of characters, not even inside a longer word."""
 
     greedy: bool = False
-    """Always choose the most likely symbol, the first in the vocabulary among equals."""
+    """Always choose the most likely symbol; of equally likely ones, the first in the vocabulary."""
 
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.8
-    """Divides the logits: below 1 safer, above 1 more daring, 0 the same as greedy."""
+    """Divides the logits. Values below 1 make the text more predictable, values above 1 more
+    varied; 0 is the same as greedy."""
 
     top_k: Annotated[int, Field(ge=1, le=10**12)] | None = None
-    """Choose among the k most likely symbols alone."""
+    """Sample only from the k most likely symbols."""
 
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    """Choose among the fewest symbols, most likely first, whose probabilities reach p together."""
+    """Sample only from the most likely symbols whose probabilities add up to p."""
 
     min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    """Leave out symbols less likely than this fraction of the most likely one's probability."""
+    """Exclude symbols whose probability is below this fraction of the highest probability."""
 
     @property
     def chooses_the_best(self) -> bool:

@@ -25,90 +25,92 @@ class ServerSettings:
     """Where the server listens, who may use it, and the limits of clients."""
 
     host: str = "127.0.0.1"
-    """The address to listen at; any other than this machine's own demands an API key."""
+    """Address to listen on. An address that other machines can reach requires an API key."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """The port to listen at; 0 takes a free one and prints it."""
+    """Port to listen on; 0 chooses a free port and prints it."""
 
     api_key_file: Path | None = None
-    """A file of API keys, one a line; the environment variable RICORDA_API_KEY may hold one."""
+    """File of API keys, one per line. A key can also be set in the variable RICORDA_API_KEY."""
 
     allow_host: SeveralTexts = ()
-    """A further name in the Host header under which the server may be addressed; repeatable."""
+    """Additional name that requests may have in their Host header. May be repeated."""
 
     allow_origin: SeveralTexts = ()
-    """A site, as https://example.org, whose pages may call the server; repeatable."""
+    """Site, such as https://example.org, whose pages may call the server. May be repeated."""
 
     precision: Precision = "float32"
-    """How the engine keeps the weights; int8, bfloat16 and auto are faster and less exact."""
+    """Precision of the weights; int8, bfloat16 and auto are faster and less exact."""
 
     threads: AtLeastOne | None = None
-    """Processor threads of the engine; as many as there are cores if not given."""
+    """CPU threads of the engine; by default one per core."""
 
     on_unknown: OnUnknown = "error"
-    """A character of a prompt that the model never saw is refused (error) or left out (skip)."""
+    """Characters of a prompt that the model never saw: error refuses the request, skip leaves them
+    out."""
 
     lenient: bool = False
-    """Ignore unknown fields of requests, and name them in the header X-Ricorda-Ignored of the
-    answer, instead of refusing them."""
+    """Ignore unknown fields of a request instead of refusing it. The header X-Ricorda-Ignored of
+    the response names them."""
 
     max_body: AtLeastOne = 1 << 20
-    """Largest body of a request, in bytes."""
+    """Maximum size of a request's body in bytes."""
 
     max_prompt: AtLeastOne = 65536
-    """Longest prompt, in symbols."""
+    """Maximum length of a prompt in symbols."""
 
     max_prompts: AtLeastOne = 128
-    """Most prompts of a request."""
+    """Maximum number of prompts in a request."""
 
     max_tokens: AtLeastOne = 4096
-    """The largest max_tokens of a request."""
+    """Maximum value of max_tokens in a request."""
 
     max_n: AtLeastOne = 16
-    """The largest n and best_of of a request."""
+    """Maximum value of n and best_of in a request."""
 
     max_answer: AtLeastOne = 32 << 20
-    """Largest answer of a request, in bytes, estimated before work begins; a larger one is refused
-    with 400. Requests under way may take twice that per client (429), four times in total (503)."""
+    """Maximum size of a response in bytes. It is estimated in advance, and a request with a larger
+    response is refused with 400. All responses in progress may take twice this size for a client
+    (429) and four times in total (503)."""
 
     max_streams: AtLeastOne = 64
-    """Texts that are written at the same time; further ones wait."""
+    """Maximum number of texts that are written at the same time; further texts wait."""
 
     max_streams_per_client: AtLeastOne = 64
-    """The same for one client, known by its key or its address."""
+    """The same for one client, identified by its key or address."""
 
     max_queue: AtLeastOne = 1024
-    """Texts that may wait; a request for more is answered with 503."""
+    """Maximum number of waiting texts; further requests are refused with 503."""
 
     max_queue_per_client: AtLeastOne = 256
-    """The same for one client; answered with 429."""
+    """The same for one client; further requests are refused with 429."""
 
     max_connections: AtLeastOne = 512
-    """Connections open at once."""
+    """Maximum number of open connections."""
 
     head_seconds: Seconds = 10.0
-    """How long a request's headers may take to arrive."""
+    """Time limit for receiving the headers of a request."""
 
     body_seconds: Seconds = 30.0
-    """How long its body may take to arrive."""
+    """Time limit for receiving the body of a request."""
 
     request_seconds: Seconds = 600.0
-    """How long a request may be worked on, waiting included."""
+    """Time limit for processing a request, including the time that it waits."""
 
     idle_seconds: Seconds = 30.0
-    """How long a connection may stay open between two requests."""
+    """Time limit for a connection without a request."""
 
     stalled_seconds: Seconds = 20.0
-    """How long a client may read nothing of what it is sent before it is dropped."""
+    """Time after which a client that does not read its response is disconnected."""
 
     drain_seconds: Seconds = 20.0
-    """How long texts under way may go on after SIGTERM or Ctrl-C."""
+    """Time limit for finishing texts after SIGTERM or Ctrl-C."""
 
     watch_seconds: Seconds = 2.0
-    """How often to check whether a model's file was replaced."""
+    """Interval between checks whether the file of a model was replaced."""
 
     access_log: str = "-"
-    """Where a line of JSON for each request goes: a file, - for standard error, or off."""
+    """Where to log each request as a line of JSON: a file, - for standard error, or off."""
 
 
 VARIABLE = "RICORDA_API_KEY"

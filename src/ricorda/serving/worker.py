@@ -97,7 +97,7 @@ class Worker:
         self._retired = False
         self._writing: dict[Stream, WritingJob] = {}
         self._scoring: list[ScoringJob] = []
-        self._pace = Pace()
+        self._workload = Workload()
         self._thread = threading.Thread(target=self._run, name=f"engine {name}", daemon=True)
         self._thread.start()
 
@@ -175,7 +175,7 @@ class Worker:
         if not self._writing:
             return []
         began = time.perf_counter()
-        steps = self._pace.steps
+        steps = self._workload.steps
         found = self._session.advance_symbols(steps)
         seconds = time.perf_counter() - began
         deliveries: list[Delivery] = []
@@ -195,7 +195,7 @@ class Worker:
                 del self._writing[stream]
             if over or len(symbols.ids):
                 deliveries.append((job, symbols, stream.written, stream.ended, over, None))
-        self._pace.took(taken or steps, seconds)  # fewer than asked for if interrupted
+        self._workload.took(taken or steps, seconds)  # fewer than asked for if interrupted
         return deliveries
 
     def _score(self) -> list[Delivery]:
@@ -206,7 +206,9 @@ class Worker:
         self._scoring = [*self._scoring[len(jobs) :], *jobs]  # take turns where there are many
         longest = max(len(job.ids) - 1 - job.position for job in jobs)
         alternatives = max(job.alternatives for job in jobs)
-        positions = self._pace.positions // (1 + alternatives // 32)  # bounds the memory of results
+        positions = self._workload.positions // (
+            1 + alternatives // 32
+        )  # bounds the memory of results
         steps = max(1, min(longest, positions // len(jobs)))
         inputs = np.zeros((len(jobs), steps), np.int64)
         targets = np.zeros((len(jobs), steps), np.int64)
@@ -223,7 +225,7 @@ class Worker:
             alternatives,
             labels=np.broadcast_to(labels, inputs.shape) if labels.any() else None,
         )
-        self._pace.read(inputs.size, time.perf_counter() - began)
+        self._workload.read(inputs.size, time.perf_counter() - began)
         deliveries: list[Delivery] = []
         for row, job in enumerate(jobs):
             count = min(steps, len(job.ids) - 1 - job.position)
@@ -260,8 +262,8 @@ class Worker:
                 log.debug("results came after the event loop had closed")
 
 
-class Pace:
-    """How much work is about ROUND_SECONDS of it, by what it took lately."""
+class Workload:
+    """Amounts of work that take about ROUND_SECONDS, from the throughput of recent work."""
 
     def __init__(self) -> None:
         self.steps = 4

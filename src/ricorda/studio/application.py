@@ -65,7 +65,7 @@ class Studio:
     """For what takes long."""
 
     def close(self) -> None:
-        """End what belongs to the page; trainings go on."""
+        """Stop what belongs to the page; trainings continue."""
         self.trainings.close()
         self.baselines.close()
         self.texts.close()
@@ -291,8 +291,8 @@ def _add_run(application: FastAPI, studio: Studio) -> None:
     @application.get("/api/runs/{name}/curve")
     def curve(name: str) -> dict[str, Any]:
         rows = read_rows(workspace.run(name).metrics)
-        judged = [row for row in rows if row.get("event") == "evaluation"]
-        points = [[row.get("seconds"), row.get("nats_per_character")] for row in judged]
+        evaluations = [row for row in rows if row.get("event") == "evaluation"]
+        points = [[row.get("seconds"), row.get("nats_per_character")] for row in evaluations]
         return {"points": [point for point in points if None not in point]}
 
     @application.get("/api/runs/{name}/news")

@@ -181,9 +181,10 @@ class Looking:
             return {"text": generation.text(), "seed": generation.seed, "unknown": unknown}
 
     def memorised(self, run: RunFolder, request: ask.MemorisedRequest) -> dict[str, Any]:
-        """The longest stretch that the model writes word for word as it learned it.
+        """Find the longest passage that the model copies verbatim from its training text.
 
-        As much of what was kept back is judged beside it; where less was, the model writes less.
+        As many characters of the validation text are searched too. If it has fewer, the model
+        writes fewer.
         """
         vocabulary, parts = self._texts.parts(reading_of(run))
         kept_back = parts.validation

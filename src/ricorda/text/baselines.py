@@ -1,16 +1,16 @@
-"""What simple methods make of a text: the lines that a network has to get below.
+"""Simple methods for comparison with a network.
 
-All are judged on the part of the text that a training keeps back, after seeing only the part that
-it learns from, in bits per character:
+All are fitted to the training part of a text and evaluated on the validation part, in bits per
+character:
 
     uniform     every symbol of the text equally likely
     frequencies each symbol as likely as it is frequent
-    five_grams  the last four symbols decide, with shorter contexts where they say little
+    five_grams  the last four symbols predict the next, with shorter contexts where they are rare
                 (interpolated Witten-Bell smoothing; Witten and Bell, 1991)
-    xz          how many bytes the compressor adds for the rest: xz(all) - xz(training part)
+    xz          bytes that the compressor adds for the validation part: xz(both) - xz(training)
 
-Time and memory are bounded: of long texts the last symbols before the border are counted and the
-first ones after it are measured. The result states how many.
+Time and memory are bounded: of a long text, the last symbols of the training part and the first
+symbols of the validation part are used. The result states how many.
 """
 
 import lzma
@@ -25,8 +25,8 @@ from ricorda.text.parts import Part
 from ricorda.text.vocabulary import Ids, Vocabulary
 
 ORDER = 5
-MOST_COUNTED = 4_000_000  # symbols before the border that are counted, and compressed
-MOST_JUDGED = 200_000  # symbols after it
+MOST_COUNTED = 4_000_000  # symbols of the training part
+MOST_EVALUATED = 200_000  # symbols of the validation part
 XZ_PRESET = 6
 
 Keys = NDArray[np.int64]
@@ -34,7 +34,7 @@ Keys = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Baselines:
-    """Bits per character of simple methods on the part of a text that is kept back."""
+    """Bits per character of simple methods on the validation part of a text."""
 
     uniform: float
     frequencies: float
@@ -42,10 +42,10 @@ class Baselines:
     xz: float
 
     counted: int
-    """Symbols that the last three had seen."""
+    """Training symbols that the last three methods have seen."""
 
-    judged: int
-    """Symbols that all were judged by."""
+    evaluated: int
+    """Validation symbols."""
 
     def as_json(self) -> dict[str, Any]:
         """The figures by name."""
@@ -60,46 +60,46 @@ def baselines(
     most_counted: how many of the training symbols, the last ones, are counted.
     """
     seen = training.read(len(training) - most_counted, len(training))
-    judged = validation.read(0, MOST_JUDGED)
-    characters, _ = vocabulary.count(judged)
-    per_character = len(judged) / max(1, characters)  # 1 for characters of an undivided text
+    evaluated = validation.read(0, MOST_EVALUATED)
+    characters, _ = vocabulary.count(evaluated)
+    per_character = len(evaluated) / max(1, characters)  # 1 for characters of an undivided text
     return Baselines(
         uniform=math.log2(max(1, vocabulary.size)) * per_character,
-        frequencies=_frequencies(seen, judged, vocabulary.size) * per_character,
-        five_grams=witten_bell(seen, judged, vocabulary.size, ORDER) * per_character,
-        xz=_xz(seen, judged, vocabulary) / max(1, characters),
+        frequencies=_frequencies(seen, evaluated, vocabulary.size) * per_character,
+        five_grams=witten_bell(seen, evaluated, vocabulary.size, ORDER) * per_character,
+        xz=_xz(seen, evaluated, vocabulary) / max(1, characters),
         counted=len(seen),
-        judged=len(judged),
+        evaluated=len(evaluated),
     )
 
 
-def _frequencies(seen: Ids, judged: Ids, size: int) -> float:
+def _frequencies(seen: Ids, evaluated: Ids, size: int) -> float:
     """Mean bits of a symbol by its count, one more for each so that none is impossible."""
     counts = np.bincount(seen, minlength=size) + 1.0
-    return float(-np.log2(counts[judged] / counts.sum()).mean())
+    return float(-np.log2(counts[evaluated] / counts.sum()).mean())
 
 
-def witten_bell(seen: Ids, judged: Ids, size: int, order: int) -> float:
-    """Mean bits of a judged symbol, (M,), after counting seen ones, (N,), up to so many in a row.
+def witten_bell(seen: Ids, evaluated: Ids, size: int, order: int) -> float:
+    """Return the mean bits of evaluated symbols (M,) after counting n-grams of seen ones (N,).
 
     With c(h s) occurrences of a symbol s after a history h, n(h) of all and d(h) different ones,
 
         p(s | h) = (c(h s) + d(h) p(s | shorter h)) / (n(h) + d(h))
 
-    and the shortest is uniform. The judged symbols' histories begin in the seen ones.
+    and the shortest is uniform. Early evaluated symbols have histories that begin in the seen ones.
     """
     reach = order - 1
-    text = np.concatenate([seen[len(seen) - min(reach, len(seen)) :], judged]).astype(np.int64)
-    begin = len(text) - len(judged)
-    probability = np.full(len(judged), 1.0 / size)
+    text = np.concatenate([seen[len(seen) - min(reach, len(seen)) :], evaluated]).astype(np.int64)
+    begin = len(text) - len(evaluated)
+    probability = np.full(len(evaluated), 1.0 / size)
     numbering = _Numbering(seen.astype(np.int64), text, size)
     for length in range(order):  # of the history
         if length > 0 and not numbering.extend(length):
             break
-        histories, judged_histories = numbering.histories(length)
+        histories, evaluated_histories = numbering.histories(length)
         counts = _Counts(histories, seen[length:].astype(np.int64), size, numbering.different)
-        first = max(0, length - begin)  # a judged symbol without so long a history stays as it is
-        wanted = judged_histories[begin + first - length : len(text) - length]
+        first = max(0, length - begin)  # symbols without so long a history stay unchanged
+        wanted = evaluated_histories[begin + first - length : len(text) - length]
         symbols = text[begin + first :]
         of_pair, of_history, different = counts.look_up(wanted, symbols)
         known = of_history > 0
@@ -113,10 +113,10 @@ def witten_bell(seen: Ids, judged: Ids, size: int, order: int) -> float:
 class _Numbering:
     """Histories as numbers: those of one length are numbered by the one shorter and a symbol."""
 
-    def __init__(self, seen: Keys, judged: Keys, size: int) -> None:
-        self._seen, self._judged, self._size = seen, judged, size
+    def __init__(self, seen: Keys, evaluated: Keys, size: int) -> None:
+        self._seen, self._evaluated, self._size = seen, evaluated, size
         self._of_seen = np.zeros(len(seen) + 1, np.int64)  # of the history from each place on
-        self._of_judged = np.zeros(len(judged) + 1, np.int64)
+        self._of_evaluated = np.zeros(len(evaluated) + 1, np.int64)
 
     def extend(self, length: int) -> bool:
         """Let the histories be one symbol longer; False if the seen text is too short."""
@@ -125,11 +125,11 @@ class _Numbering:
         # that of length L from place t on is the one of length L - 1 from t on, and one symbol more
         keys = self._of_seen[: len(self._seen) - length + 1] * self._size + self._seen[length - 1 :]
         numbers, self._of_seen = np.unique(keys, return_inverse=True)
-        wanted = self._of_judged[: max(0, len(self._judged) - length + 1)]
+        wanted = self._of_evaluated[: max(0, len(self._evaluated) - length + 1)]
         known = wanted >= 0
-        wanted = np.where(known, wanted * self._size + self._judged[length - 1 :], -1)
+        wanted = np.where(known, wanted * self._size + self._evaluated[length - 1 :], -1)
         place = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
-        self._of_judged = np.where(known & (numbers[place] == wanted), place, -1)
+        self._of_evaluated = np.where(known & (numbers[place] == wanted), place, -1)
         return True
 
     @property
@@ -138,8 +138,8 @@ class _Numbering:
         return int(self._of_seen.max()) + 1
 
     def histories(self, length: int) -> tuple[Keys, Keys]:
-        """The numbers of the histories from each place on: of the seen text, of the judged."""
-        return self._of_seen[: len(self._seen) - length], self._of_judged
+        """The numbers of the histories from each place on: of the seen text, of the evaluated."""
+        return self._of_seen[: len(self._seen) - length], self._of_evaluated
 
 
 class _Counts:
@@ -168,10 +168,10 @@ class _Counts:
         )
 
 
-def _xz(seen: Ids, judged: Ids, vocabulary: Vocabulary) -> float:
-    """Bits that xz adds for the judged symbols, which it reads after the seen ones."""
+def _xz(seen: Ids, evaluated: Ids, vocabulary: Vocabulary) -> float:
+    """Bits that xz adds for the evaluated symbols, which it reads after the seen ones."""
     before = _as_bytes(seen, vocabulary)
-    after = before + _as_bytes(judged, vocabulary)
+    after = before + _as_bytes(evaluated, vocabulary)
     added = len(lzma.compress(after, preset=XZ_PRESET)) - len(
         lzma.compress(before, preset=XZ_PRESET)
     )

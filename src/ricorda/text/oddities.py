@@ -196,25 +196,25 @@ def part_difference(training: Part, validation: Part) -> Difference | None:
 
     Of a long part only blocks spread over it are counted.
     """
-    seen, judged = _counts(training), _counts(validation)
-    size = max(len(seen), len(judged))
-    seen, judged = (np.pad(each, (0, size - len(each))) for each in (seen, judged))
-    occurring = (seen + judged) > 0
-    seen, judged = seen[occurring], judged[occurring]
-    difference = _compare(seen, judged)
+    seen, evaluated = _counts(training), _counts(validation)
+    size = max(len(seen), len(evaluated))
+    seen, evaluated = (np.pad(each, (0, size - len(each))) for each in (seen, evaluated))
+    occurring = (seen + evaluated) > 0
+    seen, evaluated = seen[occurring], evaluated[occurring]
+    difference = _compare(seen, evaluated)
     lost = difference.cross - difference.own
     gain = difference.even - difference.own
-    least = max(LEAST_BITS + _by_chance(seen, judged), LARGEST_SHARE * gain)
+    least = max(LEAST_BITS + _by_chance(seen, evaluated), LARGEST_SHARE * gain)
     return difference if lost >= least else None
 
 
-def _compare(seen: Counts, judged: Counts) -> Difference:
+def _compare(seen: Counts, evaluated: Counts) -> Difference:
     """Compare counts (V,) of both parts."""
-    share = judged / judged.sum()
+    share = evaluated / evaluated.sum()
     smoothed = (seen + 1) / (seen.sum() + len(seen))  # so that no symbol is impossible
     found = share[share > 0]
     # The entropy of few symbols comes out too small (Miller, 1955).
-    missing = (len(found) - 1) / (2 * judged.sum() * math.log(2))
+    missing = (len(found) - 1) / (2 * evaluated.sum() * math.log(2))
     return Difference(
         cross=float(-(share * np.log2(smoothed)).sum()),
         own=float(-(found * np.log2(found)).sum() + missing),
@@ -222,10 +222,10 @@ def _compare(seen: Counts, judged: Counts) -> Difference:
     )
 
 
-def _by_chance(seen: Counts, judged: Counts) -> float:
+def _by_chance(seen: Counts, evaluated: Counts) -> float:
     """The bits that as many symbols lose if they are drawn from both parts together."""
-    both = seen + judged
-    drawn = np.random.default_rng(0).multinomial(judged.sum(), both / both.sum(), CHANCES)
+    both = seen + evaluated
+    drawn = np.random.default_rng(0).multinomial(evaluated.sum(), both / both.sum(), CHANCES)
     found = [_compare(seen, each) for each in drawn]
     return max(each.cross - each.own for each in found)
 

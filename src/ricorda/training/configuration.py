@@ -96,39 +96,40 @@ class LearningSettings:
     """Probability of dropping each output of a layer during training."""
 
     input_dropout: Annotated[DropoutShare, Group.REGULARIZATION] = 0.0
-    """Probability of dropping each element of the symbols' vectors; drawn once per window."""
+    """Probability of dropping each element of the embeddings. A mask is drawn per window."""
 
     recurrent_dropout: Annotated[DropoutShare | None, Group.REGULARIZATION] = None
-    """Probability of dropping each recurrent weight; drawn once per window."""
+    """Probability of dropping each recurrent weight. A mask is drawn per window."""
 
     batch_size: BatchSize | None = None
-    """Streams of the text that are read side by side (B)."""
+    """Number of streams of the text that are read in parallel (B)."""
 
     window: Window | None = None
-    """Symbols of one step of truncated backpropagation through time (T)."""
+    """Number of symbols in a step of truncated backpropagation through time (T)."""
 
     learning_rate: LearningRate | None = None
-    """Peak step size of AdamW: after a linear warm-up it falls along a cosine."""
+    """Peak learning rate of AdamW. It is reached by a linear warm-up and followed by a cosine
+    decay."""
 
     weight_decay: Annotated[WeightDecay | None, Group.REGULARIZATION] = None
-    """AdamW's decay of the matrices; biases and embeddings have none."""
+    """AdamW's weight decay. It applies to matrices, not to biases and embeddings."""
 
     clip_norm: ClipNorm = 1.0
-    """Largest norm of the gradient; a longer gradient is scaled down to it."""
+    """Maximum norm of the gradient; larger gradients are scaled down to it."""
 
     softmax_candidates: Negatives | None = None
-    """Number of sampled negatives of the softmax in each step; 0: the full softmax. By default 512
-    on a processor for a text of at least 2,048 different symbols, else 0."""
+    """Number of sampled negatives of the softmax in each step; 0 computes the full softmax. By
+    default 512 on a CPU for a vocabulary of at least 2,048 symbols, else 0."""
 
     averaging: Annotated[AveragedShare, Group.REGULARIZATION] = 0.0
-    """Also average the weights over the steps: each step keeps this share of the average, such as
-    0.999. The better of the two sets of weights becomes the model."""
+    """Decay of an exponential moving average of the weights, such as 0.999; 0 for none. The average
+    becomes the model if it has the lower validation loss."""
 
     initialisation: Initialisation = "orthogonal"
     """Initialization of the recurrent weights: orthogonal, or uniform as in PyTorch."""
 
     forget_bias: Annotated[float, Field(ge=-100, le=100)] = 0.0
-    """Initial value of the biases of the lstm cell's forget gates."""
+    """Initial bias of the forget gates of the lstm cell."""
 
     adaptive_validation: Annotated[bool, Group.OUTPUT] = False
     """At the end, also evaluate the validation part by a reader that learns from it as it reads."""
@@ -141,29 +142,28 @@ class LearningSettings:
     """Stop after this many evaluations in a row without improvement."""
 
     keep: Annotated[int, Field(ge=1, le=10**6), Group.OUTPUT] = 2
-    """How many of the newest checkpoints are kept."""
+    """Number of checkpoints to keep."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    """Seed of all random numbers. The same seed gives the same weights, bit for bit, if the steps,
-    threads, processes, kind of processor and versions are the same; --config RUN repeats a run's
-    options."""
+    """Random seed. The same seed gives bit-identical weights if the steps, threads, processes, CPU
+    type and versions are the same. --config RUN repeats the options of a run."""
 
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Group.MACHINE] = "auto"
-    """Where to compute; auto takes a CUDA GPU if there is one. GPUs need the extra torch."""
+    """Device to compute on; auto uses a CUDA GPU if there is one. GPUs require the extra torch."""
 
     precision: Annotated[Literal["auto", "float32", "bfloat16"], Group.MACHINE] = "auto"
-    """Arithmetic of the matrix products; auto takes bfloat16 where it is faster."""
+    """Precision of matrix products; auto uses bfloat16 where it is faster."""
 
     backend: Annotated[Literal["auto", "kernels", "torch"], Group.MACHINE] = "auto"
-    """What computes: ricorda's C++ kernels, on a processor alone, or PyTorch (extra torch); auto
-    takes the kernels where they can be used."""
+    """Implementation: ricorda's C++ kernels (CPU only) or PyTorch (requires the extra torch). auto
+    uses the kernels where they can be used."""
 
     threads: Annotated[Processes | None, Group.MACHINE] = None
-    """Processor threads of each process."""
+    """CPU threads of each process."""
 
     processes: Annotated[Processes | None, Group.MACHINE] = None
-    """Processes on this machine that share each batch; by default one. More than one need the extra
-    torch. For several machines: torchrun ... -m ricorda train ..."""
+    """Number of processes on this machine, which share each batch; 1 by default. More than one
+    requires the extra torch. For several machines, run torchrun ... -m ricorda train ..."""
 
 
 def _known_vocabulary(value: str) -> str:
@@ -178,53 +178,56 @@ class TextSettings:
     """How a text becomes symbols, and which part of it is kept for validation."""
 
     vocabulary: Annotated[str, AfterValidator(_known_vocabulary), Group.ESSENTIAL] = "characters"
-    """What a symbol is: characters (of Unicode), bytes, words, or pieces:N, the N most frequent
-    characters and parts of words, such as pieces:512."""
+    """Kind of symbol: characters (of Unicode), bytes, words, or pieces:N, which is N characters and
+    frequent parts of words, such as pieces:512."""
 
     min_count: Annotated[int, Field(ge=1, le=10**9)] = 1
-    """Characters that the training part has fewer times become one symbol that is never written;
-    such words are spelled."""
+    """Characters that occur fewer than N times in the training part become one symbol, which is
+    never written. In a vocabulary of words, rarer words are spelled out in characters."""
 
     encoding: str | None = None
-    """The text's encoding where it is not UTF-8."""
+    """Encoding of the text, if it is not UTF-8."""
 
     newlines: Literal["auto", "normalise", "keep"] = "auto"
-    """Line ends: normalise makes each a \\n, keep leaves them; auto keeps them in bytes alone."""
+    """Line ends: normalise turns each into \\n; keep leaves them unchanged; auto keeps them for a
+    vocabulary of bytes and normalises them for all others."""
 
     decompress: Literal["auto", "off"] = "auto"
-    """Compressed texts: auto decompresses gzip, zstd, xz and bzip2 files, off takes them as they
-    are."""
+    """Decompression: auto decompresses gzip, zstd, xz and bzip2 files; off reads their bytes
+    unchanged."""
 
     max_decompressed: str | None = None
-    """Largest decompressed size of a compressed file, such as 20GB; unless given, 64 MiB or 200
-    times its size."""
+    """Largest decompressed size of a compressed file, such as 20GB. The default is 64 MiB or 200
+    times the size of the file, whichever is larger."""
 
     documents: str = "auto"
-    """What a document is: text (all is one), files, lines, paragraphs (a blank line ends one), or
-    separator:STRING (the string ends one). A model starts each document afresh and learns where it
-    ends. auto takes each file of a folder, a pattern or an archive, else the whole text."""
+    """How the text is divided into documents: text (not divided), files, lines, paragraphs (ended
+    by blank lines), or separator:STRING (ended by the string). The state is reset before each
+    document, and the model learns where documents end. auto reads each file of a folder, a pattern
+    or an archive as a document and does not divide other texts."""
 
     field: str | None = None
-    """For tables (CSV, TSV, JSONL, Parquet): the column with the text, by its name or number. Each
-    row is a document."""
+    """Column of a table (CSV, TSV, JSONL, Parquet) that holds the text, by name or number. Each row
+    is a document."""
 
     label_field: str | None = None
-    """The column of a table with the label of each document, which the model learns to use."""
+    """Column of a table that holds the label of each document. The model learns the labels."""
 
     label_from: Literal["folder", "file"] | None = None
     """Take the label of each document from the name of its folder or its file."""
 
     split: SplitName | None = None
-    """What is held back for validation: the end of the text, documents drawn at random, or blocks
-    spread evenly over the text. Unset, documents if there are 50 or more, blocks of each if there
-    are fewer, the end of an undivided text. It does not depend on --seed."""
+    """Part of the text that is held back for validation: the end, documents drawn at random, or
+    blocks spread evenly over the text. By default: documents if there are at least 50, blocks of
+    each document if there are fewer, and the end of an undivided text. The split does not depend on
+    --seed."""
 
     validation_fraction: Annotated[float, Field(ge=0, le=0.99)] | None = None
-    """Share of the text that is held back for validation; 0.1 unless the text is tiny."""
+    """Fraction of the text that is held back for validation: 0.1 by default, 0 for a tiny text."""
 
     test_fraction: Annotated[float, Field(ge=0, le=0.99)] = 0.0
-    """Share of the text that is held back for a test: nothing is chosen by it, and the final model
-    is evaluated on it once."""
+    """Fraction of the text that is held back for a test. It is not used to choose anything; the
+    final model is evaluated on it once."""
 
     @property
     def reading(self) -> ReadingSettings:

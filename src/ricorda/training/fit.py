@@ -135,7 +135,7 @@ def _set_up(
     progress = Progress()
     if resumed:
         progress = checkpoint_manager.resume(learner)
-        report.say(f"goes on after step {progress.step:,}: {folder.path}")
+        report.say(f"resuming after step {progress.step:,}: {folder.path}")
     budget_clock = BudgetClock.of(
         configuration,
         loader.stream.windows_per_epoch,

@@ -35,22 +35,22 @@ class NetworkOptions:
     """Where the run goes, and the network's shape."""
 
     out: Annotated[Path | None, Group.ESSENTIAL] = None
-    """The run's folder; by default runs/ and the text's name."""
+    """Folder of the run. By default it is named after the text, in runs/."""
 
     cell: Annotated[CellName | None, Group.ESSENTIAL] = None
-    """The recurrent cell: by default lstm, the long short-term memory."""
+    """Recurrent cell; lstm by default."""
 
     nonlinearity: Literal["tanh", "relu"] | None = None
     """The activation of the rnn cell."""
 
     hidden_size: Annotated[Annotated[int, Field(ge=1, le=65536)] | None, Group.ESSENTIAL] = None
-    """Units of each layer."""
+    """Number of units in each layer."""
 
     num_layers: Annotated[Annotated[int, Field(ge=1, le=64)] | None, Group.ESSENTIAL] = None
-    """Layers, each reading the one below."""
+    """Number of layers. Each layer reads the outputs of the layer below."""
 
     embedding_size: Annotated[int, Field(ge=1, le=65536)] | Literal["onehot"] | None = None
-    """Length of each symbol's learned vector, or onehot for none."""
+    """Size of the learned embedding of each symbol, or onehot for one-hot inputs."""
 
 
 @options_of(Group.BUDGET)
@@ -59,7 +59,7 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
     """Every option; None and auto: chosen for the text, the budget and the machine."""
 
     minutes: Annotated[Minutes | None, Group.ESSENTIAL] = None
-    """Train for this many minutes; by default 3."""
+    """Train for this many minutes."""
 
     epochs: Epochs | None = None
     """Read the training text this many times, instead of --minutes."""
@@ -68,19 +68,18 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
     """Take this many optimizer steps, instead of --minutes."""
 
     cache: Annotated[str | None, Group.MACHINE] = None
-    """Folder in whose subfolder ricorda large encoded texts are cached; by default ~/.cache. With
-    off, there is no cache."""
+    """Cache folder: large encoded texts are cached in its subfolder ricorda. The default is
+    ~/.cache; off disables the cache."""
 
     validation: Annotated[Path | None, Group.ESSENTIAL] = None
-    """A file for validation, instead of the end of the text."""
+    """File for validation, instead of a part of the text."""
 
     max_restarts: Annotated[int, Field(ge=0, le=1000), Group.MACHINE] = 3
-    """With several processes: how many times they are restarted from the last checkpoint after one
+    """With several processes: maximum number of restarts from the last checkpoint after a process
     has died."""
 
     collective_timeout: Annotated[float, Field(ge=1, le=10**6), Group.MACHINE] = 120.0
-    """With several processes: seconds that one waits for the others before it counts them as
-    lost."""
+    """With several processes: seconds to wait for another process before it counts as lost."""
 
     schedule: Schedule | None = None
     """Schedule of an earlier run of the same text, to be repeated step by step; --config RUN gives

@@ -205,7 +205,7 @@ def test_every_setting_is_there_but_no_path(folder: RunFolder, record: RunRecord
     missing = [field for field in fields if f"<code>{field}</code>" not in page]
     assert missing == ["model"]  # its own settings are there instead
     assert "3 minutes" in page
-    assert "Symbols of one step of truncated backpropagation through time (T)." in page
+    assert "Number of symbols in a step of truncated backpropagation through time (T)." in page
     assert "divina commedia.txt" in page
     assert "/home/someone" not in page
 

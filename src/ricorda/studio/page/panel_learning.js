@@ -150,10 +150,10 @@ function seconds(row) {
 
 function fillNow() {
   const row = state.metrics.findLast((each) => each.seconds !== undefined);
-  const judged = evaluations().at(-1);
+  const evaluation = evaluations().at(-1);
   const trained = trainingRows().at(-1);
   const ended = state.metrics.at(-1)?.event === "ended" ? state.metrics.at(-1) : null;
-  const bits = ended?.validation?.bits_per_character ?? inBits(judged?.nats_per_character ?? trained?.nats_per_character);
+  const bits = ended?.validation?.bits_per_character ?? inBits(evaluation?.nats_per_character ?? trained?.nats_per_character);
   $("now-bits").textContent = number(bits, 2);
   $("now-step").textContent = number(state.metrics.at(-1)?.step);
   $("now-speed").textContent = short(trained?.characters_per_second);
@@ -173,9 +173,9 @@ function fillLeft() {
 }
 
 function tellEvaluation() {
-  const judged = evaluations().at(-1);
-  if (!judged || !begun || state.status?.state !== "learning") return;
-  announce(t("learning.announce", { bits: number(inBits(judged.nats_per_character), 2), steps: number(judged.step) }));
+  const evaluation = evaluations().at(-1);
+  if (!evaluation || !begun || state.status?.state !== "learning") return;
+  announce(t("learning.announce", { bits: number(inBits(evaluation.nats_per_character), 2), steps: number(evaluation.step) }));
 }
 
 const reading = (row, figure) =>

@@ -9,7 +9,7 @@ import { duration, onLanguage, t } from "./words.js";
 const AT_ONCE = 10;
 let listed = AT_ONCE;
 let follows = true; // the newest, until one looks back
-let known = null; // what the model knows by heart
+let known = null; // the passages that the model has memorized
 
 export function beginWrites() {
   const slider = $("moment");
@@ -25,22 +25,22 @@ export function beginWrites() {
     listed += AT_ONCE;
     fillAll();
   });
-  $("by-heart").addEventListener("click", lookByHeart);
+  $("memorized").addEventListener("click", lookMemorized);
   const seen = whenSeen($("writes"), fill);
   on("rows", seen);
   on("run", () => {
     follows = true;
     listed = AT_ONCE;
     known = null;
-    tell($("by-heart-problem"), null);
-    fillByHeart();
+    tell($("memorized-problem"), null);
+    fillMemorized();
     seen();
   });
   on("status", setWritesCommand);
   on("details", setWritesCommand);
   onLanguage(() => {
     fill();
-    fillByHeart();
+    fillMemorized();
   });
 }
 
@@ -58,25 +58,25 @@ function setWritesCommand() {
   setCommand("writes", commands);
 }
 
-async function lookByHeart() {
-  $("by-heart").disabled = true;
-  $("by-heart-state").textContent = t("writes.by_heart_wait");
-  known = (await ask("by-heart", "/memorised", {})) ?? known;
-  $("by-heart").disabled = false;
-  $("by-heart-state").textContent = "";
-  fillByHeart();
+async function lookMemorized() {
+  $("memorized").disabled = true;
+  $("memorized-state").textContent = t("writes.memorized_wait");
+  known = (await ask("memorized", "/memorised", {})) ?? known;
+  $("memorized").disabled = false;
+  $("memorized-state").textContent = "";
+  fillMemorized();
   setWritesCommand();
 }
 
-function fillByHeart() {
-  show($("by-heart-found"), known);
+function fillMemorized() {
+  show($("memorized-found"), known);
   if (!known) return;
   const values = { length: number(known.length), longest: number(known.longest), chance: known.chance === null ? "∞" : number(known.chance, 1) };
-  const usual = known.kept_back === null ? "" : ` ${t("writes.by_heart_usual", { usual: number(known.kept_back) })}`;
-  $("by-heart-longest").textContent = t("writes.by_heart_longest", values) + usual;
-  $("by-heart-text").textContent = known.text;
+  const usual = known.kept_back === null ? "" : ` ${t("writes.memorized_usual", { usual: number(known.kept_back) })}`;
+  $("memorized-longest").textContent = t("writes.memorized_longest", values) + usual;
+  $("memorized-text").textContent = known.text;
   const share = (value) => (value === null ? "–" : percent(value));
-  fillTable($("by-heart-shares"), [t("writes.by_heart_size"), t("writes.by_heart_own"), t("writes.by_heart_other")],
+  fillTable($("memorized-shares"), [t("writes.memorized_size"), t("writes.memorized_own"), t("writes.memorized_other")],
     known.shares.map(([length, own, other]) => [number(length), share(own), share(other)]));
 }
 
@@ -93,12 +93,12 @@ function fill() {
 }
 
 function facts(sample) {
-  const judged = state.metrics.find((row) => row.event === "evaluation" && row.step === sample.step);
-  const near = judged ?? state.metrics.findLast((row) => row.step <= sample.step && row.seconds !== undefined);
+  const evaluation = state.metrics.find((row) => row.event === "evaluation" && row.step === sample.step);
+  const near = evaluation ?? state.metrics.findLast((row) => row.step <= sample.step && row.seconds !== undefined);
   if (sample.step === 0) return t("writes.before");
   const values = { step: number(sample.step), time: duration(near?.seconds) };
-  if (judged?.nats_per_character == null) return t("writes.facts", values);
-  return t("writes.facts_judged", { ...values, bits: number(inBits(judged.nats_per_character), 2) });
+  if (evaluation?.nats_per_character == null) return t("writes.facts", values);
+  return t("writes.facts_evaluated", { ...values, bits: number(inBits(evaluation.nats_per_character), 2) });
 }
 
 function fillOne() {

@@ -114,9 +114,9 @@ function takeRows(news) {
 
 // Panels that look into the model look again when there is a better one.
 function announceModel() {
-  const judged = state.metrics.filter((row) => row.event === "evaluation" || row.event === "ended").length;
-  if (state.status?.has_model && judged !== modelRows) {
-    modelRows = judged;
+  const evaluated = state.metrics.filter((row) => row.event === "evaluation" || row.event === "ended").length;
+  if (state.status?.has_model && evaluated !== modelRows) {
+    modelRows = evaluated;
     tellAll("model");
   }
 }

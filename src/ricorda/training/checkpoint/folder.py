@@ -249,7 +249,7 @@ class Checkpoint:
         """Open one of its files."""
         file = open_untrusting(self.place / name)
         if self._from_disk and hasattr(os, "posix_fadvise"):
-            with contextlib.suppress(OSError):  # let go of what memory holds of it
+            with contextlib.suppress(OSError):  # drop it from the page cache
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         return file
 

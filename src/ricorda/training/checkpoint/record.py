@@ -141,8 +141,8 @@ def with_schedule(record: RunRecord, progress: "Progress") -> RunRecord:
 
     It follows from steps and epochs alone, unless a resume changed the budget.
     """
-    is_told = record.training.budget.minutes is None and len(progress.plans) == 1
-    if is_told and record.training.schedule is None:
+    is_determined = record.training.budget.minutes is None and len(progress.plans) == 1
+    if is_determined and record.training.schedule is None:
         return replace(record, schedule=None)
     schedule = Schedule(
         digest=record.text.digest,

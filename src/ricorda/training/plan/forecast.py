@@ -134,8 +134,8 @@ def settle(options: TrainingOptions, dataset: Dataset, machine: Machine) -> Trai
 
 def _is_of(schedule: Schedule, dataset: Dataset) -> bool:
     """Whether the texts are those that the schedule was recorded with."""
-    judging = dataset.validation_text
-    digests = (dataset.text.digest, None if judging is None else judging.digest)
+    validation = dataset.validation_text
+    digests = (dataset.text.digest, None if validation is None else validation.digest)
     return digests == (schedule.digest, schedule.validation_digest)
 
 

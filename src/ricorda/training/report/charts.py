@@ -87,11 +87,11 @@ def loss_chart(history: History, best_step: int | None) -> str:
     if best is not None:
         bits = number(best, "nats_per_character") / math.log(2)
         mark = (float(best["step"]), bits, f"best: {fixed(bits, 3)} at step {best['step']:,}")
-    judged = any(math.isfinite(y) for _, y in validation.points)
+    has_losses = any(math.isfinite(y) for _, y in validation.points)
     return line_chart(
         Chart(
             unit="bits per character",
-            series=[training, validation] if judged else [training],
+            series=[training, validation] if has_losses else [training],
             axes=[
                 Axis("steps", _count),
                 Axis("time", lambda step: clock(history.at(step, "seconds"))),

@@ -93,8 +93,8 @@ def _last_figures(folder: RunFolder) -> dict[str, Any] | None:
 def _figures_so_far(folder: RunFolder, history: History, record: RunRecord) -> dict[str, Any]:
     """What stands for the figures of `ricorda train --json` in a run that is not at its end."""
     last = history.rows[-1] if history.rows else {"step": 0, "characters_seen": 0, "seconds": 0.0}
-    judged = [row for row in history.evaluations if history.evaluation_at(row["step"])]
-    best = min(judged, key=lambda row: number(row, "nats_per_character"), default=None)
+    finite = [row for row in history.evaluations if history.evaluation_at(row["step"])]
+    best = min(finite, key=lambda row: number(row, "nats_per_character"), default=None)
     return {
         "run": str(folder.path),
         "parameters": record.training.model.parameters,
@@ -202,11 +202,15 @@ def _warning(metrics: dict[str, Any]) -> str:
 
 def _loss(history: History, metrics: dict[str, Any]) -> str:
     """The loss curve, and the same figures as a table."""
-    judged = any(math.isfinite(number(row, "nats_per_character")) for row in history.evaluations)
-    quick = " The curve judges it quickly, on a part of the validation text." if judged else ""
+    has_losses = any(
+        math.isfinite(number(row, "nats_per_character")) for row in history.evaluations
+    )
+    quick = (
+        " The validation curve is measured on a part of the validation text." if has_losses else ""
+    )
     return (
-        '<section class="card"><h2>Loss</h2><p class="muted">How surprising the next character '
-        f"is to the model, on average: the lower, the better it knows the text.{quick}</p>"
+        '<section class="card"><h2>Loss</h2><p class="muted">The mean surprise of the next '
+        f"character to the model: the lower, the better the model predicts the text.{quick}</p>"
         f"{loss_chart(history, metrics['best_step'])}"
         "<details><summary>The figures as a table</summary>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Figures">'
