@@ -451,6 +451,7 @@ class Model:
                     "from its beginning, leave it out"
                 )
             figures = self._evaluate_documents(text, on_unknown, unseen)
+            figures = replace(figures, gaps=tuple(unseen.first))
         unseen.warn("the text", stacklevel=2)
         return figures
 
@@ -546,12 +547,12 @@ class Model:
         self, documents: Iterable[DocumentText], on_unknown: OnUnknown, unseen: Unseen
     ) -> Iterator[Document]:
         """Encode documents, read as training read its own; record what is left out of all."""
-        for given in documents:
+        for place, given in enumerate(documents, 1):
             text, label = given if isinstance(given, tuple) else (given, None)
             number = label_number(self.vocabulary, label)
             own = Unseen()
             ids = self._joined(self._encode_pieces([text], on_unknown, own))
-            unseen.add(own)
+            unseen.add(own, place)
             yield Document(ids, number, tuple(own.gaps))
 
     def _joined(self, pieces: Iterable[Ids]) -> Ids:
