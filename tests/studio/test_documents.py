@@ -121,3 +121,10 @@ def test_an_undivided_text_stays_in_order(texts: Texts, place: Path) -> None:
     text = (place / "texts" / "names.txt").read_text()
     border = facts["kept_back_from"]
     assert texts.stretch(reading, border - 5, 20) == (text[border - 5 : border + 15],)
+
+
+def test_copied_passages_lie_within_a_document(run: RunFolder, texts: Texts) -> None:
+    found = Looking(texts).memorised(run, ask.MemorisedRequest(length=60))
+    assert any(found["text"] in name for name in NAMES)
+    assert found["longest"] == len(found["text"]) <= max(map(len, NAMES))
+    assert found["kept_back"] <= max(map(len, NAMES))

@@ -18,7 +18,13 @@ from ricorda.errors import RunError, TextError
 from ricorda.insight.clamping import clamped
 from ricorda.insight.deletion import Influence, agreement, influence
 from ricorda.insight.health import Health, unit_health
-from ricorda.insight.memorisation import CHUNK, Written, shared_stretches, written_by
+from ricorda.insight.memorisation import (
+    Written,
+    characters_of,
+    first_characters,
+    shared_stretches,
+    written_by,
+)
 from ricorda.insight.step_equation import step_equation
 from ricorda.insight.tracking import Tracked, track_units
 from ricorda.insight.units import Unit, read_activations, unit_activity
@@ -28,7 +34,7 @@ from ricorda.runs import RunFolder
 from ricorda.studio import settings as ask
 from ricorda.studio.reading import reading_of
 from ricorda.studio.texts import Passage, Texts
-from ricorda.text import ByteVocabulary, Vocabulary
+from ricorda.text import ByteVocabulary
 from ricorda.text.unseen import KnownText, Unseen
 from ricorda.text.vocabulary import readable
 
@@ -200,9 +206,11 @@ class Looking:
             text, _ = written_by(model, length, seed=request.seed)
         written: list[Written] = [text]
         if kept_back is not None:
-            written.append(_characters(vocabulary, kept_back.read(0, length)))
-        learned = (_characters(vocabulary, ids) for ids in parts.training.blocks(CHUNK))
-        own, *usual = shared_stretches(written, learned)
+            size = length if isinstance(text, str | bytes) else sum(map(len, text))
+            written.append(first_characters(characters_of(vocabulary, kept_back), size))
+        learned = characters_of(vocabulary, parts.training)
+        divided = vocabulary.boundary is not None
+        own, *usual = shared_stretches(written, learned, documents=divided)
         return {
             "length": length,
             "longest": own.longest.length,
@@ -370,14 +378,6 @@ def _by_gradient(file: ModelFile, ids: Ids, found: Influence) -> dict[str, Any]:
         ],
         "agreement": None if agreed is None else round(agreed, 4),
     }
-
-
-def _characters(vocabulary: Vocabulary, ids: NDArray[Any]) -> str | bytes:
-    """Symbols as what `shared_stretches` compares: characters, or the bytes themselves."""
-    if isinstance(vocabulary, ByteVocabulary):
-        ids = ids[ids < 256]  # without boundaries
-        return ids.astype(np.uint8).tobytes()
-    return vocabulary.decode(ids)
 
 
 def _common(first: str, second: str) -> int:
