@@ -272,6 +272,33 @@ def test_a_single_document_is_scored_symbol_by_symbol(call: Call) -> None:
 
 
 @pytest.mark.usefixtures("names_here")
+def test_unseen_characters_of_documents_are_counted_and_shown(call: Call) -> None:
+    Path("odd.txt").write_text("anna\nan☃na\nanna☃\n")
+    code, out, err = call("evaluate", "runs/names", "odd.txt", "--lines", "--json")
+    assert code == 0
+    assert "left out 2 characters" in err
+    found = json.loads(out)
+    assert found["unseen"] == [
+        {"document": 2, "before": 2, "characters": "☃"},
+        {"document": 3, "before": 4, "characters": "☃"},
+    ]
+    # The character after the first, and the end after the second, which is no character.
+    assert (found["unseen_characters"], found["left_out"], found["characters"]) == (2, 1, 11)
+    shown = call("evaluate", "runs/names", "odd.txt", "--lines")[1]
+    assert "they stand after symbol 2 of document 2 '☃', after symbol 4 of document 3" in " ".join(
+        shown.split()
+    )
+    rows = json_lines(call("score", "runs/names", "odd.txt", "--lines", "--json")[1])
+    assert found["nats_per_character"] == pytest.approx(sum(row["nats"] for row in rows) / 11)
+    Path("odd.txt").write_text("an☃na")
+    single = json.loads(call("score", "runs/names", "odd.txt", "--json")[1])
+    assert [nats is None for nats in single["nats"]] == [False, False, True, False, False]
+    assert call("score", "runs/names", "odd.txt", "--html", "page.html")[0] == 0
+    assert "☃" in Path("page.html").read_text("utf-8")
+    assert "☃" in call("sample", "runs/names", "--prompt", "an☃", "--seed", "1")[2]
+
+
+@pytest.mark.usefixtures("names_here")
 @pytest.mark.parametrize(
     "options, told",
     [

@@ -86,11 +86,16 @@ def test_unknown_characters_are_left_out_and_told(here: Path, call: Call) -> Non
     assert found["nats_per_character"] == pytest.approx(sum(counted) / len(counted))
     assert found["characters"] == len(counted)
     assert (found["unseen_characters"], found["left_out"]) == (3, 3)
+    assert found["unseen"] == [
+        {"before": 7, "characters": "é"},
+        {"before": 10, "characters": "Z"},
+        {"before": 14, "characters": "é"},
+    ]
     text = call("evaluate", "runs/tiny", "more.txt")[1]
-    assert (
-        text.splitlines()[-1]
-        == "not counted: 3 characters that the model never saw, and 3 that follow them"
-    )
+    assert text.splitlines()[-2:] == [
+        "not counted: 3 characters that the model never saw, and 3 that follow them",
+        "they stand after symbol 7 'é', after symbol 10 'Z', after symbol 14 'é'",
+    ]
 
 
 def test_several_texts_are_one(here: Path, call: Call) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import ricorda
+from ricorda.text import ReadingSettings, encode_sources, split
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -74,6 +75,52 @@ def test_a_text_that_the_model_never_saw_is_judged_too(texts: Path, call: Call) 
     assert held_back["text"] in whole[border : border + 20]
 
 
+@pytest.fixture
+def names(here: Path) -> Path:
+    """Sixty documents of a kind: a run that learned nine tenths of them, and one more file."""
+    names = [f"{a}{b}{c}" for a in "abcde" for b in ("nn", "ss", "rr") for c in "aeio"]
+    Path("names.txt").write_text("".join(f"{name}\n" for name in names))
+    ricorda.train(
+        "names.txt",
+        out="runs/of-names",
+        documents="lines",
+        test_fraction=0.1,
+        validation_fraction=0.2,
+        steps=30,
+        hidden_size=8,
+        threads=1,
+        quiet=True,
+    )
+    return here
+
+
+@pytest.mark.usefixtures("names")
+def test_documents_are_held_back_as_in_training(call: Call) -> None:
+    reading = ReadingSettings(documents="lines")
+    with encode_sources(
+        reading.find(["names.txt"]), vocabulary="characters", folder=Path(), reading=reading
+    ) as text:
+        parts = split(text.part, 0.2, 0.1)
+        learned = [text.vocabulary.decode(each) for each in parts.training.documents()]
+        assert parts.validation is not None
+        held_back = [text.vocabulary.decode(each) for each in parts.validation.documents()]
+    words = ["memorised", "runs/of-names", "names.txt", "--json", "--seed", "1", "--length", "30"]
+    code, out, _ = call(*words, "--validation-fraction", "0.2")
+    found = json.loads(out)
+    assert code == 0
+    assert found["written"]["training_characters"] == sum(map(len, learned))
+    assert found["never_seen"]["characters"] == found["written"]["characters"]
+    assert any(found["never_seen"]["longest"]["text"] in name for name in held_back)
+    longest = found["written"]["longest"]["text"]
+    assert any(longest in name for name in learned)
+    whole = json.loads(call(*words)[1])
+    assert whole["never_seen"] is None
+    assert whole["written"]["training_characters"] == 60 * 4
+    code, _, err = call(*words[:4], "--length", "10000", "--validation-fraction", "0.2")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "held-back part of the training text" in err
+
+
 def test_bytes(texts: Path, call: Call) -> None:
     ricorda.train(
         "my.txt",
@@ -97,7 +144,6 @@ def test_bytes(texts: Path, call: Call) -> None:
         (["runs", "training.txt"], "no model file at"),
         (["written.txt", "training.txt", "--seed", "1"], "--seed is for a model that writes"),
         (["written.txt", "training.txt", "--validation-fraction", "1"], "above 0 and below 1"),
-        (["written.txt", "-", "--validation-fraction", "0.1"], "standard input does not allow"),
         (
             ["written.txt", "training.txt", "--validation-fraction", "0.01"],
             "expected at least 35 characters in the held-back part",

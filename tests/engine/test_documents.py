@@ -5,12 +5,15 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from ricorda.engine import Model, ReferenceBackend, kernels_are_built, make_backend
+from ricorda.engine.generation import GenerationSettings
 from ricorda.engine.sampling import log_softmax
+from ricorda.engine.session import NativeSession
 from ricorda.errors import (
     ConfigurationError,
     TextError,
@@ -237,6 +240,15 @@ def test_the_length_of_a_document(divided: Model) -> None:
     assert divided.begin("ab").settings.length == 4000
     with pytest.raises(ConfigurationError, match="length"):
         divided.generate("ab", length=-1)
+
+
+def test_an_endless_text_has_no_hidden_limit(divided: Model) -> None:
+    session = divided.backend.session(divided.vocabulary)
+    if not isinstance(session, NativeSession):
+        pytest.skip("for the kernels, which have a type of their own for it")
+    session._session = Mock(**{"add.return_value": 1})
+    session.add(np.array([divided.vocabulary.start], np.uint32), GenerationSettings(length=10**12))
+    assert session._session.add.call_args.args[2] == 10**12
 
 
 def test_many_texts_are_those_of_each_alone(

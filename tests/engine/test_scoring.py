@@ -255,6 +255,7 @@ def test_unseen_characters_count_in_no_figure_nor_do_those_after_them(
         assert (figures.characters, figures.predictions) == (len(counted), len(counted))
         assert figures.unseen == unseen
         assert figures.left_out == len(known) - 1 - len(counted)
+        assert figures.gaps == scores.gaps
     rebuilt = list(known)
     for gap in reversed(scores.gaps):
         rebuilt[gap.before : gap.before] = gap.characters

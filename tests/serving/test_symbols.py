@@ -6,10 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ricorda.serving.answers import Reader, symbol_names
-from ricorda.text.vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
 
 VOCABULARY = ByteVocabulary(10)
 NAMES = symbol_names(VOCABULARY)
+
+
+def test_the_names_of_symbols_without_a_text() -> None:
+    vocabulary = CharacterVocabulary("ab\ufffd", "a", has_rare=True, has_boundary=True)
+    assert symbol_names(vocabulary) == ["a", "b", "\ufffd", "<|rare|>", "<|boundary|>"]
 
 
 def places(data: bytes) -> list[int]:

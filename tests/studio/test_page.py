@@ -98,6 +98,31 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
     assert "A run of ricorda" in report
 
 
+def test_the_form_asks_for_documents_and_pieces(open_page: Open, own_place: Place) -> None:
+    page = open_page(None, own_place)
+    drop(page, "beer.txt", TEXT)
+    page.wait_for_selector("#facts-name:text-is('beer.txt')")
+    page.click("#settings summary")
+    for field in ("vocabulary", "documents"):
+        assert page.is_hidden(f"#{field}-detail")
+    page.select_option("#vocabulary", "pieces")
+    page.fill("#vocabulary-detail", "64")
+    page.select_option("#documents", "separator")
+    page.fill("#documents-detail", " -- ")
+    page.select_option("#split", "blocks")
+    page.fill("#test_fraction", "0.2")
+    page.fill("#min_count", "2")
+    page.fill("#steps", "1")
+    page.fill("#threads", "1")
+    with page.expect_request("**/api/runs") as sent:
+        page.click("#start")
+    assert sent.value.post_data_json == {
+        **{"text": "beer.txt", "hidden_size": 256, "steps": 1, "threads": 1},
+        **{"vocabulary": "pieces:64", "documents": "separator: -- ", "split": "blocks"},
+        **{"test_fraction": 0.2, "min_count": 2},
+    }
+
+
 def test_the_loss_falls_before_ones_eyes(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "learning")

@@ -41,6 +41,8 @@ def texts(workspace: Workspace) -> Texts:
         ("città\x00\n.txt", "città.txt"),
         ("x" * 300, "x" * 60 + ".txt"),
         ("", "text.txt"),
+        ("names.CSV", "names.csv"),
+        ("names.jsonl", "names.jsonl"),
     ],
 )
 def test_names_lead_nowhere_else(texts: Texts, workspace: Workspace, given: str, kept: str) -> None:
@@ -133,7 +135,7 @@ def test_a_run_that_learned_a_compressed_text_is_read_as_it_was(
     workspace.texts.mkdir()
     text = workspace.texts / "my.gz"
     text.write_bytes(gzip.compress(b"abcabc\n" * 100))
-    assert texts.stretch(Reading((str(text),)), 0, 3) == "abc"
+    assert texts.stretch(Reading((str(text),)), 0, 3) == ("abc",)
     packed = Reading((str(text),), "bytes", decompress="off")
     assert texts.facts(packed)["symbols"] == text.stat().st_size
     assert packed.words[-2:] == ["--decompress", "off"]
@@ -157,9 +159,9 @@ def test_facts(texts: Texts) -> None:
 
 def test_a_stretch_of_a_text(texts: Texts) -> None:
     reading = texts.reading(texts.keep_now("my.txt", ["àbcdefgh".encode() * 20]))
-    assert texts.stretch(reading, 0, 3) == "àbc"
-    assert texts.stretch(reading, 158, 100) == "gh"
-    assert texts.stretch(reading, 500, 10) == ""
+    assert texts.stretch(reading, 0, 3) == ("àbc",)
+    assert texts.stretch(reading, 158, 100) == ("gh",)
+    assert texts.stretch(reading, 500, 10) == ("",)
 
 
 def test_a_text_that_changed_is_read_again(texts: Texts, workspace: Workspace) -> None:

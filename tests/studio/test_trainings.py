@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from ricorda.errors import RunError
+from ricorda.errors import ConfigurationError, RunError
 from ricorda.runs import RunFolder, append_row
 from ricorda.studio import trainings as module
 from ricorda.studio.settings import TrainingRequest
@@ -179,6 +180,40 @@ def test_a_request_as_a_command_line() -> None:
         *("--minutes", "0.5", "--cell", "gru", "--hidden-size", "64"),
         *("--learning-rate", "0.001", "--threads", "2", "--early-samples"),
     ]
+
+
+def test_documents_on_a_command_line() -> None:
+    asked = TrainingRequest(
+        text="x", vocabulary="pieces:64", documents="separator:\\n--", split="blocks",
+        test_fraction=0.1, min_count=2,
+    )  # fmt: skip
+    assert asked.words(1) == [
+        *("--vocabulary", "pieces:64", "--documents", "separator:\\n--", "--split", "blocks"),
+        *("--test-fraction", "0.1", "--min-count", "2", "--threads", "1", "--early-samples"),
+    ]
+    table = TrainingRequest(text="x", field="name", label_field="2", steps=5)
+    options = ["--field", "name", "--label-field", "2", "--threads", "1", "--early-samples"]
+    assert table.words(1) == ["--steps", "5", *options]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"vocabulary": "bytes", "min_count": 2},
+        {"documents": "chapters"},
+        {"label_field": "language"},
+        {"vocabulary": "pieces:1"},
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        TrainingRequest(text="x", **options).words(1)
+
+
+@pytest.mark.parametrize("name", ["documents", "field", "label_field", "vocabulary"])
+def test_a_word_with_a_nul_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TrainingRequest(text="x", **{name: "a\0b"})  # type: ignore[arg-type]
 
 
 def test_a_core_that_another_studio_uses_is_taken(trainings: Trainings) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ import ricorda.studio
 from ricorda.insight.features import BINARY, NUMERIC
 from ricorda.model.cells import CELLS
 from ricorda.studio.settings import TrainingRequest
+from ricorda.text.splits import SplitName
 
 PAGE = Path(ricorda.studio.__file__).parent / "page"
 SHARED = Path(ricorda.pages.__file__).parent
@@ -27,8 +29,9 @@ FAMILIES = {
     "setting": {
         name
         for name, schema in TrainingRequest.model_json_schema()["properties"].items()
-        if name != "minutes" and schema.get("anyOf", [{}])[0].get("type") in ("integer", "number")
+        if name not in {"minutes", "cell", "vocabulary", "documents", "text"} and "anyOf" in schema
     },
+    "choice": {"folder", "file", *get_args(SplitName)},
     "problem": {
         *("text_error", "vocabulary_error", "configuration_error", "model_file_error"),
         *("run_error", "training_error", "missing_extra", "invalid_request", "body_too_large"),

@@ -189,7 +189,6 @@ def test_final_labels_are_sorted_and_known_ones_keep_their_numbers() -> None:
     assert numbers.tolist() == [0, 2, 3, 1]
     known = Labels(("b", "a"))
     assert [known.number(name) for name in ("a", "z", "z")] == [2, 0, 0]
-    assert known.unknown == {"z": 2}
     assert known.final()[0] == ("b", "a")
 
 

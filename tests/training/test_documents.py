@@ -175,7 +175,6 @@ def test_labels_are_learned() -> None:
     assert file.vocabulary.labels == ("down", "up")
     assert file.configuration.num_labels == 3
     assert sum(file.training["label_counts"]) == file.training["training_documents"] == 216
-    assert np.abs(file.tensors["labels.weight"][1:]).max() > 0.1
     model = ricorda.load(run.folder)
     assert [model.generate(label=label, greedy=True) for label in ("down", "up")] == ["cba", "abc"]
     assert run.metrics["validation"]["classification"]["accuracy"] == 1

@@ -19,7 +19,16 @@ from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ricorda.engine import Figures
+    from ricorda.text.unseen import Gap
+
+MOST_SHOWN = 10
+"""Places of unseen characters that are shown."""
+
+LONGEST_SHOWN = 20
+"""Characters of one place that are shown."""
 
 
 @click.command()
@@ -52,7 +61,7 @@ def command(
     command also measures how often `ricorda classify` predicts the right label.
 
     Characters that the model never saw have no probability. They are counted and excluded, each
-    with the character after it.
+    with the character after it. The first places where they occur are printed.
 
     With --adaptive the reader learns from the text while it reads, each symbol after it was
     predicted; MODEL itself is not changed. It is a protocol of its own: compare such a figure only
@@ -85,6 +94,18 @@ def command(
         _print(figures, window)
 
 
+def _places(gaps: "Sequence[Gap]") -> str:
+    """Say where unseen characters stand: after how many symbols, of which document."""
+    shown = [
+        f"after symbol {gap.before:,}"
+        + ("" if gap.document is None else f" of document {gap.document:,}")
+        + f" {gap.characters[:LONGEST_SHOWN]!r}"
+        for gap in gaps[:MOST_SHOWN]
+    ]
+    more = "" if len(gaps) <= MOST_SHOWN else ", and further on (--json has more)"
+    return ", ".join(shown) + more
+
+
 def _print(figures: "Figures", window: int | None) -> None:
     """Print the figures in lines."""
     say(f"{figures.bits_per_character:.4f} bits per character")
@@ -103,6 +124,7 @@ def _print(figures: "Figures", window: int | None) -> None:
             f"not counted: {figures.unseen:,} characters that the model never saw, "
             f"and {figures.left_out:,} that follow them"
         )
+        print_paragraph(f"they stand {_places(figures.gaps)}")
     if figures.accuracy is not None:
         print_paragraph(
             f"predicted label right for {figures.accuracy.overall:.1%} of "

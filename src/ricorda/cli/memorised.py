@@ -1,9 +1,10 @@
 """`ricorda memorised`: the longest stretch that a text has word for word from the training text."""
 
 import itertools
-import math
+import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,19 @@ from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.engine.generation import GenerationSettings
 from ricorda.errors import ConfigurationError, InputError, TextError
 from ricorda.insight import Shared, shared_stretches
-from ricorda.insight.memorisation import Characters, Written, written_by
+from ricorda.insight.memorisation import (
+    Characters,
+    Written,
+    characters_of,
+    first_characters,
+    written_by,
+)
 from ricorda.pages import percent
 from ricorda.pages.document import finite
+from ricorda.runs import RunFolder
+from ricorda.text import EncodedText, Part, encode_sources, split
+from ricorda.text.splits import Split
+from ricorda.training.checkpoint.record import read_record
 
 LENGTH = 10_000
 SHOWN = 200  # characters of a stretch in the table
@@ -40,8 +51,8 @@ SHOWN = 200  # characters of a stretch in the table
 @click.option(
     "--validation-fraction",
     type=number(Gt(0), Lt(1)),
-    help="Compare with this fraction at the end of the training text, such as the 0.1 that `train` "
-    "holds back. It is then excluded from the training text.",
+    help="Compare with this fraction of the training text, such as the 0.1 that `train` holds back. "
+    "It is then excluded from the training text. The text of a run is divided as in training.",
 )
 @click.option("--control", help="Compare with this text, which the model never saw.")
 @reading_options
@@ -68,18 +79,20 @@ def command(
     """
     if validation_fraction is not None and control is not None:
         raise ConfigurationError("--validation-fraction and --control: give one of the two")
-    if "-" in training and validation_fraction is not None:
-        raise ConfigurationError(
-            "--validation-fraction reads the training text twice, which standard input does not "
-            "allow: name a file"
-        )
     texts = _Texts(reading)
     own, seed = _written(written, length, options, texts)
     documents = [own] if isinstance(own, str | bytes) else own
     texts.as_bytes = isinstance(documents[0] if documents else "", bytes)
-    compared_length = sum(map(len, documents))
-    others, pieces = _compared(texts, training, control, validation_fraction, compared_length)
-    found = shared_stretches([own, *others], pieces)
+    others = [] if control is None else [_beginning(texts.pieces((control,)), length)]
+    if validation_fraction is None and not texts.of_documents:
+        found = shared_stretches([own, *others], texts.pieces(training))
+    else:
+        with texts.encoded(training) as text:
+            parts = _divided(text, written, validation_fraction)
+            if parts.validation is not None:
+                others = [_held_back(text, parts.validation, sum(map(len, documents)))]
+            learned = characters_of(text.vocabulary, parts.training)
+            found = shared_stretches([own, *others], learned, documents=texts.of_documents)
     if as_json:
         print_json(_as_json(found, seed))
     else:
@@ -93,9 +106,28 @@ class _Texts:
         self.reading = reading
         self.reader = reading.reader
         self.as_bytes = False
+        self.of_documents = False
+        """Whether a model of documents writes."""
 
     def pieces(self, names: tuple[str, ...]) -> Iterator[Characters]:
         return self.reader.data(names) if self.as_bytes else self.reader.text(names)
+
+    @contextmanager
+    def encoded(self, names: tuple[str, ...]) -> Iterator[EncodedText]:
+        """Encode texts as training did, into a temporary file."""
+        settings = self.reader.settings
+        if not self.of_documents:
+            settings = replace(settings, documents="text")
+        with (
+            tempfile.TemporaryDirectory(prefix="ricorda-") as folder,
+            encode_sources(
+                settings.find(names),
+                vocabulary="bytes" if self.as_bytes else "characters",
+                folder=Path(folder),
+                reading=settings,
+            ) as text,
+        ):
+            yield text
 
 
 def _written(
@@ -110,31 +142,37 @@ def _written(
         return _beginning(texts.pieces((str(path),)), length), None
     model = load_model(path, precision="auto")
     texts.reader = texts.reading.reader_for(model)
+    texts.of_documents = model.vocabulary.boundary is not None
     given = {name: value for name, value in options.items() if value is not None}
     return written_by(model, length, **given)
 
 
-def _compared(
-    texts: _Texts,
-    training: tuple[str, ...],
-    control: str | None,
-    fraction: float | None,
-    length: int,
-) -> tuple[list[Characters], Iterator[Characters]]:
-    """The text to compare with, if any, and the training text without it."""
-    if control is not None:
-        return [_beginning(texts.pieces((control,)), length)], texts.pieces(training)
+def _divided(text: EncodedText, written: Path, fraction: float | None) -> Split:
+    """Hold back a fraction of the training text as training does; nothing without a fraction.
+
+    Of a run, its kind of split and its test part are those of its own training.
+    """
     if fraction is None:
-        return [], texts.pieces(training)
-    total = sum(map(len, texts.pieces(training)))
-    border = math.floor(total * (1 - fraction) + 1e-6)
-    held_back = _beginning(_part(texts.pieces(training), border, total), length)
-    if len(held_back) < length:
-        raise InputError(
-            f"expected at least {length:,} characters in the held-back part of the training text, "
-            f"got {len(held_back):,}: give a smaller --length or another --control"
-        )
-    return [held_back], _part(texts.pieces(training), 0, border)
+        return split(text.part, 0.0)
+    run = RunFolder(written)
+    if not (written.is_dir() and run.is_run):
+        return split(text.part, fraction)
+    record = read_record(run).text
+    return split(text.part, fraction, record.test_fraction, record.split)
+
+
+def _held_back(text: EncodedText, part: Part, length: int) -> Written:
+    """The first characters of a part, of documents those that have so many together.
+
+    Raises InputError if there are fewer.
+    """
+    found = first_characters(characters_of(text.vocabulary, part), length)
+    if (size := sum(map(len, found))) == length:
+        return found if text.part.boundary is not None else found[0][:0].join(found)  # type: ignore[arg-type]
+    raise InputError(
+        f"expected at least {length:,} characters in the held-back part of the training text, "
+        f"got {size:,}: give a smaller --length or another --control"
+    )
 
 
 def _part(pieces: Iterator[Characters], begin: int, end: int) -> Iterator[Characters]:

@@ -534,7 +534,8 @@ class Model:
                 "a window is for a model of an undivided text: this one reads each document "
                 "from its beginning, leave it out"
             )
-        return self._evaluate_documents(backend, text, on_unknown, unseen)
+        figures = self._evaluate_documents(backend, text, on_unknown, unseen)
+        return replace(figures, gaps=tuple(unseen.first))
 
     def _evaluate_undivided(
         self,
@@ -631,12 +632,12 @@ class Model:
         self, documents: Iterable[DocumentText], on_unknown: OnUnknown, unseen: Unseen
     ) -> Iterator[Document]:
         """Encode documents, read as training read its own; record what is left out of all."""
-        for given in documents:
+        for place, given in enumerate(documents, 1):
             text, label = given if isinstance(given, tuple) else (given, None)
             number = label_number(self.vocabulary, label)
             own = Unseen()
             ids = self._joined(self._encode_pieces([text], on_unknown, own))
-            unseen.add(own)
+            unseen.add(own, place)
             yield Document(ids, number, tuple(own.gaps))
 
     def _joined(self, pieces: Iterable[Ids]) -> Ids:

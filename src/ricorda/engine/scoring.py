@@ -57,7 +57,7 @@ class Figures:
     """How many documents the text has; None for an undivided text."""
 
     gaps: tuple[Gap, ...] = ()
-    """Of a single document: the characters that the model never saw, and where they stood."""
+    """The characters that the model never saw, and where they stood: of many, the first."""
 
     accuracy: Accuracy | None = None
     """How often the likeliest label is the document's own, where documents have labels."""
@@ -97,6 +97,7 @@ class Figures:
             "bytes": self.bytes,
             "unseen_characters": self.unseen,
             "left_out": self.left_out,
+            **({"unseen": [gap.as_json() for gap in self.gaps]} if self.gaps else {}),
             "protocol": self.protocol,
             **({} if self.documents is None else {"documents": self.documents}),
             **({} if self.accuracy is None else {"classification": self.accuracy.as_json()}),
@@ -142,7 +143,7 @@ class Scores:
             "documents" if divided else "carried",
             unseen,
         )
-        return replace(figures, documents=1, gaps=self.gaps) if divided else figures
+        return replace(figures, documents=1 if divided else None, gaps=self.gaps)
 
     @checked
     def alternatives(self, position: int) -> list[tuple[str, float]]:
@@ -291,7 +292,16 @@ def _figures(
             "expected a text of at least two symbols in a row that the model knows, got less: "
             + (unseen.describe("the text") if unseen.count else "there is nothing to predict")
         )
-    return Figures(nats, predictions, characters, bytes, unseen.count, left_out, protocol)
+    return Figures(
+        nats,
+        predictions,
+        characters,
+        bytes,
+        unseen.count,
+        left_out,
+        protocol,
+        gaps=tuple(unseen.first),
+    )
 
 
 def _carried(

@@ -158,7 +158,7 @@ class NativeSession(InProgress):
             number = self._session.add(
                 kernel_ids(ids, 1, self._vocabulary.size),
                 kernel_settings(settings, self._vocabulary, constraint),
-                min(settings.length, LARGEST_INTEGER),
+                settings.length,
                 seed,
                 settings.stream_index,
                 stop_sequences(settings.stop, self._vocabulary),

@@ -91,6 +91,8 @@ def _single(character: str, begin: int, end: int) -> Cluster:
 def _whole(symbol: int, vocabulary: Vocabulary, place: int) -> Cluster:
     """One symbol of any number of characters, with its name if one of them has to be spelled."""
     text = vocabulary.decode([symbol])
+    if symbol == vocabulary.rare:
+        return Cluster(vocabulary.label(symbol), place, place + 1, spelled_out=True)
     if len(text) == 1:
         return _single(text, place, place + 1)
     if text == "" or any(map(_is_hidden, text)):

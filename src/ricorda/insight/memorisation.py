@@ -25,6 +25,8 @@ from ricorda.text.vocabulary import code_points
 
 if TYPE_CHECKING:
     from ricorda.engine import Model
+    from ricorda.text.parts import Part
+    from ricorda.text.vocabulary import Vocabulary
 
 LENGTHS = (10, 20, 40, 80)
 CHUNK = 2**20  # symbols of the training text looked at together
@@ -101,6 +103,27 @@ def written_by(model: "Model", length: int, **options: Any) -> tuple[Written, in
         if length <= 0:
             break
     return documents, texts.seed
+
+
+def characters_of(vocabulary: "Vocabulary", part: "Part") -> Iterator[Characters]:
+    """Yield the documents of a part, or the pieces of an undivided text; bytes of bytes."""
+    blocks = part.blocks(CHUNK) if part.boundary is None else part.documents()
+    for ids in blocks:
+        if vocabulary.kind == "bytes":
+            yield ids.astype(np.uint8).tobytes()
+        else:
+            yield vocabulary.decode(ids)
+
+
+def first_characters(pieces: Iterable[Characters], length: int) -> list[Characters]:
+    """Return the first pieces that have `length` characters together, the last one cut off."""
+    found: list[Characters] = []
+    for piece in pieces:
+        found.append(piece[:length])
+        length -= len(found[-1])
+        if length == 0:
+            break
+    return found
 
 
 @checked

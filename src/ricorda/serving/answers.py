@@ -41,6 +41,9 @@ CHOICE_BYTES = 300
 BOUNDARY_NAME = "<|boundary|>"
 """The name of the boundary between documents."""
 
+RARE_NAME = "<|rare|>"
+"""The name of the symbol for all rare characters, whose text is not known."""
+
 
 def symbol_names(vocabulary: Vocabulary) -> list[str]:
     """Return the name of each symbol of a vocabulary, by id."""
@@ -48,6 +51,8 @@ def symbol_names(vocabulary: Vocabulary) -> list[str]:
     first_byte = 128 if vocabulary.kind == "bytes" else size
     names = [vocabulary.decode([symbol]) for symbol in range(min(first_byte, size))]
     names += [f"bytes:\\x{symbol:02x}" for symbol in range(first_byte, size)]
+    if vocabulary.rare is not None:
+        names[vocabulary.rare] = RARE_NAME
     return names + [BOUNDARY_NAME] * (vocabulary.boundary is not None)
 
 

@@ -4,20 +4,27 @@ import functools
 import math
 import stat
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.engine import Model, open_model, score
+from ricorda.engine import Model, Scores, open_model, score
 from ricorda.engine.backend import Ids
 from ricorda.engine.sampling import most_likely_first
 from ricorda.errors import RunError, TextError
 from ricorda.insight.clamping import clamped
 from ricorda.insight.deletion import Influence, agreement, influence
 from ricorda.insight.health import Health, unit_health
-from ricorda.insight.memorisation import CHUNK, Written, shared_stretches, written_by
+from ricorda.insight.memorisation import (
+    Written,
+    characters_of,
+    first_characters,
+    shared_stretches,
+    written_by,
+)
 from ricorda.insight.step_equation import step_equation
 from ricorda.insight.tracking import Tracked, track_units
 from ricorda.insight.units import Unit, read_activations, unit_activity
@@ -26,8 +33,8 @@ from ricorda.model.model_file import read_model_file
 from ricorda.runs import RunFolder
 from ricorda.studio import settings as ask
 from ricorda.studio.reading import reading_of
-from ricorda.studio.texts import Texts
-from ricorda.text import ByteVocabulary, Vocabulary
+from ricorda.studio.texts import Passage, Texts
+from ricorda.text import ByteVocabulary
 from ricorda.text.unseen import KnownText, Unseen
 from ricorda.text.vocabulary import readable
 
@@ -57,24 +64,27 @@ class Looking:
 
     def surprise(self, run: RunFolder, request: ask.ReadRequest) -> dict[str, Any]:
         """Each symbol of a text, its surprisal in bits and what was likelier."""
-        text = self._text(run, request)
+        passage = self._passage(run, request)
         with self._lock:
             _, model = self._load(run)
-            known = _known(model, text)
-            scores = score(model.backend, model.vocabulary, known.ids, ALTERNATIVES, known.gaps)
-        bits = [
-            None if math.isnan(nats) else round(nats / math.log(2), 3)
-            for nats in scores.nats.tolist()
-        ]
-        counted = scores.nats[~np.isnan(scores.nats)]
+            known = _known(model, passage)
+            scores, skipped = _scored(model, known)
+        places = range(len(known.ids) - skipped)  # of the scores; the symbols skipped have none
+        nats = scores.nats[: len(places)]
+        counted = ~np.isnan(nats)
+        characters = model.vocabulary.count(scores.ids[: len(places)][counted])[0]
+        total = float(nats[counted].sum()) / math.log(2)
         return {
             **_symbols(model, known),
-            "bits": bits,
-            "alternatives": [
+            "bits": [None] * skipped
+            + [None if math.isnan(each) else round(each / math.log(2), 3) for each in nats],
+            "alternatives": [[] for _ in range(skipped)]
+            + [
                 [[symbol, round(chance, 5)] for symbol, chance in scores.alternatives(place)]
-                for place in range(len(bits))
+                for place in places
             ],
-            "mean_bits": round(float(counted.mean()) / math.log(2), 4) if len(counted) else None,
+            "characters": characters,
+            "mean_bits": round(total / characters, 4) if characters else None,
         }
 
     def units(self, run: RunFolder) -> dict[str, Any]:
@@ -84,38 +94,38 @@ class Looking:
 
     def activity(self, run: RunFolder, request: ask.UnitRequest) -> dict[str, Any]:
         """What one unit did at each symbol of a text."""
-        text, unit = self._text(run, request), Unit(request.layer, request.unit)
+        passage, unit = self._passage(run, request), Unit(request.layer, request.unit)
         with self._lock:
             _, model = self._load(run)
-            known = _known(model, text)
+            known = _known(model, passage)
             values = unit_activity(model, known, [unit])[:, 0]
         return {**_symbols(model, known), "values": [round(each, 4) for each in values.tolist()]}
 
     def heat(self, run: RunFolder, request: ask.HeatRequest) -> bytes:
         """What some units did: a signed byte for each unit and symbol, -127 to 127, by unit."""
-        text = self._text(run, request)
+        passage = self._passage(run, request)
         with self._lock:
             _, model = self._load(run)
             shape = model.configuration
             units = [Unit(*each).checked(shape) for each in request.units]
-            levels = self._levels(_stamp(run), text)
+            levels = self._levels(_stamp(run), passage)
         columns = [unit.layer * shape.hidden_size + unit.number for unit in units]
         return np.ascontiguousarray(levels[:, columns].T).tobytes()
 
     def step(self, run: RunFolder, request: ask.PlaceRequest) -> dict[str, Any]:
         """One unit's equation with its numbers, at one symbol of a text."""
-        text, unit = self._text(run, request), Unit(request.layer, request.unit)
+        passage, unit = self._passage(run, request), Unit(request.layer, request.unit)
         with self._lock:
             file, model = self._load(run)
-            step = step_equation(file, _known(model, text), request.position, unit)
+            step = step_equation(file, _known(model, passage), request.position, unit)
         return step.as_json()
 
     def influence(self, run: RunFolder, request: ask.PositionRequest) -> dict[str, Any]:
         """How far the chances at one place move, in bits, without each symbol before it."""
-        text = self._text(run, request)
+        passage = self._passage(run, request)
         with self._lock:
             file, model = self._load(run)
-            known = _known(model, text)
+            known = _known(model, passage)
             found = influence(model, known, [request.position], distance=DISTANCE)
             more = _by_gradient(file, known.ids, found) if request.gradient else {}
         past = [
@@ -197,9 +207,11 @@ class Looking:
             text, _ = written_by(model, length, seed=request.seed)
         written: list[Written] = [text]
         if kept_back is not None:
-            written.append(_characters(vocabulary, kept_back.read(0, length)))
-        learned = (_characters(vocabulary, ids) for ids in parts.training.blocks(CHUNK))
-        own, *usual = shared_stretches(written, learned)
+            size = length if isinstance(text, str | bytes) else sum(map(len, text))
+            written.append(first_characters(characters_of(vocabulary, kept_back), size))
+        learned = characters_of(vocabulary, parts.training)
+        divided = vocabulary.boundary is not None
+        own, *usual = shared_stretches(written, learned, documents=divided)
         return {
             "length": length,
             "longest": own.longest.length,
@@ -217,12 +229,12 @@ class Looking:
         """A run's best model so far. Raises RunError if there is none yet."""
         return self._opened(_stamp(run))
 
-    def _text(self, run: RunFolder, request: ask.ReadRequest) -> str:
-        """The text to read: the one sent, or a stretch of the run's own."""
+    def _passage(self, run: RunFolder, request: ask.ReadRequest) -> Passage:
+        """What is to be read: the text sent, a whole document, or a stretch of the run's own."""
         if request.text is not None:
             if not request.text:
                 raise TextError("expected a text of at least one character, got none")
-            return request.text
+            return (request.text, "")
         return self._texts.stretch(reading_of(run), request.begin, request.length)
 
     def _rank(self, run: RunFolder, stamp: Stamp) -> dict[str, Any]:
@@ -233,12 +245,12 @@ class Looking:
         known = _known(model, self._texts.stretch(reading_of(run), 0, most))
         return _ranking(track_units(model, known, symbols=most), unit_health(model, known))
 
-    def _read_levels(self, stamp: Stamp, text: str) -> NDArray[np.int8]:
+    def _read_levels(self, stamp: Stamp, passage: Passage) -> NDArray[np.int8]:
         """Every unit's output at every symbol, (T, L * H), in 127ths of its range."""
         _, model = self._opened(stamp)
         blocks = [
             np.rint(np.clip(block.arrays["hidden"], -1, 1) * 127).astype(np.int8)
-            for block in read_activations(model, _known(model, text).ids)
+            for block in read_activations(model, _known(model, passage).ids)
         ]
         found = np.concatenate(blocks)  # (T, L, H)
         return found.reshape(len(found), -1)
@@ -262,13 +274,37 @@ def _stamp(run: RunFolder) -> Stamp:
     return run.model, status.st_mtime_ns
 
 
-def _known(model: Model, text: str) -> KnownText:
-    """What a model reads and leaves out of a text. Raises TextError if it reads nothing."""
+def _known(model: Model, passage: Passage) -> KnownText:
+    """What a model reads and leaves out of a passage. Raises TextError if it reads nothing.
+
+    Of a model of documents, a boundary stands before each and after the last, if that is whole.
+    """
     unseen = Unseen()
-    ids = unseen.encode(model.vocabulary, text, "skip")
-    if len(ids) == 0:
+    boundary = model.vocabulary.boundary
+    blocks: list[Ids] = []
+    for document in passage:
+        if boundary is not None:
+            blocks.append(np.array([boundary], np.uint32))
+            unseen.symbols += 1
+        blocks.append(unseen.encode(model.vocabulary, model.read_prompt(document), "skip"))
+    ids = np.concatenate(blocks)
+    if not model.vocabulary.count(ids)[0]:
         raise TextError("expected a text of at least one symbol that the model knows, got none")
     return KnownText(ids, tuple(unseen.gaps))
+
+
+def _scored(model: Model, known: KnownText) -> tuple[Scores, int]:
+    """The scores of a text, and the number of its first symbols that have none.
+
+    Of documents that is the boundary at the beginning. A boundary after the last symbol is scored
+    too, whether the text has it or not.
+    """
+    vocabulary, ids, gaps = model.vocabulary, known.ids, known.gaps
+    if vocabulary.boundary is None:
+        return score(model.backend, vocabulary, ids, ALTERNATIVES, gaps), 0
+    inner = ids[1:-1] if ids[-1] == vocabulary.boundary else ids[1:]
+    gaps = tuple(replace(gap, before=gap.before - 1) for gap in gaps)
+    return score(model.backend, vocabulary, inner, ALTERNATIVES, gaps), 1
 
 
 def _readable_prompt(model: Model, text: str) -> tuple[str, str]:
@@ -281,12 +317,14 @@ def _readable_prompt(model: Model, text: str) -> tuple[str, str]:
 def _symbols(model: Model, known: KnownText) -> dict[str, Any]:
     """The symbols of a text, and the names of those that cannot be shown.
 
-    `unseen` are the characters that the model never saw, each before the symbol of its number.
+    `unseen` are the characters that the model never saw, each before the symbol of its number,
+    `boundaries` the places between documents.
     """
     numbers = known.ids.tolist()
     return {
         "unseen": [[gap.before, readable(each)] for gap in known.gaps for each in gap.characters],
         "symbols": [_alone(model, each) for each in numbers],
+        "boundaries": np.flatnonzero(known.ids == model.vocabulary.boundary).tolist(),
         "labels": {
             place: model.vocabulary.label(each)
             for place, each in enumerate(numbers)
@@ -341,14 +379,6 @@ def _by_gradient(file: ModelFile, ids: Ids, found: Influence) -> dict[str, Any]:
         ],
         "agreement": None if agreed is None else round(agreed, 4),
     }
-
-
-def _characters(vocabulary: Vocabulary, ids: NDArray[Any]) -> str | bytes:
-    """Symbols as what `shared_stretches` compares: characters, or the bytes themselves."""
-    if isinstance(vocabulary, ByteVocabulary):
-        ids = ids[ids < 256]  # without boundaries
-        return ids.astype(np.uint8).tobytes()
-    return vocabulary.decode(ids)
 
 
 def _common(first: str, second: str) -> int:

@@ -24,11 +24,14 @@ class Request(BaseModel):
 
 
 FORM: dict[str, float | None] = {
-    **{"minutes": 10_000, "steps": 10**9, "vocabulary": None, "cell": None, "hidden_size": 2048},
+    **{"minutes": 10_000, "steps": 10**9, "vocabulary": 100, "cell": None, "hidden_size": 2048},
     **{"num_layers": 8, "batch_size": 1024, "window": 4096, "learning_rate": None},
-    **{"dropout": None, "seed": 2**53 - 1, "threads": None},
+    **{"dropout": None, "seed": 2**53 - 1, "threads": None, "documents": 200, "field": 200},
+    **{"label_field": 200, "label_from": None, "split": None, "test_fraction": None},
+    **{"min_count": None},
 }
-"""The fields of TrainingOptions that the page offers; how large a number may be, if smaller."""
+"""The fields of TrainingOptions that the page offers; how large a number may be, if smaller, and
+how long a text."""
 
 
 class _TrainingRequest(Request):
@@ -37,8 +40,12 @@ class _TrainingRequest(Request):
     text: Name
 
     def words(self, threads: int) -> list[str]:
-        """The options on a command line, with the threads that were settled."""
+        """The options on a command line, with the threads that were settled.
+
+        Raises ConfigurationError for options that contradict each other.
+        """
         given = self.model_dump(include=set(FORM), exclude_none=True) | {"threads": threads}
+        TrainingOptions(**given)
         words = []
         for name, value in given.items():
             shown = f"{value:g}" if isinstance(value, float) else str(value)
@@ -51,8 +58,12 @@ def _form_field(name: str, largest: float | None) -> tuple[Any, None]:
     TypeAdapter(TrainingOptions)  # sees that the fields are complete
     field = TrainingOptions.__pydantic_fields__[name]  # type: ignore[attr-defined]
     annotated: Any = Annotated
-    kind = annotated[field.annotation, Field(), *field.metadata] | None
-    return kind if largest is None else annotated[kind, Field(le=largest)], None
+    kind = annotated[field.annotation, Field(), *field.metadata]
+    if field.annotation in {str, str | None}:
+        # A word of a command line has no NUL.
+        kind = annotated[str, Field(max_length=largest, pattern=r"^[^\x00]+$"), *field.metadata]
+        return kind | None, None
+    return kind | None if largest is None else annotated[kind | None, Field(le=largest)], None
 
 
 if TYPE_CHECKING:

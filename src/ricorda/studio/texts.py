@@ -32,6 +32,7 @@ from ricorda.text.decoding import canonical_encoding
 from ricorda.text.encoding import VocabularyKind
 from ricorda.text.file_names import displayed
 from ricorda.text.splits import Split
+from ricorda.text.vocabulary import Ids
 
 KEPT_OPEN = 3  # texts whose encoded form is kept on disk
 BEGINNING = 600  # symbols shown of a text
@@ -46,6 +47,11 @@ PATTERN_LENGTH = 20_000  # characters
 LIBRARY_BYTES = 2_000_000
 SAMPLES = {"pattern": "pattern.txt", "library": "python-library.txt"}
 """The samples, the tutorial's pattern and Python's own library, with their files' names."""
+
+
+Passage = tuple[str, ...]
+"""Documents in a row, the last of them cut off; "" at the end: the last one is whole. An undivided
+text is one."""
 
 
 class Texts:
@@ -115,11 +121,14 @@ class Texts:
         """Encode a text, so that what follows finds it at hand. Raises TextError, Cancelled."""
         self._encoded(self.permitted(reading), cancelled)
 
-    def stretch(self, reading: Reading, begin: int, length: int) -> str:
-        """The text of some symbols; what lies beyond its end is left out. Raises TextError."""
-        text = self._encoded(self.permitted(reading), NEVER)
-        ids = text.part.read(begin, max(0, begin) + length)
-        return text.vocabulary.decode(ids)
+    def stretch(self, reading: Reading, begin: int, length: int) -> Passage:
+        """The text of some symbols; what lies beyond its end is left out. Raises TextError.
+
+        Places count the symbols that are learned, and then those kept back, boundaries included.
+        """
+        reading = self.permitted(reading)
+        text = self._encoded(reading, NEVER)
+        return _passage(text.vocabulary, _read(_split(text, reading), begin, length))
 
     def parts(self, reading: Reading) -> tuple[Vocabulary, Split]:
         """The symbols that are learned and those kept back, not loaded. Raises TextError."""
@@ -315,6 +324,29 @@ def _split(text: EncodedText, reading: Reading) -> Split:
     return split(text.part, reading.validation_fraction, reading.test_fraction, reading.split)
 
 
+def _read(parts: Split, begin: int, length: int) -> Ids:
+    """Read symbols of what is learned, and of what is kept back after it."""
+    training, validation = parts.training, parts.validation
+    begin = max(0, begin)
+    found = training.read(begin, begin + length)
+    if validation is None or len(found) == length:
+        return found
+    begin = max(0, begin - len(training))
+    return np.concatenate([found, validation.read(begin, begin + length - len(found))])
+
+
+def _passage(vocabulary: Vocabulary, ids: Ids) -> Passage:
+    """Divide symbols at the boundaries; what is left of a document at the beginning is left out.
+
+    It is kept if there is nothing else.
+    """
+    if vocabulary.boundary is None:
+        return (vocabulary.decode(ids),)
+    borders = np.flatnonzero(ids == vocabulary.boundary)
+    documents = [vocabulary.decode(each) for each in np.split(ids, borders)]
+    return tuple(documents[1:] if any(documents[1:]) else documents)
+
+
 def _facts(text: EncodedText, reading: Reading, cancelled: threading.Event) -> dict[str, Any]:
     """What the page shows of a text."""
     parts = _split(text, reading)
@@ -324,7 +356,10 @@ def _facts(text: EncodedText, reading: Reading, cancelled: threading.Event) -> d
         if cancelled.is_set():
             raise Cancelled
         counts += np.bincount(block, minlength=vocabulary.size)
-    frequent = np.argsort(-counts, kind="stable")[:FREQUENT].tolist()
+    if vocabulary.boundary is not None:
+        counts[vocabulary.boundary] = 0
+    order = np.argsort(-counts, kind="stable")[:FREQUENT].tolist()
+    frequent = [[vocabulary.label(each), int(counts[each])] for each in order if counts[each]]
     return {
         "characters": text.characters,
         "bytes": text.bytes,
@@ -333,6 +368,10 @@ def _facts(text: EncodedText, reading: Reading, cancelled: threading.Event) -> d
         "different": int((counts > 0).sum()),
         "training": parts.training.symbols,
         "validation": 0 if parts.validation is None else parts.validation.symbols,
-        "beginning": vocabulary.decode(text.part.read(0, BEGINNING)),
-        "frequent": [[vocabulary.label(each), int(counts[each])] for each in frequent],
+        "documents": None if vocabulary.boundary is None else text.part.segments,
+        "places": len(parts.training) + (0 if parts.validation is None else len(parts.validation)),
+        "kept_back_from": len(parts.training),
+        "in_order": vocabulary.boundary is None and reading.split in {None, "end"},
+        "beginning": "\n".join(_passage(vocabulary, text.part.read(0, BEGINNING))),
+        "frequent": frequent,
     }

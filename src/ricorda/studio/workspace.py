@@ -11,6 +11,8 @@ from ricorda.runs import LONGEST_NAME, RunFolder, list_runs
 from ricorda.studio.private_folder import private_folder
 
 TEXT_SUFFIX = ".txt"
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
+"""The endings of tables, which a text keeps: they show how it is read."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Workspace:
         found = [
             path
             for path in self.texts.iterdir()
-            if path.suffix == TEXT_SUFFIX and not path.name.startswith(".")
+            if path.suffix in {TEXT_SUFFIX, *TABLE_SUFFIXES} and not path.name.startswith(".")
             if path.is_file() and _has_an_address(path)
         ]
         return sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path.name))
@@ -80,7 +82,9 @@ class Workspace:
     def free_text(self, name: str) -> Path:
         """A place for a new text, numbered if the name is taken."""
         self.texts.mkdir(parents=True, exist_ok=True)
-        return _free(self.texts, _plain(name), TEXT_SUFFIX, set())
+        suffix = Path(name).suffix.lower()
+        kept = suffix if suffix in TABLE_SUFFIXES else TEXT_SUFFIX
+        return _free(self.texts, _plain(name), kept, set())
 
     def is_free(self, run: str) -> bool:
         """Whether a run of this name may begin: the name is plain, and nothing lies there."""

@@ -5,7 +5,6 @@ without a label, U+D800 + k before one with label number k, and U+D800 at the en
 is a document without a label, the line feed is the mark, so that ASCII text stays ASCII.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,13 +43,12 @@ def stored_type(vocabulary: Vocabulary) -> np.dtype[np.unsignedinteger[Any]]:
 class Labels:
     """The labels of documents, numbered from 1 in the order of their appearance.
 
-    The labels of a vocabulary that exists keep their numbers; others have number 0 and are counted.
+    The labels of a vocabulary that exists keep their numbers; others have number 0.
     """
 
     def __init__(self, known: Sequence[str] | None = None) -> None:
         """Collect labels, or look them up among `known` ones."""
         self.names: list[str] = []
-        self.unknown: Counter[str] = Counter()
         self._numbers: dict[str, int] = {}
         self._fixed = known is not None
         self.restore(known or ())
@@ -63,7 +61,6 @@ class Labels:
         if found is not None:
             return found
         if self._fixed:
-            self.unknown[label] += 1
             return 0
         if len(self.names) == MOST_LABELS:
             raise TextError(

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from ricorda.arguments import checked
 from ricorda.errors import VocabularyError
 from ricorda.text.vocabulary import (
-    BOUNDARY_LABEL,
     RARE_TEXT,
     WITH_RARE,
     CharacterVocabulary,
@@ -150,8 +149,7 @@ class TokenVocabulary(Vocabulary):
 
     def label(self, id: int) -> str:
         r"""Return a symbol as a person may read it: ` the`, but `\n` and `\u200b` spelled out."""
-        text = "".join(map(readable, self.decode([id])))
-        return BOUNDARY_LABEL if id == self.boundary else text
+        return self._special_label(id) or "".join(map(readable, self.decode([id])))
 
     def count(self, ids: ArrayLike) -> tuple[int, int]:
         """Return how many (characters, UTF-8 bytes) ids (T,) stand for."""

@@ -7,7 +7,7 @@ character after is therefore an artefact, and is left out of figures together wi
 
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -22,6 +22,9 @@ AnyIds: TypeAlias = NDArray[np.integer[Any]]
 """Ids in any type of integers."""
 
 MOST_QUOTED = 10
+
+MOST_PLACES = 1000
+"""Runs of unseen characters of a long text whose places are kept."""
 
 
 def quoted(characters: Iterable[str], most: int = MOST_QUOTED) -> str:
@@ -41,9 +44,13 @@ class Gap:
 
     characters: str
 
+    document: int | None = None
+    """The number of the document, from 1, where there are several."""
+
     def as_json(self) -> dict[str, int | str]:
         """Give what the commands print with --json."""
-        return {"before": self.before, "characters": self.characters}
+        document = {} if self.document is None else {"document": self.document}
+        return {**document, "before": self.before, "characters": self.characters}
 
 
 @dataclass
@@ -58,6 +65,9 @@ class Unseen:
 
     gaps: list[Gap] = field(default_factory=list)
     """Where they stand, in order; `forget` shortens it."""
+
+    first: list[Gap] = field(default_factory=list)
+    """The first of the gaps, MOST_PLACES at most, whatever is forgotten."""
 
     _distinct: dict[str, None] = field(default_factory=dict)
 
@@ -77,10 +87,12 @@ class Unseen:
         self.symbols += len(ids)
         return ids
 
-    def add(self, other: "Unseen") -> None:
-        """Count what was left out of another text too, but not where it stood."""
+    def add(self, other: "Unseen", document: int) -> None:
+        """Count what was left out of a document too, and note its first places."""
         self.count += other.count
         self._distinct.update(other._distinct)
+        self.first += (replace(gap, document=document) for gap in other.first)
+        del self.first[MOST_PLACES:]
 
     def forget(self, end: int) -> None:
         """Forget the positions of the characters before the symbol `end`, but not their count."""
@@ -100,9 +112,11 @@ class Unseen:
     def _add(self, gap: Gap) -> None:
         self.count += len(gap.characters)
         self._distinct.update(dict.fromkeys(gap.characters))
-        if self.gaps and self.gaps[-1].before == gap.before:  # pieces may cut a run
-            gap = Gap(gap.before, self.gaps.pop().characters + gap.characters)
-        self.gaps.append(gap)
+        for gaps in (self.gaps, self.first):
+            if gaps and gaps[-1].before == gap.before:  # pieces may cut a run
+                gaps[-1] = Gap(gap.before, gaps[-1].characters + gap.characters)
+            elif gaps is self.gaps or len(gaps) < MOST_PLACES:
+                gaps.append(gap)
 
 
 @dataclass(frozen=True, eq=False)

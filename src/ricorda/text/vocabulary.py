@@ -242,6 +242,12 @@ class Vocabulary(ABC):
             self.boundary = self.start = self.size
             self.size += 1
 
+    def _special_label(self, id: int) -> str | None:
+        """How a symbol that stands for no text of its own is shown; None for the others."""
+        if id == self.boundary:
+            return BOUNDARY_LABEL
+        return RARE_LABEL if id == self.rare else None
+
     def _add_rare(self, has_rare: object) -> None:
         """Add the rare symbol after all others, before the boundary."""
         if not isinstance(has_rare, bool):
@@ -268,6 +274,9 @@ def _shown(description: dict[Any, Any]) -> str:
 
 BOUNDARY_LABEL = "\N{WHITE DIAMOND}"
 """What stands for the boundary where symbols are shown one by one."""
+
+RARE_LABEL = "<rare>"
+"""What stands for the rare symbol where symbols are shown one by one."""
 
 RARE_TEXT = "\N{REPLACEMENT CHARACTER}"
 """What stands for a rare character, which the rare symbol does not tell."""
@@ -358,7 +367,7 @@ class CharacterVocabulary(Vocabulary):
 
     def label(self, id: int) -> str:
         r"""Return a symbol as a person may read it: `e`, but `\n` and `\u200b` spelled out."""
-        return BOUNDARY_LABEL if id == self.boundary else readable(self.decode([id]))
+        return self._special_label(id) or readable(self.decode([id]))
 
     def count(self, ids: ArrayLike) -> tuple[int, int]:
         """Return how many (characters, UTF-8 bytes) ids (T,) stand for."""

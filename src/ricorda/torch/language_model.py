@@ -93,13 +93,13 @@ class RecurrentLanguageModel(nn.Module):
         """Draw every weight anew; the first predictions are near uniform.
 
         Recurrent weights are orthogonal (Saxe et al., 2014), so that at first the state neither
-        vanishes nor explodes, other matrices uniform, embeddings normal, biases and labels zero.
+        vanishes nor explodes, other matrices uniform, embeddings and labels normal, biases zero.
         """
         hidden_size = self.configuration.hidden_size
         for name, parameter in self.named_parameters():
-            if parameter.dim() == 1 or name == "labels.weight":
+            if parameter.dim() == 1:
                 parameter.zero_()
-            elif name == "embedding.weight":
+            elif name in {"embedding.weight", "labels.weight"}:
                 parameter.normal_(generator=generator)
             elif name.endswith("weight_hh"):
                 for gate in parameter.split(hidden_size):

@@ -14,7 +14,7 @@ BLOCK = 16  # rows that are orthogonalized together
 def initial_weights(configuration: TrainingConfiguration) -> dict[str, NDArray[np.float32]]:
     """Draw every tensor of the model file, by its name; the first predictions are near uniform.
 
-    Embeddings are normal with variance 1, labels' rows zero. Input weights are uniform in
+    Embeddings and labels' rows are normal with variance 1. Input weights are uniform in
     +-1/sqrt(I), the one-hot input's in +-1/sqrt(H). With "orthogonal", each gate's recurrent
     weights (H, H) are an orthogonal matrix (Saxe et al., 2014), so that at first the state neither
     vanishes nor explodes; with "uniform" they are uniform in +-1/sqrt(H), as in torch.nn. Output
@@ -35,10 +35,8 @@ def _initial(
     hidden = configuration.model.hidden_size
     if len(shape) == 1:
         return _bias(name, shape, configuration)
-    if name == "labels.weight":
-        return np.zeros(shape, np.float32)
     random = draws.generator(configuration.seed, Purpose.INITIALIZATION, number)
-    if name == "embedding.weight":
+    if name in {"embedding.weight", "labels.weight"}:
         return random.standard_normal(shape, np.float32)
     if name.endswith("weight_hh") and configuration.initialisation == "orthogonal":
         return np.concatenate([_orthogonal(random, hidden) for _ in range(shape[0] // hidden)])

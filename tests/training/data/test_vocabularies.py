@@ -14,11 +14,11 @@ from ricorda.validation import validated
 TEXT = "the cat saw the dog, and the dog saw the cat.\n" * 40 + "Zz the end of it all\n" * 20
 
 
-def read(folder: Path, **options: object) -> tuple[Dataset, list[str]]:
+def read(folder: Path, text: Path | None = None, **options: object) -> tuple[Dataset, list[str]]:
     (folder / "my.txt").write_text(TEXT)
     given = validated(TrainingOptions, **options)
     lines: list[str] = []
-    sources = sources_of([str(folder / "my.txt")], given, lines.append)
+    sources = sources_of([str(text or folder / "my.txt")], given, lines.append)
     return read_dataset(sources, folder, given, lines.append), lines
 
 
@@ -61,6 +61,24 @@ def test_a_validation_text_is_read_in_the_same_symbols(tmp_path: Path) -> None:
     assert any("left out 1 character of --validation" in line for line in lines)
     assert dataset.validation_text is not None
     assert dataset.validation_text.characters == 28
+
+
+def test_documents_of_validation_with_unknown_labels_are_reported(tmp_path: Path) -> None:
+    for folder, names in {"text": "ab", "other": "bc"}.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.txt").write_text("the cat\nthe dog\n")
+    dataset, lines = read(
+        tmp_path,
+        tmp_path / "text",
+        documents="lines",
+        label_from="file",
+        validation=tmp_path / "other",
+    )
+    assert dataset.validation is not None
+    assert dataset.validation.label_numbers is not None
+    assert dataset.validation.label_numbers.tolist() == [2, 2, 0, 0]
+    assert any("2 documents of --validation" in line for line in lines)
 
 
 @pytest.mark.parametrize(

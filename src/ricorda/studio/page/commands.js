@@ -63,12 +63,12 @@ function spelled(character) {
 export const runWord = () => quoted(state.details?.path ?? state.run ?? "");
 
 // What hands the stretch that is read to a command's standard input; null where one line cannot,
-// as from several files or a compressed one.
+// as from several files, documents or a compressed file.
 export function stretchCommand() {
   const { text, begin, length } = state.stretch;
   if (text !== null) return `printf %s ${quoted(text)}`;
   const [name, ...others] = state.details?.texts ?? [];
-  if (name === undefined || others.length || COMPRESSED.test(name)) return null;
+  if (name === undefined || others.length || COMPRESSED.test(name) || !state.facts?.in_order) return null;
   const place = JSON.stringify(name);
   const learned = state.details?.text;
   const encoding = learned?.encoding ?? "utf-8-sig"; // a mark at its beginning is no character of it

@@ -15,19 +15,34 @@ const PAUSE = 2000; // milliseconds between two drawings: the cores are for lear
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
 
-// A field for each number and each cell that the server takes.
+// A field for each setting that the server takes and the page does not have yet.
 function addFields(settings) {
   for (const [name, { anyOf }] of Object.entries(settings)) {
-    const { type, minimum, maximum } = anyOf?.[0] ?? {};
-    if (!["integer", "number"].includes(type) || $(name)) continue;
-    const input = { id: name, name, type: "number", min: minimum ?? 0, max: maximum, step: type === "integer" ? 1 : "any" };
-    $("vocabulary").parentElement.before(
-      element("p", {}, element("label", { for: name, "data-words": `setting.${name}` }), element("input", input)),
-    );
+    const field = anyOf && !$(name) ? fieldFor(name, anyOf[0]) : null;
+    if (!field) continue;
+    const line = element("p", {}, element("label", { for: name, "data-words": `setting.${name}` }), field);
+    if (field.type === "number") $("vocabulary").parentElement.before(line);
+    else $("documents-detail").parentElement.parentElement.append(line);
   }
   $("cell").append(...settings.cell.anyOf[0].enum.map((cell) => element("option", { value: cell }, cell.toUpperCase())));
+  for (const select of $("settings").querySelectorAll("[data-detail]")) {
+    select.addEventListener("change", () => show(detailOf(select).parentElement, asksDetail(select)));
+  }
   fillWords();
 }
+
+function fieldFor(name, { type, minimum, maximum, maxLength, enum: choices }) {
+  if (choices) {
+    const options = choices.map((choice) => element("option", { value: choice, "data-words": `choice.${choice}` }));
+    return element("select", { id: name, name }, element("option", { value: "", "data-words": "choice.unset" }), ...options);
+  }
+  if (type === "string") return element("input", { id: name, name, type: "text", maxlength: maxLength });
+  return element("input", { id: name, name, type: "number", min: minimum ?? 0, max: maximum, step: type === "integer" ? 1 : "any" });
+}
+
+// The field that completes one of a list's values: `pieces:512`.
+const detailOf = (select) => $(`${select.id}-detail`);
+const asksDetail = (select) => select.value === select.dataset.detail;
 
 export function beginLearning() {
   addFields(state.about.settings);
@@ -70,13 +85,13 @@ export function beginLearning() {
 
 function request() {
   const asked = { text: state.text?.name };
-  for (const { name, value } of $("settings").querySelectorAll("input[type=number]")) {
-    if (value.trim() !== "") asked[name] = Number(value);
+  for (const field of $("settings").elements) {
+    if (!field.name || field.value.trim() === "") continue;
+    asked[field.name] = field.type === "number" ? Number(field.value) : field.value;
+    if (field.dataset.detail && asksDetail(field)) asked[field.name] += `:${detailOf(field).value}`;
   }
   if (asked.steps !== undefined) delete asked.minutes;
   if (asked.hidden_size === undefined && $("size").value) asked.hidden_size = Number($("size").value);
-  if ($("cell").value) asked.cell = $("cell").value;
-  if ($("vocabulary").value !== "characters") asked.vocabulary = $("vocabulary").value;
   return asked;
 }
 
@@ -87,7 +102,7 @@ async function start() {
     $("choose-file").focus();
     return;
   }
-  const wrong = [...$("settings").elements].find((field) => field.willValidate && !field.checkValidity());
+  const wrong = [...$("settings").elements].find((field) => !field.parentElement.hidden && field.willValidate && !field.checkValidity());
   if (wrong) {
     wrong.closest("details")?.setAttribute("open", "");
     wrong.focus();

@@ -56,7 +56,7 @@ function fill() {
   $("surprise-legend").replaceChildren(t("surprise.legend"), ...steps);
   text.fill(found.symbols, found.labels, found.bits.map(level), found.unseen);
   $("surprise-mean").textContent = t("surprise.mean", {
-    bits: number(found.mean_bits, 2), even: number(2 ** (found.mean_bits ?? 0), 1), symbols: number(found.symbols.length),
+    bits: number(found.mean_bits, 2), even: number(2 ** (found.mean_bits ?? 0), 1), symbols: number(found.characters),
   });
   show($("surprise-unseen"), found.unseen.length);
   $("surprise-unseen").textContent = t("surprise.unseen", {
@@ -145,6 +145,7 @@ function inspect(place) {
     element("li", { class: symbol === written ? "this" : "" }, ...barCells(visible(symbol), chance, percent(chance))));
   $("inspector").replaceChildren(
     element("p", { class: "glyph" }, visible(written)),
+    found.boundaries.includes(place) ? element("p", {}, t("surprise.boundary")) : "",
     element("p", {}, bits === null ? t(place === 0 ? "surprise.first" : "surprise.after_unseen") : t("surprise.bits_of", { bits: number(bits, 2), chance: percent(2 ** -bits) })),
     rows.length ? element("h4", {}, t("surprise.expected")) : "",
     element("ol", { class: "expected" }, ...rows),

@@ -27,14 +27,14 @@ function beginReader(box, panel) {
   const fillLabel = () => {
     const facts = state.facts;
     const begin = Number(slider.value);
-    const kept = facts?.validation && begin >= facts.training;
-    const values = { begin: number(begin), symbols: number(facts?.symbols ?? 0) };
+    const kept = facts?.validation && begin >= facts.kept_back_from;
+    const values = { begin: number(begin), symbols: number(facts?.places ?? 0) };
     const key = state.stretch.text !== null ? "reader.own_text" : kept ? "reader.kept_back" : "reader.learned";
     label.textContent = state.stretch.text !== null ? t(key) : t(key, values);
     slider.setAttribute("aria-valuetext", label.textContent);
   };
   const fill = () => {
-    slider.max = Math.max(0, (state.facts?.symbols ?? 1) - 200);
+    slider.max = Math.max(0, (state.facts?.places ?? 1) - 200);
     slider.value = state.stretch.begin;
     slider.disabled = !state.facts;
     summary.textContent = t("reader.own");

@@ -151,7 +151,7 @@ async function refreshDetails() {
 }
 
 // The beginning of what is kept back: the model never learned from it.
-const firstPlace = (facts) => (facts.validation ? facts.training : 0);
+const firstPlace = (facts) => (facts.validation ? facts.kept_back_from : 0);
 
 async function waitForBaselines(name) {
   while (state.run === name) {

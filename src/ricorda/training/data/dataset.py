@@ -252,6 +252,13 @@ def _read(
             f"{options.validation} that the training text lacks: "
             f"{''.join(list(validation.skipped)[:20])!r}"
         )
+    if (numbers := validation.part.label_numbers) is not None or text.vocabulary.labels:
+        unknown = validation.part.segments if numbers is None else int((numbers == 0).sum())
+        if unknown:
+            say(
+                f"{plural(unknown, 'document')} of --validation {options.validation} without a "
+                "label that the training text has: read without one"
+            )
     known = validation.part.symbols
     if known < 2:
         raise TextError(
