@@ -121,5 +121,6 @@ const Id* checked_labels(const NetworkShape& shape, const Labels& labels,
 
 void bind_engine(nb::module_& module);
 void bind_learner(nb::module_& module);
+void bind_compression(nb::module_& module);
 
 }  // namespace ricorda

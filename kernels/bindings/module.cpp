@@ -200,6 +200,7 @@ NB_MODULE(_kernels, module) {
              "Draw the first numbers of a stream, (count,), as numpy.random.Philox does.");
   bind_engine(module);
   bind_learner(module);
+  bind_compression(module);
 }
 
 }  // namespace ricorda

@@ -1,0 +1,36 @@
+"""`ricorda decompress`: the file that `ricorda compress` made smaller, byte for byte."""
+
+from pathlib import Path
+
+import click
+
+from ricorda.cli.options import PathName
+from ricorda.cli.output import print_json, say
+from ricorda.cli.progress import code_progress
+
+
+@click.command()
+@click.argument("file", type=PathName())
+@click.option("--out", type=PathName(), help="The restored file; by default FILE without .ricorda.")
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(file: Path, out: Path | None, force: bool, as_json: bool) -> None:
+    """Restore what `ricorda compress` wrote into FILE, which stays.
+
+    A damaged file is refused, and nothing is written.
+    """
+    from ricorda.compression import decompress_file
+
+    with code_progress("restoring") as progress:
+        result = decompress_file(file, out, force=force, progress=progress)
+    if as_json:
+        print_json(
+            {
+                "file": str(result.path),
+                "method": result.method.name.lower(),
+                "bytes": result.size,
+                "compressed_bytes": result.compressed_size,
+            }
+        )
+    else:
+        say(f"{result.path}: {result.size:,} bytes")

@@ -1,0 +1,6 @@
+"""Compress files by predicting them, and restore them byte for byte."""
+
+from ricorda.compression.archive import Method
+from ricorda.compression.files import Compressed, compress_file, decompress_file
+
+__all__ = ["Compressed", "Method", "compress_file", "decompress_file"]
