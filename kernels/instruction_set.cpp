@@ -12,6 +12,9 @@ namespace ricorda::portable {
 extern const Routines routines;
 }
 #if defined(RICORDA_X86)
+namespace ricorda::portable_fused {
+extern const Routines routines;
+}
 namespace ricorda::avx2 {
 extern const Routines routines;
 }
@@ -131,6 +134,18 @@ const InstructionSet& choose_instruction_set(std::string_view name) {
   }
   throw std::invalid_argument(std::string(source) + " must be one of what this processor has (" +
                               known + "), not '" + std::string(name) + "'");
+}
+
+const InstructionSet& choose_exact_set(std::string_view name) {
+#if defined(RICORDA_X86)
+  static const InstructionSet fused{"portable-fused", "portable C++, a * b + c rounded once",
+                                    portable_fused::routines};
+  if (name == fused.name) return fused;
+  const InstructionSet& chosen = choose_instruction_set(name);
+  return chosen.name == "portable" ? fused : chosen;
+#else
+  return choose_instruction_set(name);
+#endif
 }
 
 }  // namespace ricorda

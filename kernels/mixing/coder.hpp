@@ -67,8 +67,10 @@ class Decoder {
     bytes_.append(bytes, count);
     is_last_ = last;
   }
-  // Whether `bits` decisions can be decoded without further code.
-  bool has(int bits) const { return is_last_ || bytes_.size() - next_ >= 16 + 4u * bits; }
+  // Whether the code suffices for `bits` decisions; after the last, zeros fill the interval.
+  bool has(int bits) const {
+    return is_last_ ? missing_ <= 8 : bytes_.size() - next_ >= 16 + 4u * bits;
+  }
   int decode(std::uint32_t probability) {
     for (; loaded_ < 8; ++loaded_) shift();
     const std::uint64_t bound = interval_.split(probability);

@@ -88,6 +88,7 @@ void Predictor::sum_network(const float* network) {
                                                                              : 0.0f;
   for (std::size_t i = leaves - 1; i > 0; --i)
     network_sums_[i] = network_sums_[2 * i] + network_sums_[2 * i + 1];
+  has_network_ = network_sums_[1] > 0.5f && network_sums_[1] < 2.0f;  // else it has diverged
 }
 
 void Predictor::add_context(int number) {

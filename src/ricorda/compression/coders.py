@@ -106,6 +106,8 @@ def _decode_mixed(code: Iterator[bytes], header: Header, name: str) -> Iterator[
             left -= len(symbols)
             yield symbols.astype(np.uint8).tobytes()
             data = b""
+        if last and left > 0:
+            raise damaged(name)
     if not decoder.is_exhausted or next(code, b""):
         raise damaged(name)
 
