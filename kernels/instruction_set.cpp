@@ -103,6 +103,15 @@ void add_x86_sets(std::vector<InstructionSet>& sets) {
 
 #endif
 
+#if defined(RICORDA_X86)
+// Not among those to choose from: slower than all others.
+const InstructionSet& fused_set() {
+  static const InstructionSet set{"portable-fused", "portable C++, a * b + c rounded once",
+                                  portable_fused::routines};
+  return set;
+}
+#endif
+
 std::vector<InstructionSet> find_instruction_sets() {
   std::vector<InstructionSet> sets;
 #if defined(RICORDA_X86)
@@ -127,6 +136,9 @@ const InstructionSet& choose_instruction_set(std::string_view name) {
     source = "RICORDA_KERNELS";
   }
   if (name.empty()) return instruction_sets().front();
+#if defined(RICORDA_X86)
+  if (name == fused_set().name) return fused_set();
+#endif
   std::string known;
   for (const InstructionSet& set : instruction_sets()) {
     if (set.name == name) return set;
@@ -138,11 +150,8 @@ const InstructionSet& choose_instruction_set(std::string_view name) {
 
 const InstructionSet& choose_exact_set(std::string_view name) {
 #if defined(RICORDA_X86)
-  static const InstructionSet fused{"portable-fused", "portable C++, a * b + c rounded once",
-                                    portable_fused::routines};
-  if (name == fused.name) return fused;
   const InstructionSet& chosen = choose_instruction_set(name);
-  return chosen.name == "portable" ? fused : chosen;
+  return chosen.name == "portable" ? fused_set() : chosen;
 #else
   return choose_instruction_set(name);
 #endif

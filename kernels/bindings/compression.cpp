@@ -1,14 +1,34 @@
 // Compression: symbols to code, and back.
 #include <mutex>
 
+#include "adaptive_reader.hpp"
 #include "bindings/bindings.hpp"
 #include "mixing/codec.hpp"
+#include "mixing/fresh_network.hpp"
 
 namespace ricorda {
 namespace {
 
 using mixing::NetworkReader;
 using mixing::PredictorSettings;
+
+// A trained network that learns while it reads. Python's object stays alive with it.
+class TrainedNetwork : public NetworkReader {
+ public:
+  TrainedNetwork(nb::object object, Id start)
+      : object_(std::move(object)), reader_(&adaptive_reader_of(object_)), last_(start) {}
+  const float* predict() override { return reader_->predict(last_, 0); }
+  void observe(Id symbol) override {
+    reader_->observe(symbol);
+    last_ = symbol;
+  }
+  int size() const { return reader_->shape().vocabulary_size; }
+
+ private:
+  nb::object object_;
+  AdaptiveReader* reader_;
+  Id last_;
+};
 
 struct Opened {
   PredictorSettings settings;
@@ -25,7 +45,26 @@ Opened open(const nb::kwargs& given) {
   settings.letters.assign(letters.data(), letters.data() + letters.size());
   fields.read("table_bits", settings.table_bits);
   check(settings.table_bits >= 4 && settings.table_bits <= 24, "table_bits must be from 4 to 24");
+  const int fresh = fields.optional("fresh_units", 0);
+  const int threads = fields.optional("threads", 1);
+  const auto kernels = fields.optional<std::string>("kernels", "");
+  const Id start = fields.optional<Id>("start", 0);
+  nb::object trained = nb::none();
+  fields.read("network", trained);
   fields.refuse_others();
+  check(fresh >= 0 && fresh <= 4096, "fresh_units must be from 0 to 4096");
+  if (!trained.is_none()) {
+    auto network = std::make_unique<TrainedNetwork>(std::move(trained), start);
+    settings.network_size = network->size();
+    check(network->size() <= settings.vocabulary_size, "letters must cover the network's symbols");
+    check_ids("start", &start, 1, network->size());
+    opened.network = std::move(network);
+  } else if (fresh > 0) {
+    settings.network_size = settings.vocabulary_size;
+    opened.network = std::make_unique<mixing::FreshNetwork>(
+        mixing::FreshSettings{.vocabulary_size = settings.vocabulary_size, .hidden_size = fresh},
+        choose_exact_set(kernels), threads);
+  }
   return opened;
 }
 
@@ -98,13 +137,18 @@ void make(Bound* self, const nb::kwargs& given) {
 
 void bind_compression(nb::module_& module) {
   constexpr const char* signature =
-      "def __init__(self, *, letters: numpy.typing.NDArray[numpy.uint32], table_bits: int = 18) "
-      "-> None";
+      "def __init__(self, *, letters: numpy.typing.NDArray[numpy.uint32], table_bits: int = 18, "
+      "network: AdaptiveReader | None = None, start: int = 0, fresh_units: int = 0, "
+      "threads: int = 1, kernels: str = '') -> None";
   nb::class_<BoundEncoder>(module, "SymbolEncoder",
                            "Encodes symbols by predictions that learn from those before.")
-      .def("__init__", &make<BoundEncoder>, nb::sig(signature),
-           "letters (V,): of each symbol 0, or for a letter a number that both cases share.\n\n"
-           "table_bits: the tables have 2 to this power buckets of 64 bytes.")
+      .def(
+          "__init__", &make<BoundEncoder>, nb::sig(signature),
+          "letters (V,): of each symbol 0, or for a letter a number that both cases share.\n\n"
+          "table_bits: the tables have 2 to this power buckets of 64 bytes. network: predicts the\n"
+          "first symbols of the vocabulary, and reads `start` first. fresh_units: without one, "
+          "the\n"
+          "units of a network that learns from nothing; 0: none.")
       .def("encode", &BoundEncoder::encode, "symbols"_a.noconvert(),
            "Encode symbols (n,); returns the code that is complete.")
       .def("finish", &BoundEncoder::finish, "Return the rest of the code.")

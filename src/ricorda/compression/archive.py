@@ -25,7 +25,7 @@ SIGNATURE = b"\x89ricor\r\n"
 VERSION = 1
 CHECK_SIZE = 8
 CHUNK = 1 << 16  # bytes
-LARGEST_TABLES = 22
+SMALLEST_TABLES, LARGEST_TABLES = 10, 22
 
 _FIELDS = struct.Struct("<8sBBBBQ32s")
 
@@ -40,6 +40,12 @@ class Method(enum.IntEnum):
     MIXED = 2
     """Mixed predictions of the bytes (kernels/mixing)."""
 
+    NETWORK = 3
+    """The same, and those of a network that starts from a seed and learns as it reads."""
+
+    TRAINED = 4
+    """Mixed predictions of the symbols of a trained model, which learns on as it reads."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -53,12 +59,17 @@ class Header:
     """SHA-256."""
 
     table_bits: int = 0
+    escapes: bool = False
+    """Whether symbols for bytes follow those of the model."""
+
+    model_digest: bytes = b""
+    """SHA-256 of the model's file, where one is needed."""
 
     def to_bytes(self) -> bytes:
         """Return the header as it stands in a file."""
-        return _FIELDS.pack(
-            SIGNATURE, VERSION, self.method, self.table_bits, 0, self.size, self.content_digest
-        )
+        flags, fields = int(self.escapes), (self.size, self.content_digest)
+        packed = _FIELDS.pack(SIGNATURE, VERSION, self.method, self.table_bits, flags, *fields)
+        return packed + self.model_digest
 
     @classmethod
     def read(cls, file: IO[bytes], name: str) -> "Header":
@@ -71,14 +82,17 @@ class Header:
         if len(data) < _FIELDS.size:
             raise damaged(name)
         _, version, method, table_bits, flags, size, digest = _FIELDS.unpack(data)
-        if version != VERSION or flags != 0 or method not in list(Method):
+        if version != VERSION or flags > 1 or method not in list(Method):
             raise ArchiveError(
                 f"{name} was written by a newer ricorda (format {version}, method {method}): "
                 "install that version"
             )
-        if table_bits > LARGEST_TABLES:
+        if table_bits and not SMALLEST_TABLES <= table_bits <= LARGEST_TABLES:
             raise damaged(name)
-        return cls(Method(method), size, digest, table_bits)
+        model_digest = file.read(len(digest)) if method == Method.TRAINED else b""
+        if method == Method.TRAINED and len(model_digest) < len(digest):
+            raise damaged(name)
+        return cls(Method(method), size, digest, table_bits, flags == 1, model_digest)
 
 
 def damaged(name: str) -> ArchiveError:

@@ -2,17 +2,29 @@
 
 import importlib
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ricorda.compression.archive import CHUNK, Header, Method, damaged
+from ricorda.compression.archive import (
+    CHUNK,
+    LARGEST_TABLES,
+    SMALLEST_TABLES,
+    Header,
+    Method,
+    damaged,
+)
+from ricorda.compression.models import TrainedModel
+from ricorda.compression.symbols import Alphabet, ByteAlphabet
 from ricorda.errors import MissingExtra
 
 PIECE = 1 << 14  # bytes that are encoded or decoded in a call of the kernels
-FEWEST_TABLES, MOST_TABLES = 10, 22
+WIDEST = 4  # bytes of a symbol at most
+UNITS = 64
+"""Of the network that learns from nothing."""
+
+NETWORK_FROM, NETWORK_TO = 1 << 10, 1 << 22
+"""The sizes in bytes from and up to which it is worth its time."""
 LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 
 Coded = Iterator[tuple[int, bytes]]
@@ -20,24 +32,57 @@ Coded = Iterator[tuple[int, bytes]]
 
 
 def table_bits_for(size: int) -> int:
-    """Return how large the tables are for a content of `size` bytes: 64 MB at most."""
-    return min(max((8 * size).bit_length(), FEWEST_TABLES), MOST_TABLES)
+    """Return how large the tables are for a content of `size` bytes: 256 MB at most."""
+    return min(max((8 * size).bit_length(), SMALLEST_TABLES), LARGEST_TABLES)
 
 
-def encoder_for(method: Method) -> Callable[[Iterator[bytes], Header], Coded]:
-    """Return the function that encodes chunks by a method."""
-    return {Method.STORED: _store, Method.LZMA: _encode_lzma, Method.MIXED: _encode_mixed}[method]
+@dataclass(frozen=True)
+class Setting:
+    """What the predictors of a file need besides its header."""
+
+    model: TrainedModel | None = None
+    threads: int = 1
+    """Changes no byte."""
+
+    kernels: str = ""
+    """The instruction set; changes no byte either."""
+
+    def alphabet(self, header: Header) -> Alphabet:
+        """Return the symbols of an archive."""
+        if header.method is not Method.TRAINED:
+            return ByteAlphabet()
+        assert self.model is not None, "the model is loaded before its archive is read"
+        return self.model.alphabet(escapes=header.escapes)
+
+    def arguments(self, header: Header, alphabet: Alphabet) -> dict[str, Any]:
+        """Return the arguments of a SymbolEncoder or SymbolDecoder."""
+        common = {"letters": alphabet.letters, "table_bits": header.table_bits}
+        if header.method is Method.TRAINED:
+            assert self.model is not None
+            return common | self.model.arguments(self.threads, self.kernels)
+        if header.method is Method.NETWORK:
+            network = {"fresh_units": UNITS, "threads": self.threads, "kernels": self.kernels}
+            return common | network
+        return common
 
 
-def decode(file: IO[bytes], code_size: int, header: Header, name: str) -> Iterator[bytes]:
+def encode(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
+    """Encode the chunks of a file by the header's method."""
+    coders = {Method.STORED: _store, Method.LZMA: _encode_lzma}
+    return coders.get(header.method, _encode_mixed)(content, header, setting)
+
+
+def decode(
+    file: IO[bytes], code_size: int, header: Header, setting: Setting, name: str
+) -> Iterator[bytes]:
     """Restore the content from the code at the file's place, a chunk at a time.
 
     Raises ArchiveError if the code is not that of a content of the header's size.
     """
     code = _chunks(file, code_size)
-    decoders = {Method.STORED: _unstore, Method.LZMA: _decode_lzma, Method.MIXED: _decode_mixed}
+    decoders = {Method.STORED: _unstore, Method.LZMA: _decode_lzma}
     left = header.size
-    for chunk in decoders[header.method](code, header, name):
+    for chunk in decoders.get(header.method, _decode_mixed)(code, header, setting, name):
         if len(chunk) > left:
             raise damaged(name)
         left -= len(chunk)
@@ -52,23 +97,25 @@ def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
         yield data
 
 
-def _store(content: Iterator[bytes], header: Header) -> Coded:
+def _store(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
     for chunk in content:
         yield len(chunk), chunk
 
 
-def _unstore(code: Iterator[bytes], header: Header, name: str) -> Iterator[bytes]:
+def _unstore(code: Iterator[bytes], header: Header, setting: Setting, name: str) -> Iterator[bytes]:
     return code
 
 
-def _encode_lzma(content: Iterator[bytes], header: Header) -> Coded:
+def _encode_lzma(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
     compressor = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=LZMA_FILTERS)
     for chunk in content:
         yield len(chunk), compressor.compress(chunk)
     yield 0, compressor.flush()
 
 
-def _decode_lzma(code: Iterator[bytes], header: Header, name: str) -> Iterator[bytes]:
+def _decode_lzma(
+    code: Iterator[bytes], header: Header, setting: Setting, name: str
+) -> Iterator[bytes]:
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=LZMA_FILTERS)
     try:
         for data in code:
@@ -87,24 +134,29 @@ def _decode_lzma(code: Iterator[bytes], header: Header, name: str) -> Iterator[b
         raise damaged(name)
 
 
-def _encode_mixed(content: Iterator[bytes], header: Header) -> Coded:
-    encoder = _kernels().SymbolEncoder(letters=LETTERS, table_bits=header.table_bits)
+def _encode_mixed(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
+    alphabet = setting.alphabet(header)
+    encoder = _kernels().SymbolEncoder(**setting.arguments(header, alphabet))
     for chunk in content:
         for start in range(0, len(chunk), PIECE):
             piece = chunk[start : start + PIECE]
-            yield len(piece), encoder.encode(np.frombuffer(piece, np.uint8).astype(np.uint32))
-    yield 0, encoder.finish()
+            yield len(piece), encoder.encode(alphabet.encode(piece, False))
+    yield 0, encoder.encode(alphabet.encode(b"", True)) + encoder.finish()
 
 
-def _decode_mixed(code: Iterator[bytes], header: Header, name: str) -> Iterator[bytes]:
-    decoder = _kernels().SymbolDecoder(letters=LETTERS, table_bits=header.table_bits)
+def _decode_mixed(
+    code: Iterator[bytes], header: Header, setting: Setting, name: str
+) -> Iterator[bytes]:
+    alphabet = setting.alphabet(header)
+    decoder = _kernels().SymbolDecoder(**setting.arguments(header, alphabet))
     left = header.size
     while left > 0:
         data = next(code, b"")
         last = not data
-        while len(symbols := decoder.decode(data, min(left, PIECE), last)):
-            left -= len(symbols)
-            yield symbols.astype(np.uint8).tobytes()
+        while len(symbols := decoder.decode(data, _symbols_in(left), last)):
+            chunk = alphabet.decode(symbols)
+            left -= len(chunk)
+            yield chunk
             data = b""
         if last and left > 0:
             raise damaged(name)
@@ -112,19 +164,9 @@ def _decode_mixed(code: Iterator[bytes], header: Header, name: str) -> Iterator[
         raise damaged(name)
 
 
-def _letters_of_bytes() -> NDArray[np.uint32]:
-    """Say of each byte which letter it is, for contexts of words: (256,), 0 for none.
-
-    Both cases of a letter have one number. The bytes of characters beyond ASCII count as letters.
-    """
-    letters = np.arange(256, dtype=np.uint32)
-    small, capital = letters - ord("a") < 26, letters - ord("A") < 26
-    letters[capital] += 32
-    letters[~(small | capital | (letters >= 128))] = 0
-    return letters
-
-
-LETTERS = _letters_of_bytes()
+def _symbols_in(left: int) -> int:
+    """Return how many symbols may be decoded at once: no more than so many bytes certainly have."""
+    return min((max(left, 0) + WIDEST - 1) // WIDEST, PIECE)
 
 
 def _kernels() -> Any:

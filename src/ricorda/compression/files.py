@@ -4,12 +4,20 @@ import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from ricorda.compression.archive import CHUNK, CheckedWriter, Header, Method, damaged, verify
-from ricorda.compression.coders import decode, encoder_for, table_bits_for
+from ricorda.compression.coders import (
+    NETWORK_FROM,
+    NETWORK_TO,
+    Setting,
+    decode,
+    encode,
+    table_bits_for,
+)
+from ricorda.compression.models import TrainedModel
 from ricorda.durable import flush, flush_folder, partial_name
 from ricorda.errors import ArchiveError
 
@@ -44,28 +52,50 @@ class Compressed:
 
 
 def compress_file(
-    source: Path, target: Path | None = None, *, force: bool = False, progress: Progress = _silent
+    source: Path,
+    target: Path | None = None,
+    *,
+    model: TrainedModel | None = None,
+    threads: int = 2,
+    kernels: str = "",
+    force: bool = False,
+    progress: Progress = _silent,
 ) -> Compressed:
     """Compress a file by the method that makes it smallest.
 
     The target is by default beside the source, with `.ricorda` added to its name; an existing file
-    is replaced only with `force`. Raises ArchiveError if the target exists or the file changes
-    meanwhile, OSError if the disk refuses.
+    is replaced only with `force`. A trained `model` is needed again to restore the file. The number
+    of threads and the instruction set `kernels` change no byte. Raises ArchiveError if the target
+    exists or the file changes meanwhile, OSError if the disk refuses.
     """
     target = source.with_name(source.name + SUFFIX) if target is None else target
     _refuse_existing(target, source, force)
     size, digest = _measure(source)
-    with _Candidates(target) as candidates:
-        for method in (Method.STORED, Method.LZMA, Method.MIXED):
-            bits = table_bits_for(size) if method is Method.MIXED else 0
-            candidates.add(source, Header(method, size, digest, bits), progress)
+    plain, bits = Header(Method.STORED, size, digest), table_bits_for(size)
+    if model is not None:
+        escapes = _has_unknown(source, model)
+        best = replace(plain, method=Method.TRAINED, escapes=escapes, model_digest=model.digest)
+    else:
+        with_network = NETWORK_FROM <= size <= NETWORK_TO
+        best = replace(plain, method=Method.NETWORK if with_network else Method.MIXED)
+    setting = Setting(model, threads, kernels)
+    with _Candidates(source, target, setting, progress) as candidates:
+        for header in (plain, replace(plain, method=Method.LZMA), replace(best, table_bits=bits)):
+            candidates.add(header)
         return candidates.keep()
 
 
 def decompress_file(
-    source: Path, target: Path | None = None, *, force: bool = False, progress: Progress = _silent
+    source: Path,
+    target: Path | None = None,
+    *,
+    model: TrainedModel | None = None,
+    threads: int = 2,
+    kernels: str = "",
+    force: bool = False,
+    progress: Progress = _silent,
 ) -> Compressed:
-    """Restore the file that `compress_file` compressed.
+    """Restore the file that `compress_file` compressed, with the model that it was given, if any.
 
     The target is by default the source without `.ricorda`; an existing file is replaced only with
     `force`. Raises ArchiveError if the source is damaged or no archive, or the target exists;
@@ -79,9 +109,11 @@ def decompress_file(
     code_size = verify(source)
     with source.open("rb") as archive:
         header = Header.read(archive, str(source))
+        _check_model(header, model, str(source))
+        setting = Setting(model, threads, kernels)
         with _replacing(target) as file:
             digest, done = hashlib.sha256(), 0
-            for chunk in decode(archive, code_size, header, str(source)):
+            for chunk in decode(archive, code_size, header, setting, str(source)):
                 digest.update(chunk)
                 file.write(chunk)
                 done += len(chunk)
@@ -95,37 +127,40 @@ def decompress_file(
 class _Candidates:
     """Archives of one file by different methods; the smallest becomes the target."""
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
+    def __init__(self, source: Path, target: Path, setting: Setting, progress: Progress) -> None:
+        self._source, self._target = source, target
+        self._setting, self._progress = setting, progress
         self._best: tuple[int, Path, Header] | None = None
 
     def __enter__(self) -> "_Candidates":
         return self
 
-    def add(self, source: Path, header: Header, progress: Progress) -> None:
+    def add(self, header: Header) -> None:
         """Write the archive of a method, unless it becomes larger than the best so far."""
         path = self._target.with_name(partial_name(secrets.token_hex(8)))
+        rejected: Path | None = path
         try:
-            size = self._write(path, source, header, progress)
+            size = self._write(path, header)
             if self._best is None or size < self._best[0]:
-                (self._best, path) = (size, path, header), self._best[1] if self._best else path
+                rejected = self._best[1] if self._best else None
+                self._best = (size, path, header)
         finally:
-            if self._best is None or path != self._best[1]:
-                path.unlink(missing_ok=True)
+            if rejected is not None:
+                rejected.unlink(missing_ok=True)
 
-    def _write(self, path: Path, source: Path, header: Header, progress: Progress) -> int:
+    def _write(self, path: Path, header: Header) -> int:
         """Write an archive; return its size, or that of its beginning once it is too large."""
-        with path.open("xb") as file, source.open("rb") as content:
+        with path.open("xb") as file, self._source.open("rb") as content:
             writer, done, digest = CheckedWriter(file, header), 0, hashlib.sha256()
-            for read, code in encoder_for(header.method)(_hashed(content, digest), header):
+            for read, code in encode(_hashed(content, digest), header, self._setting):
                 writer.write(code)
                 done += read
-                if header.method is not Method.STORED:
-                    progress(done, header.size, writer.size)
+                if header.method not in (Method.STORED, Method.LZMA):
+                    self._progress(done, header.size, writer.size)
                 if self._best is not None and writer.size >= self._best[0]:
                     return writer.size
             if digest.digest() != header.content_digest:
-                raise ArchiveError(f"{source} changed while it was read: compress it again")
+                raise ArchiveError(f"{self._source} changed while it was read: compress it again")
             writer.finish()
             flush(file)
         return writer.size
@@ -147,6 +182,33 @@ def _hashed(file: IO[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
     while data := file.read(CHUNK):
         digest.update(data)
         yield data
+
+
+def _has_unknown(path: Path, model: TrainedModel) -> bool:
+    """Return whether a file has bytes that are no character of the model."""
+    alphabet = model.alphabet(escapes=False)
+    known = len(alphabet.letters)
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            if (alphabet.encode(data, False) >= known).any():
+                return True
+    return bool((alphabet.encode(b"", True) >= known).any())
+
+
+def _check_model(header: Header, model: TrainedModel | None, name: str) -> None:
+    """Raise ArchiveError unless the model is the one that an archive needs."""
+    if header.method is not Method.TRAINED:
+        return
+    needed = header.model_digest.hex()
+    if model is None:
+        raise ArchiveError(
+            f"{name} was compressed with a model: give --model, a file whose SHA-256 is {needed}"
+        )
+    if model.digest != header.model_digest:
+        raise ArchiveError(
+            f"{name} was compressed with another model: expected one whose SHA-256 is {needed}, "
+            f"got {model.digest.hex()}"
+        )
 
 
 def _measure(path: Path) -> tuple[int, bytes]:
