@@ -12,6 +12,8 @@
 #   make mutants   changes the source at random places and lists what the tests do not notice; e.g.
 #                  MUTANTS="--sample 100 --seed 1 --module text"
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
+#   make compress-check  2,000 files and one of 50 MB compressed and restored, 500 damaged archives
+#                  refused, with all instruction sets; with FOLDER=... also all of its files
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
 #   make pictures  the studio's panels, into docs/pictures
@@ -24,7 +26,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check bench pictures docs clean
+.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check bench pictures docs clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -87,6 +89,9 @@ SERVE_CASES ?= 3500
 serve-check: $(VENV)/.tools
 	$(RUN)/python -m tests.serving.contract '$(MODEL)' --cases $(SERVE_CASES)
 	$(RUN)/python -m tests.serving.load '$(MODEL)'
+
+compress-check: $(VENV)/.tools
+	$(RUN)/python -m tests.compression.check $(FOLDER)
 
 bench: $(VENV)/.tools
 	$(PIP) onnxruntime

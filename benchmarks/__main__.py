@@ -133,6 +133,27 @@ def against(folder: Path, seeds: int, as_json: bool, **settings: Any) -> None:
 
 
 @command.command()
+@click.argument("files", type=PathName(), nargs=-1, required=True)
+@click.option("--threads", type=whole_number(at_least=1), default=2)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def compress(files: tuple[Path, ...], threads: int, as_json: bool) -> None:
+    """Measure `ricorda compress` against xz, zstd and 7z's PPMd on FILES, in bytes and speed."""
+    from benchmarks.compression import measure
+
+    found = []
+    for each in measure(list(files), threads):
+        found.append(each._asdict())
+        speed = each.size / each.seconds / 1000
+        if not as_json:
+            say(
+                f"{each.file:<20} {each.program:<9} {each.compressed_size:>10,} bytes "
+                f"{each.bits_per_byte:.3f} bits per byte {speed:>9,.0f} kB/s"
+            )
+    if as_json:
+        print_json({"compress": found})
+
+
+@command.command()
 @click.argument("model", type=PathName())
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @reading_options

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "denormals.hpp"
+#include "mixing/logistic.hpp"
 #include "ranking.hpp"
 #include "thread_pool.hpp"
 
@@ -187,7 +188,7 @@ double AdaptiveReader::share_of(int time, std::uint32_t target) {
   for (std::size_t k = 0; k < experts_.size(); ++k) {
     const float* row = experts_[k]->probabilities.data() + time * mixture_.size();
     const double probability = std::max<double>(row[target], least_probability);
-    experts_[k]->nats -= std::log(probability);
+    experts_[k]->nats -= mixing::logarithm(static_cast<float>(probability));  // exact anywhere
     posterior[k] = shares_[k] * probability;
     total += posterior[k];
   }

@@ -12,6 +12,9 @@ namespace ricorda::portable {
 extern const Routines routines;
 }
 #if defined(RICORDA_X86)
+namespace ricorda::portable_fused {
+extern const Routines routines;
+}
 namespace ricorda::avx2 {
 extern const Routines routines;
 }
@@ -100,6 +103,15 @@ void add_x86_sets(std::vector<InstructionSet>& sets) {
 
 #endif
 
+#if defined(RICORDA_X86)
+// Not among those to choose from: slower than all others.
+const InstructionSet& fused_set() {
+  static const InstructionSet set{"portable-fused", "portable C++, a * b + c rounded once",
+                                  portable_fused::routines};
+  return set;
+}
+#endif
+
 std::vector<InstructionSet> find_instruction_sets() {
   std::vector<InstructionSet> sets;
 #if defined(RICORDA_X86)
@@ -124,6 +136,9 @@ const InstructionSet& choose_instruction_set(std::string_view name) {
     source = "RICORDA_KERNELS";
   }
   if (name.empty()) return instruction_sets().front();
+#if defined(RICORDA_X86)
+  if (name == fused_set().name) return fused_set();
+#endif
   std::string known;
   for (const InstructionSet& set : instruction_sets()) {
     if (set.name == name) return set;
@@ -131,6 +146,15 @@ const InstructionSet& choose_instruction_set(std::string_view name) {
   }
   throw std::invalid_argument(std::string(source) + " must be one of what this processor has (" +
                               known + "), not '" + std::string(name) + "'");
+}
+
+const InstructionSet& choose_exact_set(std::string_view name) {
+#if defined(RICORDA_X86)
+  const InstructionSet& chosen = choose_instruction_set(name);
+  return chosen.name == "portable" ? fused_set() : chosen;
+#else
+  return choose_instruction_set(name);
+#endif
 }
 
 }  // namespace ricorda

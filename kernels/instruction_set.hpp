@@ -22,4 +22,8 @@ const std::vector<InstructionSet>& instruction_sets();
 // names, else the fastest. Throws std::invalid_argument if this processor does not have it.
 const InstructionSet& choose_instruction_set(std::string_view name);
 
+// The same among the sets whose float32 results have the same bits on all processors. These round
+// a * b + c once; where a processor cannot, "portable-fused" computes it, slowly.
+const InstructionSet& choose_exact_set(std::string_view name);
+
 }  // namespace ricorda

@@ -14,6 +14,14 @@ namespace {
 constexpr double worth_a_thread = 4e6;  // multiplications of a step; fewer are quicker alone
 constexpr std::size_t squares_together = 1 << 15;
 
+// By repeated squaring: the C library's function may have other bits elsewhere.
+double power(double base, std::int64_t exponent) {
+  double result = 1.0;
+  for (; exponent > 0; exponent >>= 1, base *= base)
+    if (exponent & 1) result *= base;
+  return result;
+}
+
 }  // namespace
 
 std::vector<std::size_t> Learner::sizes_of(const NetworkShape& shape) {
@@ -238,15 +246,14 @@ void Learner::adapt(const LearningStep& step) {
 }
 
 void Learner::update(const LearningStep& step, double norm, const float* flat) {
-  const auto number = static_cast<double>(step.number);
   const double clip = settings_.clip_norm / (norm + 1e-6);
   const AdamW rule{
       .learning_rate = step.learning_rate,
       .decay = 1.0f - step.learning_rate * settings_.weight_decay,
       .first_beta = settings_.first_beta,
       .second_beta = settings_.second_beta,
-      .first_correction = float(1.0 / (1.0 - std::pow(settings_.first_beta, number))),
-      .second_correction = float(1.0 / (1.0 - std::pow(settings_.second_beta, number))),
+      .first_correction = float(1.0 / (1.0 - power(settings_.first_beta, step.number))),
+      .second_correction = float(1.0 / (1.0 - power(settings_.second_beta, step.number))),
       .epsilon = settings_.epsilon,
       .gradient_scale = float(std::min(1.0, clip)),
       .average_share = step.average_share,

@@ -16,6 +16,7 @@ import ricorda
 SOURCE = Path(ricorda.__file__).parent
 
 BELOW: dict[str, set[str]] = {
+    "compression": {"_kernels", "durable", "engine", "errors", "model", "text"},
     "cores": set(),
     "draws": set(),
     "durable": {"errors"},

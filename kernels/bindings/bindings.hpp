@@ -119,7 +119,12 @@ using Labels = std::optional<Input<Id, 2>>;
 const Id* checked_labels(const NetworkShape& shape, const Labels& labels,
                          const std::vector<std::size_t>& expected);
 
+class AdaptiveReader;
+// The reader of an object of the class AdaptiveReader; throws nb::type_error for another.
+AdaptiveReader& adaptive_reader_of(nb::handle object);
+
 void bind_engine(nb::module_& module);
 void bind_learner(nb::module_& module);
+void bind_compression(nb::module_& module);
 
 }  // namespace ricorda

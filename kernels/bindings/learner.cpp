@@ -290,6 +290,7 @@ class BoundAdaptiveReader {
 
   std::vector<double> shares() const { return reader_->shares(); }
   std::vector<float> rates() const { return reader_->rates(); }
+  AdaptiveReader& reader() { return *reader_; }
 
   void copy_weights(int parameter, const Changed& weights) const {
     check(parameter >= 0 && static_cast<std::size_t>(parameter) < arrays_.size() &&
@@ -318,6 +319,12 @@ void drop_python(const Changed& values, std::uint64_t key, std::uint32_t first, 
 }
 
 }  // namespace
+
+AdaptiveReader& adaptive_reader_of(nb::handle object) {
+  BoundAdaptiveReader* bound = nullptr;
+  if (!nb::try_cast(object, bound)) throw nb::type_error("network must be an AdaptiveReader");
+  return bound->reader();
+}
 
 void bind_learner(nb::module_& module) {
   module.def("drop", &drop_python, "values"_a.noconvert(), "key"_a, "first"_a, "keep"_a,

@@ -192,6 +192,10 @@ NB_MODULE(_kernels, module) {
       "The empty string selects that of the environment variable RICORDA_KERNELS, else the "
       "fastest.\n"
       "Raises ValueError if the processor does not have it.");
+  module.def(
+      "choose_exact_set", [](const std::string& kernels) { return choose_exact_set(kernels).name; },
+      "kernels"_a = "",
+      "The same among the sets that compute the same bits in float32 on all processors.");
   module.def("activation", &activation, "name"_a, "values"_a.noconvert(), "kernels"_a = "",
              "Compute `exp`, `tanh` or `sigmoid` of values (n,) as the kernels do.");
   module.def("read", &read, "values"_a.noconvert(), "times"_a = 1, "kernels"_a = "",
@@ -200,6 +204,7 @@ NB_MODULE(_kernels, module) {
              "Draw the first numbers of a stream, (count,), as numpy.random.Philox does.");
   bind_engine(module);
   bind_learner(module);
+  bind_compression(module);
 }
 
 }  // namespace ricorda

@@ -38,7 +38,14 @@ RICORDA_INLINE Float round_to_even(Float a) {
 RICORDA_INLINE Float times_power_of_two(Float a, Float exponent) {
   return {_mm512_scalef_ps(a.lanes, exponent.lanes)};
 }
-RICORDA_INLINE float sum(Float a) { return _mm512_reduce_add_ps(a.lanes); }
+// In halves: lane i plus lane i + 8, then i + 4, i + 2, i + 1.
+RICORDA_INLINE float sum(Float a) {
+  const __m256 eight =
+      _mm256_add_ps(_mm512_castps512_ps256(a.lanes), _mm512_extractf32x8_ps(a.lanes, 1));
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
 RICORDA_INLINE float largest(Float a) { return _mm512_reduce_max_ps(a.lanes); }
 
 struct Integer {

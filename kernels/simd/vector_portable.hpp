@@ -2,6 +2,8 @@
 // See vector.hpp for the meaning of the names.
 #pragma once
 
+#include <math.h>
+
 namespace ricorda::RICORDA_SET {
 
 constexpr int width = 4;
@@ -81,9 +83,9 @@ RICORDA_INLINE Float operator-(Float a, Float b) { return {a.lanes - b.lanes}; }
 RICORDA_INLINE Float operator*(Float a, Float b) { return {a.lanes * b.lanes}; }
 RICORDA_INLINE Float operator/(Float a, Float b) { return {a.lanes / b.lanes}; }
 RICORDA_INLINE Float fma(Float a, Float b, Float c) {
-#if defined(__aarch64__) && defined(__GNUC__)
+#if defined(RICORDA_FUSED) || (defined(__aarch64__) && defined(__GNUC__))
   for (int lane = 0; lane < width; ++lane)
-    c.lanes[lane] = __builtin_fmaf(a.lanes[lane], b.lanes[lane], c.lanes[lane]);
+    c.lanes[lane] = ::fmaf(a.lanes[lane], b.lanes[lane], c.lanes[lane]);
   return c;
 #else  // rounded twice: without the instruction, one rounding would be a slow library call
   return {a.lanes * b.lanes + c.lanes};

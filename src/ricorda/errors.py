@@ -6,7 +6,8 @@
     │   ├── VocabularyError     a symbol that the model has never seen
     │   ├── ConfigurationError  an option out of range, or two that contradict
     │   ├── ModelFileError      not a model file, or a damaged or a newer one
-    │   └── RunError            a run's folder that is missing, taken or incomplete
+    │   ├── RunError            a run's folder that is missing, taken or incomplete
+    │   └── ArchiveError        a compressed file that is damaged, or must not be replaced
     ├── TrainingError           learning cannot go on (exit code 1)
     │   ├── NonFiniteLoss       the loss or its gradient is no longer a number
     │   ├── FolderLost          the run's folder was moved, removed or replaced
@@ -53,6 +54,10 @@ class ModelFileError(InputError):
 
 class RunError(InputError):
     """A run's folder is missing, taken or incomplete."""
+
+
+class ArchiveError(InputError):
+    """A compressed file is damaged, newer or none at all; or a file must not be replaced."""
 
 
 class TrainingError(RicordaError):

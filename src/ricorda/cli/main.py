@@ -34,6 +34,8 @@ COMMANDS = {
     "evaluate": _Entry("ricorda.cli.evaluate", "Measure how well a model predicts a text."),
     "score": _Entry("ricorda.cli.score", "Print how surprising a text or its documents are."),
     "classify": _Entry("ricorda.cli.classify", "Predict the labels of documents."),
+    "compress": _Entry("ricorda.cli.compress", "Compress a file by predicting it."),
+    "decompress": _Entry("ricorda.cli.decompress", "Restore a file that was compressed."),
     "serve": _Entry("ricorda.cli.serve", "Serve models over HTTP."),
     "units": _Entry("ricorda.cli.units", "Show what each unit of a model tracks in a text."),
     "step": _Entry("ricorda.cli.step", "Show the arithmetic of one step of one unit."),

@@ -1,0 +1,55 @@
+"""`ricorda compress`: a file, made smaller by predicting it."""
+
+from pathlib import Path
+
+import click
+
+from ricorda.cli.options import PathName, whole_number
+from ricorda.cli.output import print_json, say
+from ricorda.cli.progress import code_progress
+
+
+@click.command()
+@click.argument("file", type=PathName())
+@click.option("--out", type=PathName(), help="The archive; by default FILE.ricorda.")
+@click.option(
+    "--model", type=PathName(), help="A model of such texts, needed again to restore the file."
+)
+@click.option("--threads", type=whole_number(at_least=1), default=2, help="Change no byte.")
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    file: Path, out: Path | None, model: Path | None, threads: int, force: bool, as_json: bool
+) -> None:
+    """Compress FILE, of any bytes, by predicting each symbol from those before.
+
+    Predictions learn while they read. The result is never larger than that of `xz -9e` and 64 bytes
+    more, and `ricorda decompress` restores the same bytes on any machine. FILE stays.
+
+    \b
+    ricorda compress my.txt
+    ricorda decompress my.txt.ricorda --out again.txt
+    """
+    from ricorda.compression import TrainedModel, compress_file
+
+    trained = None if model is None else TrainedModel.load(model)
+
+    with code_progress("compressing") as progress:
+        result = compress_file(
+            file, out, model=trained, threads=threads, force=force, progress=progress
+        )
+    if as_json:
+        print_json(
+            {
+                "file": str(result.path),
+                "method": result.method.name.lower(),
+                "bytes": result.size,
+                "compressed_bytes": result.compressed_size,
+                "bits_per_byte": result.bits_per_byte,
+            }
+        )
+    else:
+        say(
+            f"{result.path}: {result.size:,} bytes became {result.compressed_size:,}, "
+            f"{result.bits_per_byte:.3f} bits per byte"
+        )
