@@ -83,7 +83,9 @@ def command(
     own, seed = _written(written, length, options, texts)
     documents = [own] if isinstance(own, str | bytes) else own
     texts.as_bytes = isinstance(documents[0] if documents else "", bytes)
-    others = [] if control is None else [_beginning(texts.pieces((control,)), length)]
+    others: list[Written] = []
+    if control is not None:
+        others.append(_beginning(texts.pieces((control,)), length))
     if validation_fraction is None and not texts.of_documents:
         found = shared_stretches([own, *others], texts.pieces(training))
     else:

@@ -61,7 +61,8 @@ def _form_field(name: str, largest: float | None) -> tuple[Any, None]:
     kind = annotated[field.annotation, Field(), *field.metadata]
     if field.annotation in {str, str | None}:
         # A word of a command line has no NUL.
-        kind = annotated[str, Field(max_length=largest, pattern=r"^[^\x00]+$"), *field.metadata]
+        longest = None if largest is None else int(largest)
+        kind = annotated[str, Field(max_length=longest, pattern=r"^[^\x00]+$"), *field.metadata]
         return kind | None, None
     return kind | None if largest is None else annotated[kind | None, Field(le=largest)], None
 
