@@ -84,6 +84,7 @@ class TorchReader:
         loss.backward()
         with self.torch.no_grad():
             for parameter, trained, factors in self.rules:
+                assert parameter.grad is not None
                 moved = parameter - self.rate * parameter.grad * factors
                 parameter.copy_(moved + PULL * (trained - moved))
 
@@ -237,6 +238,7 @@ def test_sizes_of_gradients_are_root_mean_squares() -> None:
         if begin == 0:  # it warms the state up
             continue
         for name, parameter in module.named_parameters():
+            assert parameter.grad is not None
             squares[name] += parameter.grad**2
     factors = gradient_factors(sizes)
     expected = {name: each.sqrt().numpy() for name, each in squares.items()}

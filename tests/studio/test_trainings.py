@@ -213,7 +213,7 @@ def test_options_that_contradict_each_other_are_refused_at_once(options: dict[st
 @pytest.mark.parametrize("name", ["documents", "field", "label_field", "vocabulary"])
 def test_a_word_with_a_nul_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
-        TrainingRequest(text="x", **{name: "a\0b"})  # type: ignore[arg-type]
+        TrainingRequest(text="x", **{name: "a\0b"})
 
 
 def test_a_core_that_another_studio_uses_is_taken(trainings: Trainings) -> None:
