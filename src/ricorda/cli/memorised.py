@@ -52,7 +52,7 @@ SHOWN = 200  # characters of a stretch in the table
     "--validation-fraction",
     type=number(Gt(0), Lt(1)),
     help="Compare with this fraction of the training text, such as the 0.1 that `train` holds "
-    "back. It is then excluded from the training text. The text of a run is divided as in training.",
+    "back. It is then excluded from the training text, which is divided as in training.",
 )
 @click.option("--control", help="Compare with this text, which the model never saw.")
 @reading_options
