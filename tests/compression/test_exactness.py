@@ -17,7 +17,7 @@ from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabul
 _kernels = pytest.importorskip("ricorda._kernels")
 
 RANDOM = np.random.default_rng(3)
-TEXT = "".join(RANDOM.choice(list("abcdefgh   \n"), size=1500)).encode()
+TEXT = "".join(RANDOM.choice(list("abcdefgh   \n"), size=1100)).encode()
 MARKS = "però: café, 日本\r\n".encode() + b"\xff\xfe\x80 \xc3"
 
 
@@ -81,7 +81,7 @@ def test_a_trained_model(
     sizes = {name: RANDOM.integers(190, 210, each.shape) for name, each in tensors.items()}
     factors = exact_factors(sizes) if learns else None
     monkeypatch.setattr(TrainedModel, "_factors", lambda self: factors)
-    content = TEXT * 3
+    content = TEXT
     code = code_of(tmp_path, content, model=model, kernels=kernels)
     assert code[9] == 4
     for other in SETS:

@@ -20,7 +20,8 @@ from ricorda.errors import MissingExtra
 
 PIECE = 1 << 14  # bytes that are encoded or decoded in a call of the kernels
 WIDEST = 4  # bytes of a symbol at most
-UNITS = 64
+MOST_THREADS = 16  # no reader has more to share
+UNITS = 96
 """Of the network that learns from nothing."""
 
 NETWORK_FROM, NETWORK_TO = 1 << 10, 1 << 22
@@ -56,12 +57,13 @@ class Setting:
 
     def arguments(self, header: Header, alphabet: Alphabet) -> dict[str, Any]:
         """Return the arguments of a SymbolEncoder or SymbolDecoder."""
+        threads = min(self.threads, MOST_THREADS)
         common = {"letters": alphabet.letters, "table_bits": header.table_bits}
         if header.method is Method.TRAINED:
             assert self.model is not None
-            return common | self.model.arguments(self.threads, self.kernels)
+            return common | self.model.arguments(threads, self.kernels)
         if header.method is Method.NETWORK:
-            network = {"fresh_units": UNITS, "threads": self.threads, "kernels": self.kernels}
+            network = {"fresh_units": UNITS, "threads": threads, "kernels": self.kernels}
             return common | network
         return common
 
