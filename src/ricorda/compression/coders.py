@@ -20,6 +20,9 @@ from ricorda.errors import MissingExtra
 
 PIECE = 1 << 14  # bytes that are encoded or decoded in a call of the kernels
 WIDEST = 4  # bytes of a symbol at most
+MOST_DOUBLINGS = 23
+"""A byte of code predicts at most 2 to this power bytes: no bit is surer than 1 - 2^-18."""
+
 MOST_THREADS = 16  # no reader has more to share
 UNITS = 96
 """Of the network that learns from nothing."""
@@ -82,9 +85,14 @@ def decode(
     Raises ArchiveError if the code is not that of a content of the header's size.
     """
     code = _chunks(file, code_size)
-    decoders = {Method.STORED: _unstore, Method.LZMA: _decode_lzma}
+    if header.method is Method.STORED:
+        content = code
+    elif header.method is Method.LZMA:
+        content = _decode_lzma(code, name)
+    else:
+        content = _decode_mixed(code, code_size, header, setting, name)
     left = header.size
-    for chunk in decoders.get(header.method, _decode_mixed)(code, header, setting, name):
+    for chunk in content:
         if len(chunk) > left:
             raise damaged(name)
         left -= len(chunk)
@@ -104,10 +112,6 @@ def _store(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
         yield len(chunk), chunk
 
 
-def _unstore(code: Iterator[bytes], header: Header, setting: Setting, name: str) -> Iterator[bytes]:
-    return code
-
-
 def _encode_lzma(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
     compressor = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=LZMA_FILTERS)
     for chunk in content:
@@ -115,9 +119,7 @@ def _encode_lzma(content: Iterator[bytes], header: Header, setting: Setting) -> 
     yield 0, compressor.flush()
 
 
-def _decode_lzma(
-    code: Iterator[bytes], header: Header, setting: Setting, name: str
-) -> Iterator[bytes]:
+def _decode_lzma(code: Iterator[bytes], name: str) -> Iterator[bytes]:
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=LZMA_FILTERS)
     try:
         for data in code:
@@ -147,8 +149,10 @@ def _encode_mixed(content: Iterator[bytes], header: Header, setting: Setting) ->
 
 
 def _decode_mixed(
-    code: Iterator[bytes], header: Header, setting: Setting, name: str
+    code: Iterator[bytes], code_size: int, header: Header, setting: Setting, name: str
 ) -> Iterator[bytes]:
+    if header.size > (code_size + 16) << MOST_DOUBLINGS:
+        raise damaged(name)
     alphabet = setting.alphabet(header)
     decoder = _kernels().SymbolDecoder(**setting.arguments(header, alphabet))
     left = header.size

@@ -74,7 +74,8 @@ def compress_file(
     size, digest = _measure(source)
     plain, bits = Header(Method.STORED, size, digest), table_bits_for(size)
     if model is not None:
-        escapes = _has_unknown(source, model)
+        # a model of one symbol would leave no bits to code, and no bound for a content's size
+        escapes = model.file.vocabulary.size == 1 or _has_unknown(source, model)
         best = replace(plain, method=Method.TRAINED, escapes=escapes, model_digest=model.digest)
     else:
         with_network = NETWORK_FROM <= size <= NETWORK_TO
