@@ -14,7 +14,7 @@ NetworkShape shape_of(const FreshSettings& settings, const InstructionSet& set) 
                      .vocabulary_size = settings.vocabulary_size,
                      .hidden_size = settings.hidden_size,
                      .num_layers = 1,
-                     .embedding_size = 0};
+                     .embedding_size = settings.embedding_size};
   for (int i = 0; i < set.routines.cell_count; ++i)
     if (std::string_view(set.routines.cells[i].name) == "lstm") shape.cell = &set.routines.cells[i];
   return shape;
@@ -103,12 +103,12 @@ void FreshNetwork::initialize() {
 }
 
 void FreshNetwork::pack() {
-  const NetworkTensors tensors{
-      .embedding = nullptr,
-      .labels = nullptr,
-      .layers = {{weights_[0].data(), weights_[1].data(), weights_[2].data(), weights_[3].data()}},
-      .output_weight = weights_[4].data(),
-      .output_bias = weights_[5].data()};
+  const auto tensor = [&](int number) { return weights_[number].data(); };
+  const NetworkTensors tensors{.embedding = tensor(0),
+                               .labels = nullptr,
+                               .layers = {{tensor(1), tensor(2), tensor(3), tensor(4)}},
+                               .output_weight = tensor(5),
+                               .output_bias = tensor(6)};
   network_.emplace(shape_, tensors, Precision::float32, *set_);
 }
 

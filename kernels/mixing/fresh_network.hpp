@@ -40,9 +40,10 @@ class Helper {
 
 struct FreshSettings {
   int vocabulary_size = 256;
-  int hidden_size = 64;
-  int segment = 32;  // symbols between updates
-  float learning_rate = 2e-2f;
+  int embedding_size = 16;
+  int hidden_size = 96;
+  int segment = 20;  // symbols between updates
+  float learning_rate = 1e-2f;
   float least_rate = 2e-3f;
   std::uint64_t seed = 1;
 };

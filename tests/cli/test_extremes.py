@@ -28,6 +28,8 @@ COMMANDS: dict[str, list[str]] = {
     "sample": ["m.safetensors", "--length=2"],
     "evaluate": WORD,
     "classify": WORD,
+    "compress": ["my.txt", "--force"],
+    "decompress": ["my.txt.ricorda", "--force"],
     "serve": ["no-model"],
     "units": [*WORD, "--symbols=200", "--shifts=1"],
     "step": [*WORD, "--unit=0", "--position=3"],

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,8 +70,9 @@ class Check:
     def round_trip(self, content: bytes) -> None:
         """Compress with one set, restore with another. Raises AssertionError."""
         self._source.write_bytes(content)
-        compress_file(self._source, self._archive, force=True, **self._options())
-        decompress_file(self._archive, self._again, force=True, **self._options())
+        sets = self._sets if len(content) <= LARGEST else self._sets[:1]  # in software: slow
+        compress_file(self._source, self._archive, force=True, **self._options(sets))
+        decompress_file(self._archive, self._again, force=True, **self._options(sets))
         assert self._again.read_bytes() == content
         most = len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)) + 64
         assert self._archive.stat().st_size <= most
@@ -99,9 +101,9 @@ class Check:
             return
         raise AssertionError("a damaged archive was restored")
 
-    def _options(self) -> dict[str, object]:
+    def _options(self, sets: list[str]) -> dict[str, Any]:
         return {
-            "kernels": str(self._random.choice(self._sets)),
+            "kernels": str(self._random.choice(sets)),
             "threads": int(self._random.integers(1, 3)),
         }
 

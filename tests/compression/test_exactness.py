@@ -3,6 +3,7 @@
 import contextlib
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabul
 _kernels = pytest.importorskip("ricorda._kernels")
 
 RANDOM = np.random.default_rng(3)
-TEXT = "".join(RANDOM.choice(list("abcdefgh   \n"), size=1500)).encode()
+TEXT = "".join(RANDOM.choice(list("abcdefgh   \n"), size=1100)).encode()
 MARKS = "però: café, 日本\r\n".encode() + b"\xff\xfe\x80 \xc3"
 
 
@@ -33,7 +34,7 @@ def exact_sets() -> list[str]:
 SETS = exact_sets()
 
 
-def a_model(folder: Path, vocabulary: Vocabulary, **shape: object) -> TrainedModel:
+def a_model(folder: Path, vocabulary: Vocabulary, **shape: Any) -> TrainedModel:
     shape = {"cell": "lstm", "hidden_size": 24, "num_layers": 2, **shape}
     configuration = ModelConfiguration(vocabulary_size=vocabulary.size, **shape)
     tensors = {
@@ -48,7 +49,7 @@ def characters() -> CharacterVocabulary:
     return CharacterVocabulary.from_text("abcdefgh \n")
 
 
-def code_of(folder: Path, content: bytes, **options: object) -> bytes:
+def code_of(folder: Path, content: bytes, **options: Any) -> bytes:
     source, archive = folder / "content", folder / "archive"
     source.write_bytes(content)
     compress_file(source, archive, force=True, **options)
@@ -78,14 +79,16 @@ def test_a_trained_model(
 ) -> None:
     model = a_model(tmp_path, characters(), cell=cell, embedding_size=8)
     tensors = model.file.tensors
-    sizes = {name: RANDOM.integers(190, 210, each.shape) for name, each in tensors.items()}
+    sizes = {
+        name: RANDOM.integers(190, 210, each.shape, np.uint8) for name, each in tensors.items()
+    }
     factors = exact_factors(sizes) if learns else None
     monkeypatch.setattr(TrainedModel, "_factors", lambda self: factors)
-    content = TEXT * 3
+    content = TEXT
     code = code_of(tmp_path, content, model=model, kernels=kernels)
     assert code[9] == 4
     for other in SETS:
-        options = {"model": model, "kernels": other, "threads": 1, "force": True}
+        options: dict[str, Any] = {"model": model, "kernels": other, "threads": 1, "force": True}
         decompress_file(tmp_path / "archive", tmp_path / "again", **options)
         assert (tmp_path / "again").read_bytes() == content
         assert code_of(tmp_path, content, model=model, kernels=other) == code

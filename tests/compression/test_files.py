@@ -146,6 +146,7 @@ def test_a_file_is_never_written_over_itself(tmp_path: Path) -> None:
 
 
 def test_a_name_without_the_suffix_needs_another(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"")
     with pytest.raises(ArchiveError, match="--out"):
         decompress_file(tmp_path / "a.zip")
 

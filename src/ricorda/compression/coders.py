@@ -20,7 +20,11 @@ from ricorda.errors import MissingExtra
 
 PIECE = 1 << 14  # bytes that are encoded or decoded in a call of the kernels
 WIDEST = 4  # bytes of a symbol at most
-UNITS = 64
+MOST_DOUBLINGS = 23
+"""A byte of code predicts at most 2 to this power bytes: no bit is surer than 1 - 2^-18."""
+
+MOST_THREADS = 16  # no reader has more to share
+UNITS = 96
 """Of the network that learns from nothing."""
 
 NETWORK_FROM, NETWORK_TO = 1 << 10, 1 << 22
@@ -56,12 +60,13 @@ class Setting:
 
     def arguments(self, header: Header, alphabet: Alphabet) -> dict[str, Any]:
         """Return the arguments of a SymbolEncoder or SymbolDecoder."""
+        threads = min(self.threads, MOST_THREADS)
         common = {"letters": alphabet.letters, "table_bits": header.table_bits}
         if header.method is Method.TRAINED:
             assert self.model is not None
-            return common | self.model.arguments(self.threads, self.kernels)
+            return common | self.model.arguments(threads, self.kernels)
         if header.method is Method.NETWORK:
-            network = {"fresh_units": UNITS, "threads": self.threads, "kernels": self.kernels}
+            network = {"fresh_units": UNITS, "threads": threads, "kernels": self.kernels}
             return common | network
         return common
 
@@ -80,9 +85,14 @@ def decode(
     Raises ArchiveError if the code is not that of a content of the header's size.
     """
     code = _chunks(file, code_size)
-    decoders = {Method.STORED: _unstore, Method.LZMA: _decode_lzma}
+    if header.method is Method.STORED:
+        content = code
+    elif header.method is Method.LZMA:
+        content = _decode_lzma(code, name)
+    else:
+        content = _decode_mixed(code, code_size, header, setting, name)
     left = header.size
-    for chunk in decoders.get(header.method, _decode_mixed)(code, header, setting, name):
+    for chunk in content:
         if len(chunk) > left:
             raise damaged(name)
         left -= len(chunk)
@@ -102,10 +112,6 @@ def _store(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
         yield len(chunk), chunk
 
 
-def _unstore(code: Iterator[bytes], header: Header, setting: Setting, name: str) -> Iterator[bytes]:
-    return code
-
-
 def _encode_lzma(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
     compressor = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=LZMA_FILTERS)
     for chunk in content:
@@ -113,9 +119,7 @@ def _encode_lzma(content: Iterator[bytes], header: Header, setting: Setting) -> 
     yield 0, compressor.flush()
 
 
-def _decode_lzma(
-    code: Iterator[bytes], header: Header, setting: Setting, name: str
-) -> Iterator[bytes]:
+def _decode_lzma(code: Iterator[bytes], name: str) -> Iterator[bytes]:
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=LZMA_FILTERS)
     try:
         for data in code:
@@ -145,8 +149,10 @@ def _encode_mixed(content: Iterator[bytes], header: Header, setting: Setting) ->
 
 
 def _decode_mixed(
-    code: Iterator[bytes], header: Header, setting: Setting, name: str
+    code: Iterator[bytes], code_size: int, header: Header, setting: Setting, name: str
 ) -> Iterator[bytes]:
+    if header.size > (code_size + 16) << MOST_DOUBLINGS:
+        raise damaged(name)
     alphabet = setting.alphabet(header)
     decoder = _kernels().SymbolDecoder(**setting.arguments(header, alphabet))
     left = header.size

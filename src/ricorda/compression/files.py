@@ -18,7 +18,7 @@ from ricorda.compression.coders import (
     table_bits_for,
 )
 from ricorda.compression.models import TrainedModel
-from ricorda.durable import flush, flush_folder, partial_name
+from ricorda.durable import flush, flush_folder, partial_name, refuse_special
 from ricorda.errors import ArchiveError
 
 SUFFIX = ".ricorda"
@@ -68,12 +68,14 @@ def compress_file(
     of threads and the instruction set `kernels` change no byte. Raises ArchiveError if the target
     exists or the file changes meanwhile, OSError if the disk refuses.
     """
+    _check_source(source)
     target = source.with_name(source.name + SUFFIX) if target is None else target
-    _refuse_existing(target, source, force)
+    _check_target(target, source, force)
     size, digest = _measure(source)
     plain, bits = Header(Method.STORED, size, digest), table_bits_for(size)
     if model is not None:
-        escapes = _has_unknown(source, model)
+        # a model of one symbol would leave no bits to code, and no bound for a content's size
+        escapes = model.file.vocabulary.size == 1 or _has_unknown(source, model)
         best = replace(plain, method=Method.TRAINED, escapes=escapes, model_digest=model.digest)
     else:
         with_network = NETWORK_FROM <= size <= NETWORK_TO
@@ -101,11 +103,12 @@ def decompress_file(
     `force`. Raises ArchiveError if the source is damaged or no archive, or the target exists;
     nothing is left behind then.
     """
+    _check_source(source)
     if target is None:
         if source.suffix != SUFFIX:
             raise ArchiveError(f"{source} does not end with {SUFFIX}: name the result with --out")
         target = source.with_suffix("")
-    _refuse_existing(target, source, force)
+    _check_target(target, source, force)
     code_size = verify(source)
     with source.open("rb") as archive:
         header = Header.read(archive, str(source))
@@ -219,13 +222,19 @@ def _measure(path: Path) -> tuple[int, bytes]:
     return size, digest.digest()
 
 
-def _refuse_existing(target: Path, source: Path, force: bool) -> None:
-    """Raise ArchiveError where writing would destroy a file that is not to be replaced."""
-    if target.exists() and source.exists() and target.samefile(source):
+def _check_source(source: Path) -> None:
+    """Raise ArchiveError unless a file is there."""
+    if not source.is_file():
+        found = "something else" if source.exists() else "nothing"
+        raise ArchiveError(f"expected a file at {source}, found {found}")
+
+
+def _check_target(target: Path, source: Path, force: bool) -> None:
+    """Raise InputError where writing would destroy what is not to be replaced."""
+    if target.exists() and target.samefile(source):
         raise ArchiveError(f"{target} is the file that is read: name another with --out")
-    if target.is_dir():
-        raise ArchiveError(f"expected a file or nothing at {target}, found a folder")
-    if (target.exists() or target.is_symlink()) and not force:
+    refuse_special(target)
+    if target.exists() and not force:
         raise ArchiveError(f"{target} exists: name another file with --out, or give --force")
 
 
