@@ -70,7 +70,7 @@ def models() -> None:
     Path("half.st").write_bytes(whole[: len(whole) // 2])
     Path("short.st").write_bytes(whole[:-1])
     Path("long.st").write_bytes(whole + b"\0")
-    Path("newer.st").write_bytes(whole.replace(b'"ricorda.format":"1"', b'"ricorda.format":"9"'))
+    Path("newer.st").write_bytes(whole.replace(b'"ricorda.format":"2"', b'"ricorda.format":"9"'))
     tensors = read_model_file(Path("runs/tiny/model.safetensors")).tensors
     save_file(tensors, "other.st")
     length = int.from_bytes(whole[:8], "little")

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.engine.backend import Array, Backend, Ids, Precision, State, Surprisals, zero_state
-from ricorda.engine.session import kernel_errors, kernel_floats, kernel_ids
 from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.parts import Part
@@ -57,13 +56,17 @@ class AdaptiveBackend:
 
         Raises ConfigurationError for a backend other than the kernels'.
         """
+        kernels_needed = ConfigurationError(
+            "adaptive reading needs the compiled kernels, which this engine lacks: reinstall "
+            "ricorda where there is a C++ compiler, and give backend native"
+        )
+        if _kernels is None:
+            raise kernels_needed
         from ricorda.engine.native import NativeBackend
+        from ricorda.engine.session import kernel_errors, kernel_floats
 
         if not isinstance(trained, NativeBackend):
-            raise ConfigurationError(
-                "adaptive reading needs the compiled kernels, which this engine lacks: reinstall "
-                "ricorda where there is a C++ compiler, and give backend native"
-            )
+            raise kernels_needed
         self.configuration = trained.configuration
         self.threads = trained.threads
         self.precision = cast("Precision", trained.precision)
@@ -97,6 +100,8 @@ class AdaptiveBackend:
         labels: Ids | None = None,
     ) -> tuple[Surprisals, State]:
         """Read on, ids and targets (1, T), and learn from them; otherwise as `Backend.score`."""
+        from ricorda.engine.session import kernel_errors, kernel_ids
+
         size = self.configuration.vocabulary_size
         inputs, following = (kernel_ids(each, 2, size)[0] for each in (ids, targets))
         numbers = None if labels is None else np.ascontiguousarray(labels[0], np.uint32)
@@ -166,6 +171,7 @@ class _SegmentGradients:
 
     def __init__(self, configuration: ModelConfiguration, tensors: Mapping[str, Array]) -> None:
         from ricorda.engine.native import shape_arguments
+        from ricorda.engine.session import kernel_floats
 
         weights = [kernel_floats(tensors[name]).copy() for name in configuration.tensor_shapes()]
         moments = [np.zeros_like(each) for each in weights]
