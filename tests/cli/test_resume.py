@@ -98,7 +98,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_run_is_told(interrupted: Path, call: Call, kind: str) -> None:
+def test_a_damaged_run_is_reported(interrupted: Path, call: Call, kind: str) -> None:
     damage, told = DAMAGE[kind]
     damage(interrupted)
     code, out, err = call("resume", interrupted, "--quiet")

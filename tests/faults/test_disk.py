@@ -86,7 +86,7 @@ def test_a_disk_that_refuses_to_the_end_ends_the_run_with_the_cause(
     assert leftovers(done.run) == []
 
 
-def test_rows_that_cannot_be_written_are_told_once_and_the_run_goes_on(
+def test_rows_that_cannot_be_written_are_reported_once_and_the_run_goes_on(
     forge: Forge, undisturbed: Done
 ) -> None:
     fault = {"below": "run/metrics.jsonl", "action": "fail from", "number": 1, "errno": 28}
