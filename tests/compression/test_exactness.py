@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ricorda.compression import TrainedModel, compress_file, decompress_file
-from ricorda.compression.models import exact_factors
+from ricorda.engine.adaptive import gradient_factors
 from ricorda.errors import ArchiveError, ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, write_model_file
@@ -82,7 +82,7 @@ def test_a_trained_model(
     sizes = {
         name: RANDOM.integers(190, 210, each.shape, np.uint8) for name, each in tensors.items()
     }
-    factors = exact_factors(sizes) if learns else None
+    factors = gradient_factors(sizes) if learns else None
     monkeypatch.setattr(TrainedModel, "_factors", lambda self: factors)
     content = TEXT
     code = code_of(tmp_path, content, model=model, kernels=kernels)
@@ -122,7 +122,7 @@ def test_factors_are_those_of_the_formula() -> None:
     sizes = {"a": RANDOM.integers(100, 256, size=(5, 7), dtype=np.uint8)}
     means = np.exp2(sizes["a"] / 8 - 32.0)
     expected = 1 / (means + 0.03 * means.mean())
-    np.testing.assert_allclose(exact_factors(sizes)["a"], expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient_factors(sizes)["a"], expected, rtol=1e-6)
 
 
 def test_a_model_of_words_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

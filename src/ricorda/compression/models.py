@@ -9,15 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.compression.symbols import Alphabet, ByteAlphabet, CharacterAlphabet
+from ricorda.engine.adaptive import PULL, RATES, SEGMENT, gradient_factors
 from ricorda.engine.model import MODEL_FILE_NAME, load_file
 from ricorda.errors import ConfigurationError, MissingExtra
 from ricorda.model.model_file import ModelFile
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
-
-SEGMENT = 32
-RATES = (2e-4, 6e-4, 1.8e-3)
-PULL = 1e-3
-"""The settings of adaptive reading, which belong to the format."""
 
 
 @dataclass(frozen=True)
@@ -87,38 +83,5 @@ class TrainedModel:
 
     def _factors(self) -> dict[str, NDArray[np.float32]] | None:
         """Return what gradients are multiplied by; None for a file that does not say."""
-        sizes = getattr(self.file, "gradient_sizes", None)
-        return None if sizes is None else exact_factors(sizes)
-
-
-def exact_factors(sizes: dict[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
-    """Return 1 / (root mean square + a share of their mean) of each weight's gradient.
-
-    The byte v stands for the root mean square 2^(v / 8 - 32). Only operations that are rounded in
-    the same way everywhere are used.
-    """
-    table = [_EIGHTHS[value % 8] * 2.0 ** (value // 8 - 32) for value in range(256)]
-    counts = np.zeros(256, np.int64)
-    for each in sizes.values():
-        counts += np.bincount(each.ravel(), minlength=256)
-    mean = 0.0
-    for value, count in zip(table, counts.tolist(), strict=True):
-        mean += value * count
-    mean /= int(counts.sum())
-    factors = np.array([1 / (value + FLOOR * mean) for value in table], np.float32)
-    return {name: factors[each] for name, each in sizes.items()}
-
-
-FLOOR = 0.03
-
-_EIGHTHS = (
-    1.0,
-    1.0905077326652577,
-    1.189207115002721,
-    1.2968395546510096,
-    1.4142135623730951,
-    1.5422108254079407,
-    1.681792830507429,
-    1.8340080864093424,
-)
-"""2^(i / 8)."""
+        sizes = self.file.gradient_sizes
+        return None if sizes is None else gradient_factors(sizes)

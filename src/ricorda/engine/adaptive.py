@@ -27,7 +27,8 @@ except ImportError:  # installed without a compiler
     _kernels = None  # type: ignore[assignment]
 
 SEGMENT = 32
-"""Symbols between two updates of the weights."""
+"""Symbols between two updates of the weights. This and the next three are part of the format of
+archives that are compressed with a model."""
 
 RATES = (2e-4, 6e-4, 1.8e-3)
 PULL = 1e-3
@@ -35,6 +36,18 @@ PULL = 1e-3
 
 FLOOR = 0.03
 """Added to each root mean square, as a share of their mean: some weights hardly had a gradient."""
+
+_EIGHTHS = (
+    1.0,
+    1.0905077326652577,
+    1.189207115002721,
+    1.2968395546510096,
+    1.4142135623730951,
+    1.5422108254079407,
+    1.681792830507429,
+    1.8340080864093424,
+)
+"""2^(k / 8), written out: libraries round it differently."""
 
 MOST_SEGMENTS = 400
 LEAST_SEGMENTS = 32
@@ -127,13 +140,20 @@ def segments_for(symbols_seen: int) -> int:
 
 
 def gradient_factors(sizes: GradientSizes) -> dict[str, NDArray[np.float32]]:
-    """Return what a gradient is multiplied by: 1 / (root mean square + FLOOR times their mean)."""
-    table = np.exp2(np.arange(256) / 8 - 32)
-    mean_squares = {name: table[bytes] for name, bytes in sizes.items()}
-    total = sum(float(each.sum()) for each in mean_squares.values())
-    count = sum(each.size for each in mean_squares.values())
-    floor = FLOOR * total / count
-    return {name: (1 / (each + floor)).astype(np.float32) for name, each in mean_squares.items()}
+    """Return what a gradient is multiplied by: 1 / (root mean square + FLOOR times their mean).
+
+    Only operations that are rounded in the same way everywhere are used: archives depend on it.
+    """
+    table = [_EIGHTHS[byte % 8] * 2.0 ** (byte // 8 - 32) for byte in range(256)]
+    counts = np.zeros(256, np.int64)
+    for each in sizes.values():
+        counts += np.bincount(each.ravel(), minlength=256)
+    mean = 0.0
+    for value, count in zip(table, counts.tolist(), strict=True):
+        mean += value * count
+    mean /= int(counts.sum())
+    factors = np.array([1 / (value + FLOOR * mean) for value in table], np.float32)
+    return {name: factors[each] for name, each in sizes.items()}
 
 
 def gather_gradient_sizes(
