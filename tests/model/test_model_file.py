@@ -355,3 +355,52 @@ def test_an_entry_of_the_metadata_has_at_most_16_mebibytes(path: Path) -> None:
     rewrite(path, {"ricorda.training": '{"a":"' + "b" * (longest - 7) + '"}'})
     with pytest.raises(ModelFileError, match="training"):
         read_model_file(path)
+
+
+def with_sizes() -> ModelFile:
+    model = random_model()
+    sizes = {
+        name: np.arange(tensor.size).astype(np.uint8).reshape(tensor.shape)
+        for name, tensor in model.tensors.items()
+    }
+    return dataclasses.replace(model, gradient_sizes=sizes)
+
+
+def test_sizes_of_gradients_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model = with_sizes()
+    write_model_file(path, model)
+    read = read_model_file(path)
+    assert metadata_of(path)["ricorda.format"] == "2"
+    assert read.gradient_sizes is not None
+    assert model.gradient_sizes is not None
+    assert read.gradient_sizes.keys() == read.tensors.keys() == model.tensors.keys()
+    for name, array in model.gradient_sizes.items():
+        assert read.gradient_sizes[name].dtype == np.uint8
+        assert (read.gradient_sizes[name] == array).all()
+        assert (read.tensors[name] == model.tensors[name]).all()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"drop": ("adaptive.output.bias",)}, "'adaptive.output.bias' is missing"),
+        ({"tensors": {"adaptive.more": np.zeros(3, np.uint8)}}, "'adaptive.more' does not belong"),
+        (
+            {"tensors": {"adaptive.output.bias": np.zeros(3, np.float32)}},
+            "'adaptive.output.bias' should be bytes",
+        ),
+        (
+            {"tensors": {"adaptive.output.bias": np.zeros(4, np.uint8)}},
+            r"'adaptive.output.bias' should have shape \(3,\), has \(4,\)",
+        ),
+    ],
+)
+def test_sizes_that_do_not_fit_are_named(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    write_model_file(path, with_sizes())
+    rewrite(path, **change)
+    with pytest.raises(ModelFileError, match=message):
+        read_model_file(path)
