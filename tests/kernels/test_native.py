@@ -213,7 +213,8 @@ def test_no_penalty_keeps_a_text_from_ending(make_case: MakeCase) -> None:
     case.tensors["output.weight"][:] = 0
     case.tensors["output.bias"][:] = [1, 0, 0, 2]
     settings = GenerationSettings(temperature=0, length=9, repetition_penalty=100)
-    for backend in (native(case), case.reference):
+    reference = ReferenceBackend(case.configuration, case.tensors, np.float64)
+    for backend in (native(case), reference):
         session = backend.session(vocabulary)
         stream = session.add(np.array([3, 1]), settings, before=np.array([2, 3]))
         session.advance(3)
