@@ -13,6 +13,7 @@ from ricorda.cli.main import main
 from ricorda.text import find_sources, read_text
 
 SIZE = {
+    "documents": "text",  # a folder too
     "hidden-size": 32,
     "embedding-size": 16,
     "batch-size": 16,

@@ -270,7 +270,7 @@ def test_one_reads_a_text_of_ones_own(open_page: Open) -> None:
     page.click("[data-reader=surprise] summary")
     page.fill("#surprise-own", "9 bottles <b>&amp;</b> of beer")
     page.click("[data-reader=surprise] button >> nth=0")
-    page.wait_for_selector("#surprise-mean:text('these 2')")
+    page.wait_for_selector("#surprise-unseen:text('that the model never saw')")
     assert "<b>" in page.inner_text("#surprise-text .symbols")
     marked = page.locator("#surprise-text .unseen-symbol").all_inner_texts()
     assert marked[0] == "<"

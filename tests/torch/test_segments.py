@@ -214,10 +214,12 @@ def test_labels_are_refused_where_the_model_has_none() -> None:
         model(torch.tensor([[1]]), labels=torch.tensor([[0]]))
 
 
-def test_new_labels_change_nothing() -> None:
+def test_rows_of_labels_begin_at_random() -> None:
     configuration = ModelConfiguration(
         cell="gru", vocabulary_size=7, hidden_size=9, documents=True, num_labels=3
     )
     model = RecurrentLanguageModel(configuration)
     ids, labels = window()
-    assert torch.equal(model(ids, labels=labels)[0], model(ids)[0])
+    assert not torch.equal(model(ids, labels=labels)[0], model(ids)[0])
+    rows = model.state_dict()["labels.weight"]
+    assert 0.6 < float(rows.std()) < 1.4
