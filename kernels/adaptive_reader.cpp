@@ -23,15 +23,13 @@ constexpr double least_probability = 1e-30;
 
 // The trained network, or a copy that learns.
 struct AdaptiveReader::Expert {
-  Expert(const Network& frozen, int segment)  // the trained network
-      : state(frozen.shape().state_size()),
-        probabilities(std::size_t(segment) * frozen.shape().padded_vocabulary()) {}
+  explicit Expert(const AdaptiveReader& reader)  // the trained network
+      : state(reader.shape().state_size()),
+        probabilities(reader.segment_ * reader.mixture_.size()) {}
 
   void predict(const AdaptiveReader& reader, int time);
-  void learn(const AdaptiveReader& reader);
-  LearningStep step(const AdaptiveReader& reader);
+  void learn();
 
-  float rate = 0.0f;
   bool is_lost = false;
   double nats = 0.0;                         // of all that was read
   AlignedBuffer<float> state;                // (S, L, Hp), the trained network's
@@ -39,20 +37,9 @@ struct AdaptiveReader::Expert {
   std::unique_ptr<Workspace> workspace;      // the trained network's
   std::vector<std::vector<float>> weights;   // of each parameter
   std::vector<std::vector<float>> learning;  // (L S) of (H): the state before the segment
+  LearningStep step{};                       // of the segment
   std::unique_ptr<Learner> learner;          // null: the trained network
 };
-
-LearningStep AdaptiveReader::Expert::step(const AdaptiveReader& reader) {
-  LearningStep step{};
-  step.inputs = reader.inputs_.data();
-  step.targets = reader.targets_.data();
-  step.labels = reader.labels_.data();
-  for (auto& part : learning) step.state.push_back(part.data());
-  step.learning_rate = rate;
-  step.number = 1;
-  step.update = true;
-  return step;
-}
 
 void AdaptiveReader::Expert::predict(const AdaptiveReader& reader, int time) {
   const DenormalsAsZero flush;
@@ -60,7 +47,7 @@ void AdaptiveReader::Expert::predict(const AdaptiveReader& reader, int time) {
   const Routines& routines = frozen.instruction_set().routines;
   const float* logits = nullptr;
   if (learner) {
-    logits = learner->predict(step(reader), time);
+    logits = learner->predict(step, time);
   } else {
     const std::uint32_t* label =
         frozen.shape().num_labels > 0 ? reader.labels_.data() + time : nullptr;
@@ -74,11 +61,12 @@ void AdaptiveReader::Expert::predict(const AdaptiveReader& reader, int time) {
   const float total = routines.exponentials(logits, vocabulary, largest, row);
   routines.scale(row, vocabulary, 1.0f / total);
   is_lost = is_lost || !std::isfinite(total);
+  if (is_lost) std::fill_n(row, vocabulary, 0.0f);  // not a number would spoil the mixture
 }
 
-void AdaptiveReader::Expert::learn(const AdaptiveReader& reader) {
+void AdaptiveReader::Expert::learn() {
   if (!learner || is_lost) return;
-  is_lost = !std::isfinite(learner->learn(step(reader)).gradient_norm);
+  is_lost = !std::isfinite(learner->learn(step).gradient_norm);
 }
 
 AdaptiveReader::AdaptiveReader(std::shared_ptr<const Network> frozen,
@@ -93,13 +81,12 @@ AdaptiveReader::AdaptiveReader(std::shared_ptr<const Network> frozen,
       labels_(settings.segment),
       mixture_(frozen_->shape().padded_vocabulary()) {
   const NetworkShape& shape = frozen_->shape();
-  experts_.push_back(std::make_unique<Expert>(*frozen_, settings.segment));
+  experts_.push_back(std::make_unique<Expert>(*this));
   experts_[0]->workspace = std::make_unique<Workspace>(shape, 1);
   const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
   const LearningSettings learning{.adaptive = true, .pull = settings.pull};
   for (const float rate : settings.rates) {
-    auto expert = std::make_unique<Expert>(*frozen_, settings.segment);
-    expert->rate = rate;
+    auto expert = std::make_unique<Expert>(*this);
     Parameters own;
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       const TrainedParameter& trained = parameters_[i];
@@ -111,6 +98,14 @@ AdaptiveReader::AdaptiveReader(std::shared_ptr<const Network> frozen,
     }
     expert->learning.assign(shape.num_layers * shape.state_parts(),
                             std::vector<float>(shape.hidden_size));
+    LearningStep& step = expert->step;
+    step.inputs = inputs_.data();
+    step.targets = targets_.data();
+    step.labels = labels_.data();
+    for (auto& part : expert->learning) step.state.push_back(part.data());
+    step.learning_rate = rate;
+    step.number = 1;
+    step.update = true;
     expert->learner = std::make_unique<Learner>(shape, learning, 1, settings.segment, precision,
                                                 frozen_->instruction_set(), 1, std::move(own));
     experts_.push_back(std::move(expert));
@@ -147,7 +142,7 @@ void AdaptiveReader::observe(std::uint32_t id) {
   targets_[time_] = id;
   share_of(time_, id);
   if (++time_ < segment_) return;
-  parallel_for(int(experts_.size()), threads_, [&](int k) { experts_[k]->learn(*this); });
+  parallel_for(int(experts_.size()), threads_, [&](int k) { experts_[k]->learn(); });
   finish_segment();
 }
 
@@ -164,7 +159,7 @@ void AdaptiveReader::read(const std::uint32_t* inputs, const std::uint32_t* targ
     time_ += here;
     parallel_for(int(experts_.size()), threads_, [&](int k) {
       for (int time = first; time < time_; ++time) experts_[k]->predict(*this, time);
-      if (time_ == segment_) experts_[k]->learn(*this);
+      if (time_ == segment_) experts_[k]->learn();
     });
     for (int i = 0; i < here; ++i) {
       if (alternatives > 0) {
@@ -184,18 +179,17 @@ void AdaptiveReader::read(const std::uint32_t* inputs, const std::uint32_t* targ
 // The probability of a target in the mixture; then moves the shares to who expected it.
 double AdaptiveReader::share_of(int time, std::uint32_t target) {
   double total = 0.0;
-  std::vector<double> posterior(shares_.size());
   for (std::size_t k = 0; k < experts_.size(); ++k) {
     const float* row = experts_[k]->probabilities.data() + time * mixture_.size();
     const double probability = std::max<double>(row[target], least_probability);
     experts_[k]->nats -= mixing::logarithm(static_cast<float>(probability));  // exact anywhere
-    posterior[k] = shares_[k] * probability;
-    total += posterior[k];
+    shares_[k] *= probability;
+    total += shares_[k];
   }
   for (std::size_t k = 0; k < experts_.size(); ++k) {
     const double first = k > 0 ? (1 - first_frozen_share) / double(experts_.size() - 1)
                                : (experts_.size() > 1 ? first_frozen_share : 1.0);
-    shares_[k] = (1 - dealt_out) * posterior[k] / total + dealt_out * first;
+    shares_[k] = (1 - dealt_out) * shares_[k] / total + dealt_out * first;
   }
   return total;
 }
@@ -217,12 +211,6 @@ void AdaptiveReader::drop_experts() {
   }
   const double total = std::accumulate(shares_.begin(), shares_.end(), 0.0);
   for (double& share : shares_) share /= total;
-}
-
-std::vector<float> AdaptiveReader::rates() const {
-  std::vector<float> rates;
-  for (std::size_t k = 1; k < experts_.size(); ++k) rates.push_back(experts_[k]->rate);
-  return rates;
 }
 
 void AdaptiveReader::copy_weights(int parameter, float* weights) const {

@@ -18,7 +18,7 @@
 namespace ricorda {
 
 struct AdaptiveSettings {
-  int segment = 20;          // T
+  int segment;               // T
   std::vector<float> rates;  // of the experts that learn
   float pull = 0.0f;         // share of the way back to the trained weights with each update
 };
@@ -50,9 +50,6 @@ class AdaptiveReader {
             std::size_t count, float* nats, int alternatives, std::uint32_t* best,
             float* best_nats);
 
-  // The share (K) of each expert in the next prediction: the trained network, then the rates.
-  const std::vector<double>& shares() const { return shares_; }
-  std::vector<float> rates() const;
   // Copies a parameter of the learning expert with the largest share; the trained one if there is
   // none.
   void copy_weights(int parameter, float* weights) const;
@@ -75,7 +72,7 @@ class AdaptiveReader {
   int time_ = 0;                                          // of the segment
   std::vector<std::uint32_t> inputs_, targets_, labels_;  // (T)
   std::vector<std::unique_ptr<Expert>> experts_;          // the trained network first
-  std::vector<double> shares_;                            // (K)
+  std::vector<double> shares_;                            // (K) in the next prediction
   AlignedBuffer<float> mixture_;                          // (Vp)
 };
 

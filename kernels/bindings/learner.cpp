@@ -288,8 +288,6 @@ class BoundAdaptiveReader {
     return {nats.to_python(), best.to_python(), best_nats.to_python()};
   }
 
-  std::vector<double> shares() const { return reader_->shares(); }
-  std::vector<float> rates() const { return reader_->rates(); }
   AdaptiveReader& reader() { return *reader_; }
 
   void copy_weights(int parameter, const Changed& weights) const {
@@ -403,9 +401,6 @@ void bind_learner(nb::module_& module) {
            "Returns the nats (n,) of the targets, each predicted before it was seen, the most "
            "likely\n"
            "symbols (n, alternatives) and their nats.")
-      .def_prop_ro("shares", &BoundAdaptiveReader::shares,
-                   "The share of the trained network, then of each rate, in the next prediction.")
-      .def_prop_ro("rates", &BoundAdaptiveReader::rates, "The rates that are still tried.")
       .def("copy_weights", &BoundAdaptiveReader::copy_weights, "parameter"_a,
            "weights"_a.noconvert(),
            "Copy a parameter as the copy with the largest share has it into `weights` (n,).");

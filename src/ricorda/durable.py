@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -54,10 +54,22 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises RunError if something else than a file lies there, OSError if the disk refuses.
     """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file whose content replaces another's whole, unless an error ends the block.
+
+    Raises as `write_atomically` does.
+    """
     refuse_special(path)
     temporary = path.with_name(partial_name(secrets.token_hex(8)))
     try:
-        write_new(temporary, [content])
+        with temporary.open("xb", buffering=BUFFER) as file:
+            yield file
+            flush(file)
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

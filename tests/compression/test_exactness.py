@@ -1,6 +1,7 @@
 """The code has the same bytes with every instruction set and number of threads."""
 
 import contextlib
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -74,16 +75,13 @@ def test_a_network_from_nothing(tmp_path: Path, kernels: str, threads: int) -> N
 @pytest.mark.parametrize("kernels", SETS)
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("learns", [False, True])
-def test_a_trained_model(
-    tmp_path: Path, kernels: str, cell: str, learns: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trained_model(tmp_path: Path, kernels: str, cell: str, learns: bool) -> None:
     model = a_model(tmp_path, characters(), cell=cell, embedding_size=8)
     tensors = model.file.tensors
     sizes = {
         name: RANDOM.integers(190, 210, each.shape, np.uint8) for name, each in tensors.items()
     }
-    factors = gradient_factors(sizes) if learns else None
-    monkeypatch.setattr(TrainedModel, "_factors", lambda self: factors)
+    model = replace(model, file=replace(model.file, gradient_sizes=sizes if learns else None))
     content = TEXT
     code = code_of(tmp_path, content, model=model, kernels=kernels)
     assert code[9] == 4

@@ -304,7 +304,7 @@ def test_pipelined_good_requests_are_answered_in_order(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes, told",
+    "changes, expected",
     [
         ({"colour": 1}, "colour is not a field of this request: leave it out"),
         ({"stream_options": {"colour": 1}}, "stream_options.colour is not a field of this request"),
@@ -312,11 +312,11 @@ def test_pipelined_good_requests_are_answered_in_order(server: Server) -> None:
         ({"n": 0}, "n must be at least 1"),
     ],
 )
-def test_what_is_wrong_is_said_in_words(changes: dict[str, Any], told: str) -> None:
+def test_the_error_names_what_was_expected(changes: dict[str, Any], expected: str) -> None:
     content = json.dumps(GOOD | changes).encode()
     with pytest.raises(Problem) as refused:
         parse(content, CompletionRequest, len(content))
-    assert refused.value.message.startswith(told)
+    assert refused.value.message.startswith(expected)
 
 
 def test_a_field_that_is_missing_is_named() -> None:

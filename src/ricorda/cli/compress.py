@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ricorda.cli.options import PathName, whole_number
+from ricorda.cli.options import PathName, archive_options
 from ricorda.cli.output import print_json, say
 from ricorda.cli.progress import code_progress
 
@@ -15,9 +15,7 @@ from ricorda.cli.progress import code_progress
 @click.option(
     "--model", type=PathName(), help="A model of such texts, needed again to restore the file."
 )
-@click.option("--threads", type=whole_number(at_least=1), default=2, help="Change no byte.")
-@click.option("--force", is_flag=True, help="Replace a file that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@archive_options
 def command(
     file: Path, out: Path | None, model: Path | None, threads: int, force: bool, as_json: bool
 ) -> None:

@@ -296,3 +296,19 @@ def _parameter_type(kinds: list[Any], bounds: list[Any]) -> ParameterType:
 adaptive_option = click.option(
     "--adaptive", is_flag=True, help="Let the reader learn from the text while it reads."
 )
+
+
+def archive_options(command: Command) -> Command:
+    """Add what `compress` and `decompress` share."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option("--force", is_flag=True, help="Replace a file that exists."),
+        click.option(
+            "--threads",
+            type=whole_number(at_least=1),
+            default=2,
+            help="CPU threads. The result is the same with any number.  [default: 2]",
+        ),
+    ):
+        command = option(command)
+    return command

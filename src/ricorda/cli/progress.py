@@ -1,12 +1,15 @@
 """A bar for a command that computes for a while, on a terminal alone."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -22,22 +25,8 @@ def progress_bar(words: str) -> Iterator[Callable[[float], None]]:
 
     Where standard error is no terminal, nothing is shown.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda share: None
-        return
-    columns = [TextColumn(words)] if console.width >= NARROW else []
-    progress = Progress(
-        *columns,
-        BarColumn(bar_width=BAR),
-        TextColumn("{task.percentage:3.0f}%"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-    with progress:
-        task = progress.add_task("", total=1.0)
-        yield lambda share: progress.update(task, completed=share)
+    with _bar(words, TextColumn("{task.percentage:3.0f}%"), TimeElapsedColumn()) as update:
+        yield lambda share: update(completed=share)
 
 
 @contextlib.contextmanager
@@ -47,23 +36,27 @@ def code_progress(words: str) -> Iterator[Callable[[int, int, int], None]]:
     The function receives the bytes that are done, all of them, and the bytes of their code. Where
     standard error is no terminal, nothing is shown.
     """
+    share = TextColumn("{task.percentage:3.0f}%  {task.fields[ratio]}")
+    with _bar(words, share, TimeRemainingColumn(), ratio="") as update:
+
+        def show(done: int, size: int, code: int) -> None:
+            ratio = f"{code / done:.1%} of its size" if done else ""
+            update(completed=done / size if size else 1.0, ratio=ratio)
+
+        yield show
+
+
+@contextlib.contextmanager
+def _bar(words: str, *columns: ProgressColumn, **fields: Any) -> Iterator[Callable[..., None]]:
+    """Show a bar with columns after it; the function takes `completed` and fields of columns."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, size, code: None
+        yield lambda **_: None
         return
+    before = [TextColumn(words)] if console.width >= NARROW else []
     progress = Progress(
-        *([TextColumn(words)] if console.width >= NARROW else []),
-        BarColumn(bar_width=BAR),
-        TextColumn("{task.percentage:3.0f}%  {task.fields[ratio]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
+        *before, BarColumn(bar_width=BAR), *columns, console=console, transient=True
     )
     with progress:
-        task = progress.add_task("", total=1.0, ratio="")
-
-        def update(done: int, size: int, code: int) -> None:
-            ratio = f"{code / done:.1%} of its size" if done else ""
-            progress.update(task, completed=done / size if size else 1.0, ratio=ratio)
-
-        yield update
+        task = progress.add_task("", total=1.0, **fields)
+        yield functools.partial(progress.update, task)

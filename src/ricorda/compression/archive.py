@@ -15,6 +15,7 @@
 import enum
 import hashlib
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -121,6 +122,13 @@ class CheckedWriter:
         self.size += CHECK_SIZE
 
 
+def chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Yield the next `size` bytes of a file in pieces, or all that it has. Raises OSError."""
+    while size > 0 and (data := file.read(min(CHUNK, size))):
+        size -= len(data)
+        yield data
+
+
 def verify(path: Path) -> int:
     """Compare an archive with its check; return the size of its code in bytes.
 
@@ -135,9 +143,8 @@ def verify(path: Path) -> int:
         left = size - CHECK_SIZE
         if left < start:
             raise damaged(str(path))
-        while left > 0 and (data := file.read(min(CHUNK, left))):
+        for data in chunks(file, left):
             checked.update(data)
-            left -= len(data)
-        if left != 0 or file.read() != checked.digest()[:CHECK_SIZE]:
+        if file.read() != checked.digest()[:CHECK_SIZE]:  # nothing of a file that became shorter
             raise damaged(str(path))
     return size - CHECK_SIZE - start

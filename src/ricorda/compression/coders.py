@@ -1,6 +1,5 @@
 """How each method turns bytes into code, and back, a chunk at a time."""
 
-import importlib
 import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from ricorda.compression.archive import (
     SMALLEST_TABLES,
     Header,
     Method,
+    chunks,
     damaged,
 )
-from ricorda.compression.models import TrainedModel
+from ricorda.compression.models import TrainedModel, compiled_kernels
 from ricorda.compression.symbols import Alphabet, ByteAlphabet
-from ricorda.errors import MissingExtra
 
 PIECE = 1 << 14  # bytes that are encoded or decoded in a call of the kernels
 WIDEST = 4  # bytes of a symbol at most
@@ -84,7 +83,7 @@ def decode(
 
     Raises ArchiveError if the code is not that of a content of the header's size.
     """
-    code = _chunks(file, code_size)
+    code = chunks(file, code_size)
     if header.method is Method.STORED:
         content = code
     elif header.method is Method.LZMA:
@@ -99,12 +98,6 @@ def decode(
         yield chunk
     if left != 0:
         raise damaged(name)
-
-
-def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    while size > 0 and (data := file.read(min(CHUNK, size))):
-        size -= len(data)
-        yield data
 
 
 def _store(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
@@ -140,7 +133,7 @@ def _decode_lzma(code: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 def _encode_mixed(content: Iterator[bytes], header: Header, setting: Setting) -> Coded:
     alphabet = setting.alphabet(header)
-    encoder = _kernels().SymbolEncoder(**setting.arguments(header, alphabet))
+    encoder = compiled_kernels().SymbolEncoder(**setting.arguments(header, alphabet))
     for chunk in content:
         for start in range(0, len(chunk), PIECE):
             piece = chunk[start : start + PIECE]
@@ -154,7 +147,7 @@ def _decode_mixed(
     if header.size > (code_size + 16) << MOST_DOUBLINGS:
         raise damaged(name)
     alphabet = setting.alphabet(header)
-    decoder = _kernels().SymbolDecoder(**setting.arguments(header, alphabet))
+    decoder = compiled_kernels().SymbolDecoder(**setting.arguments(header, alphabet))
     left = header.size
     while left > 0:
         data = next(code, b"")
@@ -173,13 +166,3 @@ def _decode_mixed(
 def _symbols_in(left: int) -> int:
     """Return how many symbols may be decoded at once: no more than so many bytes certainly have."""
     return min((max(left, 0) + WIDEST - 1) // WIDEST, PIECE)
-
-
-def _kernels() -> Any:
-    try:
-        return importlib.import_module("ricorda._kernels")
-    except ImportError:
-        raise MissingExtra(
-            "the compiled kernels are missing, which this compression needs: install ricorda "
-            "where a C++ compiler is, or a wheel with kernels"
-        ) from None

@@ -1,6 +1,5 @@
 """Compress a file and restore it: complete or not at all."""
 
-import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from ricorda.compression.coders import (
     table_bits_for,
 )
 from ricorda.compression.models import TrainedModel
-from ricorda.durable import flush, flush_folder, partial_name, refuse_special
+from ricorda.durable import flush, flush_folder, partial_name, refuse_special, replacing
 from ricorda.errors import ArchiveError
 
 SUFFIX = ".ricorda"
@@ -114,7 +113,7 @@ def decompress_file(
         header = Header.read(archive, str(source))
         _check_model(header, model, str(source))
         setting = Setting(model, threads, kernels)
-        with _replacing(target) as file:
+        with replacing(target) as file:
             digest, done = hashlib.sha256(), 0
             for chunk in decode(archive, code_size, header, setting, str(source)):
                 digest.update(chunk)
@@ -123,7 +122,6 @@ def decompress_file(
                 progress(done, header.size, archive.tell())
             if digest.digest() != header.content_digest:
                 raise damaged(str(source))
-            flush(file)
     return Compressed(target, header.method, header.size, source.stat().st_size)
 
 
@@ -236,16 +234,3 @@ def _check_target(target: Path, source: Path, force: bool) -> None:
     refuse_special(target)
     if target.exists() and not force:
         raise ArchiveError(f"{target} exists: name another file with --out, or give --force")
-
-
-@contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside the target, which it becomes if nothing fails."""
-    path = target.with_name(partial_name(secrets.token_hex(8)))
-    try:
-        with path.open("xb") as file:
-            yield file
-        path.replace(target)
-        flush_folder(target.parent)
-    finally:
-        path.unlink(missing_ok=True)

@@ -1,15 +1,15 @@
 """A trained model as the predictor of a file."""
 
 import hashlib
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ricorda.compression.symbols import Alphabet, ByteAlphabet, CharacterAlphabet
-from ricorda.engine.adaptive import PULL, RATES, SEGMENT, gradient_factors
+from ricorda.engine.adaptive import make_reader
 from ricorda.engine.model import MODEL_FILE_NAME, load_file
 from ricorda.errors import ConfigurationError, MissingExtra
 from ricorda.model.model_file import ModelFile
@@ -49,39 +49,27 @@ class TrainedModel:
 
     def arguments(self, threads: int, kernels: str = "") -> dict[str, Any]:
         """Return the arguments by which a SymbolEncoder or SymbolDecoder takes the model."""
-        try:
-            from ricorda import _kernels
-            from ricorda.engine.native import make_network
-        except ImportError:
-            raise MissingExtra(
-                "compressing needs the compiled kernels, which are missing"
-            ) from None
+        kernels_module = compiled_kernels()
+        from ricorda.engine.native import make_network
+
         configuration = self.file.configuration
         tensors = {
             name: np.ascontiguousarray(self.file.tensors[name], np.float32)
             for name in configuration.tensor_shapes()
         }
         network = make_network(
-            configuration, tensors, "float32", _kernels.choose_exact_set(kernels)
+            configuration, tensors, "float32", kernels_module.choose_exact_set(kernels)
         )
-        factors = self._factors()
-        reader = _kernels.AdaptiveReader(
-            network,
-            parameters=[
-                (
-                    tensor.ravel(),
-                    factors[name].ravel() if factors else np.zeros_like(tensor.ravel()),
-                )
-                for name, tensor in tensors.items()
-            ],
-            rates=list(RATES) if factors else [],
-            pull=PULL,
-            segment=SEGMENT,
-            threads=threads,
-        )
+        reader = make_reader(network, configuration, tensors, self.file.gradient_sizes, threads)
         return {"network": reader, "start": self.file.vocabulary.start}
 
-    def _factors(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return what gradients are multiplied by; None for a file that does not say."""
-        sizes = self.file.gradient_sizes
-        return None if sizes is None else gradient_factors(sizes)
+
+def compiled_kernels() -> Any:
+    """Return the module of the kernels. Raises MissingExtra if it was not built."""
+    try:
+        return importlib.import_module("ricorda._kernels")
+    except ImportError:
+        raise MissingExtra(
+            "the compiled kernels are missing, which this compression needs: install ricorda "
+            "where a C++ compiler is, or a wheel with kernels"
+        ) from None

@@ -76,27 +76,15 @@ class AdaptiveBackend:
         if _kernels is None:
             raise kernels_needed
         from ricorda.engine.native import NativeBackend
-        from ricorda.engine.session import kernel_errors, kernel_floats
 
         if not isinstance(trained, NativeBackend):
             raise kernels_needed
         self.configuration = trained.configuration
         self.threads = trained.threads
         self.precision = cast("Precision", trained.precision)
-        factors = gradient_factors(sizes)
-        parameters = [
-            (kernel_floats(trained.tensors[name]).ravel(), factors[name].ravel())
-            for name in self.configuration.tensor_shapes()
-        ]
-        with kernel_errors():
-            self._reader = _kernels.AdaptiveReader(
-                trained.network,
-                parameters=parameters,
-                rates=list(RATES),
-                pull=PULL,
-                segment=SEGMENT,
-                threads=trained.threads,
-            )
+        self._reader = make_reader(
+            trained.network, self.configuration, trained.tensors, sizes, trained.threads
+        )
 
     def zero_state(self, streams: int) -> State:
         """Make a state that stands for the reader's own; there is one stream."""
@@ -132,6 +120,36 @@ class AdaptiveBackend:
         for number, copy in enumerate(copies.values()):
             self._reader.copy_weights(number, copy.reshape(-1))
         return copies
+
+
+def make_reader(
+    network: "_kernels.Network",
+    configuration: ModelConfiguration,
+    tensors: Mapping[str, Array],
+    sizes: GradientSizes | None,
+    threads: int,
+) -> "_kernels.AdaptiveReader":
+    """Begin to read with a trained network, whose weights are `tensors`.
+
+    Without sizes of gradients no copy learns. Raises ConfigurationError for an option that the
+    kernels refuse.
+    """
+    from ricorda.engine.session import kernel_errors, kernel_floats
+
+    weights = {name: kernel_floats(tensors[name]) for name in configuration.tensor_shapes()}
+    factors = gradient_factors(sizes) if sizes else {}
+    with kernel_errors():
+        return _kernels.AdaptiveReader(
+            network,
+            parameters=[
+                (each.ravel(), factors.get(name, np.zeros_like(each)).ravel())
+                for name, each in weights.items()
+            ],
+            rates=list(RATES) if sizes else [],
+            pull=PULL,
+            segment=SEGMENT,
+            threads=threads,
+        )
 
 
 def segments_for(symbols_seen: int) -> int:
