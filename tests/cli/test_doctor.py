@@ -56,6 +56,8 @@ def test_a_torch_that_cannot_be_imported_is_reported(
     broken.parent.mkdir()
     broken.write_text("raise OSError('libcudart.so.12: cannot open shared object file')\n")
     monkeypatch.syspath_prepend(tmp_path)
+    if (package := sys.modules.get("ricorda.torch")) is not None:
+        monkeypatch.setattr(ricorda, "torch", package)  # importing replaces it
     for name in list(sys.modules):
         if name.split(".")[0] == "torch" or name.startswith("ricorda.torch"):
             monkeypatch.delitem(sys.modules, name)
