@@ -115,6 +115,8 @@ def test_a_pause_and_a_resume(trainings: Trainings) -> None:
     trainings.pause(name)
     trainings.pause(name)  # the second signal would have ended it at once
     wait_for(lambda: state(trainings, name) == "paused")
+    trainings.pause(name)  # as when the process ends between two clicks
+    assert state(trainings, name) == "paused"
     trainings.go_on(name)
     wait_for(lambda: state(trainings, name) == "learning")
     trainings.stop(name)

@@ -119,7 +119,10 @@ class Trainings:
             self._wait(training)
 
     def pause(self, name: str) -> None:
-        """Have a run save itself and end, or leave the queue. Raises RunError if it is neither."""
+        """Have a run save itself and end, or leave the queue; a second call changes nothing.
+
+        Raises RunError if it is neither.
+        """
         with self._lock:
             training = self._training(name)
             if training is not None and training in self._queue:
@@ -127,7 +130,7 @@ class Trainings:
                 self._known.pop(name, None)
                 self._keep_line()
                 return
-            if training is not None and training.alive:
+            if training is not None and (training.alive or training.pausing):
                 assert training.process is not None
                 if not training.pausing:  # a second signal would end it at once, unsaved
                     training.pausing = True
