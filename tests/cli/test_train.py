@@ -251,6 +251,23 @@ def test_minutes(train: Train, here: Path, call: Call) -> None:
     assert found["steps"] == rows[-1]["step"] >= 1
 
 
+@pytest.mark.parametrize("steps", [7, 1201])
+def test_time_that_ends_between_two_rows(
+    here: Path, call: Call, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    spent = property(lambda clock: clock._steps_timed >= steps)
+    monkeypatch.setattr("ricorda.training.plan.budget.BudgetClock.spent", spent)
+    code, out, _ = call(
+        "train", "my.txt", "--minutes", "10", "--hidden-size", "4", "--threads", "1", "--json"
+    )
+    assert code == 0
+    run = json.loads(out)
+    assert (run["steps"], run["stopped_because"]) == (steps, "minutes")
+    lines = Path(run["run"], "metrics.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["event"] == "training"]
+    assert rows[-1]["step"] == steps
+
+
 def test_a_file_to_judge_by(train: Train, bottles: str) -> None:
     Path("other.txt").write_text("7 bottles of beer on the wall\n")
     run = train("my.txt", "--validation", "other.txt")

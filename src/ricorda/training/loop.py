@@ -198,6 +198,8 @@ class Loop:
     def _finish(self, reason: StoppedBecause) -> None:
         """Leave a model, a checkpoint and the last evaluation behind."""
         manager = self.checkpoint_manager
+        if reason != "interrupted" and self.progress.interval.steps:  # the time ended between rows
+            self.metrics.add_training_row(self.progress, self._rate(self.progress.step - 1))
         if reason != "interrupted" and self.progress.step != self.progress.evaluated_step:
             self._evaluate(continues=False)
         if reason == "interrupted" and not manager.has_model:
