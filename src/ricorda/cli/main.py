@@ -36,6 +36,8 @@ COMMANDS = {
     "classify": _Entry("ricorda.cli.classify", "Predict the labels of documents."),
     "compress": _Entry("ricorda.cli.compress", "Compress a file by predicting it."),
     "decompress": _Entry("ricorda.cli.decompress", "Restore a file that was compressed."),
+    "export": _Entry("ricorda.cli.export", "Write a model for another runtime."),
+    "import": _Entry("ricorda.cli.import_model", "Read a model that another tool trained."),
     "serve": _Entry("ricorda.cli.serve", "Serve models over HTTP."),
     "units": _Entry("ricorda.cli.units", "Show what each unit of a model tracks in a text."),
     "step": _Entry("ricorda.cli.step", "Show the arithmetic of one step of one unit."),
