@@ -121,7 +121,7 @@ def _taken(folder: RunFolder) -> str:
             f"or a larger budget, such as `{resume} --minutes 10`"
         )
     return (
-        f"{folder.path} already holds a run, which is not finished: go on with it by "
+        f"{folder.path} already holds a run, which is not finished: continue it with "
         f"`{resume}`, or give another --out"
     )
 
@@ -205,7 +205,7 @@ def parse_row(line: bytes) -> dict[str, Any]:
     """
     row = parse_json(line, longest=LONGEST_ROW, finite=False)
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-        raise ValueError("it tells of no step")
+        raise ValueError("it has no step")
     return row
 
 

@@ -285,7 +285,7 @@ def test_unseen_characters_of_documents_are_counted_and_shown(call: Call) -> Non
     # The character after the first, and the end after the second, which is no character.
     assert (found["unseen_characters"], found["left_out"], found["characters"]) == (2, 1, 11)
     shown = call("evaluate", "runs/names", "odd.txt", "--lines")[1]
-    assert "they stand after symbol 2 of document 2 '☃', after symbol 4 of document 3" in " ".join(
+    assert "positions: after symbol 2 of document 2 '☃', after symbol 4 of document 3" in " ".join(
         shown.split()
     )
     rows = json_lines(call("score", "runs/names", "odd.txt", "--lines", "--json")[1])

@@ -94,7 +94,7 @@ def test_unknown_characters_are_left_out_and_told(here: Path, call: Call) -> Non
     text = call("evaluate", "runs/tiny", "more.txt")[1]
     assert text.splitlines()[-2:] == [
         "not counted: 3 characters that the model never saw, and 3 that follow them",
-        "they stand after symbol 7 'é', after symbol 10 'Z', after symbol 14 'é'",
+        "positions: after symbol 7 'é', after symbol 10 'Z', after symbol 14 'é'",
     ]
 
 

@@ -89,7 +89,7 @@ def test_every_command_reads_compressed_texts_as_training_does(
     Path("my.gz").write_bytes(gzip.compress(bottles.encode()))
     code, out, err = call(*words, "--max-decompressed", "1kB")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "my.gz: it comes to more than --max-decompressed 1 kB allows" in err
+    assert "my.gz: it decompresses to more than --max-decompressed 1 kB" in err
     code, out, err = call(*words, "--max-decompressed", "1kB", "--decompress", "off")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "leave out --decompress off" in err

@@ -59,7 +59,7 @@ def test_a_run_that_was_moved_goes_on(interrupted: Path, call: Call) -> None:
 @pytest.mark.parametrize(
     "run, told",
     [
-        ("runs/tiny", "has ended (steps): begin a new one with `ricorda train`"),
+        ("runs/tiny", "has ended (steps): start a new one with `ricorda train`"),
         ("runs/missing", "expected a run's folder with a config.json, found none"),
         ("my.txt", "expected a run's folder with a config.json, found none"),
         ("runs", "expected a run's folder with a config.json, found none"),

@@ -143,7 +143,7 @@ def test_a_folder_without_runs(here: Path, call: Call) -> None:
 def test_what_is_no_folder_is_told(here: Path, call: Call, name: str) -> None:
     code, out, err = call("runs", name)
     assert (code, out) == (2, "")
-    assert err == f"ricorda: expected a folder of runs, {name} is none; check the name\n"
+    assert err == f"ricorda: expected a folder of runs, but {name} is not a folder; check the name\n"
 
 
 def test_sorted_by_a_figure(here: Path, call: Call) -> None:
@@ -241,7 +241,7 @@ def test_the_deletion_leaves_what_ricorda_did_not_write(here: Path, call: Call) 
     (run / "report.html").symlink_to(outside)
     code, _, err = call("runs", "--delete", "tiny", "--yes")
     assert code == 0
-    assert "runs/tiny stays, with files that ricorda did not write: " in err
+    assert "runs/tiny was not removed, because it has files that ricorda did not write: " in err
     left = sorted(str(path.relative_to(run)) for path in run.rglob("*"))
     assert left == [
         *("checkpoints", "checkpoints/40", "checkpoints/40/mine.bin", "mine.txt", "report.html"),

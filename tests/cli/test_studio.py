@@ -34,7 +34,7 @@ def test_a_port_that_is_taken_is_told(call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, _, err = call("studio", "--no-browser", "--port", str(taken.getsockname()[1]))
     assert code == 2
-    assert "cannot listen at 127.0.0.1" in err
+    assert "cannot listen on 127.0.0.1" in err
 
 
 def test_without_its_packages_it_says_what_to_install(

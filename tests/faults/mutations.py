@@ -275,7 +275,7 @@ MUTATIONS: dict[str, Mutation] = {
     "the manifest has its own digest": Mutation(
         _manifest_not_signed, FOLDER + "test_every_flipped_bit_of_a_manifest_is_seen"
     ),
-    "an older checkpoint is taken": Mutation(
+    "an older checkpoint is used": Mutation(
         _newest_alone, NAMED + "test_broken_checkpoints_are_passed_over_and_reported"
     ),
     "the newest are kept, no more": Mutation(_all_kept, FOLDER + "test_the_newest_are_kept"),

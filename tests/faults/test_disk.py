@@ -53,7 +53,7 @@ def test_a_save_that_fails_is_reported(forge: Forge) -> None:
     done = forge.call(place, *words, "--steps", "4", **SAVE, fault=fault)
     assert done.status == 0
     assert "not saved (Input/output error" in done.output
-    assert "the run goes on, the last checkpoint stands" in done.output
+    assert "the run continues, the last checkpoint remains" in done.output
     assert done.output.count("not saved") == 1
 
 

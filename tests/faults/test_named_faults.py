@@ -262,7 +262,7 @@ def test_a_checkpoint_of_an_older_format_is_passed_over(forge: Forge, undisturbe
     done = forge.resume(place)
     assert done.status == 0
     assert (
-        f"{newest.name} is broken (it has no manifest.json): an older one is taken" in done.output
+        f"{newest.name} is broken (it has no manifest.json): an older one is used" in done.output
     )
     assert differences(undisturbed.run, done.run) == []
     other = stopped(forge)
@@ -286,7 +286,7 @@ def test_broken_checkpoints_are_passed_over_and_reported(forge: Forge, undisturb
         (checkpoint / "progress.json").write_text("{}")
     refused = forge.resume(all_broken)
     assert refused.status == 2
-    assert "no checkpoint in run/checkpoints is whole" in refused.output
+    assert "no checkpoint in run/checkpoints is intact" in refused.output
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "samples.jsonl", "model.safetensors"])
@@ -321,7 +321,7 @@ def test_where_nothing_may_be_planted(forge: Forge) -> None:
     assert "found a symbolic link" in refused.output
     (place / "run" / ".ricorda.lock").unlink()
     (place / "run" / ".ricorda.lock").symlink_to("/dev/null")
-    assert "found a symbolic link: take it away first" in forge.resume(place).output
+    assert "found a symbolic link: remove it first" in forge.resume(place).output
 
 
 def test_another_machine_is_reported(forge: Forge) -> None:
@@ -331,7 +331,7 @@ def test_another_machine_is_reported(forge: Forge) -> None:
     (place / "run" / "config.json").write_text(json.dumps(changed))
     done = forge.resume(place)
     assert done.status == 0
-    told = "another machine or version than before (threads 1 is now 2): the run goes on"
+    told = "the machine or a version changed (threads 1 is now 2): the run continues"
     assert told in done.output
 
 

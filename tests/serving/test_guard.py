@@ -147,7 +147,7 @@ def test_loopback() -> None:
 def test_an_address_that_is_taken_is_told() -> None:
     taken = bind("127.0.0.1", 0)
     try:
-        with pytest.raises(ConfigurationError, match="cannot listen at 127"):
+        with pytest.raises(ConfigurationError, match="cannot listen on 127"):
             bind("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="cannot listen"):
             bind("192.0.2.1", 0)

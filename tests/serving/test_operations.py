@@ -280,7 +280,7 @@ def test_signals(models: dict[str, Path], tmp_path: Path) -> None:
     other_model(tmp_path / "other").replace(path)
     assert server.text(model="m", seed=1) == text
     served.process.send_signal(signal.SIGHUP)
-    assert served.line() == "ricorda: read the model m again\n"
+    assert served.line() == "ricorda: reloaded the model m\n"
     assert server.text(model="m", seed=1) != text
     served.process.send_signal(signal.SIGTERM)
     code, _, err = served.end()

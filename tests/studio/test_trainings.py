@@ -361,7 +361,7 @@ def test_a_process_that_was_killed_is_told_as_such(trainings: Trainings) -> None
     assert process is not None
     process.kill()
     wait_for(lambda: state(trainings, name) == "failed")
-    assert trainings.state(name)["reason"] == "its process was ended from outside (SIGKILL)"
+    assert trainings.state(name)["reason"] == "its process was ended by a signal (SIGKILL)"
 
 
 def test_a_name_that_is_free_again_begins_anew(trainings: Trainings) -> None:

@@ -247,7 +247,7 @@ def test_names_that_are_not_unicode(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o000)
-    assert "may not be read" in one_line_error(locked)
+    assert "no permission to read it" in one_line_error(locked)
 
 
 def test_permission_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,4 +257,4 @@ def test_permission_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert one_line_error(tmp_path).startswith(f"{tmp_path}: may not be read")
+    assert one_line_error(tmp_path).startswith(f"{tmp_path}: no permission to read it")

@@ -190,7 +190,7 @@ def test_a_launcher_that_is_killed_takes_all_with_it(place: Path) -> None:
     at_step(place / "alone", 0)
     process.kill()
     _, err = process.communicate(timeout=LONGEST)  # until the last one has closed it
-    assert "the last checkpoint stands" in err  # of the launcher, or of a rank that saw it first
+    assert "the last checkpoint remains" in err  # of the launcher, or of a rank that saw it first
     assert "Traceback" not in err
     with RunLock(place / "alone"):
         assert list((place / "alone" / "checkpoints").iterdir())

@@ -287,7 +287,7 @@ def test_a_precision_that_the_processor_lacks_is_refused(
         with pytest.raises(ConfigurationError, match=advice):
             learn(precision="bfloat16", cell="gru")
     monkeypatch.setattr(device, "_bfloat16_cells", lambda *_, **__: frozenset())
-    with pytest.raises(ConfigurationError, match="lstm is computed in float32 alone"):
+    with pytest.raises(ConfigurationError, match="lstm is computed in float32 only"):
         learn(precision="bfloat16")
 
 
@@ -358,9 +358,9 @@ def test_a_folder_that_holds_something_is_refused(learn: Learn, tmp_path: Path) 
         ({"minutes": float("nan"), "steps": None}, "minutes"),
         ({"hiden_size": 3}, "did you mean hidden_size"),
         ({"nonlinearity": "relu"}, "is for --cell rnn"),
-        ({"cell": "gru", "precision": "bfloat16", "backend": "torch"}, "in float32 alone on this"),
+        ({"cell": "gru", "precision": "bfloat16", "backend": "torch"}, "in float32 only on this"),
         ({"cell": "gru", "forget_bias": 1.0}, "--forget-bias 1 is for --cell lstm"),
-        ({"embedding_size": "onehot", "input_dropout": 0.1}, "is for learned vectors"),
+        ({"embedding_size": "onehot", "input_dropout": 0.1}, "is for learned embeddings"),
     ],
     ids=str,
 )

@@ -83,7 +83,7 @@ def _print_table(found: dict[str, Any]) -> None:
     )
     evaluated = found["bits_per_character"]
     if evaluated is None:
-        say("no part of the text is kept for validation")
+        say("no part of the text is held back for validation")
         return
     rows = [[fixed(evaluated[name], 3), meaning] for name, meaning in NAMES.items()]
     print_table([">bits/character", "method"], rows)

@@ -124,7 +124,7 @@ def _print(figures: "Figures", window: int | None) -> None:
             f"not counted: {figures.unseen:,} characters that the model never saw, "
             f"and {figures.left_out:,} that follow them"
         )
-        print_paragraph(f"they stand {_places(figures.gaps)}")
+        print_paragraph(f"positions: {_places(figures.gaps)}")
     if figures.accuracy is not None:
         print_paragraph(
             f"predicted label right for {figures.accuracy.overall:.1%} of "

@@ -124,9 +124,9 @@ def command(
 def _print_agreement(agreed: Agreement) -> None:
     """The rank correlations that there are."""
     known = {
-        "over one place's past": agreed.at_a_place,
-        "with another place's past": agreed.recency,
-        "over the places at one distance": agreed.at_a_distance,
+        "over the past of one position": agreed.at_a_place,
+        "with the past of another position": agreed.recency,
+        "over positions at one distance": agreed.at_a_distance,
     }
     found = [f"{value:.2f} {name}" for name, value in known.items() if value is not None]
     say()

@@ -60,7 +60,7 @@ COMMANDS = {
 
 EPILOG = """\b
 `ricorda COMMAND --help` explains a command.
-Completion with Tab: put one of these lines into your shell's file.
+To complete commands with Tab, add one of these lines to your shell's startup file.
   bash, ~/.bashrc:  eval "$(_RICORDA_COMPLETE=bash_source ricorda)"
   zsh, ~/.zshrc:    eval "$(_RICORDA_COMPLETE=zsh_source ricorda)"
   fish, ~/.config/fish/completions/ricorda.fish:

@@ -141,7 +141,7 @@ def _parsed(path: Path) -> Any:
             content = file.read(LARGEST_FILE + 1)
         if len(content) > LARGEST_FILE:
             raise ConfigurationError(
-                f"{path} is no configuration: it has over {LARGEST_FILE} bytes"
+                f"{path} is not a configuration: it has over {LARGEST_FILE} bytes"
             )
         text = content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
         if kind == "JSON":

@@ -385,7 +385,7 @@ class Model:
     def _adaptive_backend(self) -> AdaptiveBackend:
         if self.gradient_sizes is None:
             raise ConfigurationError(
-                "the model file holds no sizes of gradients, which adaptive reading needs: "
+                "the model file lacks the gradient sizes that adaptive reading needs: "
                 "`ricorda resume` of its run adds them, as does training again"
             )
         return AdaptiveBackend(self.backend, self.gradient_sizes)
@@ -753,7 +753,7 @@ def make_backend(
     if backend == "native":
         raise ConfigurationError(
             "backend native needs the compiled kernels, which this installation lacks: "
-            "reinstall ricorda where there is a C++ compiler, or give backend numpy"
+            "install a C++ compiler and reinstall ricorda, or use backend numpy"
         )
     if precision in ("bfloat16", "int8"):
         raise ConfigurationError(

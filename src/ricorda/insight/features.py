@@ -77,7 +77,7 @@ BINARY = {
     "space": "space or tab",
     "line_end": "line end",
     "indentation": "spaces that begin a line",
-    "continuation_byte": "byte that goes on with a character",
+    "continuation_byte": "continuation byte of a character",
     "long_character": "in a character of several bytes",
 }
 

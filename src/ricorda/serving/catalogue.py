@@ -138,7 +138,7 @@ class Catalogue:
         if len(self._models) > 1:
             raise Problem(
                 400,
-                "model must be given, as several are served: GET /v1/models lists them",
+                "model must be given, because several are served: GET /v1/models lists them",
                 param="model",
             )
         return next(iter(self._models.values()))

@@ -88,7 +88,7 @@ def address_of(listening: socket.socket) -> str:
 def _cannot_bind(host: str, port: int, error: Exception) -> ConfigurationError:
     reason = getattr(error, "strerror", None) or str(error)
     return ConfigurationError(
-        f"cannot listen at {host} port {port}: {reason.lower()}; give another --host or --port"
+        f"cannot listen on {host} port {port}: {reason.lower()}; give another --host or --port"
     )
 
 

@@ -267,7 +267,7 @@ def _stamp(run: RunFolder) -> Stamp:
     try:
         status = run.model.lstat()
     except OSError:
-        message = "this run has no model yet: it comes with its first evaluation"
+        message = "this run has no model yet: the first evaluation writes it"
         raise RunError(message) from None
     if not stat.S_ISREG(status.st_mode):
         raise RunError("expected a file as this run's model, found a link or something else")

@@ -271,7 +271,7 @@ def _library() -> Iterator[bytes]:
         left -= len(content)
         yield content
     if left == LIBRARY_BYTES:
-        raise TextError("this Python came without its library's source: bring a text of your own")
+        raise TextError("this Python has no source files of its library: use a text of your own")
 
 
 def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:

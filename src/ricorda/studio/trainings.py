@@ -113,7 +113,7 @@ class Trainings:
             if state in ("learning", "starting", "queued"):
                 return
             if state == "ended":
-                raise RunError(f"the run {name} has ended: begin a new one")
+                raise RunError(f"the run {name} has ended: start a new one")
             training = self._resumed(run)
             self.workspace.mark_of(name).unlink(missing_ok=True)
             self._wait(training)
@@ -229,7 +229,7 @@ class Trainings:
         if kept.request is None:
             return self._resumed(self.workspace.run(kept.name))
         if not self.workspace.is_free(kept.name):
-            raise RunError(f"expected a free name for a run, {kept.name} is taken or not plain")
+            raise RunError(f"expected a free name for a run, {kept.name} is taken or not allowed")
         text = self.workspace.text(kept.request.text)
         return self._new(self.workspace.runs / kept.name, text, kept.request)
 
@@ -375,7 +375,7 @@ def _killed_by(exit_code: int) -> str | None:
     if exit_code >= 0:
         return None
     names = [each.name for each in signal.Signals if each == -exit_code]
-    return f"its process was ended from outside ({names[0] if names else -exit_code})"
+    return f"its process was ended by a signal ({names[0] if names else -exit_code})"
 
 
 def _threads_of(run: RunFolder) -> int:

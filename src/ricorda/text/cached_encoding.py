@@ -155,7 +155,7 @@ def encode_sources(
 
 
 def _without(cache: Cache, reason: str) -> str:
-    return f"the encoded text is not kept in {displayed(cache.folder)}: {reason}"
+    return f"the encoded text is not cached in {displayed(cache.folder)}: {reason}"
 
 
 class _Encoding:
@@ -224,7 +224,7 @@ class _Encoding:
                 work = _Work(folder, KeptIdFile(folder), self._request)
             else:
                 done = readable_size(work.writing.encoder.byte_count)
-                self._say(f"goes on with an encoding that was interrupted after {done}")
+                self._say(f"continues an encoding that was interrupted after {done}")
             with work.file:
                 work.run(self._sources, self._progress)
                 vocabulary, final_ids = work.writing.encoder.finish()

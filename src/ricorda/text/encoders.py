@@ -389,7 +389,7 @@ class CollectingEncoder(Encoder):
 def _check_boundary(vocabulary: Vocabulary | None, marks: Marks | None) -> None:
     if vocabulary is not None and marks is not None and vocabulary.boundary is None:
         raise ConfigurationError(
-            "expected a model of documents to read documents with, but this one learned one text: "
+            "expected a model of documents, but this one learned an undivided text: "
             "read them as one text with --documents text"
         )
 

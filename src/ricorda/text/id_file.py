@@ -211,7 +211,7 @@ class IdFile:
     def _unwritable(self, error: OSError) -> Exception:
         return TextError(
             f"the encoded text cannot be written to {self._folder}: {error.strerror or error}; "
-            "make room there or choose another folder"
+            "free some space there, or choose another folder"
         )
 
 

@@ -50,7 +50,7 @@ def _direction(text: Part, vocabulary: CharacterVocabulary) -> str:
 
 
 def _replaced(text: Part, vocabulary: CharacterVocabulary) -> str:
-    line = _listed("characters lost before", [*_REPLACEMENT], text, vocabulary)
+    line = _listed("characters lost in an earlier conversion", [*_REPLACEMENT], text, vocabulary)
     return f"{line}: it was decoded wrongly once" if line else ""
 
 

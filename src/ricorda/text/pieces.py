@@ -119,7 +119,7 @@ def learn_pieces(
     if size <= known:
         raise TextError(
             f"--vocabulary pieces:{size}: expected more pieces than the {known:,} characters of "
-            f"the text, which are pieces too: give pieces:{2 * known} or so"
+            f"the text, which are pieces too: give pieces:{2 * known}, for example"
         )
     words: Counter[str] = Counter()
     for text in texts:

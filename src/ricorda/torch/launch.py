@@ -96,7 +96,7 @@ def _outcome(folder: Path, failure: ChildFailedError | None, max_restarts: int) 
     if max_restarts:
         restarts = f"{max_restarts} restarts did not help"
     raise TrainingError(
-        f"the processes of the run ended ({reason}), and {restarts}: the last checkpoint stands; "
+        f"the processes of the run ended ({reason}), and {restarts}: the last checkpoint remains; "
         "continue with `ricorda resume`"
     ) from failure
 

@@ -175,7 +175,7 @@ def _known_vocabulary(value: str) -> str:
 @options_of(Group.TEXT)
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class TextSettings:
-    """How a text becomes symbols, and which part of it is kept for validation."""
+    """How a text becomes symbols, and which part of it is held back for validation."""
 
     vocabulary: Annotated[str, AfterValidator(_known_vocabulary), Group.ESSENTIAL] = "characters"
     """Kind of symbol: characters (of Unicode), bytes, words, or pieces:N, which is N characters and

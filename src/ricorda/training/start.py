@@ -222,7 +222,7 @@ def resume_run(
                 if is_own_job:  # only its last messages were lost
                     return None
                 raise RunError(
-                    f"the run {run.path} has ended ({reason}): begin a new one with `ricorda "
+                    f"the run {run.path} has ended ({reason}): start a new one with `ricorda "
                     "train`, or give it a larger budget, such as --minutes 10"
                 )
             record = with_text(record, texts, given.validation)

@@ -230,7 +230,7 @@ def test_every_ending_is_told(folder: RunFolder, record: RunRecord, reason: str)
 def test_a_run_without_validation_text(folder: RunFolder, record: RunRecord) -> None:
     learn(folder, [None, None])
     page = report(folder, record, validation=None, validation_characters=0, best_step=20)
-    assert "no part of the text was kept for validation" in page
+    assert "no part of the text was held back for validation" in page
     chart = described(page)
     assert [each["name"] for each in chart["series"]] == ["training"]
     assert chart["mark"] is None

@@ -89,7 +89,7 @@ class CheckpointWriter:
             return  # raised by `HeldFolder.check`, in all processes of the run
         if not _is_the_systems(failure):
             raise failure
-        say(f"not saved ({reason(failure)}): the run goes on, the last checkpoint stands")
+        say(f"not saved ({reason(failure)}): the run continues, the last checkpoint remains")
 
     def finish(self, go_on: str) -> None:
         """Wait for the last save. Raises TrainingError if it failed; go_on says what to do."""
@@ -224,4 +224,4 @@ class RowLog:
         if not self._is_reported:
             self._is_reported = True
             why = (error.strerror if isinstance(error, OSError) else None) or error
-            self._warn(f"{self._path} cannot be written ({why}): the run goes on without it")
+            self._warn(f"{self._path} cannot be written ({why}): the run continues without it")

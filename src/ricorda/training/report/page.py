@@ -45,12 +45,12 @@ NOT_ENDED = "not ended"
 """What stands in place of the reason why a run stopped, in the figures of one that goes on."""
 
 _ENDINGS = {
-    "minutes": "It ended when its minutes were spent.",
-    "epochs": "It ended when its epochs were read.",
-    "steps": "It ended when its steps were taken.",
-    "patience": "It ended when it had not become better for a while.",
-    "interrupted": "It was interrupted and can go on.",
-    NOT_ENDED: "It is not at its end: this is how far it has come.",
+    "minutes": "It ended when its minutes were used up.",
+    "epochs": "It ended after its number of epochs.",
+    "steps": "It ended after its number of steps.",
+    "patience": "It ended when the validation loss no longer improved.",
+    "interrupted": "It was interrupted and can be resumed.",
+    NOT_ENDED: "It has not ended: these are its results so far.",
 }
 
 _WITHOUT_FIGURES = {
@@ -149,7 +149,7 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
     validation = metrics["validation"]
     if validation is None:
         reason = _WITHOUT_FIGURES.get(
-            metrics["stopped_because"], "no part of the text was kept for validation"
+            metrics["stopped_because"], "no part of the text was held back for validation"
         )
         return f'<p class="muted">There are no validation figures: {reason}.</p>'
     tiles = [
