@@ -11,7 +11,7 @@ def test_the_table_names_every_method(here: Path, call: Call) -> None:
     code, out, err = call("baselines", "my.txt")
     assert (code, err) == (0, "")
     assert "24 different symbols" in out
-    for name in ("equally likely", "frequent", "5-grams", "xz"):
+    for name in ("equally likely", "frequencies", "5-grams", "xz"):
         assert name in out
 
 

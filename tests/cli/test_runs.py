@@ -143,7 +143,9 @@ def test_a_folder_without_runs(here: Path, call: Call) -> None:
 def test_what_is_no_folder_is_told(here: Path, call: Call, name: str) -> None:
     code, out, err = call("runs", name)
     assert (code, out) == (2, "")
-    assert err == f"ricorda: expected a folder of runs, but {name} is not a folder; check the name\n"
+    assert (
+        err == f"ricorda: expected a folder of runs, but {name} is not a folder; check the name\n"
+    )
 
 
 def test_sorted_by_a_figure(here: Path, call: Call) -> None:

@@ -26,7 +26,7 @@ def test_the_table_has_a_line_for_each_symbol(text: Path, call: Call) -> None:
     code, out, err = call("score", "runs/tiny", text)
     assert (code, err) == (0, "")
     heading, first, *lines = out.splitlines()
-    assert heading.split() == ["bits", "symbol", "likeliest"]
+    assert heading.split() == ["bits", "symbol", "expected"]
     assert first.split() == ["5"]  # nothing comes before it
     assert [line.split()[1] for line in lines] == ["␣", *"bottles", r"\n"]
     scores = ricorda.load("runs/tiny").score(TEXT, 5)

@@ -261,9 +261,7 @@ def test_a_checkpoint_of_an_older_format_is_passed_over(forge: Forge, undisturbe
     (newest / "manifest.json").unlink()
     done = forge.resume(place)
     assert done.status == 0
-    assert (
-        f"{newest.name} is broken (it has no manifest.json): an older one is used" in done.output
-    )
+    assert f"{newest.name} is broken (it has no manifest.json): an older one is used" in done.output
     assert differences(undisturbed.run, done.run) == []
     other = stopped(forge)
     _with_format(_newest(other / "run"), 1)

@@ -356,7 +356,7 @@ def test_an_unfinished_run_has_a_report_of_how_far_it_has_come(
     assert client.json("GET", "/api/runs/unfinished")["has_report"]
     status, headers, content = client.ask("GET", "/api/runs/unfinished/report")
     assert (status, "unfinished.html" in headers["content-disposition"]) == (200, True)
-    assert b"It is not at its end" in content
+    assert b"It has not ended" in content
     assert b"60 steps" in content
 
 

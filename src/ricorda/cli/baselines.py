@@ -21,8 +21,8 @@ OPTIONS = ["vocabulary", *READING, *DIVISION, "split", "validation_fraction", "t
 
 NAMES = {
     "uniform": "every symbol equally likely",
-    "frequencies": "by how frequent each symbol is",
-    "five_grams": "by the last four symbols (5-grams, Witten-Bell)",
+    "frequencies": "symbol frequencies",
+    "five_grams": "5-grams (the last four symbols; Witten-Bell smoothing)",
     "xz": "the compressor xz",
 }
 

@@ -77,7 +77,7 @@ def command(
     if trained.vocabulary.boundary is None:
         if division != DocumentOptions():
             raise ConfigurationError(
-                "--lines, --field and labels are for a model of documents, this one learned an "
+                "--lines, --field and labels are for a model of documents, but this one learned an "
                 "undivided text: leave them out"
             )
         pieces = reading.reader_for(trained).symbols(texts, trained.vocabulary)

@@ -217,8 +217,8 @@ def _print(found: list[Shared]) -> None:
     say()
     print_paragraph(
         f"{own.characters:,} characters compared with {own.training_characters:,} of the training "
-        f"text. The longest passage, at {longest.position:,} there and at "
-        f"{longest.training_position:,} in the training text:"
+        f"text. The longest passage, at position {longest.position:,} of the compared text and "
+        f"{longest.training_position:,} of the training text:"
     )
     say(longest.text[:SHOWN] + ("…" if len(longest.text) > SHOWN else ""))
 

@@ -112,7 +112,11 @@ def _delete(runs: list[RunFolder], *, yes: bool) -> int:
         say(f"deleted {run.path}", err=True)
         if left:
             names = ", ".join(path.name for path in left)
-            say(f"{run.path} was not removed, because it has files that ricorda did not write: {names}", err=True)
+            say(
+                f"{run.path} was not removed, because it has files that ricorda did not write: "
+                f"{names}",
+                err=True,
+            )
     return 1 if kept else 0
 
 

@@ -182,8 +182,8 @@ def _check_endless(model: "Model", wishes: _Wishes, prompts_file: str | None) ->
     several = wishes.count > 1 or wishes.unique or wishes.novel or prompts_file is not None
     if model.vocabulary.boundary is None and (several or wishes.as_json):
         raise ConfigurationError(
-            "--length inf is for one text that is printed as it is written: give a number where "
-            "there are several texts, or --json"
+            "--length inf is for one text that is printed as it is written: give a number for "
+            "several texts and for --json"
         )
 
 
@@ -193,7 +193,7 @@ def _known_documents(model: "Model", path: Path) -> "DocumentIndex":
 
     if model.vocabulary.boundary is None:
         raise ConfigurationError(
-            "--novel is for a model of documents, this one learned an undivided text: "
+            "--novel is for a model of documents, but this one learned an undivided text: "
             "`ricorda memorised` finds the passages that it copies"
         )
     index = RunFolder(path if path.is_dir() else path.parent).documents
@@ -310,7 +310,7 @@ def _too_few(selection: "Selection", wishes: _Wishes) -> str:
     ]
     return (
         f"found {selection.picked:,} of {wishes.count:,} texts: the last {MOST_MISSES:,} that "
-        f"were written were all {' or '.join(kinds)}; raise --temperature for more"
+        f"were written were all {' or '.join(kinds)}; raise --temperature to find more"
     )
 
 

@@ -201,7 +201,7 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 def _print_table(scores: "Scores") -> None:
     """A line a symbol, with as many alternatives as the terminal is wide enough for."""
     width = terminal_width()
-    say("bits   symbol  likeliest")
+    say("bits   symbol  expected")
     gaps = {gap.before: gap.characters for gap in scores.gaps}
     for place, symbol in enumerate(scores.symbols):
         _print_unseen(gaps.get(place, ""))

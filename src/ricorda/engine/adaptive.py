@@ -70,8 +70,8 @@ class AdaptiveBackend:
         Raises ConfigurationError for a backend other than the kernels'.
         """
         kernels_needed = ConfigurationError(
-            "adaptive reading needs the compiled kernels, which this engine lacks: reinstall "
-            "ricorda where there is a C++ compiler, and give backend native"
+            "adaptive reading needs the compiled kernels, which this engine lacks: install a "
+            "C++ compiler, reinstall ricorda, and use backend native"
         )
         if _kernels is None:
             raise kernels_needed

@@ -531,8 +531,8 @@ class Model:
             return self._evaluate_undivided(backend, text, window, on_unknown, unseen)
         if window is not None:
             raise ConfigurationError(
-                "a window is for a model of an undivided text: this one reads each document "
-                "from its beginning, leave it out"
+                "a window is for a model of an undivided text, but this one reads each document "
+                "from its beginning: leave it out"
             )
         figures = self._evaluate_documents(backend, text, on_unknown, unseen)
         return replace(figures, gaps=tuple(unseen.first))

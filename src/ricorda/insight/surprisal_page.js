@@ -78,7 +78,7 @@ const show = (place) => {
   const likeliest = content.querySelector(".expected li");
   const words = `${glyph}: ${content.querySelector(".bits").textContent}`;
   if (likeliest === null) return words;
-  return `${words}; likeliest ${[...likeliest.children].map((each) => each.textContent).join(" ")}`;
+  return `${words}; expected ${[...likeliest.children].map((each) => each.textContent).join(" ")}`;
 };
 
 // What is read out is of a character that was tapped or reached with the keys.

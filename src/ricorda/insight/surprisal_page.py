@@ -143,8 +143,8 @@ def _heading(scores: Scores, title: str) -> str:
     symbol = scores.vocabulary.kind.removesuffix("s")
     header = (
         f'<header><p class="eyebrow">How surprising a text is</p><h1>{escape(title)}</h1>'
-        '<p class="muted">A model read this text from its beginning and said of each '
-        f"{symbol}, before it saw it, how likely it was. The less likely, the more bits of "
+        '<p class="muted">A model read this text from the beginning and gave each '
+        f"{symbol} a probability before reading it. The lower the probability, the more bits of "
         "surprise.</p>"
     )
     try:
@@ -171,7 +171,7 @@ def _curve(bits: Probabilities) -> str:
         if not np.isnan(bits[begin:end]).all()
     ]
     chart = Chart(
-        unit="bits per character, the mean of short stretches",
+        unit="bits per character, mean of short passages",
         series=[Series("surprisal", means)],
         axes=[Axis("place", lambda place: f"{place:,.0f}" if place < 100_000 else short(place))],
         readings=[
@@ -195,7 +195,7 @@ def _legend(scores: Scores) -> str:
     )
     end = (
         f'<p class="muted small">{BOUNDARY_LABEL} is the end of the document. The model predicts '
-        "it like a character; the bits count, and it is no character itself.</p>"
+        "it like a character. Its bits count, but it is not counted as a character.</p>"
         if scores.vocabulary.boundary is not None
         else ""
     )
@@ -207,7 +207,7 @@ def _legend(scores: Scores) -> str:
         '<div class="scale"><span id="scale">bits of surprise, at least</span>'
         f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
         '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
-        f"10 bits: 1 in 1,024. From {UNDERLINED_FROM} bits on it is underlined.</p>"
+        f"10 bits: 1 in 1,024. {UNDERLINED_FROM} bits or more are also underlined.</p>"
         f"{end}{unseen}"
     )
 
@@ -325,7 +325,7 @@ def _expected(scores: Scores, cluster: Cluster) -> str:
     if not alternatives:
         return ""
     label, probability = alternatives[0]
-    return f"; likeliest <bdi>{escape(_shown(label))}</bdi> {percent(probability)}"
+    return f"; expected <bdi>{escape(_shown(label))}</bdi> {percent(probability)}"
 
 
 def _in_a_line(cluster: Cluster) -> str:

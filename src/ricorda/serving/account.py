@@ -67,7 +67,7 @@ class AccessLog:
             if not self._reported:
                 self._reported = True
                 log.warning(
-                    "lines of the access log are lost: cannot write %s: %s; serving goes on",
+                    "lines of the access log are lost: cannot write %s: %s; the server continues",
                     *(self._place, error.strerror),
                 )
 

@@ -177,7 +177,9 @@ class Service:
             result = "failed" if problem else "done"
             self.metrics.reloads.labels(name, result).inc()
             if problem:
-                log.error("cannot reload the model %s, the old one remains in use: %s", name, problem)
+                log.error(
+                    "cannot reload the model %s, the old one remains in use: %s", name, problem
+                )
             else:
                 log.info("reloaded the model %s", name)
 

@@ -188,8 +188,8 @@ def _check_place(name: str, path: Path, roots: Iterable[Path]) -> None:
         if not any(part.startswith(".") for part in below):
             return
     raise TextError(
-        f"the run's text {displayed(name)} is outside the folders that the studio may read: start it with "
-        "`--read` and the file's name or its folder's"
+        f"the run's text {displayed(name)} is outside the folders that the studio may read: start "
+        "it with `--read` and the file's name or its folder's"
     )
 
 

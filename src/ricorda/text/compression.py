@@ -92,8 +92,8 @@ def check_name(name: str, head: bytes) -> None:
     kind = _SUFFIXES.get(PurePath(name).suffix.lower())
     if kind is not None and looks_binary(head):
         raise TextError(
-            f"{name}: expected {kind} data because of its name, but it does not begin like {kind}: it is "
-            "damaged; download it again, or read it unchanged with --decompress off"
+            f"{name}: expected {kind} data because of its name, but it does not begin like {kind}: "
+            "it is damaged; download it again, or read it unchanged with --decompress off"
         )
 
 
@@ -127,7 +127,8 @@ def decompressed(
 ) -> Iterator[bytes]:
     """Decompress a file that comes in pieces, and yield pieces of about 1 MB.
 
-    Raises TextError if it is damaged or truncated, holds more than the limit, or needs too much memory.
+    Raises TextError if it is damaged or truncated, holds more than the limit, or needs too much
+    memory.
     """
     ready: list[bytes] = []
     size = 0
@@ -230,8 +231,8 @@ def too_large(name: str, kind: str, taken: int, most: int, limit: int | None) ->
     if limit is None:
         what = f"its first {readable_size(taken)} decompress to over {readable_size(most)}"
         return TextError(
-            f"{name}: {what}, like a decompression bomb ({kind}): if you trust it, give the size "
-            "that it may come to, such as --max-decompressed 20GB"
+            f"{name}: {what}, like a decompression bomb ({kind}): if you trust it, allow a size, "
+            "such as --max-decompressed 20GB"
         )
     return TextError(
         f"{name}: it decompresses to more than --max-decompressed {readable_size(limit)} ({kind}): "

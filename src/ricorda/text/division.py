@@ -146,7 +146,8 @@ def parse_separator(text: str) -> str:
             return chr(int(code, 16))
         if found[3] not in _ESCAPES:
             raise ConfigurationError(
-                f"--documents separator:{text}: {found[0]} is not an escape; write a backslash as \\\\"
+                f"--documents separator:{text}: {found[0]} is not an escape; write a backslash as "
+                "\\\\"
             )
         return _ESCAPES[found[3]]
 

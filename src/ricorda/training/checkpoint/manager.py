@@ -139,7 +139,8 @@ class CheckpointManager:
         resume = command_line(["ricorda", "resume", self._folder.path])
         self._group.first_does(
             lambda: self._writer.finish(
-                f"the last checkpoint remains; free some space or give write permission, then `{resume}`"
+                "the last checkpoint remains; free some space or give write permission, then "
+                f"`{resume}`"
             )
         )
 
@@ -185,7 +186,8 @@ class CheckpointManager:
         if restored is None:
             raise TrainingError(
                 f"a number is no longer finite, and there is no good checkpoint in "
-                f"{self._folder.checkpoints} to return to: start a new run with a lower --learning-rate"
+                f"{self._folder.checkpoints} to return to: start a new run with a lower "
+                "--learning-rate"
             )
         return restored.progress, restored.tensors
 

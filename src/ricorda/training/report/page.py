@@ -1,4 +1,4 @@
-"""report.html: one page that shows a run, complete in itself.
+"""report.html: one self-contained page that shows a run.
 
 The final figures, the loss and how learning went, what the model wrote as it learned, how to go
 on, and every setting.
@@ -163,8 +163,8 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
         f"{figures(tiles)}{_compared(metrics)}{_warning(metrics)}"
         '<p class="muted small">Of the best model, from step '
         f"{fixed(metrics['best_step'], 0)}, on {metrics['validation_characters']:,} {symbols} of "
-        "validation text that it never learned from. Perplexity: among how many equally likely "
-        f"{symbols} it hesitates.{_test(symbols, metrics)}</p>"
+        "validation text that it was not trained on. Perplexity: the number of equally likely "
+        f"{symbols} that are as hard to predict.{_test(symbols, metrics)}</p>"
     )
 
 
@@ -174,8 +174,8 @@ def _test(symbols: str, metrics: dict[str, Any]) -> str:
     if test is None:
         return ""
     return (
-        f" On the {metrics['test_characters']:,} {symbols} of the test, by which nothing was "
-        f"chosen: {fixed(test['nats_per_character'], 3)} nats and "
+        f" On the {metrics['test_characters']:,} {symbols} of the test part, which was not used "
+        f"to choose anything: {fixed(test['nats_per_character'], 3)} nats and "
         f"{fixed(test['bits_per_character'], 3)} bits per character."
     )
 
@@ -270,9 +270,9 @@ def _samples(history: History) -> str:
     articles = "".join(_sample(history, row) for row in reversed(history.samples))
     steps = [row["step"] for row in history.samples]
     return (
-        '<section id="samples"><h2>What it wrote</h2><p class="muted">A sample from the same '
-        "seed at every evaluation, so that one sees the same text become better.</p>"
-        '<div class="choose" hidden><label for="moment">Back through the training</label>'
+        '<section id="samples"><h2>Samples</h2><p class="muted">A sample with the same seed at '
+        "each evaluation, so that the samples can be compared.</p>"
+        '<div class="choose" hidden><label for="moment">Earlier samples</label>'
         f'<input type="range" id="moment" min="0" max="{len(steps) - 1}" value="{len(steps) - 1}">'
         '<label class="all"><input type="checkbox" id="all"> all of them</label></div>'
         f"{articles}</section>"
@@ -297,17 +297,17 @@ def _going_on(record: RunRecord, metrics: dict[str, Any]) -> str:
     run = command_line([Path(metrics["run"])])
     text = command_line([Path(Path(record.text.texts[0]).name)])
     commands = [
-        ("Let it write", f'ricorda sample {run} --prompt "..." --length 500 --temperature 0.8'),
-        ("Ask how well it knows a text", f"ricorda evaluate {run} {text}"),
-        ("See where a text surprises it", f"ricorda score {run} {text} --html score.html"),
+        ("Write a text", f'ricorda sample {run} --prompt "..." --length 500 --temperature 0.8'),
+        ("Measure how well it predicts a text", f"ricorda evaluate {run} {text}"),
+        ("Show which characters surprise it", f"ricorda score {run} {text} --html score.html"),
     ]
     if metrics["stopped_because"] == "interrupted":
-        commands.insert(0, ("Let it learn on", f"ricorda resume {run}"))
+        commands.insert(0, ("Resume the training", f"ricorda resume {run}"))
     items = "".join(
         f'<h3>{name}</h3><pre class="command"><code>{escape(command)}</code></pre>'
         for name, command in commands
     )
-    return f'<section class="going-on"><h2>How to go on</h2>{items}</section>'
+    return f'<section class="going-on"><h2>Next steps</h2>{items}</section>'
 
 
 def _settings(record: RunRecord) -> str:
