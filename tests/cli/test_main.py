@@ -147,7 +147,7 @@ def test_a_full_disk_is_told(here: Path, start: Start) -> None:
         process = start("info", stdout=full)
         _, messages = process.communicate()
     assert process.returncode == 1
-    assert messages == b"ricorda: the system refused: No space left on device\n"
+    assert messages == b"ricorda: the system reported: No space left on device\n"
 
 
 def test_output_that_cannot_show_a_character_replaces_it(here: Path, start: Start) -> None:

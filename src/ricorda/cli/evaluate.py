@@ -63,9 +63,8 @@ def command(
     Characters that the model never saw have no probability. They are counted and excluded, each
     with the character after it. The first places where they occur are printed.
 
-    With --adaptive the reader learns from the text while it reads, each symbol after it was
-    predicted; MODEL itself is not changed. It is a protocol of its own: compare such a figure only
-    with others of the kind.
+    With --adaptive, a copy of MODEL reads the text and learns from each symbol after predicting
+    it. MODEL itself is not changed. Compare such figures only with other adaptive figures.
 
     \b
     ricorda evaluate runs/my other.txt

@@ -64,7 +64,7 @@ class _Wishes:
 @click.option(
     "--context",
     type=PathName(),
-    help="Read a text first, learning from it, and continue in its manner.",
+    help="Read a text first and learn from it, so that what is written resembles it.",
 )
 @length_option("inf")
 @options_from(GenerationSettings, SETTINGS)

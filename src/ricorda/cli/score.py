@@ -93,7 +93,7 @@ def command(
     total nats. Both include the first character and the end of the document. They exclude unseen
     characters and the character after each.
 
-    With --adaptive, the reader learns from what comes before in TEXT.
+    With --adaptive, a copy of MODEL learns from the text while it reads.
 
     \b
     ricorda score runs/my page.txt --html surprise.html

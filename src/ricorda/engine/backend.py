@@ -160,7 +160,7 @@ class InProgress:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} cannot be copied or pickled, since it is a text being "
+            f"a {type(self).__name__} cannot be copied or pickled, because it is a text being "
             "written: copy its model, or the text that it wrote"
         )
 

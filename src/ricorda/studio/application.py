@@ -170,7 +170,7 @@ def _system_problem(error: OSError) -> Problem:
     reason = (error.strerror or "it gave no reason").lower()
     if error.errno in NO_ROOM:
         return Problem(FULL, f"the disk is full ({reason}): free some space, then try again")
-    return Problem(500, f"the system refused: {reason}", code="system_error")
+    return Problem(500, f"the system reported: {reason}", code="system_error")
 
 
 def _add_page(application: FastAPI, studio: Studio) -> None:

@@ -16,7 +16,7 @@ export function beginText() {
   $("choose-file").addEventListener("click", () => $("file").click());
   $("file").addEventListener("change", () => {
     bringFile($("file").files[0]);
-    $("file").value = ""; // the same file, mended meanwhile, is a change too
+    $("file").value = ""; // the same file may have changed
   });
   $("encoding").addEventListener("change", () => bringFile(refused));
   drop.addEventListener("dragover", (event) => {

@@ -42,7 +42,7 @@ from ricorda.training.report.progress import clock
 from ricorda.validation import description_of
 
 NOT_ENDED = "not ended"
-"""What stands in place of the reason why a run stopped, in the figures of one that goes on."""
+"""The reason for stopping in the figures of a run that has not ended."""
 
 _ENDINGS = {
     "minutes": "It ended when its minutes were used up.",
@@ -55,7 +55,7 @@ _ENDINGS = {
 
 _WITHOUT_FIGURES = {
     "interrupted": "the run was interrupted before its end",
-    NOT_ENDED: "the run is not at its end",
+    NOT_ENDED: "the run has not ended",
 }
 
 
@@ -91,7 +91,7 @@ def _last_figures(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _figures_so_far(folder: RunFolder, history: History, record: RunRecord) -> dict[str, Any]:
-    """What stands for the figures of `ricorda train --json` in a run that is not at its end."""
+    """Return the figures of `ricorda train --json` for a run that has not ended."""
     last = history.rows[-1] if history.rows else {"step": 0, "characters_seen": 0, "seconds": 0.0}
     finite = [row for row in history.evaluations if history.evaluation_at(row["step"])]
     best = min(finite, key=lambda row: number(row, "nats_per_character"), default=None)
