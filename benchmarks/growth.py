@@ -27,7 +27,7 @@ VOCABULARIES = (100, 1000, 5000, 20_000)
 SYMBOLS = 250_000  # of a generated text
 STEPS = 40  # of each run that measures a speed
 PROCESSES_STEPS = 200
-PACES = {"fastest tenth of steps": 0.9, "median step": 0.5}
+SPEEDS = {"fastest tenth of steps": 0.9, "median step": 0.5}
 """What stands for a run's speed, and what share of its steps is slower; other work only slows."""
 SOFTMAX_VOCABULARIES = (1000, 3000, 6000, 20_000)
 SOFTMAX_CANDIDATES = 512
@@ -68,9 +68,9 @@ def measure_processes(*, rounds: int, text: Path | None, **_: Any) -> Iterator[R
             )
             for _ in range(min(rounds, 5))
         ]
-    for pace, slower in PACES.items():
+    for measure, slower in SPEEDS.items():
         yield Result(
-            f"2 processes of 1 thread, batch {BASE['batch-size']}: speed by the {pace}",
+            f"2 processes of 1 thread, batch {BASE['batch-size']}: speed by the {measure}",
             "1 process of 2 threads",
             ratio_of([(1 / two.speed(slower), 1 / one.speed(slower)) for two, one in pairs]),
         )

@@ -54,7 +54,7 @@ def test_a_text_is_written_as_its_training_reads_it(tmp_path: Path) -> None:
     assert meta["vocab_size"] == len(meta["stoi"]) == 4
 
 
-def test_the_recipe_runs_in_a_folder_that_goes_again(tmp_path: Path) -> None:
+def test_the_recipe_runs_in_a_folder_that_is_removed(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, os\n"
         f"pathlib.Path({str(tmp_path / 'told')!r}).write_text(os.getcwd() + '\\n'"

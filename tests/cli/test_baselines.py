@@ -27,7 +27,7 @@ def test_json_and_the_options(here: Path, call: Call) -> None:
     assert more["validation"] > plain["validation"]
 
 
-def test_a_text_too_short_to_judge_by(here: Path, call: Call) -> None:
+def test_a_text_too_short_to_evaluate(here: Path, call: Call) -> None:
     Path("short.txt").write_text("abcabc")
     assert json.loads(call("baselines", "short.txt", "--json")[1])["bits_per_character"] is None
     assert "no part of the text is held back for validation" in call("baselines", "short.txt")[1]

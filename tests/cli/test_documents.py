@@ -177,7 +177,7 @@ def test_raw_bytes_of_a_model_of_bytes(here: Path, start: Start) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_an_endless_text_goes_on_until_it_is_interrupted(here: Path, start: Start) -> None:
+def test_an_endless_text_continues_until_it_is_interrupted(here: Path, start: Start) -> None:
     process = start("sample", "runs/tiny", "--length", "inf", "--seed", "1")
     assert process.stdout is not None
     assert process.stderr is not None

@@ -129,7 +129,7 @@ def test_bytes_are_counted_as_characters_and_as_bytes(here: Path, call: Call) ->
     assert found["bits_per_byte"] == pytest.approx(nats / found["bytes"] / math.log(2))
 
 
-def test_nothing_to_predict_is_told(here: Path, call: Call) -> None:
+def test_nothing_to_predict_is_reported(here: Path, call: Call) -> None:
     Path("unknown.txt").write_text("ZZZZ")
     for command in ("evaluate", "score"):
         code, out, err = call(command, "runs/tiny", "unknown.txt")

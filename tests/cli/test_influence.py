@@ -73,7 +73,7 @@ def test_json(text: Path, call: Call) -> None:
     assert other["nats"] != replaced["nats"] != found["nats"]
 
 
-def test_what_is_wrong_is_told(text: Path, call: Call) -> None:
+def test_what_is_wrong_is_reported(text: Path, call: Call) -> None:
     for words, told in (
         (["--position", "0"], "expected a whole number, at least 1, got '0'"),
         (["--position", "99"], "expected positions from 1 to 30 in this text, got [99]"),

@@ -165,7 +165,7 @@ class Said(Lines):
         self.said.append(message)
 
 
-def test_reading_is_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_is_reported_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     report = Said()
     now = iter([0.0, 1.0, 10.0, 12.0, 20.0])
     monkeypatch.setattr(progress_module, "time", Mock(monotonic=lambda: next(now)))

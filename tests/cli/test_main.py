@@ -142,7 +142,7 @@ def test_closed_streams_are_no_error(here: Path, stream: str) -> None:
     assert len(done.stdout) == (0 if stream == "stdout" else 6)
 
 
-def test_a_full_disk_is_told(here: Path, start: Start) -> None:
+def test_a_full_disk_is_reported(here: Path, start: Start) -> None:
     with Path("/dev/full").open("wb") as full:
         process = start("info", stdout=full)
         _, messages = process.communicate()

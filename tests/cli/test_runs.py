@@ -140,7 +140,7 @@ def test_a_folder_without_runs(here: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere", "my.txt"])
-def test_what_is_no_folder_is_told(here: Path, call: Call, name: str) -> None:
+def test_what_is_no_folder_is_reported(here: Path, call: Call, name: str) -> None:
     code, out, err = call("runs", name)
     assert (code, out) == (2, "")
     assert (

@@ -201,7 +201,7 @@ def test_documents_are_read_in_order() -> None:
     assert other_order.nats != whole.nats
 
 
-def test_what_is_needed_is_told() -> None:
+def test_what_is_needed_is_reported() -> None:
     file = model_file()
     bare = ModelFile(file.configuration, file.vocabulary, file.tensors)
     for call in (

@@ -267,7 +267,7 @@ MUTATIONS: dict[str, Mutation] = {
     "checkpoints are written beside their place": Mutation(_written_in_place, ORDER),
     "the model is written beside its place": Mutation(_model_in_place, ORDER),
     "what is written is read back": Mutation(
-        _not_read_back, DISK + "test_what_reads_back_otherwise_is_no_checkpoint"
+        _not_read_back, DISK + "test_what_differs_when_read_back_is_no_checkpoint"
     ),
     "digests are compared": Mutation(
         _digests_not_compared, NAMED + "test_broken_checkpoints_are_passed_over_and_reported"

@@ -26,7 +26,7 @@ def calls_of_a_save(forge: Forge) -> int:
     return forge.train(forge.place(), **SAVE, fault={"below": "run"}).fault["count"]
 
 
-def test_each_call_of_a_save_fails_and_the_run_goes_on(
+def test_each_call_of_a_save_fails_and_the_run_continues(
     forge: Forge, undisturbed: Done, every: bool, tell: Tell
 ) -> None:
     calls, told = calls_of_a_save(forge), 0
@@ -86,7 +86,7 @@ def test_a_disk_that_refuses_to_the_end_ends_the_run_with_the_cause(
     assert leftovers(done.run) == []
 
 
-def test_rows_that_cannot_be_written_are_reported_once_and_the_run_goes_on(
+def test_rows_that_cannot_be_written_are_reported_once_and_the_run_continues(
     forge: Forge, undisturbed: Done
 ) -> None:
     fault = {"below": "run/metrics.jsonl", "action": "fail from", "number": 1, "errno": 28}
@@ -114,7 +114,7 @@ def test_rows_that_were_kept_from_the_disk_are_caught_up(
     assert differences(undisturbed.run, done.run) == []
 
 
-def test_what_reads_back_otherwise_is_no_checkpoint(forge: Forge, undisturbed: Done) -> None:
+def test_what_differs_when_read_back_is_no_checkpoint(forge: Forge, undisturbed: Done) -> None:
     fault = {"below": "run/checkpoints", "kind": "write", "action": "spoil", "number": 1}
     killed = forge.train(forge.place(), **SAVE, fault=fault, dies=True)
     assert killed.fault["fired"] == 1

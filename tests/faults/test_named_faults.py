@@ -74,10 +74,10 @@ def test_a_changed_text_is_refused_and_what_differs_is_named(forge: Forge) -> No
 
 def test_a_changed_validation_file_is_refused(forge: Forge) -> None:
     place = forge.place()
-    (place / "judge.txt").write_text(BOTTLES[:600])
-    words = [*TINY, "--validation", "judge.txt"]
+    (place / "validation.txt").write_text(BOTTLES[:600])
+    words = [*TINY, "--validation", "validation.txt"]
     assert forge.train(place, *words, **AT_2, does="signal", signal=signal.SIGTERM).status == 143
-    (place / "judge.txt").write_text(BOTTLES[300:900])
+    (place / "validation.txt").write_text(BOTTLES[300:900])
     refused = forge.resume(place)
     assert refused.status == 2
     assert "the validation" in refused.output

@@ -268,7 +268,7 @@ def test_unknown_characters_are_refused_or_left_out(server: Server, serve: Serve
         assert tokens["count"] == 2
 
 
-def test_what_is_left_out_of_a_prompt_is_told(server: Server) -> None:
+def test_what_is_left_out_of_a_prompt_is_reported(server: Server) -> None:
     fields: dict[str, Any] = {"on_unknown": "skip", "seed": 1, "logprobs": 1, "echo": True}
     answer = server.complete(prompt=["ab", "aXYbcZ"], **fields)
     assert answer["skipped"] == [

@@ -353,7 +353,7 @@ def test_an_access_log_on_a_full_disk_is_reported_once(models: dict[str, Path]) 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_serving_goes_on_where_standard_error_is_full(models: dict[str, Path]) -> None:
+def test_serving_continues_where_standard_error_is_full(models: dict[str, Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with Path("/dev/full").open("w") as full:

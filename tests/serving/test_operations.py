@@ -174,7 +174,7 @@ def test_of_too_many_connections_those_without_a_request_go(serve: Serve) -> Non
         assert eventually(lambda: server.host.connections == 0)
 
 
-def test_busy_connections_stay_and_the_next_is_told(slow: Server, serve: Serve) -> None:
+def test_busy_connections_stay_and_the_next_is_reported(slow: Server, serve: Serve) -> None:
     place = slow.service.catalogue._places["letters"].path
     with serve(
         {"letters": place}, max_connections=2, max_tokens=10**6, precision="float32"
@@ -187,7 +187,7 @@ def test_busy_connections_stay_and_the_next_is_told(slow: Server, serve: Serve) 
             connection.close()
 
 
-def test_a_replaced_file_is_read_while_texts_go_on(serve: Serve, tmp_path: Path) -> None:
+def test_a_replaced_file_is_read_while_texts_continue(serve: Serve, tmp_path: Path) -> None:
     vocabulary = CharacterVocabulary("".join(sorted(SYMBOLS)), "\n")
     path = write_model(tmp_path / "served.safetensors", vocabulary, hidden_size=256, num_layers=2)
     new = other_model(tmp_path / "new.safetensors")
@@ -354,7 +354,7 @@ WRONG: list[tuple[list[str], str]] = [
 
 
 @pytest.mark.parametrize("words, told", WRONG, ids=lambda part: str(part)[:30])
-def test_wrong_command_lines_are_told_in_a_line(
+def test_wrong_command_lines_are_reported_in_a_line(
     words: list[str],
     told: str,
     models: dict[str, Path],

@@ -361,7 +361,7 @@ def test_reading_ends_when_the_client_has_gone(studio: Studio) -> None:
     assert studio.texts.facts(reading)["symbols"] > 0
 
 
-def test_the_work_is_told_that_its_client_has_gone() -> None:
+def test_the_work_is_informed_that_its_client_has_gone() -> None:
     leave = asyncio.Event()
 
     async def receive() -> dict[str, str]:
@@ -397,7 +397,7 @@ def test_a_text_that_came_by_a_pipe_is_not_waited_for(
         assert baselines == {"done": True, "bits_per_character": None}
 
 
-def test_a_full_disk_is_told_in_one_line(
+def test_a_full_disk_is_reported_in_one_line(
     client: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: object, name: str) -> Path:
@@ -422,7 +422,7 @@ def test_every_error_has_one_form(client: TestClient, method: str, path: str, st
     assert answer.json()["error"]["message"]
 
 
-def test_a_body_that_turns_out_too_large_is_told_as_such(client: TestClient) -> None:
+def test_a_body_that_turns_out_too_large_is_reported_as_such(client: TestClient) -> None:
     """Nothing says beforehand how long it is."""
     pieces = (b" " * 65536 for _ in range(LARGEST_REQUEST // 65536 + 1))
     headers = {"content-type": "application/json"}

@@ -354,7 +354,7 @@ def test_what_failed_before_it_began_may_begin_again(trainings: Trainings) -> No
     wait_for(lambda: state(trainings, name) == "learning")
 
 
-def test_a_process_that_was_killed_is_told_as_such(trainings: Trainings) -> None:
+def test_a_process_that_was_killed_is_reported_as_such(trainings: Trainings) -> None:
     name = begin(trainings)
     wait_for(lambda: state(trainings, name) == "learning")
     process = trainings._known[name].process

@@ -398,7 +398,7 @@ def interrupt(
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("save", [1, 3])
-def test_an_interrupted_encoding_goes_on(
+def test_an_interrupted_encoding_continues(
     encode: Encoded,
     text: Path,
     tmp_path: Path,
@@ -477,7 +477,7 @@ def test_what_was_left_is_checked(
         assert encode.read == text.stat().st_size
 
 
-def test_a_killed_process_leaves_an_encoding_to_go_on_with(
+def test_a_killed_process_leaves_an_encoding_to_continue_with(
     encode: Encoded, text: Path, tmp_path: Path
 ) -> None:
     program = f"""

@@ -207,7 +207,7 @@ def test_folders_hold_compressed_texts(tmp_path: Path) -> None:
         find_sources([tmp_path], decompress=False)
 
 
-def test_kinds_are_told_by_their_first_bytes() -> None:
+def test_kinds_are_recognized_by_their_first_bytes() -> None:
     assert [kind_of(COMPRESS[kind](b"")) for kind in KINDS] == KINDS
     others = [b"", b"\x1f\x8b", b"P", b"BZh9 text", zlib.compress(b""), b"(text"]
     assert [kind_of(data) for data in others] == [None] * len(others)

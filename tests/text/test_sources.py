@@ -42,7 +42,7 @@ def test_a_folder_is_read_recursively_and_sorted(tmp_path: Path) -> None:
     assert found == ["a.txt", "b/a/1.txt", "b/z.txt", "b.txt", "c.txt"]
 
 
-def test_what_a_folder_leaves_out_is_told(tmp_path: Path) -> None:
+def test_what_a_folder_leaves_out_is_reported(tmp_path: Path) -> None:
     text = write(tmp_path / "text.txt")
     late_zero = write(tmp_path / "zero_late.txt", b"a" * 8192 + b"\0")
     binary = write(tmp_path / "a.bin", b"a" * 8191 + b"\0")

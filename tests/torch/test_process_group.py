@@ -122,7 +122,7 @@ def test_a_resume_by_the_same_number_is_exact_and_by_another_to_rounding(text: P
     assert curve("by-one")[-1][1] == pytest.approx(curve("half")[-1][1], rel=1e-4)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(
+def test_an_interrupted_run_continues_to_the_same_bits(
     text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learn(2, text, "whole")

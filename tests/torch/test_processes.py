@@ -212,7 +212,7 @@ def test_a_rank_that_hangs_ends_the_run_within_the_time_that_is_stated(place: Pa
     assert on["steps"] == 2000
 
 
-def test_wrong_input_is_told_once_and_not_tried_again(place: Path) -> None:
+def test_wrong_input_is_reported_once_and_not_tried_again(place: Path) -> None:
     process = started(place, "train", "nothing.txt", *SMALL, "--processes", "2")
     status, out, err = ended(process)
     assert (status, out) == (2, "")

@@ -182,7 +182,7 @@ def test_labels_are_learned() -> None:
     assert run.metrics["validation"]["nats_per_character"] < 0.1
 
 
-def test_an_interrupted_run_of_labelled_documents_goes_on_to_the_same_bits() -> None:
+def test_an_interrupted_run_of_labelled_documents_continues_to_the_same_bits() -> None:
     options: dict[str, Any] = {"documents": "lines", "label_from": "file", "steps": 40}
     whole, _ = learn(labelled(), **options)
     stopped = runs.new_run("languages", reporter=InterruptAt(17), **(SMALL | options))

@@ -78,7 +78,9 @@ KINDS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
-def test_an_interrupted_run_goes_on_to_the_same_bits(learn: Learn, options: dict[str, Any]) -> None:
+def test_an_interrupted_run_continues_to_the_same_bits(
+    learn: Learn, options: dict[str, Any]
+) -> None:
     skip_without_bfloat16(options)
     whole = learn(**options)
     stopped = learn(**options, reporter=InterruptAt(3))
@@ -99,7 +101,7 @@ def test_a_row_that_was_begun_is_gone_on_with(learn: Learn) -> None:
     assert learned(resumed) == learned(whole)
 
 
-def test_more_steps_go_on_from_the_end(learn: Learn) -> None:
+def test_more_steps_continue_from_the_end(learn: Learn) -> None:
     ended = learn(steps=20)
     for steps in (None, 20):
         with pytest.raises(RunError, match="has ended"):

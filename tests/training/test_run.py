@@ -139,7 +139,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(learn: Learn)
     ],
     ids=str,
 )
-def test_an_interrupted_run_goes_on_bit_for_bit(
+def test_an_interrupted_run_continues_bit_for_bit(
     learn: Learn, options: dict[str, Any], number: int
 ) -> None:
     skip_without_bfloat16(options)
@@ -213,7 +213,7 @@ def test_epochs_count_readings_of_the_training_text(learn: Learn) -> None:
     assert run.metrics["stopped_because"] == "epochs"
 
 
-def test_a_validation_file_judges_instead_of_the_texts_end(learn: Learn, tmp_path: Path) -> None:
+def test_a_validation_file_is_used_instead_of_the_texts_end(learn: Learn, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("5 bottles of water on the wall\n§" * 10)
     run = learn(validation=tmp_path / "other.txt")
     assert run.metrics["training_characters"] == len(TEXT)
@@ -291,7 +291,7 @@ def test_a_precision_that_the_processor_lacks_is_refused(
         learn(precision="bfloat16")
 
 
-def test_averaged_weights_are_judged_beside_the_raw_ones(learn: Learn) -> None:
+def test_averaged_weights_are_evaluated_beside_the_raw_ones(learn: Learn) -> None:
     run = learn(averaging=0.9, learning_rate=0.05)
     evaluations = rows(run, "evaluation")
     for row in evaluations:
