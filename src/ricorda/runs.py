@@ -127,7 +127,7 @@ def _taken(folder: RunFolder) -> str:
 
 
 def ended(folder: RunFolder) -> str | None:
-    """Why a run has ended; None if it may go on. Raises RunError if its rows are damaged."""
+    """Why a run has ended; None if it may continue. Raises RunError if its rows are damaged."""
     rows = [row for row in read_rows(folder.metrics) if row.get("event") == "ended"]
     reason = str(rows[-1].get("stopped_because")) if rows else "interrupted"
     return None if reason == "interrupted" else reason

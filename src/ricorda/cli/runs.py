@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 COLUMNS = ["run", ">bits/character", ">steps", ">time", ">parameters", "state", "differs", "note"]
 SPARE = (">parameters", ">steps", ">time", "differs", "note")
-"""The columns that go on a narrow terminal, the first named first."""
+"""The columns that a narrow terminal leaves out, in this order."""
 
 LARGEST_FIRST = {"steps": "steps", "time": "train_seconds", "parameters": "parameters"}
 """Figures to sort by, and their names in a row."""

@@ -34,7 +34,7 @@ SETTINGS = [
 
 BYTES = 256
 CONTEXT_TAIL = 1000
-"""Characters at the end of a context from which the text goes on."""
+"""Characters at the end of a context from which the text continues."""
 
 MOST_CONFIRMED = 40
 """Characters that are listed on standard error."""
@@ -149,7 +149,7 @@ def command(
 
 
 def _adapted(model: "Model", context: Path) -> "tuple[Model, str]":
-    """Let a model learn from a text; return it and the end of the text, which it goes on from.
+    """Let a model learn from a text; return it and the end of the text, from which it continues.
 
     A model of documents begins another document: the end is empty.
     """

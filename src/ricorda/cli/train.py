@@ -100,7 +100,7 @@ def report_run(run: "ricorda.Run", *, as_json: bool) -> int:
     if as_json and run.rank == 0:
         try:
             print_json(run.metrics)
-        except BrokenPipeError:  # whoever read has gone; the run is as good as ever
+        except BrokenPipeError:  # the reader of the output has gone; the run is complete
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0 if run.signal_number is None else 128 + run.signal_number
 

@@ -217,7 +217,7 @@ class Generation(InProgress):
         return next(self._pieces)
 
     def text(self) -> str:
-        """Write to the end and hand back all that was not iterated over yet."""
+        """Write to the end and return all that was not iterated over yet."""
         return "".join(piece.text for piece in self)
 
     def _write(self) -> Iterator[Piece]:

@@ -505,7 +505,7 @@ class Model:
         For a model of an undivided text: the text, or the pieces of a text that need not fit in
         memory, as characters, UTF-8 or ids. For a model of documents: a document, or many, each a
         text or a pair of a text and its label; if there are labels, `accuracy` says how often the
-        likeliest label is the document's own. See `ricorda.engine.scoring` for the protocols.
+        most likely label is the document's own. See `ricorda.engine.scoring` for the protocols.
 
         Raises TextError for a text of less than two symbols or invalid UTF-8, VocabularyError for
         an unknown character unless it is to be skipped, ConfigurationError for a window in a model
@@ -744,7 +744,7 @@ def make_backend(
 ) -> Backend:
     """Choose the engine for a network: the C++ kernels where they were built, else NumPy.
 
-    Raises ConfigurationError if the precision or the backend is not to be had.
+    Raises ConfigurationError if the precision or the backend is not available.
     """
     if backend != "numpy" and kernels_are_built():
         from ricorda.engine.native import NativeBackend

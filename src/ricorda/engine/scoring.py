@@ -60,7 +60,7 @@ class Figures:
     """The characters that the model never saw, and where they stood: of many, the first."""
 
     accuracy: Accuracy | None = None
-    """How often the likeliest label is the document's own, where documents have labels."""
+    """How often the most likely label is the document's own, where documents have labels."""
 
     @property
     def nats_per_character(self) -> float:

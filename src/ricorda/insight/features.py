@@ -177,7 +177,7 @@ def _spans(text: str) -> dict[str, Column]:
 
 
 def _depth(text: str, find: Callable[[str], Iterable[Span]]) -> Column:
-    """In how many spans each place lies, (T,); none goes on in another document."""
+    """In how many spans each place lies, (T,); none continues in another document."""
     changes = np.zeros(len(text) + 1, np.int32)
     begin = 0
     for document in text.split(BOUNDARY):

@@ -341,7 +341,7 @@ class _Search:
                 missing = middle
 
     def _take(self, chunk: _Chunk, length: int) -> bool:
-        """Look for a shared stretch of a length, and keep it, as long as it goes on."""
+        """Look for a shared stretch of a length, and keep it, as long as it continues."""
         if length not in self._windows:
             self._windows = {length: _Windows(self._written, length)}
         windows = self._windows[length]

@@ -32,7 +32,7 @@ const oneIn = (amount) => {
   return `1 in ${amount < 50 ? number(many, many < 10 ? 1 : 0) : `2^${amount.toFixed(0)}`}`;
 };
 
-// What was likeliest in one symbol's place; the symbol itself is marked, and added if it is not
+// What was most likely in one symbol's place; the symbol itself is marked, and added if it is not
 // among them.
 const chancesAt = (symbol) => {
   const row = symbol * (count + 1);

@@ -67,7 +67,7 @@ class Surprise:
     after one that the model never saw."""
 
     alternatives: tuple[tuple[str, float], ...]
-    """The likeliest symbols and their probabilities, the likeliest first."""
+    """The most likely symbols and their probabilities, the most likely first."""
 
     @property
     def bits(self) -> float | None:
@@ -79,7 +79,7 @@ class Surprise:
 def alternatives(
     model: Model, text: Text, top: int = 5, *, label: str | None = None
 ) -> list[Surprise]:
-    """List every symbol of a text with its surprisal and the `top` likeliest ones.
+    """List every symbol of a text with its surprisal and the `top` most likely ones.
 
     `ricorda score` prints the same. For a model of documents the text is one document, `label` is
     its label, and its end, the boundary, is the last symbol. Characters that the model never saw
@@ -319,7 +319,7 @@ def _around(found: Sequence[Cluster], places: range, gaps: dict[int, str]) -> st
 
 
 def _expected(scores: Scores, cluster: Cluster) -> str:
-    """What the model thought likeliest instead."""
+    """What the model expected instead."""
     place = cluster.begin + int(np.argmax(scores.nats[cluster.begin : cluster.end]))
     alternatives = scores.alternatives(place)
     if not alternatives:

@@ -56,7 +56,7 @@ class AccessLog:
                 ) from None
 
     def write(self, **fields: Any) -> None:
-        """Write a line. If that fails, for example on a full disk, report it once and go on."""
+        """Write a line. If that fails, for example on a full disk, report it once and continue."""
         if self._file is None:
             return
         fields = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields}

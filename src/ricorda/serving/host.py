@@ -144,7 +144,7 @@ class Acceptor:
     async def run(self, listening: socket.socket) -> None:
         """Accept connections until cancelled.
 
-        Failures to accept, for want of descriptors, are reported once.
+        Failures to accept, because descriptors are lacking, are reported once.
         """
         loop = asyncio.get_running_loop()
         listening.setblocking(False)

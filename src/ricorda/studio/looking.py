@@ -151,7 +151,7 @@ class Looking:
     def next(self, run: RunFolder, request: ask.NextRequest) -> dict[str, Any]:
         """The chances of the symbol after a text: the model's own, and as the settings shape them.
 
-        The symbols are those that are likeliest in either way.
+        The symbols are those that are most likely in either way.
         """
         with self._lock:
             _, model = self._load(run)

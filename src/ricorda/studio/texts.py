@@ -79,7 +79,7 @@ class Texts:
         ]
 
     async def keep(self, name: str, pieces: AsyncIterator[bytes], encoding: str = "utf-8") -> str:
-        """Write a text to disk as it comes, and hand back the name that it has now.
+        """Write a text to disk as it arrives, and return the name that it has now.
 
         Kept in UTF-8, whatever its encoding was, and not compressed. Raises TextError if it is
         empty, larger than allowed or not in that encoding; nothing is left then.

@@ -105,7 +105,7 @@ SMALLEST = 16 << 20
 """Bytes of a text below which reading it again is as quick."""
 
 CHECKPOINT_BYTES = 64 << 20
-"""Bytes of text after which an encoding that is interrupted can go on."""
+"""Bytes of text after which an interrupted encoding can continue."""
 
 _STATE = "state.json"
 
@@ -252,7 +252,7 @@ class _Encoding:
 
 
 class _Work:
-    """An encoding that leaves behind, now and then, what is needed to go on with it."""
+    """An encoding that saves, from time to time, what is needed to continue it."""
 
     def __init__(self, folder: Path, file: KeptIdFile, request: Request) -> None:
         self.file = file

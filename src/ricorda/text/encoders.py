@@ -4,7 +4,7 @@ While a vocabulary of characters is still being collected, they get provisional 
 they are met; `finish` says which ids they have in the finished vocabulary. Marks of boundaries
 between documents (see `boundaries`) get ids like characters, but are not counted.
 
-An encoder's `state` is enough to go on with it in another process.
+An encoder's `state` is enough to continue in another process.
 """
 
 import sys

@@ -158,7 +158,7 @@ class _Learner:
         while len(self._texts) < size and self._heap:
             count, pair = heapq.heappop(self._heap)
             if -count != self._counts[pair]:
-                continue  # it was counted anew since
+                continue  # it has been counted again since
             if -count < FEWEST:
                 break
             merges.append(pair)

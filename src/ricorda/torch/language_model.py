@@ -90,7 +90,7 @@ class RecurrentLanguageModel(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw every weight anew; the first predictions are near uniform.
+        """Draw every weight again; the first predictions are near uniform.
 
         Recurrent weights are orthogonal (Saxe et al., 2014), so that at first the state neither
         vanishes nor explodes, other matrices uniform, embeddings and labels normal, biases zero.

@@ -271,8 +271,8 @@ def with_budget(record: RunRecord, budget: Budget | None) -> RunRecord:
 def on_this_machine(record: RunRecord, given: TrainingOptions, processes: int) -> RunRecord:
     """The record with the processes that continue the run, their threads, device and backend.
 
-    Threads that are not given are the run's, divided anew. Raises ConfigurationError for a GPU that
-    is not there, or more processes than streams or GPUs.
+    Threads that are not given are the run's, divided again. Raises ConfigurationError for a GPU
+    that is not there, or more processes than streams or GPUs.
     """
     training = record.training
     if processes > training.batch_size:

@@ -67,7 +67,7 @@ function fill() {
   setSurpriseCommand();
 }
 
-// The three likeliest symbols of a place.
+// The three most likely symbols of a place.
 const likeliest = (place, between) =>
   found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join(between);
 

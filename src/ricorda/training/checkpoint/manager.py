@@ -147,8 +147,8 @@ class CheckpointManager:
     def resume(self, learner: Learner) -> Progress:
         """Restore a learner and the run's files from the newest good checkpoint.
 
-        A run that was stopped before its first checkpoint starts anew. Raises RunError if it had
-        one and none is good.
+        A run that was stopped before its first checkpoint starts from the beginning. Raises
+        RunError if it had one and none is good.
         """
         return self._restore_everywhere(learner, lambda: self._resume(learner))
 

@@ -123,7 +123,7 @@ class CheckpointWriter:
                 self._untold = self._untold or failure is not None
 
     def _written(self, work: _Work) -> BaseException | None:
-        """Write a model and a checkpoint; hand back what went wrong."""
+        """Write a model and a checkpoint; return what went wrong."""
         failure: BaseException | None = None
         try:
             self._held.check()
@@ -159,8 +159,8 @@ def reason(failure: BaseException) -> str:
 class RowLog:
     """The rows of metrics.jsonl or samples.jsonl, kept in memory too, so that no disk loses them.
 
-    Each row is appended at once. A write error is reported once and the run goes on; the whole file
-    is rewritten as soon as possible. Nothing is written if the run's folder (held) was moved,
+    Each row is appended at once. A write error is reported once and the run continues; the whole
+    file is rewritten as soon as possible. Nothing is written if the run's folder (held) was moved,
     removed or replaced.
     """
 
@@ -210,7 +210,7 @@ class RowLog:
             self._report(error)
 
     def _catch_up(self) -> None:
-        """Write the whole file anew if it lacks something."""
+        """Rewrite the whole file if rows are missing in it."""
         if not self._behind:
             return
         try:
