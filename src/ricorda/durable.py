@@ -147,13 +147,13 @@ def _kind_of(path: Path) -> str | None:
 
 
 def flush(file: IO[bytes]) -> None:
-    """See that what was written to a file is on the disk. Raises OSError."""
+    """Ensure that what was written to a file is on the disk. Raises OSError."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:
-    """See that the names in a folder are on the disk, where the system can. Raises OSError."""
+    """Ensure that the names in a folder are on the disk, if the system can. Raises OSError."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -250,7 +250,7 @@ def write_note(run: RunFolder, note: str) -> None:
 
 
 def _news(metrics: dict[str, Any], validation: dict[str, Any] | None) -> dict[str, Any]:
-    """What one row of metrics.jsonl tells; an interrupted run keeps its last evaluation."""
+    """The figures of a row of metrics.jsonl; an interrupted run keeps its last evaluation."""
     if metrics["event"] == "ended":
         interrupted = metrics["stopped_because"] == "interrupted"
         return {

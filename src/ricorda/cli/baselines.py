@@ -1,4 +1,4 @@
-"""`ricorda baselines`: what simple methods make of a text."""
+"""`ricorda baselines`: how well simple methods predict a text."""
 
 import tempfile
 from pathlib import Path

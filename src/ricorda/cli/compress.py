@@ -1,4 +1,4 @@
-"""`ricorda compress`: a file, made smaller by predicting it."""
+"""`ricorda compress`: compress a file by predicting it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`ricorda decompress`: the file that `ricorda compress` made smaller, byte for byte."""
+"""`ricorda decompress`: restore a compressed file, byte for byte."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ricorda.training.demonstration import Moment
 
 CHECK_EVERY = 20
-"""Steps between two looks at the four continuations."""
+"""Steps between two checks of the four continuations."""
 
 SHOWN = 40
 """Characters of a continuation that are printed, as the tutorial prints them."""

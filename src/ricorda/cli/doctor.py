@@ -113,7 +113,7 @@ def _cache() -> str | None:
 
 
 def _gpu() -> str | None:
-    """The CUDA device that training would take."""
+    """The CUDA device that training would use."""
     if importlib.util.find_spec("torch") is None:
         return None
     try:

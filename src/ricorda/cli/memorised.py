@@ -1,4 +1,4 @@
-"""`ricorda memorised`: the longest stretch that a text has word for word from the training text."""
+"""`ricorda memorised`: the longest passage that a text copies from the training text."""
 
 import itertools
 import tempfile

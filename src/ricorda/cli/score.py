@@ -163,7 +163,7 @@ def _check_by_label(label: str | None, *, adaptive: bool) -> None:
 
 
 def _check_page(html: Path, text: str, *, in_rows: bool) -> None:
-    """See, before any work is done, that the page can be written and takes nothing's place."""
+    """Check, before any work is done, that the page can be written and replaces no other file."""
     if in_rows:
         raise ConfigurationError("--html shows one text: leave out the options for rows")
     if html.is_dir():

@@ -96,7 +96,7 @@ def command(
 
 
 def report_run(run: "ricorda.Run", *, as_json: bool) -> int:
-    """Print what a run came to; the exit code tells if a signal ended it."""
+    """Print the results of a run; the exit code shows if a signal ended it."""
     if as_json and run.rank == 0:
         try:
             print_json(run.metrics)
@@ -106,7 +106,7 @@ def report_run(run: "ricorda.Run", *, as_json: bool) -> int:
 
 
 def with_options_of(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """The options of a file or of a run, and those given on the command line, which win.
+    """The options of a file or of a run; those given on the command line take precedence.
 
     Raises ConfigurationError if the file cannot be read or parsed, or an option is wrong.
     """
@@ -161,7 +161,7 @@ def _parsed(path: Path) -> Any:
 
 
 def _options_of_run(path: Path) -> dict[str, Any]:
-    """Read from config.json the options that repeat a run, or learn another text as it did.
+    """Read from config.json the options that repeat a run, or train on another text as it did.
 
     On the same text the run's schedule is repeated too, whatever this machine's speed.
     """
@@ -180,7 +180,7 @@ def _options_of_run(path: Path) -> dict[str, Any]:
 
 
 def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A file's options but for those that the command line's leave no room for."""
+    """A file's options without those that the command line's options exclude."""
     dropped = {name for rivals in RIVALS if rivals & set(given) for name in rivals}
     cell, cell_of_file = given.get("cell"), found.get("cell")
     if cell is not None:

@@ -10,7 +10,7 @@ class Accuracy:
     """The accuracy over documents, and for each label."""
 
     counts: dict[str, tuple[int, int]]
-    """For each label: how many documents have it, and for how many of them it is the most likely."""
+    """For each label: how many documents have it, and for how many it is the most likely."""
 
     @property
     def documents(self) -> int:

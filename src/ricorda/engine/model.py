@@ -325,7 +325,8 @@ class Model:
         on_unknown: OnUnknown = "skip",
         **sampling: Any,
     ) -> Distribution:
-        """Say what `generate`, with the same options, draws the next symbol from.
+        """Return the probabilities from which `generate`, with the same options, draws the next
+        symbol.
 
         The model's own probabilities are those at `temperature=1`.
         """
@@ -400,7 +401,7 @@ class Model:
         on_unknown: OnUnknown = "error",
         adaptive: bool = False,
     ) -> Scores:
-        """Say how surprising each symbol of a text is, and which ones were likelier.
+        """Return the surprisal of each symbol of a text, and the symbols that were more likely.
 
         For a model of documents the text is one document: its first symbol is predicted, and its
         end, which comes last. `label` is the label under which it is read. `adaptive`: to a reader
@@ -452,7 +453,7 @@ class Model:
         prior: Prior = "training",
         on_unknown: OnUnknown = "error",
     ) -> Classification:
-        """Say how likely each label is for a document.
+        """Return the probability of each label for a document.
 
         `prior`: the labels' probabilities before the document is read, as in the training documents
         or all the same.
@@ -497,7 +498,7 @@ class Model:
         on_unknown: OnUnknown = "error",
         adaptive: bool = False,
     ) -> Figures:
-        """Say how well a text is predicted: nats and bits per character, bits per byte.
+        """Measure how well a text is predicted: nats and bits per character, bits per byte.
 
         `adaptive`: by a reader that learns from what it has read, which is a protocol of its own;
         see `ricorda.engine.adaptive`.

@@ -82,7 +82,7 @@ class SamplingSettings:
 
     @property
     def chooses_the_best(self) -> bool:
-        """Whether nothing is left to chance."""
+        """Whether the choice is deterministic."""
         return self.greedy or self.temperature == 0
 
 

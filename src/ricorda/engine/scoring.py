@@ -79,7 +79,7 @@ class Figures:
 
     @property
     def perplexity(self) -> float:
-        """Among how many equally likely symbols the model hesitates: exp(nats per symbol)."""
+        """How many equally likely symbols are as hard to predict: exp(nats per symbol)."""
         nats_per_symbol = self.nats / self.predictions if self.predictions else math.nan
         return math.exp(nats_per_symbol) if nats_per_symbol < 700 else math.inf
 

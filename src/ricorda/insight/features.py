@@ -101,7 +101,7 @@ _BRACKETS = {
 
 @checked
 def describe(vocabulary: Vocabulary, ids: Ids) -> dict[Feature, Column]:
-    """Tell every feature that occurs at every place of a text, ids (T,): columns (T,).
+    """Return every feature that occurs in a text, ids (T,), at every place: columns (T,).
 
     Features that never change in this text are left out, and of two that are the same everywhere
     the more general one.
@@ -110,7 +110,7 @@ def describe(vocabulary: Vocabulary, ids: Ids) -> dict[Feature, Column]:
 
 
 def every_column(vocabulary: Vocabulary, ids: Ids) -> dict[str, Column]:
-    """Tell every feature at every place of a text, ids (T,), by key: columns (T,)."""
+    """Return every feature at every place of a text, ids (T,), by key: columns (T,)."""
     text, places = _characters(vocabulary, ids)
     columns = {**_spans(text), **_classes(text), **_words(text), **_lines(text)}
     spread = {key: column[places] for key, column in columns.items()}
@@ -351,7 +351,7 @@ def _bytes(ids: Ids, places: NDArray[np.int64]) -> dict[str, Column]:
 
 
 def _distinct(columns: dict[str, Column]) -> dict[Feature, Column]:
-    """Leave out what never changes, and what says the same as one listed before it."""
+    """Leave out features that never change, and those that equal an earlier one."""
     order = [*BINARY, *NUMERIC]
     keys = sorted(columns, key=lambda key: order.index(key) if key in order else len(BINARY))
     kept: dict[Feature, Column] = {}

@@ -137,7 +137,7 @@ def unit_activity(
     *,
     label: str | None = None,
 ) -> Activity:
-    """Tell what a few units did over a text of any length: (T, U), float32.
+    """Return what a few units did over a text of any length: (T, U), float32.
 
     `name` is a state or gate that `Model.trace` returns for the model's cell, such as `hidden` or
     `update_gate`; `label` is that of the text's documents. Raises ConfigurationError for a unit, a

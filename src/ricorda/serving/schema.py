@@ -375,7 +375,7 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """Requests are welcome."""
+    """Requests are accepted."""
 
     status: Literal["ready"]
     models: list[str]

@@ -116,7 +116,7 @@ class Service:
             return await asyncio.to_thread(read)
 
     def end(self, task: CompletionTask, record: dict[str, Any]) -> None:
-        """See that a request holds nothing any more, and write down what it was."""
+        """Release everything that a request holds, and log the request."""
         if record.get("left"):
             self.metrics.disconnects.inc()
         task.close()

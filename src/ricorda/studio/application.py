@@ -215,7 +215,7 @@ def _add_page(application: FastAPI, studio: Studio) -> None:
 
 
 def _add_texts(application: FastAPI, studio: Studio) -> None:
-    """Bringing texts in, and what they are."""
+    """Adding texts, and describing them."""
     texts = studio.texts
 
     @application.post(UPLOAD)

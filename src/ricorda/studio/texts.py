@@ -293,7 +293,7 @@ def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:
 
 
 def _check(path: Path) -> None:
-    """See that a text can be learned. Raises TextError."""
+    """Check that a text can be learned. Raises TextError."""
     with (
         tempfile.TemporaryDirectory(prefix="ricorda-") as place,
         encode_sources(

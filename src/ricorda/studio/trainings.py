@@ -83,7 +83,7 @@ class Trainings:
     _ended: FromRows[str | None] = field(default_factory=lambda: FromRows(_ended))
 
     def __post_init__(self) -> None:
-        """Take up the line that an earlier studio left; `watch` begins it."""
+        """Load the queue that an earlier studio left; `watch` starts it."""
         self._line = SavedQueue(self.workspace.private)
         for kept in self._line.read():
             with contextlib.suppress(InputError):  # its text or its run is gone
@@ -234,7 +234,7 @@ class Trainings:
         return self._new(self.workspace.runs / kept.name, text, kept.request)
 
     def _wait(self, training: Training) -> None:
-        """Put a training at the end of the line, which may be empty."""
+        """Put a training at the end of the queue, which may be empty."""
         self._queue.append(training)
         self._keep_line()
         self._begin_what_fits()
@@ -256,7 +256,7 @@ class Trainings:
         return sum(each.threads for each in ours.values()) + sum(map(_threads_of, others))
 
     def _keep_line(self) -> None:
-        """Write down who waits, for the next sitting."""
+        """Save the queue for the next start of the studio."""
         self._line.write(
             [Waiting(name=each.folder.name, request=each.request) for each in self._queue]
         )

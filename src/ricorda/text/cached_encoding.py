@@ -303,7 +303,7 @@ class _Work:
 
 
 def _restored(folder: Path, request: Request) -> _Work | None:
-    """Take up what an interrupted process left, if the ids stand for the text that was read.
+    """Continue what an interrupted process left, if the ids stand for the text that was read.
 
     They are turned back into its bytes for that, whose digest is needed anyway.
     """

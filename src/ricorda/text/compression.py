@@ -36,10 +36,10 @@ _SUFFIXES: dict[str, Kind] = {
 }
 
 FREE_BYTES = 64 << 20
-"""What any compressed file may come to."""
+"""Bytes that any compressed file may decompress to."""
 
 LARGEST_RATIO = 200
-"""What a compressed file may come to beyond that, in times its own size. Logs reach about 100."""
+"""How many times its own size a compressed file may decompress to beyond that. Logs reach 100."""
 
 FREE_PARTS = 20_000
 """How many parts any compressed file may have. Each costs time, even if it is empty."""
@@ -63,7 +63,7 @@ class Decompression:
     """Whether they are decompressed rather than read as they are."""
 
     limit: int | None = None
-    """Bytes that each may come to; None for 64 MiB or 200 times its size, whichever is more."""
+    """Bytes that each may decompress to; None for 64 MiB or 200 times its size, the larger."""
 
     @classmethod
     def of(cls, decompress: Literal["auto", "off"], limit: str | None) -> Self:
@@ -227,7 +227,7 @@ def _damaged(name: str, kind: Kind, error: Exception, taken: int, count: int) ->
 
 
 def too_large(name: str, kind: str, taken: int, most: int, limit: int | None) -> TextError:
-    """Return the error for compressed data that comes to more than `most` bytes."""
+    """Return the error for compressed data that decompresses to more than `most` bytes."""
     if limit is None:
         what = f"its first {readable_size(taken)} decompress to over {readable_size(most)}"
         return TextError(

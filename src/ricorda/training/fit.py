@@ -295,7 +295,7 @@ def _evaluated(folder: RunFolder, part: Part) -> Figures:
 
 
 def _baselines(dataset: Dataset) -> dict[str, Any] | None:
-    """What simple methods come to on the validation part, in bits per character.
+    """Evaluate simple methods on the validation part, in bits per character.
 
     None if the part is too short to compare by. Of a long text the last symbols are counted, so
     that this takes a few seconds at most.

@@ -87,7 +87,7 @@ class CheckpointFolder:
         return place
 
     def good(self, say: Callable[[str], None], *, anchor: bool = False) -> Iterator["Checkpoint"]:
-        """Yield the checkpoints that are whole, the newest first, and tell of broken ones.
+        """Yield the checkpoints that are intact, the newest first, and report broken ones.
 
         anchor: only those to which a run returns. Raises Newer for one of a newer format.
         """
@@ -136,7 +136,7 @@ class CheckpointFolder:
         return manifest
 
     def _read_back(self, folder: Path, manifest: dict[str, Any]) -> None:
-        """See that the disk holds what was written. Raises OSError if not."""
+        """Check that the disk holds what was written. Raises OSError if not."""
         try:
             written = Checkpoint(folder, from_disk=True)
             written.check()
@@ -233,7 +233,7 @@ class Checkpoint:
         return size
 
     def check(self) -> None:
-        """Hold every file against the manifest. Raises Broken, OSError."""
+        """Compare every file with the manifest. Raises Broken, OSError."""
         for name, described in self.manifest["files"].items():
             digest, size = hashlib.sha256(), 0
             with self.open(name) as file:

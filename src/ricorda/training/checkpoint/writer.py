@@ -18,7 +18,7 @@ from ricorda.training.checkpoint.snapshot import Snapshot
 class _Work:
     snapshot: Snapshot
     model: bytes | None
-    """A better model's file, to be put in place before the checkpoint tells of it."""
+    """A better model's file, to be put in place before the checkpoint that mentions it."""
 
 
 class CheckpointWriter:
@@ -78,7 +78,7 @@ class CheckpointWriter:
         return self._failure is not None
 
     def tell(self, say: Callable[[str], None]) -> None:
-        """Tell of a save that failed since the last call; an error that is no disk's is raised."""
+        """Report a save that failed since the last call; raise an error that is not the disk's."""
         if not self._untold:  # read without the lock: the next call sees what this one misses
             return
         with self._condition:
@@ -202,7 +202,7 @@ class RowLog:
             self._report(error)
 
     def flush(self) -> None:
-        """See that the rows are on the disk."""
+        """Ensure that the rows are on the disk."""
         try:
             with open_untrusting(self._path) as file:
                 flush(file)

@@ -181,7 +181,7 @@ def _test(symbols: str, metrics: dict[str, Any]) -> str:
 
 
 def _compared(metrics: dict[str, Any]) -> str:
-    """What simple methods come to on the same validation text, if that was measured."""
+    """The figures of simple methods on the same validation text, if they were measured."""
     simple = metrics.get("baselines")
     if simple is None:
         return ""
@@ -293,7 +293,7 @@ def _sample(history: History, row: Row) -> str:
 
 
 def _going_on(record: RunRecord, metrics: dict[str, Any]) -> str:
-    """The commands that one types next."""
+    """The commands to type next."""
     run = command_line([Path(metrics["run"])])
     text = command_line([Path(Path(record.text.texts[0]).name)])
     commands = [
