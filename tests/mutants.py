@@ -1,4 +1,4 @@
-"""Measure what the tests notice: change the source at random places and run the tests.
+"""Measure what the tests detect: change the source at random places and run the tests.
 
     make mutants MUTANTS="--sample 100 --seed 1 --module text"
 

@@ -1,4 +1,4 @@
-"""nanoGPT as a peer: what its training reads, what its log tells; a stand-in takes its place."""
+"""nanoGPT as a peer: what its training reads and logs. A stand-in replaces it."""
 
 import pickle
 from pathlib import Path

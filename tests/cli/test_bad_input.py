@@ -1,4 +1,4 @@
-"""Whatever is wrong with what comes in: exit code 2, one line, nothing written, nothing lost."""
+"""Wrong input of every kind: exit code 2, one line, nothing written, nothing lost."""
 
 import json
 import os

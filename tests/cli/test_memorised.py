@@ -1,4 +1,4 @@
-"""`ricorda memorised`: what a text or a model's writing has from the training text."""
+"""`ricorda memorised`: passages of a text, or of a model's text, copied from the training text."""
 
 import json
 from collections.abc import Callable

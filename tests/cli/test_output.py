@@ -1,4 +1,4 @@
-"""What a terminal would obey is spelled out on a terminal, whoever wrote it; a pipe gets it all."""
+"""Control sequences are escaped on a terminal, whoever wrote them; a pipe gets the exact text."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`ricorda resume`: goes on, by default with the newest run."""
+"""`ricorda resume`: continue a run, by default the newest."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Signals while it learns: the run is saved, the exit code tells, and it goes on afterwards."""
+"""Signals during training: the run is saved, the exit code shows the signal, it can be resumed."""
 
 import json
 import os

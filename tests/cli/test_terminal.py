@@ -1,4 +1,4 @@
-"""What a terminal shows while it learns, by its width; colours; where there is none."""
+"""What training prints: on terminals of each width, in colour, and without a terminal."""
 
 import os
 import pty

@@ -1,7 +1,7 @@
-"""Both tutorials are run block by block, and each block prints what stands under it.
+"""Both tutorials are run block by block, and each block prints the output that follows it.
 
 A block fenced with ```python or ```sh is run; the ```text block that follows it is its output.
-Under ```text varies, numbers and stretches of the pattern may differ from machine to machine.
+Under ```text varies, numbers and passages of the pattern may differ from machine to machine.
 The code is the same in both languages but for its comments, so it is run once.
 """
 

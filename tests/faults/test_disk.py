@@ -1,4 +1,4 @@
-"""A disk that refuses: the former checkpoint stands, the run goes on, or ends with the cause."""
+"""Failing disks: the previous checkpoint remains, and the run continues or ends with the cause."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What else may happen to a run: to its text, its numbers, its clock, its reader, its folder."""
+"""Other faults of a run: in its text, its numbers, its clock, its reader, its folder."""
 
 import json
 import os

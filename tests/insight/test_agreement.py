@@ -1,4 +1,4 @@
-"""How well two influences agree."""
+"""The agreement of two measures of influence."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a reader takes for one character."""
+"""What a reader sees as one character."""
 
 import numpy as np
 import pytest

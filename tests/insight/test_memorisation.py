@@ -1,4 +1,4 @@
-"""The longest shared stretch, by hashes, equals the one found by trying all."""
+"""The longest shared passage found by hashes equals the one found by comparing all."""
 
 from collections.abc import Iterator
 

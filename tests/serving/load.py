@@ -1,4 +1,4 @@
-"""Load on a server, of every unfriendly kind, and what it does to the others.
+"""Load on a server by well-behaved and hostile clients, and its effect on the others.
 
 `python -m tests.serving.load MODEL` starts `ricorda serve` and prints the figures of
 docs/reference/http.md; a slice of the same is in test_load.py.

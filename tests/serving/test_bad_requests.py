@@ -1,4 +1,4 @@
-"""Requests that nobody should send: each gets its 4xx, and the next good one its answer."""
+"""Invalid requests: each gets its 4xx, and the next valid one its answer."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who may come in."""
+"""Which requests are admitted."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What happens to a server, and to its clients, in the course of a day."""
+"""Operating a server: starting, reloading, stopping, logging, and what its clients see."""
 
 import json
 import os

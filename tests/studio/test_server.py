@@ -1,4 +1,4 @@
-"""The studio's addresses: who comes in, what they answer, what they refuse."""
+"""The studio's addresses: access, answers and refusals."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""Runs and texts that came from a stranger: refused with one line, and the others still shown."""
+"""Runs and texts from strangers: refused with one line, and the others are still shown."""
 
 import asyncio
 import gzip

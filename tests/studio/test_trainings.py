@@ -1,4 +1,4 @@
-"""Trainings as processes: queued by cores, paused and resumed, seen whoever began them."""
+"""Trainings as processes: queued by cores, paused, resumed, and shown whoever started them."""
 
 import errno
 import json

@@ -1,3 +1,5 @@
+"""Compressed files: what is read, what is refused, and how much memory it takes."""
+
 import bz2
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Files that are no text are known by their content, whatever their name and compression."""
+"""Files that are not text are recognized by their content, whatever their name and compression."""
 
 import bz2
 import gzip

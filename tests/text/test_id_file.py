@@ -1,3 +1,5 @@
+"""Files of ids: appended, widened, mapped and read by rows."""
+
 import errno
 import gc
 import os

@@ -1,4 +1,4 @@
-"""What cannot be seen in a text is counted and reported."""
+"""Invisible characters of a text are counted and reported."""
 
 import math
 import os

@@ -1,3 +1,5 @@
+"""Reading and decoding files as one text."""
+
 import io
 import os
 import sys

@@ -1,3 +1,5 @@
+"""Finding the files that arguments name."""
+
 import os
 import socket
 import sys

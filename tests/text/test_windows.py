@@ -1,3 +1,5 @@
+"""The windows of truncated backpropagation through time."""
+
 from itertools import pairwise
 from typing import Any
 

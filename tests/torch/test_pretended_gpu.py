@@ -1,4 +1,4 @@
-"""The way through a GPU, with a GPU that is not there: every tensor's device, every wait for it."""
+"""Training on a pretended GPU: every tensor's device, and every synchronization."""
 
 from collections.abc import Iterator
 from dataclasses import replace

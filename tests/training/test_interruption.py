@@ -1,4 +1,4 @@
-"""Interrupting a training that a Python program began: saved, and the program hears of it."""
+"""Interrupting a training that a Python program started: the run is saved, the program informed."""
 
 import copy
 import os

@@ -1,4 +1,4 @@
-"""What repeats a run: its configuration, and where time decided, the schedule that it recorded."""
+"""Repeating a run: by its configuration, and by its recorded schedule for a budget in minutes."""
 
 import json
 from pathlib import Path

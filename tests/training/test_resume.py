@@ -1,4 +1,4 @@
-"""An interrupted run goes on to the same bits, whatever it learns with; and more of a budget."""
+"""An interrupted run continues with bit-identical results, and may get a larger budget."""
 
 import json
 from collections.abc import Callable

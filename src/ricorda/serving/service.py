@@ -212,7 +212,7 @@ def rules(settings: ServerSettings) -> GuardSettings:
 
 
 def authenticator(settings: ServerSettings) -> Authenticator:
-    """Who may come in. Raises ConfigurationError if anybody of any machine could."""
+    """Which requests are admitted. Raises ConfigurationError if anybody of any machine could."""
     keys = read_keys(settings.api_key_file)
     if keys:
         return BearerKeys(keys)

@@ -1,4 +1,4 @@
-"""Checkpoints on the disk: whole, told good from broken, the newest kept."""
+"""Checkpoints on the disk: complete, checked, the newest kept."""
 
 import json
 import os

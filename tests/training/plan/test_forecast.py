@@ -1,4 +1,4 @@
-"""What a training is expected to be, held to what it then is."""
+"""Forecasts of a training, compared with the training."""
 
 from pathlib import Path
 from typing import Any
