@@ -71,7 +71,7 @@ def test_the_recipe_runs_in_a_folder_that_is_removed(tmp_path: Path) -> None:
     assert not Path(folder).exists()
 
 
-def test_a_training_that_fails_tells_its_last_line(tmp_path: Path) -> None:
+def test_a_training_that_fails_reports_its_last_line(tmp_path: Path) -> None:
     peer = checkout(tmp_path, "import sys; sys.exit('no such device')")
     with pytest.raises(RicordaError, match="status 1: no such device"):
         nanogpt.learn(peer, "abc" * 30)

@@ -74,7 +74,7 @@ def test_a_person_reads_the_same_figures(here: Path, call: Call, bottles: str) -
     ]
 
 
-def test_unknown_characters_are_left_out_and_told(here: Path, call: Call) -> None:
+def test_unknown_characters_are_left_out_and_reported(here: Path, call: Call) -> None:
     Path("known.txt").write_text("5 bottles of ber\n")
     Path("more.txt").write_text("5 bottlées Zof béer\n")
     code, out, err = call("evaluate", "runs/tiny", "more.txt", "--json")

@@ -29,9 +29,7 @@ def interrupted(here: Path) -> Path:
     return run.folder
 
 
-def test_it_continues_as_if_nothing_had_happened(
-    interrupted: Path, call: Call, tiny: ricorda.Run
-) -> None:
+def test_it_continues_as_if_undisturbed(interrupted: Path, call: Call, tiny: ricorda.Run) -> None:
     code, out, err = call("resume", interrupted, "--json", "--quiet")
     assert (code, err) == (0, "")
     found = json.loads(out)

@@ -67,7 +67,7 @@ def test_json(text: Path, call: Call) -> None:
     assert mean == pytest.approx(found["nats_per_character"])
 
 
-def test_unknown_characters_are_left_out_and_told(text: Path, call: Call) -> None:
+def test_unknown_characters_are_left_out_and_reported(text: Path, call: Call) -> None:
     Path("known.txt").write_text("5 bottles\n")
     text.write_text("5 bottlées\n")
     code, out, err = call("score", "runs/tiny", text, "--json")
@@ -147,7 +147,7 @@ def test_a_text_cannot_break_out_of_the_page(text: Path, call: Call) -> None:
         ("/proc/page.html", "cannot write the page"),
     ],
 )
-def test_the_page_takes_nothings_place(
+def test_the_page_replaces_no_other_file(
     text: Path, call: Call, tiny: ricorda.Run, page: str, told: str
 ) -> None:
     Path("text.html").write_text(TEXT)

@@ -54,7 +54,7 @@ def test_the_same_seed_writes_the_same_text(model: Model) -> None:
         assert model.generate("ab", seed=seed, length=50) == text[:50]
 
 
-def test_without_a_seed_a_fresh_one_is_drawn_and_told(model: Model) -> None:
+def test_without_a_seed_a_fresh_one_is_drawn_and_reported(model: Model) -> None:
     first, second = model.begin("ab"), model.begin("ab")
     assert first.seed != second.seed
     assert model.generate("ab", seed=first.seed) == first.text()

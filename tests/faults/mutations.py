@@ -296,17 +296,17 @@ MUTATIONS: dict[str, Mutation] = {
         _rows_not_caught_up, DISK + "test_rows_that_were_kept_from_the_disk_are_caught_up"
     ),
     "numbers are looked at": Mutation(
-        _numbers_not_looked_at, NAMED + "test_numbers_that_go_wrong_lead_back_and_on"
+        _numbers_not_looked_at, NAMED + "test_numbers_that_are_not_finite_lead_back_to_a_checkpoint"
     ),
     "the learning rate is lowered": Mutation(
-        _same_learning_rate, NAMED + "test_numbers_that_go_wrong_lead_back_and_on"
+        _same_learning_rate, NAMED + "test_numbers_that_are_not_finite_lead_back_to_a_checkpoint"
     ),
     "a failed save is reported": Mutation(
         _failures_not_told, DISK + "test_a_save_that_fails_is_reported"
     ),
     "a failed last save ends the run": Mutation(
         _last_failure_not_raised,
-        DISK + "test_a_disk_that_refuses_to_the_end_ends_the_run_with_the_cause",
+        DISK + "test_a_disk_that_fails_to_the_end_ends_the_run_with_the_cause",
     ),
     "the first signal is noted": Mutation(_signals_not_noted, SIGNAL),
     "the second signal ends it": Mutation(
@@ -325,7 +325,9 @@ MUTATIONS: dict[str, Mutation] = {
     "leftovers of others stay": Mutation(
         _others_leftovers_removed, HELD + "test_partial_files_of_others_stay"
     ),
-    "links are refused": Mutation(_links_not_refused, NAMED + "test_where_nothing_may_be_planted"),
+    "links are refused": Mutation(
+        _links_not_refused, NAMED + "test_no_link_or_pipe_is_written_through"
+    ),
     "another machine is reported": Mutation(
         _machine_not_compared, NAMED + "test_another_machine_is_reported"
     ),

@@ -72,7 +72,7 @@ def test_each_call_of_a_save_fails_and_the_former_checkpoint_stands(
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_a_disk_that_refuses_to_the_end_ends_the_run_with_the_cause(
+def test_a_disk_that_fails_to_the_end_ends_the_run_with_the_cause(
     forge: Forge, undisturbed: Done, error: str
 ) -> None:
     number = getattr(errno, error)

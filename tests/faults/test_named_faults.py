@@ -125,7 +125,7 @@ def test_the_second_signal_ends_the_process_at_once(
     assert differences(undisturbed.run, forge.finish(done.place).run) == []
 
 
-def test_numbers_that_go_wrong_lead_back_and_on(forge: Forge) -> None:
+def test_numbers_that_are_not_finite_lead_back_to_a_checkpoint(forge: Forge) -> None:
     wrong = {**AT_2, "does": "spoil weights", "until_returns": 2}
     done = forge.train(forge.place(), **wrong)
     assert done.status == 0, done.output
@@ -310,7 +310,7 @@ def test_what_the_checkpoint_has_too_is_put_back(
         assert differences(undisturbed.run, done.run) == []
 
 
-def test_where_nothing_may_be_planted(forge: Forge) -> None:
+def test_no_link_or_pipe_is_written_through(forge: Forge) -> None:
     place = stopped(forge)
     (place / "run" / "checkpoints").rename(place / "elsewhere")
     (place / "run" / "checkpoints").symlink_to(place / "elsewhere")

@@ -309,7 +309,7 @@ def test_a_stop_string_that_can_never_occur_is_skipped_on_request(server: Server
     assert len(plain["choices"][0]["text"]) < 100
 
 
-def test_models_are_listed_and_told(server: Server) -> None:
+def test_models_are_listed_and_described(server: Server) -> None:
     status, _, listed = server.ask("GET", "/v1/models")
     assert status == 200
     assert [card["id"] for card in listed["data"]] == ["letters", "bytes"]

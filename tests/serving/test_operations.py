@@ -64,7 +64,7 @@ def test_a_client_that_leaves_frees_its_place(slow: Server, stream: bool) -> Non
     assert slow.text(max_tokens=3)
 
 
-def test_a_newcomer_need_not_wait_for_those_that_run(slow: Server) -> None:
+def test_a_new_text_need_not_wait_for_those_that_run(slow: Server) -> None:
     others = [begin(slow, stream=True, max_tokens=10**6) for _ in range(3)]
     assert eventually(lambda: running(slow) == 3)
     assert slow.text(max_tokens=2)
@@ -164,7 +164,7 @@ def test_a_reader_that_takes_nothing_is_dropped(serve: Serve) -> None:
         assert server.text(max_tokens=3)
 
 
-def test_of_too_many_connections_those_without_a_request_go(serve: Serve) -> None:
+def test_of_too_many_connections_those_without_a_request_are_closed(serve: Serve) -> None:
     with serve(max_connections=4) as server:
         idle = [server.connect() for _ in range(10)]
         assert eventually(lambda: server.host.connections <= 4)

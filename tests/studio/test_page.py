@@ -123,7 +123,7 @@ def test_the_form_asks_for_documents_and_pieces(open_page: Open, own_place: Plac
     }
 
 
-def test_the_loss_falls_before_ones_eyes(open_page: Open) -> None:
+def test_the_loss_curve_grows_during_training(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "learning")
     page.click("#learning details:has(#loss-table) summary")

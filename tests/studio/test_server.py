@@ -65,7 +65,7 @@ def client(place: Place) -> Client:
 
 
 @pytest.mark.parametrize("path", ["/", "/?ticket=wrong", "/?ticket=", "/?ticket=%ff&ticket=x"])
-def test_without_a_ticket_nobody_comes_in(client: Client, path: str) -> None:
+def test_without_a_ticket_access_is_refused(client: Client, path: str) -> None:
     status, headers, content = client.ask("GET", path, cookie=False)
     assert status == 401
     assert "set-cookie" not in headers

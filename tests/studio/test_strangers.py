@@ -233,7 +233,7 @@ def test_a_run_whose_name_is_as_long_as_can_be_hides_no_other(
     assert len(answer.json()["runs"]) == 3
 
 
-def test_a_pipe_in_the_place_of_rows_holds_nobody_up(strange: RunFolder) -> None:
+def test_a_pipe_in_the_place_of_rows_blocks_no_request(strange: RunFolder) -> None:
     os.mkfifo(strange.samples)
     news = read_news(strange, Place())
     assert (len(news.metrics), news.samples) == (1, [])

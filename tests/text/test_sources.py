@@ -177,7 +177,7 @@ def test_a_loop_of_linked_folders_is_left_out(tmp_path: Path, target: str) -> No
     assert str(item.path).startswith(str(tmp_path / "a" / "deep" / "loop"))
 
 
-def test_links_that_lead_round_stop(tmp_path: Path) -> None:
+def test_links_that_form_a_loop_are_not_followed_for_ever(tmp_path: Path) -> None:
     (tmp_path / "one").symlink_to(tmp_path / "two")
     (tmp_path / "two").symlink_to(tmp_path / "one")
     assert "symbolic links that form a loop" in one_line_error(tmp_path / "one")

@@ -151,7 +151,7 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -
     monkeypatch.setattr(Loop, "_step", after)
 
 
-def test_numbers_that_go_wrong_in_one_lead_all_back(
+def test_numbers_that_are_not_finite_in_one_process_lead_all_back(
     text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = Loop._step

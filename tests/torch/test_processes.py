@@ -117,7 +117,7 @@ def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list
     assert configuration["processes"] == 2
 
 
-def test_a_killed_rank_is_started_again_and_the_run_ends_as_if_nothing_was(place: Path) -> None:
+def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_undisturbed(place: Path) -> None:
     options = ["train", "-", *SMALL, "--steps", "1500", "--processes", "2"]
     undisturbed = subprocess.run(
         [sys.executable, "-m", "ricorda", *options, "--out", "whole", "--json"],
@@ -162,7 +162,7 @@ def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=LONG)])
-def test_a_signal_before_they_learn_ends_all_without_a_word(
+def test_a_signal_before_the_first_step_ends_all_without_a_message(
     place: Path, number: signal.Signals
 ) -> None:
     """As a terminal does, the signal goes to all of them at once: here while they read a pipe."""

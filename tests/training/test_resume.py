@@ -137,7 +137,7 @@ def test_minutes_may_take_the_place_of_steps(learn: Learn) -> None:
     assert more.metrics["steps"] > 8
 
 
-def test_more_of_a_budget_gives_patience_anew(learn: Learn) -> None:
+def test_a_larger_budget_restarts_the_patience(learn: Learn) -> None:
     ended = learn(patience=1, learning_rate=5.0, clip_norm=1e9, steps=40)
     assert ended.metrics["stopped_because"] == "patience"
     more = runs.resumed_run(ended.folder, steps=80, quiet=True)

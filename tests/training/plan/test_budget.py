@@ -140,7 +140,7 @@ def test_another_number_of_steps_brings_no_evaluation_at_once() -> None:
     assert budget_clock.evaluates_after(624, 500)
 
 
-def test_an_earlier_sitting_counts(clock: Clock) -> None:
+def test_an_earlier_session_counts(clock: Clock) -> None:
     budget_clock = BudgetClock(
         Budget(minutes=1), windows_per_epoch=7, evaluations=4, warmup_steps=5, seconds_before=59.0
     )
