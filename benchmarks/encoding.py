@@ -74,7 +74,7 @@ def measure_files(*, folder: Path | None, **_: Any) -> Iterator[Result]:
             figures = encoded(Path(name, "texts"), Path(name))
             what = f"{files:,} small files, {times}"
             speed = spread([files / figures["seconds"]])
-            yield Result(f"{what}: files a second", "a limit", speed, unit="files_a_second")
+            yield Result(f"{what}: files per second", "a limit", speed, unit="files_a_second")
             yield _memory(what, figures["megabytes"])
     with tempfile.TemporaryDirectory(prefix="ricorda-", dir=folder) as name:
         path = Path(name, "bomb.gz")

@@ -36,7 +36,7 @@ MOST_ROUNDS = 3  # of what takes long
 
 
 def measure_training(*, rounds: int, **_: Any) -> Iterator[Result]:
-    """Characters a second over hidden size, batch and window; memory over model and vocabulary."""
+    """Characters per second over hidden size, batch and window; memory over model and vocabulary."""
     with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
         text = write_generated(Path(name, "text.txt"), 100)
         for option, values in VARIED.items():
@@ -44,7 +44,7 @@ def measure_training(*, rounds: int, **_: Any) -> Iterator[Result]:
                 sizes = {**BASE, option: value}
                 runs = [_train(text, STEPS, **sizes) for _ in range(min(rounds, MOST_ROUNDS))]
                 yield Result(
-                    f"training, {option} {value}: characters a second",
+                    f"training, {option} {value}: characters per second",
                     "",
                     spread([run.speed() for run in runs]),
                     unit="characters_a_second",
@@ -94,7 +94,7 @@ def measure_softmax(
             candidates = min(SOFTMAX_CANDIDATES, vocabulary // 2)
             ratio = _softmax_speed(generated, candidates, min(rounds, MOST_ROUNDS))
             yield Result(
-                f"sampled softmax, {vocabulary:,} symbols: characters a second",
+                f"sampled softmax, {vocabulary:,} symbols: characters per second",
                 "softmax over all",
                 ratio,
                 details={"candidates": candidates},
@@ -123,7 +123,7 @@ def _learned(text: Path, minutes: float, rounds: int) -> Result:
             with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
                 run = train(text, Path(name, "run"), *options, str(candidates))
             nats.append(run.result["validation"]["nats_per_character"])
-        report(f"seed {seed}: sampled {nats[0]:.4f}, exact {nats[1]:.4f} nats a character")
+        report(f"seed {seed}: sampled {nats[0]:.4f}, exact {nats[1]:.4f} nats per character")
         differences.append(nats[0] - nats[1])
     training = f"sampled softmax, {text.name}, {minutes:g} minutes"
     return nats_more_than("softmax over all", training, differences, 0.0)

@@ -66,7 +66,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """What resuming needs, a folder a step."""
+        """What resuming needs: a folder for each step."""
         return self.path / "checkpoints"
 
     @property

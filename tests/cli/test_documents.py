@@ -136,7 +136,7 @@ def test_wrong_prompts(call: Call) -> None:
     Path("mixed").write_text('{"prompt": "an"}\nniall\n')
     Path("latin").write_bytes(b"an\xff\n")
     for options, told in (
-        (["--prompts", "empty"], "empty is empty: expected a prompt a line"),
+        (["--prompts", "empty"], "empty is empty: expected one prompt per line"),
         (["--prompts", "mixed"], "line 2 of mixed: expected a JSON object"),
         (["--prompts", "latin"], "line 1 of latin"),
         (["--prompts", "absent"], "cannot read absent"),

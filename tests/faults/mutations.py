@@ -295,7 +295,7 @@ MUTATIONS: dict[str, Mutation] = {
     "rows are caught up": Mutation(
         _rows_not_caught_up, DISK + "test_rows_that_were_kept_from_the_disk_are_caught_up"
     ),
-    "numbers are looked at": Mutation(
+    "numbers are checked": Mutation(
         _numbers_not_looked_at, NAMED + "test_numbers_that_are_not_finite_lead_back_to_a_checkpoint"
     ),
     "the learning rate is lowered": Mutation(

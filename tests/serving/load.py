@@ -399,7 +399,7 @@ def measure_throughput(path: str, precision: str, tokens: int, stream: bool) -> 
     kind = "streamed" if stream else "whole"
     print(
         f"throughput {precision}, 32 streams of {tokens}, {kind}: {statistics.median(rates):,.0f} "
-        f"symbols a second, {statistics.median(ratios):.2f} of the engine alone "
+        f"symbols per second, {statistics.median(ratios):.2f} of the engine alone "
         f"({min(ratios):.2f} to {max(ratios):.2f})",
         flush=True,
     )

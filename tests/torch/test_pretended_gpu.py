@@ -222,7 +222,7 @@ def test_a_larger_network_is_measured_again_on_a_gpu(
     sizes: list[int] = []
 
     def speed(configuration: TrainingConfiguration, *_: Any) -> float:
-        """Ten steps a second whatever the size, as where a GPU is not filled."""
+        """Ten steps per second whatever the size, as where a GPU is not filled."""
         sizes.append(configuration.model.hidden_size)
         return 10.0
 

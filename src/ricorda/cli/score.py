@@ -199,7 +199,7 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 
 
 def _print_table(scores: "Scores") -> None:
-    """A line a symbol, with as many alternatives as the terminal is wide enough for."""
+    """A line per symbol, with as many alternatives as the terminal is wide enough for."""
     width = terminal_width()
     say("bits   symbol  expected")
     gaps = {gap.before: gap.characters for gap in scores.gaps}

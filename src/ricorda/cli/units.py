@@ -113,7 +113,7 @@ def command(
 
 
 def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
-    """A line a unit, the largest effect first."""
+    """A line per unit, the largest effect first."""
     opposite = {True: "not ", False: "fewer "}
     rows = [
         [

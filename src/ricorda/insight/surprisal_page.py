@@ -1,6 +1,6 @@
 """How surprising each symbol of a text is, and a page that colours its characters by it.
 
-One element a character, as light as can be; the figures behind it lie in one block of data that
+One element per character, as light as can be; the figures behind it lie in one block of data that
 surprisal_page.js reads where the pointer or the keyboard asks.
 """
 

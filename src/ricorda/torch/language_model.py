@@ -22,7 +22,7 @@ class RecurrentLanguageModel(nn.Module):
     """Embedding or one-hot input, recurrent layers, and a linear layer to V logits.
 
     The state is explicit: `initial_state` makes it, `forward` takes it and returns the next. It is
-    a list with one entry a layer, each a tuple of tensors (B, H).
+    a list with one entry per layer, each a tuple of tensors (B, H).
 
         model = RecurrentLanguageModel(cell="lstm", vocabulary_size=65, hidden_size=256)
         logits, state = model(ids)         # ids (B, T) -> logits (B, T, V)
