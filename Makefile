@@ -1,4 +1,4 @@
-# The commands of the project. Every target may be repeated: what is done is not done again.
+# The commands of the project. Every target may be repeated: finished work is skipped.
 #
 #   make demo      set up (without PyTorch), then show a network learn and continue a pattern
 #   make test      set up (with PyTorch and the test tools), then run every test

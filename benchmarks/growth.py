@@ -36,7 +36,7 @@ MOST_ROUNDS = 3  # of what takes long
 
 
 def measure_training(*, rounds: int, **_: Any) -> Iterator[Result]:
-    """Characters per second over hidden size, batch and window; memory over model and vocabulary."""
+    """Characters per second by hidden size, batch and window; memory by model and vocabulary."""
     with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
         text = write_generated(Path(name, "text.txt"), 100)
         for option, values in VARIED.items():

@@ -71,7 +71,7 @@ def train(model: CharacterRNN, inputs: Tensor, targets: Tensor, epochs: int) -> 
 
 @torch.no_grad()
 def generate_seq(model: CharacterRNN, start_char: str, length: int) -> str:
-    """Return length characters: the first is given, each other is the likeliest next one."""
+    """Return length characters: the first is given, each other is the most likely next one."""
     text = start_char
     state = model.zero_state(1)
     while len(text) < length:

@@ -71,7 +71,7 @@ const show = (place) => {
   for (let symbol = begin; symbol < end; symbol++) {
     if (Number.isNaN(bitsOf(symbol)) || (count === 0 && end - begin === 1)) continue;
     const name = figures.labels[symbols[symbol * (count + 1)]];
-    const own = end - begin > 1 ? `${name}: ${bitsOf(symbol).toFixed(2)} bits` : "Likeliest here";
+    const own = end - begin > 1 ? `${name}: ${bitsOf(symbol).toFixed(2)} bits` : "Most likely here";
     parts.append(element("h3", {}, own), chanceList(symbol));
   }
   content.replaceChildren(facts, parts);

@@ -97,7 +97,7 @@ function setSurpriseCommand() {
   setCommand("surprise", stretch && [`${read} score ${runWord()} -`, `${read} influence ${runWord()} - --position ${Math.max(1, text.chosen)} --distance ${DISTANCE}${byGradient() ? " --gradient norm" : ""}`]);
 }
 
-// Somewhere worth looking at, near the beginning.
+// A surprising position near the beginning.
 function mostSurprising() {
   const near = found.bits.slice(0, 300).map((bits) => bits ?? -1);
   return near.indexOf(Math.max(...near));

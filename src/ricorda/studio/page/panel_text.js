@@ -1,4 +1,4 @@
-// Panel 1: a text is dropped, pasted or chosen; what it is.
+// Panel 1: drop, paste or choose a text; its description.
 import { announce } from "./announce.js";
 import { setCommand } from "./commands.js";
 import { $, element } from "./dom.js";
