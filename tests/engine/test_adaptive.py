@@ -208,7 +208,7 @@ def test_what_is_needed_is_reported() -> None:
         lambda: open_model(bare).adapt("abc"),
         lambda: open_model(bare).evaluate("abc", adaptive=True),
     ):
-        with pytest.raises(ConfigurationError, match="no sizes of gradients"):
+        with pytest.raises(ConfigurationError, match="lacks the gradient sizes"):
             call()
     with pytest.raises(ConfigurationError, match="compiled kernels"):
         open_model(file, backend="numpy").adapt("abc")

@@ -282,12 +282,12 @@ def ask_text(client: TestClient, strange: RunFolder, **told: Any) -> Any:
 @pytest.mark.parametrize(
     "name, told",
     [
-        ("/etc/passwd", "outside what the studio may read"),
-        ("/**/*.py", "outside what the studio may read"),
-        ("{texts}/../secret.txt", "outside what the studio may read"),
-        ("{texts}/link.txt", "outside what the studio may read"),
-        ("{texts}/.hidden/key.txt", "outside what the studio may read"),
-        ("{texts}/*.txt", "a pattern that names several"),
+        ("/etc/passwd", "outside the folders that the studio may read"),
+        ("/**/*.py", "outside the folders that the studio may read"),
+        ("{texts}/../secret.txt", "outside the folders that the studio may read"),
+        ("{texts}/link.txt", "outside the folders that the studio may read"),
+        ("{texts}/.hidden/key.txt", "outside the folders that the studio may read"),
+        ("{texts}/*.txt", "or is a pattern"),
         ("{texts}", "is not a regular file"),
         ("{texts}/none.txt", "is gone"),
     ],

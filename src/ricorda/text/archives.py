@@ -241,7 +241,7 @@ class _Tar:
     def _damaged(self, error: Exception) -> TextError:
         return TextError(
             f"{self._name}: expected a whole tar archive, but it is damaged or truncated "
-            f"({error}): get it again, or unpack what is there (tar -xf) and name the folder"
+            f"({error}): download it again, or unpack what is there (tar -xf) and name the folder"
         )
 
     def close(self) -> None:
@@ -341,8 +341,8 @@ class _Zip:
     def _damaged(self, error: Exception, member: str = "") -> TextError:
         where = f"{self._name}/{displayed(member)}" if member else self._name
         return TextError(
-            f"{where}: expected a whole ZIP archive, but it is damaged or truncated ({error}): get "
-            "it again, or test it with unzip -t"
+            f"{where}: expected a whole ZIP archive, but it is damaged or truncated ({error}): "
+            "download it again, or test it with unzip -t"
         )
 
     def close(self) -> None:
