@@ -27,8 +27,8 @@ def test_a_text(texts: Path, call: Call) -> None:
     assert (code, err) == (0, "")
     assert out.splitlines()[1].split() == ["longest", "passage,", "characters", "21"]
     assert (
-        "The longest passage, at 8 there and at 82 in the training text:\n there was a fox and "
-        in out
+        "The longest passage, at position 8 of the compared text and 82 of the training text:\n"
+        " there was a fox and " in out
     )
 
 

@@ -229,7 +229,9 @@ def test_the_question_decides(
     monkeypatch.setattr(sys, "stdin", Typed(f"{answer}\n"))
     found, out, err = call("runs", "--delete", "tiny")
     assert (found, out) == (code, "")
-    assert re.search(r"Delete runs/tiny \(40 steps, \d\.\d{3} bits per character\) for good\?", err)
+    assert re.search(
+        r"Delete runs/tiny \(40 steps, \d\.\d{3} bits per character\) permanently\?", err
+    )
     assert Path("runs/tiny").exists() == (answer != "y")
 
 

@@ -222,9 +222,7 @@ def test_it_says_how_to_continue(folder: RunFolder, record: RunRecord) -> None:
 
 @pytest.mark.parametrize("reason", ["minutes", "epochs", "steps", "patience", "interrupted"])
 def test_every_ending_is_reported(folder: RunFolder, record: RunRecord, reason: str) -> None:
-    assert re.search(
-        "It (ended when|was interrupted)", report(folder, record, stopped_because=reason)
-    )
+    assert re.search("It (ended|was interrupted)", report(folder, record, stopped_because=reason))
 
 
 def test_a_run_without_validation_text(folder: RunFolder, record: RunRecord) -> None:
