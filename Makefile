@@ -1,4 +1,4 @@
-# What a newcomer types. Every target may be repeated: what is done is not done again.
+# The commands of the project. Every target may be repeated: finished work is skipped.
 #
 #   make demo      set up (without PyTorch), then show a network learn and continue a pattern
 #   make test      set up (with PyTorch and the test tools), then run every test
@@ -9,7 +9,7 @@
 #   make deletions traces every deletion and rename of the tests (strace): only ricorda's own files
 #   make processes several processes: signals, hangs, two machines as network namespaces (as root)
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
-#   make mutants   changes the source at random places and lists what the tests do not notice; e.g.
+#   make mutants   changes the source at random places and lists what the tests do not detect; e.g.
 #                  MUTANTS="--sample 100 --seed 1 --module text"
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
 #   make compress-check  2,000 files and one of 50 MB compressed and restored, 500 damaged archives
@@ -18,7 +18,7 @@
 #                  NANOGPT=FOLDER also those that learn a whole text
 #   make pictures  the studio's panels, into docs/pictures
 #   make docs      the documentation, into build/docs; runs its commands
-#   make clean     take away what the other targets made
+#   make clean     remove what the other targets made
 
 PYTHON ?= python3
 VENV := .venv

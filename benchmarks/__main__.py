@@ -123,7 +123,7 @@ def memory(most: float, as_json: bool) -> None:
 def against(folder: Path, seeds: int, as_json: bool, **settings: Any) -> None:
     """Measure training against another checkout, FOLDER, that has its own compiled kernels.
 
-    Characters a second of LSTM 512 and GRU 256, batch 16, window 64, float32 and bfloat16; with
+    Characters per second of LSTM 512 and GRU 256, batch 16, window 64, float32 and bfloat16; with
     --text also the validation loss after --minutes of training, for seeds 1 to --seeds.
     """
     from benchmarks.against import measure

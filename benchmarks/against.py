@@ -82,7 +82,7 @@ def _speed(other: Path, case: Case, precision: str, rounds: int, steps: int) -> 
         *("--precision", precision, "--steps", str(steps), "--seed", "1"),
         *TIMED,
     ]
-    what = f"training, {case.cell} {case.hidden_size} {precision}: characters a second"
+    what = f"training, {case.cell} {case.hidden_size} {precision}: characters per second"
     with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
         text = Path(name, "text.txt")
         write_text(text, TEXT_BYTES)
@@ -103,7 +103,7 @@ def _quality(other: Path, text: Path, minutes: float, seeds: Sequence[int]) -> R
     differences = []
     for seed, sides in zip(seeds, by_turns(other, text, options, seeds), strict=True):
         nats = [side.result["validation"]["nats_per_character"] for side in sides]
-        report(f"seed {seed}: {nats[0]:.4f} nats a character, the other checkout {nats[1]:.4f}")
+        report(f"seed {seed}: {nats[0]:.4f} nats per character, the other checkout {nats[1]:.4f}")
         differences.append(nats[0] - nats[1])
     training = f"training, {text.name}, {minutes:g} minutes"
     return nats_more_than("the other checkout", training, differences, MOST_NATS)

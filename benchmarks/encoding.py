@@ -58,10 +58,10 @@ def _encoding(place: Path, size: int, script: Script, rounds: int) -> Iterator[R
     wanted = LEAST_SPEED if size >= SIZES[2] else None
     details = {"vocabulary": turns[0][0]["vocabulary"]}
     yield Result(
-        f"{what}: MB a second", "a limit", first, wanted, unit="mb_a_second", details=details
+        f"{what}: MB per second", "a limit", first, wanted, unit="mb_a_second", details=details
     )
     yield _memory(what, max(figures["megabytes"] for pair in turns for figures in pair))
-    yield Result(f"{what}: MB a second, cached", "a limit", second, unit="mb_a_second")
+    yield Result(f"{what}: MB per second, cached", "a limit", second, unit="mb_a_second")
 
 
 def measure_files(*, folder: Path | None, **_: Any) -> Iterator[Result]:
@@ -74,7 +74,7 @@ def measure_files(*, folder: Path | None, **_: Any) -> Iterator[Result]:
             figures = encoded(Path(name, "texts"), Path(name))
             what = f"{files:,} small files, {times}"
             speed = spread([files / figures["seconds"]])
-            yield Result(f"{what}: files a second", "a limit", speed, unit="files_a_second")
+            yield Result(f"{what}: files per second", "a limit", speed, unit="files_a_second")
             yield _memory(what, figures["megabytes"])
     with tempfile.TemporaryDirectory(prefix="ricorda-", dir=folder) as name:
         path = Path(name, "bomb.gz")

@@ -87,8 +87,8 @@ def spread(values: Sequence[float]) -> Ratio:
 
 
 def nats_more_than(peer: str, training: str, differences: Sequence[float], most: float) -> Result:
-    """How many more nats a character trainings end with than their peers, at most `most`."""
-    what = f"{training}: nats a character more than"
+    """How many more nats per character trainings end with than their peers, at most `most`."""
+    what = f"{training}: nats per character more than"
     return Result(what, peer, spread(differences), most, at_most=True, unit="nats")
 
 

@@ -1,4 +1,4 @@
-"""Training on a GPU: characters a second and the share of the peak.
+"""Training on a GPU: characters per second and the share of the peak.
 
 The peak is the rate of large products of matrices in the same precision, measured beside it; in
 float32 neither is rounded to TF32.
@@ -31,7 +31,7 @@ def measure_gpu(
     report(torch.cuda.get_device_name())
     for precision in PRECISIONS:
         peak = operations_a_second("cuda", precision)
-        report(f"{precision}: the peak is {peak / 1e12:.1f} x 10^12 operations a second")
+        report(f"{precision}: the peak is {peak / 1e12:.1f} x 10^12 operations per second")
         for hidden_size in HIDDEN_SIZES:
             case = Case("lstm", hidden_size, precision, 64, 128, 200)
             yield speed("cuda", case, peak, min(rounds, 3))
@@ -39,13 +39,13 @@ def measure_gpu(
 
 
 def speed(device: str, case: Case, peak: float, rounds: int) -> Result:
-    """Characters a second of `ricorda train`; peak is in operations a second."""
+    """Characters per second of `ricorda train`; peak is in operations per second."""
     with generated() as text:
         of_symbol = operations(case, len(set(text.read_text("utf-8"))))
         speeds = spread([our_speed(text, case, "--device", device) for _ in range(rounds)])
     return Result(
         f"training on {device}, {case.cell} {case.hidden_size}, {case.precision}: "
-        "characters a second",
+        "characters per second",
         "",
         speeds,
         unit="characters_a_second",

@@ -27,7 +27,7 @@ VOCABULARIES = (100, 1000, 5000, 20_000)
 SYMBOLS = 250_000  # of a generated text
 STEPS = 40  # of each run that measures a speed
 PROCESSES_STEPS = 200
-PACES = {"fastest tenth of steps": 0.9, "median step": 0.5}
+SPEEDS = {"fastest tenth of steps": 0.9, "median step": 0.5}
 """What stands for a run's speed, and what share of its steps is slower; other work only slows."""
 SOFTMAX_VOCABULARIES = (1000, 3000, 6000, 20_000)
 SOFTMAX_CANDIDATES = 512
@@ -36,7 +36,7 @@ MOST_ROUNDS = 3  # of what takes long
 
 
 def measure_training(*, rounds: int, **_: Any) -> Iterator[Result]:
-    """Characters a second over hidden size, batch and window; memory over model and vocabulary."""
+    """Characters per second by hidden size, batch and window; memory by model and vocabulary."""
     with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
         text = write_generated(Path(name, "text.txt"), 100)
         for option, values in VARIED.items():
@@ -44,7 +44,7 @@ def measure_training(*, rounds: int, **_: Any) -> Iterator[Result]:
                 sizes = {**BASE, option: value}
                 runs = [_train(text, STEPS, **sizes) for _ in range(min(rounds, MOST_ROUNDS))]
                 yield Result(
-                    f"training, {option} {value}: characters a second",
+                    f"training, {option} {value}: characters per second",
                     "",
                     spread([run.speed() for run in runs]),
                     unit="characters_a_second",
@@ -68,9 +68,9 @@ def measure_processes(*, rounds: int, text: Path | None, **_: Any) -> Iterator[R
             )
             for _ in range(min(rounds, 5))
         ]
-    for pace, slower in PACES.items():
+    for measure, slower in SPEEDS.items():
         yield Result(
-            f"2 processes of 1 thread, batch {BASE['batch-size']}: speed by the {pace}",
+            f"2 processes of 1 thread, batch {BASE['batch-size']}: speed by the {measure}",
             "1 process of 2 threads",
             ratio_of([(1 / two.speed(slower), 1 / one.speed(slower)) for two, one in pairs]),
         )
@@ -94,7 +94,7 @@ def measure_softmax(
             candidates = min(SOFTMAX_CANDIDATES, vocabulary // 2)
             ratio = _softmax_speed(generated, candidates, min(rounds, MOST_ROUNDS))
             yield Result(
-                f"sampled softmax, {vocabulary:,} symbols: characters a second",
+                f"sampled softmax, {vocabulary:,} symbols: characters per second",
                 "softmax over all",
                 ratio,
                 details={"candidates": candidates},
@@ -123,7 +123,7 @@ def _learned(text: Path, minutes: float, rounds: int) -> Result:
             with tempfile.TemporaryDirectory(prefix="ricorda-") as name:
                 run = train(text, Path(name, "run"), *options, str(candidates))
             nats.append(run.result["validation"]["nats_per_character"])
-        report(f"seed {seed}: sampled {nats[0]:.4f}, exact {nats[1]:.4f} nats a character")
+        report(f"seed {seed}: sampled {nats[0]:.4f}, exact {nats[1]:.4f} nats per character")
         differences.append(nats[0] - nats[1])
     training = f"sampled softmax, {text.name}, {minutes:g} minutes"
     return nats_more_than("softmax over all", training, differences, 0.0)

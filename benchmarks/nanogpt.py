@@ -54,7 +54,7 @@ GPU_RECIPE: Mapping[str, object] = {
 }
 """What it gives a machine with a GPU."""
 
-JUDGED = re.compile(r"^step (\d+): train loss [\d.]+, val loss ([\d.]+)", re.MULTILINE)
+EVALUATED = re.compile(r"^step (\d+): train loss [\d.]+, val loss ([\d.]+)", re.MULTILINE)
 TIMED = re.compile(r"^iter (\d+): .*\btime ([\d.]+)ms", re.MULTILINE)
 TRAINING_SHARE = 0.9
 LARGEST_VOCABULARY = 1 << 16
@@ -134,15 +134,17 @@ def read_log(log: str) -> list[Moment]:
     An iteration that begins with an evaluation is logged with the evaluation's time: in its place
     stands the median of those without.
     """
-    judged = {int(number): float(nats) for number, nats in JUDGED.findall(log)}
+    evaluated = {int(number): float(nats) for number, nats in EVALUATED.findall(log)}
     times = {int(number): float(time) / 1e3 for number, time in TIMED.findall(log)}
-    plain = [seconds for number, seconds in times.items() if number not in judged]
+    plain = [seconds for number, seconds in times.items() if number not in evaluated]
     typical = statistics.median(plain) if plain else 0.0
     spent = np.cumsum(
-        [0.0, *(typical if number in judged else times[number] for number in sorted(times))]
+        [0.0, *(typical if number in evaluated else times[number] for number in sorted(times))]
     )
     return [
-        Moment(float(spent[number]), nats) for number, nats in judged.items() if number < len(spent)
+        Moment(float(spent[number]), nats)
+        for number, nats in evaluated.items()
+        if number < len(spent)
     ]
 
 

@@ -41,7 +41,7 @@ class Trained:
     """Its peak resident memory."""
 
     def speed(self, slower: float = 0.5) -> float:
-        """Characters a second that this share of its steps does not reach, evaluations left out.
+        """Characters per second that this share of its steps does not reach, evaluations left out.
 
         The first fifth of the steps is not counted.
         """
@@ -88,7 +88,7 @@ def measured(command: Sequence[str], source: Path | None = None) -> tuple[str, f
 
 
 def peer_speed(program: Path, **settings: Any) -> float:
-    """Run a peer's training program; return the characters a second of its median step."""
+    """Run a peer's training program; return the characters per second of its median step."""
     command = [sys.executable, "-P", str(program), json.dumps(settings)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

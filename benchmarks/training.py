@@ -161,7 +161,7 @@ def generated() -> Iterator[Path]:
 
 
 def our_speed(text: Path, case: Case, *options: str) -> float:
-    """Characters a second of `ricorda train`, its median step."""
+    """Characters per second of `ricorda train`, its median step."""
     sizes = ["--embedding-size", str(EMBEDDING_SIZE)]
     for name, value in asdict(case).items():
         sizes += [f"--{name.replace('_', '-')}", str(value)]
@@ -170,7 +170,7 @@ def our_speed(text: Path, case: Case, *options: str) -> float:
 
 
 def torch_speed(text: Path, case: Case, precision: str) -> float:
-    """Characters a second of the PyTorch program, its median step."""
+    """Characters per second of the PyTorch program, its median step."""
     settings = asdict(case) | {"precision": precision, "embedding_size": EMBEDDING_SIZE}
     return peer_speed(PROGRAM, text=str(text), **settings)
 

@@ -1,4 +1,4 @@
-"""Autocomplete in a terminal: type the beginning of a line, see how a model would go on.
+"""Autocomplete in a terminal: type the beginning of a line, see how a model would continue it.
 
     python examples/autocomplete.py runs/my                            through the library
     python examples/autocomplete.py my --server http://127.0.0.1:8000  through `ricorda serve`

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 sequence = "aaaaabbbbbccccacdddddaaaa"
 
-characters = sorted(set(sequence))  # sorted, so that each run numbers them alike
+characters = sorted(set(sequence))  # in order, so that the numbers are the same in each run
 char_to_index = {char: index for index, char in enumerate(characters)}
 index_to_char = dict(enumerate(characters))
 
@@ -71,7 +71,7 @@ def train(model: CharacterRNN, inputs: Tensor, targets: Tensor, epochs: int) -> 
 
 @torch.no_grad()
 def generate_seq(model: CharacterRNN, start_char: str, length: int) -> str:
-    """Return length characters: the first is given, each other is the likeliest next one."""
+    """Return length characters: the first is given, each other is the most likely next one."""
     text = start_char
     state = model.zero_state(1)
     while len(text) < length:
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Learn a sequence of characters and write it.")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: 0)")
     torch.manual_seed(parser.parse_args().seed)
-    torch.set_num_threads(1)  # so small a network is quickest on one
+    torch.set_num_threads(1)  # a network this small is fastest with one thread
 
     inputs = one_hot(sequence[:-1]).unsqueeze(0)  # (1, 24, 4): a batch of one sequence
     targets = to_indices(sequence[1:]).unsqueeze(0)  # (1, 24): at each step, the character after

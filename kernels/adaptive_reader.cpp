@@ -13,7 +13,7 @@ namespace ricorda {
 namespace {
 
 constexpr double first_frozen_share = 0.5;
-// Of every expert's share that is dealt out anew with each symbol (Herbster & Warmuth, 1998), so
+// Of every expert's share that is redistributed with each symbol (Herbster & Warmuth, 1998), so
 // that one that has fallen behind can come back.
 constexpr double dealt_out = 1e-5;
 constexpr double lost_nats = 20.0;  // behind the best rate: it will not catch up

@@ -1,5 +1,5 @@
-// A network that goes on learning while it reads (dynamic evaluation: Mikolov et al., 2010; Krause
-// et al., 2018).
+// A network that continues to learn while it reads (dynamic evaluation: Mikolov et al., 2010;
+// Krause et al., 2018).
 //
 // Several experts read the same symbols side by side: the trained network as it is, and copies of
 // it that learn at different rates. Each predicts a symbol before it sees it, and learns whenever

@@ -114,7 +114,7 @@ LayerTensors Learner::tensors_of(int layer) const {
 
 void Learner::list_pieces() {
   const int vocabulary = shape_.vocabulary_size;
-  // choose_inputs and choose_output point the rows that each step chooses anew.
+  // choose_inputs and choose_output point the rows that each step chooses.
   if (shape_.embedding_size > 0)
     add_rows(0, vocabulary, shape_.embedding_size,
              with_table_ ? embedding_gradient_.data() : zeros_.data(),

@@ -6,7 +6,7 @@
 namespace ricorda {
 namespace {
 
-// A table takes W numbers a symbol where an embedding takes E. Twice the model's own size, or 16
+// A table takes W numbers per symbol where an embedding takes E. Twice the model's own size, or 16
 // MiB, is worth the speed.
 bool table_is_affordable(const NetworkShape& shape) {
   if (shape.embedding_size == 0) return true;  // the input weights themselves, transposed

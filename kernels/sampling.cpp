@@ -15,8 +15,8 @@ constexpr double largest_score = 1e38;    // keeps an extreme penalty from makin
 constexpr double extreme_inverse = 1e30;  // of the temperature
 constexpr float least_weight = 4e-38f;  // what `exponentials` gives for all that is less than that
 
-// Where the search for the least likely symbol to keep begins, in nats below the likeliest, and how
-// often it takes a quarter of that range. What is left holds few symbols, which are sorted.
+// Where the search for the least likely symbol to keep begins, in nats below the most likely, and
+// how often it takes a quarter of that range. What is left holds few symbols, which are sorted.
 constexpr float searched_nats = 32.0f;
 constexpr int quarterings = 6;
 
@@ -142,9 +142,9 @@ double Sampler::sum(std::size_t first, std::size_t count) const {
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-// Keeps the fewest symbols, likeliest first, whose measures (Vp) add up to `wanted`. The lower id
-// is the likelier of two equals. The score of the last one is looked for from `low` to below
-// `high`.
+// Keeps the fewest symbols, the most likely first, whose measures (Vp) add up to `wanted`. The
+// lower id is the likelier of two equals. The score of the last one is looked for from `low` to
+// below `high`.
 void Sampler::keep_fewest(double wanted, const float* measures, float low, float high) {
   const auto count = static_cast<int>(scores_.size());
   const float all = std::numeric_limits<float>::lowest();
@@ -169,7 +169,7 @@ void Sampler::keep_fewest(double wanted, const float* measures, float low, float
   }
 }
 
-// Lists the symbols whose scores lie from `low` to below `high`, the likeliest first.
+// Lists the symbols whose scores lie from `low` to below `high`, the most likely first.
 void Sampler::gather_members(float low, float high) {
   members_.clear();
   const float* scores = scores_.data();

@@ -34,7 +34,7 @@ struct Session::Stream {
   Philox random;
   StopSequences stops;
   std::int32_t constraint_state;  // of the settings' constraint
-  Written written{};              // not handed out yet
+  Written written{};              // not returned yet
   std::size_t held = 0;           // the last of them, perhaps part of a stop sequence
   std::int64_t chosen = 0;
   Ending ending = Ending::none;
@@ -170,7 +170,7 @@ std::vector<Progress> Session::advance(int steps, int threads) {
   return progress;
 }
 
-// Gathers the streams' states into one block (S, L, B, Hp), steps, and puts them back; begins anew
+// Gathers the streams' states into one block (S, L, B, Hp), steps, and puts them back; starts again
 // with fewer streams whenever some have ended.
 void Session::advance_group(Streams streams, int steps, GroupWorkspace& workspace) {
   const DenormalsAsZero flush;

@@ -75,7 +75,7 @@ class Session {
   void interrupt() { interrupted_ = true; }
 
   // The state (S, L, 1, H) of a stream and the symbols it has yet to read from there, so that
-  // add(unread, settings, state) goes on from the same place.
+  // add(unread, settings, state) continues from the same place.
   std::vector<std::uint32_t> save(std::int64_t stream, float* state) const;
 
   std::size_t size() const;  // streams, ended ones included

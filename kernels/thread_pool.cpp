@@ -21,13 +21,13 @@ struct Task {
   int helpers_active = 0;
   std::exception_ptr error{};
 
-  // Runs jobs until none is left; hands back what went wrong.
+  // Runs jobs until none is left; returns what went wrong.
   std::exception_ptr run() {
     try {
       for (int job; (job = next_job.fetch_add(1)) < jobs;) work(job);
       return nullptr;
     } catch (...) {
-      next_job = jobs;  // the others need not go on
+      next_job = jobs;  // the others need not continue
       return std::current_exception();
     }
   }

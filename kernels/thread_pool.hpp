@@ -14,8 +14,8 @@ void set_usable_cores(int count);
 inline int usable_threads(int wanted) { return wanted == 1 ? 1 : std::min(wanted, usable_cores()); }
 
 // Calls work(0) ... work(jobs - 1), each once, from up to `threads` threads of which the caller is
-// one, and returns when all are done. Nobody spins: whoever has no work sleeps. Rethrows the first
-// exception of a job.
+// one, and returns when all are done. A thread without work sleeps and does not spin. Rethrows the
+// first exception of a job.
 void parallel_for(int jobs, int threads, const std::function<void(int)>& work);
 
 }  // namespace ricorda

@@ -1,4 +1,4 @@
-"""Measure what the tests notice: change the source at random places and run the tests.
+"""Measure what the tests detect: change the source at random places and run the tests.
 
     make mutants MUTANTS="--sample 100 --seed 1 --module text"
 
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number, mutant in enumerate(mutants, 1):
             verdict: Verdict = "equivalent"
             if mutant.key not in known:
-                verdict = judge(copy, mutant, limits[mutant.module], options.seed)
+                verdict = evaluate(copy, mutant, limits[mutant.module], options.seed)
             counts[mutant.module, verdict] += 1
             print(f"{number}/{len(mutants)} {mutant.key[0]}: {verdict}", flush=True)
             if verdict == "survived":
@@ -284,7 +284,7 @@ def time_limit(copy: Path, module: str, options: argparse.Namespace) -> float:
     return max(LEAST_SECONDS, 3 * (time.monotonic() - began))
 
 
-def judge(copy: Path, mutant: Mutant, limit: float, seed: int) -> Verdict:
+def evaluate(copy: Path, mutant: Mutant, limit: float, seed: int) -> Verdict:
     """Run a mutant's tests in the copy, and put the file back."""
     place = copy / mutant.path.relative_to(REPOSITORY)
     place.write_text(mutant.after, "utf-8")

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what may be removed."""
+"""Files are complete or absent, and only ricorda's own are removed."""
 
 import os
 from collections.abc import Iterator

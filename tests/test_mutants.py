@@ -71,5 +71,5 @@ def test_the_verdict_follows_from_the_tests(
     ):
         mutant = mutants.Mutant("text", tmp_path / "src" / "a.py", before, after)
         limit = 3.0 if verdict == "timed out" else 300.0
-        assert mutants.judge(copy, mutant, limit, 1) == verdict
+        assert mutants.evaluate(copy, mutant, limit, 1) == verdict
         assert (copy / "src" / "a.py").read_text() == before

@@ -32,5 +32,5 @@ def test_a_shell_takes_the_word_as_it_was(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", WORDS, ids=ascii)
-def test_a_terminal_obeys_nothing_of_it(word: str) -> None:
+def test_a_terminal_gets_no_control_sequence_of_it(word: str) -> None:
     assert all(each.isprintable() or each in "\n\t" for each in command_line([word]))

@@ -385,7 +385,7 @@ void bind_learner(nb::module_& module) {
 
   nb::class_<BoundAdaptiveReader>(
       module, "AdaptiveReader",
-      "A network that goes on learning while it reads; the trained one is not changed.\n\n"
+      "A network that continues to learn while it reads; the trained one is not changed.\n\n"
       "Copies of the network learn at different rates, and their predictions are mixed with those\n"
       "of the trained network by how well each has done so far.")
       .def(nb::init<std::shared_ptr<const Network>, std::vector<BoundAdaptiveReader::Arrays>,

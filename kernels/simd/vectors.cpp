@@ -28,7 +28,7 @@ RICORDA_INLINE void add(Lanes16& sums, const Lanes16& values) {
   RICORDA_UNROLL
   for (int i = 0; i < parts16; ++i) sums.parts[i] = sums.parts[i] + values.parts[i];
 }
-// Lane i plus lane i + 8, then i + 4, i + 2, i + 1; `sum` of a vector goes on in this order.
+// Lane i plus lane i + 8, then i + 4, i + 2, i + 1; `sum` of a vector continues in this order.
 RICORDA_INLINE float sum(Lanes16 sums) {
   RICORDA_UNROLL
   for (int half = parts16 / 2; half > 0; half /= 2) {

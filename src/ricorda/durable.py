@@ -120,14 +120,14 @@ def refuse_special(path: Path) -> None:
     """Raise RunError if a link, folder, pipe, socket or device lies where a file is to be put."""
     kind = _kind_of(path)
     if kind not in (None, "a file"):
-        raise RunError(f"expected a file or nothing at {path}, found {kind}: take it away first")
+        raise RunError(f"expected a file or nothing at {path}, found {kind}: remove it first")
 
 
 def refuse_link(folder: Path) -> None:
     """Raise RunError if something else than a folder lies where a folder is to be used."""
     kind = _kind_of(folder)
     if kind not in (None, "a folder"):
-        raise RunError(f"expected a folder or nothing at {folder}, found {kind}: take it away")
+        raise RunError(f"expected a folder or nothing at {folder}, found {kind}: remove it")
 
 
 def _kind_of(path: Path) -> str | None:
@@ -147,13 +147,13 @@ def _kind_of(path: Path) -> str | None:
 
 
 def flush(file: IO[bytes]) -> None:
-    """See that what was written to a file is on the disk. Raises OSError."""
+    """Ensure that what was written to a file is on the disk. Raises OSError."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:
-    """See that the names in a folder are on the disk, where the system can. Raises OSError."""
+    """Ensure that the names in a folder are on the disk, if the system can. Raises OSError."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

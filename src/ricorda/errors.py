@@ -8,7 +8,7 @@
     │   ├── ModelFileError      not a model file, or a damaged or a newer one
     │   ├── RunError            a run's folder that is missing, taken or incomplete
     │   └── ArchiveError        a compressed file that is damaged, or must not be replaced
-    ├── TrainingError           learning cannot go on (exit code 1)
+    ├── TrainingError           training cannot continue (exit code 1)
     │   ├── NonFiniteLoss       the loss or its gradient is no longer a number
     │   ├── FolderLost          the run's folder was moved, removed or replaced
     │   └── ProcessLost         another process of the run ended or does not answer
@@ -61,7 +61,7 @@ class ArchiveError(InputError):
 
 
 class TrainingError(RicordaError):
-    """Learning cannot go on."""
+    """Training cannot continue."""
 
 
 class NonFiniteLoss(TrainingError):

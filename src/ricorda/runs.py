@@ -66,7 +66,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """What resuming needs, a folder a step."""
+        """What resuming needs: a folder for each step."""
         return self.path / "checkpoints"
 
     @property
@@ -121,13 +121,13 @@ def _taken(folder: RunFolder) -> str:
             f"or a larger budget, such as `{resume} --minutes 10`"
         )
     return (
-        f"{folder.path} already holds a run, which is not finished: go on with it by "
+        f"{folder.path} already holds a run, which is not finished: continue it with "
         f"`{resume}`, or give another --out"
     )
 
 
 def ended(folder: RunFolder) -> str | None:
-    """Why a run has ended; None if it may go on. Raises RunError if its rows are damaged."""
+    """Why a run has ended; None if it may continue. Raises RunError if its rows are damaged."""
     rows = [row for row in read_rows(folder.metrics) if row.get("event") == "ended"]
     reason = str(rows[-1].get("stopped_because")) if rows else "interrupted"
     return None if reason == "interrupted" else reason
@@ -205,7 +205,7 @@ def parse_row(line: bytes) -> dict[str, Any]:
     """
     row = parse_json(line, longest=LONGEST_ROW, finite=False)
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-        raise ValueError("it tells of no step")
+        raise ValueError("it has no step")
     return row
 
 
@@ -250,7 +250,7 @@ def write_note(run: RunFolder, note: str) -> None:
 
 
 def _news(metrics: dict[str, Any], validation: dict[str, Any] | None) -> dict[str, Any]:
-    """What one row of metrics.jsonl tells; an interrupted run keeps its last evaluation."""
+    """The figures of a row of metrics.jsonl; an interrupted run keeps its last evaluation."""
     if metrics["event"] == "ended":
         interrupted = metrics["stopped_because"] == "interrupted"
         return {

@@ -38,7 +38,7 @@ REQUIREMENTS = {
     "literal_error": "{expected}",
     "string_too_short": "at least {min_length} long",
     "string_type": "text",
-    "string_unicode": "text that UTF-8 can hold",
+    "string_unicode": "text that UTF-8 can encode",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_parsing_size": "a whole number of fewer digits",
@@ -242,7 +242,7 @@ def _check_structure(text: bytes, most: int) -> None:
     for _ in range(DEEPEST_JSON):
         brackets = brackets.replace(b"[]", b"")
     if b"[]" in brackets or brackets.count(b"[") > DEEPEST_JSON:
-        raise ValueError(f"it goes deeper than {DEEPEST_JSON} levels")
+        raise ValueError(f"it has more than {DEEPEST_JSON} levels")
     if count > most:
         raise ValueError(too_many)
 

@@ -1,3 +1,5 @@
+"""The benchmark of encoding texts."""
+
 import json
 from pathlib import Path
 

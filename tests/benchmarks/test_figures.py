@@ -1,4 +1,4 @@
-"""Ratios are taken by turns."""
+"""Ratios are measured in alternating runs."""
 
 from typing import Any
 from unittest.mock import Mock

@@ -1,4 +1,4 @@
-"""nanoGPT as a peer: what its training reads, what its log tells; a stand-in takes its place."""
+"""nanoGPT as a peer: what its training reads and logs. A stand-in replaces it."""
 
 import pickle
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_text_is_written_as_its_training_reads_it(tmp_path: Path) -> None:
     assert meta["vocab_size"] == len(meta["stoi"]) == 4
 
 
-def test_the_recipe_runs_in_a_folder_that_goes_again(tmp_path: Path) -> None:
+def test_the_recipe_runs_in_a_folder_that_is_removed(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, os\n"
         f"pathlib.Path({str(tmp_path / 'told')!r}).write_text(os.getcwd() + '\\n'"
@@ -71,7 +71,7 @@ def test_the_recipe_runs_in_a_folder_that_goes_again(tmp_path: Path) -> None:
     assert not Path(folder).exists()
 
 
-def test_a_training_that_fails_tells_its_last_line(tmp_path: Path) -> None:
+def test_a_training_that_fails_reports_its_last_line(tmp_path: Path) -> None:
     peer = checkout(tmp_path, "import sys; sys.exit('no such device')")
     with pytest.raises(RicordaError, match="status 1: no such device"):
         nanogpt.learn(peer, "abc" * 30)

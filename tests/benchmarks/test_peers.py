@@ -1,4 +1,4 @@
-"""A benchmark's peer is the peer: it runs no code of ricorda and computes what ricorda computes."""
+"""A benchmark's peers run no code of ricorda and compute the same results as ricorda."""
 
 import ast
 import re

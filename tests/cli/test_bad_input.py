@@ -1,4 +1,4 @@
-"""Whatever is wrong with what comes in: exit code 2, one line, nothing written, nothing lost."""
+"""Wrong input of every kind: exit code 2, one line, nothing written, nothing lost."""
 
 import json
 import os
@@ -298,7 +298,7 @@ def test_what_is_not_permitted(here: Path, call: Call) -> None:
     locked.mkdir()
     secret.chmod(0)
     locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    refused(call("train", secret), "secret.txt: may not be read; allow it (chmod +r)")
+    refused(call("train", secret), "secret.txt: no permission to read it; allow it (chmod +r)")
     refused(call("train", "my.txt", "--out", "locked/run"), "Permission denied")
     refused(call("train", "my.txt", "--config", secret), "is not readable")
     refused(call("sample", secret), "is not readable")

@@ -1,4 +1,4 @@
-"""Texts that are not what they should be, by their bytes: exit code 2 and one line."""
+"""Texts with invalid bytes: exit code 2 and one line."""
 
 from collections.abc import Callable
 from pathlib import Path

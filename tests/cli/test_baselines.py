@@ -11,7 +11,7 @@ def test_the_table_names_every_method(here: Path, call: Call) -> None:
     code, out, err = call("baselines", "my.txt")
     assert (code, err) == (0, "")
     assert "24 different symbols" in out
-    for name in ("equally likely", "frequent", "5-grams", "xz"):
+    for name in ("equally likely", "frequencies", "5-grams", "xz"):
         assert name in out
 
 
@@ -27,10 +27,10 @@ def test_json_and_the_options(here: Path, call: Call) -> None:
     assert more["validation"] > plain["validation"]
 
 
-def test_a_text_too_short_to_judge_by(here: Path, call: Call) -> None:
+def test_a_text_too_short_to_evaluate(here: Path, call: Call) -> None:
     Path("short.txt").write_text("abcabc")
     assert json.loads(call("baselines", "short.txt", "--json")[1])["bits_per_character"] is None
-    assert "no part of the text is kept for validation" in call("baselines", "short.txt")[1]
+    assert "no part of the text is held back for validation" in call("baselines", "short.txt")[1]
 
 
 def test_a_text_that_is_not_there(here: Path, call: Call) -> None:

@@ -51,7 +51,7 @@ def test_json_and_a_seed_that_was_drawn(here: Path, call: Call) -> None:
         ("12", "expected a unit from 0:0 to 0:11, got 0:12"),
     ],
 )
-def test_what_is_wrong_is_told(here: Path, call: Call, word: str, told: str) -> None:
+def test_what_is_wrong_is_reported(here: Path, call: Call, word: str, told: str) -> None:
     code, out, err = call("clamp", "runs/tiny", word)
     assert (code, out) == (2, "")
     assert told in err

@@ -42,7 +42,7 @@ def test_a_file_comes_back(call: Call, file: Path) -> None:
         (["compress", "."], "found something else"),
         (["compress", "my.txt", "--out", "my.txt", "--force"], "is the file that is read"),
         (["decompress", "my.txt"], "name the result with --out"),
-        (["decompress", "my.txt", "--out", "new"], "is not a file that `ricorda compress` wrote"),
+        (["decompress", "my.txt", "--out", "new"], "was not written by `ricorda compress`"),
         (["compress", "my.txt", "--model", "none"], "no model file at none"),
     ],
 )

@@ -155,7 +155,7 @@ WRONG: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_file_is_told(here: Path, call: Call, name: str) -> None:
+def test_a_wrong_file_is_reported(here: Path, call: Call, name: str) -> None:
     content, told = WRONG[name]
     if content:
         Path(name).write_bytes(content.encode("utf-8", "surrogateescape"))

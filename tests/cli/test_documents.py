@@ -136,7 +136,7 @@ def test_wrong_prompts(call: Call) -> None:
     Path("mixed").write_text('{"prompt": "an"}\nniall\n')
     Path("latin").write_bytes(b"an\xff\n")
     for options, told in (
-        (["--prompts", "empty"], "empty is empty: expected a prompt a line"),
+        (["--prompts", "empty"], "empty is empty: expected one prompt per line"),
         (["--prompts", "mixed"], "line 2 of mixed: expected a JSON object"),
         (["--prompts", "latin"], "line 1 of latin"),
         (["--prompts", "absent"], "cannot read absent"),
@@ -177,7 +177,7 @@ def test_raw_bytes_of_a_model_of_bytes(here: Path, start: Start) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_an_endless_text_goes_on_until_it_is_interrupted(here: Path, start: Start) -> None:
+def test_an_endless_text_continues_until_it_is_interrupted(here: Path, start: Start) -> None:
     process = start("sample", "runs/tiny", "--length", "inf", "--seed", "1")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -285,7 +285,7 @@ def test_unseen_characters_of_documents_are_counted_and_shown(call: Call) -> Non
     # The character after the first, and the end after the second, which is no character.
     assert (found["unseen_characters"], found["left_out"], found["characters"]) == (2, 1, 11)
     shown = call("evaluate", "runs/names", "odd.txt", "--lines")[1]
-    assert "they stand after symbol 2 of document 2 '☃', after symbol 4 of document 3" in " ".join(
+    assert "positions: after symbol 2 of document 2 '☃', after symbol 4 of document 3" in " ".join(
         shown.split()
     )
     rows = json_lines(call("score", "runs/names", "odd.txt", "--lines", "--json")[1])

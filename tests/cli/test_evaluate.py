@@ -74,7 +74,7 @@ def test_a_person_reads_the_same_figures(here: Path, call: Call, bottles: str) -
     ]
 
 
-def test_unknown_characters_are_left_out_and_told(here: Path, call: Call) -> None:
+def test_unknown_characters_are_left_out_and_reported(here: Path, call: Call) -> None:
     Path("known.txt").write_text("5 bottles of ber\n")
     Path("more.txt").write_text("5 bottlées Zof béer\n")
     code, out, err = call("evaluate", "runs/tiny", "more.txt", "--json")
@@ -94,7 +94,7 @@ def test_unknown_characters_are_left_out_and_told(here: Path, call: Call) -> Non
     text = call("evaluate", "runs/tiny", "more.txt")[1]
     assert text.splitlines()[-2:] == [
         "not counted: 3 characters that the model never saw, and 3 that follow them",
-        "they stand after symbol 7 'é', after symbol 10 'Z', after symbol 14 'é'",
+        "positions: after symbol 7 'é', after symbol 10 'Z', after symbol 14 'é'",
     ]
 
 
@@ -129,7 +129,7 @@ def test_bytes_are_counted_as_characters_and_as_bytes(here: Path, call: Call) ->
     assert found["bits_per_byte"] == pytest.approx(nats / found["bytes"] / math.log(2))
 
 
-def test_nothing_to_predict_is_told(here: Path, call: Call) -> None:
+def test_nothing_to_predict_is_reported(here: Path, call: Call) -> None:
     Path("unknown.txt").write_text("ZZZZ")
     for command in ("evaluate", "score"):
         code, out, err = call(command, "runs/tiny", "unknown.txt")

@@ -93,13 +93,13 @@ def test_the_table_is_there_too(
     shown: Callable[..., str], words: list[str], environment: dict[str, str]
 ) -> None:
     out = COLOURS.sub("", shown(*words, **environment))
-    assert out.splitlines()[0].split() == ["bits", "symbol", "likeliest"]
+    assert out.splitlines()[0].split() == ["bits", "symbol", "expected"]
 
 
 def test_a_pipe_gets_the_table(here: Path, call: Call) -> None:
     Path("short.txt").write_text("5 bottles\n")
     out = call("score", "runs/tiny", "short.txt")[1]
-    assert out.splitlines()[0].split() == ["bits", "symbol", "likeliest"]
+    assert out.splitlines()[0].split() == ["bits", "symbol", "expected"]
     assert "\x1b" not in out
 
 

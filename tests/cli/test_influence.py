@@ -46,7 +46,7 @@ def test_many_places(text: Path, call: Call) -> None:
     columns, *rows = out.splitlines()
     assert columns.split() == ["symbols", "back", "divergence", "surprisal", "gradient"]
     assert [row.split()[0] for row in rows[:5]] == list("12345")
-    assert "Mean of 26 places. " in out
+    assert "Mean of 26 positions. " in out
     found = influence(ricorda.load("runs/tiny"), TEXT, distance=5)
     shares = [found.mean_divergence[:n].sum() / found.mean_divergence.sum() for n in range(1, 6)]
     needed = next(n for n, share in enumerate(shares, 1) if share >= 0.95)
@@ -73,7 +73,7 @@ def test_json(text: Path, call: Call) -> None:
     assert other["nats"] != replaced["nats"] != found["nats"]
 
 
-def test_what_is_wrong_is_told(text: Path, call: Call) -> None:
+def test_what_is_wrong_is_reported(text: Path, call: Call) -> None:
     for words, told in (
         (["--position", "0"], "expected a whole number, at least 1, got '0'"),
         (["--position", "99"], "expected positions from 1 to 30 in this text, got [99]"),

@@ -75,7 +75,7 @@ def test_where_a_model_came_from_may_say_anything(
         assert "\x1b" not in out
 
 
-def test_a_wordy_model_is_told_shortly(here: Path, call: Call) -> None:
+def test_a_wordy_model_is_reported_shortly(here: Path, call: Call) -> None:
     for name in "abcde":
         Path(f"{name}.txt").write_text("some words\n" * 9)
     ricorda.train("*.txt", steps=1, hidden_size=4, threads=1, out="runs/x", quiet=True)

@@ -89,7 +89,7 @@ def test_every_command_reads_compressed_texts_as_training_does(
     Path("my.gz").write_bytes(gzip.compress(bottles.encode()))
     code, out, err = call(*words, "--max-decompressed", "1kB")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "my.gz: it comes to more than --max-decompressed 1 kB allows" in err
+    assert "my.gz: it decompresses to more than --max-decompressed 1 kB" in err
     code, out, err = call(*words, "--max-decompressed", "1kB", "--decompress", "off")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "leave out --decompress off" in err
@@ -165,7 +165,7 @@ class Said(Lines):
         self.said.append(message)
 
 
-def test_reading_is_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_is_reported_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     report = Said()
     now = iter([0.0, 1.0, 10.0, 12.0, 20.0])
     monkeypatch.setattr(progress_module, "time", Mock(monotonic=lambda: next(now)))

@@ -142,12 +142,12 @@ def test_closed_streams_are_no_error(here: Path, stream: str) -> None:
     assert len(done.stdout) == (0 if stream == "stdout" else 6)
 
 
-def test_a_full_disk_is_told(here: Path, start: Start) -> None:
+def test_a_full_disk_is_reported(here: Path, start: Start) -> None:
     with Path("/dev/full").open("wb") as full:
         process = start("info", stdout=full)
         _, messages = process.communicate()
     assert process.returncode == 1
-    assert messages == b"ricorda: the system refused: No space left on device\n"
+    assert messages == b"ricorda: the system reported: No space left on device\n"
 
 
 def test_output_that_cannot_show_a_character_replaces_it(here: Path, start: Start) -> None:

@@ -1,4 +1,4 @@
-"""`ricorda memorised`: what a text or a model's writing has from the training text."""
+"""`ricorda memorised`: passages of a text, or of a model's text, copied from the training text."""
 
 import json
 from collections.abc import Callable
@@ -27,8 +27,8 @@ def test_a_text(texts: Path, call: Call) -> None:
     assert (code, err) == (0, "")
     assert out.splitlines()[1].split() == ["longest", "passage,", "characters", "21"]
     assert (
-        "The longest passage, at 8 there and at 82 in the training text:\n there was a fox and "
-        in out
+        "The longest passage, at position 8 of the compared text and 82 of the training text:\n"
+        " there was a fox and " in out
     )
 
 
@@ -62,7 +62,7 @@ def test_a_model_writes(texts: Path, call: Call) -> None:
     assert file == found
 
 
-def test_a_text_that_the_model_never_saw_is_judged_too(texts: Path, call: Call) -> None:
+def test_a_text_that_the_model_never_saw_is_evaluated_too(texts: Path, call: Call) -> None:
     words = ["memorised", "written.txt", "training.txt", "--json"]
     found = json.loads(call(*words, "--control", "other.txt")[1])
     assert found["never_seen"]["characters"] == len("nothing of that is here, or is it")
@@ -155,7 +155,7 @@ def test_bytes(texts: Path, call: Call) -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_is_told(texts: Path, call: Call, words: list[str], told: str) -> None:
+def test_what_is_wrong_is_reported(texts: Path, call: Call, words: list[str], told: str) -> None:
     code, out, err = call("memorised", *words)
     assert (code, out) == (2, "")
     assert told in err

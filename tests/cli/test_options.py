@@ -91,7 +91,7 @@ def test_what_fits_is_taken(arguments: list[str], expected: str) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_does_not_fit_is_told_with_what_would(arguments: list[str], told: str) -> None:
+def test_what_does_not_fit_is_reported_with_what_would(arguments: list[str], told: str) -> None:
     code, output = run(*arguments)
     assert code == 2
     assert told in output

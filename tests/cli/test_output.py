@@ -1,4 +1,4 @@
-"""What a terminal would obey is spelled out on a terminal, whoever wrote it; a pipe gets it all."""
+"""Control sequences are escaped on a terminal, whoever wrote them; a pipe gets the exact text."""
 
 import io
 import json
@@ -55,7 +55,7 @@ COMMANDS = ["sample", "info", "score", "runs", "memorised", "clamp", "units", "e
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "sample --json", "info --json", "runs --json"])
-def test_a_terminal_obeys_nothing_of_a_stranger(
+def test_a_terminal_gets_no_control_sequence_of_a_stranger(
     monkeypatch: pytest.MonkeyPatch, run: Path, command: str
 ) -> None:
     name, *options = command.split()

@@ -1,4 +1,4 @@
-"""Every later reading follows training's; prompts do too."""
+"""Later texts and prompts are read as training read its text."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""`ricorda resume`: goes on, by default with the newest run."""
+"""`ricorda resume`: continue a run, by default the newest."""
 
 import json
 import shutil
@@ -29,9 +29,7 @@ def interrupted(here: Path) -> Path:
     return run.folder
 
 
-def test_it_goes_on_as_if_nothing_had_happened(
-    interrupted: Path, call: Call, tiny: ricorda.Run
-) -> None:
+def test_it_continues_as_if_undisturbed(interrupted: Path, call: Call, tiny: ricorda.Run) -> None:
     code, out, err = call("resume", interrupted, "--json", "--quiet")
     assert (code, err) == (0, "")
     found = json.loads(out)
@@ -51,7 +49,7 @@ def test_the_newest_run_is_taken_and_it_says_where_it_is(interrupted: Path, call
     assert "ricorda sample runs/stopped" in err
 
 
-def test_a_run_that_was_moved_goes_on(interrupted: Path, call: Call) -> None:
+def test_a_run_that_was_moved_continues(interrupted: Path, call: Call) -> None:
     shutil.move(interrupted, "elsewhere")
     assert call("resume", "elsewhere", "--quiet") == (0, "", "")
 
@@ -59,13 +57,13 @@ def test_a_run_that_was_moved_goes_on(interrupted: Path, call: Call) -> None:
 @pytest.mark.parametrize(
     "run, told",
     [
-        ("runs/tiny", "has ended (steps): begin a new one with `ricorda train`"),
+        ("runs/tiny", "has ended (steps): start a new one with `ricorda train`"),
         ("runs/missing", "expected a run's folder with a config.json, found none"),
         ("my.txt", "expected a run's folder with a config.json, found none"),
         ("runs", "expected a run's folder with a config.json, found none"),
     ],
 )
-def test_what_cannot_go_on(here: Path, call: Call, run: str, told: str) -> None:
+def test_what_cannot_continue(here: Path, call: Call, run: str, told: str) -> None:
     code, out, err = call("resume", run)
     assert (code, out) == (2, "")
     assert told in err

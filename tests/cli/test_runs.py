@@ -140,10 +140,12 @@ def test_a_folder_without_runs(here: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere", "my.txt"])
-def test_what_is_no_folder_is_told(here: Path, call: Call, name: str) -> None:
+def test_what_is_no_folder_is_reported(here: Path, call: Call, name: str) -> None:
     code, out, err = call("runs", name)
     assert (code, out) == (2, "")
-    assert err == f"ricorda: expected a folder of runs, {name} is none; check the name\n"
+    assert (
+        err == f"ricorda: expected a folder of runs, but {name} is not a folder; check the name\n"
+    )
 
 
 def test_sorted_by_a_figure(here: Path, call: Call) -> None:
@@ -227,7 +229,9 @@ def test_the_question_decides(
     monkeypatch.setattr(sys, "stdin", Typed(f"{answer}\n"))
     found, out, err = call("runs", "--delete", "tiny")
     assert (found, out) == (code, "")
-    assert re.search(r"Delete runs/tiny \(40 steps, \d\.\d{3} bits per character\) for good\?", err)
+    assert re.search(
+        r"Delete runs/tiny \(40 steps, \d\.\d{3} bits per character\) permanently\?", err
+    )
     assert Path("runs/tiny").exists() == (answer != "y")
 
 
@@ -241,7 +245,7 @@ def test_the_deletion_leaves_what_ricorda_did_not_write(here: Path, call: Call) 
     (run / "report.html").symlink_to(outside)
     code, _, err = call("runs", "--delete", "tiny", "--yes")
     assert code == 0
-    assert "runs/tiny stays, with files that ricorda did not write: " in err
+    assert "runs/tiny was not removed, because it has files that ricorda did not write: " in err
     left = sorted(str(path.relative_to(run)) for path in run.rglob("*"))
     assert left == [
         *("checkpoints", "checkpoints/40", "checkpoints/40/mine.bin", "mine.txt", "report.html"),

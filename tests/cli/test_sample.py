@@ -111,7 +111,7 @@ def test_a_stop_that_can_never_occur_is_refused(here: Path, call: Call) -> None:
     assert (code, err) == (2, "ricorda: the stop string 'o' can never occur: 'o' is banned\n")
 
 
-def test_characters_that_the_model_lacks_and_several_of_them_are_told(
+def test_characters_that_the_model_lacks_and_several_of_them_are_reported(
     here: Path, call: Call
 ) -> None:
     code, _, err = call(*PLAIN, "--banned", "eat", "--banned-word", "cat", "--count", "2")

@@ -26,7 +26,7 @@ def test_the_table_has_a_line_for_each_symbol(text: Path, call: Call) -> None:
     code, out, err = call("score", "runs/tiny", text)
     assert (code, err) == (0, "")
     heading, first, *lines = out.splitlines()
-    assert heading.split() == ["bits", "symbol", "likeliest"]
+    assert heading.split() == ["bits", "symbol", "expected"]
     assert first.split() == ["5"]  # nothing comes before it
     assert [line.split()[1] for line in lines] == ["␣", *"bottles", r"\n"]
     scores = ricorda.load("runs/tiny").score(TEXT, 5)
@@ -67,7 +67,7 @@ def test_json(text: Path, call: Call) -> None:
     assert mean == pytest.approx(found["nats_per_character"])
 
 
-def test_unknown_characters_are_left_out_and_told(text: Path, call: Call) -> None:
+def test_unknown_characters_are_left_out_and_reported(text: Path, call: Call) -> None:
     Path("known.txt").write_text("5 bottles\n")
     text.write_text("5 bottlées\n")
     code, out, err = call("score", "runs/tiny", text, "--json")
@@ -147,7 +147,7 @@ def test_a_text_cannot_break_out_of_the_page(text: Path, call: Call) -> None:
         ("/proc/page.html", "cannot write the page"),
     ],
 )
-def test_the_page_takes_nothings_place(
+def test_the_page_replaces_no_other_file(
     text: Path, call: Call, tiny: ricorda.Run, page: str, told: str
 ) -> None:
     Path("text.html").write_text(TEXT)

@@ -1,4 +1,4 @@
-"""Signals while it learns: the run is saved, the exit code tells, and it goes on afterwards."""
+"""Signals during training: the run is saved, the exit code shows the signal, it can be resumed."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def test_a_signal_ends_it_well(here: Path, start: Start, number: signal.Signals)
     found = json.loads(out)
     assert found["stopped_because"] == "interrupted"
     assert found["validation"] is None
-    assert b"go on with: ricorda resume runs/my" in err
+    assert b"continue with: ricorda resume runs/my" in err
     assert b"Traceback" not in err
     run = Path("runs/my")
     assert (run / "checkpoints" / str(found["steps"])).is_dir()

@@ -39,7 +39,7 @@ def test_json(text: Path, call: Call) -> None:
     assert found["lines"] == expected.lines()
 
 
-def test_what_is_wrong_is_told(text: Path, call: Call) -> None:
+def test_what_is_wrong_is_reported(text: Path, call: Call) -> None:
     for words, told in (
         (["--unit", "12"], "expected a unit from 0:0 to 0:11, got 0:12"),
         (["--unit", "1:0"], "expected a unit from 0:0 to 0:11, got 1:0"),

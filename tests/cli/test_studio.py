@@ -30,11 +30,11 @@ def test_wrong_usage(call: Call, words: list[str]) -> None:
     assert "see `ricorda studio --help`" in err
 
 
-def test_a_port_that_is_taken_is_told(call: Call) -> None:
+def test_a_port_that_is_taken_is_reported(call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, _, err = call("studio", "--no-browser", "--port", str(taken.getsockname()[1]))
     assert code == 2
-    assert "cannot listen at 127.0.0.1" in err
+    assert "cannot listen on 127.0.0.1" in err
 
 
 def test_without_its_packages_it_says_what_to_install(
@@ -54,7 +54,7 @@ def test_without_its_packages_it_says_what_to_install(
     )
 
 
-def test_the_page_ends_and_trainings_go_on(tmp_path: Path, bottles: str) -> None:
+def test_the_page_ends_and_trainings_continue(tmp_path: Path, bottles: str) -> None:
     place = start_studio(tmp_path, "--runs", "here", "--texts", "there")
     client = Client(place)
     assert client.ask("POST", "/api/texts?name=my.txt", bottles.encode())[0] == 200

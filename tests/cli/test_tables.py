@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from ricorda.cli.tables import print_paragraph, print_table
 
 COLUMNS = ["unit", "tracks", ">effect", ">control"]
-ROWS = [["0:121", "in a word of capitals", "0.994", "0.032"]]
+ROWS = [["0:121", "in an uppercase word", "0.994", "0.032"]]
 SPARE = (">control", ">effect")
 
 

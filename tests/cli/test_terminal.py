@@ -1,4 +1,4 @@
-"""What a terminal shows while it learns, by its width; colours; where there is none."""
+"""What training prints: on terminals of each width, in colour, and without a terminal."""
 
 import os
 import pty
@@ -138,7 +138,7 @@ def test_what_it_writes_stands_on_one_line_each(here: Path) -> None:
     assert all(cell_len(line) <= 60 and line.endswith("…") for line in samples)
 
 
-def test_a_terminal_obeys_nothing_of_what_it_writes() -> None:
+def test_a_terminal_gets_no_control_sequence_of_what_it_writes() -> None:
     with Terminal(80) as terminal:
         Bar().evaluated(1, 1.5, "a\x1b]0;obey\x07b\nc")
     assert "\x1b]" not in terminal.text

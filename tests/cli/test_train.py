@@ -178,7 +178,7 @@ def test_the_folder_one_is_in(train: Train, poems: Path, monkeypatch: pytest.Mon
     assert train(".")["run"] == "runs/poems"
 
 
-def test_what_a_folder_holds_besides_is_told(poems: Path, call: Call) -> None:
+def test_what_a_folder_holds_besides_is_reported(poems: Path, call: Call) -> None:
     _, _, err = call("train", "poems", *SHORT)
     assert "left out 2 files and folders: poems/.hidden (hidden), " in err
 
@@ -268,14 +268,14 @@ def test_time_that_ends_between_two_rows(
     assert rows[-1]["step"] == steps
 
 
-def test_a_file_to_judge_by(train: Train, bottles: str) -> None:
+def test_a_file_for_validation(train: Train, bottles: str) -> None:
     Path("other.txt").write_text("7 bottles of beer on the wall\n")
     run = train("my.txt", "--validation", "other.txt")
     assert run["training_characters"] == len(bottles)
     assert run["validation_characters"] == 30
 
 
-def test_a_text_too_short_to_judge_by_is_told(here: Path, call: Call) -> None:
+def test_a_text_too_short_to_evaluate_is_reported(here: Path, call: Call) -> None:
     Path("short.txt").write_text("abcabcabc")
     code, out, err = call("train", "short.txt", *SHORT, "--json")
     assert code == 0
@@ -298,7 +298,7 @@ def test_names_that_are_odd(train: Train) -> None:
         assert train(f"./{name}")["run"] == f"runs/{run}"
 
 
-def test_the_model_is_the_one_that_was_judged(
+def test_the_model_is_the_one_that_was_evaluated(
     here: Path, call: Call, train: Train, bottles: str
 ) -> None:
     run = train("my.txt")

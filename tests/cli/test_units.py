@@ -97,7 +97,7 @@ def test_options_change_something(planted: Path, call: Call) -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_is_told(planted: Path, call: Call, words: list[str], told: str) -> None:
+def test_what_is_wrong_is_reported(planted: Path, call: Call, words: list[str], told: str) -> None:
     code, out, err = call(*UNITS, *words)
     assert (code, out) == (2, "")
     assert told in err

@@ -215,7 +215,7 @@ def test_every_command_runs(page: str, workplace: Path, capsys: pytest.CaptureFi
     for block in blocks(DOCS / page, "sh"):
         for words in commands(block):
             assert words[0] == "ricorda", f"{words}: mark the block as not-run"
-            if words[1] == "studio":  # it serves until it is told to end: its own tests open it
+            if words[1] == "studio":  # it serves until it is ended: its own tests open it
                 words.append("--help")
             if words[1:] == ["resume"]:
                 interrupt_a_run(workplace)

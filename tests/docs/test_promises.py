@@ -1,4 +1,4 @@
-"""Each promise of the documents is held by a test that exists, and still stands where it stood."""
+"""Each promise of the documents has a test that exists, and its words are in the document."""
 
 import ast
 import re

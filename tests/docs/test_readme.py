@@ -83,7 +83,7 @@ def test_every_command_runs(workplace: Path, capsys: pytest.CaptureFixture[str])
     given = [words for words in shell_commands(readme) if words[0] == "ricorda"]
     assert [words[1] for words in given] == ["train", "sample", "studio", *DOCUMENT_COMMANDS]
     for words in given:
-        if words[1] == "studio":  # it serves until it is told to end: its own tests open it
+        if words[1] == "studio":  # it serves until it is ended: its own tests open it
             words.append("--help")
         assert main(with_a_small_budget(words[1:])) == 0, capsys.readouterr().err
     assert (workplace / "runs" / "my" / "report.html").is_file()

@@ -1,7 +1,7 @@
-"""Both tutorials are run block by block, and each block prints what stands under it.
+"""Both tutorials are run block by block, and each block prints the output that follows it.
 
 A block fenced with ```python or ```sh is run; the ```text block that follows it is its output.
-Under ```text varies, numbers and stretches of the pattern may differ from machine to machine.
+Under ```text varies, numbers and passages of the pattern may differ from machine to machine.
 The code is the same in both languages but for its comments, so it is run once.
 """
 
@@ -161,23 +161,23 @@ def test_the_first_network_knows_the_sequence_and_nothing_else(reading: Reading)
     assert right(generate(names["model"], "c", 25)) < 25
 
 
-def test_the_mended_network_goes_on_from_any_character(reading: Reading) -> None:
+def test_the_general_network_continues_any_character(reading: Reading) -> None:
     names = reading.names
     for char in "abcd":
-        text = names["generate_seq"](names["mended"], char, 210)
+        text = names["generate_seq"](names["general"], char, 210)
         assert len(text) == 210
         assert text[0] == char
         assert text in "aaaaabbbbbccccacddddd" * 12
 
 
-def test_the_mended_network_is_as_unsure_as_it_must_be(reading: Reading) -> None:
+def test_the_general_network_is_as_unsure_as_it_must_be(reading: Reading) -> None:
     names = reading.names
     after_c = names["first_logits"][0, 0].softmax(dim=0)
     torch.testing.assert_close(after_c, torch.tensor([0.2, 0.0, 0.6, 0.2]), rtol=0, atol=0.08)
 
     inputs, targets = names["window_inputs"], names["window_targets"]
     with torch.no_grad():
-        logits, _ = names["mended"](inputs, names["mended"].zero_state(len(inputs)))
+        logits, _ = names["general"](inputs, names["general"].zero_state(len(inputs)))
     loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten()).item()
     assert names["floor"] < loss < names["floor"] + 0.02
 

@@ -201,14 +201,14 @@ def test_documents_are_read_in_order() -> None:
     assert other_order.nats != whole.nats
 
 
-def test_what_is_needed_is_told() -> None:
+def test_what_is_needed_is_reported() -> None:
     file = model_file()
     bare = ModelFile(file.configuration, file.vocabulary, file.tensors)
     for call in (
         lambda: open_model(bare).adapt("abc"),
         lambda: open_model(bare).evaluate("abc", adaptive=True),
     ):
-        with pytest.raises(ConfigurationError, match="no sizes of gradients"):
+        with pytest.raises(ConfigurationError, match="lacks the gradient sizes"):
             call()
     with pytest.raises(ConfigurationError, match="compiled kernels"):
         open_model(file, backend="numpy").adapt("abc")

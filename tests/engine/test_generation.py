@@ -54,7 +54,7 @@ def test_the_same_seed_writes_the_same_text(model: Model) -> None:
         assert model.generate("ab", seed=seed, length=50) == text[:50]
 
 
-def test_without_a_seed_a_fresh_one_is_drawn_and_told(model: Model) -> None:
+def test_without_a_seed_a_fresh_one_is_drawn_and_reported(model: Model) -> None:
     first, second = model.begin("ab"), model.begin("ab")
     assert first.seed != second.seed
     assert model.generate("ab", seed=first.seed) == first.text()
@@ -210,7 +210,7 @@ def test_log_probabilities_are_those_of_the_model_before_any_option(model: Model
         text += piece.text
 
 
-def test_log_probabilities_are_told_only_when_asked_for(model: Model) -> None:
+def test_log_probabilities_are_returned_only_when_asked_for(model: Model) -> None:
     (piece,) = model.begin("a", seed=2, length=1)
     assert piece.symbols[0].log_probability is None
     (piece,) = model.begin("a", seed=2, length=1, alternatives=0)
@@ -253,7 +253,9 @@ def test_sampled_frequencies_follow_the_distribution(model: Model) -> None:
         ({"lenght": 5}, "unknown option lenght: did you mean length?"),
     ],
 )
-def test_what_is_out_of_range_is_told(model: Model, options: dict[str, Any], message: str) -> None:
+def test_what_is_out_of_range_is_reported(
+    model: Model, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         model.begin("a", **options)
     assert str(caught.value) == message

@@ -50,7 +50,7 @@ def test_any_backend_gives_the_same_figures(saved: Path) -> None:
     assert found.nats == pytest.approx(expected.nats, rel=1e-5)
 
 
-def test_a_missing_model_is_told(tmp_path: Path) -> None:
+def test_a_missing_model_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.safetensors"):
         with pytest.raises(ModelFileError, match="no model file"):
             load(path)
@@ -75,7 +75,7 @@ def test_without_kernels_numpy_serves(
         make_backend(CONFIGURATION, tensors, precision="bfloat16")
 
 
-def test_wrong_names_are_told(saved: Path) -> None:
+def test_wrong_names_are_reported(saved: Path) -> None:
     wrong: Any = "float64"
     with pytest.raises(ConfigurationError, match=r"precision must be .* got 'float64'"):
         load(saved, precision=wrong)

@@ -132,7 +132,7 @@ def test_extreme_options_stay_finite() -> None:
         assert abs(computed.sum() - 1) < 1e-12
 
 
-def test_logits_that_are_no_numbers_are_told() -> None:
+def test_logits_that_are_no_numbers_are_reported() -> None:
     with pytest.raises(ModelFileError, match="finite"):
         distribution(np.array([0.0, np.inf]), SamplingSettings())
     with pytest.raises(ModelFileError, match="finite"):
@@ -156,7 +156,7 @@ def test_logits_that_are_no_numbers_are_told() -> None:
         ({"temprature": 1}, "unknown option temprature: did you mean temperature?"),
     ],
 )
-def test_what_is_out_of_range_is_told(options: dict[str, Any], message: str) -> None:
+def test_what_is_out_of_range_is_reported(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         validated(SamplingSettings, **options)
     assert str(caught.value) == message

@@ -296,14 +296,14 @@ def test_all_bytes_of_the_character_after_a_lone_surrogate_are_left_out(byte_mod
     assert scores.figures.characters == 1
 
 
-def test_invalid_utf_8_is_told(exact: Model) -> None:
+def test_invalid_utf_8_is_reported(exact: Model) -> None:
     with pytest.raises(TextError, match="UTF-8"):
         exact.evaluate([b"ab", b"\xff"])
     with pytest.raises(TextError, match="UTF-8"):
         exact.evaluate(b"ab\xc3")
 
 
-def test_a_network_that_overflows_is_told() -> None:
+def test_a_network_that_overflows_is_reported() -> None:
     configuration = ModelConfiguration(
         cell="rnn", vocabulary_size=2, hidden_size=2, nonlinearity="relu"
     )

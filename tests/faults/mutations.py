@@ -267,7 +267,7 @@ MUTATIONS: dict[str, Mutation] = {
     "checkpoints are written beside their place": Mutation(_written_in_place, ORDER),
     "the model is written beside its place": Mutation(_model_in_place, ORDER),
     "what is written is read back": Mutation(
-        _not_read_back, DISK + "test_what_reads_back_otherwise_is_no_checkpoint"
+        _not_read_back, DISK + "test_what_differs_when_read_back_is_no_checkpoint"
     ),
     "digests are compared": Mutation(
         _digests_not_compared, NAMED + "test_broken_checkpoints_are_passed_over_and_reported"
@@ -275,7 +275,7 @@ MUTATIONS: dict[str, Mutation] = {
     "the manifest has its own digest": Mutation(
         _manifest_not_signed, FOLDER + "test_every_flipped_bit_of_a_manifest_is_seen"
     ),
-    "an older checkpoint is taken": Mutation(
+    "an older checkpoint is used": Mutation(
         _newest_alone, NAMED + "test_broken_checkpoints_are_passed_over_and_reported"
     ),
     "the newest are kept, no more": Mutation(_all_kept, FOLDER + "test_the_newest_are_kept"),
@@ -295,18 +295,18 @@ MUTATIONS: dict[str, Mutation] = {
     "rows are caught up": Mutation(
         _rows_not_caught_up, DISK + "test_rows_that_were_kept_from_the_disk_are_caught_up"
     ),
-    "numbers are looked at": Mutation(
-        _numbers_not_looked_at, NAMED + "test_numbers_that_go_wrong_lead_back_and_on"
+    "numbers are checked": Mutation(
+        _numbers_not_looked_at, NAMED + "test_numbers_that_are_not_finite_lead_back_to_a_checkpoint"
     ),
     "the learning rate is lowered": Mutation(
-        _same_learning_rate, NAMED + "test_numbers_that_go_wrong_lead_back_and_on"
+        _same_learning_rate, NAMED + "test_numbers_that_are_not_finite_lead_back_to_a_checkpoint"
     ),
     "a failed save is reported": Mutation(
         _failures_not_told, DISK + "test_a_save_that_fails_is_reported"
     ),
     "a failed last save ends the run": Mutation(
         _last_failure_not_raised,
-        DISK + "test_a_disk_that_refuses_to_the_end_ends_the_run_with_the_cause",
+        DISK + "test_a_disk_that_fails_to_the_end_ends_the_run_with_the_cause",
     ),
     "the first signal is noted": Mutation(_signals_not_noted, SIGNAL),
     "the second signal ends it": Mutation(
@@ -325,7 +325,9 @@ MUTATIONS: dict[str, Mutation] = {
     "leftovers of others stay": Mutation(
         _others_leftovers_removed, HELD + "test_partial_files_of_others_stay"
     ),
-    "links are refused": Mutation(_links_not_refused, NAMED + "test_where_nothing_may_be_planted"),
+    "links are refused": Mutation(
+        _links_not_refused, NAMED + "test_no_link_or_pipe_is_written_through"
+    ),
     "another machine is reported": Mutation(
         _machine_not_compared, NAMED + "test_another_machine_is_reported"
     ),

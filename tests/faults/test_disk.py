@@ -1,4 +1,4 @@
-"""A disk that refuses: the former checkpoint stands, the run goes on, or ends with the cause."""
+"""Failing disks: the previous checkpoint remains, and the run continues or ends with the cause."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ def calls_of_a_save(forge: Forge) -> int:
     return forge.train(forge.place(), **SAVE, fault={"below": "run"}).fault["count"]
 
 
-def test_each_call_of_a_save_fails_and_the_run_goes_on(
+def test_each_call_of_a_save_fails_and_the_run_continues(
     forge: Forge, undisturbed: Done, every: bool, tell: Tell
 ) -> None:
     calls, told = calls_of_a_save(forge), 0
@@ -53,7 +53,7 @@ def test_a_save_that_fails_is_reported(forge: Forge) -> None:
     done = forge.call(place, *words, "--steps", "4", **SAVE, fault=fault)
     assert done.status == 0
     assert "not saved (Input/output error" in done.output
-    assert "the run goes on, the last checkpoint stands" in done.output
+    assert "the run continues, the last checkpoint remains" in done.output
     assert done.output.count("not saved") == 1
 
 
@@ -72,7 +72,7 @@ def test_each_call_of_a_save_fails_and_the_former_checkpoint_stands(
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_a_disk_that_refuses_to_the_end_ends_the_run_with_the_cause(
+def test_a_disk_that_fails_to_the_end_ends_the_run_with_the_cause(
     forge: Forge, undisturbed: Done, error: str
 ) -> None:
     number = getattr(errno, error)
@@ -86,7 +86,7 @@ def test_a_disk_that_refuses_to_the_end_ends_the_run_with_the_cause(
     assert leftovers(done.run) == []
 
 
-def test_rows_that_cannot_be_written_are_reported_once_and_the_run_goes_on(
+def test_rows_that_cannot_be_written_are_reported_once_and_the_run_continues(
     forge: Forge, undisturbed: Done
 ) -> None:
     fault = {"below": "run/metrics.jsonl", "action": "fail from", "number": 1, "errno": 28}
@@ -114,7 +114,7 @@ def test_rows_that_were_kept_from_the_disk_are_caught_up(
     assert differences(undisturbed.run, done.run) == []
 
 
-def test_what_reads_back_otherwise_is_no_checkpoint(forge: Forge, undisturbed: Done) -> None:
+def test_what_differs_when_read_back_is_no_checkpoint(forge: Forge, undisturbed: Done) -> None:
     fault = {"below": "run/checkpoints", "kind": "write", "action": "spoil", "number": 1}
     killed = forge.train(forge.place(), **SAVE, fault=fault, dies=True)
     assert killed.fault["fired"] == 1

@@ -1,4 +1,4 @@
-"""Killed at any instant, a run goes on to the same bits."""
+"""A run that is killed at any instant continues with bit-identical results."""
 
 import os
 import random

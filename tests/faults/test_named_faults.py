@@ -1,4 +1,4 @@
-"""What else may happen to a run: to its text, its numbers, its clock, its reader, its folder."""
+"""Other faults of a run: in its text, its numbers, its clock, its reader, its folder."""
 
 import json
 import os
@@ -74,10 +74,10 @@ def test_a_changed_text_is_refused_and_what_differs_is_named(forge: Forge) -> No
 
 def test_a_changed_validation_file_is_refused(forge: Forge) -> None:
     place = forge.place()
-    (place / "judge.txt").write_text(BOTTLES[:600])
-    words = [*TINY, "--validation", "judge.txt"]
+    (place / "validation.txt").write_text(BOTTLES[:600])
+    words = [*TINY, "--validation", "validation.txt"]
     assert forge.train(place, *words, **AT_2, does="signal", signal=signal.SIGTERM).status == 143
-    (place / "judge.txt").write_text(BOTTLES[300:900])
+    (place / "validation.txt").write_text(BOTTLES[300:900])
     refused = forge.resume(place)
     assert refused.status == 2
     assert "the validation" in refused.output
@@ -125,7 +125,7 @@ def test_the_second_signal_ends_the_process_at_once(
     assert differences(undisturbed.run, forge.finish(done.place).run) == []
 
 
-def test_numbers_that_go_wrong_lead_back_and_on(forge: Forge) -> None:
+def test_numbers_that_are_not_finite_lead_back_to_a_checkpoint(forge: Forge) -> None:
     wrong = {**AT_2, "does": "spoil weights", "until_returns": 2}
     done = forge.train(forge.place(), **wrong)
     assert done.status == 0, done.output
@@ -261,9 +261,7 @@ def test_a_checkpoint_of_an_older_format_is_passed_over(forge: Forge, undisturbe
     (newest / "manifest.json").unlink()
     done = forge.resume(place)
     assert done.status == 0
-    assert (
-        f"{newest.name} is broken (it has no manifest.json): an older one is taken" in done.output
-    )
+    assert f"{newest.name} is broken (it has no manifest.json): an older one is used" in done.output
     assert differences(undisturbed.run, done.run) == []
     other = stopped(forge)
     _with_format(_newest(other / "run"), 1)
@@ -286,7 +284,7 @@ def test_broken_checkpoints_are_passed_over_and_reported(forge: Forge, undisturb
         (checkpoint / "progress.json").write_text("{}")
     refused = forge.resume(all_broken)
     assert refused.status == 2
-    assert "no checkpoint in run/checkpoints is whole" in refused.output
+    assert "no checkpoint in run/checkpoints is intact" in refused.output
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "samples.jsonl", "model.safetensors"])
@@ -312,7 +310,7 @@ def test_what_the_checkpoint_has_too_is_put_back(
         assert differences(undisturbed.run, done.run) == []
 
 
-def test_where_nothing_may_be_planted(forge: Forge) -> None:
+def test_no_link_or_pipe_is_written_through(forge: Forge) -> None:
     place = stopped(forge)
     (place / "run" / "checkpoints").rename(place / "elsewhere")
     (place / "run" / "checkpoints").symlink_to(place / "elsewhere")
@@ -321,7 +319,7 @@ def test_where_nothing_may_be_planted(forge: Forge) -> None:
     assert "found a symbolic link" in refused.output
     (place / "run" / ".ricorda.lock").unlink()
     (place / "run" / ".ricorda.lock").symlink_to("/dev/null")
-    assert "found a symbolic link: take it away first" in forge.resume(place).output
+    assert "found a symbolic link: remove it first" in forge.resume(place).output
 
 
 def test_another_machine_is_reported(forge: Forge) -> None:
@@ -331,7 +329,7 @@ def test_another_machine_is_reported(forge: Forge) -> None:
     (place / "run" / "config.json").write_text(json.dumps(changed))
     done = forge.resume(place)
     assert done.status == 0
-    told = "another machine or version than before (threads 1 is now 2): the run goes on"
+    told = "the machine or a version changed (threads 1 is now 2): the run continues"
     assert told in done.output
 
 

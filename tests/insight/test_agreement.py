@@ -1,4 +1,4 @@
-"""How well two influences agree."""
+"""The agreement of two measures of influence."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_what_has_no_correlation_has_none() -> None:
     assert known == pytest.approx(1)
 
 
-def test_the_same_agrees_and_recency_is_told_apart() -> None:
+def test_the_same_agrees_and_recency_is_separated() -> None:
     generator = np.random.default_rng(0)
     recent = np.exp(-np.arange(8.0)) * generator.uniform(0.9, 1.1, (20, 8))
     other = np.exp(-np.arange(8.0)) * generator.uniform(0.9, 1.1, (20, 8))

@@ -23,7 +23,7 @@ def test_every_symbol_has_its_surprisal_and_alternatives() -> None:
         assert len(each.alternatives) == 3
 
 
-def test_what_cannot_be_is_told() -> None:
+def test_what_cannot_be_is_reported() -> None:
     with pytest.raises(TextError):
         alternatives(planted_model(), "éé")
     with pytest.raises(ConfigurationError, match="at least 0, got -1"):

@@ -1,4 +1,4 @@
-"""One effect size for numbers and for yes or no."""
+"""One effect size for numeric and for yes-or-no features."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Changed weights do what holding a unit's output would."""
+"""Changed weights give the same result as holding a unit's output."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a reader takes for one character."""
+"""What a reader sees as one character."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_bytes_of_no_character_are_spelled_out(data: bytes, expected: list[str])
     assert [cluster.text for cluster in found] == expected
 
 
-def test_rare_characters_are_told_from_a_replacement_character() -> None:
+def test_rare_characters_are_distinguished_from_a_replacement_character() -> None:
     vocabulary = CharacterVocabulary("ab\ufffd", "a", has_rare=True)
     ids = vocabulary.encode("a\ufffdz")
     assert [(each.text, each.spelled_out) for each in clusters(ids, vocabulary)] == [

@@ -163,7 +163,7 @@ def test_options_change_something() -> None:
     assert not np.allclose(other.nats, replaced.nats)
 
 
-def test_what_cannot_be_is_told() -> None:
+def test_what_cannot_be_is_reported() -> None:
     model = planted_model()
     with pytest.raises(ConfigurationError, match="distance must be at least 1, got 0"):
         influence(model, "the cat", distance=0)

@@ -217,7 +217,7 @@ def test_features_of_documents_are_those_of_each_alone(*, of_bytes: bool) -> Non
     assert describe(vocabulary, ids)
 
 
-def test_a_quotation_does_not_go_on_in_the_next_document() -> None:
+def test_a_quotation_does_not_continue_in_the_next_document() -> None:
     vocabulary = divided_vocabulary()
     boundary = np.array([vocabulary.size - 1])
     parts = [vocabulary.encode(each) for each in ('say "ah', 'oh" no')]

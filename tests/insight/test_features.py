@@ -1,4 +1,4 @@
-"""What a unit might track, at every place of a text."""
+"""The features that a unit might track, at every position of a text."""
 
 from typing import Any
 

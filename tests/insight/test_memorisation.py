@@ -1,4 +1,4 @@
-"""The longest shared stretch, by hashes, equals the one found by trying all."""
+"""The longest shared passage found by hashes equals the one found by comparing all."""
 
 from collections.abc import Iterator
 
@@ -139,7 +139,7 @@ def test_chance_at_its_ends() -> None:
     assert chance_length(np.array([5]), np.array([5])) == float("inf")
 
 
-def test_what_cannot_be_is_told() -> None:
+def test_what_cannot_be_is_reported() -> None:
     with pytest.raises(TextError, match="a written text of at least one character"):
         shared("", "abc")
     with pytest.raises(TextError, match="a training text of at least one character"):

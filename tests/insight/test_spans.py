@@ -1,4 +1,4 @@
-"""Quotes and brackets, told carefully."""
+"""Spans inside quotes and brackets."""
 
 from collections.abc import Callable, Iterator
 

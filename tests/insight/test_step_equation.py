@@ -111,7 +111,7 @@ def test_the_equation_in_words() -> None:
     assert rnn.startswith("h' = tanh(")
 
 
-def test_what_is_not_there_is_told() -> None:
+def test_what_is_not_there_is_reported() -> None:
     file = NETWORKS["lstm"]
     with pytest.raises(ConfigurationError, match="a position from 0 to 8 in this text, got 9"):
         step_equation(file, TEXT, 9, Unit(0, 0))

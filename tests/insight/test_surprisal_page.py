@@ -202,7 +202,7 @@ def test_the_likeliest_of_a_character_is_that_of_its_most_surprising_byte() -> N
     nats = np.array([math.nan, 0.1, 5.0])
     others = np.frombuffer(b"xyz", np.uint8)[:, None]
     page = surprisal_page(Scores(ByteVocabulary(10), ids, nats, others, np.full((3, 1), 0.25)), "")
-    assert "7.4 bits; likeliest <bdi>z</bdi> 25 %" in page
+    assert "7.4 bits; expected <bdi>z</bdi> 25 %" in page
 
 
 def test_totals_are_the_figures_of_the_text() -> None:
@@ -218,7 +218,7 @@ def test_a_single_symbol_and_a_text_without_alternatives() -> None:
     assert "Nothing was predicted" in surprisal_page(scored("a"), "title")
     page = surprisal_page(scored("abcabc", alternatives=0), "title")
     assert figures_in(page)["alternatives"] == 0
-    assert "; likeliest <bdi>" not in page
+    assert "; expected <bdi>" not in page
 
 
 def test_a_long_text_is_cut_at_line_ends_and_stays_small() -> None:

@@ -159,7 +159,7 @@ def test_options_change_something(lstm: Tracked) -> None:
     assert track_units(model, text).ranking == lstm.ranking
 
 
-def test_wrong_options_are_told() -> None:
+def test_wrong_options_are_reported() -> None:
     model, text = planted_model(), planted_text()
     with pytest.raises(ConfigurationError, match="shifts must be at least 1, got 0"):
         track_units(model, text, shifts=0)

@@ -256,7 +256,7 @@ def test_pieces_tell_their_symbols() -> None:
             assert len(symbol.alternatives) == 2
 
 
-def test_a_fresh_seed_is_drawn_and_told() -> None:
+def test_a_fresh_seed_is_drawn_and_reported() -> None:
     _, session = writing_models(CHARACTERS, "gru", seed=3)
     first = session.add(np.array([1]), GenerationSettings())
     second = session.add(np.array([1]), GenerationSettings())
@@ -293,7 +293,7 @@ def test_a_stop_string_that_the_model_cannot_write_is_refused() -> None:
         session.add(np.array([1]), GenerationSettings(seed=1, length=9, stop=("a", "aZ")))
 
 
-def test_a_text_that_overflows_is_an_error_and_the_others_go_on(make_case: MakeCase) -> None:
+def test_a_text_that_overflows_is_an_error_and_the_others_continue(make_case: MakeCase) -> None:
     case = make_case(cell="rnn", nonlinearity="relu", hidden_size=16, vocabulary_size=8)
     session = native(case).session(CHARACTERS)
     settings = GenerationSettings(seed=1, length=9)

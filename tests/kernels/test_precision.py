@@ -21,7 +21,7 @@ MakeCase = Callable[..., Any]
 
 
 def losses(case: Any, kernels: str) -> dict[str, float]:
-    """What each precision loses, in nats per symbol, on the text that is judged."""
+    """What each precision loses, in nats per symbol, on the text that is evaluated."""
     ids = written_text(case.configuration, case.network(kernels))
     expected = log_probabilities(case.configuration, case.network(kernels), ids)
     return {
@@ -73,7 +73,7 @@ def test_the_divergence_of_known_distributions() -> None:
 
 
 @pytest.mark.parametrize("symbols", [1, 2, 65, 3000])
-def test_the_text_that_is_judged(make_case: MakeCase, symbols: int) -> None:
+def test_the_text_that_is_evaluated(make_case: MakeCase, symbols: int) -> None:
     case = make_case(cell="rnn", hidden_size=8, vocabulary_size=symbols)
     network = make_network(case.configuration, case.tensors)
     ids = written_text(case.configuration, network)

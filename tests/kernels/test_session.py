@@ -240,7 +240,7 @@ def test_log_probabilities_only_where_asked_for(network: _kernels.Network) -> No
     assert all_of_them[3].shape == all_of_them[4].shape == (8, 6)
 
 
-def test_a_saved_stream_goes_on_as_often_as_wanted(network: _kernels.Network) -> None:
+def test_a_saved_stream_continues_as_often_as_wanted(network: _kernels.Network) -> None:
     greedy = _kernels.SamplingSettings(greedy=True)
     whole = alone(network, sampling=greedy)[0]
     session = _kernels.Session(network)

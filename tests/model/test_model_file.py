@@ -298,7 +298,7 @@ def test_what_is_wrong_is_named(path: Path, fault: str) -> None:
     assert len(str(error.value)) < 1000
 
 
-def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no model file at"):
         read_model_file(tmp_path / "missing")
     with pytest.raises(ModelFileError, match="expected a model file"):

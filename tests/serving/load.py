@@ -1,4 +1,4 @@
-"""Load on a server, of every unfriendly kind, and what it does to the others.
+"""Load on a server by well-behaved and hostile clients, and its effect on the others.
 
 `python -m tests.serving.load MODEL` starts `ricorda serve` and prints the figures of
 docs/reference/http.md; a slice of the same is in test_load.py.
@@ -399,7 +399,7 @@ def measure_throughput(path: str, precision: str, tokens: int, stream: bool) -> 
     kind = "streamed" if stream else "whole"
     print(
         f"throughput {precision}, 32 streams of {tokens}, {kind}: {statistics.median(rates):,.0f} "
-        f"symbols a second, {statistics.median(ratios):.2f} of the engine alone "
+        f"symbols per second, {statistics.median(ratios):.2f} of the engine alone "
         f"({min(ratios):.2f} to {max(ratios):.2f})",
         flush=True,
     )

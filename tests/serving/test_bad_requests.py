@@ -1,4 +1,4 @@
-"""Requests that nobody should send: each gets its 4xx, and the next good one its answer."""
+"""Invalid requests: each gets its 4xx, and the next valid one its answer."""
 
 import json
 from typing import Any
@@ -216,7 +216,7 @@ def well(server: Server) -> bool:
 
 
 @pytest.mark.parametrize("name, value", FIELDS, ids=lambda part: repr(part)[:40])
-def test_wrong_values_are_told_with_their_field(server: Server, name: str, value: Any) -> None:
+def test_wrong_values_are_reported_with_their_field(server: Server, name: str, value: Any) -> None:
     status, _, answer = server.ask("POST", "/v1/completions", GOOD | {name: value})
     error = answer["error"]
     if (name, value) == ("model", "x" * 201):

@@ -268,7 +268,7 @@ def test_unknown_characters_are_refused_or_left_out(server: Server, serve: Serve
         assert tokens["count"] == 2
 
 
-def test_what_is_left_out_of_a_prompt_is_told(server: Server) -> None:
+def test_what_is_left_out_of_a_prompt_is_reported(server: Server) -> None:
     fields: dict[str, Any] = {"on_unknown": "skip", "seed": 1, "logprobs": 1, "echo": True}
     answer = server.complete(prompt=["ab", "aXYbcZ"], **fields)
     assert answer["skipped"] == [
@@ -309,7 +309,7 @@ def test_a_stop_string_that_can_never_occur_is_skipped_on_request(server: Server
     assert len(plain["choices"][0]["text"]) < 100
 
 
-def test_models_are_listed_and_told(server: Server) -> None:
+def test_models_are_listed_and_described(server: Server) -> None:
     status, _, listed = server.ask("GET", "/v1/models")
     assert status == 200
     assert [card["id"] for card in listed["data"]] == ["letters", "bytes"]

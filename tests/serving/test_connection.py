@@ -309,7 +309,7 @@ def test_failures_to_accept_are_reported_once(caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.mark.parametrize("files", [72, 400])
-def test_too_few_descriptors_are_borne_quietly(models: dict[str, Path], files: int) -> None:
+def test_a_lack_of_descriptors_is_survived(models: dict[str, Path], files: int) -> None:
     """72 files are too few for a burst of 64 connections, 400 for 512 connections."""
     served = Process(
         *(f"m={models['letters']}", "--port", "0", "--access-log", "off"),
@@ -353,7 +353,7 @@ def test_an_access_log_on_a_full_disk_is_reported_once(models: dict[str, Path]) 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_serving_goes_on_where_standard_error_is_full(models: dict[str, Path]) -> None:
+def test_serving_continues_where_standard_error_is_full(models: dict[str, Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with Path("/dev/full").open("w") as full:
@@ -373,7 +373,7 @@ def test_serving_goes_on_where_standard_error_is_full(models: dict[str, Path]) -
     assert (served.process.returncode, out) == (0, "")
 
 
-def test_a_flood_that_is_accepted_but_not_opened_keeps_nobody_out() -> None:
+def test_a_flood_that_is_accepted_but_not_opened_excludes_nobody() -> None:
     places = Places(4)
     for _ in range(4 + 128):
         assert places.accepts("flood")

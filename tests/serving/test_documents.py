@@ -123,7 +123,7 @@ def test_what_a_harness_asks_for(server: Server) -> None:
     )
 
 
-def test_one_more_symbol_is_always_told_so_that_scores_line_up(server: Server) -> None:
+def test_one_more_symbol_is_always_returned_so_that_scores_line_up(server: Server) -> None:
     """lm-eval asks for one symbol after the prompt and drops it: an end must be there, too."""
     bias = {str(BOUNDARY): 100}
     fields = {"echo": True, "logprobs": 1, "max_tokens": 1, "logit_bias": bias}

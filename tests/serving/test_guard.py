@@ -1,4 +1,4 @@
-"""Who may come in."""
+"""Which requests are admitted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_other_machines_need_a_key(
 
 
 @pytest.mark.parametrize("content", ["", "# only a comment\n", "short\n", "with a space in it\n"])
-def test_keys_that_are_none_are_told(tmp_path: Path, content: str) -> None:
+def test_keys_that_are_none_are_reported(tmp_path: Path, content: str) -> None:
     path = tmp_path / "keys"
     path.write_text(content)
     with pytest.raises(ConfigurationError) as told:
@@ -144,10 +144,10 @@ def test_loopback() -> None:
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.0.2.1", "example.org", "")))
 
 
-def test_an_address_that_is_taken_is_told() -> None:
+def test_an_address_that_is_taken_is_reported() -> None:
     taken = bind("127.0.0.1", 0)
     try:
-        with pytest.raises(ConfigurationError, match="cannot listen at 127"):
+        with pytest.raises(ConfigurationError, match="cannot listen on 127"):
             bind("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="cannot listen"):
             bind("192.0.2.1", 0)

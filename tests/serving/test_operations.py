@@ -1,4 +1,4 @@
-"""What happens to a server, and to its clients, in the course of a day."""
+"""Operating a server: starting, reloading, stopping, logging, and what its clients see."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_client_that_leaves_frees_its_place(slow: Server, stream: bool) -> Non
     assert slow.text(max_tokens=3)
 
 
-def test_a_newcomer_need_not_wait_for_those_that_run(slow: Server) -> None:
+def test_a_new_text_need_not_wait_for_those_that_run(slow: Server) -> None:
     others = [begin(slow, stream=True, max_tokens=10**6) for _ in range(3)]
     assert eventually(lambda: running(slow) == 3)
     assert slow.text(max_tokens=2)
@@ -164,7 +164,7 @@ def test_a_reader_that_takes_nothing_is_dropped(serve: Serve) -> None:
         assert server.text(max_tokens=3)
 
 
-def test_of_too_many_connections_those_without_a_request_go(serve: Serve) -> None:
+def test_of_too_many_connections_those_without_a_request_are_closed(serve: Serve) -> None:
     with serve(max_connections=4) as server:
         idle = [server.connect() for _ in range(10)]
         assert eventually(lambda: server.host.connections <= 4)
@@ -174,7 +174,7 @@ def test_of_too_many_connections_those_without_a_request_go(serve: Serve) -> Non
         assert eventually(lambda: server.host.connections == 0)
 
 
-def test_busy_connections_stay_and_the_next_is_told(slow: Server, serve: Serve) -> None:
+def test_busy_connections_stay_and_the_next_is_reported(slow: Server, serve: Serve) -> None:
     place = slow.service.catalogue._places["letters"].path
     with serve(
         {"letters": place}, max_connections=2, max_tokens=10**6, precision="float32"
@@ -187,7 +187,7 @@ def test_busy_connections_stay_and_the_next_is_told(slow: Server, serve: Serve) 
             connection.close()
 
 
-def test_a_replaced_file_is_read_while_texts_go_on(serve: Serve, tmp_path: Path) -> None:
+def test_a_replaced_file_is_read_while_texts_continue(serve: Serve, tmp_path: Path) -> None:
     vocabulary = CharacterVocabulary("".join(sorted(SYMBOLS)), "\n")
     path = write_model(tmp_path / "served.safetensors", vocabulary, hidden_size=256, num_layers=2)
     new = other_model(tmp_path / "new.safetensors")
@@ -280,7 +280,7 @@ def test_signals(models: dict[str, Path], tmp_path: Path) -> None:
     other_model(tmp_path / "other").replace(path)
     assert server.text(model="m", seed=1) == text
     served.process.send_signal(signal.SIGHUP)
-    assert served.line() == "ricorda: read the model m again\n"
+    assert served.line() == "ricorda: reloaded the model m\n"
     assert server.text(model="m", seed=1) != text
     served.process.send_signal(signal.SIGTERM)
     code, _, err = served.end()
@@ -354,7 +354,7 @@ WRONG: list[tuple[list[str], str]] = [
 
 
 @pytest.mark.parametrize("words, told", WRONG, ids=lambda part: str(part)[:30])
-def test_wrong_command_lines_are_told_in_a_line(
+def test_wrong_command_lines_are_reported_in_a_line(
     words: list[str],
     told: str,
     models: dict[str, Path],

@@ -19,7 +19,7 @@ def steps(news: feed.News) -> list[int]:
     return [row["step"] for row in news.metrics]
 
 
-def test_rows_are_told_once(run: RunFolder) -> None:
+def test_rows_are_sent_once(run: RunFolder) -> None:
     assert read_news(run, Place()).metrics == []
     append_row(run.metrics, {"step": 1})
     first = read_news(run, Place())
@@ -51,7 +51,7 @@ def test_damaged_rows_are_left_out(run: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 3])
-def test_another_file_is_told_from_the_beginning(run: RunFolder, kept: int) -> None:
+def test_another_file_is_read_from_the_beginning(run: RunFolder, kept: int) -> None:
     for step in (1, 2):
         append_row(run.metrics, {"step": step})
     first = read_news(run, Place())

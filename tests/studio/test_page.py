@@ -123,7 +123,7 @@ def test_the_form_asks_for_documents_and_pieces(open_page: Open, own_place: Plac
     }
 
 
-def test_the_loss_falls_before_ones_eyes(open_page: Open) -> None:
+def test_the_loss_curve_grows_during_training(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "learning")
     page.click("#learning details:has(#loss-table) summary")
@@ -167,7 +167,7 @@ def test_a_unit_is_clicked_and_the_text_coloured(open_page: Open) -> None:
     assert "16" in page.inner_text("#inside-problem")
 
 
-def test_a_picture_that_does_not_come_is_told(open_page: Open) -> None:
+def test_a_picture_that_does_not_come_is_reported(open_page: Open) -> None:
     page = open_page(None)
     page.route("**/heat", lambda route: route.abort())
     in_sight(page, "runs")
@@ -325,7 +325,7 @@ def test_runs_are_compared(open_page: Open) -> None:
     page.wait_for_selector("#comparison .curve.compared1", state="detached")
 
 
-def test_a_connection_that_was_lost_goes_on(open_page: Open) -> None:
+def test_a_connection_that_was_lost_continues(open_page: Open) -> None:
     page = open_page()
     page.context.set_offline(True)
     page.click("#runs-table button:text-is('planted')")
@@ -335,7 +335,7 @@ def test_a_connection_that_was_lost_goes_on(open_page: Open) -> None:
     page.wait_for_selector("#state:text-is('complete')", state="attached")
 
 
-def test_what_is_wrong_is_told_in_the_page(open_page: Open, own_place: Place) -> None:
+def test_what_is_wrong_is_reported_in_the_page(open_page: Open, own_place: Place) -> None:
     page = open_page(None, own_place)
     page.click("#start")
     assert "choose a text first" in page.inner_text("#learning-problem")

@@ -1,4 +1,4 @@
-"""The page for everybody: accessibility rules, large text, the keyboard, a screen reader."""
+"""Accessibility of the page: axe's rules, large text, the keyboard, a screen reader."""
 
 from typing import TYPE_CHECKING, Any, Literal
 

@@ -1,4 +1,4 @@
-"""The studio's addresses: who comes in, what they answer, what they refuse."""
+"""The studio's addresses: access, answers and refusals."""
 
 import http.client
 import json
@@ -65,7 +65,7 @@ def client(place: Place) -> Client:
 
 
 @pytest.mark.parametrize("path", ["/", "/?ticket=wrong", "/?ticket=", "/?ticket=%ff&ticket=x"])
-def test_without_a_ticket_nobody_comes_in(client: Client, path: str) -> None:
+def test_without_a_ticket_access_is_refused(client: Client, path: str) -> None:
     status, headers, content = client.ask("GET", path, cookie=False)
     assert status == 401
     assert "set-cookie" not in headers
@@ -184,7 +184,7 @@ BAD: list[tuple[str, str, Any]] = [
 @pytest.mark.parametrize(
     "method, path, body", BAD, ids=[f"{each[1]} {each[2]}"[:60] for each in BAD]
 )
-def test_what_is_wrong_is_told_in_one_line(
+def test_what_is_wrong_is_reported_in_one_line(
     client: Client, method: str, path: str, body: Any
 ) -> None:
     status, _, content = client.ask(method, path, body)
@@ -225,7 +225,7 @@ def test_what_a_model_shows(client: Client) -> None:
     assert [place for place, _, _ in past] == list(range(19, -1, -1))
 
 
-def test_unseen_characters_are_shown_and_not_judged(client: Client) -> None:
+def test_unseen_characters_are_shown_and_not_scored(client: Client) -> None:
     run = "/api/runs/bottles"
     known = client.json("POST", f"{run}/surprise", {"text": "9 bottles of"})
     text = "☃9 bo☃☃ttles of\u200b"
@@ -259,7 +259,7 @@ def test_gradients_are_compared_with_leaving_out(client: Client, place: Place) -
     assert first["agreement"] is None
 
 
-def test_what_a_model_knows_by_heart(client: Client, place: Place) -> None:
+def test_what_a_model_memorized(client: Client, place: Place) -> None:
     found = client.json("POST", "/api/runs/bottles/memorised", {"length": 200, "seed": 3})
     parts = split(Part.whole(np.frombuffer(TEXT.encode(), np.uint8)))
     learned = parts.training.read(0, len(parts.training)).tobytes().decode()
@@ -300,7 +300,7 @@ def test_the_same_seed_writes_the_same(client: Client) -> None:
     assert len(texts) == 1
 
 
-def test_simple_methods_are_judged_in_the_background(client: Client) -> None:
+def test_simple_methods_are_computed_in_the_background(client: Client) -> None:
     found: dict[str, Any] = {}
 
     def done() -> bool:
@@ -308,8 +308,8 @@ def test_simple_methods_are_judged_in_the_background(client: Client) -> None:
         return bool(found["done"])
 
     wait_for(done)
-    judged = found["bits_per_character"]
-    assert judged["five_grams"] < judged["frequencies"] < judged["uniform"]
+    evaluated = found["bits_per_character"]
+    assert evaluated["five_grams"] < evaluated["frequencies"] < evaluated["uniform"]
     assert client.json("GET", "/api/texts/bottles.txt/baselines") == found
 
 
@@ -356,7 +356,7 @@ def test_an_unfinished_run_has_a_report_of_how_far_it_has_come(
     assert client.json("GET", "/api/runs/unfinished")["has_report"]
     status, headers, content = client.ask("GET", "/api/runs/unfinished/report")
     assert (status, "unfinished.html" in headers["content-disposition"]) == (200, True)
-    assert b"It is not at its end" in content
+    assert b"It has not ended" in content
     assert b"60 steps" in content
 
 

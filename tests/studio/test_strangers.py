@@ -1,4 +1,4 @@
-"""Runs and texts that came from a stranger: refused with one line, and the others still shown."""
+"""Runs and texts from strangers: refused with one line, and the others are still shown."""
 
 import asyncio
 import gzip
@@ -233,7 +233,7 @@ def test_a_run_whose_name_is_as_long_as_can_be_hides_no_other(
     assert len(answer.json()["runs"]) == 3
 
 
-def test_a_pipe_in_the_place_of_rows_holds_nobody_up(strange: RunFolder) -> None:
+def test_a_pipe_in_the_place_of_rows_blocks_no_request(strange: RunFolder) -> None:
     os.mkfifo(strange.samples)
     news = read_news(strange, Place())
     assert (len(news.metrics), news.samples) == (1, [])
@@ -282,12 +282,12 @@ def ask_text(client: TestClient, strange: RunFolder, **told: Any) -> Any:
 @pytest.mark.parametrize(
     "name, told",
     [
-        ("/etc/passwd", "outside what the studio may read"),
-        ("/**/*.py", "outside what the studio may read"),
-        ("{texts}/../secret.txt", "outside what the studio may read"),
-        ("{texts}/link.txt", "outside what the studio may read"),
-        ("{texts}/.hidden/key.txt", "outside what the studio may read"),
-        ("{texts}/*.txt", "a pattern that names several"),
+        ("/etc/passwd", "outside the folders that the studio may read"),
+        ("/**/*.py", "outside the folders that the studio may read"),
+        ("{texts}/../secret.txt", "outside the folders that the studio may read"),
+        ("{texts}/link.txt", "outside the folders that the studio may read"),
+        ("{texts}/.hidden/key.txt", "outside the folders that the studio may read"),
+        ("{texts}/*.txt", "or is a pattern"),
         ("{texts}", "is not a regular file"),
         ("{texts}/none.txt", "is gone"),
     ],
@@ -361,7 +361,7 @@ def test_reading_ends_when_the_client_has_gone(studio: Studio) -> None:
     assert studio.texts.facts(reading)["symbols"] > 0
 
 
-def test_the_work_is_told_that_its_client_has_gone() -> None:
+def test_the_work_is_informed_that_its_client_has_gone() -> None:
     leave = asyncio.Event()
 
     async def receive() -> dict[str, str]:
@@ -397,7 +397,7 @@ def test_a_text_that_came_by_a_pipe_is_not_waited_for(
         assert baselines == {"done": True, "bits_per_character": None}
 
 
-def test_a_full_disk_is_told_in_one_line(
+def test_a_full_disk_is_reported_in_one_line(
     client: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: object, name: str) -> Path:
@@ -422,7 +422,7 @@ def test_every_error_has_one_form(client: TestClient, method: str, path: str, st
     assert answer.json()["error"]["message"]
 
 
-def test_a_body_that_turns_out_too_large_is_told_as_such(client: TestClient) -> None:
+def test_a_body_that_turns_out_too_large_is_reported_as_such(client: TestClient) -> None:
     """Nothing says beforehand how long it is."""
     pieces = (b" " * 65536 for _ in range(LARGEST_REQUEST // 65536 + 1))
     headers = {"content-type": "application/json"}

@@ -1,4 +1,4 @@
-"""Texts that are brought in: bounded, checked, kept under plain names, described."""
+"""Texts that are added: bounded, checked, kept under plain names, described."""
 
 import asyncio
 import gzip

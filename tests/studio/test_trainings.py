@@ -1,4 +1,4 @@
-"""Trainings as processes: queued by cores, paused and resumed, seen whoever began them."""
+"""Trainings as processes: queued by cores, paused, resumed, and shown whoever started them."""
 
 import errno
 import json
@@ -129,7 +129,7 @@ def test_a_pause_and_a_resume(trainings: Trainings) -> None:
         trainings.go_on(name)
 
 
-def test_a_failure_tells_its_last_words(trainings: Trainings) -> None:
+def test_a_failure_reports_its_last_line(trainings: Trainings) -> None:
     name = trainings.begin(Path("my.txt"), request(seed=1))
     wait_for(lambda: state(trainings, name) == "failed")
     assert trainings.state(name)["reason"] == "ricorda: it broke"
@@ -230,7 +230,7 @@ def test_a_core_that_another_studio_uses_is_taken(trainings: Trainings) -> None:
     wait_for(lambda: state(trainings, name) == "ended")
 
 
-def test_the_line_is_kept_for_the_next_sitting(trainings: Trainings) -> None:
+def test_the_queue_is_kept_for_the_next_start(trainings: Trainings) -> None:
     first, second = begin(trainings, threads=2), begin(trainings)
     wait_for(lambda: state(trainings, first) == "learning")
     assert Trainings(trainings.workspace, cores=2).waiting() == []  # the first studio keeps it
@@ -278,7 +278,7 @@ def test_a_line_is_checked_as_requests_are(tmp_path: Path, changes: dict[str, An
     assert waits(workspace, **changes) == []
 
 
-def test_a_line_that_others_could_write_is_not_taken_up(tmp_path: Path) -> None:
+def test_a_queue_that_others_could_write_is_not_used(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
     assert waits(workspace) == ["a"]
     (workspace.private / "line.json").chmod(0o666)
@@ -290,7 +290,7 @@ def test_a_line_that_others_could_write_is_not_taken_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["not JSON", '[{"name": "a"}]', "{}", "[1]"])
-def test_a_line_that_is_damaged_is_not_taken_up(tmp_path: Path, content: str) -> None:
+def test_a_damaged_queue_is_not_used(tmp_path: Path, content: str) -> None:
     workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
     (workspace.private / "line.json").write_text(content)
     assert Trainings(workspace, cores=2).waiting() == []
@@ -354,14 +354,14 @@ def test_what_failed_before_it_began_may_begin_again(trainings: Trainings) -> No
     wait_for(lambda: state(trainings, name) == "learning")
 
 
-def test_a_process_that_was_killed_is_told_as_such(trainings: Trainings) -> None:
+def test_a_process_that_was_killed_is_reported_as_such(trainings: Trainings) -> None:
     name = begin(trainings)
     wait_for(lambda: state(trainings, name) == "learning")
     process = trainings._known[name].process
     assert process is not None
     process.kill()
     wait_for(lambda: state(trainings, name) == "failed")
-    assert trainings.state(name)["reason"] == "its process was ended from outside (SIGKILL)"
+    assert trainings.state(name)["reason"] == "its process was ended by a signal (SIGKILL)"
 
 
 def test_a_name_that_is_free_again_begins_anew(trainings: Trainings) -> None:

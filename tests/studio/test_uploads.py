@@ -1,4 +1,4 @@
-"""Unfinished uploads: removed once their studio is dead, and nothing else ever."""
+"""Unfinished uploads are removed once their studio has ended; nothing else is removed."""
 
 from pathlib import Path
 

@@ -230,7 +230,7 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     assert "like a decompression bomb (gzip)" in error_of(write(tmp_path / "x.tgz", packed))
     for name in ("x.zip", "x.tgz"):
         small = error_of(tmp_path / name, max_decompressed="1MB")
-        assert "more than --max-decompressed 1 MB allows" in small
+        assert "more than --max-decompressed 1 MB" in small
     assert len(find_sources([path], max_decompressed=size)) == 1
 
 
@@ -240,7 +240,7 @@ def test_the_limit_is_one_for_all_members(tmp_path: Path) -> None:
         write(tmp_path / "x.zip", zipped(members)),
         write(tmp_path / "x.tgz", gzip.compress(tar({**members}))),
     ):
-        assert "allows" in error_of(path, max_decompressed="3000B")
+        assert "more than --max-decompressed 3 kB" in error_of(path, max_decompressed="3000B")
         assert len(read(path, max_decompressed="30000B")) == 9
 
 
@@ -248,7 +248,7 @@ def test_a_long_name_is_refused(tmp_path: Path) -> None:
     header = tarfile.TarInfo("././@LongLink")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, 8 << 20
     whole = tar({"a.txt": "a"})[:1024] + header.tobuf() + b"x" * (8 << 20)
-    assert "damaged or cut (a name of 8,388,608 bytes)" in error_of(
+    assert "damaged or truncated (a name of 8,388,608 bytes)" in error_of(
         write(tmp_path / "x.tar", whole)
     )
 
@@ -259,13 +259,13 @@ def test_cut_archives_are_one_clear_line(tmp_path: Path, ending: str, share: flo
     members = {f"{number}.txt": os.urandom(5000).hex() for number in range(9)}
     whole = zipped(members) if ending == "zip" else COMPRESS[ending](tar({**members}))
     message = error_of(write(tmp_path / f"x.{ending}", whole[: int(share * len(whole))]))
-    assert "get it again" in message or "decompress the part" in message
+    assert "download it again" in message or "decompress the part" in message
 
 
 def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
     whole = bytearray(tar({"a.txt": "a", "b.txt": "b"}))
     whole[1024 + 20] = ord("!")
-    assert "damaged or cut" in error_of(write(tmp_path / "x.tar", bytes(whole)))
+    assert "damaged or truncated" in error_of(write(tmp_path / "x.tar", bytes(whole)))
 
 
 def test_a_damaged_and_an_encrypted_member_of_a_zip(tmp_path: Path) -> None:

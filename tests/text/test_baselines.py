@@ -12,14 +12,14 @@ from ricorda.text import ByteVocabulary, CharacterVocabulary, Part
 from ricorda.text.baselines import baselines, witten_bell
 
 
-def slowly(seen: str, judged: str, alphabet: str, order: int) -> float:
+def slowly(seen: str, evaluated: str, alphabet: str, order: int) -> float:
     """The equation as it stands, one symbol after another."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for length in range(order):
         for place in range(length, len(seen)):
             counts[seen[place - length : place]][seen[place]] += 1
     reach = min(order - 1, len(seen))
-    text = seen[len(seen) - reach :] + judged
+    text = seen[len(seen) - reach :] + evaluated
     bits = 0.0
     for place in range(reach, len(text)):
         chance = 1 / len(alphabet)
@@ -28,7 +28,7 @@ def slowly(seen: str, judged: str, alphabet: str, order: int) -> float:
             if after:
                 chance = (after[text[place]] + len(after) * chance) / (after.total() + len(after))
         bits -= math.log2(chance)
-    return bits / len(judged)
+    return bits / len(evaluated)
 
 
 def ids(text: str, alphabet: str) -> np.ndarray:
@@ -37,12 +37,12 @@ def ids(text: str, alphabet: str) -> np.ndarray:
 
 @given(
     seen=st.text("abc", min_size=2, max_size=40),
-    judged=st.text("abcd", min_size=2, max_size=20),
+    evaluated=st.text("abcd", min_size=2, max_size=20),
     order=st.integers(1, 6),
 )
-def test_n_grams_follow_their_equation(seen: str, judged: str, order: int) -> None:
-    found = witten_bell(ids(seen, "abcd"), ids(judged, "abcd"), 4, order)
-    assert found == pytest.approx(slowly(seen, judged, "abcd", order))
+def test_n_grams_follow_their_equation(seen: str, evaluated: str, order: int) -> None:
+    found = witten_bell(ids(seen, "abcd"), ids(evaluated, "abcd"), 4, order)
+    assert found == pytest.approx(slowly(seen, evaluated, "abcd", order))
 
 
 def test_what_repeats_is_cheap_for_those_who_look_back() -> None:
@@ -56,7 +56,7 @@ def test_what_repeats_is_cheap_for_those_who_look_back() -> None:
     assert (found.counted, found.evaluated) == (10_000, 1_000)
 
 
-def test_bytes_are_told_per_character() -> None:
+def test_bytes_are_reported_per_character() -> None:
     text = np.frombuffer("èèèèéééé".encode() * 40, np.uint8)
     found = baselines(Part.whole(text), Part.whole(text), ByteVocabulary(10))
     assert found.uniform == 16  # two bytes of 8 bits

@@ -291,7 +291,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     encode.cache = Cache(tmp_path / "file" / "cache", 10**9)
     assert_same(encode(text), plain(text, folder=tmp_path))
     assert len(encode.said) == 1
-    assert "is not kept in" in encode.said[0]
+    assert "is not cached in" in encode.said[0]
     assert "cannot be written: " in encode.said[0]
 
 
@@ -361,7 +361,7 @@ def test_while_another_process_encodes_the_text(
     encode.cache = cache
     encode(text)
     assert inner.said == [
-        f"the encoded text is not kept in {cache.folder}: another process is encoding it"
+        f"the encoded text is not cached in {cache.folder}: another process is encoding it"
     ]
     assert encode.said == []
 
@@ -398,7 +398,7 @@ def interrupt(
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("save", [1, 3])
-def test_an_interrupted_encoding_goes_on(
+def test_an_interrupted_encoding_continues(
     encode: Encoded,
     text: Path,
     tmp_path: Path,
@@ -413,7 +413,7 @@ def test_an_interrupted_encoding_goes_on(
     assert encode.cache is not None
     assert list(encode.cache.entries.iterdir()) == []
     assert_same(encode(text), expected)
-    assert "goes on with an encoding that was interrupted after" in encode.said[0]
+    assert "continues an encoding that was interrupted after" in encode.said[0]
     assert_same(encode(text), expected)
     assert encode.read == 0
     assert list(encode.cache.work.iterdir()) == []
@@ -477,7 +477,7 @@ def test_what_was_left_is_checked(
         assert encode.read == text.stat().st_size
 
 
-def test_a_killed_process_leaves_an_encoding_to_go_on_with(
+def test_a_killed_process_leaves_an_encoding_to_continue_with(
     encode: Encoded, text: Path, tmp_path: Path
 ) -> None:
     program = f"""
@@ -503,7 +503,7 @@ encode_sources(
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert_same(encode(text), plain(text, folder=tmp_path))
-    assert "goes on with an encoding that was interrupted after 2" in encode.said[0]
+    assert "continues an encoding that was interrupted after 2" in encode.said[0]
 
 
 # Where the cache is.
@@ -598,7 +598,7 @@ def test_a_folder_without_the_marker_is_not_used(
     assert_same(encode(text), plain(text, folder=tmp_path))
     assert modes(tmp_path / "mine") == before
     assert encode.said == [
-        f"the encoded text is not kept in {tmp_path / 'mine'}: it has no CACHEDIR.TAG of "
+        f"the encoded text is not cached in {tmp_path / 'mine'}: it has no CACHEDIR.TAG of "
         "ricorda's: empty it, or choose another folder"
     ]
 
@@ -637,7 +637,7 @@ def test_a_cache_of_another_user_is_not_used(
     encode(text)
     assert encode.read == text.stat().st_size
     assert encode.said == [
-        f"the encoded text is not kept in {encode.cache.folder}: it belongs to another user"
+        f"the encoded text is not cached in {encode.cache.folder}: it belongs to another user"
     ]
     assert modes(encode.cache.folder) == before
 

@@ -1,3 +1,5 @@
+"""Compressed files: what is read, what is refused, and how much memory it takes."""
+
 import bz2
 import gzip
 import io
@@ -114,7 +116,7 @@ def test_a_file_that_ends_in_the_middle(tmp_path: Path, kind: Kind) -> None:
     for size in (len(whole) - 1, len(whole) // 2, 12):
         message = error_of(written(tmp_path / "a.log", whole[:size]))
         assert f"expected a whole {kind} file, but it ends in the middle" in message
-        assert "get it again" in message
+        assert "download it again" in message
 
 
 @each_kind
@@ -137,7 +139,7 @@ def test_a_name_that_promises_more(tmp_path: Path) -> None:
     assert read(written(tmp_path / "plain.gz", b"only text\n")) == "only text\n"
     damaged = b"\0" * 9 + COMPRESS["gzip"](TEXT)
     message = error_of(written(tmp_path / "a.gz", damaged))
-    assert "expected gzip data by its name, but it does not begin like gzip" in message
+    assert "expected gzip data because of its name, but it does not begin like gzip" in message
     assert "--decompress off" in message
 
 
@@ -207,7 +209,7 @@ def test_folders_hold_compressed_texts(tmp_path: Path) -> None:
         find_sources([tmp_path], decompress=False)
 
 
-def test_kinds_are_told_by_their_first_bytes() -> None:
+def test_kinds_are_recognized_by_their_first_bytes() -> None:
     assert [kind_of(COMPRESS[kind](b"")) for kind in KINDS] == KINDS
     others = [b"", b"\x1f\x8b", b"P", b"BZh9 text", zlib.compress(b""), b"(text"]
     assert [kind_of(data) for data in others] == [None] * len(others)

@@ -1,4 +1,4 @@
-"""Files that are no text are known by their content, whatever their name and compression."""
+"""Files that are not text are recognized by their content, whatever their name and compression."""
 
 import bz2
 import gzip
@@ -63,13 +63,13 @@ PACKED: dict[str, tuple[bytes, str, str]] = {
     "rar": (b"Rar!\x1a\x07\x01\0" + LINES, "a RAR archive", "unrar x"),
     "lz4": (b"\x04\x22\x4d\x18\x64\x40" + LINES, "an LZ4 file", "lz4 -dc"),
     "lzma": (lzma.compress(LINES, format=lzma.FORMAT_ALONE), "an LZMA file", "xz -dc"),
-    "Z": (b"\x1f\x9d\x90" + LINES, "a file of compress", "gzip -dc"),
+    "Z": (b"\x1f\x9d\x90" + LINES, "a file compressed by compress", "gzip -dc"),
     "deb": (b"!<arch>\ndebian-binary   1410122664", "Debian package", "ar x"),
 }
 BINARY: dict[str, tuple[bytes, str]] = {
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "a PDF document: convert it (pdftotext FILE)"),
     "ascii pdf": (b"%PDF-1.4\n1 0 obj", "a PDF document"),
-    "doc": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "a document of an older Office"),
+    "doc": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "an old Office document"),
     "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image"),
     "jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "a JPEG image"),
     "sqlite": (sqlite(), "an SQLite database"),

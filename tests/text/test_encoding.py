@@ -1,3 +1,5 @@
+"""Encoding texts into ids on disk."""
+
 import gc
 import hashlib
 import io

@@ -1,3 +1,5 @@
+"""Files of ids: appended, widened, mapped and read by rows."""
+
 import errno
 import gc
 import os
@@ -74,7 +76,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IdFile, "_new_file", lambda *_: full)
     with IdFile(tmp_path) as file, pytest.raises(TextError) as caught:
         file.append(ids_below(10, 10), 10)
-    assert f"{tmp_path}: No space left on device; make room there" in str(caught.value)
+    assert f"{tmp_path}: No space left on device; free some space there" in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ENOSPC
     assert full.closed

@@ -1,3 +1,5 @@
+"""Recognizing texts that are lists or tables."""
+
 from pathlib import Path
 
 import pytest

@@ -1,4 +1,4 @@
-"""What cannot be seen in a text is counted and reported."""
+"""Invisible characters of a text are counted and reported."""
 
 import math
 import os
@@ -40,7 +40,11 @@ def test_nothing_is_odd_in_ordinary_text(text: str) -> None:
         ("a\u3164", "invisible characters: U+3164 (hangul filler) once"),
         ("a\u202eb", "controls of text direction: U+202E (right-to-left override) once"),
         ("a\u200fb", "controls of text direction: U+200F (right-to-left mark) once"),
-        ("perch\ufffd", "lost before: U+FFFD (replacement character) once: it was decoded wrongly"),
+        (
+            "perch\ufffd",
+            "lost in an earlier conversion: U+FFFD (replacement character) once: it was decoded "
+            "wrongly",
+        ),
         ("a\r\nb\n\r\nc", "mixed line ends, which are kept: 2 CR LF, 1 LF alone"),
         ("a\rb\n", "mixed line ends, which are kept: 1 LF alone, 1 CR alone"),
         ("a\r\nb\rc", "mixed line ends, which are kept: 1 CR LF, 1 CR alone"),

@@ -1,3 +1,5 @@
+"""Parts of an encoded text: spans, segments, documents and labels."""
+
 from pathlib import Path
 from typing import Any
 

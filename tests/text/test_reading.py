@@ -1,3 +1,5 @@
+"""Reading and decoding files as one text."""
+
 import io
 import os
 import sys
@@ -147,7 +149,7 @@ def test_the_first_wrong_byte_is_named(
         ("Мой дядя самых честных правил".encode("cp1251"), "such as cp1251, shift_jis or gb18030"),
         ("吾輩は猫である。".encode("shift_jis"), "such as cp1251, shift_jis or gb18030"),
         (b"odd \x81 byte", "such as cp1251, shift_jis or gb18030"),
-        ("perché ".encode() + b"\xff", "what comes before is UTF-8, so repair the file"),
+        ("perché ".encode() + b"\xff", "the text before it is UTF-8, so repair the file"),
         ("perché".encode("utf-16"), "it looks like UTF-16, give --encoding utf-16"),
         ("perché".encode("utf-32"), "it looks like UTF-32, give --encoding utf-32"),
         ("perché no".encode("utf-16-le"), "it looks like UTF-16-LE, give --encoding utf-16-le"),
@@ -186,7 +188,7 @@ def test_a_wrong_encoding_is_not_guessed_again(tmp_path: Path) -> None:
 
 
 def test_lone_surrogates_are_not_text(tmp_path: Path) -> None:
-    assert "U+D800, half of a pair" in error_of(tmp_path, b"ab\\ud800", "unicode_escape")
+    assert "U+D800, half of a surrogate pair" in error_of(tmp_path, b"ab\\ud800", "unicode_escape")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(TextError, match=r"0\.txt: may not be read"):
+    with pytest.raises(TextError, match=r"0\.txt: no permission to read it"):
         text_of([source])
 
 

@@ -1,3 +1,5 @@
+"""Finding the files that arguments name."""
+
 import os
 import socket
 import sys
@@ -42,7 +44,7 @@ def test_a_folder_is_read_recursively_and_sorted(tmp_path: Path) -> None:
     assert found == ["a.txt", "b/a/1.txt", "b/z.txt", "b.txt", "c.txt"]
 
 
-def test_what_a_folder_leaves_out_is_told(tmp_path: Path) -> None:
+def test_what_a_folder_leaves_out_is_reported(tmp_path: Path) -> None:
     text = write(tmp_path / "text.txt")
     late_zero = write(tmp_path / "zero_late.txt", b"a" * 8192 + b"\0")
     binary = write(tmp_path / "a.bin", b"a" * 8191 + b"\0")
@@ -175,7 +177,7 @@ def test_a_loop_of_linked_folders_is_left_out(tmp_path: Path, target: str) -> No
     assert str(item.path).startswith(str(tmp_path / "a" / "deep" / "loop"))
 
 
-def test_links_that_lead_round_stop(tmp_path: Path) -> None:
+def test_links_that_form_a_loop_are_not_followed_for_ever(tmp_path: Path) -> None:
     (tmp_path / "one").symlink_to(tmp_path / "two")
     (tmp_path / "two").symlink_to(tmp_path / "one")
     assert "symbolic links that form a loop" in one_line_error(tmp_path / "one")
@@ -247,7 +249,7 @@ def test_names_that_are_not_unicode(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o000)
-    assert "may not be read" in one_line_error(locked)
+    assert "no permission to read it" in one_line_error(locked)
 
 
 def test_permission_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,4 +259,4 @@ def test_permission_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert one_line_error(tmp_path).startswith(f"{tmp_path}: may not be read")
+    assert one_line_error(tmp_path).startswith(f"{tmp_path}: no permission to read it")

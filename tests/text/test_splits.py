@@ -1,3 +1,5 @@
+"""Splitting a text into training, validation and test parts."""
+
 from typing import Any, Literal
 
 import numpy as np

@@ -167,7 +167,7 @@ def test_errors_of_csv(tmp_path: Path, text: str, message: str) -> None:
         ("{}", "expected a field 'b' (--field), got the fields of an empty object"),
         ('{"b": []}', "expected text in the field 'b', got a list"),
         ('{"b": {"c": 1}}', "expected text in the field 'b', got an object"),
-        ('{"b": "\\ud800"}', "expected text, got U+D800, half of a pair"),
+        ('{"b": "\\ud800"}', "expected text, got U+D800, half of a surrogate pair"),
         ("[" * 10**5, "expected an object in JSON"),
     ],
 )

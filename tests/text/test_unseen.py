@@ -1,4 +1,4 @@
-"""Characters that a vocabulary lacks: where they stood, how they are told."""
+"""Characters that a vocabulary lacks: where they stood, how they are reported."""
 
 import numpy as np
 import pytest

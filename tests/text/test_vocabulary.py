@@ -1,3 +1,5 @@
+"""Vocabularies of characters and bytes."""
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The windows of truncated backpropagation through time."""
+
 from itertools import pairwise
 from typing import Any
 
@@ -61,7 +63,9 @@ def test_every_window_is_part_of_the_text(
 
 
 @given(SHAPES, st.integers(0, 5))
-def test_a_row_goes_on_where_its_last_window_ended(shape: tuple[int, int, int], epoch: int) -> None:
+def test_a_row_continues_where_its_last_window_ended(
+    shape: tuple[int, int, int], epoch: int
+) -> None:
     parts = epoch_of(stream(*shape, seed=3), epoch)
     for before, after in pairwise(parts):
         np.testing.assert_array_equal(after.inputs[:, 0], before.targets[:, -1])
@@ -268,7 +272,7 @@ def test_documents_stay_whole(shape: tuple[list[int], int, int]) -> None:
 
 
 @given(DIVIDED)
-def test_rows_of_documents_go_on_where_their_last_window_ended(
+def test_rows_of_documents_continue_where_their_last_window_ended(
     shape: tuple[list[int], int, int],
 ) -> None:
     sizes, batch_size, window = shape

@@ -1,4 +1,4 @@
-"""A GPU that is not there: tensors without contents that know their device.
+"""A pretended GPU: tensors without contents that have a device.
 
 PyTorch's fake tensors stand for those of a GPU, in a build without CUDA too: shapes, types and
 devices are worked out, and tensors of two devices refuse to be computed with. What they cannot do

@@ -75,7 +75,7 @@ def test_a_step_is_torch_nns(
 
 @every_cell
 @every_size
-def test_a_window_is_its_chunks_is_its_steps(
+def test_a_window_equals_its_chunks_and_its_steps(
     name: CellName, nonlinearity: str, batch: int, time: int, inputs: int, hidden: int
 ) -> None:
     cell = make(name, nonlinearity, inputs, hidden)

@@ -86,7 +86,7 @@ def test_bfloat16_learns(text: Path) -> None:
 
 
 @pytest.mark.parametrize("there_first", [True, False])
-def test_a_run_goes_on_on_another_device(text: Path, there_first: bool) -> None:
+def test_a_run_continues_on_another_device(text: Path, there_first: bool) -> None:
     devices = ("cuda", "cpu") if there_first else ("cpu", "cuda")
     options = {**SMALL, "dropout": 0.2}
     run = ricorda.train(text, out="moved", device=devices[0], **options)
@@ -95,7 +95,7 @@ def test_a_run_goes_on_on_another_device(text: Path, there_first: bool) -> None:
     assert curve(on)[-1] < curve(run)[0]
 
 
-def test_a_resume_on_a_gpu_goes_on_where_it_was(text: Path) -> None:
+def test_a_resume_on_a_gpu_continues_where_it_was(text: Path) -> None:
     options = {**SMALL, "dropout": 0.2}
     whole = ricorda.train(text, out="whole", device="cuda", **options)
     runs.new_run(text, out="half", device="cuda", reporter=InterruptAt(30), **options)

@@ -82,7 +82,7 @@ def test_places_and_distances() -> None:
     np.testing.assert_allclose(nearer[0], alone[0, :2])
 
 
-def test_wrong_options_are_told() -> None:
+def test_wrong_options_are_reported() -> None:
     with pytest.raises(ConfigurationError, match="measure must be 'norm' or 'product'"):
         gradient_influence(planted_file(), "the", measure="x")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="distance must be at least 1"):

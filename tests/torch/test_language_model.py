@@ -1,4 +1,4 @@
-"""The language model: its groupings agree, dropout is its own, a tiny batch is learned by heart."""
+"""The language model: its groupings agree, dropout is its own, a tiny batch is memorized."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ def test_tensors_are_those_of_the_configuration(options: dict[str, Any]) -> None
 
 
 @every_model
-def test_a_tiny_batch_is_learned_by_heart(options: dict[str, Any]) -> None:
+def test_a_tiny_batch_is_memorized(options: dict[str, Any]) -> None:
     model = make(options)
     ids = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 0, 2, 4, 6, 1]])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)

@@ -1,4 +1,4 @@
-"""The way through a GPU, with a GPU that is not there: every tensor's device, every wait for it."""
+"""Training on a pretended GPU: every tensor's device, and every synchronization."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -134,7 +134,7 @@ def test_a_checkpoint_lies_beside_the_processor_and_comes_back(
     fresh.take_step(batches(configuration).batch_at(3), 1e-3, 3)
 
 
-def test_a_processors_run_goes_on_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processors_run_continues_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     here = settings(device="cpu", averaging=0.9)
     learner = KernelLearner(here)
     learner.take_step(batches(here).batch_at(0), 1e-3, 0)
@@ -222,7 +222,7 @@ def test_a_larger_network_is_measured_again_on_a_gpu(
     sizes: list[int] = []
 
     def speed(configuration: TrainingConfiguration, *_: Any) -> float:
-        """Ten steps a second whatever the size, as where a GPU is not filled."""
+        """Ten steps per second whatever the size, as where a GPU is not filled."""
         sizes.append(configuration.model.hidden_size)
         return 10.0
 
@@ -237,7 +237,7 @@ def test_a_larger_network_is_measured_again_on_a_gpu(
     assert sizes == sorted(set(sizes))
 
 
-def test_a_measured_step_that_lacks_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measured_step_that_lacks_memory_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def speed(*_: Any) -> float:
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -122,7 +122,7 @@ def test_a_resume_by_the_same_number_is_exact_and_by_another_to_rounding(text: P
     assert curve("by-one")[-1][1] == pytest.approx(curve("half")[-1][1], rel=1e-4)
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(
+def test_an_interrupted_run_continues_to_the_same_bits(
     text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learn(2, text, "whole")
@@ -151,7 +151,7 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, *, rank: int, step: int) -
     monkeypatch.setattr(Loop, "_step", after)
 
 
-def test_numbers_that_go_wrong_in_one_lead_all_back(
+def test_numbers_that_are_not_finite_in_one_process_lead_all_back(
     text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = Loop._step

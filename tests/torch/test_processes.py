@@ -117,7 +117,7 @@ def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list
     assert configuration["processes"] == 2
 
 
-def test_a_killed_rank_is_started_again_and_the_run_ends_as_if_nothing_was(place: Path) -> None:
+def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_undisturbed(place: Path) -> None:
     options = ["train", "-", *SMALL, "--steps", "1500", "--processes", "2"]
     undisturbed = subprocess.run(
         [sys.executable, "-m", "ricorda", *options, "--out", "whole", "--json"],
@@ -162,7 +162,7 @@ def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=LONG)])
-def test_a_signal_before_they_learn_ends_all_without_a_word(
+def test_a_signal_before_the_first_step_ends_all_without_a_message(
     place: Path, number: signal.Signals
 ) -> None:
     """As a terminal does, the signal goes to all of them at once: here while they read a pipe."""
@@ -190,7 +190,7 @@ def test_a_launcher_that_is_killed_takes_all_with_it(place: Path) -> None:
     at_step(place / "alone", 0)
     process.kill()
     _, err = process.communicate(timeout=LONGEST)  # until the last one has closed it
-    assert "the last checkpoint stands" in err  # of the launcher, or of a rank that saw it first
+    assert "the last checkpoint remains" in err  # of the launcher, or of a rank that saw it first
     assert "Traceback" not in err
     with RunLock(place / "alone"):
         assert list((place / "alone" / "checkpoints").iterdir())
@@ -212,7 +212,7 @@ def test_a_rank_that_hangs_ends_the_run_within_the_time_that_is_stated(place: Pa
     assert on["steps"] == 2000
 
 
-def test_wrong_input_is_told_once_and_not_tried_again(place: Path) -> None:
+def test_wrong_input_is_reported_once_and_not_tried_again(place: Path) -> None:
     process = started(place, "train", "nothing.txt", *SMALL, "--processes", "2")
     status, out, err = ended(process)
     assert (status, out) == (2, "")

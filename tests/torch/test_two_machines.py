@@ -1,4 +1,4 @@
-"""Two machines with addresses of their own, as network namespaces: together, and cut off."""
+"""Two machines with addresses of their own, as network namespaces: connected and disconnected."""
 
 import json
 import os

@@ -155,7 +155,7 @@ def test_a_test_is_evaluated_once_at_the_end() -> None:
     assert any("180 for the test" in line for line in lines)
     training = read_model_file(run.folder / "model.safetensors").training
     assert training["test"]["nats_per_character"] == run.metrics["test"]["nats_per_character"]
-    assert "by which nothing was chosen" in (run.folder / "report.html").read_text()
+    assert "which was not used to choose anything" in (run.folder / "report.html").read_text()
     rows = list(read_rows(run.folder / "metrics.jsonl"))
     assert [row["event"] for row in rows if "test" in row] == ["ended"]
     without, _ = learn("names.txt", documents="lines", steps=20)
@@ -182,7 +182,7 @@ def test_labels_are_learned() -> None:
     assert run.metrics["validation"]["nats_per_character"] < 0.1
 
 
-def test_an_interrupted_run_of_labelled_documents_goes_on_to_the_same_bits() -> None:
+def test_an_interrupted_run_of_labelled_documents_continues_to_the_same_bits() -> None:
     options: dict[str, Any] = {"documents": "lines", "label_from": "file", "steps": 40}
     whole, _ = learn(labelled(), **options)
     stopped = runs.new_run("languages", reporter=InterruptAt(17), **(SMALL | options))

@@ -1,4 +1,4 @@
-"""Interrupting a training that a Python program began: saved, and the program hears of it."""
+"""Interrupting a training that a Python program started: the run is saved, the program informed."""
 
 import copy
 import os
@@ -160,7 +160,7 @@ def test_several_processes_are_interrupted_as_one(here: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert process.returncode == 0, err
-    assert b"go on with ricorda.resume('runs/my')" in out
+    assert b"continue with ricorda.resume('runs/my')" in out
 
 
 def test_a_handler_that_python_did_not_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""When the loop ends: patience and returns, counted."""
+"""When the loop ends: patience, and returns to checkpoints."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What repeats a run: its configuration, and where time decided, the schedule that it recorded."""
+"""Repeating a run: by its configuration, and by its recorded schedule for a budget in minutes."""
 
 import json
 from pathlib import Path
@@ -122,7 +122,7 @@ def test_a_run_that_minutes_cut_off_is_repeated(text: Path, clock: UnsteadyClock
     assert_same(run, repeat(text, run))
 
 
-def test_a_repetition_goes_on_after_an_interruption(text: Path, clock: UnsteadyClock) -> None:
+def test_a_repetition_continues_after_an_interruption(text: Path, clock: UnsteadyClock) -> None:
     run = ricorda.train(text, minutes=0.1, **SMALL)
     options = with_options_of(Path(run.folder), {})
     stopped = runs.new_run(text, reporter=InterruptAt(170), **options)

@@ -1,4 +1,4 @@
-"""An interrupted run goes on to the same bits, whatever it learns with; and more of a budget."""
+"""An interrupted run continues with bit-identical results, and may get a larger budget."""
 
 import json
 from collections.abc import Callable
@@ -78,7 +78,9 @@ KINDS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
-def test_an_interrupted_run_goes_on_to_the_same_bits(learn: Learn, options: dict[str, Any]) -> None:
+def test_an_interrupted_run_continues_to_the_same_bits(
+    learn: Learn, options: dict[str, Any]
+) -> None:
     skip_without_bfloat16(options)
     whole = learn(**options)
     stopped = learn(**options, reporter=InterruptAt(3))
@@ -99,7 +101,7 @@ def test_a_row_that_was_begun_is_gone_on_with(learn: Learn) -> None:
     assert learned(resumed) == learned(whole)
 
 
-def test_more_steps_go_on_from_the_end(learn: Learn) -> None:
+def test_more_steps_continue_from_the_end(learn: Learn) -> None:
     ended = learn(steps=20)
     for steps in (None, 20):
         with pytest.raises(RunError, match="has ended"):
@@ -135,7 +137,7 @@ def test_minutes_may_take_the_place_of_steps(learn: Learn) -> None:
     assert more.metrics["steps"] > 8
 
 
-def test_more_of_a_budget_gives_patience_anew(learn: Learn) -> None:
+def test_a_larger_budget_restarts_the_patience(learn: Learn) -> None:
     ended = learn(patience=1, learning_rate=5.0, clip_norm=1e9, steps=40)
     assert ended.metrics["stopped_because"] == "patience"
     more = runs.resumed_run(ended.folder, steps=80, quiet=True)

@@ -139,7 +139,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(learn: Learn)
     ],
     ids=str,
 )
-def test_an_interrupted_run_goes_on_bit_for_bit(
+def test_an_interrupted_run_continues_bit_for_bit(
     learn: Learn, options: dict[str, Any], number: int
 ) -> None:
     skip_without_bfloat16(options)
@@ -213,7 +213,7 @@ def test_epochs_count_readings_of_the_training_text(learn: Learn) -> None:
     assert run.metrics["stopped_because"] == "epochs"
 
 
-def test_a_validation_file_judges_instead_of_the_texts_end(learn: Learn, tmp_path: Path) -> None:
+def test_a_validation_file_is_used_instead_of_the_texts_end(learn: Learn, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("5 bottles of water on the wall\n§" * 10)
     run = learn(validation=tmp_path / "other.txt")
     assert run.metrics["training_characters"] == len(TEXT)
@@ -287,11 +287,11 @@ def test_a_precision_that_the_processor_lacks_is_refused(
         with pytest.raises(ConfigurationError, match=advice):
             learn(precision="bfloat16", cell="gru")
     monkeypatch.setattr(device, "_bfloat16_cells", lambda *_, **__: frozenset())
-    with pytest.raises(ConfigurationError, match="lstm is computed in float32 alone"):
+    with pytest.raises(ConfigurationError, match="lstm is computed in float32 only"):
         learn(precision="bfloat16")
 
 
-def test_averaged_weights_are_judged_beside_the_raw_ones(learn: Learn) -> None:
+def test_averaged_weights_are_evaluated_beside_the_raw_ones(learn: Learn) -> None:
     run = learn(averaging=0.9, learning_rate=0.05)
     evaluations = rows(run, "evaluation")
     for row in evaluations:
@@ -358,9 +358,9 @@ def test_a_folder_that_holds_something_is_refused(learn: Learn, tmp_path: Path) 
         ({"minutes": float("nan"), "steps": None}, "minutes"),
         ({"hiden_size": 3}, "did you mean hidden_size"),
         ({"nonlinearity": "relu"}, "is for --cell rnn"),
-        ({"cell": "gru", "precision": "bfloat16", "backend": "torch"}, "in float32 alone on this"),
+        ({"cell": "gru", "precision": "bfloat16", "backend": "torch"}, "in float32 only on this"),
         ({"cell": "gru", "forget_bias": 1.0}, "--forget-bias 1 is for --cell lstm"),
-        ({"embedding_size": "onehot", "input_dropout": 0.1}, "is for learned vectors"),
+        ({"embedding_size": "onehot", "input_dropout": 0.1}, "is for learned embeddings"),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""`ricorda baselines`: what simple methods make of a text."""
+"""`ricorda baselines`: how well simple methods predict a text."""
 
 import tempfile
 from pathlib import Path
@@ -21,8 +21,8 @@ OPTIONS = ["vocabulary", *READING, *DIVISION, "split", "validation_fraction", "t
 
 NAMES = {
     "uniform": "every symbol equally likely",
-    "frequencies": "by how frequent each symbol is",
-    "five_grams": "by the last four symbols (5-grams, Witten-Bell)",
+    "frequencies": "symbol frequencies",
+    "five_grams": "5-grams (the last four symbols; Witten-Bell smoothing)",
     "xz": "the compressor xz",
 }
 
@@ -83,7 +83,7 @@ def _print_table(found: dict[str, Any]) -> None:
     )
     evaluated = found["bits_per_character"]
     if evaluated is None:
-        say("no part of the text is kept for validation")
+        say("no part of the text is held back for validation")
         return
     rows = [[fixed(evaluated[name], 3), meaning] for name, meaning in NAMES.items()]
     print_table([">bits/character", "method"], rows)

@@ -1,4 +1,4 @@
-"""`ricorda compress`: a file, made smaller by predicting it."""
+"""`ricorda compress`: compress a file by predicting it."""
 
 from pathlib import Path
 
@@ -13,16 +13,18 @@ from ricorda.cli.progress import code_progress
 @click.argument("file", type=PathName())
 @click.option("--out", type=PathName(), help="The archive; by default FILE.ricorda.")
 @click.option(
-    "--model", type=PathName(), help="A model of such texts, needed again to restore the file."
+    "--model",
+    type=PathName(),
+    help="Predict the file with this model. The same model is needed to restore it.",
 )
 @archive_options
 def command(
     file: Path, out: Path | None, model: Path | None, threads: int, force: bool, as_json: bool
 ) -> None:
-    """Compress FILE, of any bytes, by predicting each symbol from those before.
+    """Compress FILE, which may hold any bytes, by predicting each byte from those before it.
 
-    Predictions learn while they read. The result is never larger than that of `xz -9e` and 64 bytes
-    more, and `ricorda decompress` restores the same bytes on any machine. FILE stays.
+    The predictor learns while it reads. The result is at most 64 bytes larger than that of
+    `xz -9e`, and `ricorda decompress` restores the same bytes on any machine. FILE is kept.
 
     \b
     ricorda compress my.txt

@@ -1,4 +1,4 @@
-"""`ricorda decompress`: the file that `ricorda compress` made smaller, byte for byte."""
+"""`ricorda decompress`: restore a compressed file, byte for byte."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from ricorda.cli.progress import code_progress
 def command(
     file: Path, out: Path | None, model: Path | None, threads: int, force: bool, as_json: bool
 ) -> None:
-    """Restore what `ricorda compress` wrote into FILE, which stays.
+    """Restore the file that `ricorda compress` stored in FILE.
 
-    A damaged file is refused, and nothing is written.
+    FILE is kept. A damaged file is refused, and nothing is written.
     """
     from ricorda.compression import TrainedModel, decompress_file
 

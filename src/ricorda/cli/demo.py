@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ricorda.training.demonstration import Moment
 
 CHECK_EVERY = 20
-"""Steps between two looks at the four continuations."""
+"""Steps between two checks of the four continuations."""
 
 SHOWN = 40
 """Characters of a continuation that are printed, as the tutorial prints them."""
@@ -73,8 +73,8 @@ def _tutorial(console: Console, seed: int) -> bool:
         text = demo.generate_seq(model, start, demo.ASKED)
         _print_right(start, demo.right_length(text), text)
     print_paragraph(
-        "b and c fail at once, because in training only an a ever followed the zero state: what "
-        "the network does with another first character was never learned."
+        "b and c fail at once, because in training the zero state was always followed by a: the "
+        "network has not learned what to do with another first character."
     )
     return exact
 

@@ -49,7 +49,7 @@ def _verdict(found: dict[str, Any]) -> list[str]:
         trains = "uses PyTorch" if found["torch"] is not None else "needs PyTorch"
         return [
             "Not complete: the compiled kernels are missing. Models run slowly, on NumPy, and "
-            f"training {trains}: reinstall ricorda where there is a C++ compiler.",
+            f"training {trains}: install a C++ compiler and reinstall ricorda.",
             *missing,
         ]
     cores = plural(found["cores"], "core")
@@ -113,7 +113,7 @@ def _cache() -> str | None:
 
 
 def _gpu() -> str | None:
-    """The CUDA device that training would take."""
+    """The CUDA device that training would use."""
     if importlib.util.find_spec("torch") is None:
         return None
     try:

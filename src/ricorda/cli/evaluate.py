@@ -63,9 +63,8 @@ def command(
     Characters that the model never saw have no probability. They are counted and excluded, each
     with the character after it. The first places where they occur are printed.
 
-    With --adaptive the reader learns from the text while it reads, each symbol after it was
-    predicted; MODEL itself is not changed. It is a protocol of its own: compare such a figure only
-    with others of the kind.
+    With --adaptive, a copy of MODEL reads the text and learns from each symbol after predicting
+    it. MODEL itself is not changed. Compare such figures only with other adaptive figures.
 
     \b
     ricorda evaluate runs/my other.txt
@@ -77,7 +76,7 @@ def command(
     if trained.vocabulary.boundary is None:
         if division != DocumentOptions():
             raise ConfigurationError(
-                "--lines, --field and labels are for a model of documents, this one learned an "
+                "--lines, --field and labels are for a model of documents, but this one learned an "
                 "undivided text: leave them out"
             )
         pieces = reading.reader_for(trained).symbols(texts, trained.vocabulary)
@@ -124,7 +123,7 @@ def _print(figures: "Figures", window: int | None) -> None:
             f"not counted: {figures.unseen:,} characters that the model never saw, "
             f"and {figures.left_out:,} that follow them"
         )
-        print_paragraph(f"they stand {_places(figures.gaps)}")
+        print_paragraph(f"positions: {_places(figures.gaps)}")
     if figures.accuracy is not None:
         print_paragraph(
             f"predicted label right for {figures.accuracy.overall:.1%} of "

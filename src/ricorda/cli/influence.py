@@ -124,9 +124,9 @@ def command(
 def _print_agreement(agreed: Agreement) -> None:
     """The rank correlations that there are."""
     known = {
-        "over one place's past": agreed.at_a_place,
-        "with another place's past": agreed.recency,
-        "over the places at one distance": agreed.at_a_distance,
+        "over the past of one position": agreed.at_a_place,
+        "with the past of another position": agreed.recency,
+        "over positions at one distance": agreed.at_a_distance,
     }
     found = [f"{value:.2f} {name}" for name, value in known.items() if value is not None]
     say()
@@ -139,8 +139,8 @@ def _print_place(found: Influence, slopes: Numbers | None, gaps: tuple[Gap, ...]
     unseen = {gap.before: gap.characters for gap in gaps}
     if place in unseen:
         say(
-            f"{place} follows {quoted(unseen[place])}, which the model never saw: its figures mean "
-            "little"
+            f"{place} follows {quoted(unseen[place])}, which the model never saw: its figures "
+            "are not meaningful"
         )
     say(f"before {visible(found.symbols[place])} at {place}:")
     rows = []
@@ -169,7 +169,7 @@ def _print_distances(found: Influence, slopes: Numbers | None) -> None:
     names = [">symbols back", ">divergence", ">surprisal"]
     print_table([*names, *([] if slopes is None else [">gradient"])], rows)
     say()
-    print_paragraph(f"Mean of {len(found.positions)} places. {_conclusion(found)}")
+    print_paragraph(f"Mean of {len(found.positions)} positions. {_conclusion(found)}")
 
 
 def _conclusion(found: Influence) -> str:
@@ -183,7 +183,7 @@ def _conclusion(found: Influence) -> str:
     symbols = "the last symbol makes" if last == 1 else f"the last {last} symbols make"
     return (
         f"Of the divergence measured up to {found.distances[-1]} symbols back, {symbols} up "
-        f"{SHARE:.0%}; {found.distances[-1]} back, a symbol still moves the prediction by "
+        f"{SHARE:.0%}; {found.distances[-1]} back, a symbol still changes the prediction by "
         f"{_bits(float(sizes[-1]))} bits."
     )
 
@@ -197,7 +197,7 @@ def _strongest(found: Influence) -> str:
     back = int(found.positions[0]) - position
     return (
         f"The symbol that matters most is {visible(symbol)} at {position}, {back} back: without it "
-        f"the prediction moves by {_bits(divergence)} bits."
+        f"the prediction changes by {_bits(divergence)} bits."
     )
 
 

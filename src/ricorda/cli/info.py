@@ -48,7 +48,7 @@ def _as_json(place: Path, file: ModelFile) -> dict[str, Any]:
 
 
 def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
-    """What a person wants to know, a line each."""
+    """Return what a person wants to know, one line each."""
     configuration, training = file.configuration, file.training
     embedding = configuration.embedding_size
     lines = [
@@ -72,7 +72,7 @@ def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
 
 
 def _reading(file: ModelFile) -> str:
-    """How its text was read, and prompts are."""
+    """How its text was read, and how prompts are read."""
     kind, reading = file.vocabulary.kind, file.reading
     encoding = "raw bytes" if reading.takes_raw_bytes(kind) else reading.encoding or "utf-8"
     ends = "kept" if reading.line_ends(kind) == "keep" else "converted to \\n"
@@ -81,7 +81,7 @@ def _reading(file: ModelFile) -> str:
 
 
 def _figures(evaluated: dict[str, Any]) -> str:
-    """How good it was; what the file's maker left out is a dash."""
+    """Its validation figures; a dash for a figure that the file does not have."""
     names = ("bits_per_character", "nats_per_character", "bits_per_byte")
     found = [evaluated.get(name) for name in names]
     known = [fixed(each if isinstance(each, float) else None, 4) for each in found]

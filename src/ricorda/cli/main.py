@@ -60,7 +60,7 @@ COMMANDS = {
 
 EPILOG = """\b
 `ricorda COMMAND --help` explains a command.
-Completion with Tab: put one of these lines into your shell's file.
+To complete commands with Tab, add one of these lines to your shell's startup file.
   bash, ~/.bashrc:  eval "$(_RICORDA_COMPLETE=bash_source ricorda)"
   zsh, ~/.zshrc:    eval "$(_RICORDA_COMPLETE=zsh_source ricorda)"
   fish, ~/.config/fish/completions/ricorda.fish:
@@ -104,7 +104,7 @@ def ricorda_command() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and hand back its exit code."""
+    """Run one command line and return its exit code."""
     _prepare_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -123,13 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"ricorda: {_in_a_line(_message(error, given))}", file=sys.stderr)
         if isinstance(error, ProcessLost):
             sys.stderr.flush()
-            os._exit(1)  # PyTorch's threads for the lost one cannot be ended in good order
+            os._exit(1)  # PyTorch's threads that wait for the lost process cannot be ended
         return 2 if isinstance(error, click.UsageError | InputError) else 1
     return result if isinstance(result, int) else 0
 
 
 def _prepare_streams() -> None:
-    """See that printing cannot fail for want of a stream or of a character."""
+    """Ensure that printing does not fail if a stream or a character is missing."""
     if sys.stdout is None:  # the caller closed it
         sys.stdout = _nowhere()
     if sys.stderr is None:
@@ -163,10 +163,10 @@ def _message(error: Exception, given: Sequence[str]) -> str:
         command = context.command_path if context else f"ricorda {name}".strip()
         return f"{error.format_message().rstrip('.')}; see `{command} --help`"
     if isinstance(error, MemoryError):
-        return f"not enough memory ({error}): close other programs, or ask for less"
+        return f"not enough memory ({error}): close other programs, or choose smaller sizes"
     if isinstance(error, OSError):
-        place = f" {error.filename}" if error.filename else ""
-        return f"the system refused{place}: {error.strerror or error}"
+        subject = f"cannot use {error.filename}" if error.filename else "the system reported"
+        return f"{subject}: {error.strerror or error}"
     return _with_options(str(error), name)
 
 

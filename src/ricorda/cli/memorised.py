@@ -1,4 +1,4 @@
-"""`ricorda memorised`: the longest stretch that a text has word for word from the training text."""
+"""`ricorda memorised`: the longest passage that a text copies from the training text."""
 
 import itertools
 import tempfile
@@ -217,8 +217,8 @@ def _print(found: list[Shared]) -> None:
     say()
     print_paragraph(
         f"{own.characters:,} characters compared with {own.training_characters:,} of the training "
-        f"text. The longest passage, at {longest.position:,} there and at "
-        f"{longest.training_position:,} in the training text:"
+        f"text. The longest passage, at position {longest.position:,} of the compared text and "
+        f"{longest.training_position:,} of the training text:"
     )
     say(longest.text[:SHOWN] + ("…" if len(longest.text) > SHOWN else ""))
 

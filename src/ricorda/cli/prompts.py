@@ -1,4 +1,4 @@
-"""Prompts from files: a whole file, or one prompt a line."""
+"""Prompts from files: a whole file, or one prompt per line."""
 
 import json
 import sys
@@ -67,7 +67,7 @@ def read_prompts(name: str, model: "Model") -> Iterator[GivenPrompt]:
             elif text.strip():
                 yield _from_json(text, place)
         if is_json is None:
-            raise TextError(f"{_displayed(name)} is empty: expected a prompt a line")
+            raise TextError(f"{_displayed(name)} is empty: expected one prompt per line")
 
 
 def _from_json(line: str, place: str) -> GivenPrompt:

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 COLUMNS = ["run", ">bits/character", ">steps", ">time", ">parameters", "state", "differs", "note"]
 SPARE = (">parameters", ">steps", ">time", "differs", "note")
-"""The columns that go on a narrow terminal, the first named first."""
+"""The columns that a narrow terminal leaves out, in this order."""
 
 LARGEST_FIRST = {"steps": "steps", "time": "train_seconds", "parameters": "parameters"}
 """Figures to sort by, and their names in a row."""
@@ -70,7 +70,7 @@ def command(
     ricorda runs --delete my-2
     """
     if folder != RUNS and not folder.is_dir():
-        raise InputError(f"expected a folder of runs, {folder} is none; check the name")
+        raise InputError(f"expected a folder of runs, but {folder} is not a folder; check the name")
     if note is not None:
         write_note(_found(folder, note[0]), note[1].strip())
     if deleted:
@@ -99,7 +99,7 @@ def _found(folder: Path, name: str) -> RunFolder:
 def _delete(runs: list[RunFolder], *, yes: bool) -> int:
     """Delete runs, each after a question; 1 if one was kept."""
     if not yes and not sys.stdin.isatty():
-        raise InputError("--delete asks before it deletes, on a terminal: elsewhere add --yes")
+        raise InputError("--delete asks for confirmation, which needs a terminal: add --yes")
     from ricorda.training.checkpoint.deletion import delete_run
 
     kept = 0
@@ -112,7 +112,11 @@ def _delete(runs: list[RunFolder], *, yes: bool) -> int:
         say(f"deleted {run.path}", err=True)
         if left:
             names = ", ".join(path.name for path in left)
-            say(f"{run.path} stays, with files that ricorda did not write: {names}", err=True)
+            say(
+                f"{run.path} was not removed, because it has files that ricorda did not write: "
+                f"{names}",
+                err=True,
+            )
     return 1 if kept else 0
 
 
@@ -120,7 +124,7 @@ def _question(run: RunFolder) -> str:
     row = summary(run)
     bits = _bits(row)
     figure = "" if math.isinf(bits) else f", {bits:.3f} bits per character"
-    return f"Delete {run.path} ({row.get('steps') or 0:,} steps{figure}) for good?"
+    return f"Delete {run.path} ({row.get('steps') or 0:,} steps{figure}) permanently?"
 
 
 def _print_table(rows: list[Row]) -> None:

@@ -34,7 +34,7 @@ SETTINGS = [
 
 BYTES = 256
 CONTEXT_TAIL = 1000
-"""Characters at the end of a context from which the text goes on."""
+"""Characters at the end of a context from which the text continues."""
 
 MOST_CONFIRMED = 40
 """Characters that are listed on standard error."""
@@ -64,7 +64,7 @@ class _Wishes:
 @click.option(
     "--context",
     type=PathName(),
-    help="Read a text first, learning from it, and continue in its manner.",
+    help="Read a text first and learn from it, so that what is written resembles it.",
 )
 @length_option("inf")
 @options_from(GenerationSettings, SETTINGS)
@@ -149,7 +149,7 @@ def command(
 
 
 def _adapted(model: "Model", context: Path) -> "tuple[Model, str]":
-    """Let a model learn from a text; return it and the end of the text, which it goes on from.
+    """Let a model learn from a text; return it and the end of the text, from which it continues.
 
     A model of documents begins another document: the end is empty.
     """
@@ -182,8 +182,8 @@ def _check_endless(model: "Model", wishes: _Wishes, prompts_file: str | None) ->
     several = wishes.count > 1 or wishes.unique or wishes.novel or prompts_file is not None
     if model.vocabulary.boundary is None and (several or wishes.as_json):
         raise ConfigurationError(
-            "--length inf is for one text that is printed as it is written: give a number where "
-            "there are several texts, or --json"
+            "--length inf is for one text that is printed as it is written: give a number for "
+            "several texts and for --json"
         )
 
 
@@ -193,7 +193,7 @@ def _known_documents(model: "Model", path: Path) -> "DocumentIndex":
 
     if model.vocabulary.boundary is None:
         raise ConfigurationError(
-            "--novel is for a model of documents, this one learned an undivided text: "
+            "--novel is for a model of documents, but this one learned an undivided text: "
             "`ricorda memorised` finds the passages that it copies"
         )
     index = RunFolder(path if path.is_dir() else path.parent).documents
@@ -310,7 +310,7 @@ def _too_few(selection: "Selection", wishes: _Wishes) -> str:
     ]
     return (
         f"found {selection.picked:,} of {wishes.count:,} texts: the last {MOST_MISSES:,} that "
-        f"were written were all {' or '.join(kinds)}; raise --temperature for more"
+        f"were written were all {' or '.join(kinds)}; raise --temperature to find more"
     )
 
 

@@ -93,7 +93,7 @@ def command(
     total nats. Both include the first character and the end of the document. They exclude unseen
     characters and the character after each.
 
-    With --adaptive, the reader learns from what comes before in TEXT.
+    With --adaptive, a copy of MODEL learns from the text while it reads.
 
     \b
     ricorda score runs/my page.txt --html surprise.html
@@ -163,7 +163,7 @@ def _check_by_label(label: str | None, *, adaptive: bool) -> None:
 
 
 def _check_page(html: Path, text: str, *, in_rows: bool) -> None:
-    """See, before any work is done, that the page can be written and takes nothing's place."""
+    """Check, before any work is done, that the page can be written and replaces no other file."""
     if in_rows:
         raise ConfigurationError("--html shows one text: leave out the options for rows")
     if html.is_dir():
@@ -199,9 +199,9 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 
 
 def _print_table(scores: "Scores") -> None:
-    """A line a symbol, with as many alternatives as the terminal is wide enough for."""
+    """A line per symbol, with as many alternatives as the terminal is wide enough for."""
     width = terminal_width()
-    say("bits   symbol  likeliest")
+    say("bits   symbol  expected")
     gaps = {gap.before: gap.characters for gap in scores.gaps}
     for place, symbol in enumerate(scores.symbols):
         _print_unseen(gaps.get(place, ""))

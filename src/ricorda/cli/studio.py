@@ -130,7 +130,7 @@ def _bind(port: int | None) -> socket.socket:
 
 
 def _say_goodbye(running: list[str], waiting: list[str]) -> None:
-    """Tell what goes on, and what still waits."""
+    """Print which trainings continue, and which still wait."""
     if running:
         say(
             f"the page is closed; still training: {', '.join(running)} "

@@ -96,17 +96,17 @@ def command(
 
 
 def report_run(run: "ricorda.Run", *, as_json: bool) -> int:
-    """Print what a run came to; the exit code tells if a signal ended it."""
+    """Print the results of a run; the exit code shows if a signal ended it."""
     if as_json and run.rank == 0:
         try:
             print_json(run.metrics)
-        except BrokenPipeError:  # whoever read has gone; the run is as good as ever
+        except BrokenPipeError:  # the reader of the output has gone; the run is complete
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0 if run.signal_number is None else 128 + run.signal_number
 
 
 def with_options_of(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """The options of a file or of a run, and those given on the command line, which win.
+    """The options of a file or of a run; those given on the command line take precedence.
 
     Raises ConfigurationError if the file cannot be read or parsed, or an option is wrong.
     """
@@ -141,7 +141,7 @@ def _parsed(path: Path) -> Any:
             content = file.read(LARGEST_FILE + 1)
         if len(content) > LARGEST_FILE:
             raise ConfigurationError(
-                f"{path} is no configuration: it has over {LARGEST_FILE} bytes"
+                f"{path} is not a configuration: it has over {LARGEST_FILE} bytes"
             )
         text = content.decode("utf-8-sig")  # some editors begin a file with a byte order mark
         if kind == "JSON":
@@ -161,7 +161,7 @@ def _parsed(path: Path) -> Any:
 
 
 def _options_of_run(path: Path) -> dict[str, Any]:
-    """Read from config.json the options that repeat a run, or learn another text as it did.
+    """Read from config.json the options that repeat a run, or train on another text as it did.
 
     On the same text the run's schedule is repeated too, whatever this machine's speed.
     """
@@ -180,7 +180,7 @@ def _options_of_run(path: Path) -> dict[str, Any]:
 
 
 def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A file's options but for those that the command line's leave no room for."""
+    """A file's options without those that the command line's options exclude."""
     dropped = {name for rivals in RIVALS if rivals & set(given) for name in rivals}
     cell, cell_of_file = given.get("cell"), found.get("cell")
     if cell is not None:

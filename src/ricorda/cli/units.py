@@ -113,7 +113,7 @@ def command(
 
 
 def _print_ranking(tracked: Tracked, health: Health, top: int) -> None:
-    """A line a unit, the largest effect first."""
+    """A line per unit, the largest effect first."""
     opposite = {True: "not ", False: "fewer "}
     rows = [
         [
@@ -150,7 +150,9 @@ def _print_unit(tracked: Tracked, health: Health, unit: Unit, top: int) -> None:
         f"{health.mean[unit]:.3f}, standard deviation {health.deviation[unit]:.3f}"
     )
     for name, shut in health.shut.items():
-        say(f"{name.replace('_', ' ')}: shut {shut[unit]:.0%}, open {health.open[name][unit]:.0%}")
+        say(
+            f"{name.replace('_', ' ')}: closed {shut[unit]:.0%}, open {health.open[name][unit]:.0%}"
+        )
     effects = tracked.effects[:, unit.layer, unit.number].tolist()
     fitted = tracked.fitted_effects[:, unit.layer, unit.number].tolist()
     found = sorted(

@@ -78,7 +78,7 @@ class Header:
         data = file.read(_FIELDS.size)
         if data[: len(SIGNATURE)] != SIGNATURE:
             raise ArchiveError(
-                f"{name} is not a file that `ricorda compress` wrote: it begins otherwise"
+                f"{name} was not written by `ricorda compress`: its first bytes differ"
             )
         if len(data) < _FIELDS.size:
             raise damaged(name)
@@ -98,7 +98,7 @@ class Header:
 
 def damaged(name: str) -> ArchiveError:
     """Return the error for an archive that is not as it was written."""
-    return ArchiveError(f"{name} is damaged: nothing was restored; take another copy of it")
+    return ArchiveError(f"{name} is damaged: nothing was restored; use another copy")
 
 
 class CheckedWriter:

@@ -32,7 +32,7 @@ def _silent(done: int, size: int, code: int) -> None:
 
 @dataclass(frozen=True)
 class Compressed:
-    """What compressing or restoring a file came to."""
+    """The result of compressing or restoring a file."""
 
     path: Path
     """The file that was written."""

@@ -70,6 +70,6 @@ def compiled_kernels() -> Any:
         return importlib.import_module("ricorda._kernels")
     except ImportError:
         raise MissingExtra(
-            "the compiled kernels are missing, which this compression needs: install ricorda "
-            "where a C++ compiler is, or a wheel with kernels"
+            "the compiled kernels are missing, which this compression needs: install a C++ "
+            "compiler and reinstall ricorda, or install a wheel with kernels"
         ) from None

@@ -1,4 +1,4 @@
-"""How often the likeliest label of documents is their own."""
+"""How often the most likely label of documents is their own."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ class Accuracy:
     """The accuracy over documents, and for each label."""
 
     counts: dict[str, tuple[int, int]]
-    """For each label among the documents: how many have it, and for how many it is likeliest."""
+    """For each label: how many documents have it, and for how many it is the most likely."""
 
     @property
     def documents(self) -> int:

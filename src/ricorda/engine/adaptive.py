@@ -1,4 +1,4 @@
-"""A model that goes on learning while it reads (dynamic evaluation).
+"""A model that continues to learn while it reads (dynamic evaluation).
 
 After each segment of symbols, every one of them predicted before it was seen, the weights of this
 reader change by the segment's gradient, divided weight by weight by the root mean square that
@@ -60,7 +60,7 @@ GradientSizes = dict[str, NDArray[np.uint8]]
 class AdaptiveBackend:
     """Scores one text, or one document after the other, learning from it; a part of a Backend.
 
-    It carries its own state, so the state that is passed in and handed back means nothing, and
+    It carries its own state, so the state that is passed in and returned means nothing, and
     there is one stream. The trained network is not changed. `_kernels` must be built.
     """
 
@@ -70,8 +70,8 @@ class AdaptiveBackend:
         Raises ConfigurationError for a backend other than the kernels'.
         """
         kernels_needed = ConfigurationError(
-            "adaptive reading needs the compiled kernels, which this engine lacks: reinstall "
-            "ricorda where there is a C++ compiler, and give backend native"
+            "adaptive reading needs the compiled kernels, which this engine lacks: install a "
+            "C++ compiler, reinstall ricorda, and use backend native"
         )
         if _kernels is None:
             raise kernels_needed

@@ -22,7 +22,7 @@ Ids: TypeAlias = NDArray[np.integer[Any]]
 """Numbers of symbols, of any integer type, each at least 0 and below V."""
 
 State: TypeAlias = Array
-"""What is carried from step to step, (S, L, B, H): passed in, a new one handed back."""
+"""What is carried from step to step, (S, L, B, H): passed in, a new one returned."""
 
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
@@ -97,8 +97,8 @@ class ScoringBackend(Protocol):
 class Backend(ScoringBackend, Protocol):
     """The arithmetic of one trained network.
 
-    A state is made by `zero_state`, passed in and never changed: each call hands back a new one,
-    so one state may be gone on from many times.
+    A state is made by `zero_state`, passed in and never changed: each call returns a new one,
+    so a text may be continued from one state many times.
 
     Before a stream reads the boundary of a model of documents, its state becomes zero: what comes
     after a boundary does not depend on what came before it.
@@ -160,7 +160,7 @@ class InProgress:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"a {type(self).__name__} cannot be copied or pickled, since it is a text being "
+            f"a {type(self).__name__} cannot be copied or pickled, because it is a text being "
             "written: copy its model, or the text that it wrote"
         )
 
@@ -196,7 +196,7 @@ class Session(Protocol):
         """
 
     def advance_symbols(self, steps: int = 1) -> "Sequence[tuple[Stream, Symbols]]":
-        """Do as `advance` does, and hand back symbols as arrays instead of text.
+        """Do as `advance` does, and return symbols as arrays instead of text.
 
         A stream whose logits are not finite is removed; its `failed` is true then.
         """
@@ -210,7 +210,7 @@ class Session(Protocol):
     def save(self, stream: Any) -> tuple[Ids, State]:
         """Hand back where a stream is: symbols that it has yet to read (n,), state (S, L, 1, H).
 
-        `add` goes on from there, as often as wanted.
+        `add` continues from there, any number of times.
         """
 
     def __len__(self) -> int: ...

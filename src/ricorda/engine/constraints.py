@@ -12,7 +12,7 @@ is written, and says which symbols may follow:
   beginnings of words. The symbol that would complete a word is forbidden.
 
 A document may end after any whole character: its boundary is always permitted there. States from
-which the text could not go on are removed, so a symbol may always be written. A state
+which the text could not continue are removed, so a symbol may always be written. A state
 lists only the symbols that it treats specially, so the size does not depend on the vocabulary.
 """
 
@@ -219,7 +219,7 @@ def _tokens(
     special = []
     for state, beginnings in enumerate(characters.special):
         found = dict(from_start)
-        for character in beginnings:  # after all others it goes on as from the start
+        for character in beginnings:  # after all others it continues as from the start
             for symbol in by_first.get(character, []):
                 if symbol not in vocabulary.forbidden:
                     found[symbol] = after(state, vocabulary.texts[symbol])
@@ -333,7 +333,7 @@ def _both(first: _Machine, second: _Machine) -> _Machine:
 
 
 def _trimmed(machine: _Machine, vocabulary: Vocabulary) -> Constraint | None:
-    """Remove the states from which a text cannot go on; None if it cannot begin."""
+    """Remove the states from which a text cannot continue; None if it cannot begin."""
     live = set(range(len(machine.special)))
     while dead := [state for state in live if not _goes_on(machine, state, live, vocabulary)]:
         live.difference_update(dead)

@@ -63,7 +63,7 @@ class GenerationSettings(SamplingSettings):
     """Which of the seed's texts, all independent of each other."""
 
     alternatives: Annotated[int, Field(ge=0, le=10**12)] | None = None
-    """Tell each symbol's log-probability and those of this many of the most likely ones."""
+    """Return each symbol's log-probability and those of this many of the most likely ones."""
 
     on_unknown: OnUnknown = "skip"
     """Characters of the prompt that the model never saw: skip leaves them out with a warning, error
@@ -85,7 +85,7 @@ class WrittenSymbol:
 
 @plain_dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A piece of new text, at least one character long, and the symbols that it consists of.
+    """A piece of new text, at least one character long, and its symbols.
 
     In a vocabulary of bytes, that a byte is no part of a character (U+FFFD in the text) is known
     only by the byte after it, which then comes in the same piece.
@@ -217,7 +217,7 @@ class Generation(InProgress):
         return next(self._pieces)
 
     def text(self) -> str:
-        """Write to the end and hand back all that was not iterated over yet."""
+        """Write to the end and return all that was not iterated over yet."""
         return "".join(piece.text for piece in self)
 
     def _write(self) -> Iterator[Piece]:

@@ -325,7 +325,8 @@ class Model:
         on_unknown: OnUnknown = "skip",
         **sampling: Any,
     ) -> Distribution:
-        """Say what `generate`, with the same options, draws the next symbol from.
+        """Return the probabilities from which `generate`, with the same options, draws the next
+        symbol.
 
         The model's own probabilities are those at `temperature=1`.
         """
@@ -385,7 +386,7 @@ class Model:
     def _adaptive_backend(self) -> AdaptiveBackend:
         if self.gradient_sizes is None:
             raise ConfigurationError(
-                "the model file holds no sizes of gradients, which adaptive reading needs: "
+                "the model file lacks the gradient sizes that adaptive reading needs: "
                 "`ricorda resume` of its run adds them, as does training again"
             )
         return AdaptiveBackend(self.backend, self.gradient_sizes)
@@ -400,7 +401,7 @@ class Model:
         on_unknown: OnUnknown = "error",
         adaptive: bool = False,
     ) -> Scores:
-        """Say how surprising each symbol of a text is, and which ones were likelier.
+        """Return the surprisal of each symbol of a text, and the symbols that were more likely.
 
         For a model of documents the text is one document: its first symbol is predicted, and its
         end, which comes last. `label` is the label under which it is read. `adaptive`: to a reader
@@ -452,7 +453,7 @@ class Model:
         prior: Prior = "training",
         on_unknown: OnUnknown = "error",
     ) -> Classification:
-        """Say how likely each label is for a document.
+        """Return the probability of each label for a document.
 
         `prior`: the labels' probabilities before the document is read, as in the training documents
         or all the same.
@@ -497,7 +498,7 @@ class Model:
         on_unknown: OnUnknown = "error",
         adaptive: bool = False,
     ) -> Figures:
-        """Say how well a text is predicted: nats and bits per character, bits per byte.
+        """Measure how well a text is predicted: nats and bits per character, bits per byte.
 
         `adaptive`: by a reader that learns from what it has read, which is a protocol of its own;
         see `ricorda.engine.adaptive`.
@@ -505,7 +506,7 @@ class Model:
         For a model of an undivided text: the text, or the pieces of a text that need not fit in
         memory, as characters, UTF-8 or ids. For a model of documents: a document, or many, each a
         text or a pair of a text and its label; if there are labels, `accuracy` says how often the
-        likeliest label is the document's own. See `ricorda.engine.scoring` for the protocols.
+        most likely label is the document's own. See `ricorda.engine.scoring` for the protocols.
 
         Raises TextError for a text of less than two symbols or invalid UTF-8, VocabularyError for
         an unknown character unless it is to be skipped, ConfigurationError for a window in a model
@@ -531,8 +532,8 @@ class Model:
             return self._evaluate_undivided(backend, text, window, on_unknown, unseen)
         if window is not None:
             raise ConfigurationError(
-                "a window is for a model of an undivided text: this one reads each document "
-                "from its beginning, leave it out"
+                "a window is for a model of an undivided text, but this one reads each document "
+                "from its beginning: leave it out"
             )
         figures = self._evaluate_documents(backend, text, on_unknown, unseen)
         return replace(figures, gaps=tuple(unseen.first))
@@ -744,7 +745,7 @@ def make_backend(
 ) -> Backend:
     """Choose the engine for a network: the C++ kernels where they were built, else NumPy.
 
-    Raises ConfigurationError if the precision or the backend is not to be had.
+    Raises ConfigurationError if the precision or the backend is not available.
     """
     if backend != "numpy" and kernels_are_built():
         from ricorda.engine.native import NativeBackend
@@ -753,7 +754,7 @@ def make_backend(
     if backend == "native":
         raise ConfigurationError(
             "backend native needs the compiled kernels, which this installation lacks: "
-            "reinstall ricorda where there is a C++ compiler, or give backend numpy"
+            "install a C++ compiler and reinstall ricorda, or use backend numpy"
         )
     if precision in ("bfloat16", "int8"):
         raise ConfigurationError(

@@ -47,7 +47,7 @@ class NativeBackend:
     The result of a stream has the same bits alone and beside any others, with any number of
     threads. `kernels` forces an instruction set of `instruction_sets()`; if not given, the
     environment variable RICORDA_KERNELS may name one, else the best is used. The precision `auto`
-    is the fastest that loses less than 0.002 nats a symbol on a text of the model's own.
+    is the fastest that loses less than 0.002 nats per symbol on a text of the model's own.
 
     It pickles as its options and its tensors, which it keeps for that; so does what `auto` chose.
     """

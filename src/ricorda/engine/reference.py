@@ -2,7 +2,7 @@
 
 A layer's four tensors have torch.nn's shapes and gate order. Each cell below is one step: it takes
 the layer's input already multiplied by its weights, which for a whole chunk is one product outside
-the loop over time, and hands back everything the step computed, by name.
+the loop over time, and returns everything that the step computed, by name.
 """
 
 from collections.abc import Callable, Mapping
@@ -206,7 +206,7 @@ class ReferenceBackend:
     def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state."""
         layers, state = self._run(ids, state, ("hidden",), labels)
-        # A network with relu may overflow; whoever reads the logits looks whether they are finite.
+        # A network with relu may overflow; the caller checks whether the logits are finite.
         with np.errstate(over="ignore", invalid="ignore"):
             return layers[-1]["hidden"] @ self._output_weights + self._output_bias, state
 

@@ -94,7 +94,7 @@ class ReferenceSession(InProgress):
             self._interrupted.clear()
 
     def advance_symbols(self, steps: int = 1) -> list[tuple[ReferenceStream, Symbols]]:
-        """Do as `advance` does, and hand back symbols as arrays instead of text."""
+        """Do as `advance` does, and return symbols as arrays instead of text."""
         found: list[tuple[ReferenceStream, Symbols]] = []
         for stream in [stream for stream in self._streams if not stream.ended]:
             piece = None
@@ -123,7 +123,7 @@ class ReferenceSession(InProgress):
         return len(self._streams)
 
     def _write(self, stream: ReferenceStream, steps: int) -> Piece | None:
-        """Read, and choose once all is read, so many times; hand back all that was written."""
+        """Read, and choose once all is read, so many times; return all that was written."""
         pieces: list[Piece] = []
         for _ in range(steps):
             symbol = stream.unread.pop(0)

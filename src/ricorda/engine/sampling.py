@@ -82,7 +82,7 @@ class SamplingSettings:
 
     @property
     def chooses_the_best(self) -> bool:
-        """Whether nothing is left to chance."""
+        """Whether the choice is deterministic."""
         return self.greedy or self.temperature == 0
 
 
@@ -155,7 +155,7 @@ def penalise(scores: Probabilities, recent: Iterable[int], penalty: float) -> No
 
 
 def keep_nucleus(probabilities: Probabilities, top_p: float) -> None:
-    """Zero, in place, all but the likeliest symbols that reach `top_p` (Holtzman et al., 2020)."""
+    """Set to 0, in place, all but the symbols that reach `top_p` (Holtzman et al., 2020)."""
     order = most_likely_first(probabilities)
     reached = int(np.searchsorted(np.cumsum(probabilities[order]), top_p))
     probabilities[order[reached + 1 :]] = 0

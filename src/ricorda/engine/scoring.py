@@ -60,7 +60,7 @@ class Figures:
     """The characters that the model never saw, and where they stood: of many, the first."""
 
     accuracy: Accuracy | None = None
-    """How often the likeliest label is the document's own, where documents have labels."""
+    """How often the most likely label is the document's own, where documents have labels."""
 
     @property
     def nats_per_character(self) -> float:
@@ -79,7 +79,7 @@ class Figures:
 
     @property
     def perplexity(self) -> float:
-        """Among how many equally likely symbols the model hesitates: exp(nats per symbol)."""
+        """How many equally likely symbols are as hard to predict: exp(nats per symbol)."""
         nats_per_symbol = self.nats / self.predictions if self.predictions else math.nan
         return math.exp(nats_per_symbol) if nats_per_symbol < 700 else math.inf
 

@@ -182,7 +182,7 @@ class NativeSession(InProgress):
         In a step a stream reads a symbol of its prompt or, after that, chooses a new one. Returns
         each of these streams with its new text. One that has ended stays until `remove`. Raises
         ModelFileError if a stream's logits are not finite; that stream is removed, and what the
-        others wrote is handed back by the next call.
+        others wrote is returned by the next call.
         """
         with self._lock:
             failed = False
@@ -197,7 +197,7 @@ class NativeSession(InProgress):
         return found
 
     def advance_symbols(self, steps: int = 1) -> list[tuple[NativeStream, Symbols]]:
-        """Do as `advance` does, and hand back symbols as arrays instead of text.
+        """Do as `advance` does, and return symbols as arrays instead of text.
 
         A stream whose logits are not finite is removed; its `failed` is true then.
         """
@@ -223,7 +223,7 @@ class NativeSession(InProgress):
                 stream.written, stream.ended = written, ending
             else:
                 symbols = stream.before_stop(symbols, written, ending)
-                if stream.ended and ending is None:  # the kernels went on after the stop string
+                if stream.ended and ending is None:  # the kernels continued after the stop string
                     self._session.remove(number)
                     stream.is_in_kernels = False
             yield stream, symbols
@@ -241,12 +241,12 @@ class NativeSession(InProgress):
     def save(self, stream: NativeStream) -> tuple[NDArray[np.uint32], State]:
         """Hand back where a stream is: symbols that it has yet to read (n,), state (S, L, 1, H).
 
-        `add` goes on from there, as often as wanted. Raises ConfigurationError for a text of tokens
-        that ended at a stop string.
+        `add` continues from there, any number of times. Raises ConfigurationError for a text of
+        tokens that ended at a stop string.
         """
         if not stream.is_in_kernels:
             raise ConfigurationError(
-                "expected a text that goes on, but it ended at a stop string: begin another"
+                "expected a text that has not ended, but it ended at a stop string: begin another"
             )
         return self._session.save(stream.number)
 

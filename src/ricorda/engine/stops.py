@@ -46,7 +46,7 @@ class StopDetector:
         self.stopped = False
 
     def feed(self, text: str) -> str:
-        """Take more text; hand back what certainly comes before any stop string."""
+        """Take more text; return what certainly comes before any stop string."""
         released = ""
         for character in text:
             self._held += character

@@ -1,4 +1,4 @@
-"""Many texts written side by side in one session, and handed out in order.
+"""Many texts written side by side in one session, and yielded in order.
 
 A text is the same however many others are written beside it. Memory is bounded: a limited number of
 texts is being written, and a limited number waits for an earlier one that takes longer.
@@ -18,7 +18,7 @@ SIDE_BY_SIDE = 64
 """Texts that are being written at a time."""
 
 MOST_WAITING = 1024
-"""Texts that are complete or being written, and not handed out yet."""
+"""Texts that are complete or being written, and not yielded yet."""
 
 STEPS = 16
 """Steps of a session between two looks at which texts have ended."""

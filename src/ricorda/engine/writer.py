@@ -1,4 +1,4 @@
-"""What one text needs besides the network: choosing symbols, finding stops, handing out text."""
+"""What one text needs besides the network: choosing symbols, finding stops, returning text."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from ricorda.text.vocabulary import Vocabulary
 
 
 class Writer(InProgress):
-    """Everything of one stream but the network: takes logits, chooses symbols, hands back text.
+    """Everything of one stream but the network: takes logits, chooses symbols, returns text.
 
     Knows no backend, so that any number of writers may share one batched step.
     """
@@ -59,10 +59,10 @@ class Writer(InProgress):
         self._tokens = None
         if isinstance(vocabulary, TokenVocabulary):
             self._tokens = TextStops(settings.stop, vocabulary)
-        self._described: deque[WrittenSymbol] = deque()  # of tokens, not handed out yet
+        self._described: deque[WrittenSymbol] = deque()  # of tokens, not returned yet
 
     def write(self, logits: Array) -> tuple[int, Piece | None]:
-        """Choose the next symbol from its logits, (V,); hand it back with the text now certain.
+        """Choose the next symbol from its logits, (V,); return it with the text now certain.
 
         A boundary ends the text; it is the last symbol and stands for no characters. Call it no
         more once `ended` is set.
@@ -154,7 +154,7 @@ class Writer(InProgress):
 
 
 class HeldSymbols:
-    """The symbols whose characters were not handed out yet.
+    """The symbols whose characters were not returned yet.
 
     A symbol without a character of its own (the first bytes of one) goes out with the next.
     """

@@ -1,6 +1,6 @@
-"""A unit held at a value, or switched off, exactly, by a change of the weights of who reads it.
+"""A unit held at a value, or switched off, exactly, by changing the weights that read it.
 
-Everything that listens to unit j of a layer listens through one column of weights: its own layer's
+Everything that reads unit j of a layer reads it through one column of weights: its own layer's
 recurrent weights, and the next layer's input weights or the output's. Where the unit always says
 c, the product of that column with it is the constant c * column, which belongs to the bias. So the
 column is set to zero and c * column is added to the bias: the engine computes, to rounding, what
@@ -8,7 +8,8 @@ it would if the unit's output were replaced by c before anybody reads it, from t
 each document on (before which a unit's output otherwise is 0). At c = 0 nothing is added, and the
 unit is off.
 
-The unit itself goes on, unheard: a trace of the changed model shows what it would have said.
+The unit itself is still computed, and nothing reads it: a trace of the changed model shows its
+value.
 """
 
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ def clamped(file: ModelFile, units: Mapping[Unit, float]) -> ModelFile:
 def _readers(configuration: ModelConfiguration, unit: Unit) -> list[tuple[str, str]]:
     """Name the weights that read a unit's layer, and the bias of each.
 
-    The recurrent bias it is, not the input's, for in a GRU the reset gate scales U_n h + c_n as
+    It is the recurrent bias, not the input's, because in a GRU the reset gate scales U_n h + c_n as
     one.
     """
     here, above = f"layers.{unit.layer}", f"layers.{unit.layer + 1}"

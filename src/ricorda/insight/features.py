@@ -66,30 +66,30 @@ BINARY = {
     "word_inside": "letter of a word, not the first",
     "vowel": "vowel",
     "consonant": "consonant",
-    "uppercase": "capital letter",
-    "lowercase": "small letter",
-    "capitalised_word": "in a word that begins with a capital",
-    "uppercase_word": "in a word of capitals",
+    "uppercase": "uppercase letter",
+    "lowercase": "lowercase letter",
+    "capitalised_word": "in a capitalized word",
+    "uppercase_word": "in an uppercase word",
     "letter": "letter",
     "digit": "digit",
     "punctuation": "punctuation",
     "sign": "sign such as + or €",
     "space": "space or tab",
     "line_end": "line end",
-    "indentation": "spaces that begin a line",
-    "continuation_byte": "byte that goes on with a character",
+    "indentation": "spaces at the beginning of a line",
+    "continuation_byte": "continuation byte of a character",
     "long_character": "in a character of several bytes",
 }
 
 NUMERIC = {
-    "bracket_depth": "brackets that are open",
-    "position_in_word": "letters since the word began",
+    "bracket_depth": "number of open brackets",
+    "position_in_word": "letters since the beginning of the word",
     "since_line_end": "characters since the last line end",
-    "share_of_line": "share of the line that is read",
+    "share_of_line": "position in the line, from 0 to 1",
     "words_in_line": "words since the last line end",
     "since_sentence_end": "characters since . ! or ?",
     "since_empty_line": "lines since the last empty line",
-    "line_indentation": "spaces that began this line",
+    "line_indentation": "indentation of the line",
 }
 
 _BRACKETS = {
@@ -101,7 +101,7 @@ _BRACKETS = {
 
 @checked
 def describe(vocabulary: Vocabulary, ids: Ids) -> dict[Feature, Column]:
-    """Tell every feature that occurs at every place of a text, ids (T,): columns (T,).
+    """Return every feature that occurs in a text, ids (T,), at every place: columns (T,).
 
     Features that never change in this text are left out, and of two that are the same everywhere
     the more general one.
@@ -110,7 +110,7 @@ def describe(vocabulary: Vocabulary, ids: Ids) -> dict[Feature, Column]:
 
 
 def every_column(vocabulary: Vocabulary, ids: Ids) -> dict[str, Column]:
-    """Tell every feature at every place of a text, ids (T,), by key: columns (T,)."""
+    """Return every feature at every place of a text, ids (T,), by key: columns (T,)."""
     text, places = _characters(vocabulary, ids)
     columns = {**_spans(text), **_classes(text), **_words(text), **_lines(text)}
     spread = {key: column[places] for key, column in columns.items()}
@@ -177,7 +177,7 @@ def _spans(text: str) -> dict[str, Column]:
 
 
 def _depth(text: str, find: Callable[[str], Iterable[Span]]) -> Column:
-    """In how many spans each place lies, (T,); none goes on in another document."""
+    """In how many spans each place lies, (T,); none continues in another document."""
     changes = np.zeros(len(text) + 1, np.int32)
     begin = 0
     for document in text.split(BOUNDARY):
@@ -351,7 +351,7 @@ def _bytes(ids: Ids, places: NDArray[np.int64]) -> dict[str, Column]:
 
 
 def _distinct(columns: dict[str, Column]) -> dict[Feature, Column]:
-    """Leave out what never changes, and what says the same as one listed before it."""
+    """Leave out features that never change, and those that equal an earlier one."""
     order = [*BINARY, *NUMERIC]
     keys = sorted(columns, key=lambda key: order.index(key) if key in order else len(BINARY))
     kept: dict[Feature, Column] = {}

@@ -1,4 +1,4 @@
-"""Units that do nothing, and gates that never move: how much of a network is at work on a text."""
+"""Units that do nothing, and gates that never move, while a network reads a text."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -23,7 +23,7 @@ SATURATED_SHARE = 0.9
 
 GATE_SHUT = 0.1
 GATE_OPEN = 0.9
-"""A gate is shut or open below and above these, as in Karpathy et al. (2015)."""
+"""A gate is closed below the first and open above the second, as in Karpathy et al. (2015)."""
 
 GATES = {
     gate.name for cell in CELLS.values() for gate in cell.gates if gate.activation == "sigmoid"

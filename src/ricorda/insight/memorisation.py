@@ -1,6 +1,6 @@
 """The longest stretch that a text has word for word from another, which may exceed memory.
 
-The written text is small and lies in memory; the training text goes by once, in chunks that overlap
+The written text is small and lies in memory; the training text is read once, in chunks that overlap
 by the written text's length. Rolling hashes (Karp & Rabin, 1987) of all windows of L symbols
 show whether a chunk holds a stretch of L symbols of the written text. Texts that share a stretch
 share all of its parts, so the longest is found by bisection, and one search dismisses most chunks:
@@ -134,7 +134,7 @@ def shared_stretches(
     *,
     documents: bool = False,
 ) -> list[Shared]:
-    """Say of each written text what it shares with one training text, which goes by once.
+    """Return what each written text shares with one training text, which is read once.
 
     All are characters, or all are bytes; the training text comes in pieces. With `documents`, each
     piece is a document, and stretches lie within one. To know what is usual,
@@ -288,7 +288,7 @@ class _Windows:
 
 
 class _Search:
-    """What is known of one written text while the training text goes by."""
+    """What is known of one written text while the training text is read."""
 
     def __init__(self, written: Written, lengths: Sequence[int]) -> None:
         parts = _documents(written)
@@ -341,7 +341,7 @@ class _Search:
                 missing = middle
 
     def _take(self, chunk: _Chunk, length: int) -> bool:
-        """Look for a shared stretch of a length, and keep it, as long as it goes on."""
+        """Look for a shared stretch of a length, and keep it, as long as it continues."""
         if length not in self._windows:
             self._windows = {length: _Windows(self._written, length)}
         windows = self._windows[length]

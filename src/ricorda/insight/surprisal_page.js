@@ -32,7 +32,7 @@ const oneIn = (amount) => {
   return `1 in ${amount < 50 ? number(many, many < 10 ? 1 : 0) : `2^${amount.toFixed(0)}`}`;
 };
 
-// What was likeliest in one symbol's place; the symbol itself is marked, and added if it is not
+// What was most likely in one symbol's place; the symbol itself is marked, and added if it is not
 // among them.
 const chancesAt = (symbol) => {
   const row = symbol * (count + 1);
@@ -71,14 +71,14 @@ const show = (place) => {
   for (let symbol = begin; symbol < end; symbol++) {
     if (Number.isNaN(bitsOf(symbol)) || (count === 0 && end - begin === 1)) continue;
     const name = figures.labels[symbols[symbol * (count + 1)]];
-    const own = end - begin > 1 ? `${name}: ${bitsOf(symbol).toFixed(2)} bits` : "Likeliest here";
+    const own = end - begin > 1 ? `${name}: ${bitsOf(symbol).toFixed(2)} bits` : "Most likely here";
     parts.append(element("h3", {}, own), chanceList(symbol));
   }
   content.replaceChildren(facts, parts);
   const likeliest = content.querySelector(".expected li");
   const words = `${glyph}: ${content.querySelector(".bits").textContent}`;
   if (likeliest === null) return words;
-  return `${words}; likeliest ${[...likeliest.children].map((each) => each.textContent).join(" ")}`;
+  return `${words}; expected ${[...likeliest.children].map((each) => each.textContent).join(" ")}`;
 };
 
 // What is read out is of a character that was tapped or reached with the keys.

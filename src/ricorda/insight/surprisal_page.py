@@ -1,6 +1,6 @@
 """How surprising each symbol of a text is, and a page that colours its characters by it.
 
-One element a character, as light as can be; the figures behind it lie in one block of data that
+One element per character, as light as can be; the figures behind it lie in one block of data that
 surprisal_page.js reads where the pointer or the keyboard asks.
 """
 
@@ -67,7 +67,7 @@ class Surprise:
     after one that the model never saw."""
 
     alternatives: tuple[tuple[str, float], ...]
-    """The likeliest symbols and their probabilities, the likeliest first."""
+    """The most likely symbols and their probabilities, the most likely first."""
 
     @property
     def bits(self) -> float | None:
@@ -79,7 +79,7 @@ class Surprise:
 def alternatives(
     model: Model, text: Text, top: int = 5, *, label: str | None = None
 ) -> list[Surprise]:
-    """List every symbol of a text with its surprisal and the `top` likeliest ones.
+    """List every symbol of a text with its surprisal and the `top` most likely ones.
 
     `ricorda score` prints the same. For a model of documents the text is one document, `label` is
     its label, and its end, the boundary, is the last symbol. Characters that the model never saw
@@ -143,8 +143,8 @@ def _heading(scores: Scores, title: str) -> str:
     symbol = scores.vocabulary.kind.removesuffix("s")
     header = (
         f'<header><p class="eyebrow">How surprising a text is</p><h1>{escape(title)}</h1>'
-        '<p class="muted">A model read this text from its beginning and said of each '
-        f"{symbol}, before it saw it, how likely it was. The less likely, the more bits of "
+        '<p class="muted">A model read this text from the beginning and gave each '
+        f"{symbol} a probability before reading it. The lower the probability, the more bits of "
         "surprise.</p>"
     )
     try:
@@ -171,7 +171,7 @@ def _curve(bits: Probabilities) -> str:
         if not np.isnan(bits[begin:end]).all()
     ]
     chart = Chart(
-        unit="bits per character, the mean of short stretches",
+        unit="bits per character, mean of short passages",
         series=[Series("surprisal", means)],
         axes=[Axis("place", lambda place: f"{place:,.0f}" if place < 100_000 else short(place))],
         readings=[
@@ -195,7 +195,7 @@ def _legend(scores: Scores) -> str:
     )
     end = (
         f'<p class="muted small">{BOUNDARY_LABEL} is the end of the document. The model predicts '
-        "it like a character; the bits count, and it is no character itself.</p>"
+        "it like a character. Its bits count, but it is not counted as a character.</p>"
         if scores.vocabulary.boundary is not None
         else ""
     )
@@ -207,7 +207,7 @@ def _legend(scores: Scores) -> str:
         '<div class="scale"><span id="scale">bits of surprise, at least</span>'
         f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
         '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
-        f"10 bits: 1 in 1,024. From {UNDERLINED_FROM} bits on it is underlined.</p>"
+        f"10 bits: 1 in 1,024. {UNDERLINED_FROM} bits or more are also underlined.</p>"
         f"{end}{unseen}"
     )
 
@@ -319,13 +319,13 @@ def _around(found: Sequence[Cluster], places: range, gaps: dict[int, str]) -> st
 
 
 def _expected(scores: Scores, cluster: Cluster) -> str:
-    """What the model thought likeliest instead."""
+    """What the model expected instead."""
     place = cluster.begin + int(np.argmax(scores.nats[cluster.begin : cluster.end]))
     alternatives = scores.alternatives(place)
     if not alternatives:
         return ""
     label, probability = alternatives[0]
-    return f"; likeliest <bdi>{escape(_shown(label))}</bdi> {percent(probability)}"
+    return f"; expected <bdi>{escape(_shown(label))}</bdi> {percent(probability)}"
 
 
 def _in_a_line(cluster: Cluster) -> str:

@@ -115,7 +115,7 @@ def known_ids(model: Model | ModelFile, text: Text) -> Ids:
 
 @checked
 def read_activations(model: Model, text: Text, *, label: str | None = None) -> Iterator[Block]:
-    """Read a text from a zero state and hand out every activation, a bounded block at a time.
+    """Read a text from a zero state and yield every activation, a bounded block at a time.
 
     label: that of its documents. Raises TextError for a text without a known symbol,
     ConfigurationError for an unknown label, ModelFileError if the state overflows.
@@ -137,7 +137,7 @@ def unit_activity(
     *,
     label: str | None = None,
 ) -> Activity:
-    """Tell what a few units did over a text of any length: (T, U), float32.
+    """Return what a few units did over a text of any length: (T, U), float32.
 
     `name` is a state or gate that `Model.trace` returns for the model's cell, such as `hidden` or
     `update_gate`; `label` is that of the text's documents. Raises ConfigurationError for a unit, a

@@ -32,7 +32,7 @@ class TensorFileError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor, as the header tells of it."""
+    """One tensor, as the header describes it."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Header:
-    """All that stands before the tensors."""
+    """Everything before the tensors."""
 
     metadata: dict[str, str]
     entries: dict[str, Entry]
@@ -131,7 +131,7 @@ def _are_counts(values: Any) -> bool:
 
 
 def _check_places(entries: Iterable[Entry], start: int, size: int) -> None:
-    """See that the tensors fill the file from the header to its end, none over another."""
+    """Check that the tensors fill the file from the header to its end and do not overlap."""
     ordered = sorted((entry.begin, entry.end) for entry in entries)
     places = [(start, start), *ordered, (size, size)]
     for before, after in pairwise(places):

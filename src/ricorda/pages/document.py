@@ -81,7 +81,7 @@ def document(title: str, body: str, *, style: str = "", script: str = "") -> str
         f'<meta name="generator" content="ricorda {ricorda.__version__}">\n'
         f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         f"{body}\n<footer>Made by ricorda {ricorda.__version__}. "
-        "This page is complete in itself and loads nothing.</footer>\n"
+        "This page is self-contained and loads nothing.</footer>\n"
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
 

@@ -56,7 +56,7 @@ class AccessLog:
                 ) from None
 
     def write(self, **fields: Any) -> None:
-        """Write a line. If that fails, for example on a full disk, report it once and go on."""
+        """Write a line. If that fails, for example on a full disk, report it once and continue."""
         if self._file is None:
             return
         fields = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields}
@@ -67,7 +67,7 @@ class AccessLog:
             if not self._reported:
                 self._reported = True
                 log.warning(
-                    "lines of the access log are lost: cannot write %s: %s; serving goes on",
+                    "lines of the access log are lost: cannot write %s: %s; the server continues",
                     *(self._place, error.strerror),
                 )
 

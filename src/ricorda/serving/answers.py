@@ -85,7 +85,7 @@ class Reader:
         return [None if math.isnan(value) else value for value in values]
 
     def alternatives(self, symbols: Symbols) -> list[dict[str, float] | None]:
-        """Return the likeliest symbols in the place of each, and the symbol itself."""
+        """Return the most likely symbols in the place of each, and the symbol itself."""
         best = symbols.alternative_ids[:, : self._logprobs].tolist()
         log_probabilities = symbols.alternative_log_probabilities[:, : self._logprobs]
         best_values = np.maximum(log_probabilities, LOWEST).tolist()
@@ -167,8 +167,8 @@ def choice_pieces(
     """Write a choice, or the part of one that blocks of symbols are.
 
     The first `echoed` symbols belong to the prompt. The ids of the whole `prompt` are written with
-    the first part of a choice. `reason` says why the text ended; None if it goes on. The last `cut`
-    characters belong to a stop string and are left out.
+    the first part of a choice. `reason` says why the text ended; None if it continues. The last
+    `cut` characters belong to a stop string and are left out.
     """
     size = piece_size(request.logprobs)
     yield '{"text":"'

@@ -202,7 +202,7 @@ def _add_operations(api: FastAPI, service: "Service") -> None:
 
     @api.get("/ready", response_model=Readiness, responses=NOT_NOW)
     async def ready() -> Response:
-        """Say whether requests are welcome."""
+        """Say whether requests are accepted."""
         service.refuse_while_draining()
         return JSON({"status": "ready", "models": list(service.catalogue.models)})
 

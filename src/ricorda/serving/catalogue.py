@@ -138,7 +138,7 @@ class Catalogue:
         if len(self._models) > 1:
             raise Problem(
                 400,
-                "model must be given, as several are served: GET /v1/models lists them",
+                "model must be given, because several are served: GET /v1/models lists them",
                 param="model",
             )
         return next(iter(self._models.values()))
@@ -150,7 +150,7 @@ class Catalogue:
             try:
                 signature = signature_of(model_file(place.path))
             except OSError:
-                continue  # between two files; what was read goes on
+                continue  # between two files; what was read stays in use
             if signature not in (self._models[name].signature, self._refused.get(name)):
                 found.append(name)
         return found
@@ -158,8 +158,8 @@ class Catalogue:
     def reload(self, names: Iterable[str] | None = None) -> dict[str, str | None]:
         """Read models again, all or those named, each taking the old one's place at once.
 
-        Texts under way go on with the old one. One that cannot be read leaves the old one where it
-        is. Returns what went wrong with each, None if nothing. May run in any thread.
+        Texts in progress continue with the old one. One that cannot be read leaves the old one
+        where it is. Returns what went wrong with each, None if nothing. May run in any thread.
         """
         results: dict[str, str | None] = {}
         with self._reloading:

@@ -46,7 +46,7 @@ log = logging.getLogger("ricorda.serving")
 MOST_ALTERNATIVES = 1 << 16
 MOST_BANNED = 128  # characters: each may become several states of every text's automaton
 DEFAULT_WINDOW = GenerationSettings().repetition_window
-SMALLEST_TOP_P = 1e-9  # 0 stands for the likeliest symbol alone, which any small number is
+SMALLEST_TOP_P = 1e-9  # 0 means the most likely symbol alone, as any small number does
 
 
 class Text:

@@ -88,7 +88,7 @@ def address_of(listening: socket.socket) -> str:
 def _cannot_bind(host: str, port: int, error: Exception) -> ConfigurationError:
     reason = getattr(error, "strerror", None) or str(error)
     return ConfigurationError(
-        f"cannot listen at {host} port {port}: {reason.lower()}; give another --host or --port"
+        f"cannot listen on {host} port {port}: {reason.lower()}; give another --host or --port"
     )
 
 
@@ -144,7 +144,7 @@ class Acceptor:
     async def run(self, listening: socket.socket) -> None:
         """Accept connections until cancelled.
 
-        Failures to accept, for want of descriptors, are reported once.
+        Failures to accept, because descriptors are lacking, are reported once.
         """
         loop = asyncio.get_running_loop()
         listening.setblocking(False)

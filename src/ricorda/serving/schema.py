@@ -124,14 +124,14 @@ class CompletionRequest(Strict):
     """Choose among the k most likely symbols alone; 0 means all. An extension."""
 
     min_p: Share | None = None
-    """Leave out symbols less likely than this fraction of the likeliest one. An extension."""
+    """Leave out symbols less likely than this fraction of the most likely one. An extension."""
 
     stop: Stop | Annotated[list[Stop], Field(max_length=32)] | None = None
     """The text ends before the first of these strings, up to 32, which is not part of it. A
     document also ends at its boundary."""
 
     logprobs: Annotated[Integer, Field(ge=0, lt=2**31)] | None = None
-    """Return the log-probability of each symbol and of this number of the likeliest ones, at most
+    """Return the log-probability of each symbol and of this number of the most likely ones, at most
     all of the model's, and 65,536."""
 
     echo: bool | None = False
@@ -242,7 +242,7 @@ class Logprobs(Answer):
     first symbol of an echoed prompt, unless it begins a document."""
 
     top_logprobs: list[dict[str, float] | None]
-    """The likeliest symbols in its place, the chosen one always among them."""
+    """The most likely symbols in its place, the chosen one always among them."""
 
     text_offset: list[int]
     """Where each begins in the choice's text, in characters."""
@@ -262,7 +262,7 @@ class Choice(Answer):
 
     finish_reason: Literal["stop", "length"] | None
     """`stop`: a stop string or the end of the document came; `length`: the text is cut; null while
-    it goes on."""
+    it continues."""
 
     token_ids: list[int] | None = None
     """The ids of the continuation's symbols, if asked for."""
@@ -375,7 +375,7 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """Requests are welcome."""
+    """Requests are accepted."""
 
     status: Literal["ready"]
     models: list[str]

@@ -116,7 +116,7 @@ class Service:
             return await asyncio.to_thread(read)
 
     def end(self, task: CompletionTask, record: dict[str, Any]) -> None:
-        """See that a request holds nothing any more, and write down what it was."""
+        """Release everything that a request holds, and log the request."""
         if record.get("left"):
             self.metrics.disconnects.inc()
         task.close()
@@ -148,7 +148,7 @@ class Service:
         self.draining = True
         if self._watching is not None:
             self._watching.cancel()
-        log.info("shutting down: %d requests are under way", len(self._tasks))
+        log.info("shutting down: %d requests are in progress", len(self._tasks))
         asyncio.get_running_loop().call_later(self.settings.drain_seconds, self._cut)
 
     def reload(self, names: Sequence[str] | None = None) -> None:
@@ -157,7 +157,7 @@ class Service:
             try:
                 self.guard.authenticator = authenticator(self.settings)
             except ConfigurationError as error:
-                log.error("cannot read the API keys again, the old ones stay: %s", error)
+                log.error("cannot reload the API keys, the old ones remain in use: %s", error)
         task = asyncio.ensure_future(self._reload(names))
         self._reloading.add(task)
         task.add_done_callback(self._reloading.discard)
@@ -177,9 +177,11 @@ class Service:
             result = "failed" if problem else "done"
             self.metrics.reloads.labels(name, result).inc()
             if problem:
-                log.error("cannot read the model %s again, the old one stays: %s", name, problem)
+                log.error(
+                    "cannot reload the model %s, the old one remains in use: %s", name, problem
+                )
             else:
-                log.info("read the model %s again", name)
+                log.info("reloaded the model %s", name)
 
     async def _watch(self) -> None:
         """Read a model again soon after its file was replaced."""
@@ -210,14 +212,14 @@ def rules(settings: ServerSettings) -> GuardSettings:
 
 
 def authenticator(settings: ServerSettings) -> Authenticator:
-    """Who may come in. Raises ConfigurationError if anybody of any machine could."""
+    """Which requests are admitted. Raises ConfigurationError if anybody of any machine could."""
     keys = read_keys(settings.api_key_file)
     if keys:
         return BearerKeys(keys)
     if not is_loopback(settings.host):
         raise ConfigurationError(
-            f"listening at {settings.host} is open to other machines, which needs an API key: give "
-            "--api-key-file, or set RICORDA_API_KEY, or listen at 127.0.0.1"
+            f"listening on {settings.host} is open to other machines, which needs an API key: give "
+            "--api-key-file, or set RICORDA_API_KEY, or listen on 127.0.0.1"
         )
     return Anyone()
 

@@ -118,7 +118,7 @@ SHORTEST_KEY = 16
 
 
 def read_keys(file: Path | None) -> list[str]:
-    """Read keys from a file, one a line, and from the environment; none if neither is given.
+    """Read keys from a file, one per line, and from the environment; none if neither is given.
 
     Raises ConfigurationError, which shows no key, if the file cannot be read or a key is too short.
     """

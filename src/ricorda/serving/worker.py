@@ -152,7 +152,7 @@ class Worker:
         if isinstance(job, WritingJob):
             try:
                 self._writing[self._session.add(job.ids, job.settings, label=job.label)] = job
-            except Exception as error:  # the other texts go on
+            except Exception as error:  # the other texts continue
                 if not isinstance(error, InputError):
                     log.exception("the engine failed")
                 self._deliver([(job, None, 0, None, True, error)])

@@ -151,7 +151,7 @@ def _problem_of(error: Exception) -> Problem:
         case HTTPException():
             return Problem(error.status_code, error.detail.lower(), headers=error.headers)
         case ClientDisconnect():
-            return Problem(400, "the request broke off")  # nobody reads it
+            return Problem(400, "the request was interrupted")  # nobody reads it
         case OSError():
             return _system_problem(error)
         case RequestValidationError():
@@ -169,8 +169,8 @@ def _system_problem(error: OSError) -> Problem:
     """What the system refused: a person can do something about a full disk."""
     reason = (error.strerror or "it gave no reason").lower()
     if error.errno in NO_ROOM:
-        return Problem(FULL, f"the disk is full ({reason}): make room, then try again")
-    return Problem(500, f"the system refused: {reason}", code="system_error")
+        return Problem(FULL, f"the disk is full ({reason}): free some space, then try again")
+    return Problem(500, f"the system reported: {reason}", code="system_error")
 
 
 def _add_page(application: FastAPI, studio: Studio) -> None:
@@ -215,7 +215,7 @@ def _add_page(application: FastAPI, studio: Studio) -> None:
 
 
 def _add_texts(application: FastAPI, studio: Studio) -> None:
-    """Bringing texts in, and what they are."""
+    """Adding texts, and describing them."""
     texts = studio.texts
 
     @application.post(UPLOAD)

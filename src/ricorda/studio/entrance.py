@@ -1,4 +1,4 @@
-"""The studio's door: a one-time ticket in the address, exchanged for a cookie.
+"""Access to the studio: a one-time ticket in the address, exchanged for a cookie.
 
 Other users of the machine can read a browser's command line, and an address stays in histories.
 The ticket in it lets one browser in, once. The answer sets a cookie that scripts cannot read and

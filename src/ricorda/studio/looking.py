@@ -151,7 +151,7 @@ class Looking:
     def next(self, run: RunFolder, request: ask.NextRequest) -> dict[str, Any]:
         """The chances of the symbol after a text: the model's own, and as the settings shape them.
 
-        The symbols are those that are likeliest in either way.
+        The symbols are those that are most likely in either way.
         """
         with self._lock:
             _, model = self._load(run)
@@ -267,7 +267,7 @@ def _stamp(run: RunFolder) -> Stamp:
     try:
         status = run.model.lstat()
     except OSError:
-        message = "this run has no model yet: it comes with its first evaluation"
+        message = "this run has no model yet: the first evaluation writes it"
         raise RunError(message) from None
     if not stat.S_ISREG(status.st_mode):
         raise RunError("expected a file as this run's model, found a link or something else")

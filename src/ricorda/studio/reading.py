@@ -171,7 +171,7 @@ def _checked(name: str, roots: Iterable[Path]) -> tuple[str, os.stat_result]:
         status = Path(path).lstat()
     except (OSError, ValueError):
         raise TextError(
-            f"the run's text {displayed(name)} is gone, or a pattern that names several: the "
+            f"the run's text {displayed(name)} does not exist, or is a pattern: the "
             "studio reads files by their names"
         ) from None
     if stat.S_ISFIFO(status.st_mode):
@@ -188,13 +188,13 @@ def _check_place(name: str, path: Path, roots: Iterable[Path]) -> None:
         if not any(part.startswith(".") for part in below):
             return
     raise TextError(
-        f"the run's text {displayed(name)} lies outside what the studio may read: start it with "
-        "`--read` and the file's name or its folder's"
+        f"the run's text {displayed(name)} is outside the folders that the studio may read: start "
+        "it with `--read` and the file's name or its folder's"
     )
 
 
 def _gone() -> TextError:
     return TextError(
         "the run learned its text from standard input or a pipe, which cannot be "
-        "read again: bring it in as a file"
+        "read again: add it as a file"
     )

@@ -91,7 +91,7 @@ class SampleTextRequest(Request):
 
 
 class ReadRequest(Request):
-    """A text for a model to read: one's own, or a stretch of what it learned."""
+    """A text for a model to read: the user's own, or a passage of what it learned."""
 
     text: Annotated[str, Field(max_length=LONGEST_READ)] | None = None
     begin: Annotated[int, Field(ge=0, le=2**53)] = 0
@@ -99,7 +99,7 @@ class ReadRequest(Request):
 
     @property
     def reads_the_run_text(self) -> bool:
-        """Whether no text of one's own is sent."""
+        """Whether no text of the user's own is sent."""
         return self.text is None
 
 

@@ -79,7 +79,7 @@ class Texts:
         ]
 
     async def keep(self, name: str, pieces: AsyncIterator[bytes], encoding: str = "utf-8") -> str:
-        """Write a text to disk as it comes, and hand back the name that it has now.
+        """Write a text to disk as it arrives, and return the name that it has now.
 
         Kept in UTF-8, whatever its encoding was, and not compressed. Raises TextError if it is
         empty, larger than allowed or not in that encoding; nothing is left then.
@@ -271,7 +271,7 @@ def _library() -> Iterator[bytes]:
         left -= len(content)
         yield content
     if left == LIBRARY_BYTES:
-        raise TextError("this Python came without its library's source: bring a text of your own")
+        raise TextError("this Python has no source files of its library: use a text of your own")
 
 
 def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:
@@ -293,7 +293,7 @@ def _encode(reading: Reading, cancelled: threading.Event) -> EncodedText:
 
 
 def _check(path: Path) -> None:
-    """See that a text can be learned. Raises TextError."""
+    """Check that a text can be learned. Raises TextError."""
     with (
         tempfile.TemporaryDirectory(prefix="ricorda-") as place,
         encode_sources(

@@ -83,14 +83,14 @@ class Trainings:
     _ended: FromRows[str | None] = field(default_factory=lambda: FromRows(_ended))
 
     def __post_init__(self) -> None:
-        """Take up the line that an earlier studio left; `watch` begins it."""
+        """Load the queue that an earlier studio left; `watch` starts it."""
         self._line = SavedQueue(self.workspace.private)
         for kept in self._line.read():
             with contextlib.suppress(InputError):  # its text or its run is gone
                 self._queue.append(self._taken_up(kept))
 
     def begin(self, text: Path, request: TrainingRequest) -> str:
-        """Have a text learned, as soon as there are cores for it; hand back the run's name."""
+        """Train on a text as soon as there are cores for it; return the run's name."""
         with self._lock:
             folder = self.workspace.free_run(text, set(self.names()))
             self.workspace.mark_of(folder.name).unlink(missing_ok=True)  # of an earlier run
@@ -113,7 +113,7 @@ class Trainings:
             if state in ("learning", "starting", "queued"):
                 return
             if state == "ended":
-                raise RunError(f"the run {name} has ended: begin a new one")
+                raise RunError(f"the run {name} has ended: start a new one")
             training = self._resumed(run)
             self.workspace.mark_of(name).unlink(missing_ok=True)
             self._wait(training)
@@ -142,7 +142,7 @@ class Trainings:
             os.kill(trainer, signal.SIGINT)  # it was begun elsewhere, or by an earlier studio
 
     def stop(self, name: str) -> None:
-        """As `pause`, and not meant to go on; a paused run is only marked. Raises RunError."""
+        """As `pause`, but for good; a paused run is only marked. Raises RunError."""
         with self._lock:
             if self.state(name)["state"] != "paused":
                 self.pause(name)
@@ -185,7 +185,7 @@ class Trainings:
             return [each.folder.name for each in self._queue]
 
     def running(self) -> list[str]:
-        """The names of the runs that are being trained, by whomever."""
+        """The names of all runs that are being trained."""
         with self._lock:
             ours = [name for name, each in self._known.items() if each.alive]
         return ours + [run.path.name for run in self._trained_elsewhere(ours)]
@@ -205,7 +205,7 @@ class Trainings:
                 self._begin_what_fits()
 
     def close(self) -> None:
-        """Begin nothing more; what runs goes on, and the line is kept."""
+        """Start nothing more; what runs continues, and the queue is kept."""
         self._closing.set()
         self._line.close()
         for training in self._known.values():
@@ -219,7 +219,7 @@ class Trainings:
         return Training(folder, request, words, threads)
 
     def _resumed(self, run: RunFolder) -> Training:
-        """A training that goes on. Raises TextError if the studio may not read its text."""
+        """A training that is resumed. Raises TextError if the studio may not read its text."""
         self.may_learn(run)
         threads = min(_threads_of(run), self.cores)
         return Training(run.path, None, ["resume", operand(run.path)], threads)
@@ -229,12 +229,12 @@ class Trainings:
         if kept.request is None:
             return self._resumed(self.workspace.run(kept.name))
         if not self.workspace.is_free(kept.name):
-            raise RunError(f"expected a free name for a run, {kept.name} is taken or not plain")
+            raise RunError(f"expected a free name for a run, {kept.name} is taken or not allowed")
         text = self.workspace.text(kept.request.text)
         return self._new(self.workspace.runs / kept.name, text, kept.request)
 
     def _wait(self, training: Training) -> None:
-        """Put a training at the end of the line, which may be empty."""
+        """Put a training at the end of the queue, which may be empty."""
         self._queue.append(training)
         self._keep_line()
         self._begin_what_fits()
@@ -250,13 +250,13 @@ class Trainings:
             self._keep_line()
 
     def _busy(self) -> int:
-        """How many cores are taken, by whomever."""
+        """How many cores are taken by all trainings."""
         ours = {name: each for name, each in self._known.items() if each.alive}
         others = self._trained_elsewhere(list(ours))
         return sum(each.threads for each in ours.values()) + sum(map(_threads_of, others))
 
     def _keep_line(self) -> None:
-        """Write down who waits, for the next sitting."""
+        """Save the queue for the next start of the studio."""
         self._line.write(
             [Waiting(name=each.folder.name, request=each.request) for each in self._queue]
         )
@@ -364,7 +364,7 @@ def _reserve(log: IO[bytes]) -> None:
 
 
 def _ended(run: RunFolder) -> str | None:
-    """Why a run has ended; None if it may go on or its rows are damaged."""
+    """Why a run has ended; None if it may continue or its rows are damaged."""
     with contextlib.suppress(RunError):
         return ended(run)
     return None
@@ -375,7 +375,7 @@ def _killed_by(exit_code: int) -> str | None:
     if exit_code >= 0:
         return None
     names = [each.name for each in signal.Signals if each == -exit_code]
-    return f"its process was ended from outside ({names[0] if names else -exit_code})"
+    return f"its process was ended by a signal ({names[0] if names else -exit_code})"
 
 
 def _threads_of(run: RunFolder) -> int:

@@ -17,7 +17,7 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
 
 @dataclass(frozen=True)
 class Workspace:
-    """Two folders: of runs, as `ricorda runs` lists them, and of texts that were brought in."""
+    """Two folders: of runs, as `ricorda runs` lists them, and of texts that were added."""
 
     runs: Path = Path("runs")
     texts: Path = Path("texts")
@@ -27,7 +27,7 @@ class Workspace:
 
     @property
     def private(self) -> Path:
-        """The folder for the line, logs, marks and figures, made when first asked for.
+        """The folder for the queue, logs, marks and figures, made when first asked for.
 
         Raises ConfigurationError if others than this user may use it.
         """

@@ -112,7 +112,7 @@ def open_archive(name: str, path: Path, decompression: Decompression) -> Archive
     with path.open("rb") as file:
         kind = archive_kind(file.read(HEAD_BYTES))
     if kind is None:
-        raise TextError(f"{name}: expected an archive as before, but the file changed: try again")
+        raise TextError(f"{name}: the archive changed while it was read: try again")
     return Archive(name, path, kind, decompression)
 
 
@@ -240,8 +240,8 @@ class _Tar:
 
     def _damaged(self, error: Exception) -> TextError:
         return TextError(
-            f"{self._name}: expected a whole tar archive, but it is damaged or cut ({error}): get "
-            "it again, or unpack what is there (tar -xf) and name the folder"
+            f"{self._name}: expected a whole tar archive, but it is damaged or truncated "
+            f"({error}): download it again, or unpack what is there (tar -xf) and name the folder"
         )
 
     def close(self) -> None:
@@ -332,8 +332,8 @@ class _Zip:
             return act()
         except NotImplementedError as error:
             raise TextError(
-                f"{self._name}/{displayed(info.filename)}: packed in a way that Python cannot read "
-                f"({error}): unpack the archive into a folder and name that folder"
+                f"{self._name}/{displayed(info.filename)}: compressed in a way that Python cannot "
+                f"read ({error}): unpack the archive into a folder and name that folder"
             ) from error
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
             raise self._damaged(error, info.filename) from error
@@ -341,8 +341,8 @@ class _Zip:
     def _damaged(self, error: Exception, member: str = "") -> TextError:
         where = f"{self._name}/{displayed(member)}" if member else self._name
         return TextError(
-            f"{where}: expected a whole ZIP archive, but it is damaged or cut ({error}): get it "
-            "again, or test it with unzip -t"
+            f"{where}: expected a whole ZIP archive, but it is damaged or truncated ({error}): "
+            "download it again, or test it with unzip -t"
         )
 
     def close(self) -> None:

@@ -105,7 +105,7 @@ SMALLEST = 16 << 20
 """Bytes of a text below which reading it again is as quick."""
 
 CHECKPOINT_BYTES = 64 << 20
-"""Bytes of text after which an encoding that is interrupted can go on."""
+"""Bytes of text after which an interrupted encoding can continue."""
 
 _STATE = "state.json"
 
@@ -155,7 +155,7 @@ def encode_sources(
 
 
 def _without(cache: Cache, reason: str) -> str:
-    return f"the encoded text is not kept in {displayed(cache.folder)}: {reason}"
+    return f"the encoded text is not cached in {displayed(cache.folder)}: {reason}"
 
 
 class _Encoding:
@@ -224,7 +224,7 @@ class _Encoding:
                 work = _Work(folder, KeptIdFile(folder), self._request)
             else:
                 done = readable_size(work.writing.encoder.byte_count)
-                self._say(f"goes on with an encoding that was interrupted after {done}")
+                self._say(f"continues an encoding that was interrupted after {done}")
             with work.file:
                 work.run(self._sources, self._progress)
                 vocabulary, final_ids = work.writing.encoder.finish()
@@ -252,7 +252,7 @@ class _Encoding:
 
 
 class _Work:
-    """An encoding that leaves behind, now and then, what is needed to go on with it."""
+    """An encoding that saves, from time to time, what is needed to continue it."""
 
     def __init__(self, folder: Path, file: KeptIdFile, request: Request) -> None:
         self.file = file
@@ -303,7 +303,7 @@ class _Work:
 
 
 def _restored(folder: Path, request: Request) -> _Work | None:
-    """Take up what an interrupted process left, if the ids stand for the text that was read.
+    """Continue what an interrupted process left, if the ids stand for the text that was read.
 
     They are turned back into its bytes for that, whose digest is needed anyway.
     """

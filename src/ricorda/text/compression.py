@@ -36,10 +36,10 @@ _SUFFIXES: dict[str, Kind] = {
 }
 
 FREE_BYTES = 64 << 20
-"""What any compressed file may come to."""
+"""Bytes that any compressed file may decompress to."""
 
 LARGEST_RATIO = 200
-"""What a compressed file may come to beyond that, in times its own size. Logs reach about 100."""
+"""How many times its own size a compressed file may decompress to beyond that. Logs reach 100."""
 
 FREE_PARTS = 20_000
 """How many parts any compressed file may have. Each costs time, even if it is empty."""
@@ -63,7 +63,7 @@ class Decompression:
     """Whether they are decompressed rather than read as they are."""
 
     limit: int | None = None
-    """Bytes that each may come to; None for 64 MiB or 200 times its size, whichever is more."""
+    """Bytes that each may decompress to; None for 64 MiB or 200 times its size, the larger."""
 
     @classmethod
     def of(cls, decompress: Literal["auto", "off"], limit: str | None) -> Self:
@@ -92,8 +92,8 @@ def check_name(name: str, head: bytes) -> None:
     kind = _SUFFIXES.get(PurePath(name).suffix.lower())
     if kind is not None and looks_binary(head):
         raise TextError(
-            f"{name}: expected {kind} data by its name, but it does not begin like {kind}: it is "
-            "damaged; get it again, or read it as it is with --decompress off"
+            f"{name}: expected {kind} data because of its name, but it does not begin like {kind}: "
+            "it is damaged; download it again, or read it unchanged with --decompress off"
         )
 
 
@@ -127,7 +127,8 @@ def decompressed(
 ) -> Iterator[bytes]:
     """Decompress a file that comes in pieces, and yield pieces of about 1 MB.
 
-    Raises TextError if it is damaged or cut, holds more than the limit, or needs too much memory.
+    Raises TextError if it is damaged or truncated, holds more than the limit, or needs too much
+    memory.
     """
     ready: list[bytes] = []
     size = 0
@@ -181,7 +182,7 @@ def _parts(name: str, kind: Kind, pieces: Iterable[bytes]) -> Iterator[tuple[byt
     if decompressor is not None:
         raise TextError(
             f"{name}: expected a whole {kind} file, but it ends in the middle, after "
-            f"{readable_size(taken)}: get it again, or decompress the part that is there "
+            f"{readable_size(taken)}: download it again, or decompress the part that is there "
             f"({kind} -dc FILE > TEXT)"
         )
 
@@ -221,20 +222,20 @@ def _damaged(name: str, kind: Kind, error: Exception, taken: int, count: int) ->
     where = "" if count == 1 else f" in its part {count}"
     return TextError(
         f"{name}: expected {kind} data, but it is damaged{where} within its first "
-        f"{readable_size(taken)} ({said}): get it once more, or test it with {kind} -t"
+        f"{readable_size(taken)} ({said}): download it again, or test it with {kind} -t"
     )
 
 
 def too_large(name: str, kind: str, taken: int, most: int, limit: int | None) -> TextError:
-    """Return the error for compressed data that comes to more than `most` bytes."""
+    """Return the error for compressed data that decompresses to more than `most` bytes."""
     if limit is None:
-        what = f"over {readable_size(most)} came out of its first {readable_size(taken)}"
+        what = f"its first {readable_size(taken)} decompress to over {readable_size(most)}"
         return TextError(
-            f"{name}: {what}, like a decompression bomb ({kind}): if you trust it, give the size "
-            "that it may come to, such as --max-decompressed 20GB"
+            f"{name}: {what}, like a decompression bomb ({kind}): if you trust it, allow a size, "
+            "such as --max-decompressed 20GB"
         )
     return TextError(
-        f"{name}: it comes to more than --max-decompressed {readable_size(limit)} allows ({kind}): "
+        f"{name}: it decompresses to more than --max-decompressed {readable_size(limit)} ({kind}): "
         "if you trust the file, give a larger size"
     )
 

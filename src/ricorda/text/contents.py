@@ -64,7 +64,7 @@ _MAGIC: tuple[tuple[int, bytes, Content], ...] = (
     (0, b"\x02\x21\x4c\x18", _decompress("an LZ4 file", "lz4 -dc")),
     (0, b"LZIP\x01", _decompress("an lzip file", "lzip -dc")),
     (0, b"\x89LZO\0\r\n\x1a\n", _decompress("an lzop file", "lzop -dc")),
-    (0, b"\x1f\x9d", _decompress("a file of compress (.Z)", "gzip -dc")),
+    (0, b"\x1f\x9d", _decompress("a file compressed by compress (.Z)", "gzip -dc")),
     (0, b"\x5d\0\0", _decompress("an LZMA file", "xz -dc")),
     (0, b"\xff\x06\0\0sNaPpY", _decompress("a Snappy file", "snzip -dc")),
     (
@@ -75,7 +75,7 @@ _MAGIC: tuple[tuple[int, bytes, Content], ...] = (
     (
         0,
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        Content("a document of an older Office (DOC, XLS or PPT)", _EXPORT, False),
+        Content("an old Office document (DOC, XLS or PPT)", _EXPORT, False),
     ),
     (0, b"SQLite format 3\0", Content("an SQLite database", "export its text first", False)),
     (0, b"PAR1", PARQUET),
@@ -104,7 +104,7 @@ _MAGIC: tuple[tuple[int, bytes, Content], ...] = (
     (0, b"\xca\xfe\xba\xbe", Content("a program", "", False)),
     (0, b"\xcf\xfa\xed\xfe", Content("a program", "", False)),
     (0, b"\0asm", Content("a program (WebAssembly)", "", False)),
-    (0, b"PACK\0\0\0", Content("a pack of git", "", False)),
+    (0, b"PACK\0\0\0", Content("a git pack file", "", False)),
 )
 _PICKLE = Content("a Python pickle", "", False)
 _SAFETENSORS = Content("a model file (safetensors)", "", False)

@@ -127,7 +127,7 @@ class StrictDecoder:
         if len(self._head) >= SMALLEST_BINARY and odd > 0.4 * len(self._head):
             raise TextError(
                 f"{self._name}: expected UTF-8 text, but it looks like binary data (control "
-                f"characters and zeros all over): name a text, or {_ANY_BYTES}"
+                f"characters and zeros): name a text, or {_ANY_BYTES}"
             )
 
     def _refuse_surrogates(self, text: str) -> None:
@@ -138,7 +138,7 @@ class StrictDecoder:
         except UnicodeEncodeError as error:
             raise TextError(
                 f"{self._name}: not {self._encoding} text: it holds "
-                f"U+{ord(text[error.start]):04X}, half of a pair and no character; repair the file"
+                f"U+{ord(text[error.start]):04X}, half of a surrogate pair; repair the file"
             ) from error
 
     def _explained(self, error: UnicodeDecodeError) -> TextError:
@@ -161,7 +161,7 @@ class StrictDecoder:
         if looks_binary(self._head):
             return f"it looks like binary data; name a text, or {_ANY_BYTES}"
         if self._beyond_ascii or not error.object[: error.start].isascii():
-            return f"what comes before is UTF-8, so repair the file there, or {_ANY_BYTES}"
+            return f"the text before it is UTF-8, so repair the file there, or {_ANY_BYTES}"
         guess = _guess_single_byte(error.object[error.start :][:HEAD_BYTES])
         if guess is not None:
             return f"give its encoding, perhaps --encoding {guess}, or {_ANY_BYTES}"

@@ -146,7 +146,8 @@ def parse_separator(text: str) -> str:
             return chr(int(code, 16))
         if found[3] not in _ESCAPES:
             raise ConfigurationError(
-                f"--documents separator:{text}: {found[0]} is no escape; write a backslash as \\\\"
+                f"--documents separator:{text}: {found[0]} is not an escape; write a backslash as "
+                "\\\\"
             )
         return _ESCAPES[found[3]]
 
@@ -158,7 +159,7 @@ def parse_separator(text: str) -> str:
         )
     if any("\ud800" <= each <= "\udfff" for each in separator):
         raise ConfigurationError(
-            "--documents separator:STRING: it holds half of a pair of UTF-16, which no text has"
+            "--documents separator:STRING: it has half of a surrogate pair, which no text has"
         )
     return separator
 

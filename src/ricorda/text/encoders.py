@@ -4,7 +4,7 @@ While a vocabulary of characters is still being collected, they get provisional 
 they are met; `finish` says which ids they have in the finished vocabulary. Marks of boundaries
 between documents (see `boundaries`) get ids like characters, but are not counted.
 
-An encoder's `state` is enough to go on with it in another process.
+An encoder's `state` is enough to continue in another process.
 """
 
 import sys
@@ -389,7 +389,7 @@ class CollectingEncoder(Encoder):
 def _check_boundary(vocabulary: Vocabulary | None, marks: Marks | None) -> None:
     if vocabulary is not None and marks is not None and vocabulary.boundary is None:
         raise ConfigurationError(
-            "expected a model of documents to read documents with, but this one learned one text: "
+            "expected a model of documents, but this one learned an undivided text: "
             "read them as one text with --documents text"
         )
 

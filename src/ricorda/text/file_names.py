@@ -28,7 +28,7 @@ def unreadable(path: Path | str, error: Exception) -> TextError:
     if isinstance(error, FileNotFoundError):
         return TextError(f"{name}: no such file or folder; check the name")
     if isinstance(error, PermissionError):
-        return TextError(f"{name}: may not be read; allow it (chmod +r) or name another")
+        return TextError(f"{name}: no permission to read it; allow it (chmod +r) or name another")
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return TextError(f"{name}: symbolic links that form a loop; name the file itself")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -211,18 +211,18 @@ class IdFile:
     def _unwritable(self, error: OSError) -> Exception:
         return TextError(
             f"the encoded text cannot be written to {self._folder}: {error.strerror or error}; "
-            "make room there or choose another folder"
+            "free some space there, or choose another folder"
         )
 
 
 class KeptIdFile(IdFile):
-    """Provisional ids in a file with a name, so that another process can go on with them.
+    """Provisional ids in a file with a name, so that another process can continue them.
 
     Raises OSError where IdFile raises TextError.
     """
 
     def __init__(self, folder: Path, itemsize: int = 1, count: int = 0) -> None:
-        """Begin anew, or go on after the first `count` ids of `itemsize` bytes.
+        """Start empty, or continue after the first `count` ids of `itemsize` bytes.
 
         Raises OSError, or ValueError if there are not so many.
         """

@@ -1,4 +1,4 @@
-"""Find what is odd in a text: invisible characters, and a validation part of another kind.
+"""Report unusual things in a text: invisible characters, a validation part of another kind.
 
 Nothing is changed or refused: a soft hyphen or a zero-width joiner may be meant. A model learns it
 like any other character, so the user should know.
@@ -28,7 +28,7 @@ _REPLACEMENT = "\ufffd"
 
 
 def oddities(text: Part, vocabulary: Vocabulary) -> list[str]:
-    """Describe, in one line each, what is odd in a text; nothing for raw bytes.
+    """Describe, in one line each, what is unusual in a text; nothing for raw bytes.
 
     Reported are invisible characters, text direction controls, replacement characters, mixed line
     ends and mixed Unicode forms. The ids are scanned only if the vocabulary has such characters.
@@ -50,7 +50,7 @@ def _direction(text: Part, vocabulary: CharacterVocabulary) -> str:
 
 
 def _replaced(text: Part, vocabulary: CharacterVocabulary) -> str:
-    line = _listed("characters lost before", [*_REPLACEMENT], text, vocabulary)
+    line = _listed("characters lost in an earlier conversion", [*_REPLACEMENT], text, vocabulary)
     return f"{line}: it was decoded wrongly once" if line else ""
 
 

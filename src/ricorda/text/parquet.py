@@ -44,7 +44,7 @@ def parquet_rows(
     except pyarrow.ArrowException as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TextError(
-            f"{name}: expected a Parquet table, but it cannot be read ({reason}): get it again"
+            f"{name}: expected a Parquet table, but it cannot be read ({reason}): download it again"
         ) from error
 
 

@@ -119,7 +119,7 @@ def learn_pieces(
     if size <= known:
         raise TextError(
             f"--vocabulary pieces:{size}: expected more pieces than the {known:,} characters of "
-            f"the text, which are pieces too: give pieces:{2 * known} or so"
+            f"the text, which are pieces too: give pieces:{2 * known}, for example"
         )
     words: Counter[str] = Counter()
     for text in texts:
@@ -158,7 +158,7 @@ class _Learner:
         while len(self._texts) < size and self._heap:
             count, pair = heapq.heappop(self._heap)
             if -count != self._counts[pair]:
-                continue  # it was counted anew since
+                continue  # it has been counted again since
             if -count < FEWEST:
                 break
             merges.append(pair)

@@ -32,7 +32,7 @@ PLAIN = Decompression()
 
 
 class Place(NamedTuple):
-    """How far a text was read, to go on from there."""
+    """How far a text was read, to continue from there."""
 
     source: int = 0
     """Sources that were read to their end."""

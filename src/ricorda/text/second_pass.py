@@ -104,8 +104,8 @@ def _without_rare(
         return characters
     if not often.any():
         raise TextError(
-            f"--min-count {min_count}: expected a character that occurs so often in the training "
-            f"part, but the most frequent one occurs {counts.max():,} times"
+            f"--min-count {min_count}: no character occurs so often in the training part; the "
+            f"most frequent one occurs {counts.max():,} times: give a smaller number"
         )
     symbols = "".join(np.array(list(characters.symbols))[often].tolist())
     usual = characters.symbols[int(counts.argmax())]

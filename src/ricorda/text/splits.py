@@ -94,7 +94,7 @@ def split(
         rest = "the rest" if test_fraction else "all"
         reason = (
             f"a tenth of {size} symbols is too short to validate with "
-            f"(fewer than {SMALLEST_DEFAULT_VALIDATION}): {rest} of the text trains"
+            f"(fewer than {SMALLEST_DEFAULT_VALIDATION}): {rest} of the text is used for training"
         )
         fraction = 0.0
     if fraction == test_fraction == 0:

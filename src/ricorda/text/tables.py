@@ -284,6 +284,6 @@ def _check_text(text: str, place: str) -> None:
         text.isascii() or text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise TextError(
-            f"{place}: expected text, got U+{ord(text[error.start]):04X}, half of a pair and no "
-            "character: repair the row"
+            f"{place}: expected text, got U+{ord(text[error.start]):04X}, half of a surrogate "
+            "pair: repair the row"
         ) from error

@@ -22,7 +22,7 @@ class RecurrentLanguageModel(nn.Module):
     """Embedding or one-hot input, recurrent layers, and a linear layer to V logits.
 
     The state is explicit: `initial_state` makes it, `forward` takes it and returns the next. It is
-    a list with one entry a layer, each a tuple of tensors (B, H).
+    a list with one entry per layer, each a tuple of tensors (B, H).
 
         model = RecurrentLanguageModel(cell="lstm", vocabulary_size=65, hidden_size=256)
         logits, state = model(ids)         # ids (B, T) -> logits (B, T, V)
@@ -90,7 +90,7 @@ class RecurrentLanguageModel(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw every weight anew; the first predictions are near uniform.
+        """Draw every weight again; the first predictions are near uniform.
 
         Recurrent weights are orthogonal (Saxe et al., 2014), so that at first the state neither
         vanishes nor explodes, other matrices uniform, embeddings and labels normal, biases zero.

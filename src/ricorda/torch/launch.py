@@ -87,7 +87,7 @@ def _outcome(folder: Path, failure: ChildFailedError | None, max_restarts: int) 
         if "error" in outcome:
             raise getattr(errors, outcome["error"], RicordaError)(outcome["message"])
         return outcome
-    reason = "without an outcome"
+    reason = "without a result"
     if failure is not None:
         rank, first = failure.get_first_failure()
         how = f"signal {-first.exitcode}" if first.exitcode < 0 else f"status {first.exitcode}"
@@ -96,7 +96,7 @@ def _outcome(folder: Path, failure: ChildFailedError | None, max_restarts: int) 
     if max_restarts:
         restarts = f"{max_restarts} restarts did not help"
     raise TrainingError(
-        f"the processes of the run ended ({reason}), and {restarts}: the last checkpoint stands; "
+        f"the processes of the run ended ({reason}), and {restarts}: the last checkpoint remains; "
         "continue with `ricorda resume`"
     ) from failure
 

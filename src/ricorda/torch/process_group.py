@@ -126,7 +126,7 @@ def lost_processes(timeout: float) -> Iterator[None]:
             raise
         raise ProcessLost(
             f"another process of this run ended, or did not answer for {timeout:g} s "
-            f"({_brief(str(error))}): the last checkpoint stands; start the processes again, or "
+            f"({_brief(str(error))}): the last checkpoint remains; start the processes again, or "
             "continue with `ricorda resume`"
         ) from error
 

@@ -59,8 +59,8 @@ def _end_with(launcher: int) -> None:
         time.sleep(LAUNCHER_CHECK_SECONDS)
     if os.environ.get("RANK") == "0":
         print(
-            "ricorda: the launcher of this run's processes was killed: the last checkpoint stands; "
-            "continue with `ricorda resume`",
+            "ricorda: the launcher of this run's processes was killed: the last checkpoint "
+            "remains; continue with `ricorda resume`",
             file=sys.stderr,
             flush=True,
         )

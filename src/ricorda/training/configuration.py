@@ -132,7 +132,8 @@ class LearningSettings:
     """Initial bias of the forget gates of the lstm cell."""
 
     adaptive_validation: Annotated[bool, Group.OUTPUT] = False
-    """At the end, also evaluate the validation part by a reader that learns from it as it reads."""
+    """At the end, also evaluate the validation part with a copy of the model that learns from it
+    while it reads."""
 
     early_samples: Annotated[bool, Group.OUTPUT] = False
     """Also write samples before the first step and after steps 1, 2, 4, ... up to the first
@@ -156,7 +157,7 @@ class LearningSettings:
 
     backend: Annotated[Literal["auto", "kernels", "torch"], Group.MACHINE] = "auto"
     """Implementation: ricorda's C++ kernels (CPU only) or PyTorch (requires the extra torch). auto
-    uses the kernels where they can be used."""
+    uses the kernels if they are available."""
 
     threads: Annotated[Processes | None, Group.MACHINE] = None
     """CPU threads of each process."""
@@ -175,7 +176,7 @@ def _known_vocabulary(value: str) -> str:
 @options_of(Group.TEXT)
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class TextSettings:
-    """How a text becomes symbols, and which part of it is kept for validation."""
+    """How a text becomes symbols, and which part of it is held back for validation."""
 
     vocabulary: Annotated[str, AfterValidator(_known_vocabulary), Group.ESSENTIAL] = "characters"
     """Kind of symbol: characters (of Unicode), bytes, words, or pieces:N, which is N characters and

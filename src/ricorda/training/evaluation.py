@@ -22,7 +22,7 @@ LARGEST = 32 * 1024  # predictions; reading more would cost a short run too much
 WARM_UP = 128  # symbols read before the first that counts
 SAMPLE_LENGTH = 200  # symbols
 SAMPLE_DOCUMENTS = 25  # at most
-SAMPLE_SEED = 1  # always the same, so that one sees the same text improve
+SAMPLE_SEED = 1  # always the same, so that samples can be compared
 
 
 @dataclass(frozen=True)

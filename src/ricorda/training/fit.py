@@ -104,7 +104,7 @@ def _memory_errors_reported(folder: RunFolder) -> Iterator[None]:
         if not lacks_memory(error):
             raise
         raise TrainingError(
-            "not enough memory: close other programs, then go on with "
+            "not enough memory: close other programs, then continue with "
             f"`{command_line(['ricorda', 'resume', folder.path])}`, or start a new run with "
             "a smaller --batch-size or --hidden-size"
         ) from error
@@ -295,7 +295,7 @@ def _evaluated(folder: RunFolder, part: Part) -> Figures:
 
 
 def _baselines(dataset: Dataset) -> dict[str, Any] | None:
-    """What simple methods come to on the validation part, in bits per character.
+    """Evaluate simple methods on the validation part, in bits per character.
 
     None if the part is too short to compare by. Of a long text the last symbols are counted, so
     that this takes a few seconds at most.
@@ -332,7 +332,7 @@ def _result_lines(metrics: dict[str, Any]) -> list[str]:
     run = Path(metrics["run"])
     if metrics["stopped_because"] == "interrupted":
         command = command_line(["ricorda", "resume", run])
-        return [f"interrupted after {spent}; go on with: {command}"]
+        return [f"interrupted after {spent}; continue with: {command}"]
     lines = []
     for name in ("validation", "test", "adaptive_validation"):
         if (figures := metrics.get(name)) is None:

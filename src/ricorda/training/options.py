@@ -133,6 +133,6 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
                 )
         if self.input_dropout and self.embedding_size == "onehot":
             raise ConfigurationError(
-                f"--input-dropout {self.input_dropout:g} is for learned vectors: "
+                f"--input-dropout {self.input_dropout:g} is for learned embeddings: "
                 "leave it out, or give a number for --embedding-size"
             )

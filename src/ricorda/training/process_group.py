@@ -43,7 +43,7 @@ class Share:
 
 
 class StepFlags(NamedTuple):
-    """What the processes tell each other with every step, inside its all-reduce."""
+    """What the processes send each other in every step, inside its all-reduce."""
 
     signal_number: int | None = None
     """A signal to stop that a process received."""

@@ -129,7 +129,7 @@ def _raising_its_signal(run: Run) -> Run:
             signal.raise_signal(run.signal_number)
     except KeyboardInterrupt as error:
         folder = fspath(run.folder)
-        error.add_note(f"the run is saved in {folder}: go on with ricorda.resume({folder!r})")
+        error.add_note(f"the run is saved in {folder}: continue with ricorda.resume({folder!r})")
         raise
     return run
 

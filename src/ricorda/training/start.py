@@ -222,7 +222,7 @@ def resume_run(
                 if is_own_job:  # only its last messages were lost
                     return None
                 raise RunError(
-                    f"the run {run.path} has ended ({reason}): begin a new one with `ricorda "
+                    f"the run {run.path} has ended ({reason}): start a new one with `ricorda "
                     "train`, or give it a larger budget, such as --minutes 10"
                 )
             record = with_text(record, texts, given.validation)
@@ -271,8 +271,8 @@ def with_budget(record: RunRecord, budget: Budget | None) -> RunRecord:
 def on_this_machine(record: RunRecord, given: TrainingOptions, processes: int) -> RunRecord:
     """The record with the processes that continue the run, their threads, device and backend.
 
-    Threads that are not given are the run's, divided anew. Raises ConfigurationError for a GPU that
-    is not there, or more processes than streams or GPUs.
+    Threads that are not given are the run's, divided again. Raises ConfigurationError for a GPU
+    that is not there, or more processes than streams or GPUs.
     """
     training = record.training
     if processes > training.batch_size:

@@ -136,7 +136,7 @@ def test_the_same_steps_have_the_same_bits(
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_steps_learn_a_window_by_heart(make_case: MakeCase, precision: str) -> None:
+def test_steps_memorize_a_window(make_case: MakeCase, precision: str) -> None:
     case = make_case(cell="gru", hidden_size=24, vocabulary_size=7, streams=2, steps=12)
     learner = case.learner(precision=precision)
     case.restart[:] = 1

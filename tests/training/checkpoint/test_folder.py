@@ -1,4 +1,4 @@
-"""Checkpoints on the disk: whole, told good from broken, the newest kept."""
+"""Checkpoints on the disk: complete, checked, the newest kept."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_broken_ones_are_passed_over_and_go_at_the_next_save(tmp_path: Path) -> 
     assert good == ["2", "1"]
     assert said == [
         f"the checkpoint {tmp_path / '3'} is broken (the digest of progress.json differs): "
-        "an older one is taken"
+        "an older one is used"
     ]
     assert saved(tmp_path, 4) == ["2", "4"]
 
@@ -116,7 +116,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: object) -> 
     (tmp_path / "1" / "manifest.json").write_text(json.dumps(_signed(body)))
     good, said = found(tmp_path)
     assert good == []
-    assert "its manifest tells of no files" in said[0]
+    assert "its manifest lists no files" in said[0]
 
 
 def test_every_flipped_bit_of_a_manifest_is_seen(tmp_path: Path) -> None:

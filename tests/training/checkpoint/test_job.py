@@ -1,4 +1,4 @@
-"""A job that is started again knows its own run."""
+"""A restarted job finds its own run."""
 
 import os
 from pathlib import Path

@@ -61,4 +61,4 @@ def test_a_fingerprint_tells_what_differs() -> None:
     assert difference(before, before) == ""
     now = fingerprint(record(threads=3).training)
     assert "(threads 2 is now 3)" in difference(before, now)
-    assert "not to the same bits" in difference(before, now)
+    assert "not bit for bit" in difference(before, now)

@@ -162,7 +162,7 @@ class Told(Silent):
         self.lines.extend(message.splitlines())
 
 
-def test_a_person_is_told_that_the_softmax_is_sampled(written: Path) -> None:
+def test_a_report_says_that_the_softmax_is_sampled(written: Path) -> None:
     for count, said in ((60, True), (0, False)):
         told = Told()
         learn(written, softmax_candidates=count, steps=2, reporter=told)

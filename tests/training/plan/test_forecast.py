@@ -1,4 +1,4 @@
-"""What a training is expected to be, held to what it then is."""
+"""Forecasts of a training, compared with the training."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def test_minutes_buy_steps_at_the_measured_speed(
     assert expect(text, minutes=0.001).steps == 1
 
 
-def test_bytes_are_told_in_characters(text: Path) -> None:
+def test_bytes_are_reported_in_characters(text: Path) -> None:
     text.write_text("però è così\n" * 50)
     expected = expect(text, vocabulary="bytes", steps=3)
     assert expected.characters == round(3 * 4 * 16 * 12 / 15)

@@ -1,4 +1,4 @@
-"""What a training needs in memory, counted by hand."""
+"""The memory that a training needs, counted by hand."""
 
 from dataclasses import replace
 from typing import Any

@@ -95,7 +95,7 @@ def test_what_other_cells_and_inputs_have_no_use_for_is_kept() -> None:
     assert plan(input_dropout=0.3).input_dropout == 0.3
 
 
-def test_a_network_too_small_to_learn_the_text_by_heart_needs_less_against_it() -> None:
+def test_a_network_too_small_to_memorize_the_text_needs_less_against_it() -> None:
     small, large = (plan(minutes=3, hidden_size=size) for size in (64, 512))
     assert small.dropout < large.dropout
     assert small.recurrent_dropout < large.recurrent_dropout
@@ -199,7 +199,7 @@ def test_the_rows_of_the_output_layer_are_counted(candidates: int, rows: int) ->
     assert output_rows(6000, candidates, 16 * 64) == rows
 
 
-def test_a_text_to_learn_by_heart_has_no_dropout() -> None:
+def test_a_text_to_memorize_has_no_dropout() -> None:
     assert plan(600, minutes=1).dropout == plan(600, minutes=1).recurrent_dropout == 0
     assert plan(700, minutes=1).dropout == 0.5
 

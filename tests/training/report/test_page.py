@@ -210,7 +210,7 @@ def test_every_setting_is_there_but_no_path(folder: RunFolder, record: RunRecord
     assert "/home/someone" not in page
 
 
-def test_it_says_how_to_go_on(folder: RunFolder, record: RunRecord) -> None:
+def test_it_says_how_to_continue(folder: RunFolder, record: RunRecord) -> None:
     page = report(folder, record, run="runs/la divina")
     assert "ricorda sample &#x27;runs/la divina&#x27; --prompt" in page
     assert "ricorda evaluate &#x27;runs/la divina&#x27; &#x27;divina commedia.txt&#x27;" in page
@@ -221,16 +221,14 @@ def test_it_says_how_to_go_on(folder: RunFolder, record: RunRecord) -> None:
 
 
 @pytest.mark.parametrize("reason", ["minutes", "epochs", "steps", "patience", "interrupted"])
-def test_every_ending_is_told(folder: RunFolder, record: RunRecord, reason: str) -> None:
-    assert re.search(
-        "It (ended when|was interrupted)", report(folder, record, stopped_because=reason)
-    )
+def test_every_ending_is_reported(folder: RunFolder, record: RunRecord, reason: str) -> None:
+    assert re.search("It (ended|was interrupted)", report(folder, record, stopped_because=reason))
 
 
 def test_a_run_without_validation_text(folder: RunFolder, record: RunRecord) -> None:
     learn(folder, [None, None])
     page = report(folder, record, validation=None, validation_characters=0, best_step=20)
-    assert "no part of the text was kept for validation" in page
+    assert "no part of the text was held back for validation" in page
     chart = described(page)
     assert [each["name"] for each in chart["series"]] == ["training"]
     assert chart["mark"] is None
@@ -285,7 +283,7 @@ def test_it_replaces_the_page_before_it_whole(folder: RunFolder, record: RunReco
     assert left == ["metrics.jsonl", "report.html", "samples.jsonl"]
 
 
-def test_averaged_weights_are_told_beside_the_raw_ones(
+def test_averaged_weights_are_reported_beside_the_raw_ones(
     folder: RunFolder, record: RunRecord
 ) -> None:
     both = {"raw_nats_per_character": 1.52, "averaged_nats_per_character": 1.46}

@@ -1,4 +1,4 @@
-// What happens by itself, said to those who hear the page: at most once in ten seconds.
+// Announces automatic changes to screen readers, at most once in ten seconds.
 import { $ } from "./dom.js";
 
 const PAUSE = 10_000;

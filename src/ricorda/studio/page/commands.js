@@ -1,4 +1,4 @@
-// Under each panel, the commands that give its numbers in a terminal.
+// Under each panel, the commands that print its numbers in a terminal.
 import { announce } from "./announce.js";
 import { element } from "./dom.js";
 import { state } from "./state.js";
@@ -42,8 +42,8 @@ function copier(command) {
   return button;
 }
 
-// A word as a shell takes it. What a terminal would obey as it is pasted, or what would make the
-// line look like another, is spelled out in the form $'\x1b' of bash, zsh and ksh.
+// A word as a shell takes it. Control characters, and characters that would make the line look
+// different, are escaped in the form $'\x1b' of bash, zsh and ksh.
 export function quoted(word) {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word;
   if (UNSAFE.test(word)) return `$'${word.replace(TO_SPELL, spelled)}'`;
@@ -62,8 +62,8 @@ function spelled(character) {
 
 export const runWord = () => quoted(state.details?.path ?? state.run ?? "");
 
-// What hands the stretch that is read to a command's standard input; null where one line cannot,
-// as from several files, documents or a compressed file.
+// A command that prints the passage that is read, for another's standard input; null if one line
+// cannot do it, as from several files, documents or a compressed file.
 export function stretchCommand() {
   const { text, begin, length } = state.stretch;
   if (text !== null) return `printf %s ${quoted(text)}`;

@@ -1,4 +1,4 @@
-// The page comes to life: words, theme, panels, the run that was last looked at.
+// Starts the page: words, theme, panels, the run that was shown last.
 import { beginCommands } from "./commands.js";
 import { $ } from "./dom.js";
 import { show } from "./panel.js";

@@ -1,4 +1,4 @@
-// What the panels share: requests about the run followed, problems, tables, charts, pacing.
+// What the panels share: requests about the chosen run, problems, tables, charts, throttling.
 import { $, bar, element } from "./dom.js";
 import { number } from "./numbers.js";
 import { post, runPath } from "./server.js";
@@ -9,8 +9,8 @@ export function show(target, shown) {
   target.hidden = !shown;
 }
 
-// Ask about the run followed. The answer is null if another run is followed meanwhile, or if the
-// server refused, which the panel then says.
+// Ask about the chosen run. The answer is null if another run was chosen in the meantime, or if the
+// server refused, which the panel then reports.
 export async function ask(panel, path, body, options, send = post) {
   const run = state.run;
   let [answer, problem] = [null, null];
@@ -24,7 +24,7 @@ export async function ask(panel, path, body, options, send = post) {
   return answer;
 }
 
-// A line that says what went wrong, or none.
+// Show an error in a line, or remove it.
 export function tell(target, error) {
   show(target, error);
   target.replaceChildren(...(error ? sentences(error) : []));

@@ -1,4 +1,4 @@
-// Panel 6: the chances of the next character, shaped by sliders; one chooses it oneself.
+// Panel 6: the probabilities of the next character, changed by sliders; the user chooses it.
 import { quoted, runWord, setCommand } from "./commands.js";
 import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
@@ -39,7 +39,7 @@ export function beginChoose() {
   fillSliders();
 }
 
-// The beginning of the text, up to the first letters of a word, so that much is possible.
+// The beginning of the text, up to the first letters of a word, so that many symbols are possible.
 function begin() {
   const beginning = state.facts?.beginning.trimStart().slice(0, 40) ?? "";
   const space = beginning.lastIndexOf(" ");

@@ -1,4 +1,4 @@
-// Panel 2: a training is begun, paused, ended; its figures as they come.
+// Panel 2: start, pause and stop a training; its figures as they arrive.
 import { announce } from "./announce.js";
 import { LineChart } from "./chart.js";
 import { setCommand } from "./commands.js";

@@ -1,4 +1,4 @@
-// Panel 7: all runs, compared; a report to take home.
+// Panel 7: all runs, compared; download a report.
 import { LineChart } from "./chart.js";
 import { setCommand } from "./commands.js";
 import { $, element } from "./dom.js";

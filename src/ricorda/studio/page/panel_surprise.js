@@ -67,7 +67,7 @@ function fill() {
   setSurpriseCommand();
 }
 
-// The three likeliest symbols of a place.
+// The three most likely symbols of a place.
 const likeliest = (place, between) =>
   found.alternatives[place].slice(0, 3).map(([symbol, chance]) => `${apart(symbol)} ${percent(chance)}`).join(between);
 
@@ -97,7 +97,7 @@ function setSurpriseCommand() {
   setCommand("surprise", stretch && [`${read} score ${runWord()} -`, `${read} influence ${runWord()} - --position ${Math.max(1, text.chosen)} --distance ${DISTANCE}${byGradient() ? " --gradient norm" : ""}`]);
 }
 
-// Somewhere worth looking at, near the beginning.
+// A surprising position near the beginning.
 function mostSurprising() {
   const near = found.bits.slice(0, 300).map((bits) => bits ?? -1);
   return near.indexOf(Math.max(...near));

@@ -1,4 +1,4 @@
-// Panel 1: a text is dropped, pasted or chosen; what it is.
+// Panel 1: drop, paste or choose a text; its description.
 import { announce } from "./announce.js";
 import { setCommand } from "./commands.js";
 import { $, element } from "./dom.js";
@@ -16,7 +16,7 @@ export function beginText() {
   $("choose-file").addEventListener("click", () => $("file").click());
   $("file").addEventListener("change", () => {
     bringFile($("file").files[0]);
-    $("file").value = ""; // the same file, mended meanwhile, is a change too
+    $("file").value = ""; // the same file may have changed
   });
   $("encoding").addEventListener("change", () => bringFile(refused));
   drop.addEventListener("dragover", (event) => {

@@ -1,4 +1,4 @@
-// Which text the panels "inside" and "surprise" read: a stretch of the run's, or one's own.
+// Which text the panels "inside" and "surprise" read: a passage of the run's text, or the user's own.
 import { element } from "./dom.js";
 import { number } from "./numbers.js";
 import { changeStretch, on, state } from "./state.js";

@@ -1,4 +1,4 @@
-// What the page shows: the text chosen, the run followed and its rows, the stretch that is read.
+// What the page shows: the chosen text, the chosen run and its rows, the passage that is read.
 import { get, runPath } from "./server.js";
 import { t } from "./words.js";
 
@@ -112,7 +112,7 @@ function takeRows(news) {
   announceModel();
 }
 
-// Panels that look into the model look again when there is a better one.
+// Panels that look into the model are updated when there is a better one.
 function announceModel() {
   const evaluated = state.metrics.filter((row) => row.event === "evaluation" || row.event === "ended").length;
   if (state.status?.has_model && evaluated !== modelRows) {

@@ -87,7 +87,7 @@ class CheckpointFolder:
         return place
 
     def good(self, say: Callable[[str], None], *, anchor: bool = False) -> Iterator["Checkpoint"]:
-        """Yield the checkpoints that are whole, the newest first, and tell of broken ones.
+        """Yield the checkpoints that are intact, the newest first, and report broken ones.
 
         anchor: only those to which a run returns. Raises Newer for one of a newer format.
         """
@@ -99,7 +99,7 @@ class CheckpointFolder:
                     continue
                 checkpoint.check()
             except (OSError, Broken) as error:
-                say(f"the checkpoint {place} is broken ({_reason(error)}): an older one is taken")
+                say(f"the checkpoint {place} is broken ({_reason(error)}): an older one is used")
                 continue
             self._good[place.name] = checkpoint.is_anchor
             yield checkpoint
@@ -136,14 +136,14 @@ class CheckpointFolder:
         return manifest
 
     def _read_back(self, folder: Path, manifest: dict[str, Any]) -> None:
-        """See that the disk holds what was written. Raises OSError if not."""
+        """Check that the disk holds what was written. Raises OSError if not."""
         try:
             written = Checkpoint(folder, from_disk=True)
             written.check()
         except Broken as error:
-            raise OSError(f"what was written reads back otherwise: {error}") from error
+            raise OSError(f"what was written differs when it is read back: {error}") from error
         if written.manifest != manifest:
-            raise OSError("what was written reads back otherwise: its manifest differs")
+            raise OSError("what was written differs when it is read back: its manifest differs")
 
     def _places(self) -> list[Path]:
         """Every folder with a checkpoint's name, the newest first."""
@@ -217,7 +217,7 @@ class Checkpoint:
             raise Broken(f"it has format {found}, which this ricorda no longer reads")
         files = manifest.get("files")
         if not isinstance(files, dict) or not all(_is_described(*item) for item in files.items()):
-            raise Broken("its manifest tells of no files")
+            raise Broken("its manifest lists no files")
 
     @property
     def is_anchor(self) -> bool:
@@ -233,12 +233,12 @@ class Checkpoint:
         return size
 
     def check(self) -> None:
-        """Hold every file against the manifest. Raises Broken, OSError."""
+        """Compare every file with the manifest. Raises Broken, OSError."""
         for name, described in self.manifest["files"].items():
             digest, size = hashlib.sha256(), 0
             with self.open(name) as file:
                 if os.fstat(file.fileno()).st_size != described["size"]:
-                    raise Broken(f"{name} has not its {described['size']} bytes")
+                    raise Broken(f"{name} does not have its {described['size']} bytes")
                 while piece := file.read(PIECE):
                     digest.update(piece)
                     size += len(piece)

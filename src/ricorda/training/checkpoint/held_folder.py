@@ -66,7 +66,7 @@ class HeldFolder:
         if place is not None:
             raise FolderLost(
                 f"the run's folder {self.path} was moved to {place} while the run trained; "
-                f"{self._saved}: go on with `ricorda resume {place}`"
+                f"{self._saved}: continue with `ricorda resume {place}`"
             )
         raise FolderLost(
             f"the run's folder {self.path} was removed or replaced while the run trained; its "

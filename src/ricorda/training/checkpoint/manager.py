@@ -139,15 +139,16 @@ class CheckpointManager:
         resume = command_line(["ricorda", "resume", self._folder.path])
         self._group.first_does(
             lambda: self._writer.finish(
-                f"the last checkpoint stands; make room or give write permission, then `{resume}`"
+                "the last checkpoint remains; free some space or give write permission, then "
+                f"`{resume}`"
             )
         )
 
     def resume(self, learner: Learner) -> Progress:
         """Restore a learner and the run's files from the newest good checkpoint.
 
-        A run that was stopped before its first checkpoint starts anew. Raises RunError if it had
-        one and none is good.
+        A run that was stopped before its first checkpoint starts from the beginning. Raises
+        RunError if it had one and none is good.
         """
         return self._restore_everywhere(learner, lambda: self._resume(learner))
 
@@ -185,7 +186,8 @@ class CheckpointManager:
         if restored is None:
             raise TrainingError(
                 f"a number is no longer finite, and there is no good checkpoint in "
-                f"{self._folder.checkpoints} to return to: start anew with a lower --learning-rate"
+                f"{self._folder.checkpoints} to return to: start a new run with a lower "
+                "--learning-rate"
             )
         return restored.progress, restored.tensors
 
@@ -196,7 +198,7 @@ class CheckpointManager:
                 restored = restore(checkpoint, learner)
             except (Broken, OSError) as error:
                 self._reporter.warn(
-                    f"the checkpoint {checkpoint.place} is broken ({error}): an older one is taken"
+                    f"the checkpoint {checkpoint.place} is broken ({error}): an older one is used"
                 )
                 continue
             self._best = restored.best
@@ -209,7 +211,7 @@ class CheckpointManager:
         place = self._folder.checkpoints
         if self._checkpoints.is_empty:
             return f"no checkpoint in {place}, although the run has taken steps; start it again"
-        return f"no checkpoint in {place} is whole: the run cannot go on; start it again"
+        return f"no checkpoint in {place} is intact: the run cannot continue; start it again"
 
     def _restore_model(self, restored: Restored) -> None:
         """Write the best model where it is missing, damaged or another step's."""

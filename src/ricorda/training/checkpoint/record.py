@@ -116,8 +116,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if not changes:
         return ""
     return (
-        f"another machine or version than before ({'; '.join(changes)}): "
-        "the run goes on, but not to the same bits"
+        f"the machine or a version changed ({'; '.join(changes)}): "
+        "the run continues, but not bit for bit"
     )
 
 

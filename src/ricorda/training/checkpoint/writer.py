@@ -18,7 +18,7 @@ from ricorda.training.checkpoint.snapshot import Snapshot
 class _Work:
     snapshot: Snapshot
     model: bytes | None
-    """A better model's file, to be put in place before the checkpoint tells of it."""
+    """A better model's file, to be put in place before the checkpoint that mentions it."""
 
 
 class CheckpointWriter:
@@ -78,7 +78,7 @@ class CheckpointWriter:
         return self._failure is not None
 
     def tell(self, say: Callable[[str], None]) -> None:
-        """Tell of a save that failed since the last call; an error that is no disk's is raised."""
+        """Report a save that failed since the last call; raise an error that is not the disk's."""
         if not self._untold:  # read without the lock: the next call sees what this one misses
             return
         with self._condition:
@@ -89,7 +89,7 @@ class CheckpointWriter:
             return  # raised by `HeldFolder.check`, in all processes of the run
         if not _is_the_systems(failure):
             raise failure
-        say(f"not saved ({reason(failure)}): the run goes on, the last checkpoint stands")
+        say(f"not saved ({reason(failure)}): the run continues, the last checkpoint remains")
 
     def finish(self, go_on: str) -> None:
         """Wait for the last save. Raises TrainingError if it failed; go_on says what to do."""
@@ -123,7 +123,7 @@ class CheckpointWriter:
                 self._untold = self._untold or failure is not None
 
     def _written(self, work: _Work) -> BaseException | None:
-        """Write a model and a checkpoint; hand back what went wrong."""
+        """Write a model and a checkpoint; return what went wrong."""
         failure: BaseException | None = None
         try:
             self._held.check()
@@ -159,8 +159,8 @@ def reason(failure: BaseException) -> str:
 class RowLog:
     """The rows of metrics.jsonl or samples.jsonl, kept in memory too, so that no disk loses them.
 
-    Each row is appended at once. A write error is reported once and the run goes on; the whole file
-    is rewritten as soon as possible. Nothing is written if the run's folder (held) was moved,
+    Each row is appended at once. A write error is reported once and the run continues; the whole
+    file is rewritten as soon as possible. Nothing is written if the run's folder (held) was moved,
     removed or replaced.
     """
 
@@ -202,7 +202,7 @@ class RowLog:
             self._report(error)
 
     def flush(self) -> None:
-        """See that the rows are on the disk."""
+        """Ensure that the rows are on the disk."""
         try:
             with open_untrusting(self._path) as file:
                 flush(file)
@@ -210,7 +210,7 @@ class RowLog:
             self._report(error)
 
     def _catch_up(self) -> None:
-        """Write the whole file anew if it lacks something."""
+        """Rewrite the whole file if rows are missing in it."""
         if not self._behind:
             return
         try:
@@ -224,4 +224,4 @@ class RowLog:
         if not self._is_reported:
             self._is_reported = True
             why = (error.strerror if isinstance(error, OSError) else None) or error
-            self._warn(f"{self._path} cannot be written ({why}): the run goes on without it")
+            self._warn(f"{self._path} cannot be written ({why}): the run continues without it")

@@ -196,8 +196,8 @@ def read_dataset(
 ) -> Dataset:
     """Encode the sources, into the cache or a file of the folder, and split them.
 
-    `say` is called with a line for each oddity of the text. Raises TextError where the text cannot
-    be read, decoded or used.
+    `say` is called with a line for each unusual thing in the text. Raises TextError where the text
+    cannot be read, decoded or used.
     """
 
     def report(text: EncodedText) -> None:

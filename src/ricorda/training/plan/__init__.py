@@ -1,1 +1,1 @@
-"""Settling how to train: options, machine, budget and memory become a configuration."""
+"""Choosing how to train: options, machine, budget and memory become a configuration."""

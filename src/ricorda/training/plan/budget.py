@@ -99,7 +99,7 @@ class BudgetClock:
         return self.total_steps
 
     def plan_after(self, steps: int) -> int | None:
-        """Plan anew after an evaluation: the number of all steps."""
+        """Plan again after an evaluation; return the total number of steps."""
         if self.must_calibrate(steps):
             return self.calibrate(steps)
         self.replan(steps)

@@ -115,7 +115,7 @@ def forecast(
 def settle(options: TrainingOptions, dataset: Dataset, machine: Machine) -> TrainingConfiguration:
     """Choose what is not given, by the machine's speed, measured by a second of steps.
 
-    A GPU does more operations a second the larger the network is, so there the chosen network is
+    A GPU does more operations per second the larger the network is, so there the chosen network is
     measured in turn, as long as the choice grows. Raises ConfigurationError if the
     machine cannot hold it. A schedule of the same text is followed.
     """
@@ -169,7 +169,7 @@ def settle_for(
 
 
 def _operations(configuration: TrainingConfiguration, training: Part) -> float:
-    """Floating-point operations a second, as some steps take them."""
+    """Floating-point operations per second, as some steps take them."""
     symbols = configuration.batch_size * min(configuration.window, len(training) - 1)
     try:
         steps_per_second = measure_speed(configuration, training, SIZE_SECONDS)
@@ -309,7 +309,7 @@ def forecast_lines(forecast: Forecast) -> list[str]:
         "network": {**network, "parameters": configuration.model.parameters},
         "learning": learning,
         "expected": {
-            "steps": f"{forecast.steps:,}, {forecast.steps_per_second:,.1f} a second",
+            "steps": f"{forecast.steps:,}, {forecast.steps_per_second:,.1f} per second",
             "characters read": f"{forecast.characters:,}, {forecast.passes:,.3g} times the text",
             "memory": f"about {forecast.memory_bytes / 1e6:,.0f} MB",
             "time": clock(forecast.seconds),

@@ -29,7 +29,7 @@ from ricorda.training.plan.planner import Machine, choose_backend, output_rows
 from ricorda.training.process_group import local_processes, started_together
 
 NO_BFLOAT16_ON_A_GPU = (
-    "--precision bfloat16: this GPU, or cuDNN's layers in this PyTorch, do not have it "
+    "--precision bfloat16: this GPU, or cuDNN's layers in this PyTorch, do not support it "
     "(cuDNN's have from PyTorch 2.10 and cuDNN 9.13 on); leave --precision out"
 )
 
@@ -167,7 +167,7 @@ def _check_bfloat16(cell: CellName, device: Device, bfloat16: frozenset[CellName
     others = f", or take --cell {min(bfloat16)}" if bfloat16 else ""
     place = "on this processor" if device == "cpu" else f"on {device}"
     raise ConfigurationError(
-        f"--precision bfloat16: {cell} is computed in float32 alone {place}; "
+        f"--precision bfloat16: {cell} is computed in float32 only {place}; "
         f"leave --precision out{others}"
     )
 

@@ -1,4 +1,4 @@
-"""What is not given is chosen here, from the text's size, the budget and the machine's speed.
+"""Choose unset options from the text's size, the budget and the machine's speed.
 
 The rules follow measured runs (docs/log.md) on texts of several kinds. They are written in terms of
 
@@ -74,7 +74,7 @@ def choose(
     documents: bool = False,
     num_labels: int = 0,
 ) -> TrainingConfiguration:
-    """Settle every setting: what options gives is kept, the rest is chosen.
+    """Choose every setting: what `options` gives is kept, the rest is chosen.
 
     training_size is the number of symbols to learn from. documents: whether these are documents;
     num_labels: K of the network, 0 without labels.
@@ -136,7 +136,7 @@ def choose(
 
 
 def choose_backend(wanted: Literal["auto", "kernels", "torch"], device: str) -> Backend:
-    """Settle what computes: the kernels where they can, else PyTorch.
+    """Choose the backend: the kernels if they can be used, else PyTorch.
 
     Raises ConfigurationError for kernels that cannot be used, MissingExtra where only PyTorch can
     compute and is not installed.
@@ -237,12 +237,12 @@ def _learning_rate(model: ModelConfiguration, batch_size: int) -> float:
 
 
 def _embedding_size(vocabulary_size: int) -> int:
-    """Enough numbers to tell the symbols apart; more cost time and taught nothing (docs/log.md)."""
+    """Enough numbers to distinguish the symbols; more cost time without any gain (docs/log.md)."""
     return 64 if vocabulary_size <= 256 else 128
 
 
 def _dropout(passes: float) -> float:
-    """Little for a text read once, more with each further reading, ever more slowly."""
+    """Little for a text read once, more with each further reading, at a decreasing rate."""
     return round(min(0.5, max(0.0, 0.15 * math.log1p(passes) - 0.12)), 2)
 
 

@@ -31,7 +31,7 @@ class History:
 
     @property
     def last_step(self) -> int:
-        """The last step that a row tells of; 0 without rows."""
+        """The last step that has a row; 0 without rows."""
         return max((row["step"] for row in self.rows), default=0)
 
     def at(self, step: float, name: str) -> float:

@@ -1,4 +1,4 @@
-"""report.html: one page that shows a run, complete in itself.
+"""report.html: one self-contained page that shows a run.
 
 The final figures, the loss and how learning went, what the model wrote as it learned, how to go
 on, and every setting.
@@ -42,20 +42,20 @@ from ricorda.training.report.progress import clock
 from ricorda.validation import description_of
 
 NOT_ENDED = "not ended"
-"""What stands in place of the reason why a run stopped, in the figures of one that goes on."""
+"""The reason for stopping in the figures of a run that has not ended."""
 
 _ENDINGS = {
-    "minutes": "It ended when its minutes were spent.",
-    "epochs": "It ended when its epochs were read.",
-    "steps": "It ended when its steps were taken.",
-    "patience": "It ended when it had not become better for a while.",
-    "interrupted": "It was interrupted and can go on.",
-    NOT_ENDED: "It is not at its end: this is how far it has come.",
+    "minutes": "It ended when its minutes were used up.",
+    "epochs": "It ended after its number of epochs.",
+    "steps": "It ended after its number of steps.",
+    "patience": "It ended when the validation loss no longer improved.",
+    "interrupted": "It was interrupted and can be resumed.",
+    NOT_ENDED: "It has not ended: these are its results so far.",
 }
 
 _WITHOUT_FIGURES = {
     "interrupted": "the run was interrupted before its end",
-    NOT_ENDED: "the run is not at its end",
+    NOT_ENDED: "the run has not ended",
 }
 
 
@@ -91,7 +91,7 @@ def _last_figures(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _figures_so_far(folder: RunFolder, history: History, record: RunRecord) -> dict[str, Any]:
-    """What stands for the figures of `ricorda train --json` in a run that is not at its end."""
+    """Return the figures of `ricorda train --json` for a run that has not ended."""
     last = history.rows[-1] if history.rows else {"step": 0, "characters_seen": 0, "seconds": 0.0}
     finite = [row for row in history.evaluations if history.evaluation_at(row["step"])]
     best = min(finite, key=lambda row: number(row, "nats_per_character"), default=None)
@@ -149,7 +149,7 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
     validation = metrics["validation"]
     if validation is None:
         reason = _WITHOUT_FIGURES.get(
-            metrics["stopped_because"], "no part of the text was kept for validation"
+            metrics["stopped_because"], "no part of the text was held back for validation"
         )
         return f'<p class="muted">There are no validation figures: {reason}.</p>'
     tiles = [
@@ -163,8 +163,8 @@ def _figures(symbols: str, metrics: dict[str, Any]) -> str:
         f"{figures(tiles)}{_compared(metrics)}{_warning(metrics)}"
         '<p class="muted small">Of the best model, from step '
         f"{fixed(metrics['best_step'], 0)}, on {metrics['validation_characters']:,} {symbols} of "
-        "validation text that it never learned from. Perplexity: among how many equally likely "
-        f"{symbols} it hesitates.{_test(symbols, metrics)}</p>"
+        "validation text that it was not trained on. Perplexity: the number of equally likely "
+        f"{symbols} that are as hard to predict.{_test(symbols, metrics)}</p>"
     )
 
 
@@ -174,14 +174,14 @@ def _test(symbols: str, metrics: dict[str, Any]) -> str:
     if test is None:
         return ""
     return (
-        f" On the {metrics['test_characters']:,} {symbols} of the test, by which nothing was "
-        f"chosen: {fixed(test['nats_per_character'], 3)} nats and "
+        f" On the {metrics['test_characters']:,} {symbols} of the test part, which was not used "
+        f"to choose anything: {fixed(test['nats_per_character'], 3)} nats and "
         f"{fixed(test['bits_per_character'], 3)} bits per character."
     )
 
 
 def _compared(metrics: dict[str, Any]) -> str:
-    """What simple methods come to on the same validation text, if that was measured."""
+    """The figures of simple methods on the same validation text, if they were measured."""
     simple = metrics.get("baselines")
     if simple is None:
         return ""
@@ -270,9 +270,9 @@ def _samples(history: History) -> str:
     articles = "".join(_sample(history, row) for row in reversed(history.samples))
     steps = [row["step"] for row in history.samples]
     return (
-        '<section id="samples"><h2>What it wrote</h2><p class="muted">A sample from the same '
-        "seed at every evaluation, so that one sees the same text become better.</p>"
-        '<div class="choose" hidden><label for="moment">Back through the training</label>'
+        '<section id="samples"><h2>Samples</h2><p class="muted">A sample with the same seed at '
+        "each evaluation, so that the samples can be compared.</p>"
+        '<div class="choose" hidden><label for="moment">Earlier samples</label>'
         f'<input type="range" id="moment" min="0" max="{len(steps) - 1}" value="{len(steps) - 1}">'
         '<label class="all"><input type="checkbox" id="all"> all of them</label></div>'
         f"{articles}</section>"
@@ -293,21 +293,21 @@ def _sample(history: History, row: Row) -> str:
 
 
 def _going_on(record: RunRecord, metrics: dict[str, Any]) -> str:
-    """The commands that one types next."""
+    """The commands to type next."""
     run = command_line([Path(metrics["run"])])
     text = command_line([Path(Path(record.text.texts[0]).name)])
     commands = [
-        ("Let it write", f'ricorda sample {run} --prompt "..." --length 500 --temperature 0.8'),
-        ("Ask how well it knows a text", f"ricorda evaluate {run} {text}"),
-        ("See where a text surprises it", f"ricorda score {run} {text} --html score.html"),
+        ("Write a text", f'ricorda sample {run} --prompt "..." --length 500 --temperature 0.8'),
+        ("Measure how well it predicts a text", f"ricorda evaluate {run} {text}"),
+        ("Show which characters surprise it", f"ricorda score {run} {text} --html score.html"),
     ]
     if metrics["stopped_because"] == "interrupted":
-        commands.insert(0, ("Let it learn on", f"ricorda resume {run}"))
+        commands.insert(0, ("Resume the training", f"ricorda resume {run}"))
     items = "".join(
         f'<h3>{name}</h3><pre class="command"><code>{escape(command)}</code></pre>'
         for name, command in commands
     )
-    return f'<section class="going-on"><h2>How to go on</h2>{items}</section>'
+    return f'<section class="going-on"><h2>Next steps</h2>{items}</section>'
 
 
 def _settings(record: RunRecord) -> str:

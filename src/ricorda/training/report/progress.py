@@ -328,7 +328,7 @@ class Unbroken(io.TextIOBase):
 
     @contextlib.contextmanager
     def _dropping(self) -> Iterator[None]:
-        """See that a reader who is gone is not missed, now and at the process's end."""
+        """Ignore a reader that has gone, now and at the process's end."""
         try:
             yield
         except OSError:
