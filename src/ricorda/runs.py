@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def start(self) -> Path:
+        """The model that the run started from, with the symbols that its text has besides."""
+        return self.path / "start.safetensors"
+
+    @property
     def documents(self) -> Path:
         """The index of the documents of the text."""
         return self.path / "documents.index"
@@ -106,6 +111,17 @@ def new_run_folder(out: Path | None, text_name: str) -> RunFolder:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _cannot_make(out, error) from error
     return RunFolder(out, tuple(made))
+
+
+def new_branch_folder(out: Path | None, run: RunFolder) -> RunFolder:
+    """Make the folder of a branch of a run: out, else RUN-branch beside it, numbered if taken.
+
+    Raises RunError as `new_run_folder`.
+    """
+    if out is not None:
+        return new_run_folder(out, "")
+    path = run.path if run.path.name else run.path.resolve()
+    return _numbered(f"{path.name}-branch", path.parent)
 
 
 def _taken(folder: RunFolder) -> str:
@@ -279,13 +295,13 @@ def _name_for(text_name: str) -> str:
     return next(filter(None, usable), "run")
 
 
-def _numbered(name: str) -> RunFolder:
+def _numbered(name: str, root: Path = RUNS) -> RunFolder:
     """The first of NAME, NAME-2, NAME-3 ... that is free, made."""
     number = 1
     while True:
-        path = RUNS / (name if number == 1 else f"{name}-{number}")
+        path = root / (name if number == 1 else f"{name}-{number}")
         try:
-            made = [] if RUNS.is_dir() else make_folder(RUNS)
+            made = [] if root.is_dir() else make_folder(root)
             path.mkdir()
             flush_folder(path.parent)
         except FileExistsError:
