@@ -92,7 +92,7 @@ def test_a_branch_goes_on_with_other_settings(learn: Learn, changes: dict[str, A
     place = next(place for place, row in enumerate(found) if row["event"] == "branched")
     assert found[:place] == own
     made = {name: value for name, value in changes.items() if name != "backend"}
-    assert found[place] == {"step": 5, "event": "branched", "run": "my", "changes": made}
+    assert found[place] == {"step": 5, "event": "branched", "changes": made}
     assert next(row["step"] for row in found[place + 1 :] if row["event"] == "training") == 6
 
 

@@ -24,7 +24,6 @@ from ricorda.training.checkpoint.folder import (
     SAMPLES,
     TENSORS,
     Broken,
-    Checkpoint,
     CheckpointFolder,
     Content,
 )
@@ -35,6 +34,7 @@ from ricorda.training.checkpoint.record import (
     write_record,
 )
 from ricorda.training.checkpoint.snapshot import (
+    LONGEST_ROWS,
     largest_tensors,
     progress_content,
     read_progress,
@@ -129,7 +129,8 @@ def _copy_checkpoint(
     for checkpoint in CheckpointFolder(run.checkpoints, keep=1).good(report.warn):
         try:
             progress, fingerprint = read_progress(checkpoint)
-            files = _unchanged(checkpoint)
+            kept = [METRICS, SAMPLES, *([BEST] if BEST in checkpoint else [])]
+            files = {name: [checkpoint.read(name, LONGEST_ROWS)] for name in kept}
             tensors = read_tensors(checkpoint, largest_tensors(before))
         except (Broken, TensorFileError, OSError) as error:
             report.warn(
@@ -139,20 +140,24 @@ def _copy_checkpoint(
         progress.evaluations_without_better = 0
         if "learning_rate" in changes:
             progress.returns = 0  # which had lowered the run's
-        row = {"step": progress.step, "event": "branched", "run": run.path.resolve().name}
-        files[PROGRESS] = [progress_content(asdict(progress), fingerprint)]
-        files[METRICS] = [*files.get(METRICS, []), json_line({**row, "changes": dict(changes)})]
-        files[TENSORS] = tensors_content(_with_average(tensors, is_wanted=after.averaging > 0))
+        row = {
+            "step": progress.step,
+            "seconds": round(progress.seconds, 3),
+            "event": "branched",
+            "run": run.path.resolve().name,
+            "changes": dict(changes),
+        }
+        files[METRICS] += [json_line(row)]
+        tensors = _with_average(tensors, is_wanted=after.averaging > 0)
+        contents: dict[str, Content] = {
+            **files,
+            PROGRESS: [progress_content(asdict(progress), fingerprint)],
+            TENSORS: tensors_content(tensors),
+        }
         branch = CheckpointFolder(folder.checkpoints, keep=1)
-        branch.save(progress.step, files, anchor=checkpoint.is_anchor)
+        branch.save(progress.step, contents, anchor=checkpoint.is_anchor)
         return progress.step
     raise RunError(f"no checkpoint in {run.checkpoints} is whole: there is nothing to branch from")
-
-
-def _unchanged(checkpoint: Checkpoint) -> dict[str, Content]:
-    """The files of a checkpoint that a branch keeps."""
-    names = [name for name in (METRICS, SAMPLES, BEST) if name in checkpoint]
-    return {name: [checkpoint.read(name, checkpoint.size(name))] for name in names}
 
 
 def _with_average(tensors: Tensors, *, is_wanted: bool) -> Tensors:
