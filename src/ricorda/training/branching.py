@@ -35,6 +35,7 @@ from ricorda.training.checkpoint.record import (
 )
 from ricorda.training.checkpoint.snapshot import (
     LONGEST_ROWS,
+    Progress,
     largest_tensors,
     progress_content,
     read_progress,
@@ -129,8 +130,7 @@ def _copy_checkpoint(
     for checkpoint in CheckpointFolder(run.checkpoints, keep=1).good(report.warn):
         try:
             progress, fingerprint = read_progress(checkpoint)
-            kept = [METRICS, SAMPLES, *([BEST] if BEST in checkpoint else [])]
-            files = {name: [checkpoint.read(name, LONGEST_ROWS)] for name in kept}
+            rows, others = _unchanged(checkpoint, largest_tensors(before))
             tensors = read_tensors(checkpoint, largest_tensors(before))
         except (Broken, TensorFileError, OSError) as error:
             report.warn(
@@ -140,24 +140,30 @@ def _copy_checkpoint(
         progress.evaluations_without_better = 0
         if "learning_rate" in changes:
             progress.returns = 0  # which had lowered the run's
-        row = {
-            "step": progress.step,
-            "seconds": round(progress.seconds, 3),
-            "event": "branched",
-            "run": run.path.resolve().name,
-            "changes": dict(changes),
-        }
-        files[METRICS] += [json_line(row)]
-        tensors = _with_average(tensors, is_wanted=after.averaging > 0)
-        contents: dict[str, Content] = {
-            **files,
+        files: dict[str, Content] = {
+            **others,
+            METRICS: [rows, _first_row(run, progress, changes)],
             PROGRESS: [progress_content(asdict(progress), fingerprint)],
-            TENSORS: tensors_content(tensors),
+            TENSORS: tensors_content(_with_average(tensors, is_wanted=after.averaging > 0)),
         }
         branch = CheckpointFolder(folder.checkpoints, keep=1)
-        branch.save(progress.step, contents, anchor=checkpoint.is_anchor)
+        branch.save(progress.step, files, anchor=checkpoint.is_anchor)
         return progress.step
     raise RunError(f"no checkpoint in {run.checkpoints} is whole: there is nothing to branch from")
+
+
+def _unchanged(checkpoint: Checkpoint, largest_model: int) -> tuple[bytes, dict[str, Content]]:
+    """The rows of metrics.jsonl, and the files of a checkpoint that stay as they are."""
+    longest = LONGEST_ROWS + largest_model
+    kept = [SAMPLES, *([BEST] if BEST in checkpoint else [])]
+    others: dict[str, Content] = {name: [checkpoint.read(name, longest)] for name in kept}
+    return checkpoint.read(METRICS, longest), others
+
+
+def _first_row(run: RunFolder, progress: Progress, changes: Mapping[str, Any]) -> bytes:
+    """What metrics.jsonl tells of the branch."""
+    row = {"step": progress.step, "seconds": round(progress.seconds, 3), "event": "branched"}
+    return json_line({**row, "run": run.path.resolve().name, "changes": dict(changes)})
 
 
 def _with_average(tensors: Tensors, *, is_wanted: bool) -> Tensors:
