@@ -39,7 +39,7 @@ def test_a_run_starts_from_a_run_and_from_a_file(new: Path, call: Call) -> None:
         (["--from", ""], "expected the name of a file or a folder, got an empty one"),
         (["--from", "runs/tiny", "--cell", "gru"], "--cell gru: runs/tiny has lstm"),
         (["--from", "runs/tiny", "--hidden-size", "9"], "--hidden-size 9: runs/tiny has 12"),
-        (["--from", "runs/tiny", "--layers", "2"], "--num-layers"),
+        (["--from", "runs/tiny", "--num-layers", "2"], "--num-layers 2: runs/tiny has 1"),
         (["--from", "runs/tiny", "--vocabulary", "words"], "--vocabulary words: runs/tiny has"),
         (["--from", "runs/tiny", "--forget-bias", "1"], "--forget-bias is for random weights"),
     ],

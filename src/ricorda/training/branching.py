@@ -24,6 +24,7 @@ from ricorda.training.checkpoint.folder import (
     SAMPLES,
     TENSORS,
     Broken,
+    Checkpoint,
     CheckpointFolder,
     Content,
 )
