@@ -8,8 +8,10 @@ import pytest
 from ricorda.text import (
     ByteVocabulary,
     CharacterVocabulary,
+    EncodedText,
     PieceVocabulary,
     Source,
+    Split,
     Vocabulary,
     WordVocabulary,
     encode_sources,
@@ -84,7 +86,9 @@ def test_labels_keep_their_numbers_and_new_ones_follow() -> None:
     assert label_origins(known, new).tolist() == [0, 1, 2, NEW]
 
 
-def encoded(text: str, known: Vocabulary, folder: Path, *, min_count: int = 1, **reading: str):
+def encoded(
+    text: str, known: Vocabulary, folder: Path, *, min_count: int = 1, documents: str = "text"
+) -> tuple[EncodedText, Split]:
     """Encode a text as training does that starts from a model, and split it."""
     (folder / "a.txt").write_text(text)
     kind = "bytes" if known.kind == "bytes" else "characters"
@@ -92,7 +96,7 @@ def encoded(text: str, known: Vocabulary, folder: Path, *, min_count: int = 1, *
         [Source("a.txt", folder / "a.txt")],
         vocabulary=kind,  # type: ignore[arg-type]
         folder=folder,
-        reading=ReadingSettings(**{"documents": "text"} | reading),
+        reading=ReadingSettings(documents=documents),
     )
     parts = split(read.part, 0.25, 0.0, "end")
     return in_known_symbols(read, parts, known, min_count, folder)

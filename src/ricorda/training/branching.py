@@ -80,8 +80,9 @@ def make_branch(
         if record.start is not None:
             _copy(run.start, folder.start)
         branch = BranchRecord(run=str(run.path.absolute()), step=step)
-        parts = {"text": text, "training": training, "branch": branch, "schedule": None}
-        write_record(folder, replace(record, **parts))
+        write_record(
+            folder, replace(record, text=text, training=training, branch=branch, schedule=None)
+        )
     except OSError as error:
         _remove(folder)
         raise RunError(f"cannot branch {run.path}: {error.strerror or error}") from error

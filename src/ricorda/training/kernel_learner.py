@@ -75,7 +75,9 @@ class KernelLearner(Learner):
     ) -> None:
         super().__init__(configuration, group, betas)
         initial = initial_weights(configuration) if weights is None else weights
-        self._weights = {name: _aligned(initial[name]) for name in configuration.model.tensor_shapes()}
+        self._weights = {
+            name: _aligned(initial[name]) for name in configuration.model.tensor_shapes()
+        }
         if group.size > 1:
             self._take_weights_of_the_first()
         shapes = [array.shape for array in self._weights.values()]
