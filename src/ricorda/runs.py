@@ -151,6 +151,8 @@ def ended(folder: RunFolder) -> str | None:
 
 def _is_foreign(path: Path) -> bool:
     """Whether it is something else than what a run that never began leaves in its folder."""
+    if path.name == RunFolder(path.parent).start.name:
+        return not path.with_name(LOCK).exists()
     return path.name != LOCK and not is_partial(path.name)
 
 

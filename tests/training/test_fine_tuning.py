@@ -333,3 +333,12 @@ def test_it_reports_what_it_starts_from(learn: Learn, old: Run) -> None:
     run = learn(from_model=old.folder, reporter=reporter)
     number = run.model.vocabulary.size - old.model.vocabulary.size
     assert f"from {old.folder.absolute()}, {number} new symbols" in "\n".join(reporter.said)
+
+
+def test_a_run_killed_before_it_began_may_be_begun_again(learn: Learn, old: Run) -> None:
+    Path("run").mkdir()
+    Path("run/start.safetensors").write_bytes(b"of the user")
+    with pytest.raises(RunError, match="holds other files"):
+        learn(from_model=old.folder, out=Path("run"))
+    Path("run/.ricorda.lock").write_bytes(b"")  # a run's, and so is the file beside it
+    assert learn(from_model=old.folder, out=Path("run")).metrics["steps"] == 8
