@@ -139,7 +139,7 @@ def _interval_forgotten() -> None:
 
     original = checkpoint.read_progress
 
-    def progress(place: checkpoint.Checkpoint) -> Any:
+    def progress(place: Any) -> Any:
         found, fingerprint = original(place)
         found.interval = checkpoint.Interval()
         return found, fingerprint
