@@ -328,6 +328,17 @@ def test_a_fine_tuned_run_may_be_started_from(learn: Learn, old: Run) -> None:
     assert last.model.training["from"]["name"] == "new"
 
 
+def test_a_model_of_another_tool_may_be_started_from(learn: Learn) -> None:
+    model = make_model(Case("gru", 2, None), np.random.default_rng(1))
+    assert model.training == {}
+    write_model_file(Path("other.safetensors"), model)
+    run = learn(from_model="other.safetensors", steps=20)
+    assert run.model.configuration.embedding_size == "onehot"
+    assert run.model.training["from"]["name"] == "other.safetensors"
+    assert run.model.training["from"]["nats_per_character"] is None
+    assert run.metrics["best_step"] > 0
+
+
 def test_it_reports_what_it_starts_from(learn: Learn, old: Run) -> None:
     reporter = DoAt(lambda: None)
     run = learn(from_model=old.folder, reporter=reporter)
