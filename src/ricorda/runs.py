@@ -51,7 +51,7 @@ class RunFolder:
 
     @property
     def start(self) -> Path:
-        """The model that the run started from, with the symbols that its text has besides."""
+        """The model that the run started from, with the new symbols of its text."""
         return self.path / "start.safetensors"
 
     @property

@@ -1,8 +1,8 @@
-"""Add what a new text has to the vocabulary of a model that learned another one.
+"""Add the new characters of a text to the vocabulary of a model that learned another text.
 
 Characters are merged in ascending order, so ids change: `origins` finds each symbol's old one.
-Nothing is removed, and no byte, piece or word is added: what a new text has besides the known
-pieces and words is spelled in characters.
+Nothing is removed, and no byte, piece or word is added: words of the new text that the vocabulary
+lacks are spelled in characters.
 """
 
 from typing import Any

@@ -3,7 +3,7 @@
 A text is encoded as characters first, in one pass, and then split. Which characters are rare, and
 which pieces or words become symbols, is learned from the training part alone; then the ids are
 translated. Each place where the text was split stays between two symbols. Where a training starts
-from a model, the symbols are the model's, and those characters that the text has besides.
+from a model, the symbols are the model's and the new characters of the text.
 """
 
 from collections.abc import Iterable, Iterator
@@ -65,7 +65,7 @@ def in_symbols(
 def in_known_symbols(
     text: EncodedText, parts: Split, known: Vocabulary, min_count: int, folder: Path
 ) -> tuple[EncodedText, Split]:
-    """Translate a text and its parts into a model's symbols; what the text has besides is added.
+    """Translate a text and its parts into a model's symbols, to which its new ones are added.
 
     text: encoded as characters, or as bytes for a model of bytes. Characters that the model lacks
     and that occur fewer than `min_count` times in the training part become the rare symbol.

@@ -52,9 +52,8 @@ class NetworkOptions:
     """Folder of the run. By default it is named after the text, in runs/."""
 
     from_model: Path | None = None
-    """Start from the weights of this model, a run's folder or a model file. The symbols are the
-    model's, and those that the text has besides; the network is the model's. The default learning
-    rate is lower."""
+    """Start from the weights of this model: a run's folder or a model file. The network and the
+    symbols are the model's; new symbols of the text are added."""
 
     cell: Annotated[CellName | None, Group.ESSENTIAL] = None
     """Recurrent cell; lstm by default."""

@@ -69,7 +69,7 @@ class StartRecord:
     """Its validation loss on its own text; None if its file has none."""
 
     own_digest: str
-    """SHA-256 of `start.safetensors`, the model with the symbols that the new text has besides."""
+    """SHA-256 of `start.safetensors`, the model with the new symbols of the text."""
 
     new_symbols: int
     """How many those are."""

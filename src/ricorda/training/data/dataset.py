@@ -197,9 +197,9 @@ def read_dataset(
 ) -> Dataset:
     """Encode the sources, into the cache or a file of the folder, and split them.
 
-    known: the vocabulary of a model, to which what the text has besides is added. `say` is called
-    with a line for each oddity of the text. Raises TextError where the text cannot be read, decoded
-    or used.
+    known: the vocabulary of a model, to which the new symbols of the text are added. `say` is
+    called with a line for each oddity of the text. Raises TextError where the text cannot be read,
+    decoded or used.
     """
 
     def report(text: EncodedText) -> None:
