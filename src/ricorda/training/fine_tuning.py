@@ -1,8 +1,8 @@
 """Start a run from a trained model: what the model decides, and its weights for more symbols.
 
-The network is the model's. Its vocabulary is the model's too, extended by the new text's characters,
-boundary and labels. A new symbol gets the mean of the rows of all old ones, in
-the embedding (or the columns of the one-hot input) and in the output layer, so that it is read and
+The network is the model's. Its vocabulary is the model's too, extended by the new text's
+characters, boundary and labels. A new symbol gets the mean of the rows of all old ones, in the
+embedding (or the columns of the one-hot input) and in the output layer, so that it is read and
 predicted like an average symbol. A new label gets the row of documents without a label.
 
 New symbols take probability from the old ones. At every step the mean logit of V symbols belongs to
