@@ -133,6 +133,22 @@ def against(folder: Path, seeds: int, as_json: bool, **settings: Any) -> None:
 
 
 @command.command()
+@click.argument("old", type=PathName())
+@click.argument("new", type=PathName())
+@click.option("--minutes", type=number(Ge(0.001)), default=1.0, help="Of each training of NEW.")
+@click.option("--before", type=number(Ge(0.001)), default=3.0, help="Minutes of training OLD.")
+@click.option("--hidden-size", type=whole_number(at_least=1), default=256)
+@click.option("--seed", type=whole_number(at_least=0), default=1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def finetune(old: Path, new: Path, as_json: bool, **settings: Any) -> None:
+    """Measure a start from a model of OLD on the text NEW against a cold start."""
+    from benchmarks.finetune import measure
+
+    find_sources([str(old), str(new)])
+    show("finetune", measure(old, new, **settings), as_json=as_json)
+
+
+@command.command()
 @click.argument("files", type=PathName(), nargs=-1, required=True)
 @click.option("--threads", type=whole_number(at_least=1), default=2)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def start(self) -> Path:
+        """The model that the run started from, with the new symbols of its text."""
+        return self.path / "start.safetensors"
+
+    @property
     def documents(self) -> Path:
         """The index of the documents of the text."""
         return self.path / "documents.index"
@@ -108,6 +113,17 @@ def new_run_folder(out: Path | None, text_name: str) -> RunFolder:
     return RunFolder(out, tuple(made))
 
 
+def new_branch_folder(out: Path | None, run: RunFolder) -> RunFolder:
+    """Make the folder of a branch of a run: out, else RUN-branch beside it, numbered if taken.
+
+    Raises RunError as `new_run_folder`.
+    """
+    if out is not None:
+        return new_run_folder(out, "")
+    path = run.path if run.path.name else run.path.resolve()
+    return _numbered(f"{path.name}-branch", path.parent)
+
+
 def _taken(folder: RunFolder) -> str:
     """What to do about a folder that holds a run already."""
     resume = command_line(["ricorda", "resume", folder.path])
@@ -135,6 +151,8 @@ def ended(folder: RunFolder) -> str | None:
 
 def _is_foreign(path: Path) -> bool:
     """Whether it is something else than what a run that never began leaves in its folder."""
+    if path.name == RunFolder(path.parent).start.name:
+        return not path.with_name(LOCK).exists()
     return path.name != LOCK and not is_partial(path.name)
 
 
@@ -279,13 +297,13 @@ def _name_for(text_name: str) -> str:
     return next(filter(None, usable), "run")
 
 
-def _numbered(name: str) -> RunFolder:
+def _numbered(name: str, root: Path = RUNS) -> RunFolder:
     """The first of NAME, NAME-2, NAME-3 ... that is free, made."""
     number = 1
     while True:
-        path = RUNS / (name if number == 1 else f"{name}-{number}")
+        path = root / (name if number == 1 else f"{name}-{number}")
         try:
-            made = [] if RUNS.is_dir() else make_folder(RUNS)
+            made = [] if root.is_dir() else make_folder(root)
             path.mkdir()
             flush_folder(path.parent)
         except FileExistsError:

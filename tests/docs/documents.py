@@ -59,11 +59,11 @@ def with_a_small_budget(words: list[str]) -> list[str]:
     words = list(words)
     if "--minutes" in words and "--dry-run" not in words:
         place = words.index("--minutes")
-        words[place : place + 2] = ["--steps", "6"]
+        words[place : place + 2] = ["--steps", "9" if words[0] == "resume" else "6"]
     elif "--steps" in words:
         place = words.index("--steps") + 1
         words[place] = str(int(words[place]) // 50)
-    if words[:1] == ["train"] and not {"--hidden-size", "--config"} & set(words):
+    if words[:1] == ["train"] and not {"--hidden-size", "--config", "--from"} & set(words):
         words += ["--hidden-size", "8"]
     if words[:1] == ["memorised"]:
         words += ["--length", "400"]  # the texts of the tests are short

@@ -39,7 +39,14 @@ MARKS = {"sh", "python", "text example"}
 TEXT = "“Once upon a time,” said Marie (aged 7), “there was a NETWORK.”\n\nIt read: a text!\n" * 60
 FILES = [
     *("my.txt", "other.txt", "page.txt", "old-poems.txt", "other.py"),
-    *("war_and_peace.txt", "war_end.txt", "quote.txt", "system.log", "today.log"),
+    *(
+        "war_and_peace.txt",
+        "divina_commedia.txt",
+        "war_end.txt",
+        "quote.txt",
+        "system.log",
+        "today.log",
+    ),
     *("poems/one.txt", "poems/two.txt", "src/one.py", "src/deeper/two.py"),
 ]
 NOT_OURS = {

@@ -137,14 +137,14 @@ def _without(prefix: str) -> Callable[[], None]:
 def _interval_forgotten() -> None:
     from ricorda.training.checkpoint import snapshot as checkpoint
 
-    original = checkpoint._progress
+    original = checkpoint.read_progress
 
-    def progress(content: bytes) -> Any:
-        found, fingerprint = original(content)
+    def progress(place: Any) -> Any:
+        found, fingerprint = original(place)
         found.interval = checkpoint.Interval()
         return found, fingerprint
 
-    put("_progress", progress, checkpoint)
+    put("read_progress", progress, checkpoint)
 
 
 def _rows_not_restored() -> None:

@@ -25,10 +25,15 @@ def real_text() -> str:
     return path.read_text()[:20_000] if path.is_file() else BOTTLES * 6
 
 
-@pytest.mark.parametrize("further", [[], ["--documents", "lines"]], ids=["text", "documents"])
-def test_random_kills(forge: Forge, every: bool, tell: Tell, further: list[str]) -> None:
-    options = [*SOMEWHAT, *further]
-    text, kills, same = real_text(), 200 if every else 6, 0
+@pytest.mark.parametrize("what", ["text", "documents", "from a model"])
+def test_random_kills(forge: Forge, every: bool, tell: Tell, what: str) -> None:
+    options, text, kills, same = [*SOMEWHAT], real_text(), 200 if every else 6, 0
+    if what == "documents":
+        options += ["--documents", "lines"]
+    elif what == "from a model":
+        model = forge.train(forge.place(BOTTLES), *SOMEWHAT, "--steps", "20")
+        options += ["--from", str(model.run)]
+        kills //= 2
     began = time.monotonic()
     whole = forge.train(forge.place(text), *options)
     seconds = time.monotonic() - began

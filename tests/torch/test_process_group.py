@@ -64,7 +64,7 @@ def learn(size: int, text: Path, out: str, **options: Any) -> list[ricorda.Run]:
     machine = Machine(device="cpu", threads=1, bfloat16=frozenset(), processes=size)
 
     def work(group: ProcessGroup) -> ricorda.Run:
-        return NewRun([str(text)], given, machine, Silent(), group).train()
+        return NewRun([str(text)], given, frozenset(options), machine, Silent(), group).train()
 
     return in_threads(size, work)
 

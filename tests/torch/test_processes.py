@@ -117,6 +117,29 @@ def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list
     assert configuration["processes"] == 2
 
 
+@pytest.mark.parametrize("backend", ["kernels", pytest.param("torch", marks=LONG)])
+def test_processes_start_from_a_model(place: Path, backend: str) -> None:
+    (place / "new.txt").write_text("caffè e tè, già così\n" * 100)
+    run(place, "train", "bottles.txt", *SMALL, "--steps", "20", "--out", "old")
+    options = ["train", "new.txt", *SMALL, "--steps", "20", "--backend", backend, "--from", "old"]
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+    together = run(place, *options, "--out", "two", by=torchrun)
+    alone = run(place, *options, "--out", "one")
+    assert curve(place / "two") == pytest.approx(curve(place / "one"), rel=1e-4)
+    assert together["validation"] == pytest.approx(alone["validation"], rel=1e-4)
+
+
+@LONG
+def test_a_branch_is_made_once_and_learned_by_several(place: Path) -> None:
+    run(place, "train", "bottles.txt", *SMALL, "--steps", "20", "--out", "one")
+    changed = ["--steps", "24", "--dropout", "0.1", "--quiet"]
+    branch = run(place, "resume", "one", *changed, "--processes", "2", "--out", "branch")
+    assert branch["steps"] == 24
+    configuration = json.loads((place / "branch" / "config.json").read_text())
+    assert configuration["training"]["processes"] == 2
+    assert configuration["branch"]["step"] == 20
+
+
 def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_undisturbed(place: Path) -> None:
     options = ["train", "-", *SMALL, "--steps", "1500", "--processes", "2"]
     undisturbed = subprocess.run(

@@ -1,5 +1,6 @@
 """`ricorda info`: what a model is."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,32 @@ def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
     if isinstance(texts := training.get("texts"), list) and texts:
         more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
         lines.append(("learned", f"{', '.join(map(displayed, map(str, texts[:3])))}{more}"))
+    lines += _origins(training)
     lines.append(("read as", _reading(file)))
     for name in ("validation", "test"):
         if isinstance(figures := training.get(name), dict):
             lines.append((name, _figures(figures)))
+    return lines
+
+
+def _origins(training: dict[str, Any]) -> list[tuple[str, str]]:
+    """The model that its run started from, and the run of which that is a branch.
+
+    The file may be a stranger's: what is not as ricorda writes it is left out.
+    """
+    lines = []
+    start, branch = training.get("from"), training.get("branch")
+    if isinstance(start, dict) and isinstance(name := start.get("name"), str):
+        nats, digest = start.get("nats_per_character"), start.get("digest")
+        figure = ""
+        if isinstance(nats, float):
+            figure = f", {fixed(nats / math.log(2), 4)} bits per character on its own text"
+        shown = f", digest {displayed(digest[:12])}" if isinstance(digest, str) else ""
+        lines.append(("from", f"{displayed(name)}{figure}{shown}"))
+    if isinstance(branch, dict) and isinstance(name := branch.get("run"), str):
+        step = branch.get("step")
+        place = f" at step {step:,}" if isinstance(step, int) else ""
+        lines.append(("branch of", f"{displayed(name)}{place}"))
     return lines
 
 

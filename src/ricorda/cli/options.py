@@ -140,6 +140,9 @@ class PathName(click.Path):
         return super().convert(value, param, ctx)
 
 
+FLAGS = {"from_model": "--from"}
+"""Options that are not named as their field, since Python has the name as a keyword."""
+
 ESCAPED_OPTIONS = ("stop", "allowed", "banned", "banned_word")
 """The options in which escapes are understood."""
 
@@ -227,7 +230,7 @@ def _option(
 ) -> Callable[[Command], Command]:
     """One field as one option."""
     shared: dict[str, Any] = {"cls": GroupedOption, "group": group}
-    flag = f"--{name.replace('_', '-')}"
+    names = [FLAGS[name], name] if name in FLAGS else [f"--{name.replace('_', '-')}"]
     kinds, bounds = _kinds(field.annotation), _bounds(field.metadata)
     for kind in list(kinds):
         if get_origin(kind) is Annotated:
@@ -236,16 +239,16 @@ def _option(
     parameter = _parameter_type(kinds, bounds)
     help_text = _help(description, field, parameter, unset)
     if kinds == [bool]:
-        return click.option(flag, is_flag=True, default=None, help=help_text, **shared)
+        return click.option(*names, is_flag=True, default=None, help=help_text, **shared)
     if get_origin(kinds[0]) is tuple:
         repeatable = help_text if "repeat" in help_text else f"{help_text} May be repeated."
         kind = EscapedText() if name in ESCAPED_OPTIONS else click.STRING
         return click.option(
-            flag, type=kind, multiple=True, metavar="TEXT", help=repeatable, **shared
+            *names, type=kind, multiple=True, metavar="TEXT", help=repeatable, **shared
         )
     if name in ESCAPED_OPTIONS:
         parameter = EscapedText()
-    return click.option(flag, type=parameter, default=None, help=help_text, **shared)
+    return click.option(*names, type=parameter, default=None, help=help_text, **shared)
 
 
 def _kinds(annotation: Any) -> list[Any]:

@@ -7,7 +7,7 @@ import click
 
 from ricorda.cli.options import PathName, options_from
 from ricorda.cli.train import report_run
-from ricorda.training.options import RESUME_OPTIONS, TrainingOptions
+from ricorda.training.options import BRANCH_OPTIONS, RESUME_OPTIONS, TrainingOptions
 
 
 @click.command()
@@ -24,6 +24,12 @@ from ricorda.training.options import RESUME_OPTIONS, TrainingOptions
     help="New location of the validation file, if it was moved.",
 )
 @options_from(TrainingOptions, RESUME_OPTIONS[1:])
+@click.option(
+    "--out",
+    type=PathName(),
+    help="Folder of the branch. By default it is named after the run, as in RUN-branch.",
+)
+@options_from(TrainingOptions, BRANCH_OPTIONS, unset="as in the run")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
@@ -35,11 +41,15 @@ def command(
     200 steps to a run of 300 steps, even if that run is complete. The learning rate of the
     remaining steps follows the schedule of the new budget.
 
+    With --out, or a setting such as --learning-rate or --dropout, RUN stays as it is, and a branch
+    of it continues in a new folder.
+
     \b
     ricorda resume runs/my
     ricorda resume runs/my --minutes 30
     ricorda resume runs/my --text elsewhere/my.txt
     ricorda resume runs/my --processes 2
+    ricorda resume runs/my --learning-rate 1e-4 --dropout 0.3
     """
     given = {name: value for name, value in options.items() if value is not None}
     from ricorda.training.run import resumed_run

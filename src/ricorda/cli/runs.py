@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -16,10 +16,18 @@ from ricorda.pages import fixed
 from ricorda.runs import RUNS, RunFolder, list_runs, summary, write_note
 from ricorda.text.sources import displayed
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from ricorda.training.checkpoint.record import RunRecord
 
-COLUMNS = ["run", ">bits/character", ">steps", ">time", ">parameters", "state", "differs", "note"]
-SPARE = (">parameters", ">steps", ">time", "differs", "note")
+Row = dict[str, Any]
+Records: TypeAlias = "dict[str, RunRecord | None]"
+"""The config.json of each run, by its folder; None where it cannot be read."""
+
+COLUMNS = [
+    *("run", ">bits/character", ">steps", ">time", ">parameters", "state", "origin", "differs"),
+    "note",
+]
+SPARE = (">parameters", ">steps", ">time", "differs", "origin", "note")
 """The columns that a narrow terminal leaves out, in this order."""
 
 LARGEST_FIRST = {"steps": "steps", "time": "train_seconds", "parameters": "parameters"}
@@ -61,8 +69,9 @@ def command(
 ) -> int:
     """List the runs in FOLDER (by default runs/), the newest first.
 
-    The column "differs" shows the settings that differ between the runs. RUN is a folder, or the
-    name of a folder in FOLDER.
+    The column "origin" shows the model that a run started from, and the run of which it is a
+    branch. The column "differs" shows the settings that differ between the runs. RUN is a folder,
+    or the name of a folder in FOLDER.
 
     \b
     ricorda runs --sort bits
@@ -78,7 +87,9 @@ def command(
     rows = [summary(run) for run in list_runs(folder)]
     if sort != "newest":  # which is how they are listed
         rows.sort(key=lambda row: _key(row, sort))
-    _add_differences(rows)
+    records = {row["run"]: _record(RunFolder(Path(row["run"]))) for row in rows}
+    _add_origins(rows, records)
+    _add_differences(rows, records)
     if as_json:
         print_json({"runs": rows})
     elif not rows:
@@ -130,7 +141,11 @@ def _question(run: RunFolder) -> str:
 def _print_table(rows: list[Row]) -> None:
     """The figures that a person compares; the two that matter most on a narrow terminal."""
     shown = [_cells(row) for row in rows]
-    empty = {name for name in ("differs", "note") if not any(row.get(name) for row in rows)}
+    empty = {
+        name
+        for name in ("origin", "differs", "note")
+        if not any(cells[COLUMNS.index(name)] for cells in shown)
+    }
     kept = [place for place, name in enumerate(COLUMNS) if name not in empty]
     print_table(
         [COLUMNS[place] for place in kept],
@@ -151,9 +166,20 @@ def _cells(row: Row) -> list[str]:
         fixed(None, 0) if seconds is None else clock(seconds),
         fixed(row.get("parameters"), 0),
         row["state"],
+        _origin(row),
         ", ".join(f"{name}={_setting(value)}" for name, value in differences.items()),
         row.get("note", ""),
     ]
+
+
+def _origin(row: Row) -> str:
+    """Where a run comes from; empty for one from random weights."""
+    origins = []
+    if start := row.get("from"):
+        origins.append(f"from {start['name']}")
+    if branch := row.get("branch"):
+        origins.append(f"branch of {branch['run']} at step {branch['step']:,}")
+    return displayed(", ".join(origins))
 
 
 def _bits(row: Row) -> float:
@@ -170,29 +196,42 @@ def _key(row: Row, sort: str) -> Any:
     return row["run"] if sort == "name" else _bits(row)
 
 
-def _add_differences(rows: list[Row]) -> None:
+def _record(run: RunFolder) -> "RunRecord | None":
+    """Read a run's config.json; None if it cannot be read."""
+    from ricorda.training.checkpoint.record import read_record
+
+    try:
+        return read_record(run)
+    except (RunError, OSError):
+        return None
+
+
+def _add_origins(rows: list[Row], records: Records) -> None:
+    """Add to each row the model that the run started from and the run that it branched from."""
+    for row in rows:
+        if (record := records[row["run"]]) is None:
+            continue
+        for name, origin in (("from", record.start), ("branch", record.branch)):
+            if origin is not None:
+                row[name] = origin.as_provenance()
+
+
+def _add_differences(rows: list[Row], records: Records) -> None:
     """Add to each row the settings in which the runs that can be read are not all alike."""
-    settings = {row["run"]: _settings(RunFolder(Path(row["run"]))) for row in rows}
-    readable = [each for each in settings.values() if each]
+    settings = {run: _settings(record) for run, record in records.items() if record is not None}
     differing = [
         name
-        for name in dict.fromkeys(name for each in readable for name in each)
-        if len({repr(each.get(name)) for each in readable}) > 1
+        for name in dict.fromkeys(name for each in settings.values() for name in each)
+        if len({repr(each.get(name)) for each in settings.values()}) > 1
     ]
     for row in rows:
-        own = settings[row["run"]]
+        own = settings.get(row["run"])
         if differing and own:
             row["differs"] = {name: own.get(name) for name in differing}
 
 
-def _settings(run: RunFolder) -> dict[str, Any]:
-    """What a person chooses between: text, network, budget, learning; empty if unreadable."""
-    from ricorda.training.checkpoint.record import read_record
-
-    try:
-        record = read_record(run)
-    except (RunError, OSError):
-        return {}
+def _settings(record: "RunRecord") -> dict[str, Any]:
+    """What a person chooses between: text, network, budget, learning."""
     model, training = record.training.model, record.training
     return {
         "text": _names(record.text.texts),

@@ -10,16 +10,19 @@ from typing import Any
 import click
 
 import ricorda
-from ricorda.cli.options import GroupedCommand, GroupedOption, PathName, options_from
+from ricorda.cli.options import FLAGS, GroupedCommand, GroupedOption, PathName, options_from
 from ricorda.cli.output import print_json, say
 from ricorda.errors import ConfigurationError
 from ricorda.model.cells import CELL_OPTIONS, CELLS
 from ricorda.option_groups import Group
 from ricorda.runs import RunFolder
-from ricorda.training.options import TrainingOptions
+from ricorda.training.options import INITIAL, NETWORK, TrainingOptions
 from ricorda.validation import parse_json, validated
 
 OPTIONS = [field.name for field in fields(TrainingOptions) if field.name != "schedule"]
+
+DECIDED_BY_MODEL = {*NETWORK, *INITIAL, "vocabulary"}
+"""Options of a file that --from leaves no room for."""
 
 LARGEST_FILE = 16 * 1024 * 1024  # bytes; a run's config.json may name many texts
 
@@ -130,7 +133,8 @@ def read_options(path: Path) -> dict[str, Any]:
         )
     if "training" in values and "made_with" in values:
         return _options_of_run(path)
-    return {name.replace("-", "_"): value for name, value in values.items()}
+    fields = {flag.removeprefix("--"): name for name, flag in FLAGS.items()}
+    return {fields.get(name, name.replace("-", "_")): value for name, value in values.items()}
 
 
 def _parsed(path: Path) -> Any:
@@ -174,9 +178,14 @@ def _options_of_run(path: Path) -> dict[str, Any]:
         settled |= asdict(part)
     names = set(OPTIONS) - {"validation"}  # that file belongs to the run's text
     names -= CELL_OPTIONS - CELLS[training.model.cell].options
+    if record.start is not None:
+        names -= DECIDED_BY_MODEL
+        settled["from_model"] = record.start.model
     found = {name: settled[name] for name in names & set(settled) if settled[name] is not None}
     schedule = record.schedule or training.schedule
-    return found if schedule is None else found | {"schedule": asdict(schedule)}
+    if schedule is None or record.branch is not None:  # which began with other settings
+        return found
+    return found | {"schedule": asdict(schedule)}
 
 
 def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -187,6 +196,8 @@ def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, A
         dropped |= CELL_OPTIONS - CELLS[cell].options
     if given.get("embedding_size") == "onehot":
         dropped.add("input_dropout")
+    if "from_model" in given:
+        dropped |= DECIDED_BY_MODEL
     if None not in (cell, cell_of_file) and cell != cell_of_file:
         dropped.add("precision")  # not every cell has it
     return {name: value for name, value in found.items() if name not in dropped}

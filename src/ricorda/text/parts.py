@@ -159,22 +159,29 @@ class Part:
         return np.unique(np.concatenate([begins, ends]))
 
     def moved(
-        self, ids: Ids, boundary: int | None, borders: Numbers, new_borders: Numbers
+        self,
+        ids: Ids,
+        boundary: int | None,
+        borders: Numbers,
+        new_borders: Numbers,
+        labels: NDArray[np.uint32] | None = None,
     ) -> "Part":
         """Return the same part of the same text in another vocabulary, ids (N,).
 
-        borders: those of this part; new_borders: where they lie in `ids`.
+        borders: those of this part; new_borders: where they lie in `ids`. labels: the new number
+        (K,) of each label, if they changed.
         """
         begins, ends = (
             new_borders[np.searchsorted(borders, places)] for places in self._contents()
         )
         is_first = self._begins_segment()[: len(begins)].astype(np.int64)
+        numbers = self.label_numbers
         return Part(
             ids,
             begins - is_first,
             ends - begins + is_first,
             boundary,
-            label_numbers=self.label_numbers,
+            label_numbers=numbers if labels is None or numbers is None else labels[numbers],
             first_spans=self._first_spans,
         )
 

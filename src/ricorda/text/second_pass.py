@@ -1,13 +1,14 @@
-"""A vocabulary learned from the training part, and the encoded text in its symbols.
+"""A vocabulary learned from the training part, or a model's, and the encoded text in its symbols.
 
 A text is encoded as characters first, in one pass, and then split. Which characters are rare, and
 which pieces or words become symbols, is learned from the training part alone; then the ids are
-translated. Each place where the text was split stays between two symbols.
+translated. Each place where the text was split stays between two symbols. Where a training starts
+from a model, the symbols are the model's and the new characters of the text.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import compress, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from ricorda.errors import TextError
 from ricorda.text.encoding import EncodedText
+from ricorda.text.extension import characters_of, extended, origins
 from ricorda.text.id_file import IdFile
 from ricorda.text.kinds import Wanted
 from ricorda.text.parts import Numbers, Part
@@ -57,16 +59,52 @@ def in_symbols(
         learned = learn_pieces(sample, want.size, kept)
     elif want.kind == "words":
         learned = learn_words(sample, kept, min_count)
-    if learned == characters:
-        return text, parts
+    return _in(learned, text, parts, folder)
+
+
+def in_known_symbols(
+    text: EncodedText, parts: Split, known: Vocabulary, min_count: int, folder: Path
+) -> tuple[EncodedText, Split]:
+    """Translate a text and its parts into a model's symbols, to which its new ones are added.
+
+    text: encoded as characters, or as bytes for a model of bytes. Characters that the model lacks
+    and that occur fewer than `min_count` times in the training part become the rare symbol.
+    """
+    found = text.vocabulary
+    if isinstance(found, CharacterVocabulary):
+        counts = character_counts(found, parts.training)
+        found = _without_rare(found, counts, min_count, characters_of(known))
+    return _in(extended(known, found), text, parts, folder)
+
+
+def _in(
+    vocabulary: Vocabulary, text: EncodedText, parts: Split, folder: Path
+) -> tuple[EncodedText, Split]:
+    """Translate a text and its parts; the ids stay where they are the same."""
+    if _has_same_ids(text.vocabulary, vocabulary):
+        return replace(text, vocabulary=vocabulary), parts
     found = {name: getattr(parts, name) for name in ("training", "validation", "test")}
     places = np.unique(np.concatenate([each.borders() for each in found.values() if each]))
-    ids, new_places = _translated(text, learned, places, folder)
+    ids, new_places = _translated(text, vocabulary, places, folder)
+    labels = _label_numbers(text.vocabulary, vocabulary)
     moved = {
-        name: part and part.moved(ids, learned.boundary, places, new_places)
+        name: part and part.moved(ids, vocabulary.boundary, places, new_places, labels)
         for name, part in found.items()
     }
-    return replace(text, _ids=ids, vocabulary=learned), replace(parts, **moved)
+    return replace(text, _ids=ids, vocabulary=vocabulary), replace(parts, **moved)
+
+
+def _has_same_ids(old: Vocabulary, new: Vocabulary) -> bool:
+    """Whether two vocabularies give a text the same ids, also on the disk."""
+    if old.kind != new.kind or (old.size, old.labels) != (new.size, new.labels):
+        return False
+    return bool((origins(old, new) == np.arange(old.size)).all())
+
+
+def _label_numbers(old: Vocabulary, new: Vocabulary) -> NDArray[np.uint32]:
+    """Return the new number of each old label, (K,); 0 is none."""
+    numbers = {label: number for number, label in enumerate(new.labels, 1)}
+    return np.array([0, *(numbers[label] for label in old.labels)], np.uint32)
 
 
 def note_on_rare(vocabulary: Vocabulary, training: Part) -> str:
@@ -96,10 +134,11 @@ def character_counts(characters: CharacterVocabulary, part: Part) -> NDArray[np.
 
 
 def _without_rare(
-    characters: CharacterVocabulary, counts: NDArray[np.int64], min_count: int
+    characters: CharacterVocabulary, counts: NDArray[np.int64], min_count: int, kept: str = ""
 ) -> CharacterVocabulary:
-    """The characters that occur often enough, and the rare symbol if there are others."""
-    often = counts >= min_count
+    """The characters that occur often enough or are `kept`, and the rare symbol for the others."""
+    known = set(kept)
+    often = (counts >= min_count) | np.array([each in known for each in characters.symbols])
     if often.all() or min_count <= 1:
         return characters
     if not often.any():
@@ -107,7 +146,7 @@ def _without_rare(
             f"--min-count {min_count}: no character occurs so often in the training part; the "
             f"most frequent one occurs {counts.max():,} times: give a smaller number"
         )
-    symbols = "".join(np.array(list(characters.symbols))[often].tolist())
+    symbols = "".join(compress(characters.symbols, often))
     usual = characters.symbols[int(counts.argmax())]
     first = characters.first if characters.first in symbols else usual
     return CharacterVocabulary(
@@ -186,12 +225,13 @@ class _Translation:
     def __init__(self, old: Vocabulary, new: Vocabulary) -> None:
         self._old, self._new = old, new
         self._type = id_type(stored_size(new))
+        self._marks = (new.boundary or 0) + _label_numbers(old, new)  # (K,), as they are stored
         self._table: Ids | None = None
-        if isinstance(new, CharacterVocabulary) and isinstance(old, CharacterVocabulary):
-            symbols = new.encode(old.symbols)
-            marks = 0 if old.boundary is None else 1 + len(old.labels)
-            boundary = np.arange(new.size - 1, new.size - 1 + marks)
-            self._table = np.concatenate([symbols, boundary]).astype(self._type)
+        if new.widest > 1:
+            return
+        symbols = new.encode(old.symbols) if isinstance(old, CharacterVocabulary) else range(256)
+        marks = self._marks[: None if old.boundary is not None else 0]
+        self._table = np.concatenate([symbols, marks]).astype(self._type)
 
     def translated(self, ids: Ids) -> Iterator[Ids]:
         """Yield the new ids of a stretch of the text, block by block."""
@@ -208,13 +248,8 @@ class _Translation:
                 parts.append(self._new.encode(text[:cut]))
                 held = text[cut:]
                 if mark is not None:
-                    parts.append(np.array([self._moved(mark)], self._type))
+                    assert self._old.boundary is not None
+                    parts.append(self._marks[mark - self._old.boundary][None])
             yield np.concatenate([each.astype(self._type) for each in parts])
         if held:
             yield self._new.encode(held)
-
-    def _moved(self, mark: int) -> int:
-        """The id of a boundary or of a label after it."""
-        assert self._old.boundary is not None
-        assert self._new.boundary is not None
-        return mark - self._old.boundary + self._new.boundary

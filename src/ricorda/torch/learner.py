@@ -31,6 +31,7 @@ from ricorda.training.learner import (
     Learner,
     StepMetrics,
     Tensors,
+    Weights,
     average_share,
     decays,
     require_finite,
@@ -71,10 +72,12 @@ class TorchLearner(Learner):
         configuration: TrainingConfiguration,
         group: ProcessGroup = ALONE,
         betas: tuple[float, float] = BETAS,
+        weights: Weights | None = None,
     ) -> None:
         super().__init__(configuration, group, betas)
         self.device = torch.device(configuration.device)
-        weights = initial_weights(configuration)
+        if weights is None:
+            weights = initial_weights(configuration)
         self.model = RecurrentLanguageModel(
             configuration.model,
             tensors=weights,

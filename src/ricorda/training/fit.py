@@ -34,6 +34,7 @@ from ricorda.training.checkpoint.snapshot import Progress
 from ricorda.training.data.dataset import Dataset
 from ricorda.training.data.loader import make_loader
 from ricorda.training.evaluation import QuickEvaluation
+from ricorda.training.fine_tuning import saved_start
 from ricorda.training.learner import make_learner
 from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.plan.budget import BudgetClock, check_budget, planned_steps
@@ -122,7 +123,10 @@ def _set_up(
 ) -> Loop:
     """Make the learner and its streams; bring them back to the last checkpoint of a resumed run."""
     configuration = record.training
-    learner = make_learner(configuration, group)
+    weights = None
+    if (start := record.start) is not None:
+        weights = group.first_does(lambda: saved_start(folder, start).tensors)
+    learner = make_learner(configuration, group, weights=weights)
     loader = make_loader(learner, dataset.training)
     checkpoint_manager = CheckpointManager(
         folder,
@@ -169,11 +173,13 @@ def _set_up(
         checkpoint_manager=checkpoint_manager,
         loader=loader,
         saved_step=progress.step if resumed and not has_new_budget else -1,
+        starts_trained=start is not None,
     )
 
 
 def _provenance(record: RunRecord, dataset: Dataset) -> dict[str, Any]:
     """The entries of the model file about where the model comes from."""
+    origins = {"from": record.start, "branch": record.branch}
     return {
         "texts": [displayed(Path(name).name) for name in record.text.texts],
         "digest": record.text.digest,
@@ -182,6 +188,7 @@ def _provenance(record: RunRecord, dataset: Dataset) -> dict[str, Any]:
         **_documents(dataset),
         "seed": record.training.seed,
         "made_with": record.made_with,
+        **{name: each.as_provenance() for name, each in origins.items() if each is not None},
     }
 
 

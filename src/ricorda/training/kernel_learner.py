@@ -26,6 +26,7 @@ from ricorda.training.learner import (
     Learner,
     StepMetrics,
     Tensors,
+    Weights,
     average_share,
     require_finite,
 )
@@ -70,10 +71,12 @@ class KernelLearner(Learner):
         configuration: TrainingConfiguration,
         group: ProcessGroup = ALONE,
         betas: tuple[float, float] = BETAS,
+        weights: Weights | None = None,
     ) -> None:
         super().__init__(configuration, group, betas)
+        initial = initial_weights(configuration) if weights is None else weights
         self._weights = {
-            name: _aligned(array) for name, array in initial_weights(configuration).items()
+            name: _aligned(initial[name]) for name in configuration.model.tensor_shapes()
         }
         if group.size > 1:
             self._take_weights_of_the_first()

@@ -31,6 +31,10 @@ Tensors = dict[str, NDArray[Any]]
 """Arrays under their names in a checkpoint."""
 
 
+Weights = Mapping[str, NDArray[np.float32]]
+"""Tensors under their names in the model file."""
+
+
 class Batch(NamedTuple):
     """One window of each stream that a process reads."""
 
@@ -189,18 +193,21 @@ def make_learner(
     configuration: TrainingConfiguration,
     group: ProcessGroup = ALONE,
     betas: tuple[float, float] = BETAS,
+    *,
+    weights: Weights | None = None,
 ) -> Learner:
-    """Make the learner of a run's backend, with initial weights and a state of zeros.
+    """Make the learner of a run's backend, with a state of zeros.
 
-    group: the processes that divide the streams among them. betas: those of AdamW.
+    group: the processes that divide the streams among them. betas: those of AdamW. weights: the
+    initial ones by the model file's names; None: drawn.
     """
     if configuration.backend == "torch":
         from ricorda.torch.learner import TorchLearner
 
-        return TorchLearner(configuration, group, betas)
+        return TorchLearner(configuration, group, betas, weights)
     from ricorda.training.kernel_learner import KernelLearner
 
-    return KernelLearner(configuration, group, betas)
+    return KernelLearner(configuration, group, betas, weights)
 
 
 def decays(name: str, dimensions: int) -> bool:

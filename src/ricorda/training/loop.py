@@ -55,6 +55,9 @@ class Loop:
     saved_step: int = -1
     """The step of the last checkpoint; -1 if there is none of this plan."""
 
+    starts_trained: bool = False
+    """Whether the first weights are a model's, which is evaluated before the first step."""
+
     _interruption: Interruption = field(default_factory=Interruption)
     _signal_number: int | None = None
     _saved_at: float = field(default_factory=time.monotonic)
@@ -109,10 +112,18 @@ class Loop:
         return reason, self._signal_number
 
     def _save_first(self) -> None:
-        """Save before the first step, so that no row is without a checkpoint."""
-        if self.checkpoint_manager.is_empty:
+        """Save before the first step, so that no row of a step is without a checkpoint.
+
+        A model that the run starts from is evaluated: it may stay the best one.
+        """
+        if not self.checkpoint_manager.is_empty:
+            return
+        if self.starts_trained:
+            self._evaluate(continues=False)
+        else:
             self._save()
-            self.checkpoint_manager.wait()
+        self.checkpoint_manager.wait()
+        if not self.starts_trained:
             self._sample_early()
 
     def _advance(self) -> None:

@@ -1,7 +1,8 @@
 """What a person may set: the options of `ricorda train` and of `ricorda.train`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -22,11 +23,24 @@ from ricorda.training.configuration import (
 
 DEFAULT_CELL: CellName = "lstm"
 
+NETWORK = ("cell", "nonlinearity", "hidden_size", "num_layers", "embedding_size")
+"""The options that a model decides from which a run starts."""
+
+INITIAL = ("initialisation", "forget_bias")
+"""The options about random weights, for which it leaves no room."""
+
 RESUME_OPTIONS = [
     *("validation", "minutes", "epochs", "steps", "cache"),
     *("device", "backend", "threads", "processes", "max_restarts", "collective_timeout"),
 ]
 """The options that a resume may change."""
+
+BRANCH_OPTIONS = [
+    *("learning_rate", "dropout", "input_dropout", "recurrent_dropout", "weight_decay"),
+    *("clip_norm", "averaging", "softmax_candidates", "precision", "patience", "keep"),
+    "adaptive_validation",
+]
+"""The options by which a resume branches: those that change neither shapes nor the data."""
 
 
 @options_of(Group.NETWORK)
@@ -36,6 +50,10 @@ class NetworkOptions:
 
     out: Annotated[Path | None, Group.ESSENTIAL] = None
     """Folder of the run. By default it is named after the text, in runs/."""
+
+    from_model: Path | None = None
+    """Start from the weights of this model: a run's folder or a model file. The network and the
+    symbols are the model's; new symbols of the text are added."""
 
     cell: Annotated[CellName | None, Group.ESSENTIAL] = None
     """Recurrent cell; lstm by default."""
@@ -101,12 +119,7 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
                 f"--min-count {self.min_count} is for characters, not for --vocabulary bytes: "
                 "leave one of them out"
             )
-        if (self.learning_rate or 0) * (self.weight_decay or 0) > 1:
-            raise ConfigurationError(
-                f"--learning-rate {self.learning_rate:g} times --weight-decay "
-                f"{self.weight_decay:g} must be at most 1, since each step shrinks the weights by "
-                "that share: lower one of them"
-            )
+        check_decay(self.learning_rate, self.weight_decay)
         budgets = [name for name in ("minutes", "epochs", "steps") if getattr(self, name)]
         if len(budgets) > 1:
             raise ConfigurationError(
@@ -123,16 +136,41 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
                 f"--split {self.split} holds back a part of the text, which --validation "
                 f"{self.validation} replaces: give only one"
             )
-        cell = self.cell or DEFAULT_CELL
-        for name in sorted(CELL_OPTIONS - CELLS[cell].options):
-            if value := getattr(self, name):
-                value = f"{value:g}" if isinstance(value, float) else value
-                cells = " or ".join(each for each in CELLS if name in CELLS[each].options)
-                raise ConfigurationError(
-                    f"--{name.replace('_', '-')} {value} is for --cell {cells}, not for {cell}"
-                )
-        if self.input_dropout and self.embedding_size == "onehot":
+        if self.cell is not None or self.from_model is None:
+            _check_cell_options(self)
+        check_input_dropout(self.input_dropout, self.embedding_size)
+
+
+def given_names(options: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the options that were set, be it to their defaults."""
+    return frozenset(name for name, value in options.items() if value is not None)
+
+
+def _check_cell_options(options: TrainingOptions) -> None:
+    """Raise ConfigurationError for an option of another cell."""
+    cell = options.cell or DEFAULT_CELL
+    for name in sorted(CELL_OPTIONS - CELLS[cell].options):
+        if value := getattr(options, name):
+            value = f"{value:g}" if isinstance(value, float) else value
+            cells = " or ".join(each for each in CELLS if name in CELLS[each].options)
             raise ConfigurationError(
-                f"--input-dropout {self.input_dropout:g} is for learned embeddings: "
-                "leave it out, or give a number for --embedding-size"
+                f"--{name.replace('_', '-')} {value} is for --cell {cells}, not for {cell}"
             )
+
+
+def check_decay(learning_rate: float | None, weight_decay: float | None) -> None:
+    """Raise ConfigurationError for a decay that turns weights around in one step."""
+    if (learning_rate or 0) * (weight_decay or 0) > 1:
+        raise ConfigurationError(
+            f"--learning-rate {learning_rate:g} times --weight-decay {weight_decay:g} must be at "
+            "most 1, since each step shrinks the weights by that share: lower one of them"
+        )
+
+
+def check_input_dropout(share: float, embedding_size: int | str | None) -> None:
+    """Raise ConfigurationError for dropout of embeddings where there are none."""
+    if share and embedding_size == "onehot":
+        raise ConfigurationError(
+            f"--input-dropout {share:g} is for learned embeddings: leave it out, or give a number "
+            "for --embedding-size"
+        )

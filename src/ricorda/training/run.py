@@ -6,18 +6,25 @@ signal again. The command line takes `new_run` and `resumed_run`, and makes an e
 
 import signal
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from os import PathLike, fsdecode, fspath
 from pathlib import Path
 from typing import Any, Literal
 
 from ricorda.arguments import flag, path, unfit
 from ricorda.cores import usable_cores
-from ricorda.errors import ConfigurationError, TextError
+from ricorda.errors import ConfigurationError, InputError, TextError
 from ricorda.runs import RunFolder, find_run
 from ricorda.text import cache_for
+from ricorda.training.branching import Branch, make_branch, remove_unused
 from ricorda.training.checkpoint.record import read_record
 from ricorda.training.fit import Run
-from ricorda.training.options import RESUME_OPTIONS, TrainingOptions
+from ricorda.training.options import (
+    BRANCH_OPTIONS,
+    RESUME_OPTIONS,
+    TrainingOptions,
+    given_names,
+)
 from ricorda.training.plan.machine import this_machine
 from ricorda.training.process_group import ProcessGroup, joined_group, started_together
 from ricorda.training.report.progress import Reporter, Silent, reporter_for
@@ -62,6 +69,10 @@ def resume(
     learning rate continues as if it had been given then); cache, device, backend, threads,
     processes, max_restarts and collective_timeout. Signals are raised again as in `train`.
 
+    With out, or an option of BRANCH_OPTIONS such as learning_rate or dropout, the run stays as it
+    is: a branch with these settings continues its last checkpoint in a new folder, out or
+    RUN-branch.
+
     Raises RunError if the run has ended (and no budget is given), has no checkpoint, is being
     trained, or its text has changed; ConfigurationError for a budget that is spent.
     """
@@ -86,7 +97,7 @@ def new_run(
         return _launch("train", names, options, machine.processes, reporter, quiet)
     with joined_group(given.collective_timeout, machine.device) as group:
         report = _reporter(reporter, group, quiet=quiet)
-        return NewRun(names, given, machine, report, group).train()
+        return NewRun(names, given, given_names(options), machine, report, group).train()
 
 
 def resumed_run(
@@ -99,8 +110,10 @@ def resumed_run(
 ) -> Run:
     """Continue a run as `resume`, but return it if a signal interrupted it."""
     _check(reporter, quiet)
-    if unknown := set(options) - set(RESUME_OPTIONS):
-        raise ConfigurationError(f"expected an option of resume, got {min(unknown)}: leave it out")
+    if unknown := set(options) - {*RESUME_OPTIONS, *BRANCH_OPTIONS, "out"}:
+        raise ConfigurationError(
+            f"expected an option that resume can change, got {min(unknown)}: leave it out"
+        )
     if options.get("validation") is not None:
         options["validation"] = path("validation", options["validation"])
     given = validated(TrainingOptions, **options)
@@ -110,6 +123,16 @@ def resumed_run(
     run = find_run(None if folder is None else path("folder", folder))
     cache_for(given.cache)  # a wrong folder is reported at once
     report = reporter or reporter_for(quiet=quiet)
+    if branching := given_names(options) & {*BRANCH_OPTIONS, "out"}:
+        branch = _branch(run, given, branching, report)
+        rest = {name: value for name, value in options.items() if name not in branching}
+        try:
+            return resumed_run(
+                branch.folder.path, text=texts, reporter=reporter, quiet=quiet, **rest
+            )
+        except InputError:
+            remove_unused(branch)
+            raise
     if not started_together():
         processes = given.processes or _processes_of(run, report)
         if processes > 1:
@@ -117,6 +140,23 @@ def resumed_run(
             return _launch("resume", [run.path], options, processes, reporter, quiet)
     with joined_group(given.collective_timeout, this_machine(given).device) as group:
         return resume_run(run, given, texts, _reporter(reporter, group, quiet=quiet), group)
+
+
+def _branch(
+    run: RunFolder, given: TrainingOptions, names: frozenset[str], report: Reporter
+) -> Branch:
+    """Branch a run with the options of these names; precision="auto" leaves it as it is."""
+    if started_together():
+        raise ConfigurationError(
+            f"--{min(names).replace('_', '-')} makes a branch, which several processes would make "
+            "each time they are started: make it by `ricorda resume` in one process, then resume "
+            "the branch in several"
+        )
+    names -= {"out"} if given.precision != "auto" else {"out", "precision"}
+    if "precision" in names:
+        this_machine(replace(given, cell=read_record(run).training.model.cell))
+    changes = {name: getattr(given, name) for name in sorted(names)}
+    return make_branch(run, changes, given.budget, given.out, report)
 
 
 def _raising_its_signal(run: Run) -> Run:

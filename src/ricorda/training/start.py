@@ -8,13 +8,13 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ricorda.durable import refuse_link, remove_files, remove_leftovers
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.pages import plural
 from ricorda.runs import LOCK, RunFolder, ended, new_run_folder, read_rows
-from ricorda.text import Source, cache_for
+from ricorda.text import Source, Vocabulary, cache_for
 from ricorda.text.sources import STANDARD_INPUT
 from ricorda.training.checkpoint.folder import FILES
 from ricorda.training.checkpoint.held_folder import (
@@ -33,7 +33,7 @@ from ricorda.training.checkpoint.record import (
     record_from_json,
     write_record,
 )
-from ricorda.training.configuration import Budget, TextSettings, TrainingConfiguration
+from ricorda.training.configuration import Budget, TextSettings
 from ricorda.training.data.dataset import (
     Dataset,
     keep_passing,
@@ -42,6 +42,7 @@ from ricorda.training.data.dataset import (
     read_dataset_again,
     read_in_every_process,
 )
+from ricorda.training.fine_tuning import Start, completed, read_start, save_start, saved_start
 from ricorda.training.fit import Run, fit_run
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.forecast import settle
@@ -54,61 +55,94 @@ MOST_NAMES = 1000
 """Files of a text that config.json names one by one."""
 
 
+class _Begun(NamedTuple):
+    """What the first process tells the others about a run."""
+
+    path: str
+    """Its folder."""
+
+    names: list[str]
+    """The texts."""
+
+    given: TrainingOptions
+    """The options, with what documents are, and what a model decides from which the run starts."""
+
+    known: Vocabulary | None
+    """The vocabulary of that model."""
+
+    is_new: bool
+
+
 @dataclass
 class NewRun:
     """A run that begins: the stages from the texts to the trained model."""
 
     texts: list[str]
     given: TrainingOptions
+    given_names: frozenset[str]
+    """The names of the options that were set."""
+
     machine: Machine
     report: Reporter
     group: ProcessGroup
     _sources: Sequence[Source] = ()
-    _names: list[str] = field(default_factory=list)
-    _copies: list[Path] = field(default_factory=list)
+    _start: Start | None = None
+    _made: list[Path] = field(default_factory=list)
+    """The files that were made in the folder before the run has begun."""
+
     _held: HeldFolder | None = None
     _has_begun: bool = False
 
     def train(self) -> Run:
         """Begin a run, or continue that of the same job if the job was restarted."""
         with contextlib.ExitStack() as stack:
-            path, names, documents, is_new = self.group.first_does(lambda: self._begin(stack))
-            folder = RunFolder(Path(path))
-            if not is_new:
+            begun = self.group.first_does(lambda: self._begin(stack))
+            folder = RunFolder(Path(begun.path))
+            if not begun.is_new:
                 stack.close()
                 given = TrainingOptions(cache=self.given.cache, threads=self.given.threads)
                 return resume_run(folder, given, None, self.report, self.group)
-            self.given = replace(self.given, documents=documents)
+            self.given = begun.given
             dataset = read_in_every_process(
-                self.group, folder.path, lambda place: self._read(names, place)
+                self.group, folder.path, lambda place: self._read(begun, place)
             )
             record = record_from_json(
-                self.group.first_does(lambda: asdict(self._record(folder, dataset)))
+                self.group.first_does(lambda: asdict(self._record(folder, begun.names, dataset)))
             )
-            self.report.say(f"{describe(dataset, record.training)}\nrun: {folder.path}")
+            self.report.say(f"{describe(dataset, record)}\nrun: {folder.path}")
             if (warning := dataset.warning()) is not None:
                 self.report.warn(warning)
             return fit_run(folder, record, dataset, self.report, self.group, self._held)
 
-    def _begin(self, stack: contextlib.ExitStack) -> tuple[str, list[str], str, bool]:
-        """Find the texts, make and lock the folder.
+    def _begin(self, stack: contextlib.ExitStack) -> _Begun:
+        """Find the model to start from and the texts, make and lock the folder.
 
-        Returns its path, the texts there, what their documents are, and whether it is new. A
-        folder in which no run has begun is removed when the stack is left.
+        A folder in which no run has begun is removed when the stack is left.
         """
         job = job_name()
         found = run_of(job, self.given.out)
         if found is not None and self._is_the_same(found):
-            return str(found.path), [], self.given.documents, False
+            return _Begun(str(found.path), [], self.given, None, is_new=False)
+        known = self._take_start()
         sources = locate(self.texts, self.given, self.report.say)
         folder = new_run_folder(self.given.out, self.texts[0])
         self._held = stack.enter_context(HeldFolder(folder.path))
         stack.enter_context(RunLock(folder.path, job, self.report.warn))
         stack.callback(self._remove_unless_begun, folder)
         remove_leftovers(folder.path)
-        self._sources = keep_passing(sources, folder.path, self._copies.append)
-        self._names = _names_of(self.texts, sources, self._sources)
-        return str(folder.path), self._names, self._documents_of(sources), True
+        self._sources = keep_passing(sources, folder.path, self._made.append)
+        names = _names_of(self.texts, sources, self._sources)
+        given = replace(self.given, documents=self._documents_of(sources))
+        return _Begun(str(folder.path), names, given, known, is_new=True)
+
+    def _take_start(self) -> Vocabulary | None:
+        """Read the model to start from; what it decides becomes part of the options."""
+        if self.given.from_model is None:
+            return None
+        self._start = start = read_start(self.given.from_model)
+        self.given = completed(self.given, self.given_names, start)
+        self.machine = this_machine(self.given)
+        return start.file.vocabulary
 
     def _documents_of(self, sources: Sequence[Source]) -> str:
         """What documents are: auto is resolved here, since later the files are named one by one."""
@@ -129,23 +163,35 @@ class NewRun:
             for place in (Path(text).absolute() for text in self.texts)
         )
 
-    def _read(self, names: list[str], place: Path) -> Dataset:
+    def _read(self, begun: _Begun, place: Path) -> Dataset:
         """Read the texts; on other machines than the first, those of the same names."""
         sources = self._sources
         if not self.group.is_first:
-            sources = locate(names, self.given, self.report.say)
+            sources = locate(begun.names, self.given, self.report.say)
         cache = cache_for(self.given.cache)
         with self.report.reading() as progress:
             return read_dataset(
-                sources, place, self.given, self.report.say, cache=cache, progress=progress
+                sources,
+                place,
+                self.given,
+                self.report.say,
+                known=begun.known,
+                cache=cache,
+                progress=progress,
             )
 
-    def _record(self, folder: RunFolder, dataset: Dataset) -> RunRecord:
-        """Choose the settings, and write config.json."""
+    def _record(self, folder: RunFolder, names: list[str], dataset: Dataset) -> RunRecord:
+        """Choose the settings; write the model that the run starts from, and config.json."""
         configuration = settle(self.given, dataset, self.machine)
-        record = new_record(_text_record(self._names, dataset, self.given), configuration)
+        text = _text_record(names, dataset, self.given)
         if self._held is not None:
             self._held.check()
+        start = None
+        if self._start is not None:
+            self._made.append(folder.start)
+            start = save_start(folder, self._start, dataset.text.vocabulary)
+            self._start = None  # its weights need no memory any more
+        record = new_record(text, configuration, start)
         write_record(folder, record)
         self._has_begun = True
         return record
@@ -155,7 +201,7 @@ class NewRun:
         with contextlib.suppress(OSError):  # a folder that is not empty stays
             if self._has_begun or self._held is None or not self._held.is_in_place:
                 return
-            remove_files(folder.path, [LOCK, *(copy.name for copy in self._copies)])
+            remove_files(folder.path, [LOCK, *(path.name for path in self._made)])
             for made in reversed(folder.made):
                 made.rmdir()
 
@@ -233,12 +279,15 @@ def resume_run(
         if begun is None:
             return Run(run.path, group.first_does(lambda: _figures_of(run)), rank=group.rank)
         record = record_from_json(begun)
+        known = None
+        if (start := record.start) is not None:
+            known = group.first_does(lambda: saved_start(run, start).vocabulary)
 
         def read(folder: Path) -> Dataset:
             cache = cache_for(given.cache)
             with report.reading() as progress:
                 return read_dataset_again(
-                    record.text, folder, report.say, cache=cache, progress=progress
+                    record.text, folder, report.say, known=known, cache=cache, progress=progress
                 )
 
         dataset = read_in_every_process(group, run.path, read)
@@ -312,8 +361,9 @@ def _ended(run: RunFolder, report: Reporter) -> str | None:
         return None
 
 
-def describe(dataset: Dataset, configuration: TrainingConfiguration) -> str:
+def describe(dataset: Dataset, record: RunRecord) -> str:
     """Describe what will be learned, and with which settings, chosen or given."""
+    configuration = record.training
     model, vocabulary = configuration.model, dataset.text.vocabulary
     parts = {"validation": dataset.validation, "the test": dataset.test}
     held_back = {name: 0 if part is None else part.symbols for name, part in parts.items()}
@@ -328,9 +378,11 @@ def describe(dataset: Dataset, configuration: TrainingConfiguration) -> str:
     if configuration.processes > 1:
         threads = f"{configuration.processes} processes with {threads} each"
     averaging, negatives = configuration.averaging, configuration.softmax_candidates
+    start = record.start
     lines = [
         f"{dataset.training.symbols:,} {vocabulary.kind} for training{of_documents}, {others}, "
         f"{vocabulary.size - (vocabulary.boundary is not None):,} different",
+        "" if start is None else f"from {start.model}, {plural(start.new_symbols, 'new symbol')}",
         f"{model.cell}, {model.num_layers} x {model.hidden_size} units, "
         f"{'one-hot input' if embedding == 'onehot' else f'embedding {embedding}'}, "
         f"{model.parameters:,} parameters; {configuration.budget}",

@@ -9,7 +9,8 @@ from ricorda.training.checkpoint.folder import CheckpointFolder
 from ricorda.training.checkpoint.held_folder import RunLock
 from ricorda.training.checkpoint.record import read_record
 
-_PIPED_TEXT = re.compile(r"input-[0-9]{1,9}\.txt")
+PIPED_TEXT = re.compile(r"input-[0-9]{1,9}\.txt")
+"""The names of texts that came through a pipe and are kept in the run's folder."""
 
 
 def delete_run(run: RunFolder) -> list[Path]:
@@ -25,8 +26,8 @@ def delete_run(run: RunFolder) -> list[Path]:
     read_record(run)
     with RunLock(run.path):
         CheckpointFolder(run.checkpoints, keep=0).remove_all()
-        texts = [path.name for path in run.path.iterdir() if _PIPED_TEXT.fullmatch(path.name)]
-        own = (run.model, run.metrics, run.samples, run.report, run.note, run.documents)
+        texts = [path.name for path in run.path.iterdir() if PIPED_TEXT.fullmatch(path.name)]
+        own = (run.model, run.start, run.metrics, run.samples, run.report, run.note, run.documents)
         remove_folder(run.path, [*texts, *(path.name for path in own)])
         remove_file(run.config)
     remove_folder(run.path, [LOCK])

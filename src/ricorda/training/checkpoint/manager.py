@@ -7,7 +7,7 @@ from typing import Any
 from ricorda.durable import write_atomically
 from ricorda.errors import ModelFileError, RunError, TrainingError
 from ricorda.model import read_model_file
-from ricorda.runs import RunFolder
+from ricorda.runs import RunFolder, read_rows
 from ricorda.shell import command_line
 from ricorda.training.checkpoint.folder import Broken, CheckpointFolder
 from ricorda.training.checkpoint.held_folder import HeldFolder
@@ -169,7 +169,8 @@ class CheckpointManager:
         return progress
 
     def _resume(self, learner: Learner) -> tuple[Progress, Tensors | None]:
-        if self._checkpoints.is_empty and not self._folder.metrics.exists():
+        if self._checkpoints.is_empty and not self._has_steps():
+            self._clear_rows()
             return Progress(), None
         restored = self._restored(learner, anchor=False)
         if restored is None:
@@ -179,6 +180,20 @@ class CheckpointManager:
         self._held.saved_step = restored.progress.step
         self._restore_model(restored)
         return restored.progress, restored.tensors
+
+    def _clear_rows(self) -> None:
+        """Remove the rows of step 0, which come anew."""
+        folder = self._folder
+        for path, rows in ((folder.metrics, self.metrics), (folder.samples, self.samples)):
+            if path.exists():
+                rows.restore(b"")
+
+    def _has_steps(self) -> bool:
+        """Whether the rows tell of steps; rows that cannot be read may."""
+        try:
+            return any(row["step"] > 0 for row in read_rows(self._folder.metrics))
+        except RunError:
+            return True
 
     def _go_back(self, learner: Learner) -> tuple[Progress, Tensors | None]:
         self._writer.wait()

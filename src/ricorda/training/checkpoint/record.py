@@ -56,6 +56,59 @@ class TextRecord(TextSettings):
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class StartRecord:
+    """The model that a run started from."""
+
+    model: str
+    """Its absolute path then: a model file, or a run's folder."""
+
+    digest: str
+    """SHA-256 of its file."""
+
+    nats_per_character: float | None
+    """Its validation loss on its own text; None if its file has none."""
+
+    own_digest: str
+    """SHA-256 of `start.safetensors`, the model with the new symbols of the text."""
+
+    new_symbols: int
+    """How many those are."""
+
+    @property
+    def name(self) -> str:
+        """The name of the model's file, or of the run."""
+        return Path(self.model).name
+
+    def as_provenance(self) -> dict[str, Any]:
+        """What the model file tells: nothing of the folders of this machine."""
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "nats_per_character": self.nats_per_character,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class BranchRecord:
+    """The run of which this one is a branch."""
+
+    run: str
+    """Its folder's absolute path then."""
+
+    step: int
+    """The step after which the branch begins."""
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return Path(self.run).name
+
+    def as_provenance(self) -> dict[str, Any]:
+        """What the model file tells."""
+        return {"run": self.name, "step": self.step}
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class RunRecord:
     """The whole of config.json."""
 
@@ -68,8 +121,16 @@ class RunRecord:
     schedule: Schedule | None = None
     """The schedule, once the run has ended, unless it follows from the budget alone."""
 
+    start: StartRecord | None = None
+    """The model that the run started from; None: from random weights."""
 
-def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
+    branch: BranchRecord | None = None
+    """The run of which it is a branch, if it is one."""
+
+
+def new_record(
+    text: TextRecord, training: TrainingConfiguration, start: StartRecord | None = None
+) -> RunRecord:
     """The record of a run that begins now."""
     made_with = {
         "ricorda": ricorda.__version__,
@@ -79,7 +140,7 @@ def new_record(text: TextRecord, training: TrainingConfiguration) -> RunRecord:
         "processor": processor_name(),
         "cores": os.cpu_count(),
     }
-    return RunRecord(format=FORMAT, text=text, training=training, made_with=made_with)
+    return RunRecord(format=FORMAT, text=text, training=training, made_with=made_with, start=start)
 
 
 def fingerprint(training: TrainingConfiguration) -> dict[str, Any]:

@@ -144,11 +144,9 @@ class Snapshot:
 
     def files(self) -> dict[str, Content]:
         """The checkpoint's files."""
-        progress = {"progress": self.progress, "fingerprint": self.fingerprint}
-        tensors = {name: _raw(array) for name, array in self.tensors.items()}
         files: dict[str, Content] = {
-            TENSORS: list(tensor_file(tensors, {})),
-            PROGRESS: [(json.dumps(progress, indent=1, allow_nan=False) + "\n").encode()],
+            TENSORS: tensors_content(self.tensors),
+            PROGRESS: [progress_content(self.progress, self.fingerprint)],
             METRICS: [self.metrics],
             SAMPLES: [self.samples],
         }
@@ -195,23 +193,24 @@ def restore(checkpoint: Checkpoint, learner: Learner) -> Restored:
 
     Raises Broken, before the learner is changed, if it does not fit.
     """
-    progress, fingerprint = _progress(checkpoint.read(PROGRESS, LONGEST_PROGRESS))
+    progress, fingerprint = read_progress(checkpoint)
     metrics = checkpoint.read(METRICS, LONGEST_ROWS)
     samples = checkpoint.read(SAMPLES, LONGEST_ROWS)
     best = None
-    largest = _largest(learner.configuration)
+    largest = largest_tensors(learner.configuration)
     if BEST in checkpoint:
         best = checkpoint.read(BEST, largest + (1 << 26))
     try:
-        tensors = _tensors(checkpoint, largest)
+        tensors = read_tensors(checkpoint, largest)
         learner.restore(tensors)
     except (TensorFileError, UnfitTensors) as error:
         raise Broken(str(error)) from None
     return Restored(progress, fingerprint, metrics, samples, best, tensors)
 
 
-def _progress(content: bytes) -> tuple[Progress, dict[str, Any]]:
-    """Parse progress.json, strictly."""
+def read_progress(checkpoint: Checkpoint) -> tuple[Progress, dict[str, Any]]:
+    """Read progress.json, strictly: the progress and the fingerprint. Raises Broken, OSError."""
+    content = checkpoint.read(PROGRESS, LONGEST_PROGRESS)
     try:
         parsed = parse_json(content, longest=LONGEST_PROGRESS)
         if not isinstance(parsed, dict) or parsed.keys() != {"progress", "fingerprint"}:
@@ -225,15 +224,26 @@ def _progress(content: bytes) -> tuple[Progress, dict[str, Any]]:
     return progress, fingerprint if isinstance(fingerprint, dict) else {}
 
 
-def _largest(configuration: TrainingConfiguration) -> int:
+def largest_tensors(configuration: TrainingConfiguration) -> int:
     """Return more bytes than the tensors of a run can have."""
     network = configuration.model
     states = configuration.batch_size * network.num_layers * network.state_parts
     return 8 * 8 * (network.parameters + states * network.hidden_size) + SPARE
 
 
-def _tensors(checkpoint: Checkpoint, largest: int) -> Tensors:
-    """Read the tensors, none larger than the learner could have."""
+def progress_content(progress: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> bytes:
+    """What progress.json holds."""
+    described = {"progress": progress, "fingerprint": fingerprint}
+    return (json.dumps(described, indent=1, allow_nan=False) + "\n").encode()
+
+
+def tensors_content(tensors: Tensors) -> Content:
+    """What tensors.safetensors holds."""
+    return list(tensor_file({name: _raw(array) for name, array in tensors.items()}, {}))
+
+
+def read_tensors(checkpoint: Checkpoint, largest: int) -> Tensors:
+    """Read the tensors, none larger than the learner could have. Raises Broken."""
     if TENSORS not in checkpoint:
         raise Broken(f"it has no {TENSORS}")
     with checkpoint.open(TENSORS) as file:

@@ -27,7 +27,7 @@ from ricorda.text import (
 )
 from ricorda.text.kinds import wanted
 from ricorda.text.oddities import describe_difference, oddities, part_difference
-from ricorda.text.second_pass import in_symbols, note_on_rare
+from ricorda.text.second_pass import in_known_symbols, in_symbols, note_on_rare
 from ricorda.text.sources import LeftOut, Reason, Source, displayed
 from ricorda.text.splits import SplitName
 from ricorda.training.checkpoint.record import TextRecord
@@ -191,13 +191,15 @@ def read_dataset(
     options: TrainingOptions,
     say: Callable[[str], None],
     *,
+    known: Vocabulary | None = None,
     cache: Cache | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Dataset:
     """Encode the sources, into the cache or a file of the folder, and split them.
 
-    `say` is called with a line for each unusual thing in the text. Raises TextError where the text
-    cannot be read, decoded or used.
+    known: the vocabulary of a model, to which the new symbols of the text are added. `say` is
+    called with a line for each unusual thing in the text. Raises TextError where the text cannot
+    be read, decoded or used.
     """
 
     def report(text: EncodedText) -> None:
@@ -206,7 +208,16 @@ def read_dataset(
         if options.documents == "auto" and (hint := document_hint(text)) is not None:
             say(hint)
 
-    return _read(sources, folder, options, say, cache=cache, progress=progress, on_text=report)
+    return _read(
+        sources,
+        folder,
+        options,
+        say,
+        known=known,
+        cache=cache,
+        progress=progress,
+        on_text=report,
+    )
 
 
 def _read(
@@ -215,6 +226,7 @@ def _read(
     options: TrainingOptions | TextRecord,
     say: Callable[[str], None],
     *,
+    known: Vocabulary | None,
     cache: Cache | None,
     progress: Callable[[int, int | None], None] | None,
     on_text: Callable[[EncodedText], None] = lambda _: None,
@@ -242,7 +254,10 @@ def _read(
     parts = split(text.part, fraction, options.test_fraction, options.split)
     if parts.reason:
         say(parts.reason)
-    text, parts = _in_symbols(text, parts, folder, options, say)
+    if known is not None:
+        text, parts = in_known_symbols(text, parts, known, options.min_count, folder)
+    else:
+        text, parts = _in_symbols(text, parts, folder, options, say)
     if options.validation is None:
         return Dataset(text, None, parts.training, parts.validation, parts.test, parts.how)
     validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
@@ -259,11 +274,11 @@ def _read(
                 f"{plural(unknown, 'document')} of --validation {options.validation} without a "
                 "label that the training text has: read without one"
             )
-    known = validation.part.symbols
-    if known < 2:
+    size = validation.part.symbols
+    if size < 2:
         raise TextError(
             f"--validation {options.validation}: expected at least 2 symbols that the training "
-            f"text has, got {known}: name a longer text"
+            f"text has, got {size}: name a longer text"
         )
     return Dataset(text, validation, parts.training, validation.part, parts.test)
 
@@ -291,13 +306,17 @@ def read_dataset_again(
     folder: Path,
     say: Callable[[str], None] = lambda _: None,
     *,
+    known: Vocabulary | None = None,
     cache: Cache | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Dataset:
-    """Read a run's text once more. Raises RunError if it is gone or no longer the same."""
+    """Read a run's text once more. Raises RunError if it is gone or no longer the same.
+
+    known: the vocabulary that the run began with, if it started from a model.
+    """
     try:
         sources = _found(record.texts, record)
-        dataset = _read(sources, folder, record, say, cache=cache, progress=progress)
+        dataset = _read(sources, folder, record, say, known=known, cache=cache, progress=progress)
     except TextError as error:
         raise RunError(f"the run's text cannot be read again: {error}") from error
     _compare(record.texts, "text", dataset.text, record.digest, record.bytes)

@@ -22,8 +22,9 @@ from ricorda.training.configuration import Budget, Schedule, TrainingConfigurati
 from ricorda.training.data.dataset import Dataset, keep_passing, locate, read_dataset
 from ricorda.training.data.loader import make_loader
 from ricorda.training.evaluation import QuickEvaluation, evaluate, write_sample
+from ricorda.training.fine_tuning import completed, read_start
 from ricorda.training.learner import Learner, make_learner
-from ricorda.training.options import TrainingOptions
+from ricorda.training.options import TrainingOptions, given_names
 from ricorda.training.plan.budget import BudgetClock
 from ricorda.training.plan.machine import check_memory, memory_need, this_machine
 from ricorda.training.plan.planner import (
@@ -99,6 +100,11 @@ def forecast(
     given = validated(TrainingOptions, **options)
     if not texts:
         raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
+    known = None
+    if given.from_model is not None:
+        start = read_start(given.from_model)
+        given = completed(given, given_names(options), start)
+        known = start.file.vocabulary
     machine = this_machine(given)
     report = reporter or reporter_for(quiet=quiet)
     say, cache = report.say, cache_for(given.cache)
@@ -107,7 +113,7 @@ def forecast(
         sources = keep_passing(sources, Path(folder))
         with report.reading() as progress:
             dataset = read_dataset(
-                sources, Path(folder), given, say, cache=cache, progress=progress
+                sources, Path(folder), given, say, known=known, cache=cache, progress=progress
             )
         return _expect(dataset, settle(given, dataset, machine))
 
