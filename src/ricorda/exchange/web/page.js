@@ -4,7 +4,7 @@ import { Model, Reading, Writer, distribution } from "./engine.mjs";
 import { number, percent, short } from "./numbers.js";
 import { Sheet, bitsOf, symbolName } from "./sheet.js";
 
-const SLICE = 12; // milliseconds of work between two looks at the page
+const SLICE = 16; // milliseconds of work between two looks at the page
 const SHOWN = 8; // likeliest symbols
 const description = JSON.parse($("model").textContent);
 const words = JSON.parse($("words").textContent);
@@ -73,7 +73,7 @@ const sliders = [
   const hint = `${key}-hint`;
   const output = element("output", { for: key });
   const input = element("input", { type: "range", id: key, "aria-describedby": hint, ...range });
-  $("sliders").append(element("div", { class: "field" },
+  $("seed").parentElement.before(element("div", { class: "field" },
     element("div", { class: "named" }, element("label", { for: key, "data-words": key }), output),
     input, element("p", { id: hint, class: "muted small", "data-words": `${key}_hint` })));
   const show = () => {
@@ -230,6 +230,9 @@ function chanceList(alternatives, own) {
       bar(chance), element("span", { class: "chance" }, percent(chance)))));
 }
 
+const chanceOf = (chance) =>
+  (chance < 0.1 ? t("one_in", { count: short(1 / chance) }) : t("chance", { chance: percent(chance) }));
+
 function showInspector(settled = false) {
   $("inspector-name").textContent = t(shown ? "symbol" : "next");
   $("inspector").classList.toggle("held", shown !== null);
@@ -263,7 +266,7 @@ function showSymbol(entry, settled) {
   const name = entry.symbols.length === 1 ? symbolName(vocabulary, entry.symbols[0].id) : entry.text;
   const why = !entry.symbols.length ? "never_seen" : entry.begin === 0 ? "beginning" : "after_gap";
   const facts = bits === null ? [t(why)]
-    : [t("bits", { bits: number(bits, 2) }), t("one_in", { count: short(2 ** bits) })];
+    : [t("bits", { bits: number(bits, 2) }), chanceOf(2 ** -bits)];
   const parts = entry.symbols.filter(({ score }) => score).flatMap(({ id, score }) => {
     const heading = entry.symbols.length === 1 ? t("expected")
       : t("expected_of", { symbol: symbolName(vocabulary, id), bits: number(score.nats / Math.LN2, 2) });
@@ -312,7 +315,8 @@ $("reset").addEventListener("click", () => {
   $("seed").value = "";
   changed();
 });
-$("text").addEventListener("blur", () => {
+$("text").addEventListener("blur", (event) => {
+  if ($("inspector").contains(event.relatedTarget)) return; // to scroll it
   sheet.forget();
   shown = null;
   showInspector();
