@@ -47,6 +47,7 @@ def main() -> None:
             page.select_option("#theme", theme)
             write(page, beginning)
             out = arguments.out / f"page-{size}-{theme}-{language}.png"
+            page.evaluate("() => scrollTo(0, 0)")
             page.screenshot(path=out, full_page=True)
             print(out)
         browser.close()

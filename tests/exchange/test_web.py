@@ -294,7 +294,7 @@ def test_the_folder_runs_in_node(tmp_path: Path, random: np.random.Generator) ->
     file = make_model(Case("gru"), random)
     export_model(file, "web", tmp_path / "page")
     assert NODE is not None
-    command = [NODE, tmp_path / "page" / "example.mjs", "abc", "50"]
+    command = [NODE, str(tmp_path / "page" / "example.mjs"), "abc", "50"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == reference(file).generate("abc", length=50, seed=1)
     assert len(done.stderr.split()) == 3
@@ -452,7 +452,7 @@ def test_the_page_writes_what_ricorda_writes(opened: Any, random: np.random.Gene
     found.type("abc è")
     found.set(temperature=0.9, topK=7, topP=0.9, minP=0.02, repetitionPenalty=1.1, length=400)
     found.page.fill("#seed", "18446744073709551615")
-    options = {"temperature": 0.9, "top_k": 7, "top_p": 0.9, "min_p": 0.02}
+    options: dict[str, Any] = {"temperature": 0.9, "top_k": 7, "top_p": 0.9, "min_p": 0.02}
     expected = reference(file).generate(
         "abc è", length=800, seed=2**64 - 1, repetition_penalty=1.1, **options
     )
