@@ -423,7 +423,7 @@ export class Writer {
     const { model } = reading;
     this.model = model;
     this.settings = { ...DEFAULTS, ...settings };
-    this.seed = this.settings.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
+    this.seed = this.settings.seed ?? Math.floor(Math.random() * 2 ** 32);
     this.written = 0; // symbols
     this.ended = null; // or "length" or "stop", at a document's end
     this.#uniforms = uniforms(this.seed, this.settings.streamIndex);

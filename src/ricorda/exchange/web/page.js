@@ -93,7 +93,7 @@ function settings() {
 
 // A text that is being written goes on with the new settings.
 function changed() {
-  if (isWriting) Object.assign(writer.settings, settings());
+  if (isWriting) Object.assign(writer.settings, settings(), { length: writer.settings.length });
   showInspector();
 }
 
