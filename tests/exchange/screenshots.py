@@ -47,8 +47,9 @@ def main() -> None:
             page.select_option("#theme", theme)
             write(page, beginning)
             out = arguments.out / f"page-{size}-{theme}-{language}.png"
-            page.evaluate("() => scrollTo(0, 0)")
-            page.screenshot(path=out, full_page=True)
+            top = "header" if size == "wide" else "#prompt-name"  # the narrow one is a window
+            page.evaluate("(top) => document.querySelector(top).scrollIntoView()", top)
+            page.screenshot(path=out, full_page=size == "wide")
             print(out)
         browser.close()
 
