@@ -16,7 +16,7 @@
 #                  refused, with all instruction sets; with FOLDER=... also all of its files
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
-#   make pictures  the studio's panels, into docs/pictures
+#   make pictures  the studio's panels, and with TEXT=FILE an exported page, into docs/pictures
 #   make docs      the documentation, into build/docs; runs its commands
 #   make clean     remove what the other targets made
 
@@ -100,6 +100,7 @@ bench: $(VENV)/.tools
 
 pictures: $(VENV)/.tools
 	$(RUN)/python -m tests.studio.screenshots $(if $(TEXT),--text '$(TEXT)')
+	$(if $(TEXT),$(RUN)/python -m tests.exchange.screenshots '$(TEXT)')
 
 # Offline: nothing is loaded from elsewhere. A warning, such as a broken link, is an error.
 docs: $(VENV)/.docs

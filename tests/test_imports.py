@@ -33,7 +33,7 @@ BELOW: dict[str, set[str]] = {
     "option_groups": set(),
     "model": {"_kernels", "durable", "errors", "text", "validation"},
     "engine": {"_kernels", "arguments", "cores", "errors", "model", "text", "validation"},
-    "exchange": {"durable", "engine", "errors", "extras", "model", "text", "validation"},
+    "exchange": {"durable", "engine", "errors", "extras", "model", "pages", "text", "validation"},
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},
     "studio": {

@@ -41,6 +41,9 @@ from ricorda.validation import explain, parse_json, shown
 
 FORMAT = 2
 SIZES_PREFIX = "adaptive."
+RUN_MODEL = "model.safetensors"
+"""The name of every run's model, which tells nothing; the folder's does."""
+
 DIVISION = ("documents", "num_labels")
 """The entries of `ricorda.model` that format 1 does not have, for a text divided into documents."""
 LARGEST_METADATA = 16 * 1024 * 1024  # characters of JSON; a vocabulary of every code point fits
@@ -59,6 +62,9 @@ class ModelFile:
     gradient_sizes: dict[str, NDArray[np.uint8]] | None = None
     """For each tensor the sizes of its gradients in training, for adaptive reading; see
     ricorda.engine.adaptive."""
+
+    name: str = field(default="", compare=False)
+    """What people call it: the name of its run or of its file. It is not in the file."""
 
     @property
     def reading(self) -> ReadingSettings:
@@ -133,7 +139,8 @@ def read_model_file(path: Path) -> ModelFile:
     tensors = {name: arrays[name] for name in arrays if name in names}
     sizes = {name: arrays[SIZES_PREFIX + name] for name in names if SIZES_PREFIX + name in arrays}
     _check_tensors(configuration, tensors, where=str(path))
-    return ModelFile(configuration, vocabulary, tensors, training, sizes or None)
+    name = path.stem if path.name != RUN_MODEL else path.resolve().parent.name
+    return ModelFile(configuration, vocabulary, tensors, training, sizes or None, name)
 
 
 def _read_metadata(

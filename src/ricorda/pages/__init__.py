@@ -12,6 +12,8 @@ from ricorda.pages.document import (
     escape,
     figures,
     is_invisible,
+    joined_script,
+    json_text,
     resource,
 )
 from ricorda.pages.numbers import fixed, in_bits, percent, plural, short
@@ -28,6 +30,8 @@ __all__ = [
     "fixed",
     "in_bits",
     "is_invisible",
+    "joined_script",
+    "json_text",
     "line_chart",
     "percent",
     "plural",

@@ -37,9 +37,13 @@ def escape(text: str) -> str:
 
 def data_block(name: str, value: Any) -> str:
     """Make a block of data that a page's script reads by its id; NaN and infinities become null."""
+    return f'<script type="application/json" id="{name}">{json_text(value)}</script>'
+
+
+def json_text(value: Any) -> str:
+    """Write JSON that also a page and UTF-8 can hold; NaN and infinities become null."""
     text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    safe = _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-    return f'<script type="application/json" id="{name}">{safe}</script>'
+    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def figures(tiles: Iterable[tuple[str, str]]) -> str:
@@ -54,20 +58,31 @@ def resource(package: str, name: str) -> str:
 
 
 def chart_script(package: str, name: str) -> str:
-    """Join the shared modules and one that uses them into a script for a document.
+    """Join the shared modules and one that uses them into a script for a document."""
+    return joined_script(*(("ricorda.pages", each) for each in SHARED), (package, name))
+
+
+def joined_script(*modules: tuple[str, str]) -> str:
+    """Join modules, each (package, name) after those that it imports from, into one script.
 
     A script in a document cannot import modules: imports and the word `export` are taken out.
     """
-    modules = [("ricorda.pages", each) for each in SHARED]
-    joined = "".join(resource(*module) for module in (*modules, (package, name)))
+    joined = "".join(resource(*module) for module in modules)
     return re.sub(r"^(import .*\n|export )", "", joined, flags=re.MULTILINE)
 
 
-def document(title: str, body: str, *, style: str = "", script: str = "") -> str:
-    """Make a whole page; body is HTML, title is text.
+def document(
+    title: str, body: str, *, style: str = "", script: str = "", footer: str | None = None
+) -> str:
+    """Make a whole page; body and footer are HTML, title is text.
 
     The page's own policy lets nothing be loaded and no script run but the one given here.
     """
+    if footer is None:
+        footer = (
+            f"Made by ricorda {ricorda.__version__}. "
+            "This page is complete in itself and loads nothing."
+        )
     style = resource("ricorda.pages", "document.css") + style
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
@@ -80,9 +95,7 @@ def document(title: str, body: str, *, style: str = "", script: str = "") -> str
         '<meta name="color-scheme" content="light dark">\n'
         f'<meta name="generator" content="ricorda {ricorda.__version__}">\n'
         f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"{body}\n<footer>Made by ricorda {ricorda.__version__}. "
-        "This page is self-contained and loads nothing.</footer>\n"
-        f"<script>{script}</script>\n</body>\n</html>\n"
+        f"{body}\n<footer>{footer}</footer>\n<script>{script}</script>\n</body>\n</html>\n"
     )
 
 

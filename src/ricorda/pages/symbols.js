@@ -26,6 +26,10 @@ export class SymbolChooser {
     this.places = new Map(symbols.map((symbol, place) => [symbol, place]));
   }
 
+  append(symbol) {
+    this.places.set(symbol, this.symbols.push(symbol) - 1);
+  }
+
   choose(place) {
     this.chosen = Math.max(0, Math.min(this.symbols.length - 1, place));
     this.mark();
