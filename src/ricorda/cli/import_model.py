@@ -1,7 +1,6 @@
 """`ricorda import`: a model that another tool trained."""
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -25,28 +24,16 @@ from ricorda.model.model_file import write_model_file
     help="A file with the model's symbols in the order of their ids, where FILE has none: JSON (a "
     "list of strings, or an object of symbols and ids).",
 )
-@click.option(
-    "--nonlinearity",
-    type=click.Choice(["tanh", "relu"]),
-    help="The activation of a plain RNN, where FILE does not say it; by default tanh.",
-)
 @click.option("--force", is_flag=True, help="Replace the model file if it is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    file: Path,
-    out: Path | None,
-    symbols: Path | None,
-    nonlinearity: Literal["tanh", "relu"] | None,
-    force: bool,
-    as_json: bool,
-) -> None:
+def command(file: Path, out: Path | None, symbols: Path | None, force: bool, as_json: bool) -> None:
     """Turn FILE, a recurrent network trained by another tool, into a model of ricorda."""
     out = out or Path(f"{file.resolve().stem}-imported.safetensors")
     if out.exists() and not force:
         raise ModelFileError(
             f"{out} is there already: choose another name with --out, or replace it with --force"
         )
-    model = import_model(file, symbols=symbols, nonlinearity=nonlinearity)
+    model = import_model(file, symbols=symbols)
     write_model_file(out, model)
     shape = model.configuration
     if as_json:
@@ -56,8 +43,6 @@ def command(
         f"{out}: {shape.cell}, {shape.num_layers} x {shape.hidden_size} units, "
         f"{shape.vocabulary_size:,} symbols"
     )
-    if str(model.training.get("imported", {}).get("nonlinearity")).startswith("assumed"):
-        say("the file does not say its activation: tanh is assumed (--nonlinearity)")
 
 
 command.help = (

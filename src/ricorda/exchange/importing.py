@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ricorda.errors import ModelFileError
 from ricorda.exchange.network import ForeignNetwork
@@ -34,16 +34,10 @@ READERS: dict[str, Reader] = {
 }
 
 
-def import_model(
-    path: Path,
-    *,
-    symbols: Path | None = None,
-    nonlinearity: Literal["tanh", "relu"] | None = None,
-) -> ModelFile:
+def import_model(path: Path, *, symbols: Path | None = None) -> ModelFile:
     """Read a model that another tool trained.
 
     symbols: a file with its symbols in the order of their ids, where the model's file has none.
-    nonlinearity: the activation of an rnn, where the file does not say it; tanh by default.
     Raises ModelFileError, in one line, for a file that is missing, damaged or of no known format,
     and for a network that ricorda cannot represent; VocabularyError for symbols that do not fit.
     """
@@ -55,7 +49,7 @@ def import_model(
     for row in READERS.values():
         if suffix in row.suffixes:
             read: Callable[[Path], ForeignNetwork] = importlib.import_module(row.module).read
-            network = read(path).with_nonlinearity(nonlinearity)
+            network = read(path)
             return network.model_file(None if symbols is None else read_symbols(symbols))
     known = ", ".join(suffix for row in READERS.values() for suffix in row.suffixes)
     raise ModelFileError(f"expected a file whose name ends in one of {known}, got {name!r}")

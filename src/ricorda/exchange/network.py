@@ -1,8 +1,8 @@
 """A network as other tools store it, in torch.nn's layout, and what it is as a model file."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,31 +42,12 @@ class ForeignNetwork:
     output_weight: Weight  # (V, H)
     output_bias: Weight  # (V,)
     embedding: Weight | None = None  # (V, E); None for one-hot input
-    nonlinearity: Literal["tanh", "relu"] | None = "tanh"
-    """The activation of an rnn; None where the file does not say it."""
-
-    labels: Weight | None = None  # (K, G*H); a row for each label, the first for none
+    nonlinearity: Literal["tanh", "relu"] = "tanh"
     symbols: "Symbols | None" = None
     """The symbols, where the file has them."""
 
     training: Mapping[str, Any] = field(default_factory=dict)
     """Where the model came from: {"imported": {"format": ..., ...}}."""
-
-    def with_nonlinearity(self, given: Literal["tanh", "relu"] | None) -> Self:
-        """Set the activation of an rnn where the file does not say it; tanh if it is not given.
-
-        Raises ModelFileError where there is none to set.
-        """
-        if self.nonlinearity is not None:
-            if given is None:
-                return self
-            raise ModelFileError("the file says its activation: leave out --nonlinearity")
-        imported = self.training.get("imported", {}) | {"nonlinearity": given or "assumed: tanh"}
-        return replace(
-            self,
-            nonlinearity=given or "tanh",
-            training={**self.training, "imported": imported},
-        )
 
     def model_file(self, symbols: Symbols | None = None) -> ModelFile:
         """Return it as a model file; symbols that are given replace the file's own.
@@ -80,12 +61,6 @@ class ForeignNetwork:
                 "the file does not say which symbols its ids stand for: name them with --symbols"
             )
         vocabulary, order = symbols
-        labels = 0 if self.labels is None else len(self.labels)
-        if labels and labels != len(vocabulary.labels) + 1:
-            raise ModelFileError(
-                f"the network has {labels} labels with that for none, the vocabulary "
-                f"{len(vocabulary.labels) + 1}: leave out --symbols"
-            )
         if vocabulary.size != len(self.output_bias):
             raise ModelFileError(
                 f"expected {len(self.output_bias)} symbols, as many as the network's outputs, "
@@ -114,9 +89,8 @@ class ForeignNetwork:
             hidden_size=hidden,
             num_layers=len(self.layers),
             embedding_size="onehot" if self.embedding is None else self.embedding.shape[1],
-            nonlinearity=self.nonlinearity or "tanh",
+            nonlinearity=self.nonlinearity,
             documents=vocabulary.boundary is not None,
-            num_labels=0 if self.labels is None else len(self.labels),
         )
 
     def _tensors(self, order: NDArray[np.intp] | None) -> Iterator[tuple[str, Weight]]:
@@ -127,8 +101,6 @@ class ForeignNetwork:
 
         if self.embedding is not None:
             yield "embedding.weight", sorted_symbols(self.embedding)
-        if self.labels is not None:
-            yield "labels.weight", self.labels
         for number, layer in enumerate(self.layers):
             for name, weight in layer._asdict().items():
                 if name == "weight_ih" and number == 0 and self.embedding is None:
@@ -165,19 +137,9 @@ def is_coupled(layer: ForeignLayer) -> bool:
 
 def cifg_of_lstm(layer: ForeignLayer) -> ForeignLayer:
     """Leave out the forget gate of an LSTM whose gates are coupled."""
-    return ForeignLayer(*map(three_gates, layer))
 
+    def three(weight: Weight) -> Weight:
+        input_gate, _, candidate, output_gate = np.split(weight, 4)
+        return np.concatenate([input_gate, candidate, output_gate])
 
-def three_gates(weight: Weight) -> Weight:
-    """Leave out the forget gate's rows: (4H, ...) -> (3H, ...)."""
-    input_gate, _, candidate, output_gate = np.split(weight, 4)
-    return np.concatenate([input_gate, candidate, output_gate])
-
-
-def coupled(
-    cell: CellName, layers: Sequence[ForeignLayer]
-) -> tuple[CellName, tuple[ForeignLayer, ...]]:
-    """Turn an LSTM whose gates are coupled in all layers into a cifg; others stay as they are."""
-    if cell == "lstm" and all(map(is_coupled, layers)):
-        return "cifg", tuple(map(cifg_of_lstm, layers))
-    return cell, tuple(layers)
+    return ForeignLayer(*map(three, layer))
