@@ -45,6 +45,7 @@ def test_an_export_comes_back_bit_for_bit(
         found = import_model(tmp_path / name)
         assert found.configuration == model.configuration
         assert found.vocabulary == model.vocabulary
+        assert found.training.pop("imported")["file"] == name
         assert found.training == model.training
         assert found.tensors.keys() == model.tensors.keys()
         for key, tensor in model.tensors.items():
@@ -166,7 +167,7 @@ def test_a_graph_predicts_what_onnx_runtime_predicts(
 ) -> None:
     model = check(simple(random, operator).content(), tmp_path / "a.onnx", symbols, random)
     assert model.configuration.cell == operator.lower()
-    assert model.training["imported"] == {"format": "onnx", "file": "a.onnx"}
+    assert model.training["imported"]["format"] == "onnx"
 
 
 @pytest.mark.parametrize("operator", GATES)

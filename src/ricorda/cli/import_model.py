@@ -1,6 +1,7 @@
 """`ricorda import`: a model that another tool trained."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -24,9 +25,21 @@ from ricorda.model.model_file import write_model_file
     help="A JSON file with the model's symbols, where FILE has none: a list in the order of their "
     "ids, or an object of symbols and ids. One of them may stand for no character.",
 )
+@click.option(
+    "--nonlinearity",
+    type=click.Choice(["tanh", "relu"]),
+    help="The activation of a plain RNN, where FILE does not say it; by default tanh.",
+)
 @click.option("--force", is_flag=True, help="Replace the model file if it is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(file: Path, out: Path | None, symbols: Path | None, force: bool, as_json: bool) -> None:
+def command(
+    file: Path,
+    out: Path | None,
+    symbols: Path | None,
+    nonlinearity: Literal["tanh", "relu"] | None,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Turn FILE, a recurrent network trained by another tool, into a model of ricorda."""
     found = file.resolve()
     # A manifest is named after its folder: all have the same name.
@@ -36,7 +49,7 @@ def command(file: Path, out: Path | None, symbols: Path | None, force: bool, as_
         raise ModelFileError(
             f"{out} is there already: choose another name with --out, or replace it with --force"
         )
-    model = import_model(file, symbols=symbols)
+    model = import_model(file, symbols=symbols, nonlinearity=nonlinearity)
     write_model_file(out, model)
     shape, imported = model.configuration, model.training["imported"]
     if as_json:

@@ -4,7 +4,7 @@ import hashlib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ricorda.errors import ModelFileError
 from ricorda.exchange.network import ForeignNetwork
@@ -69,10 +69,16 @@ FOLDERS = {
 """The same for folders, by a file in them."""
 
 
-def import_model(path: Path, *, symbols: Path | None = None) -> ModelFile:
+def import_model(
+    path: Path,
+    *,
+    symbols: Path | None = None,
+    nonlinearity: Literal["tanh", "relu"] | None = None,
+) -> ModelFile:
     """Read a model that another tool trained.
 
     symbols: a file with its symbols in the order of their ids, where the model's file has none.
+    nonlinearity: the activation of a plain RNN, where the file does not say it; tanh by default.
     The model's `training` has an entry "imported": the format, the file's name, its SHA-256 and
     notes for the person who imports it.
     Raises ModelFileError, in one line, for a file that is missing, damaged or of no known format,
@@ -80,7 +86,7 @@ def import_model(path: Path, *, symbols: Path | None = None) -> ModelFile:
     """
     name, row = _reader(path)
     read: Callable[[Path], ForeignNetwork] = importlib.import_module(row.module).read
-    network = read(path)
+    network = read(path).with_nonlinearity(nonlinearity)
     given = network.symbols if symbols is None else read_symbols(symbols)
     model = network.model_file(given)
     imported: dict[str, Any] = {"format": name, "file": path.resolve().name}

@@ -1,8 +1,8 @@
 """A network as other tools store it, in torch.nn's layout, and what it is as a model file."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,10 @@ class ForeignNetwork:
     output_weight: Weight  # (V, H)
     output_bias: Weight  # (V,)
     embedding: Weight | None = None  # (V, E); None for one-hot input
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    nonlinearity: Literal["tanh", "relu"] | None = "tanh"
+    """The activation of an rnn; None where the file does not say it."""
+
+    labels: Weight | None = None  # (K, G*H); a row for each label, the first for none
     symbols: "Symbols | None" = None
     """The symbols, where the file has them."""
 
@@ -56,6 +59,19 @@ class ForeignNetwork:
 
     notes: tuple[str, ...] = ()
     """Lines for the person who imports, such as a way in which the model differs."""
+
+    def with_nonlinearity(self, given: Literal["tanh", "relu"] | None) -> Self:
+        """Set the activation of an rnn where the file does not say it; tanh if it is not given.
+
+        Raises ModelFileError where there is none to set.
+        """
+        if self.nonlinearity is not None:
+            if given is None:
+                return self
+            raise ModelFileError("the file says its activation: leave out --nonlinearity")
+        note = "The file does not say its activation: tanh is assumed (--nonlinearity relu)."
+        notes = self.notes if given else (*self.notes, note)
+        return replace(self, nonlinearity=given or "tanh", notes=notes)
 
     def model_file(self, symbols: Symbols | None = None) -> ModelFile:
         """Return it as a model file; symbols that are given replace the file's own.
@@ -73,6 +89,11 @@ class ForeignNetwork:
             raise ModelFileError(
                 f"expected {len(self.output_bias)} symbols, as many as the network's outputs, "
                 f"got {vocabulary.size}: correct the symbols"
+            )
+        if self.labels is not None and len(self.labels) != len(vocabulary.labels) + 1:
+            raise ModelFileError(
+                f"the network has {len(self.labels) - 1} labels, the symbols have "
+                f"{len(vocabulary.labels)}: leave out --symbols"
             )
         self._check_shapes(vocabulary.size)
         try:
@@ -122,8 +143,9 @@ class ForeignNetwork:
             hidden_size=hidden,
             num_layers=len(self.layers),
             embedding_size="onehot" if self.embedding is None else self.embedding.shape[1],
-            nonlinearity=self.nonlinearity,
+            nonlinearity=self.nonlinearity or "tanh",
             documents=vocabulary.boundary is not None,
+            num_labels=0 if self.labels is None else len(self.labels),
         )
 
     def _tensors(self, order: NDArray[np.intp] | None) -> Iterator[tuple[str, Weight]]:
@@ -134,6 +156,8 @@ class ForeignNetwork:
 
         if self.embedding is not None:
             yield "embedding.weight", sorted_symbols(self.embedding)
+        if self.labels is not None:
+            yield "labels.weight", self.labels
         for number, layer in enumerate(self.layers):
             for name, weight in layer._asdict().items():
                 if name == "weight_ih" and number == 0 and self.embedding is None:
@@ -170,9 +194,19 @@ def is_coupled(layer: ForeignLayer) -> bool:
 
 def cifg_of_lstm(layer: ForeignLayer) -> ForeignLayer:
     """Leave out the forget gate of an LSTM whose gates are coupled."""
+    return ForeignLayer(*map(three_gates, layer))
 
-    def three(weight: Weight) -> Weight:
-        input_gate, _, candidate, output_gate = np.split(weight, 4)
-        return np.concatenate([input_gate, candidate, output_gate])
 
-    return ForeignLayer(*map(three, layer))
+def three_gates(weight: Weight) -> Weight:
+    """Leave out the forget gate's rows: (4H, ...) -> (3H, ...)."""
+    input_gate, _, candidate, output_gate = np.split(weight, 4)
+    return np.concatenate([input_gate, candidate, output_gate])
+
+
+def coupled(
+    cell: CellName, layers: Sequence[ForeignLayer]
+) -> tuple[CellName, tuple[ForeignLayer, ...]]:
+    """Turn an LSTM whose gates are coupled in all layers into a cifg; others stay as they are."""
+    if cell == "lstm" and all(map(is_coupled, layers)):
+        return "cifg", tuple(map(cifg_of_lstm, layers))
+    return cell, tuple(layers)

@@ -7,7 +7,7 @@ ricorda exported are read by the names of their constants, labels and boundary i
 """
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def read(path: Path) -> ForeignNetwork:
         constants = computed_constants(graph)
         if description is not None:
             return _exported(constants, description)
-        return _Walk(graph, constants).network({"format": "onnx", "file": path.name})
+        return _Walk(graph, constants).network()
     except (OnnxFileError, ModelFileError) as error:
         raise ModelFileError(f"{path}: {error}") from error
 
@@ -124,7 +124,7 @@ class _Walk:
         self._constants = constants
         self._makers = {name: node for node in graph.nodes for name in node.outputs if name}
 
-    def network(self, training: dict[str, Any]) -> ForeignNetwork:
+    def network(self) -> ForeignNetwork:
         """Read the network. Raises ModelFileError for what ricorda cannot represent."""
         weight, bias, name = self._output_layer()
         node: Node | None = None
@@ -152,7 +152,6 @@ class _Walk:
             output_bias=np.zeros(len(weight), np.float32) if bias is None else bias,
             embedding=self._embedding(name, layers[0].weight_ih.shape[1], len(weight)),
             nonlinearity=_nonlinearity(operators[0]),
-            training={"imported": training},
         )
 
     def _source(self, name: str) -> tuple[str, Node | None]:

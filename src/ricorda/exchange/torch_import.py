@@ -60,7 +60,6 @@ def read(path: Path) -> ForeignNetwork:
     return replace(
         network,
         symbols=_symbols(path, found, len(network.output_bias)),
-        training={"imported": {"format": "torch", "file": path.name}},
     )
 
 
@@ -232,8 +231,10 @@ def _symbols(path: Path, found: StateDict, count: int) -> Symbols | None:
     """Find so many symbols in a checkpoint, or in the vocabulary of an export beside it."""
     for name in SYMBOLS:
         value = found.others.get(name)
-        if isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values()):
-            value = {symbol: number for number, symbol in value.items()}
+        if isinstance(value, Mapping):  # its ids may be numbers, which JSON's keys are not
+            value = {str(key): each for key, each in value.items()}
+        elif isinstance(value, str | tuple):
+            value = list(value)
         try:
             symbols = symbols_of(value, where=name)
         except VocabularyError:
