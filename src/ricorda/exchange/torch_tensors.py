@@ -1,11 +1,14 @@
 """The tensors of files that PyTorch users save: safetensors, and .pt and .pth archives.
 
-A .pt file is a pickle, which may run code. PyTorch's weights-only loader reads it, which makes
-tensors and containers and calls nothing else; archives that are compressed, and tensors larger than
-the bytes they are made of, are refused first, so that a file takes no more memory than its size.
+A .pt file is an archive with a pickle, which may run code. Only a pickle that names nothing but
+tensors and containers is given to PyTorch, whose weights-only loader calls nothing else either.
+Archives that are compressed, and tensors larger than the bytes they are made of, are refused, so
+that a file takes no more memory than its size.
 """
 
 import os
+import pickletools
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +33,12 @@ FLOATING = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 
 STATE_DICTS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
 """Where a checkpoint keeps the state dict, when it is not all of it."""
+
+HARMLESS = re.compile(
+    r"|collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)"
+    r"|torch (\w+Storage|Size|device|b?float\d+|u?int\d+|bool)"
+)
+"""What the pickle of a state dict may name; the weights-only loader knows a little more."""
 
 MOST_TENSORS = 10_000
 
@@ -84,11 +93,6 @@ def _read_archive(path: Path) -> StateDict:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged pickle leads to
-        if "weights_only" in str(error) or "Weights only" in str(error):
-            raise ModelFileError(
-                f"{path} holds more than tensors, and loading it could run code: "
-                "save model.state_dict() instead"
-            ) from error
         raise ModelFileError(
             f"{path} is not a file of PyTorch, or it is truncated or damaged "
             f"({type(error).__name__})"
@@ -110,16 +114,37 @@ def _check_archive(path: Path) -> None:
                 f"{path} is not a file of PyTorch (of version 1.6 or newer), or it is truncated"
             )
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-        total = sum(entry.file_size for entry in entries)
-        if len(entries) > MOST_TENSORS or any(entry.compress_type for entry in entries):
-            raise ModelFileError(f"{path} is compressed, or has too many parts: save it anew")
-        if total > path.stat().st_size:
-            raise ModelFileError(f"{path} is damaged: its parts are larger than the file")
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise ModelFileError(f"{path} is a damaged file of PyTorch ({error})") from error
+            _check_sizes(path, archive)
+            _check_pickles(path, archive)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelFileError(
+            f"{path} is not a file of PyTorch, or it is truncated or damaged "
+            f"({type(error).__name__})"
+        ) from error
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    entries = archive.infolist()
+    if len(entries) > MOST_TENSORS or any(entry.compress_type for entry in entries):
+        raise ModelFileError(f"{path} is compressed, or has too many parts: save it anew")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise ModelFileError(f"{path} is damaged: its parts are larger than the file")
+
+
+def _check_pickles(path: Path, archive: zipfile.ZipFile) -> None:
+    """See that pickles name nothing but what tensors are made of."""
+    for name in archive.namelist():
+        if not name.endswith(".pkl"):
+            continue
+        for opcode, argument, _ in pickletools.genops(archive.read(name)):
+            named = str(argument) if opcode.name == "GLOBAL" else ""
+            if opcode.name in {"STACK_GLOBAL", "INST", "OBJ"} or not HARMLESS.fullmatch(named):
+                raise ModelFileError(
+                    f"{path} holds more than tensors ({shown(named or opcode.name)}), and loading "
+                    "it could run code: save model.state_dict() instead"
+                )
 
 
 def _state_dict(path: Path, found: Any) -> tuple[Mapping[Any, Any], dict[str, Any]]:
