@@ -82,7 +82,8 @@ class Graph:
         return name
 
     def weight(self, name: str, *shape: int) -> str:
-        return self.constant(name, self.random.standard_normal(shape).astype(np.float32))
+        values = 0.4 * self.random.standard_normal(shape)  # rounding does not grow
+        return self.constant(name, values.astype(np.float32))
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
@@ -188,9 +189,6 @@ def test_a_rectifier_is_read(random: np.random.Generator, tmp_path: Path, symbol
     graph = Graph(random, "RNN")
     graph.attributes["activations"] = ["Relu"]
     graph.output(graph.layer("layer", graph.embedding(), E))
-    for tensor in graph.constants:  # or the state grows without bounds
-        if tensor.name == "layer.R":
-            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) / 4, tensor.name))
     model = check(graph.content(), tmp_path / "a.onnx", symbols, random)
     assert model.configuration.nonlinearity == "relu"
 

@@ -246,7 +246,7 @@ def refused_state_dicts() -> dict[str, Tensors]:
         "'fc1.weight' (7, 6)": state | {"fc1.weight": torch.zeros(7, H)},
         "'norm.weight' (6,)": state | {"norm.weight": torch.zeros(H)},
         "several: 'a.', 'b.'": {f"a.{name}": each for name, each in others.items()}
-        | {f"b.{name}": each for name, each in others.items()},
+        | {f"b.{name}": each.clone() for name, each in others.items()},
         "weight_ih_l0": {"linear.weight": torch.zeros(3, 4)},
         "two biases or none": without(state, "rnn.bias_hh_l0"),
         "found no tensors": without(state, "encoder.weight", "decoder.weight", "decoder.bias"),
@@ -327,7 +327,7 @@ def test_hostile_files_are_refused_and_take_little_memory(tmp_path: Path, symbol
     files = {
         "virtual or damaged": huge,
         "compressed": repacked(saved({"a": torch.zeros(2**22)}), compression=zipfile.ZIP_DEFLATED),
-        "save": repacked(content, change=lambda _: nested(100_000)),
+        "found a tuple": repacked(content, change=lambda _: nested(100_000)),
         "truncated or damaged": repacked(content, change=lambda part: part[:40]),
         "a list": saved([1, 2]),
         "'epoch'": saved({"epoch": 3}),

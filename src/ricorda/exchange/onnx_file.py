@@ -29,7 +29,7 @@ GATE_ORDERS: dict[CellName, tuple[str, str]] = {
 """The letters of the gates as torch.nn and as ONNX stack them."""
 
 LARGEST = 2**31  # bytes of a file, the limit of protocol buffers
-MOST_FIELDS = 1_000_000
+MOST_FIELDS = 200_000
 MOST_NAMED = 20_000
 """Nodes, tensors and attributes of a graph together."""
 
@@ -191,7 +191,7 @@ def read_graph(path: Path) -> Graph:
             size = os.fstat(file.fileno()).st_size
             if size > LARGEST:
                 raise OnnxFileError(f"it has {size:,} bytes, more than {LARGEST:,}")
-            content = file.read(LARGEST + 1)
+            content = file.read(size)
         return _Decoder(content).graph()
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror}") from error
