@@ -454,7 +454,7 @@ def test_damaged_files_are_refused_in_one_line(
         share = refused_share(tmp_path / "a.onnx", damaged(foreign, random, half), symbols)
         assert share > 0.5
 
-    assert peak_memory(work) < 16 * 2**20
+    assert peak_memory(work) < 32 * 2**20  # symbols.json may have 16
 
 
 def hostile(random: np.random.Generator) -> dict[str, bytes]:
