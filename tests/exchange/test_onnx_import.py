@@ -303,7 +303,6 @@ def test_what_torch_exports_is_read(
 
     torch.manual_seed(int(random.integers(2**31)))
     content = io.BytesIO()
-    first = "B" if batch_first else "T"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -313,9 +312,39 @@ def test_what_torch_exports_is_read(
             dynamo=False,
             input_names=["ids"],
             output_names=["logits"],
-            dynamic_axes={"ids": {0: first, 1: "T" if batch_first else "B"}},
+            dynamic_axes={"ids": {0: "B", 1: "T"} if batch_first else {0: "T", 1: "B"}},
         )
     check(content.getvalue(), tmp_path / "a.onnx", symbols, random)
+
+
+def test_the_form_of_torchs_newer_exporter_is_read(
+    random: np.random.Generator, tmp_path: Path, symbols: Path
+) -> None:
+    """States cut out of an expanded zero, and a Reshape to what is computed from a Shape."""
+    graph = Graph(random, "LSTM")
+    numbers = {
+        number: graph.constant(f"number{number}", np.array([number], np.int64))
+        for number in range(5)
+    }
+    zero = graph.constant("zero", np.zeros((), np.float32))
+    shape = graph.constant("shape", np.array([2, 1, H], np.int64))
+    both = graph.node("Expand", [zero, shape], "both")
+    hidden, size = graph.embedding(), E
+    for layer in range(2):
+        places = [numbers[layer], numbers[layer + 1], numbers[0]]
+        state = graph.node("Slice", [both, *places], f"state{layer}")
+        graph.layer(f"layer{layer}", hidden, size, "", state, state)
+        turned = graph.node("Transpose", [f"layer{layer}.Y"], f"turned{layer}", perm=[0, 2, 1, 3])
+        lengths = graph.node("Shape", [turned], f"lengths{layer}")
+        parts = [
+            graph.node("Slice", [lengths, numbers[axis], numbers[axis + 1]], f"part{layer}{axis}")
+            for axis in range(4)
+        ]
+        last = graph.node("Mul", parts[2:], f"last{layer}")
+        whole = graph.node("Concat", [*parts[:2], last], f"whole{layer}", axis=0)
+        hidden, size = graph.node("Reshape", [turned, whole], f"hidden{layer}"), H
+    graph.output(hidden)
+    check(graph.content(), tmp_path / "a.onnx", symbols, random)
 
 
 REFUSED = {
