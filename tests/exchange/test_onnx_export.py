@@ -138,7 +138,7 @@ def rounded_rows(name: str, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         return tensor
     rows = tensor.T if name == "labels.weight" else tensor  # a row for each gate's unit
     scale = np.abs(rows).max(axis=1, keepdims=True) / np.float32(127)
-    result = (np.rint(rows / scale) * scale).astype(np.float32)
+    result: NDArray[np.float32] = (np.rint(rows / scale) * scale).astype(np.float32)
     return result.T if name == "labels.weight" else result
 
 

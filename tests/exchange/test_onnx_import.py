@@ -347,7 +347,7 @@ def test_the_form_of_torchs_newer_exporter_is_read(
     check(graph.content(), tmp_path / "a.onnx", symbols, random)
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "GRU with linear_before_reset = 0": ("GRU", {"linear_before_reset": 0}),
     "direction bidirectional": ("LSTM", {"direction": "bidirectional"}),
     "direction reverse": ("RNN", {"direction": "reverse"}),

@@ -6,7 +6,6 @@ order, transpose them, or turn eight bits into float32.
 
 import math
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 
@@ -65,13 +64,13 @@ def _slice(node: Node, array: Array, *given: Array) -> Array:
     taken = [slice(None)] * array.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         taken[axis] = slice(start, end, step)
-    return cast(Array, array[tuple(taken)])
+    return array[tuple(taken)]
 
 
 def _multiplied(node: Node, left: Array, right: Array) -> Array:
     if math.prod(np.broadcast_shapes(left.shape, right.shape)) > max(left.size, right.size):
         raise ValueError("a product that is larger than its factors")
-    return cast(Array, left * right)
+    return left * right
 
 
 def _dequantized(node: Node, numbers: Array, scales: Array, zero: Array | None = None) -> Array:

@@ -37,8 +37,11 @@ RECURRENT = re.compile(r"(.*?)((?:weight|bias)_(?:ih|hh|hr))(?:_l(\d+))?(_revers
 EMBEDDING = re.compile(r"emb|encoder|lookup|wte")
 """What people call the symbols' vectors."""
 
-SYMBOLS = ("chars", "tokens", "symbols", "vocab", "vocabulary", "itos", "stoi", "alphabet")
-SYMBOLS += ("char2int", "char_to_ix", "char2idx", "int2char", "ix_to_char", "idx2char")
+SYMBOLS = (
+    *("chars", "tokens", "symbols", "vocab", "vocabulary", "alphabet"),
+    *("itos", "int2char", "ix_to_char", "idx2char"),
+    *("stoi", "char2int", "char_to_ix", "char2idx"),
+)
 """Where a checkpoint keeps its symbols."""
 
 
