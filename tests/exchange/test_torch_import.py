@@ -217,6 +217,13 @@ def test_symbols_of_a_checkpoint_are_read(
         assert np.array_equal(found.tensors[name], tensor)
 
 
+def test_words_of_a_checkpoint_are_refused(tmp_path: Path) -> None:
+    words = [*NAMES[2:], "once", "upon"]
+    content = saved({"state_dict": Network("GRU").state_dict(), "vocab": words})
+    assert "'vocab' of" in str(refusal(tmp_path / "net.pt", content))
+    assert "--symbols" in str(refusal(tmp_path / "net.pt", saved(Network("GRU").state_dict())))
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_other_numbers_become_float32(

@@ -230,20 +230,32 @@ def _check_gates(weight: Weight, gates: int) -> None:
         raise ModelFileError(f"expected weights of {gates} gates, got a shape of {weight.shape}")
 
 
-def _symbols(path: Path, found: StateDict, count: int) -> Symbols | None:
-    """Find so many symbols in a checkpoint, or in the vocabulary of an export beside it."""
+def _symbols(path: Path, found: StateDict, count: int) -> Symbols | VocabularyError | None:
+    """Find so many symbols in a checkpoint, or in the vocabulary of an export beside it.
+
+    Otherwise return what is wrong with those of the checkpoint, None if it has none.
+    """
+    wrong = None
     for name in SYMBOLS:
-        value = found.others.get(name)
+        if name not in found.others:
+            continue
+        value = found.others[name]
         if isinstance(value, Mapping):  # its ids may be numbers, which JSON's keys are not
             value = {str(key): each for key, each in value.items()}
         elif isinstance(value, str | tuple):
             value = list(value)
         try:
-            symbols = symbols_of(value, where=name)
-        except VocabularyError:
+            symbols = symbols_of(value, where=f"{name!r} of {path}")
+        except VocabularyError as error:
+            wrong = error
             continue
         if symbols.vocabulary.size == count:
             return symbols
+    return _symbols_beside(path, count) or wrong
+
+
+def _symbols_beside(path: Path, count: int) -> Symbols | None:
+    """Read the vocabulary of an export of ricorda in the file's folder, if it is there."""
     try:
         with (path.parent / VOCABULARY).open("rb") as file:
             described = parse_json(file.read(LARGEST + 1), longest=LARGEST)
