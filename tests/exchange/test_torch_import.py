@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ricorda.errors import ModelFileError
+from ricorda.errors import MissingExtra, ModelFileError
 from ricorda.exchange import import_model
 from ricorda.exchange.torch_export import export
 from ricorda.model import ModelFile
@@ -322,6 +323,18 @@ def repacked(content: bytes, *, change: Any = None, compression: int = zipfile.Z
     return result.getvalue()
 
 
+def test_without_pytorch_only_safetensors_are_read(
+    tmp_path: Path, symbols: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = Network("GRU").state_dict()
+    torch.save(state, tmp_path / "net.pt")
+    safetensors.save_file(state, tmp_path / "net.safetensors")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'ricorda\[torch\]'"):
+        import_model(tmp_path / "net.pt", symbols=symbols)
+    assert import_model(tmp_path / "net.safetensors", symbols=symbols).vocabulary.size == V
+
+
 def nested(depth: int) -> bytes:
     return b"\x80\x02" + b"(" * depth + b"t" * depth + b"."
 
@@ -335,7 +348,7 @@ def test_hostile_files_are_refused_and_take_little_memory(tmp_path: Path, symbol
         "found a tuple": repacked(content, change=lambda _: nested(20_000)),
         "truncated or damaged": repacked(content, change=lambda part: part[:40]),
         "a list": saved([1, 2]),
-        "'builtins bytearray'": saved({"a": torch.zeros(1), "b": bytearray(9)}),
+        "bytearray'), and loading": saved({"a": torch.zeros(1), "b": bytearray(9)}),
         "'epoch'": saved({"epoch": 3}),
         "1.6 or newer": b"\x80\x02}q\x00.",
         "several state dicts": saved({name: {"a": torch.zeros(1)} for name in ("model", "net")}),
