@@ -486,6 +486,68 @@ def test_damaged_files_are_refused_in_one_line(
     assert peak_memory(work) < 32 * 2**20  # symbols.json may have 16
 
 
+def mangled(content: bytes, random: np.random.Generator) -> bytes:
+    """A graph whose messages are whole, and in which one thing is another."""
+    model = onnx.load_from_string(content)
+    graph = model.graph
+    node, other = (graph.node[each] for each in random.integers(0, len(graph.node), 2))
+    tensor = graph.initializer[int(random.integers(0, len(graph.initializer)))]
+    names = [name for each in graph.node for name in (*each.input, *each.output)]
+    values: list[Any] = [0, 3, -1, 0.5, "x", [0], [1, 0], [0.5], ["x", "Tanh"], []]
+    value = values[int(random.integers(0, len(values)))]
+    match int(random.integers(0, 9)):
+        case 0:
+            node.op_type = other.op_type
+        case 1:
+            graph.node.remove(node)
+        case 2 if node.input:
+            node.input[int(random.integers(0, len(node.input)))] = str(random.choice(names))
+        case 3:
+            del node.output[:]
+        case 4:
+            del node.input[int(random.integers(0, len(node.input) + 1)) :]
+        case 5:
+            known = ["axis", "perm", "to", "direction", "activations", "alpha", "transB", "value"]
+            kind = onnx.AttributeProto.INTS if value == [] else None
+            for each in [each for each in node.attribute if random.random() < 0.5]:
+                known.append(each.name)
+                node.attribute.remove(each)
+            node.attribute.append(helper.make_attribute(known[-1], value, attr_type=kind))
+            name = str(random.choice(known[:-1]))
+            node.attribute.append(helper.make_attribute(name, value, attr_type=kind))
+        case 6:
+            array = numpy_helper.to_array(tensor)
+            shapes = [(-1,), (1, -1), (-1, 1, 1), array.shape[::-1]]
+            changed = array.reshape(shapes[int(random.integers(0, 4))])
+            tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
+        case 7:
+            array = numpy_helper.to_array(tensor)
+            kinds = ["?", "i1", "i8", "f2", "f8"]
+            changed = array.astype(kinds[int(random.integers(0, 5))])
+            tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
+        case 8:
+            tensor.name = str(random.choice(names))
+    changed_content: bytes = model.SerializeToString()
+    return changed_content
+
+
+def test_mangled_graphs_are_refused_in_one_line(
+    random: np.random.Generator, tmp_path: Path, symbols: Path
+) -> None:
+    own = export(make_model(Case("cifg", 2, 5, "labels"), random), "int8").files["step.onnx"]
+    graph = Graph(random, "GRU")
+    whole = graph.constant("whole", np.array([0, 0, E]))
+    dense = graph.node("Reshape", [graph.embedding(), whole], "dense")
+    turned = graph.node("Transpose", [graph.layer("layer", dense, E)], "turned", perm=[1, 0, 2])
+    back = graph.node("Transpose", [turned], "back", perm=[1, 0, 2])
+    graph.node("Constant", [], "more", value_ints=[1, 2])
+    graph.output(back)
+    foreign = graph.content()
+    for content, given in ((own, None), (foreign, symbols)):
+        contents = (mangled(content, random) for _ in range(COUNT // 2))
+        assert refused_share(tmp_path / "a.onnx", contents, given) > 0.2
+
+
 def hostile(random: np.random.Generator) -> dict[str, bytes]:
     """Files that ask for memory, other files or endless work, and the word that refuses each."""
     files = {}

@@ -86,6 +86,7 @@ class ForeignNetwork:
             )
         if isinstance(symbols, InputError):
             raise symbols
+        self._check_dimensions()
         vocabulary, order, _ = symbols
         if vocabulary.size != len(self.output_bias):
             raise ModelFileError(
@@ -113,12 +114,28 @@ class ForeignNetwork:
         model_file_bytes(model)  # looks at shapes and numbers
         return model
 
+    def _check_dimensions(self) -> None:
+        """Matrices are matrices, and each output has a bias."""
+        given = [each for each in (self.embedding, self.labels) if each is not None]
+        matrices = [self.output_weight, *given]
+        vectors = [self.output_bias]
+        for layer in self.layers:
+            matrices += layer[:2]
+            vectors += layer[2:]
+        for weights, kind, dimensions in ((matrices, "matrix", 2), (vectors, "vector", 1)):
+            for weight in weights:
+                if weight.ndim != dimensions:
+                    raise ModelFileError(
+                        f"expected a {kind} of weights, got a shape {weight.shape}"
+                    )
+        if len(self.output_weight) != len(self.output_bias):
+            raise ModelFileError(
+                f"expected a bias for each output, got {len(self.output_bias)} for "
+                f"{len(self.output_weight)}"
+            )
+
     def _check_shapes(self, size: int) -> None:
-        """Matrices are matrices, and each symbol has a row of what is read."""
-        read = [] if self.embedding is None else [self.embedding]
-        for weight in (*read, *(each for layer in self.layers for each in layer[:2])):
-            if weight.ndim != 2:
-                raise ModelFileError(f"expected a matrix of weights, got a shape {weight.shape}")
+        """Each symbol has a row of what is read."""
         if self.embedding is not None and len(self.embedding) != size:
             raise ModelFileError(
                 f"expected an embedding of {size} symbols, as many as the network's outputs, got "

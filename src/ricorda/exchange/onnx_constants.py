@@ -24,7 +24,11 @@ def computed_constants(graph: Graph) -> dict[str, Array]:
     left = GROWTH * graph.size
     for node in graph.nodes:
         fold = FOLDS.get(node.operator)
-        if fold is None or not all(name in constants for name in node.inputs if name):
+        if (
+            fold is None
+            or not node.outputs
+            or not all(name in constants for name in node.inputs if name)
+        ):
             continue
         operands = [constants[name] for name in node.inputs if name]
         left -= 8 * sum(each.size for each in operands)
@@ -39,6 +43,8 @@ def computed_constants(graph: Graph) -> dict[str, Array]:
 
 
 def _plain(array: Array) -> Array:
+    if array.dtype.kind not in "biuf":
+        raise OnnxFileError("a constant is no number")
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 

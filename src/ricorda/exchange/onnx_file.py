@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from ricorda.model.cells import CellName
 from ricorda.validation import shown
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 GATE_ORDERS: dict[CellName, tuple[str, str]] = {
     "rnn": ("h", "h"),
@@ -120,6 +121,22 @@ class Node:
     outputs: list[str]
     attributes: dict[str, Any] = field(default_factory=dict)
     """Numbers, texts, lists of them, and tensors as Tensor."""
+
+    def attribute(self, name: str, default: T) -> T:
+        """Return an attribute of the kind of `default`, which is returned without it.
+
+        Raises OnnxFileError for one of another kind.
+        """
+        value = self.attributes.get(name, default)
+        kinds = [
+            type(each[0]) if isinstance(each, list) and each else type(each)
+            for each in (value, default)
+        ]
+        if type(value) is not type(default) or kinds[0] is not kinds[1]:
+            raise OnnxFileError(
+                f"the attribute {name} of its {self.operator[:40]} is {shown(value)}"
+            )
+        return value
 
     def input(self, number: int) -> str:
         """The name of an input; "" where it is left out."""

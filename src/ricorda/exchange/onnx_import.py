@@ -81,6 +81,13 @@ def _exported(constants: "dict[str, Array]", description: Description) -> Foreig
             raise ModelFileError(f"the constant {name!r} of an export of ricorda is missing")
         return constants[name]
 
+    def only(name: str, dimensions: int) -> Weight:
+        """What a constant holds of its only direction."""
+        found = constant(name)
+        if found.ndim != dimensions or len(found) != 1:
+            raise ModelFileError(f"the constant {name!r} has the shape {found.shape}")
+        return found[0]
+
     def torchs(stacked: Weight) -> Weight:  # (G*H, ...)
         _check_gates(stacked, "lstm" if cell == "cifg" else cell)
         if cell == "cifg":
@@ -88,11 +95,11 @@ def _exported(constants: "dict[str, Array]", description: Description) -> Foreig
         return reordered(stacked, *GATE_ORDERS[cell][::-1])
 
     def layer(number: int) -> ForeignLayer:
-        parts = [constant(f"layers.{number}.{each}") for each in "WRB"]
-        if [(each.ndim, len(each)) for each in parts] != [(3, 1), (3, 1), (2, 1)]:
-            raise ModelFileError(f"the constants of layer {number} have other shapes than theirs")
-        input_bias, hidden_bias = np.split(parts[2][0], 2)
-        return ForeignLayer(*map(torchs, (parts[0][0], parts[1][0], input_bias, hidden_bias)))
+        here = f"layers.{number}"
+        biases = only(f"{here}.B", 2)
+        middle = len(biases) // 2
+        weights = (only(f"{here}.W", 3), only(f"{here}.R", 3), biases[:middle], biases[middle:])
+        return ForeignLayer(*map(torchs, weights))
 
     return ForeignNetwork(
         cell=cell,
@@ -101,7 +108,7 @@ def _exported(constants: "dict[str, Array]", description: Description) -> Foreig
         output_bias=constant("output.bias"),
         embedding=None if shape.embedding_size == "onehot" else constant("embedding.weight"),
         nonlinearity=shape.nonlinearity,
-        labels=torchs(constant("labels.W")[0]).T if shape.num_labels else None,
+        labels=torchs(only("labels.W", 3)).T if shape.num_labels else None,
         symbols=Symbols(description.vocabulary),
         training=description.training,
     )
@@ -141,7 +148,7 @@ class _Walk:
                 f"found {_described(node, name)}"
             )
         layers = [self._layer(each) for each in operators]
-        kinds = {(each.operator, *each.attributes.get("activations", ())) for each in operators}
+        kinds = {(each.operator, _nonlinearity(each)) for each in operators}
         if len(kinds) > 1:
             raise ModelFileError("expected layers of one cell and one activation, found several")
         cell, coupled_layers = coupled(OPERATORS[operators[0].operator], layers)
@@ -160,8 +167,8 @@ class _Walk:
             node = self._makers.get(name)
             if node is None or name in self._constants:
                 return name, None
-            permutation = node.attributes.get("perm") or [0]
-            keeps_last = node.operator == "Transpose" and permutation[-1] == len(permutation) - 1
+            permutation = node.attribute("perm", [1, 0]) if node.operator == "Transpose" else [1, 0]
+            keeps_last = permutation[-1:] == [len(permutation) - 1]
             if node.operator not in UNCHANGED and not keeps_last:
                 return name, node
             name = node.input(0)
@@ -194,7 +201,7 @@ class _Walk:
         weight = self._constants.get(node.input(1))
         if weight is None or weight.ndim != 2 or not _is_plain_product(node):
             return None
-        weight = weight if node.attributes.get("transB", 0) else weight.T
+        weight = weight if node.attribute("transB", 0) else weight.T
         names = [name for name in (added, node.input(2)) if name]
         if not names:
             return Linear(weight, None, node.input(0))
@@ -205,16 +212,15 @@ class _Walk:
 
     def _check_operator(self, node: Node, output: str) -> None:
         """Refuse, by name, what differs from ricorda's cells."""
-        options = node.attributes
-        activations = options.get("activations", ACTIVATIONS[node.operator])
+        activations = node.attribute("activations", ACTIVATIONS[node.operator])
+        direction = node.attribute("direction", "forward")
         known = [ACTIVATIONS[node.operator]] + ([["Relu"]] if node.operator == "RNN" else [])
         unlike = {
-            "direction " + str(options.get("direction")): options.get("direction", "forward")
-            != "forward",
-            "activations " + ", ".join(map(str, activations)): activations not in known,
-            "clip": "clip" in options,
+            f"direction {direction}": direction != "forward",
+            "activations " + ", ".join(activations): activations not in known,
+            "clip": "clip" in node.attributes,
             "linear_before_reset = 0 (the reset gate before the product)": node.operator == "GRU"
-            and options.get("linear_before_reset", 0) != 1,
+            and node.attribute("linear_before_reset", 0) != 1,
             "sequence_lens": bool(node.input(SEQUENCE_LENGTHS)),
             "peepholes": not self._is_zero(node.input(PEEPHOLES)),
             "an initial state that is neither zero nor an input": not all(
@@ -277,7 +283,7 @@ class _Walk:
         if len({len(part) for part in parts}) > 1:
             raise ModelFileError(f"the weights of an {node.operator} differ in their rows")
         layer = ForeignLayer(*(reordered(part, *GATE_ORDERS[cell][::-1]) for part in parts))
-        if node.attributes.get("input_forget", 0) and cell == "lstm":
+        if cell == "lstm" and node.attribute("input_forget", 0):
             return ForeignLayer(*(lstm_of_cifg(three_gates(part)) for part in layer))
         return layer
 
@@ -288,7 +294,7 @@ class _Walk:
         linear = None if node is None else self._linear(node)
         if node is not None and node.operator == "Gather":
             table = self._constants.get(node.input(0))
-            if table is None or node.attributes.get("axis", 0) or table.ndim != 2:
+            if table is None or node.attribute("axis", 0) or table.ndim != 2:
                 raise ModelFileError("expected a constant table (V, E) of the symbols' vectors")
             name, node = self._source(node.input(1))
         elif (
@@ -320,13 +326,12 @@ class _Walk:
 
 
 def _nonlinearity(node: Node) -> Literal["tanh", "relu"]:
-    return "relu" if node.attributes.get("activations") == ["Relu"] else "tanh"
+    return "relu" if "Relu" in node.attribute("activations", ["Tanh"]) else "tanh"
 
 
 def _is_plain_product(node: Node) -> bool:
     """Whether it is x W, or Gemm with neither factors nor x transposed."""
-    options = node.attributes
-    factors = options.get("alpha", 1), options.get("beta", 1), options.get("transA", 0)
+    factors = node.attribute("alpha", 1.0), node.attribute("beta", 1.0), node.attribute("transA", 0)
     return node.operator in {"MatMul", "Gemm"} and factors == (1, 1, 0)
 
 

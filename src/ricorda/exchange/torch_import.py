@@ -105,6 +105,8 @@ def _network(tensors: dict[str, Weight]) -> ForeignNetwork:
         raise ModelFileError(
             f"expected 1, 3 or 4 gates of {hidden} units (RNN, GRU or LSTM), got {rows} rows"
         )
+    if any(layer.weight_hh.shape != (rows, hidden) for layer in layers):
+        raise ModelFileError("ricorda's layers have one size, these have several")
     cell, layers = coupled(CELL_OF_GATES[rows // hidden], layers)
     embedding, output = _matrices(tensors, layers[0].weight_ih.shape[1], hidden)
     weight = tensors.pop(output)
