@@ -94,7 +94,6 @@ compress-check: $(VENV)/.tools
 	$(RUN)/python -m tests.compression.check $(FOLDER)
 
 bench: $(VENV)/.tools
-	$(PIP) onnxruntime
 	$(RUN)/python -m benchmarks engine
 	$(RUN)/python -m benchmarks train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
 

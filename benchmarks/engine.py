@@ -4,22 +4,26 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.figures import ROUNDS, Result, Work, compare, report
-from benchmarks.peers.onnx_network import Tensors
+from benchmarks.peers.onnx_network import onnx_steps
 from ricorda.engine.generation import GenerationSettings
 from ricorda.engine.native import NativeBackend
 from ricorda.engine.scoring import evaluate
+from ricorda.exchange.onnx_export import export
 from ricorda.extras import require_torch
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.model.cells import CellName
 from ricorda.text import CharacterVocabulary
+
+Tensors = Mapping[str, NDArray[np.float32]]
 
 VOCABULARY = CharacterVocabulary("\n" + "".join(map(chr, range(48, 112))), "\n")  # 65 symbols
 STREAMS = 64
@@ -57,15 +61,18 @@ def measure_steps(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
         )
         ours = writer(configuration, tensors, case.precision)
         what = f"{case.cell} {case.hidden_size} {case.precision}, one stream"
-        found = peers(case.cell, tensors)
+        found = peers(configuration, tensors)
         for peer, wanted in zip(found, case.wanted, strict=True):
             ratios = [compare(ours, steps, rounds) for steps in found[peer]()]
             if ratios:
                 yield Result(what, peer, min(ratios, key=lambda each: each.median), wanted)
 
 
-def peers(cell: str, tensors: Tensors) -> dict[str, Callable[[], list[Work]]]:
+def peers(
+    configuration: ModelConfiguration, tensors: Tensors
+) -> dict[str, Callable[[], list[Work]]]:
     """The peers, each in all its forms, of which the fastest counts; none if not installed."""
+    cell = configuration.cell
 
     def layer() -> list[Work]:
         from benchmarks.peers.torch_network import layer_steps
@@ -78,9 +85,8 @@ def peers(cell: str, tensors: Tensors) -> dict[str, Callable[[], list[Work]]]:
         return [cell_steps(cell, tensors, FIRST, onednn=onednn) for onednn in (True, False)]
 
     def runtime() -> list[Work]:
-        from benchmarks.peers.onnx_network import onnx_steps
-
-        return [onnx_steps(cell, tensors, FIRST)]
+        model = ModelFile(configuration, VOCABULARY, dict(tensors))
+        return [onnx_steps(export(model, "float32").files["step.onnx"], FIRST)]
 
     return {
         "PyTorch layer": if_installed(layer, "torch"),

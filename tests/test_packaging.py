@@ -25,10 +25,14 @@ SOURCE = HERE / "src" / "ricorda"
 EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
 """The extra whose dependencies a folder of src/ricorda may import; the others import the core's."""
 
-EXTRA_OF_FILE = {"text/parquet.py": "parquet"}
+EXTRA_OF_FILE = {
+    "text/parquet.py": "parquet",
+    "exchange/onnx_export.py": "onnx",
+    "exchange/torch_tensors.py": "torch",
+}
 """The same for single files."""
 
-EXTRAS = (None, "torch", "serve", "parquet")
+EXTRAS = (None, "torch", "serve", "parquet", "onnx")
 
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules of a distribution that another one needs in exactly one version."""

@@ -34,6 +34,11 @@ def require_studio() -> None:
         _require(name, f"the studio needs {name}", "studio")
 
 
+def require_onnx() -> None:
+    """Check that the onnx package is installed. Raises MissingExtra if it is not."""
+    _require("onnx", "an export for ONNX Runtime needs onnx", "onnx")
+
+
 def _require(module: str, need: str, extra: str) -> None:
     """Raise MissingExtra if a module is not there; `sys.modules` has None for a blocked one."""
     is_there = sys.modules.get(module) is not None

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 import ricorda
 from benchmarks import engine, peers
 from benchmarks.peers import sample_program, torch_network, tutorial_program
-from benchmarks.peers.onnx_network import OnnxNetwork, onnx_steps, step_graph
+from benchmarks.peers.onnx_network import OnnxNetwork, onnx_steps, with_choice
 from benchmarks.peers.torch_network import CellNetwork, LayerNetwork, Tensors
 from ricorda.engine import GenerationSettings, ReferenceBackend
 from ricorda.engine.scoring import evaluate
+from ricorda.exchange.onnx_export import export
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.model.cells import CellName
 from ricorda.text import CharacterVocabulary
@@ -201,65 +202,26 @@ def greedy_symbols(configuration: ModelConfiguration, tensors: Tensors, count: i
     return written[:count]
 
 
-@pytest.mark.parametrize("embedding_size", ["onehot", 4])
-@pytest.mark.parametrize("cell", CELLS)
-def test_the_onnx_graph_predicts_what_ricorda_predicts(
-    random: np.random.Generator, cell: CellName, embedding_size: Any
-) -> None:
-    reference = pytest.importorskip("onnx.reference")
-    configuration, tensors = random_network(random, cell, embedding_size)
-    evaluator = reference.ReferenceEvaluator(step_graph(cell, tensors))
-    ids = random.integers(0, VOCABULARY.size, 6)
-    names = [each for each in evaluator.input_names if each != "symbol"]
-    state = [np.zeros((1, 1, HIDDEN_SIZE), np.float32) for _ in names]
-    rows = []
-    for symbol in ids:
-        feed = {"symbol": np.array([symbol]), **dict(zip(names, state, strict=True))}
-        choice, logits, *state = evaluator.run(None, feed)
-        assert choice.tolist() == [logits[0].argmax()]
-        rows.append(logits[0])
-    expected = expected_log_probabilities(configuration, tensors, ids)
-    np.testing.assert_allclose(log_softmax(np.stack(rows)), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_the_onnx_graph_has_standard_operators_alone(
-    random: np.random.Generator, cell: CellName
-) -> None:
-    onnx = pytest.importorskip("onnx")
-    _, tensors = random_network(random, cell)
-    model = onnx.load_from_string(step_graph(cell, tensors))
-    onnx.checker.check_model(model, full_check=True)
-    assert {each.domain for each in model.opset_import} == {""}
-    assert {node.domain for node in model.graph.node} == {""}
-    assert [node.op_type for node in model.graph.node] == [
-        *("Gather", "Unsqueeze", cell.upper(), "Squeeze", "Gemm", "ArgMax"),
-    ]
-
-
 @pytest.mark.parametrize("cell", CELLS)
 def test_onnx_runtime_writes_ricordas_text_and_runs_no_code_of_it(
     random: np.random.Generator, cell: CellName
 ) -> None:
     pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
     configuration, tensors = random_network(random, cell)
-    steps = onnx_steps(cell, tensors, 0)
+    model = ModelFile(configuration, VOCABULARY, dict(tensors))
+    content = export(model, "float32").files["step.onnx"]
+    onnx.checker.check_model(onnx.load_from_string(with_choice(content)), full_check=True)
+    steps = onnx_steps(content, 0)
     assert [*steps(7), *steps(13)] == greedy_symbols(configuration, tensors, 20)
     code = code_that_ran(lambda: steps(2))
     assert of_ricorda(code) == set()
     assert any("onnxruntime" in each for each in code)
 
-    network, ids = OnnxNetwork(cell, tensors), random.integers(0, VOCABULARY.size, 6)
+    network, ids = OnnxNetwork(content), random.integers(0, VOCABULARY.size, 6)
     logits = [network.step(np.array([symbol]), ["logits"])[0][0] for symbol in ids]
     expected = expected_log_probabilities(configuration, tensors, ids)
     np.testing.assert_allclose(log_softmax(np.stack(logits)), expected, atol=1e-5)
-
-
-def test_more_layers_than_the_onnx_graph_has_are_refused(random: np.random.Generator) -> None:
-    pytest.importorskip("onnx")
-    _, tensors = random_network(random, "gru", num_layers=2)
-    with pytest.raises(ValueError, match="one layer"):
-        step_graph("gru", tensors)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -73,8 +73,10 @@ def make_model(case: Case, random: np.random.Generator) -> ModelFile:
     )
     tensors = {}
     for name, shape in configuration.tensor_shapes().items():
-        # Recurrent weights that neither die out nor explode, also with relu.
+        # Recurrent weights that neither die out nor explode; relu makes sums of all that came.
         scale = 0.9 / case.hidden_size**0.5 if name.endswith("weight_hh") else 1.0
+        if case.nonlinearity == "relu" and name.startswith("layers"):
+            scale = 0.4 / case.hidden_size**0.5
         tensors[name] = (scale * random.standard_normal(shape)).astype(np.float32)
     reading: dict[str, Any] = {"documents": "lines"} if configuration.documents else {}
     return ModelFile(configuration, vocabulary, tensors, {"reading": reading} if reading else {})

@@ -1,17 +1,19 @@
 """A network as other tools store it, in torch.nn's layout, and what it is as a model file."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from ricorda.errors import ModelFileError
+from ricorda.errors import InputError, ModelFileError
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CELLS, CellName
 from ricorda.model.model_file import model_file_bytes
 from ricorda.text.vocabulary import Vocabulary
+from ricorda.validation import explain
 
 Weight = NDArray[np.float32]
 
@@ -32,6 +34,9 @@ class Symbols(NamedTuple):
     order: NDArray[np.intp] | None = None
     """For each id of the vocabulary that of the network, (V,); None where they are the same."""
 
+    notes: tuple[str, ...] = ()
+    """Lines for the person who imports."""
+
 
 @dataclass(frozen=True)
 class ForeignNetwork:
@@ -42,12 +47,31 @@ class ForeignNetwork:
     output_weight: Weight  # (V, H)
     output_bias: Weight  # (V,)
     embedding: Weight | None = None  # (V, E); None for one-hot input
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
-    symbols: "Symbols | None" = None
-    """The symbols, where the file has them."""
+    nonlinearity: Literal["tanh", "relu"] | None = "tanh"
+    """The activation of an rnn; None where the file does not say it."""
+
+    labels: Weight | None = None  # (K, G*H); a row for each label, the first for none
+    symbols: "Symbols | InputError | None" = None
+    """The symbols, where the file has them, or what is wrong with them."""
 
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Where the model came from: {"imported": {"format": ..., ...}}."""
+    """Where the model came from: {"imported": {"version": ..., ...}}."""
+
+    notes: tuple[str, ...] = ()
+    """Lines for the person who imports, such as a way in which the model differs."""
+
+    def with_nonlinearity(self, given: Literal["tanh", "relu"] | None) -> Self:
+        """Set the activation of an rnn where the file does not say it; tanh if it is not given.
+
+        Raises ModelFileError where there is none to set.
+        """
+        if self.nonlinearity is not None:
+            if given is None:
+                return self
+            raise ModelFileError("the file says its activation: leave out --nonlinearity")
+        note = "The file does not say its activation: tanh is assumed (--nonlinearity relu)."
+        notes = self.notes if given else (*self.notes, note)
+        return replace(self, nonlinearity=given or "tanh", notes=notes)
 
     def model_file(self, symbols: Symbols | None = None) -> ModelFile:
         """Return it as a model file; symbols that are given replace the file's own.
@@ -60,20 +84,69 @@ class ForeignNetwork:
             raise ModelFileError(
                 "the file does not say which symbols its ids stand for: name them with --symbols"
             )
-        vocabulary, order = symbols
+        if isinstance(symbols, InputError):
+            raise symbols
+        self._check_dimensions()
+        vocabulary, order, _ = symbols
         if vocabulary.size != len(self.output_bias):
             raise ModelFileError(
                 f"expected {len(self.output_bias)} symbols, as many as the network's outputs, "
                 f"got {vocabulary.size}: correct the symbols"
             )
+        if self.labels is not None and len(self.labels) != len(vocabulary.labels) + 1:
+            raise ModelFileError(
+                f"the network has {len(self.labels) - 1} labels, the symbols have "
+                f"{len(vocabulary.labels)}: leave out --symbols"
+            )
+        self._check_shapes(vocabulary.size)
+        try:
+            configuration = self._configuration(vocabulary)
+        except ValidationError as error:
+            raise ModelFileError(
+                f"the network is none of ricorda's: {explain(error, ModelConfiguration)}"
+            ) from error
         model = ModelFile(
-            self._configuration(vocabulary),
+            configuration,
             vocabulary,
             {name: np.ascontiguousarray(each, "<f4") for name, each in self._tensors(order)},
             dict(self.training),
         )
         model_file_bytes(model)  # looks at shapes and numbers
         return model
+
+    def _check_dimensions(self) -> None:
+        """Matrices are matrices, and each output has a bias."""
+        given = [each for each in (self.embedding, self.labels) if each is not None]
+        matrices = [self.output_weight, *given]
+        vectors = [self.output_bias]
+        for layer in self.layers:
+            matrices += layer[:2]
+            vectors += layer[2:]
+        for weights, kind, dimensions in ((matrices, "matrix", 2), (vectors, "vector", 1)):
+            for weight in weights:
+                if weight.ndim != dimensions:
+                    raise ModelFileError(
+                        f"expected a {kind} of weights, got a shape {weight.shape}"
+                    )
+        if len(self.output_weight) != len(self.output_bias):
+            raise ModelFileError(
+                f"expected a bias for each output, got {len(self.output_bias)} for "
+                f"{len(self.output_weight)}"
+            )
+
+    def _check_shapes(self, size: int) -> None:
+        """Each symbol has a row of what is read."""
+        if self.embedding is not None and len(self.embedding) != size:
+            raise ModelFileError(
+                f"expected an embedding of {size} symbols, as many as the network's outputs, got "
+                f"{len(self.embedding)}"
+            )
+        numbers = self.layers[0].weight_ih.shape[1]
+        if self.embedding is None and numbers != size:
+            raise ModelFileError(
+                f"expected one-hot input of {size} numbers, as many as the network's outputs, got "
+                f"{numbers}: a model that reads other numbers than symbols cannot be imported"
+            )
 
     def _configuration(self, vocabulary: Vocabulary) -> ModelConfiguration:
         rows, hidden = self.layers[0].weight_hh.shape
@@ -89,8 +162,9 @@ class ForeignNetwork:
             hidden_size=hidden,
             num_layers=len(self.layers),
             embedding_size="onehot" if self.embedding is None else self.embedding.shape[1],
-            nonlinearity=self.nonlinearity,
+            nonlinearity=self.nonlinearity or "tanh",
             documents=vocabulary.boundary is not None,
+            num_labels=0 if self.labels is None else len(self.labels),
         )
 
     def _tensors(self, order: NDArray[np.intp] | None) -> Iterator[tuple[str, Weight]]:
@@ -101,6 +175,8 @@ class ForeignNetwork:
 
         if self.embedding is not None:
             yield "embedding.weight", sorted_symbols(self.embedding)
+        if self.labels is not None:
+            yield "labels.weight", self.labels
         for number, layer in enumerate(self.layers):
             for name, weight in layer._asdict().items():
                 if name == "weight_ih" and number == 0 and self.embedding is None:
@@ -137,9 +213,19 @@ def is_coupled(layer: ForeignLayer) -> bool:
 
 def cifg_of_lstm(layer: ForeignLayer) -> ForeignLayer:
     """Leave out the forget gate of an LSTM whose gates are coupled."""
+    return ForeignLayer(*map(three_gates, layer))
 
-    def three(weight: Weight) -> Weight:
-        input_gate, _, candidate, output_gate = np.split(weight, 4)
-        return np.concatenate([input_gate, candidate, output_gate])
 
-    return ForeignLayer(*map(three, layer))
+def three_gates(weight: Weight) -> Weight:
+    """Leave out the forget gate's rows: (4H, ...) -> (3H, ...)."""
+    input_gate, _, candidate, output_gate = np.split(weight, 4)
+    return np.concatenate([input_gate, candidate, output_gate])
+
+
+def coupled(
+    cell: CellName, layers: Sequence[ForeignLayer]
+) -> tuple[CellName, tuple[ForeignLayer, ...]]:
+    """Turn an LSTM whose gates are coupled in all layers into a cifg; others stay as they are."""
+    if cell == "lstm" and all(map(is_coupled, layers)):
+        return "cifg", tuple(map(cifg_of_lstm, layers))
+    return cell, tuple(layers)

@@ -86,17 +86,8 @@ def model_file_bytes(model: ModelFile) -> bytes:
     Raises ModelFileError if the tensors do not fit the configuration.
     """
     _check_tensors(model.configuration, model.tensors, where="the model to be written")
-    described = asdict(model.configuration)
     sizes = model.gradient_sizes or {}
-    is_divided = any(described[key] for key in DIVISION)
-    if not is_divided:
-        described = {key: value for key, value in described.items() if key not in DIVISION}
-    metadata = {
-        "ricorda.format": "2" if is_divided or sizes else "1",
-        "ricorda.model": json.dumps(described),
-        "ricorda.vocabulary": json.dumps(model.vocabulary.to_json(), ensure_ascii=False),
-        "ricorda.training": json.dumps(model.training, ensure_ascii=False),
-    }
+    metadata = model_metadata(model)
     tensors = {
         name: ("F32", tensor.shape, np.ascontiguousarray(tensor, "<f4").data.cast("B"))
         for name, tensor in model.tensors.items()
@@ -108,6 +99,20 @@ def model_file_bytes(model: ModelFile) -> bytes:
             np.ascontiguousarray(array, np.uint8).data.cast("B"),
         )
     return b"".join(tensor_file(tensors, metadata))
+
+
+def model_metadata(model: ModelFile) -> dict[str, str]:
+    """The four strings of the header, by key."""
+    described = asdict(model.configuration)
+    is_divided = any(described[key] for key in DIVISION)
+    if not is_divided:
+        described = {key: value for key, value in described.items() if key not in DIVISION}
+    return {
+        "ricorda.format": "2" if is_divided or model.gradient_sizes else "1",
+        "ricorda.model": json.dumps(described),
+        "ricorda.vocabulary": json.dumps(model.vocabulary.to_json(), ensure_ascii=False),
+        "ricorda.training": json.dumps(model.training, ensure_ascii=False),
+    }
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -123,7 +128,7 @@ def read_model_file(path: Path) -> ModelFile:
     try:
         with path.open("rb", buffering=0) as file:
             header = read_header(file, os.fstat(file.fileno()).st_size)
-            configuration, vocabulary, training = _read_metadata(path, header.metadata)
+            configuration, vocabulary, training = read_metadata(path, header.metadata)
             _check_entries(path, configuration, header)
             arrays = {
                 name: _array(read_entry(file, entry), entry)
@@ -143,10 +148,10 @@ def read_model_file(path: Path) -> ModelFile:
     return ModelFile(configuration, vocabulary, tensors, training, sizes or None, name)
 
 
-def _read_metadata(
+def read_metadata(
     path: Path, metadata: dict[str, str]
 ) -> tuple[ModelConfiguration, Vocabulary, dict[str, Any]]:
-    """Check and parse the four strings of the header."""
+    """Check and parse the four strings of the header. Raises ModelFileError."""
     format_text = metadata.get("ricorda.format")
     if format_text is None:
         raise ModelFileError(
