@@ -102,6 +102,12 @@ def public(place: Path) -> dict[str, Public]:
         "Model.classify_documents": Public(
             divided.classify_documents, documents=["ab"], prior="uniform", on_unknown="skip"
         ),
+        "Model.embed": Public(
+            model.embed, texts=["ab"], vector="state", normalize=True, on_unknown="skip"
+        ),
+        "Model.embed_documents": Public(
+            model.embed_documents, documents=["ab"], vector="layers", normalize=True
+        ),
         "Distribution.most_likely": Public(model.distribution("a").most_likely, count=2),
         "Scores.alternatives": Public(scores.alternatives, position=1),
         "Session.add": Public(

@@ -26,6 +26,7 @@ from ricorda.engine.classification import (
 )
 from ricorda.engine.constraints import constraint_of
 from ricorda.engine.documents import Document, document_figures, evaluate_documents
+from ricorda.engine.embedding import Embedding, Vector, VectorKind, embed_documents, vector_size
 from ricorda.engine.generation import (
     ENDLESS,
     LONGEST_DOCUMENT,
@@ -487,6 +488,53 @@ class Model:
         logarithms = log_prior(self.vocabulary, self.training, prior)
         encoded = self._encode_documents(documents, on_unknown, unseen)
         return classify_documents(self.backend, self.vocabulary, encoded, logarithms)
+
+    @checked
+    def embed(
+        self,
+        texts: str | bytes | Ids | Iterable[DocumentText],
+        *,
+        vector: VectorKind = "hidden",
+        normalize: bool = False,
+        on_unknown: OnUnknown = "error",
+    ) -> Vector:
+        """Return a vector for each text, (N, D): the state of the network after its last symbol.
+
+        `vector` says which part: the `hidden` state of the last layer, those of all `layers`, or
+        the whole `state`, which has the cell states of an LSTM or CIFG too. `normalize` gives each
+        vector the length 1.
+
+        Each text is read by itself, in a model of documents after the boundary; a pair of a text
+        and a label is read under the label. The vector of an empty text is the state before a
+        first symbol, of an undivided text zeros. Many are read side by side, with the same result.
+
+        Raises VocabularyError for an unknown character unless it is to be skipped,
+        ConfigurationError for an unknown label.
+        """
+        several = [texts] if isinstance(texts, str | bytes | np.ndarray) else texts
+        unseen = Unseen()
+        encoded = self._encode_documents(several, on_unknown, unseen)
+        found = embed_documents(self.backend, encoded, vector, normalize=normalize)
+        vectors = [each.vector for each in found]
+        unseen.warn("the texts", stacklevel=2)
+        size = vector_size(self.configuration, vector)
+        return np.stack(vectors) if vectors else np.empty((0, size), np.float32)
+
+    @checked
+    def embed_documents(
+        self,
+        documents: Iterable[DocumentText],
+        *,
+        vector: VectorKind = "hidden",
+        normalize: bool = False,
+        on_unknown: OnUnknown = "error",
+    ) -> Iterator[Embedding]:
+        """Yield the vector of each document, in order, and what was left out; otherwise as `embed`.
+
+        The documents may exceed memory.
+        """
+        encoded = self._encode_documents(documents, on_unknown, Unseen())
+        return embed_documents(self.backend, encoded, vector, normalize=normalize)
 
     @checked
     def evaluate(
