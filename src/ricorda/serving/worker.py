@@ -38,7 +38,7 @@ log = logging.getLogger("ricorda.serving")
 
 
 class Job:
-    """Texts to be written, scored or turned into vectors. The event loop alone reads its results."""
+    """Texts to write, to score or to turn into vectors. Only the event loop reads its results."""
 
     def __init__(self) -> None:
         self.new: list[Symbols] = []
