@@ -1,4 +1,4 @@
-"""`/v1/embeddings`: what OpenAI's client sends and reads, limits, and the same vectors as Python."""
+"""`/v1/embeddings`: OpenAI's client, limits, errors, and the same vectors as from Python."""
 
 import base64
 import threading
