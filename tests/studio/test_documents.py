@@ -48,7 +48,7 @@ def texts(place: Path) -> Texts:
 
 
 def test_a_text_of_ones_own_is_a_whole_document(run: RunFolder, texts: Texts) -> None:
-    found = Looking(texts).surprise(run, ask.ReadRequest(text="anto"))
+    found = Looking(texts).surprise(run, ask.SurpriseRequest(text="anto"))
     assert found["symbols"] == ["", "a", "n", "t", "o", ""]
     assert found["labels"] == {0: BOUNDARY, 5: BOUNDARY}
     assert found["boundaries"] == [0, 5]
@@ -63,7 +63,7 @@ def test_a_text_of_ones_own_is_a_whole_document(run: RunFolder, texts: Texts) ->
 
 
 def test_each_document_of_a_stretch_is_read_by_itself(run: RunFolder, texts: Texts) -> None:
-    found = Looking(texts).surprise(run, ask.ReadRequest(begin=2, length=40))
+    found = Looking(texts).surprise(run, ask.SurpriseRequest(begin=2, length=40))
     first, second, *others = found["boundaries"]
     assert first == 0
     assert others
@@ -78,7 +78,7 @@ def test_each_document_of_a_stretch_is_read_by_itself(run: RunFolder, texts: Tex
 
 def test_all_that_is_shown_counts_places_alike(run: RunFolder, texts: Texts) -> None:
     looking, asked = Looking(texts), {"text": "a☃nto", "unit": 3}
-    shown = looking.surprise(run, ask.ReadRequest(text="a☃nto"))
+    shown = looking.surprise(run, ask.SurpriseRequest(text="a☃nto"))
     assert shown["unseen"] == [[2, "☃"]]
     assert shown["bits"][2] is None
     activity = looking.activity(run, ask.UnitRequest(**asked))

@@ -127,7 +127,7 @@ def command(
     else:
         pieces = [read_whole(trained, text, reading)]
     scores = trained.score(pieces, ALTERNATIVES, label=label, on_unknown="skip", adaptive=adaptive)
-    figures = scores.figures.as_json() | ({"protocol": "adaptive"} if adaptive else {})
+    figures = scores.figures.as_json()
     if html is not None:
         _write_page(html, scores, "standard input" if text == "-" else Path(text).name)
     if as_json:
@@ -201,7 +201,7 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 def _print_table(scores: "Scores") -> None:
     """A line a symbol, with as many alternatives as the terminal is wide enough for."""
     width = terminal_width()
-    say("bits   symbol  likeliest")
+    say("bits   symbol  likeliest" + ("  (adaptive)" if scores.adaptive else ""))
     gaps = {gap.before: gap.characters for gap in scores.gaps}
     for place, symbol in enumerate(scores.symbols):
         _print_unseen(gaps.get(place, ""))

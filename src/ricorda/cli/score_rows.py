@@ -50,6 +50,7 @@ class Row:
             "unseen_characters": figures.unseen,
             "left_out": figures.left_out,
             **({"unseen": [gap.as_json() for gap in figures.gaps]} if figures.gaps else {}),
+            **({"protocol": "adaptive"} if figures.protocol == "adaptive" else {}),
         }
 
 

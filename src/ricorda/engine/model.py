@@ -358,7 +358,7 @@ class Model:
         Raises as `evaluate` does, and ConfigurationError for a model without `gradient_sizes` or an
         engine without the compiled kernels.
         """
-        backend = self._adaptive_backend()
+        backend = self.adaptive_backend()
         unseen = Unseen()
         self._evaluated(backend, text, None, on_unknown, unseen)
         unseen.warn("the text", stacklevel=2)
@@ -383,7 +383,12 @@ class Model:
             ),
         )
 
-    def _adaptive_backend(self) -> AdaptiveBackend:
+    def adaptive_backend(self) -> AdaptiveBackend:
+        """Begin to read a text, or documents one after the other, and to learn from them.
+
+        Raises ConfigurationError for a model without `gradient_sizes` or an engine without the
+        compiled kernels.
+        """
         if self.gradient_sizes is None:
             raise ConfigurationError(
                 "the model file holds no sizes of gradients, which adaptive reading needs: "
@@ -414,10 +419,10 @@ class Model:
         number = label_number(self.vocabulary, label)
         unseen = Unseen()
         ids = self._joined(self._encode_pieces(pieces, on_unknown, unseen))
-        backend = self._adaptive_backend() if adaptive else self.backend
+        backend = self.adaptive_backend() if adaptive else self.backend
         scores = score(backend, self.vocabulary, ids, alternatives, unseen.gaps, label=number)
         unseen.warn("the text", stacklevel=2)
-        return scores
+        return replace(scores, adaptive=adaptive)
 
     @checked
     def score_documents(
@@ -441,8 +446,9 @@ class Model:
         self._check_divided()
         encoded = self._encode_documents(documents, on_unknown, Unseen())
         if adaptive:
-            backend = self._adaptive_backend()
-            return document_figures(backend, self.vocabulary, encoded, in_order=True)
+            backend = self.adaptive_backend()
+            found = document_figures(backend, self.vocabulary, encoded, in_order=True)
+            return (replace(figures, protocol="adaptive") for figures in found)
         return document_figures(self.backend, self.vocabulary, encoded)
 
     @checked
@@ -560,7 +566,7 @@ class Model:
         of documents.
         """
         unseen = Unseen()
-        backend = self._adaptive_backend() if adaptive else self.backend
+        backend = self.adaptive_backend() if adaptive else self.backend
         if adaptive and window is not None:
             raise ConfigurationError("adaptive reading carries its state: leave the window out")
         figures = self._evaluated(backend, text, window, on_unknown, unseen)

@@ -64,8 +64,8 @@ export const runWord = () => quoted(state.details?.path ?? state.run ?? "");
 
 // What hands the stretch that is read to a command's standard input; null where one line cannot,
 // as from several files, documents or a compressed file.
-export function stretchCommand() {
-  const { text, begin, length } = state.stretch;
+export function stretchCommand(length = state.stretch.length) {
+  const { text, begin } = state.stretch;
   if (text !== null) return `printf %s ${quoted(text)}`;
   const [name, ...others] = state.details?.texts ?? [];
   if (name === undefined || others.length || COMPRESSED.test(name) || !state.facts?.in_order) return null;
