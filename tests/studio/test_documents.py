@@ -76,6 +76,18 @@ def test_each_document_of_a_stretch_is_read_by_itself(run: RunFolder, texts: Tex
     assert len(found["bits"]) == len(found["symbols"]) == len(found["alternatives"])
 
 
+def test_an_adaptive_reader_reads_the_documents_of_a_stretch_in_order(
+    run: RunFolder, texts: Texts
+) -> None:
+    asked = {"begin": 0, "length": 900}
+    plain = Looking(texts).surprise(run, ask.SurpriseRequest(**asked))
+    found = Looking(texts).surprise(run, ask.SurpriseRequest(**asked, adaptive=True))
+    assert found["frozen"]["bits"] == plain["bits"]
+    assert (found["symbols"], found["boundaries"]) == (plain["symbols"], plain["boundaries"])
+    assert [bits is None for bits in found["bits"]] == [bits is None for bits in plain["bits"]]
+    assert found["mean_bits"] < plain["mean_bits"]
+
+
 def test_all_that_is_shown_counts_places_alike(run: RunFolder, texts: Texts) -> None:
     looking, asked = Looking(texts), {"text": "a☃nto", "unit": 3}
     shown = looking.surprise(run, ask.SurpriseRequest(text="a☃nto"))
