@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import shutil
 import socket
 from collections.abc import Iterator
@@ -234,16 +235,14 @@ def test_an_adaptive_reader_is_shown_beside_the_frozen_network(
     assert found["symbols"] == frozen["symbols"]
     assert {name: frozen[name] for name in found["frozen"]} == found["frozen"]
     model = ricorda.load(place.folder / "runs" / "bottles")
-    scores = model.score(TEXT[100:4100], adaptive=True)
+    scores = model.score(TEXT[100:4100], 8, adaptive=True)
     bits = (scores.nats[1:] / math.log(2)).tolist()
     assert found["bits"][0] is None
     assert found["bits"][1:] == pytest.approx(bits, abs=1e-3)
     assert found["mean_bits"] == pytest.approx(scores.figures.bits_per_character, abs=1e-3)
     assert found["mean_bits"] < found["frozen"]["mean_bits"]
     labels = [label for label, _ in found["alternatives"][50]]
-    assert labels == [
-        label for label, _ in model.score(TEXT[100:4100], 8, adaptive=True).alternatives(50)
-    ]
+    assert labels == [label for label, _ in scores.alternatives(50)]
     status, _, content = client.ask(
         "POST", "/api/runs/planted/surprise", {"text": "the cat", "adaptive": True}
     )
