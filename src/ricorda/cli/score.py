@@ -118,7 +118,8 @@ def command(
         else:
             texts = [(1, read_whole(trained, text, reading), None)]
         rows = scored_rows(trained, texts, label=label, by_label=by_label, adaptive=adaptive)
-        print_rows(in_order(rows, sort, ascending=ascending), as_json=as_json, as_csv=as_csv)
+        sorted_rows = in_order(rows, sort, ascending=ascending)
+        print_rows(sorted_rows, as_json=as_json, as_csv=as_csv, adaptive=adaptive)
         known.report()
         return
     pieces: Iterable[str | bytes]
