@@ -96,7 +96,7 @@ void for_each_row(const Network& network, const Sequences& all, const UseRow& us
 
 }  // namespace
 
-void read(const Network& network, const Sequences& sequences) {
+void read_sequences(const Network& network, const Sequences& sequences) {
   for_each_chunk(network, sequences, [](Workspace&, Group, int, int) {});
 }
 

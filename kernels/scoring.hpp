@@ -22,7 +22,7 @@ struct Sequences {
 };
 
 // The new state alone.
-void read(const Network& network, const Sequences& sequences);
+void read_sequences(const Network& network, const Sequences& sequences);
 
 // logits (B, T, V)
 void forward(const Network& network, const Sequences& sequences, float* logits);

@@ -88,7 +88,7 @@ auto read_python(const Network& network, const Input<Id, 2>& ids, const Input<fl
                  int threads, const Labels& labels) {
   NewArray<float> new_state(state_shape(network.shape(), ids.shape(0)));
   const Sequences sequences = sequences_of(network.shape(), ids, labels, state, new_state, threads);
-  without_gil([&] { read(network, sequences); });
+  without_gil([&] { read_sequences(network, sequences); });
   return new_state.to_python();
 }
 

@@ -201,7 +201,7 @@ def test_options_are_checked(tensors_of: Callable[..., Any]) -> None:
     model, _ = made(tensors_of, LETTERS, "numpy")
     with pytest.raises(ConfigurationError, match="vector must be 'hidden' or 'layers' or 'state'"):
         model.embed(["a"], vector="cells")  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="a piece of the text must be"):
+    with pytest.raises(ConfigurationError, match=r"texts\[0\] must be text or bytes"):
         model.embed([3])  # type: ignore[list-item]
 
 
