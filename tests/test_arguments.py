@@ -90,6 +90,7 @@ def public(place: Path) -> dict[str, Public]:
         "Model.distribution": Public(model.distribution, prompt="ab", on_unknown="skip"),
         "Model.score": Public(model.score, **read, alternatives=1),
         "Model.evaluate": Public(model.evaluate, **read, window=2),
+        "Model.adaptive_backend": Public(learner.adaptive_backend),
         "Model.adapt": Public(learner.adapt, **read),
         "Model.save": Public(learner.save, path=place / "saved.safetensors"),
         "Model.trace": Public(model.trace, **read),
