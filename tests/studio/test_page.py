@@ -280,6 +280,7 @@ def test_adaptive_reading_is_shown_beside_the_frozen_network(open_page: Open) ->
     assert page.inner_text("#surprise-curves .reading").startswith("character 1: adaptive ")
     page.select_option("#language", "it")
     assert "Adattiva: " in page.inner_text("#surprise-mean")
+    assert "bit, adattivi; attesi" in page.inner_text("#surprise-text .reading")
     legend = page.locator("#surprise-curves .legend").inner_text()
     assert legend.split() == ["adattiva", "congelata"]
     page.select_option("#language", "en")

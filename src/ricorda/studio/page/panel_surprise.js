@@ -79,6 +79,7 @@ function fill() {
     count: number(found.unseen.length), characters: [...new Set(found.unseen.map(([, character]) => visible(character)))].slice(0, 20).join(" "),
   });
   inspect(text.chosen);
+  readOut(text.chosen);
   fillTop();
   setSurpriseCommand();
 }
@@ -121,7 +122,7 @@ function describeCurves() {
     ? [{ name: t("surprise.adaptive"), kind: "compared compared0", points: adaptive },
       { name: t("surprise.frozen"), kind: "compared compared1", points: frozen }]
     : [];
-  return chartOf(curvesName(), series, { readings, height: 200, axes: [[t("surprise.position"), (place) => number(place)]] });
+  return chartOf(curvesName(), series, { readings, height: 200, axes: [["", (place) => number(place)]] });
 }
 
 function fillCurves() {
@@ -148,11 +149,14 @@ function point(place, settled) {
   if (!settled) return; // what is read out is of the place chosen, wherever the pointer is
   lookBackSoon(place);
   setSurpriseCommand();
-  text.reading.textContent = found.bits[place] !== null
-    ? t(found.adaptive ? "surprise.adaptive_reading" : "surprise.reading", {
-        symbol: apart(labelAt(found, place)), bits: number(found.bits[place], 1), others: likeliest(place, ", "),
-      })
-    : "";
+  readOut(place);
+}
+
+function readOut(place) {
+  const bits = found.bits[place] ?? null;
+  const words = found.adaptive ? "surprise.adaptive_reading" : "surprise.reading";
+  text.reading.textContent = bits === null ? ""
+    : t(words, { symbol: apart(labelAt(found, place)), bits: number(bits, 1), others: likeliest(place, ", ") });
 }
 
 function setSurpriseCommand() {
