@@ -349,6 +349,36 @@ def example(
     return rest, flags, many, anything, share
 
 
+@checked
+def sized(width: int, height: float = 2.0, *, name: str) -> Any:
+    return width, height, name
+
+
+@checked
+def open_ended(first: int, **others: Any) -> Any:
+    return first, others
+
+
+def test_arguments_by_place_and_by_name() -> None:
+    assert sized(np.int64(3), 4, name="a") == (3, 4, "a")
+    assert sized(name="a", width=3) == (3, 2.0, "a")
+    assert open_ended(1, second="x") == (1, {"second": "x"})
+    assert open_ended(first=1) == (1, {})
+    for arguments, keywords, message in [
+        ((), {"name": "a"}, "sized: missing a required argument: 'width'"),
+        ((1,), {}, "sized: missing a required argument: 'name'"),
+        ((1, 2.0, 3), {"name": "a"}, "sized: too many positional arguments"),
+        ((1,), {"name": "a", "width": 2}, "sized: multiple values for argument 'width'"),
+        ((1,), {"name": "a", "depth": 2}, "sized: got an unexpected keyword argument 'depth'"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            sized(*arguments, **keywords)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="open_ended: multiple values for argument 'first'"):
+        open_ended(1, first=2)
+    with pytest.raises(ConfigurationError, match="height must be a number, got 'x'"):
+        sized(1, "x", name="a")  # type: ignore[arg-type]
+
+
 def test_values_reach_a_function_as_its_types() -> None:
     found = example(True, flags={}, many=["b"], share=np.float64(2), anything=MappingProxyType({}))
     assert found == ((True,), {}, ["b"], MappingProxyType({}), 2.0)

@@ -244,11 +244,13 @@ class Model:
     ) -> Iterator[Order]:
         first = settings.stream_index
         for number, given in enumerate(prompts):
-            prompt = self._prompt(given, settings, stacklevel=3)
-            shown = "" if prompt.start is not None else self.read_prompt(self._text(given))
+            text = self.read_prompt(self._text(given))
+            prompt = self._prompt(text, settings, stacklevel=3)
+            shown = "" if prompt.start is not None else text
             indices = itertools.count(first) if count is None else range(first, first + count)
             for index in indices:
-                yield Order(number, shown, prompt, replace(settings, stream_index=index))
+                own = settings if index == first else replace(settings, stream_index=index)
+                yield Order(number, shown, prompt, own)
 
     @checked
     def stream(
@@ -302,12 +304,9 @@ class Model:
         stops = tuple(self.read_prompt(stop, drop_mark=False) for stop in settings.stop)
         return replace(settings, stop=stops)
 
-    def _prompt(
-        self, prompt: str | bytes, settings: GenerationSettings, *, stacklevel: int
-    ) -> Prompt:
-        """Encode a prompt and warn of what is left out of it."""
-        read_as_trained = self.read_prompt(self._text(prompt))
-        found = Prompt.of(self.vocabulary, read_as_trained, settings)
+    def _prompt(self, text: str, settings: GenerationSettings, *, stacklevel: int) -> Prompt:
+        """Encode a prompt, read as training read its text, and warn of what is left out of it."""
+        found = Prompt.of(self.vocabulary, text, settings)
         for note in found.notes:
             warnings.warn(note, UnseenCharactersWarning, stacklevel=stacklevel + 1)
         return found
@@ -332,7 +331,7 @@ class Model:
         """
         settings = validated(SamplingSettings, **sampling)
         given = GenerationSettings(label=label, on_unknown=on_unknown)
-        found = self._prompt(prompt, given, stacklevel=3)
+        found = self._prompt(self.read_prompt(self._text(prompt)), given, stacklevel=3)
         ids = found.ids
         constraint = constraint_of(settings, self.vocabulary, ids.tolist())
         permitted = None
