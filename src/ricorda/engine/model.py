@@ -711,6 +711,8 @@ class Model:
     ) -> Iterator[Ids]:
         """Turn a text, read as training read its own, into ids; record what is left out."""
         for piece in self._read_pieces(pieces):
+            if len(piece) == 0:
+                continue
             if isinstance(piece, str):
                 yield unseen.encode(self.vocabulary, piece, on_unknown)
             else:
