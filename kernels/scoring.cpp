@@ -62,9 +62,10 @@ void run_group(const Network& network, const Sequences& all, Group group,
   });
 }
 
-// Shares the streams out, and calls use_row(workspace, logits, stream, time) for each symbol read.
-template <class UseRow>
-void for_each_row(const Network& network, const Sequences& all, const UseRow& use_row) {
+// Shares the streams out, and calls use_chunk(workspace, group, first time, steps) for the symbols
+// that a group has read.
+template <class UseChunk>
+void for_each_chunk(const Network& network, const Sequences& all, const UseChunk& use_chunk) {
   const int threads = usable_threads(all.threads);
   const int share = (all.streams + threads - 1) / threads;
   const int together = std::clamp(share, 1, most_streams_together);
@@ -74,18 +75,30 @@ void for_each_row(const Network& network, const Sequences& all, const UseRow& us
     const int first = number * together;
     const Group group{first, std::min(together, all.streams - first)};
     Workspace workspace(network.shape(), most_rows_together);
-    const std::size_t stride = network.shape().padded_vocabulary();
     run_group(network, all, group, {}, workspace, [&](Workspace& filled, int time, int steps) {
-      network.compute_logits(filled.hidden.data(), steps * group.streams, filled);
-      for (int t = 0; t < steps; ++t)
-        for (int s = 0; s < group.streams; ++s)
-          use_row(filled.logits.data() + (std::size_t(t) * group.streams + s) * stride,
-                  group.first + s, time + t);
+      use_chunk(filled, group, time, steps);
     });
   });
 }
 
+// The same, and calls use_row(logits, stream, time) for each symbol read.
+template <class UseRow>
+void for_each_row(const Network& network, const Sequences& all, const UseRow& use_row) {
+  const std::size_t stride = network.shape().padded_vocabulary();
+  for_each_chunk(network, all, [&](Workspace& filled, Group group, int time, int steps) {
+    network.compute_logits(filled.hidden.data(), steps * group.streams, filled);
+    for (int t = 0; t < steps; ++t)
+      for (int s = 0; s < group.streams; ++s)
+        use_row(filled.logits.data() + (std::size_t(t) * group.streams + s) * stride,
+                group.first + s, time + t);
+  });
+}
+
 }  // namespace
+
+void read_sequences(const Network& network, const Sequences& sequences) {
+  for_each_chunk(network, sequences, [](Workspace&, Group, int, int) {});
+}
 
 void forward(const Network& network, const Sequences& sequences, float* logits) {
   const std::size_t vocabulary = network.shape().vocabulary_size;

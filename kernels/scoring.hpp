@@ -1,4 +1,4 @@
-// Whole sequences through a network: forward, score, trace.
+// Whole sequences through a network: read, forward, score, trace.
 //
 // Arrays are as Python sees them, unpadded and stream by stream: ids (B, T), state (S, L, B, H).
 // Streams are shared out between threads in groups; nothing that a group computes depends on
@@ -20,6 +20,9 @@ struct Sequences {
   float* new_state;             // (S, L, B, H)
   int threads;
 };
+
+// The new state alone.
+void read_sequences(const Network& network, const Sequences& sequences);
 
 // logits (B, T, V)
 void forward(const Network& network, const Sequences& sequences, float* logits);

@@ -90,6 +90,7 @@ def public(place: Path) -> dict[str, Public]:
         "Model.distribution": Public(model.distribution, prompt="ab", on_unknown="skip"),
         "Model.score": Public(model.score, **read, alternatives=1),
         "Model.evaluate": Public(model.evaluate, **read, window=2),
+        "Model.adaptive_backend": Public(learner.adaptive_backend),
         "Model.adapt": Public(learner.adapt, **read),
         "Model.save": Public(learner.save, path=place / "saved.safetensors"),
         "Model.trace": Public(model.trace, **read),
@@ -101,6 +102,12 @@ def public(place: Path) -> dict[str, Public]:
         "Model.classify": Public(divided.classify, text="ab", prior="uniform", on_unknown="skip"),
         "Model.classify_documents": Public(
             divided.classify_documents, documents=["ab"], prior="uniform", on_unknown="skip"
+        ),
+        "Model.embed": Public(
+            model.embed, texts=["ab"], vector="state", normalize=True, on_unknown="skip"
+        ),
+        "Model.embed_documents": Public(
+            model.embed_documents, documents=["ab"], vector="layers", normalize=True
         ),
         "Distribution.most_likely": Public(model.distribution("a").most_likely, count=2),
         "Scores.alternatives": Public(scores.alternatives, position=1),
@@ -340,6 +347,36 @@ def example(
     share: float = 0.5,
 ) -> Any:
     return rest, flags, many, anything, share
+
+
+@checked
+def sized(width: int, height: float = 2.0, *, name: str) -> Any:
+    return width, height, name
+
+
+@checked
+def open_ended(first: int, **others: Any) -> Any:
+    return first, others
+
+
+def test_arguments_by_place_and_by_name() -> None:
+    assert sized(np.int64(3), 4, name="a") == (3, 4, "a")
+    assert sized(name="a", width=3) == (3, 2.0, "a")
+    assert open_ended(1, second="x") == (1, {"second": "x"})
+    assert open_ended(first=1) == (1, {})
+    for arguments, keywords, message in [
+        ((), {"name": "a"}, "sized: missing a required argument: 'width'"),
+        ((1,), {}, "sized: missing a required argument: 'name'"),
+        ((1, 2.0, 3), {"name": "a"}, "sized: too many positional arguments"),
+        ((1,), {"name": "a", "width": 2}, "sized: multiple values for argument 'width'"),
+        ((1,), {"name": "a", "depth": 2}, "sized: got an unexpected keyword argument 'depth'"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            sized(*arguments, **keywords)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="open_ended: multiple values for argument 'first'"):
+        open_ended(1, first=2)
+    with pytest.raises(ConfigurationError, match="height must be a number, got 'x'"):
+        sized(1, "x", name="a")  # type: ignore[arg-type]
 
 
 def test_values_reach_a_function_as_its_types() -> None:

@@ -84,6 +84,14 @@ void make_network(Network* self, const nb::kwargs& given) {
   new (self) Network(shape, tensors, precision, set);
 }
 
+auto read_python(const Network& network, const Input<Id, 2>& ids, const Input<float, 4>& state,
+                 int threads, const Labels& labels) {
+  NewArray<float> new_state(state_shape(network.shape(), ids.shape(0)));
+  const Sequences sequences = sequences_of(network.shape(), ids, labels, state, new_state, threads);
+  without_gil([&] { read_sequences(network, sequences); });
+  return new_state.to_python();
+}
+
 auto forward_python(const Network& network, const Input<Id, 2>& ids, const Input<float, 4>& state,
                     int threads, const Labels& labels) {
   const NetworkShape& shape = network.shape();
@@ -270,6 +278,9 @@ void bind_engine(nb::module_& module) {
            "Pack the tensors of a model file. An embedding size of 0 means one-hot.\n\n"
            "With `documents` the last symbol is the boundary: before a stream reads it, its state\n"
            "becomes zero. `labels` below are (B, T), each below num_labels; None is 0 for all.")
+      .def("read", &read_python, "ids"_a.noconvert(), "state"_a.noconvert(), "threads"_a = 1,
+           nb::kw_only(), "labels"_a.noconvert() = nb::none(),
+           "Read ids (B, T) from a state (S, L, B, H): the new state.")
       .def("forward", &forward_python, "ids"_a.noconvert(), "state"_a.noconvert(), "threads"_a = 1,
            nb::kw_only(), "labels"_a.noconvert() = nb::none(),
            "Read ids (B, T) from a state (S, L, B, H): logits (B, T, V), new state.")

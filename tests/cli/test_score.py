@@ -166,3 +166,39 @@ def test_wide_symbols_keep_their_columns(here: Path, call: Call) -> None:
     ricorda.train("chinese.txt", steps=1, hidden_size=4, threads=1, quiet=True)
     _, out, _ = call("score", "runs/chinese", "chinese.txt")
     assert " 眠      " in out.splitlines()[2]
+
+
+def test_adaptive_figures_say_so(text: Path, call: Call) -> None:
+    model = ricorda.load("runs/tiny")
+    scores = model.score(TEXT, 5, adaptive=True)
+    code, out, err = call("score", "runs/tiny", text, "--adaptive", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["protocol"] == "adaptive"
+    assert found["nats"][1:] == pytest.approx(scores.nats[1:].tolist())
+    assert json.loads(call("score", "runs/tiny", text, "--json")[1])["protocol"] == "carried"
+    assert call("score", "runs/tiny", text, "--adaptive")[1].startswith(
+        "bits   symbol  likeliest  (adaptive)\n"
+    )
+    code, _, err = call("score", "runs/tiny", text, "--adaptive", "--html", "page.html")
+    assert (code, err) == (0, "wrote page.html\n")
+    page = Path("page.html").read_text("utf-8")
+    assert "<title>Adaptive surprisal of short.txt</title>" in page
+    assert "to an adaptive reader" in page
+    assert "bits per character, adaptive" in page
+    call("score", "runs/tiny", text, "--html", "page.html")
+    assert "daptive" not in Path("page.html").read_text("utf-8")
+
+
+def test_adaptive_rows_say_so(names_here: Path, call: Call) -> None:
+    code, out, _ = call("score", "runs/names", "names.txt", "--lines", "--adaptive", "--json")
+    assert code == 0
+    assert {json.loads(line)["protocol"] for line in out.splitlines()} == {"adaptive"}
+    out = call("score", "runs/names", "names.txt", "--lines", "--json")[1]
+    assert all("protocol" not in json.loads(line) for line in out.splitlines())
+    heading = call("score", "runs/names", "names.txt", "--lines", "--adaptive")[1].splitlines()[0]
+    assert heading == "  bits      nats  document  (adaptive)"
+    heading = call("score", "runs/names", "names.txt", "--lines")[1].splitlines()[0]
+    assert heading == "  bits      nats  document"
+    table = call("score", "runs/names", "names.txt", "--lines", "--adaptive", "--csv")[1]
+    assert {line.split(",")[-1] for line in table.splitlines()} == {"protocol", "adaptive"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ricorda import load
-from ricorda.engine import adaptive, kernels_are_built, open_model
+from ricorda.engine import Precision, adaptive, kernels_are_built, open_model
 from ricorda.engine.adaptive import FLOOR, PULL, SEGMENT, gather_gradient_sizes, gradient_factors
 from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration, ModelFile
@@ -187,6 +187,53 @@ def test_an_adapted_model_is_saved(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "precision, is_able, expected",
+    [
+        ("float32", True, "float32"),
+        ("bfloat16", True, "bfloat16"),
+        ("bfloat16", False, "float32"),
+        ("int8", True, "float32"),
+    ],
+)
+def test_copies_learn_in_bfloat16_where_network_and_processor_have_it(
+    monkeypatch: pytest.MonkeyPatch, precision: Precision, is_able: bool, expected: str
+) -> None:
+    made: list[str] = []
+
+    def record(*_: Any, precision: str, **__: Any) -> None:
+        made.append(precision)
+
+    monkeypatch.setattr(adaptive._kernels, "learns_bfloat16", lambda kernels="": is_able)
+    monkeypatch.setattr(adaptive._kernels, "AdaptiveReader", record)
+    open_model(model_file(), precision).adaptive_backend()
+    assert made == [expected]
+
+
+@pytest.mark.skipif(
+    not (kernels_are_built() and adaptive._kernels.learns_bfloat16()), reason="no AVX512_BF16"
+)
+def test_bfloat16_learns_as_float32_does() -> None:
+    file, text = model_file(hidden_size=64), text_of(4000)
+    exact, rounded = (open_model(file, each) for each in ("float32", "bfloat16"))
+    expected = exact.evaluate(text, adaptive=True).nats_per_character
+    found = rounded.evaluate(text, adaptive=True).nats_per_character
+    assert found != expected
+    assert found == pytest.approx(expected, abs=0.01)
+    assert found < exact.evaluate(text).nats_per_character - 0.05
+    adapted = rounded.adapt(text)
+    assert adapted.backend.precision == "bfloat16"  # type: ignore[attr-defined]
+
+
+def test_a_network_of_less_precision_adapts_too() -> None:
+    """The trained network predicts in its own precision; what is learned stays near float32's."""
+    file, text = model_file(), text_of(3000)
+    expected = open_model(file).evaluate(text, adaptive=True).nats_per_character
+    for precision in ("bfloat16", "int8"):
+        found = open_model(file, precision).evaluate(text, adaptive=True).nats_per_character
+        assert found == pytest.approx(expected, abs=0.02)
+
+
 def test_documents_are_read_in_order() -> None:
     """A later document of a kind is less surprising; each still begins from a zero state."""
     model = open_model(model_file(DOCUMENTS))
@@ -197,6 +244,9 @@ def test_documents_are_read_in_order() -> None:
     whole = model.evaluate(documents, adaptive=True)
     assert whole.nats == pytest.approx(sum(nats))
     assert (whole.documents, whole.protocol) == (60, "adaptive")
+    assert {row.protocol for row in rows} == {"adaptive"}
+    assert model.score(documents[0], adaptive=True).figures.protocol == "adaptive"
+    assert model.score(documents[0]).figures.protocol == "documents"
     other_order = model.evaluate(documents[::-1], adaptive=True)
     assert other_order.nats != whole.nats
 

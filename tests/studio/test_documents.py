@@ -48,7 +48,7 @@ def texts(place: Path) -> Texts:
 
 
 def test_a_text_of_ones_own_is_a_whole_document(run: RunFolder, texts: Texts) -> None:
-    found = Looking(texts).surprise(run, ask.ReadRequest(text="anto"))
+    found = Looking(texts).surprise(run, ask.SurpriseRequest(text="anto"))
     assert found["symbols"] == ["", "a", "n", "t", "o", ""]
     assert found["labels"] == {0: BOUNDARY, 5: BOUNDARY}
     assert found["boundaries"] == [0, 5]
@@ -63,7 +63,7 @@ def test_a_text_of_ones_own_is_a_whole_document(run: RunFolder, texts: Texts) ->
 
 
 def test_each_document_of_a_stretch_is_read_by_itself(run: RunFolder, texts: Texts) -> None:
-    found = Looking(texts).surprise(run, ask.ReadRequest(begin=2, length=40))
+    found = Looking(texts).surprise(run, ask.SurpriseRequest(begin=2, length=40))
     first, second, *others = found["boundaries"]
     assert first == 0
     assert others
@@ -76,9 +76,21 @@ def test_each_document_of_a_stretch_is_read_by_itself(run: RunFolder, texts: Tex
     assert len(found["bits"]) == len(found["symbols"]) == len(found["alternatives"])
 
 
+def test_an_adaptive_reader_reads_the_documents_of_a_stretch_in_order(
+    run: RunFolder, texts: Texts
+) -> None:
+    asked = {"begin": 0, "length": 900}
+    plain = Looking(texts).surprise(run, ask.SurpriseRequest(**asked))
+    found = Looking(texts).surprise(run, ask.SurpriseRequest(**asked, adaptive=True))
+    assert found["frozen"]["bits"] == plain["bits"]
+    assert (found["symbols"], found["boundaries"]) == (plain["symbols"], plain["boundaries"])
+    assert [bits is None for bits in found["bits"]] == [bits is None for bits in plain["bits"]]
+    assert found["mean_bits"] < plain["mean_bits"]
+
+
 def test_all_that_is_shown_counts_places_alike(run: RunFolder, texts: Texts) -> None:
     looking, asked = Looking(texts), {"text": "a☃nto", "unit": 3}
-    shown = looking.surprise(run, ask.ReadRequest(text="a☃nto"))
+    shown = looking.surprise(run, ask.SurpriseRequest(text="a☃nto"))
     assert shown["unseen"] == [[2, "☃"]]
     assert shown["bits"][2] is None
     activity = looking.activity(run, ask.UnitRequest(**asked))

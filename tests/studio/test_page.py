@@ -252,6 +252,57 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     page.locator("#agreement").wait_for(state="detached")
 
 
+def test_adaptive_reading_is_shown_beside_the_frozen_network(open_page: Open) -> None:
+    page = open_page()
+    in_sight(page, "surprise")
+    page.wait_for_selector("#surprise-text span[class*=s]")
+    frozen = page.inner_text("#surprise-mean")
+    assert not page.is_visible("#surprise-curves")
+    page.check("#adaptive")
+    page.wait_for_selector("#surprise-curves:not([hidden]) path.curve >> nth=1", state="attached")
+    assert page.locator("#surprise-curves path.curve[d]").count() >= 2
+    assert page.locator("#surprise-curves .legend").inner_text().split() == ["adaptive", "frozen"]
+    assert "Adaptive: " in page.inner_text("#surprise-mean")
+    assert "Bits, adaptive:" in page.inner_text("#surprise-legend")
+    assert "a protocol of their own" in page.inner_text("#adaptive-note")
+    command = page.inner_text("[data-command=surprise] code")
+    assert command.endswith("/bottles - --adaptive")
+    page.hover("#surprise-text .symbols span >> nth=20")
+    assert "bits, adaptive: the reader gave" in page.inner_text("#inspector")
+    assert not page.is_visible("#by-gradient")
+    page.locator("#surprise-text .symbols").focus()
+    page.keyboard.press("ArrowRight")
+    assert "bits, adaptive" in page.inner_text("#surprise-text .reading")
+    page.click("#surprise-table-name")
+    assert "bits, adaptive" in page.inner_text("#surprising thead")
+    page.locator("#surprise-curves .plot").focus()
+    page.keyboard.press("Home")
+    assert page.inner_text("#surprise-curves .reading").startswith("character 1: adaptive ")
+    page.select_option("#language", "it")
+    assert "Adattiva: " in page.inner_text("#surprise-mean")
+    assert "bit, adattivi; attesi" in page.inner_text("#surprise-text .reading")
+    legend = page.locator("#surprise-curves .legend").inner_text()
+    assert legend.split() == ["adattiva", "congelata"]
+    page.select_option("#language", "en")
+    page.uncheck("#adaptive")
+    page.wait_for_selector("#surprise-curves", state="hidden")
+    assert page.inner_text("#surprise-mean") == frozen
+    page.locator("#inspector .past li").first.wait_for()
+
+
+def test_a_model_that_cannot_learn_says_why(open_page: Open) -> None:
+    page = open_page("planted")
+    in_sight(page, "surprise")
+    page.wait_for_selector("#surprise-text span[class*=s]")
+    page.check("#adaptive")
+    page.wait_for_selector("#surprise-problem:not([hidden])")
+    assert "no sizes of gradients" in page.inner_text("#surprise-problem")
+    assert "Adaptive" not in page.inner_text("#surprise-mean")
+    assert not page.is_visible("#surprise-curves")
+    page.uncheck("#adaptive")
+    page.wait_for_selector("#surprise-problem", state="hidden")
+
+
 def test_what_is_memorized_is_looked_for(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "writes")

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
-def axe_violations(page: "Page") -> list[Any]:
+def axe_violations(page: "Page", within: str | None = None) -> list[Any]:
+    """What axe finds on the page, or within the elements that a selector names."""
     from axe_playwright_python.sync_playwright import Axe
 
     options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-    found = Axe().run(page, options=options).response["violations"]
+    found = Axe().run(page, context=within, options=options).response["violations"]
     return [
         (each["id"], node["target"], node["failureSummary"])
         for each in found
@@ -62,6 +63,39 @@ def test_axe_finds_nothing_in_either_theme_and_language(open_page: Open) -> None
         for theme in themes:
             page.emulate_media(color_scheme=theme)
             assert axe_violations(page) == [], theme
+
+
+def show_adaptive_reading(page: "Page") -> None:
+    """Read a short text of one's own, learning from it."""
+    in_sight(page, "surprise")
+    page.wait_for_selector("#surprise-text span[class*=s]")
+    page.click("[data-reader=surprise] summary")
+    page.fill("#surprise-own", TEXT[:80])
+    page.click("[data-reader=surprise] button >> nth=0")
+    page.wait_for_selector("#surprise-text span >> nth=80", state="detached")
+    page.check("#adaptive")
+    page.wait_for_selector("#surprise-curves:not([hidden]) path.curve", state="attached")
+    page.click("#surprise-table-name")
+
+
+def test_adaptive_reading_has_no_fault_in_either_theme_and_language(open_page: Open) -> None:
+    page = open_page()
+    show_adaptive_reading(page)
+    themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for language in ("en", "it"):
+        page.select_option("#language", language)
+        for theme in themes:
+            page.emulate_media(color_scheme=theme)
+            assert axe_violations(page, "#surprise") == [], theme
+
+
+def test_adaptive_reading_is_not_cut_off_at_400_percent(open_page: Open) -> None:
+    page = open_page(viewport={"width": 320, "height": 640})
+    show_adaptive_reading(page)
+    widths = page.evaluate(
+        "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert widths[0] <= widths[1]
 
 
 def test_an_empty_page_has_no_fault_either(open_page: Open, own_place: Place) -> None:
@@ -124,6 +158,11 @@ def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
     tab_to(page, "#clamp button")
     page.keyboard.press("Enter")
     page.wait_for_selector("#clamped:not([hidden])")
+    tab_to(page, "#adaptive")
+    page.keyboard.press("Space")
+    page.locator("#surprise-problem:not([hidden])").wait_for()  # this model cannot learn
+    page.keyboard.press("Space")
+    page.wait_for_selector("#surprise-problem", state="hidden")
     tab_to(page, "#surprise-text .symbols")
     page.keyboard.press("ArrowRight")
     page.locator("#surprise-text .reading:text('bits')").wait_for()

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import shutil
 import socket
 from collections.abc import Iterator
@@ -223,6 +224,30 @@ def test_what_a_model_shows(client: Client) -> None:
     assert step["hidden"] == pytest.approx(activity["values"][7], abs=1e-3)
     past = client.json("POST", f"{run}/influence", {"length": 50, "position": 20})["past"]
     assert [place for place, _, _ in past] == list(range(19, -1, -1))
+
+
+def test_an_adaptive_reader_is_shown_beside_the_frozen_network(
+    client: Client, place: Place
+) -> None:
+    run, asked = "/api/runs/bottles", {"begin": 100, "length": 4000}
+    frozen = client.json("POST", f"{run}/surprise", asked)
+    found = client.json("POST", f"{run}/surprise", asked | {"adaptive": True})
+    assert found["symbols"] == frozen["symbols"]
+    assert {name: frozen[name] for name in found["frozen"]} == found["frozen"]
+    model = ricorda.load(place.folder / "runs" / "bottles")
+    scores = model.score(TEXT[100:4100], 8, adaptive=True)
+    bits = (scores.nats[1:] / math.log(2)).tolist()
+    assert found["bits"][0] is None
+    assert found["bits"][1:] == pytest.approx(bits, abs=1e-3)
+    assert found["mean_bits"] == pytest.approx(scores.figures.bits_per_character, abs=1e-3)
+    assert found["mean_bits"] < found["frozen"]["mean_bits"]
+    labels = [label for label, _ in found["alternatives"][50]]
+    assert labels == [label for label, _ in scores.alternatives(50)]
+    status, _, content = client.ask(
+        "POST", "/api/runs/planted/surprise", {"text": "the cat", "adaptive": True}
+    )
+    assert status == 422
+    assert "no sizes of gradients" in json.loads(content)["error"]["message"]
 
 
 def test_unseen_characters_are_shown_and_not_scored(client: Client) -> None:

@@ -49,8 +49,9 @@ def print_heat(scores: "Scores") -> None:
 def print_summary(scores: "Scores") -> None:
     """Print the mean and the most surprising places."""
     figures = scores.figures
+    mean = "mean, adaptive" if scores.adaptive else "mean"
     print_paragraph(
-        f"mean: {figures.bits_per_character:.3f} bits per character, over "
+        f"{mean}: {figures.bits_per_character:.3f} bits per character, over "
         f"{figures.characters:,} characters"
     )
     if scores.gaps:
@@ -71,7 +72,7 @@ def print_summary(scores: "Scores") -> None:
         ]
         for place in places
     ]
-    say("most surprising:")
+    say("most surprising, adaptive:" if scores.adaptive else "most surprising:")
     print_table(
         [">bits", "line:column", "symbol in brackets", "expected"], rows, spare=("expected",)
     )

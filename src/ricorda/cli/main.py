@@ -34,6 +34,7 @@ COMMANDS = {
     "evaluate": _Entry("ricorda.cli.evaluate", "Measure how well a model predicts a text."),
     "score": _Entry("ricorda.cli.score", "Print how surprising a text or its documents are."),
     "classify": _Entry("ricorda.cli.classify", "Predict the labels of documents."),
+    "embed": _Entry("ricorda.cli.embed", "Compute a vector for each text."),
     "compress": _Entry("ricorda.cli.compress", "Compress a file by predicting it."),
     "decompress": _Entry("ricorda.cli.decompress", "Restore a file that was compressed."),
     "export": _Entry("ricorda.cli.export", "Write a model for another runtime."),

@@ -118,7 +118,8 @@ def command(
         else:
             texts = [(1, read_whole(trained, text, reading), None)]
         rows = scored_rows(trained, texts, label=label, by_label=by_label, adaptive=adaptive)
-        print_rows(in_order(rows, sort, ascending=ascending), as_json=as_json, as_csv=as_csv)
+        sorted_rows = in_order(rows, sort, ascending=ascending)
+        print_rows(sorted_rows, as_json=as_json, as_csv=as_csv, adaptive=adaptive)
         known.report()
         return
     pieces: Iterable[str | bytes]
@@ -127,7 +128,7 @@ def command(
     else:
         pieces = [read_whole(trained, text, reading)]
     scores = trained.score(pieces, ALTERNATIVES, label=label, on_unknown="skip", adaptive=adaptive)
-    figures = scores.figures.as_json() | ({"protocol": "adaptive"} if adaptive else {})
+    figures = scores.figures.as_json()
     if html is not None:
         _write_page(html, scores, "standard input" if text == "-" else Path(text).name)
     if as_json:
@@ -201,7 +202,7 @@ def _as_json(scores: "Scores") -> dict[str, Any]:
 def _print_table(scores: "Scores") -> None:
     """A line per symbol, with as many alternatives as the terminal is wide enough for."""
     width = terminal_width()
-    say("bits   symbol  expected")
+    say("bits   symbol  expected" + ("  (adaptive)" if scores.adaptive else ""))
     gaps = {gap.before: gap.characters for gap in scores.gaps}
     for place, symbol in enumerate(scores.symbols):
         _print_unseen(gaps.get(place, ""))

@@ -50,6 +50,7 @@ class Row:
             "unseen_characters": figures.unseen,
             "left_out": figures.left_out,
             **({"unseen": [gap.as_json() for gap in figures.gaps]} if figures.gaps else {}),
+            **({"protocol": "adaptive"} if figures.protocol == "adaptive" else {}),
         }
 
 
@@ -93,13 +94,14 @@ def in_order(rows: Iterable[Row], order: Order | None, *, ascending: bool) -> It
     return sorted(rows, key=key)
 
 
-def print_rows(rows: Iterable[Row], *, as_json: bool, as_csv: bool) -> None:
-    """Print rows as they come: as JSON lines, CSV, or a table."""
+def print_rows(rows: Iterable[Row], *, as_json: bool, as_csv: bool, adaptive: bool = False) -> None:
+    """Print rows as they come: as JSON lines, CSV, or a table; adaptive ones say so."""
     if as_csv:
-        print_csv(CSV_COLUMNS, (row.as_json() for row in rows))
+        columns = (*CSV_COLUMNS, "protocol") if adaptive else CSV_COLUMNS
+        print_csv(columns, (row.as_json() for row in rows))
         return
     if not as_json:
-        say("  bits      nats  document")
+        say("  bits      nats  document" + ("  (adaptive)" if adaptive else ""))
     for row in rows:
         if as_json:
             print_json(row.as_json())

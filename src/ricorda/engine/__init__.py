@@ -4,6 +4,7 @@ Model            a trained model; `load` reads one from its file
 Generation       one text being written: pieces, seed, why it ended
 Texts            many texts being written side by side
 Classification   which label explains a document best
+Embedding        the vector of a text
 Backend          the arithmetic behind it, from explicit states
 ReferenceBackend the same in NumPy, written for reading
 """
@@ -21,6 +22,7 @@ from ricorda.engine.backend import (
 )
 from ricorda.engine.classification import Classification, Prior
 from ricorda.engine.constraints import Constraint, constraint_of
+from ricorda.engine.embedding import Embedding, VectorKind
 from ricorda.engine.generation import (
     Ending,
     Generation,
@@ -57,6 +59,7 @@ __all__ = [
     "Classification",
     "Constraint",
     "Distribution",
+    "Embedding",
     "Ending",
     "Figures",
     "Generation",
@@ -75,6 +78,7 @@ __all__ = [
     "Symbols",
     "Texts",
     "Trace",
+    "VectorKind",
     "Writer",
     "WrittenSymbol",
     "WrittenText",

@@ -11,7 +11,7 @@ in the model file as one byte per weight: the byte v stands for 2^(v / 8 - 32).
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,8 @@ MOST_SEGMENTS = 400
 LEAST_SEGMENTS = 32
 SEGMENTS_IN_A_ROW = 16  # of one place in the text; the first of them only warms the state up
 
+LearningPrecision = Literal["float32", "bfloat16"]
+
 GradientSizes = dict[str, NDArray[np.uint8]]
 """The root mean square of each weight's gradient, as bytes, by the tensor's name."""
 
@@ -83,7 +85,12 @@ class AdaptiveBackend:
         self.threads = trained.threads
         self.precision = cast("Precision", trained.precision)
         self._reader = make_reader(
-            trained.network, self.configuration, trained.tensors, sizes, trained.threads
+            trained.network,
+            self.configuration,
+            trained.tensors,
+            sizes,
+            trained.threads,
+            learning_precision(trained.network),
         )
 
     def zero_state(self, streams: int) -> State:
@@ -128,10 +135,12 @@ def make_reader(
     tensors: Mapping[str, Array],
     sizes: GradientSizes | None,
     threads: int,
+    precision: LearningPrecision = "float32",
 ) -> "_kernels.AdaptiveReader":
     """Begin to read with a trained network, whose weights are `tensors`.
 
-    Without sizes of gradients no copy learns. Raises ConfigurationError for an option that the
+    Without sizes of gradients no copy learns. `precision` is that of the copies' products; only
+    float32 has the same bits on every machine. Raises ConfigurationError for an option that the
     kernels refuse.
     """
     from ricorda.engine.session import kernel_errors, kernel_floats
@@ -148,8 +157,18 @@ def make_reader(
             rates=list(RATES) if sizes else [],
             pull=PULL,
             segment=SEGMENT,
+            precision=precision,
             threads=threads,
         )
+
+
+def learning_precision(network: "_kernels.Network") -> LearningPrecision:
+    """Return the precision in which copies of a network learn.
+
+    bfloat16 for a network of bfloat16 where the processor multiplies it, else float32.
+    """
+    learns_bfloat16 = _kernels.learns_bfloat16(network.instruction_set)
+    return "bfloat16" if network.precision == "bfloat16" and learns_bfloat16 else "float32"
 
 
 def segments_for(symbols_seen: int) -> int:

@@ -114,6 +114,9 @@ class Backend(ScoringBackend, Protocol):
     def step(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read one symbol in each stream: ids (B,) -> logits of the next (B, V), new state."""
 
+    def read(self, ids: Ids, state: State, *, labels: Ids | None = None) -> State:
+        """Read T symbols in each stream: ids (B, T) -> new state; nothing is predicted."""
+
     def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state."""
 

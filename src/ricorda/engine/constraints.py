@@ -156,7 +156,7 @@ def notes_on_symbols(settings: SamplingSettings, vocabulary: Vocabulary) -> list
     """Describe the characters of the settings that the model lacks, which change nothing."""
     notes = []
     for name, characters in (("allowed", settings.allowed or ""), ("banned", settings.banned)):
-        if missing := vocabulary.unwritable(characters):
+        if characters and (missing := vocabulary.unwritable(characters)):
             them = "it" if len(missing) == 1 else "them"
             notes.append(f"{name}: the model has no {quoted(missing)}, so it never writes {them}")
     for word in settings.banned_word:

@@ -26,6 +26,7 @@ from ricorda.engine.classification import (
 )
 from ricorda.engine.constraints import constraint_of
 from ricorda.engine.documents import Document, document_figures, evaluate_documents
+from ricorda.engine.embedding import Embedding, Vector, VectorKind, embed_documents, vector_size
 from ricorda.engine.generation import (
     ENDLESS,
     LONGEST_DOCUMENT,
@@ -243,11 +244,13 @@ class Model:
     ) -> Iterator[Order]:
         first = settings.stream_index
         for number, given in enumerate(prompts):
-            prompt = self._prompt(given, settings, stacklevel=3)
-            shown = "" if prompt.start is not None else self.read_prompt(self._text(given))
+            text = self.read_prompt(self._text(given))
+            prompt = self._prompt(text, settings, stacklevel=3)
+            shown = "" if prompt.start is not None else text
             indices = itertools.count(first) if count is None else range(first, first + count)
             for index in indices:
-                yield Order(number, shown, prompt, replace(settings, stream_index=index))
+                own = settings if index == first else replace(settings, stream_index=index)
+                yield Order(number, shown, prompt, own)
 
     @checked
     def stream(
@@ -301,12 +304,9 @@ class Model:
         stops = tuple(self.read_prompt(stop, drop_mark=False) for stop in settings.stop)
         return replace(settings, stop=stops)
 
-    def _prompt(
-        self, prompt: str | bytes, settings: GenerationSettings, *, stacklevel: int
-    ) -> Prompt:
-        """Encode a prompt and warn of what is left out of it."""
-        read_as_trained = self.read_prompt(self._text(prompt))
-        found = Prompt.of(self.vocabulary, read_as_trained, settings)
+    def _prompt(self, text: str, settings: GenerationSettings, *, stacklevel: int) -> Prompt:
+        """Encode a prompt, read as training read its text, and warn of what is left out of it."""
+        found = Prompt.of(self.vocabulary, text, settings)
         for note in found.notes:
             warnings.warn(note, UnseenCharactersWarning, stacklevel=stacklevel + 1)
         return found
@@ -332,7 +332,7 @@ class Model:
         """
         settings = validated(SamplingSettings, **sampling)
         given = GenerationSettings(label=label, on_unknown=on_unknown)
-        found = self._prompt(prompt, given, stacklevel=3)
+        found = self._prompt(self.read_prompt(self._text(prompt)), given, stacklevel=3)
         ids = found.ids
         constraint = constraint_of(settings, self.vocabulary, ids.tolist())
         permitted = None
@@ -358,7 +358,7 @@ class Model:
         Raises as `evaluate` does, and ConfigurationError for a model without `gradient_sizes` or an
         engine without the compiled kernels.
         """
-        backend = self._adaptive_backend()
+        backend = self.adaptive_backend()
         unseen = Unseen()
         self._evaluated(backend, text, None, on_unknown, unseen)
         unseen.warn("the text", stacklevel=2)
@@ -383,7 +383,12 @@ class Model:
             ),
         )
 
-    def _adaptive_backend(self) -> AdaptiveBackend:
+    def adaptive_backend(self) -> AdaptiveBackend:
+        """Begin to read a text, or documents one after the other, and to learn from them.
+
+        Raises ConfigurationError for a model without `gradient_sizes` or an engine without the
+        compiled kernels.
+        """
         if self.gradient_sizes is None:
             raise ConfigurationError(
                 "the model file lacks the gradient sizes that adaptive reading needs: "
@@ -414,10 +419,10 @@ class Model:
         number = label_number(self.vocabulary, label)
         unseen = Unseen()
         ids = self._joined(self._encode_pieces(pieces, on_unknown, unseen))
-        backend = self._adaptive_backend() if adaptive else self.backend
+        backend = self.adaptive_backend() if adaptive else self.backend
         scores = score(backend, self.vocabulary, ids, alternatives, unseen.gaps, label=number)
         unseen.warn("the text", stacklevel=2)
-        return scores
+        return replace(scores, adaptive=adaptive)
 
     @checked
     def score_documents(
@@ -441,8 +446,9 @@ class Model:
         self._check_divided()
         encoded = self._encode_documents(documents, on_unknown, Unseen())
         if adaptive:
-            backend = self._adaptive_backend()
-            return document_figures(backend, self.vocabulary, encoded, in_order=True)
+            backend = self.adaptive_backend()
+            found = document_figures(backend, self.vocabulary, encoded, in_order=True)
+            return (replace(figures, protocol="adaptive") for figures in found)
         return document_figures(self.backend, self.vocabulary, encoded)
 
     @checked
@@ -490,6 +496,53 @@ class Model:
         return classify_documents(self.backend, self.vocabulary, encoded, logarithms)
 
     @checked
+    def embed(
+        self,
+        texts: str | bytes | Ids | Iterable[DocumentText],
+        *,
+        vector: VectorKind = "hidden",
+        normalize: bool = False,
+        on_unknown: OnUnknown = "error",
+    ) -> Vector:
+        """Return a vector for each text, (N, D): the state of the network after its last symbol.
+
+        `vector` says which part: the `hidden` state of the last layer, those of all `layers`, or
+        the whole `state`, which has the cell states of an LSTM or CIFG too. `normalize` gives each
+        vector the length 1.
+
+        Each text is read by itself, in a model of documents after the boundary; a pair of a text
+        and a label is read under the label. The vector of an empty text is the state before a
+        first symbol, of an undivided text zeros. Many are read side by side, with the same result.
+
+        Raises VocabularyError for an unknown character unless it is to be skipped,
+        ConfigurationError for an unknown label.
+        """
+        several = [texts] if isinstance(texts, str | bytes | np.ndarray) else texts
+        unseen = Unseen()
+        encoded = self._encode_documents(several, on_unknown, unseen)
+        found = embed_documents(self.backend, encoded, vector, normalize=normalize)
+        vectors = [each.vector for each in found]
+        unseen.warn("the texts", stacklevel=2)
+        size = vector_size(self.configuration, vector)
+        return np.stack(vectors) if vectors else np.empty((0, size), np.float32)
+
+    @checked
+    def embed_documents(
+        self,
+        documents: Iterable[DocumentText],
+        *,
+        vector: VectorKind = "hidden",
+        normalize: bool = False,
+        on_unknown: OnUnknown = "error",
+    ) -> Iterator[Embedding]:
+        """Yield the vector of each document, in order, and what was left out; otherwise as `embed`.
+
+        The documents may exceed memory.
+        """
+        encoded = self._encode_documents(documents, on_unknown, Unseen())
+        return embed_documents(self.backend, encoded, vector, normalize=normalize)
+
+    @checked
     def evaluate(
         self,
         text: str | bytes | Ids | Part | Iterable[DocumentText],
@@ -513,7 +566,7 @@ class Model:
         of documents.
         """
         unseen = Unseen()
-        backend = self._adaptive_backend() if adaptive else self.backend
+        backend = self.adaptive_backend() if adaptive else self.backend
         if adaptive and window is not None:
             raise ConfigurationError("adaptive reading carries its state: leave the window out")
         figures = self._evaluated(backend, text, window, on_unknown, unseen)
@@ -659,6 +712,8 @@ class Model:
     ) -> Iterator[Ids]:
         """Turn a text, read as training read its own, into ids; record what is left out."""
         for piece in self._read_pieces(pieces):
+            if len(piece) == 0:
+                continue
             if isinstance(piece, str):
                 yield unseen.encode(self.vocabulary, piece, on_unknown)
             else:

@@ -112,6 +112,13 @@ class NativeBackend:
         logits, state = self.forward(np.asarray(ids)[:, np.newaxis], state, labels=labels)
         return logits[:, 0], state
 
+    def read(self, ids: Ids, state: State, *, labels: Ids | None = None) -> State:
+        """Read T symbols in each stream: ids (B, T) -> new state. Raises as `forward` does."""
+        ids = self._ids(ids, 2)
+        numbers = label_numbers(self.configuration, labels, ids.shape)
+        with kernel_errors():
+            return self.network.read(ids, kernel_floats(state), self.threads, labels=numbers)
+
     def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state.
 

@@ -203,6 +203,10 @@ class ReferenceBackend:
         logits, state = self.forward(ids[:, np.newaxis], state, labels=labels)
         return logits[:, 0], state
 
+    def read(self, ids: Ids, state: State, *, labels: Ids | None = None) -> State:
+        """Read T symbols in each stream: ids (B, T) -> new state; nothing is predicted."""
+        return self._run(ids, state, ("hidden",), labels)[1]
+
     def forward(self, ids: Ids, state: State, *, labels: Ids | None = None) -> tuple[Array, State]:
         """Read T symbols in each stream: ids (B, T) -> logits (B, T, V), new state."""
         layers, state = self._run(ids, state, ("hidden",), labels)

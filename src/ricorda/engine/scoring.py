@@ -51,7 +51,8 @@ class Figures:
 
     protocol: str = "carried"
     """`carried`: one state through the whole text; `window N`: a zero state every N symbols;
-    `documents`: each document from a zero state, its end predicted too."""
+    `documents`: each document from a zero state, its end predicted too; `adaptive`: by a reader
+    that learns from what it has read."""
 
     documents: int | None = None
     """How many documents the text has; None for an undivided text."""
@@ -126,6 +127,9 @@ class Scores:
     gaps: tuple[Gap, ...] = ()
     """The characters of the text that the model never saw, and where they stood."""
 
+    adaptive: bool = False
+    """Whether the reader learned from what it had read, which is a protocol of its own."""
+
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols as a person may read them, line ends and odd bytes spelled out."""
@@ -140,7 +144,7 @@ class Scores:
         figures = _figures(
             self.vocabulary,
             [(ids, nats, ~np.isnan(nats))],
-            "documents" if divided else "carried",
+            "adaptive" if self.adaptive else "documents" if divided else "carried",
             unseen,
         )
         return replace(figures, documents=1 if divided else None, gaps=self.gaps)

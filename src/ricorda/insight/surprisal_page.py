@@ -105,7 +105,8 @@ def alternatives(
 def surprisal_page(scores: Scores, title: str) -> str:
     """Make the page of a scored text; `title` says which text it is.
 
-    What the model would have written instead is shown as far as scores have alternatives.
+    What the model would have written instead is shown as far as scores have alternatives. The
+    scores of an adaptive reader are named so.
     """
     found = list(clusters(scores.ids, scores.vocabulary))
     begins = np.fromiter((cluster.begin for cluster in found), np.int64, len(found))
@@ -113,7 +114,7 @@ def surprisal_page(scores: Scores, title: str) -> str:
     gaps = _gaps_by_cluster(scores, begins)
     places = _most_surprising(bits)
     body = (
-        f"<main>{_heading(scores, title)}{_curve(bits)}"
+        f"<main>{_heading(scores, title)}{_curve(scores, bits)}"
         f'<div class="columns"><section class="text-part"><h2>The text</h2>{_legend(scores)}'
         f'<div class="symbols"><div id="text" class="card{" long" if len(found) > LONG else ""}">'
         f"{''.join(_text(found, bits, set(places), gaps))}</div></div></section>"
@@ -122,7 +123,7 @@ def surprisal_page(scores: Scores, title: str) -> str:
         f"{data_block('figures', _data(scores))}"
     )
     return document(
-        f"Surprisal of {title}",
+        f"{'Adaptive surprisal' if scores.adaptive else 'Surprisal'} of {title}",
         body,
         style=resource(__package__, "surprisal_page.css"),
         script=chart_script(__package__, "surprisal_page.js"),
@@ -141,26 +142,37 @@ def _gaps_by_cluster(scores: Scores, begins: NDArray[np.int64]) -> dict[int, str
 def _heading(scores: Scores, title: str) -> str:
     """The figures of the whole text."""
     symbol = scores.vocabulary.kind.removesuffix("s")
+    eyebrow = "How surprising a text is" + (" to an adaptive reader" if scores.adaptive else "")
+    learns = (
+        " It learned from what it had read: compare these figures with adaptive figures only."
+        if scores.adaptive
+        else ""
+    )
     header = (
-        f'<header><p class="eyebrow">How surprising a text is</p><h1>{escape(title)}</h1>'
+        f'<header><p class="eyebrow">{eyebrow}</p><h1>{escape(title)}</h1>'
         '<p class="muted">A model read this text from the beginning and gave each '
         f"{symbol} a probability before reading it. The lower the probability, the more bits of "
-        "surprise.</p>"
+        f"surprise.{learns}</p>"
     )
     try:
         found = scores.figures
     except TextError:
         return f'{header}<p class="muted">Nothing was predicted.</p></header>'
     tiles = (
-        ("bits per character", fixed(found.bits_per_character, 3)),
-        ("bits per byte", fixed(found.bits_per_byte, 3)),
-        ("perplexity", fixed(found.perplexity, 2)),
+        (_named(scores, "bits per character"), fixed(found.bits_per_character, 3)),
+        (_named(scores, "bits per byte"), fixed(found.bits_per_byte, 3)),
+        (_named(scores, "perplexity"), fixed(found.perplexity, 2)),
         ("characters", f"{found.characters:,}"),
     )
     return f"{header}{figures(tiles)}</header>"
 
 
-def _curve(bits: Probabilities) -> str:
+def _named(scores: Scores, figure: str) -> str:
+    """The name of a figure, with its protocol where that is not the usual one."""
+    return f"{figure}, adaptive" if scores.adaptive else figure
+
+
+def _curve(scores: Scores, bits: Probabilities) -> str:
     """The mean surprisal along a longer text."""
     if len(bits) < SHORTEST_CURVE:
         return ""
@@ -171,7 +183,7 @@ def _curve(bits: Probabilities) -> str:
         if not np.isnan(bits[begin:end]).all()
     ]
     chart = Chart(
-        unit="bits per character, mean of short passages",
+        unit=_named(scores, "bits per character") + ", mean of short passages",
         series=[Series("surprisal", means)],
         axes=[Axis("place", lambda place: f"{place:,.0f}" if place < 100_000 else short(place))],
         readings=[
@@ -204,7 +216,7 @@ def _legend(scores: Scores) -> str:
         for bits, level in enumerate(LEVELS, start=1)
     )
     return (
-        '<div class="scale"><span id="scale">bits of surprise, at least</span>'
+        f'<div class="scale"><span id="scale">{_named(scores, "bits of surprise")}, at least</span>'
         f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
         '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
         f"10 bits: 1 in 1,024. {UNDERLINED_FROM} bits or more are also underlined.</p>"
@@ -308,7 +320,8 @@ def _places(
         )
     if not items:
         return ""
-    return f'<section class="places"><h2>Most surprising</h2><ol>{"".join(items)}</ol></section>'
+    heading = _named(scores, "Most surprising")
+    return f'<section class="places"><h2>{heading}</h2><ol>{"".join(items)}</ol></section>'
 
 
 def _around(found: Sequence[Cluster], places: range, gaps: dict[int, str]) -> str:

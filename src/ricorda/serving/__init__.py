@@ -6,7 +6,9 @@ host         how the server is bound, started, drained and stopped
 limits       what clients share: places, memory, turns and the queue of texts
 schema       the fields of requests and answers
 requests     a body of JSON becomes prompts of symbols
-completion   one request for texts, from its checks to its end
+task         one request that an engine works on, from its checks to its end
+completion   a request for texts
+embedding    a request for vectors
 worker       the thread that runs a model
 answers      symbols become JSON
 api          the routes and their description

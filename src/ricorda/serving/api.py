@@ -21,6 +21,8 @@ from ricorda.serving.schema import (
     Completion,
     CompletionRequest,
     DetokenizeRequest,
+    EmbeddingList,
+    EmbeddingRequest,
     ErrorAnswer,
     Health,
     ModelCard,
@@ -32,6 +34,7 @@ from ricorda.serving.schema import (
     Tokens,
 )
 from ricorda.serving.settings import ServerSettings
+from ricorda.serving.task import Task
 from ricorda.text.unseen import Unseen
 
 if TYPE_CHECKING:
@@ -47,7 +50,12 @@ EVENTS = {
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
 }
-REQUESTS: tuple[type[BaseModel], ...] = (CompletionRequest, TokenizeRequest, DetokenizeRequest)
+REQUESTS: tuple[type[BaseModel], ...] = (
+    CompletionRequest,
+    EmbeddingRequest,
+    TokenizeRequest,
+    DetokenizeRequest,
+)
 REFERENCE = "#/components/schemas/{model}"
 
 EVENT = {
@@ -72,6 +80,7 @@ def build_api(service: "Service") -> FastAPI:
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(Exception, _on_error)
     _add_completions(api, service)
+    _add_embeddings(api, service)
     _add_models(api, service)
     _add_tokens(api, service)
     _add_operations(api, service)
@@ -97,25 +106,51 @@ def _add_completions(api: FastAPI, service: "Service") -> None:
         await service.turns.wait()
         body = await service.read_body(request, CompletionRequest)
         task = await service.begin(body, request.state.client)
-        record = request.state.record
-
-        def end(left: bool) -> None:
-            record["left"] = left
-            service.end(task, record)
-
         if body.stream:
-            return PieceStream(task.events(), EVENTS, end)
-        try:
-            finished = await unless_disconnected(request.receive, task.finish())
-        except BaseException:
-            end(left=False)
-            raise
-        if finished and task.answer_bytes > AT_ONCE:
-            return PieceStream(in_turns(task.pieces(), service.turns), JSON_HEADERS, end)
+            return PieceStream(task.events(), EVENTS, _ender(service, task, request))
+        return await _whole_answer(service, task, request)
+
+
+def _add_embeddings(api: FastAPI, service: "Service") -> None:
+    @api.post(
+        "/v1/embeddings",
+        response_model=EmbeddingList,
+        responses=NOT_NOW,
+        openapi_extra=_takes(EmbeddingRequest),
+    )
+    async def embed(request: Request) -> Response:
+        """Turn texts into vectors: the state of the network after each."""
         await service.turns.wait()
-        content = "".join(task.pieces()) if finished else ""  # else nobody reads it
-        end(left=not finished)
-        return Response(content, media_type="application/json")
+        body = await service.read_body(request, EmbeddingRequest)
+        task = await service.begin_embedding(body, request.state.client)
+        return await _whole_answer(service, task, request)
+
+
+def _ender(service: "Service", task: Task, request: Request) -> Callable[[bool], None]:
+    """Return what ends a task; it is called with whether the client left before."""
+    record = request.state.record
+
+    def end(left: bool) -> None:
+        record["left"] = left
+        service.end(task, record)
+
+    return end
+
+
+async def _whole_answer(service: "Service", task: Task, request: Request) -> Response:
+    """Wait for a task, and send its answer: a long one in pieces."""
+    end = _ender(service, task, request)
+    try:
+        finished = await unless_disconnected(request.receive, task.finish())
+    except BaseException:
+        end(False)
+        raise
+    if finished and task.answer_bytes > AT_ONCE:
+        return PieceStream(in_turns(task.pieces(), service.turns), JSON_HEADERS, end)
+    await service.turns.wait()
+    content = "".join(task.pieces()) if finished else ""  # else nobody reads it
+    end(not finished)
+    return Response(content, media_type="application/json")
 
 
 def _add_models(api: FastAPI, service: "Service") -> None:

@@ -5,13 +5,11 @@ of text j of a seed is the same whatever else the server does, so a text does no
 other prompts of its request either.
 """
 
-import asyncio
 import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from ricorda.engine import GenerationSettings, Symbols
 from ricorda.engine.backend import Ids
 from ricorda.engine.constraints import check_stops, constraint_of
 from ricorda.engine.sampling import bias_of
-from ricorda.errors import ConfigurationError, InputError, RicordaError, VocabularyError
+from ricorda.errors import ConfigurationError, InputError
 from ricorda.serving.answers import (
     BOUNDARY_NAME,
     Reader,
@@ -33,10 +31,11 @@ from ricorda.serving.answers import (
 )
 from ricorda.serving.catalogue import ServedModel
 from ricorda.serving.guard import Problem
-from ricorda.serving.limits import RETRY, Admission, Budget, Ticket, Turns
+from ricorda.serving.limits import Turns
 from ricorda.serving.requests import Prompt, read_prompts, wrong
 from ricorda.serving.schema import CompletionRequest
 from ricorda.serving.settings import ServerSettings
+from ricorda.serving.task import Task, check_answer, label_number
 from ricorda.serving.worker import Job, ScoringJob, WritingJob
 from ricorda.text.unseen import after_gaps
 from ricorda.text.vocabulary import OnUnknown
@@ -82,8 +81,8 @@ class Text:
         return []
 
 
-class CompletionTask:
-    """Everything of one request, from its checks to its end; lives in the event loop."""
+class CompletionTask(Task):
+    """A request for completion; see `Task`."""
 
     def __init__(
         self,
@@ -93,8 +92,9 @@ class CompletionTask:
         turns: Turns,
     ) -> None:
         """Check the request and read its prompts. Raises Problem (400) for an invalid one."""
+        super().__init__(served)
         self.request = request
-        self.served = served
+        self.user, self.is_streamed = request.user, bool(request.stream)
         self._turns = turns
         self.id = f"cmpl-{secrets.token_hex(12)}"
         self.created = int(time.time())
@@ -102,23 +102,15 @@ class CompletionTask:
         self.best_of = request.best_of or self.n
         self.max_tokens = 16 if request.max_tokens is None else request.max_tokens
         self._check(settings)
-        self.label = self._label_number()
+        self.label = label_number(served.model.vocabulary, request.label)
         on_unknown = request.on_unknown or settings.on_unknown
         self.prompts = read_prompts(request.prompt, served.model, on_unknown, settings)
         self.stops, self.skipped_stops = self._read_stops(on_unknown)
         """The stop strings, and the skipped ones, which can never occur."""
         self.answer_bytes = self._estimate(settings)
-        """How large the answer may become."""
         self.texts: list[list[Text]] = []
         self.scores: list[ScoringJob | None] = []
-        self.first_symbol_seconds: float | None = None
-        """From the request to the first symbol; None while there is none."""
-        self._began = time.perf_counter()
-        self._something_new = asyncio.Event()
-        self._cut = False
-        self._tickets: dict[Job, Ticket] = {}
         self._scored: list[list[Symbols]] = [[] for _ in self.prompts]
-        self._held = ExitStack()
 
     @property
     def prompt_symbols(self) -> int:
@@ -130,56 +122,9 @@ class CompletionTask:
         """How many symbols were written so far, in all texts, given back or not."""
         return sum(text.job.written for text in self._all_texts() if text.job)
 
-    def begin(self, admission: Admission, answers: Budget, client: str, seconds: float) -> None:
-        """Let all texts wait for their turn; cut the request after its time limit.
-
-        Raises Problem (429, 503), before anything is prepared, if the queue or the budget of
-        answers is full.
-        """
-        jobs = len(self.prompts) * (self.best_of * bool(self.max_tokens))
-        admission.check(client, jobs + sum(map(self._is_scored, self.prompts)))
-        with ExitStack() as held:
-            self.served.hold()
-            held.callback(self.served.release)
-            held.enter_context(answers.charged(client, self.answer_bytes))
-            self._prepare()
-            for job in self._jobs():
-                self._tickets[job] = Ticket(client, self._starter(job))
-                job.changed = self._changer(job, admission)
-            admission.enter(list(self._tickets.values()))
-            held.callback(self._leave, admission)
-            held.callback(asyncio.get_running_loop().call_later(seconds, self.cut).cancel)
-            self._held = held.pop_all()
-        self._something_new.set()
-
-    def cut(self) -> None:
-        """Stop waiting for results: the deadline has passed, or the server is shutting down."""
-        self._cut = True
-        self._something_new.set()
-
-    def close(self) -> None:
-        """Stop what is still under way and release its resources; may be called again."""
-        self._held.close()
-
-    async def finish(self) -> bool:
-        """Wait for all texts.
-
-        Raises Problem: 503 if the request was cut, 500 if the model failed.
-        """
-        while not self._is_over():
-            await self._something_new.wait()
-            self._something_new.clear()
-            self._raise_if_failed()
-            if self._cut and not self._is_over():
-                raise Problem(
-                    503,
-                    "the request took too long (--request-seconds) or the server is shutting "
-                    "down: ask for less, or try again",
-                    code="cut_off",
-                    headers=RETRY,
-                )
-        self._raise_if_failed()
-        return True
+    def _jobs_to_come(self) -> int:
+        of_texts = len(self.prompts) * (self.best_of * bool(self.max_tokens))
+        return of_texts + sum(map(self._is_scored, self.prompts))
 
     def pieces(self) -> Iterator[str]:
         """Write the whole answer in pieces of JSON, once all texts are finished."""
@@ -262,29 +207,12 @@ class CompletionTask:
         if request.stream_options is not None and not request.stream:
             raise Problem(400, 'stream_options needs "stream": true', param="stream_options")
 
-    def _label_number(self) -> int:
-        """Return the number of the label that is asked for; 0 for none. Raises Problem (400)."""
-        labels, label = self.served.model.vocabulary.labels, self.request.label
-        if label is None:
-            return 0
-        if label not in labels:
-            known = f"one of the model's {len(labels)} labels" if labels else "left out"
-            reason = "" if labels else ": the model has no labels"
-            raise Problem(400, f"label must be {known}, got {label!r}{reason}", param="label")
-        return labels.index(label) + 1
-
     def _estimate(self, settings: ServerSettings) -> int:
         """Estimate the answer's size. Raises Problem (400) if it is beyond the limit."""
         prompts = [len(prompt.ids) for prompt in self.prompts]
         widest = self.served.model.vocabulary.widest
         size = estimate(self.request, prompts, self.best_of, self.max_tokens, widest)
-        if size > settings.max_answer:
-            raise Problem(
-                400,
-                f"the answer may take {size} bytes, more than {settings.max_answer} "
-                "(--max-answer): ask for fewer or shorter texts, or for fewer logprobs",
-                code="answer_too_large",
-            )
+        check_answer(size, settings, "ask for fewer or shorter texts, or for fewer logprobs")
         return size
 
     def _is_scored(self, prompt: Prompt) -> bool:
@@ -368,44 +296,12 @@ class CompletionTask:
         except InputError as error:
             raise Problem(400, str(error), param=param) from None
 
-    def _starter(self, job: Job) -> Callable[[], None]:
-        return lambda: self.served.worker.begin(job)
-
-    def _changer(self, job: Job, admission: Admission) -> Callable[[], None]:
-        def changed() -> None:
-            if self.first_symbol_seconds is None and isinstance(job, WritingJob) and job.new:
-                self.first_symbol_seconds = time.perf_counter() - self._began
-            if job.over:
-                admission.leave(self._tickets[job])
-            self._something_new.set()
-
-        return changed
-
-    def _leave(self, admission: Admission) -> None:
-        for job, ticket in self._tickets.items():
-            if ticket.running and not ticket.over and not job.over:
-                self.served.worker.cancel(job)
-            admission.leave(ticket)
-
     def _jobs(self) -> Iterator[Job]:
         yield from (text.job for text in self._all_texts() if text.job is not None)
         yield from (score for score in self.scores if score is not None)
 
-    def _is_over(self) -> bool:
-        return all(job.over for job in self._jobs())
-
     def _all_texts(self) -> Iterator[Text]:
         return (text for texts in self.texts for text in texts)
-
-    def _raise_if_failed(self) -> None:
-        for job in self._jobs():
-            if isinstance(job.error, VocabularyError):
-                raise Problem(400, str(job.error))
-            if isinstance(job.error, RicordaError):
-                raise Problem(500, str(job.error), code="model_failed")
-            if job.error is not None:
-                message = "the engine failed: the server's log has the reason"
-                raise Problem(500, message, code="engine_failed")
 
     def _news(self) -> Iterator[str]:
         """Write what is new in each text as choices of events, about a millisecond's work."""

@@ -118,7 +118,7 @@ def _check_sizes(value: dict[str, Any], body: type[BaseModel]) -> None:
         if name not in body.model_fields:
             raise _unknown(name[:60].encode("utf-8", "replace").decode())
         is_long = isinstance(each, list | dict) and len(each) > LONGEST_LIST
-        if is_long and name not in ("prompt", "tokens"):
+        if is_long and name not in ("prompt", "tokens", "input"):
             raise Problem(
                 400, f"{name} must have at most {LONGEST_LIST} entries, got {len(each)}", param=name
             )
@@ -146,6 +146,7 @@ WANTED = {
     "user": "text of at most 200 characters",
     "stream_options": "an object with include_usage, which is true or false",
     "prompt": "text, a list of texts, a list of ids, or a list of lists of ids, none of them empty",
+    "input": "text, a list of texts, a list of ids, or a list of lists of ids, none of them empty",
     "tokens": "a list of ids, which are whole numbers from 0",
     "stop": "text or a list of up to 32 texts, each of 1 to 1,024 characters",
     "banned_word": "text or a list of up to 32 texts, each of 1 to 200 characters",
@@ -199,44 +200,48 @@ def read_prompts(
     model: Model,
     on_unknown: OnUnknown,
     settings: ServerSettings,
+    param: str = "prompt",
 ) -> list[Prompt]:
-    """Turn whatever a prompt may be into symbols. Raises Problem (400)."""
+    """Turn whatever a prompt may be into symbols; `param` is the field. Raises Problem (400)."""
     if given is None or isinstance(given, str):
         several: list[Any] = [given or ""]
     else:
         several = [given] if isinstance(given[0], int) else list(given)
-    if len(several) > settings.max_prompts:
-        limit = f"at most {settings.max_prompts} texts (--max-prompts)"
-        raise wrong("prompt", limit, len(several))
-    prompts = [_read_prompt(each, model, on_unknown, settings.max_prompt) for each in several]
-    check_gaps(*(prompt.unseen for prompt in prompts))
+    option = "--max-prompts" if param == "prompt" else "--max-inputs"
+    most = settings.max_prompts if param == "prompt" else settings.max_inputs
+    if len(several) > most:
+        raise wrong(param, f"at most {most} texts ({option})", len(several))
+    prompts = [
+        _read_prompt(each, model, on_unknown, settings.max_prompt, param) for each in several
+    ]
+    check_gaps(*(prompt.unseen for prompt in prompts), param=param)
     return prompts
 
 
-def check_gaps(*unseen: Unseen) -> None:
+def check_gaps(*unseen: Unseen, param: str = "prompt") -> None:
     """Refuse texts of which too much was left out to tell. Raises Problem (400)."""
     count = sum(len(each.gaps) for each in unseen)
     if count > MOST_GAPS:
         raise Problem(
             400,
-            f"prompt must have characters that the model never saw in at most {MOST_GAPS} places, "
+            f"{param} must have characters that the model never saw in at most {MOST_GAPS} places, "
             f"got {count}",
-            param="prompt",
+            param=param,
             code="unknown_characters",
         )
 
 
 def _read_prompt(
-    given: str | list[int], model: Model, on_unknown: OnUnknown, longest: int
+    given: str | list[int], model: Model, on_unknown: OnUnknown, longest: int, param: str
 ) -> Prompt:
     ids: Ids
     unseen = Unseen()
     if isinstance(given, str):
-        ids = encode(given, model, on_unknown, unseen)
+        ids = encode(given, model, on_unknown, unseen, param)
     else:
-        ids = check_ids(given, model.vocabulary, "prompt")
+        ids = check_ids(given, model.vocabulary, param)
     if len(ids) > longest:
-        raise wrong("prompt", f"of at most {longest} symbols (--max-prompt)", len(ids))
+        raise wrong(param, f"of at most {longest} symbols (--max-prompt)", len(ids))
     return Prompt(ids, _lead(ids, model.vocabulary), unseen)
 
 
@@ -256,7 +261,9 @@ def encode_named(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen)
     return encode(text, model, on_unknown, unseen)
 
 
-def encode(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen) -> Ids:
+def encode(
+    text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen, param: str = "prompt"
+) -> Ids:
     """Turn a prompt, read as training read its text, into ids; record what is left out.
 
     Raises Problem (400) naming characters that have none.
@@ -268,9 +275,9 @@ def encode(text: str, model: Model, on_unknown: OnUnknown, unseen: Unseen) -> Id
         unknown = quoted(vocabulary.unknown(text))
         raise Problem(
             400,
-            f"prompt has characters that the model never saw: {unknown}; leave them out, or "
+            f"{param} has characters that the model never saw: {unknown}; leave them out, or "
             'send "on_unknown": "skip"',
-            param="prompt",
+            param=param,
             code="unknown_characters",
         ) from None
 

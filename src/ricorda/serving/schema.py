@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from ricorda.engine.embedding import VectorKind
 from ricorda.text.vocabulary import OnUnknown
 
 
@@ -70,6 +71,15 @@ def _check_prompt(value: object) -> object:
     raise ValueError("must be a prompt")
 
 
+def _check_input(value: object) -> object:
+    """Check a text, texts, ids, or lists of ids, none of them empty."""
+    found = _check_prompt(value)
+    several = found if isinstance(found, list) and not isinstance(found[0], int) else [found]
+    if not all(several):
+        raise ValueError("must not be empty")
+    return found
+
+
 LARGEST_ID = 2**31
 Ids = Annotated[list[SymbolId], PlainValidator(_check_ids, json_schema_input_type=list[SymbolId])]
 AnyPrompt = (
@@ -78,6 +88,12 @@ AnyPrompt = (
     | Annotated[list[SymbolId], Field(min_length=1)]
     | Annotated[list[list[SymbolId]], Field(min_length=1)]
     | None
+)
+AnyInput = (
+    Annotated[str, StringConstraints(min_length=1)]
+    | Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1)]
+    | Annotated[list[SymbolId], Field(min_length=1)]
+    | Annotated[list[Annotated[list[SymbolId], Field(min_length=1)]], Field(min_length=1)]
 )
 
 
@@ -197,6 +213,35 @@ class CompletionRequest(Strict):
     characters together. An extension."""
 
 
+class EmbeddingRequest(Strict):
+    """Texts to turn into vectors: the state of the network after each."""
+
+    model: ModelName
+    """One of the models that /v1/models lists."""
+
+    input: Annotated[AnyInput, PlainValidator(_check_input, json_schema_input_type=AnyInput)]
+    """A text, several, the ids of a text's symbols, or those of several; none of them empty."""
+
+    encoding_format: Literal["float", "base64"] | None = "float"
+    """Write a vector as a list of numbers, or as base64 of little-endian float32."""
+
+    dimensions: Annotated[Integer, Field(ge=1)] | None = None
+    """The size of the vectors; only the model's own is taken."""
+
+    user: Annotated[str, StringConstraints(max_length=200)] | None = None
+    """Who is behind the request; written to the access log."""
+
+    vector: VectorKind | None = None
+    """`hidden`, the default: the hidden state of the last layer; `layers`: those of all layers;
+    `state`: the whole state, with the cells of an LSTM or CIFG. An extension."""
+
+    on_unknown: OnUnknown | None = None
+    """Characters that the model never saw: `error` or `skip`. An extension."""
+
+    label: ShortText | None = None
+    """Read the texts under this label, one that the model learned. An extension."""
+
+
 class TokenizeRequest(Strict):
     """A text to turn into ids."""
 
@@ -311,6 +356,37 @@ class Completion(Answer):
     skipped: list[Skipped] | None = None
     """The characters of the prompts that the model never saw, with `on_unknown: skip`. Absent if
     there are none. An extension."""
+
+
+class Embedding(Answer):
+    """The vector of one text, of length 1."""
+
+    object: Literal["embedding"]
+    index: int
+    """The number of the text."""
+
+    embedding: list[float] | str
+    """The numbers, or the base64 of them."""
+
+
+class EmbeddingUsage(Answer):
+    """How many symbols were read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(Answer):
+    """The answer to a request for vectors, in the order of the texts."""
+
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage
+
+    skipped: list[Skipped] | None = None
+    """The characters that the model never saw, with `on_unknown: skip`. Absent if there are none.
+    An extension."""
 
 
 class ModelCard(Answer):

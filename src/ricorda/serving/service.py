@@ -11,9 +11,10 @@ from starlette.requests import Request
 from ricorda.errors import ConfigurationError
 from ricorda.serving.account import AccessLog, Account, Metrics
 from ricorda.serving.api import build_api
-from ricorda.serving.catalogue import Catalogue
+from ricorda.serving.catalogue import Catalogue, ServedModel
 from ricorda.serving.completion import CompletionTask
 from ricorda.serving.connection import ConnectionLimits
+from ricorda.serving.embedding import EmbeddingTask
 from ricorda.serving.guard import (
     Anyone,
     Application,
@@ -26,8 +27,9 @@ from ricorda.serving.guard import (
 from ricorda.serving.host import Host, bind, is_loopback
 from ricorda.serving.limits import Admission, Budget, Turns
 from ricorda.serving.requests import READ_AT_ONCE, Body, read_body
-from ricorda.serving.schema import CompletionRequest
+from ricorda.serving.schema import CompletionRequest, EmbeddingRequest
 from ricorda.serving.settings import ServerSettings, read_keys
+from ricorda.serving.task import Task
 
 ORIGIN = re.compile(r"https?://[^/\s]+/?", re.IGNORECASE)
 HOST = re.compile(r"[^/:\s]+")
@@ -35,6 +37,7 @@ HOST = re.compile(r"[^/:\s]+")
 log = logging.getLogger("ricorda.serving")
 
 Result = TypeVar("Result")
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 class Service:
@@ -68,7 +71,7 @@ class Service:
         self.access_log = AccessLog(settings.access_log)
         self.account = Account(self.guard, self.access_log, self.metrics)
         self.application: Application = self.account
-        self._tasks: set[CompletionTask] = set()
+        self._tasks: set[Task] = set()
         self._watching: asyncio.Task[None] | None = None
         self._reloading: set[asyncio.Task[None]] = set()
 
@@ -88,15 +91,31 @@ class Service:
         )
 
     async def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
-        """Check a request and let its texts wait for their turn. Raises Problem."""
+        """Check a request for texts and let them wait for their turn. Raises Problem."""
+        return await self._begin(
+            request.model,
+            request.prompt,
+            lambda served: CompletionTask(request, served, self.settings, self.turns),
+            client,
+        )
+
+    async def begin_embedding(self, request: EmbeddingRequest, client: str) -> EmbeddingTask:
+        """Check a request for vectors and let it wait for its turn. Raises Problem."""
+        return await self._begin(
+            request.model,
+            request.input,
+            lambda served: EmbeddingTask(request, served, self.settings),
+            client,
+        )
+
+    async def _begin(
+        self, model: str, text: object, make: Callable[[ServedModel], AnyTask], client: str
+    ) -> AnyTask:
         self.refuse_while_draining()
-        served = self.catalogue.get(request.model)
+        served = self.catalogue.get(model)
         served.hold()
         try:
-            task = await self.read_text(
-                request.prompt,
-                lambda: CompletionTask(request, served, self.settings, self.turns),
-            )
+            task = await self.read_text(text, lambda: make(served))
             self.refuse_while_draining()
             task.begin(self.admission, self.answers, client, self.settings.request_seconds)
         finally:
@@ -115,7 +134,7 @@ class Service:
         async with self.bodies.one_at_a_time:
             return await asyncio.to_thread(read)
 
-    def end(self, task: CompletionTask, record: dict[str, Any]) -> None:
+    def end(self, task: Task, record: dict[str, Any]) -> None:
         """Release everything that a request holds, and log the request."""
         if record.get("left"):
             self.metrics.disconnects.inc()
@@ -126,10 +145,10 @@ class Service:
             model=name,
             prompt_symbols=task.prompt_symbols,
             written_symbols=task.written_symbols,
-            stream=bool(task.request.stream),
+            stream=task.is_streamed,
         )
-        if task.request.user:
-            record["user"] = task.request.user
+        if task.user:
+            record["user"] = task.user
         self.metrics.prompt_symbols.labels(name).inc(task.prompt_symbols)
         self.metrics.written_symbols.labels(name).inc(task.written_symbols)
         if task.first_symbol_seconds is not None:

@@ -62,6 +62,9 @@ class ServerSettings:
     max_prompts: AtLeastOne = 128
     """Maximum number of prompts in a request."""
 
+    max_inputs: AtLeastOne = 2048
+    """Maximum number of texts in a request for embeddings."""
+
     max_tokens: AtLeastOne = 4096
     """Maximum value of max_tokens in a request."""
 

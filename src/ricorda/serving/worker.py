@@ -1,8 +1,8 @@
 """The one thread that runs a model: all texts advance together, and join and leave between steps.
 
 Orders come from the event loop and wake the thread within one step; results go back to the loop,
-one call for all texts. A text to be scored is read a bounded part at a time between the steps,
-many side by side.
+one call for all texts. Texts to be scored, or turned into vectors, are read a bounded part at a
+time between the steps, many side by side.
 """
 
 import asyncio
@@ -14,7 +14,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ricorda.engine import Ending, GenerationSettings, Model, Session, State, Stream, Symbols
-from ricorda.engine.backend import Ids
+from ricorda.engine.backend import Backend, Ids
+from ricorda.engine.embedding import (
+    SIDE_BY_SIDE,
+    SideBySide,
+    Vector,
+    VectorKind,
+    as_read,
+    by_length,
+    vector_size,
+    vectors_of,
+)
 from ricorda.errors import InputError, ModelFileError
 
 ROUND_SECONDS = 0.01
@@ -28,7 +38,7 @@ log = logging.getLogger("ricorda.serving")
 
 
 class Job:
-    """A text to be written or scored. Its results are read in the event loop alone."""
+    """Texts to write, to score or to turn into vectors. Only the event loop reads its results."""
 
     def __init__(self) -> None:
         self.new: list[Symbols] = []
@@ -82,6 +92,45 @@ class ScoringJob(Job):
         self.state: State | None = None
 
 
+class EmbeddingJob(Job):
+    """Give the vectors of the texts `texts`, each the ids (n,), under a label's number."""
+
+    def __init__(self, texts: Sequence[Ids], kind: VectorKind, label: int = 0) -> None:
+        super().__init__()
+        self.texts = texts
+        self.kind = kind
+        self.label = label
+        self.vectors: Vector = np.empty((0, 0), np.float32)
+        """(N, D), once it is over."""
+        # Only the engine's thread looks at these.
+        self._waiting = by_length(texts)
+        self._places: list[int] = []
+        self._batch: SideBySide | None = None
+
+    def read(self, backend: Backend, positions: int) -> int:
+        """Read on in some texts; return how many symbols were read, 0 once all vectors are known.
+
+        Raises ModelFileError if a vector is not finite.
+        """
+        while self._batch is not None or self._waiting:
+            batch = self._batch or self._begin_batch(backend)
+            if symbols := batch.advance(positions):
+                return symbols
+            self.vectors[self._places] = vectors_of(batch.state, self.kind, normalize=True)
+            self._batch = None
+        return 0
+
+    def _begin_batch(self, backend: Backend) -> SideBySide:
+        if len(self._waiting) == len(self.texts):
+            size = vector_size(backend.configuration, self.kind)
+            self.vectors = np.empty((len(self.texts), size), np.float32)
+        self._places = self._waiting[:SIDE_BY_SIDE]
+        del self._waiting[:SIDE_BY_SIDE]
+        texts = [as_read(self.texts[place], backend.configuration) for place in self._places]
+        self._batch = SideBySide(backend, texts, [self.label] * len(texts))
+        return self._batch
+
+
 Delivery = tuple[Job, Symbols | None, int, Ending | None, bool, Exception | None]
 
 
@@ -97,6 +146,7 @@ class Worker:
         self._retired = False
         self._writing: dict[Stream, WritingJob] = {}
         self._scoring: list[ScoringJob] = []
+        self._embedding: list[EmbeddingJob] = []
         self._workload = Workload()
         self._thread = threading.Thread(target=self._run, name=f"engine {name}", daemon=True)
         self._thread.start()
@@ -133,19 +183,23 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._condition:
-                while not (self._orders or self._writing or self._scoring or self._retired):
+                while not (self._orders or self._has_jobs or self._retired):
                     self._condition.wait()
                 orders, self._orders = self._orders, []
-                if self._retired and not (orders or self._writing or self._scoring):
+                if self._retired and not (orders or self._has_jobs):
                     return
             for order in orders:
                 order()
             try:
-                deliveries = [*self._write(), *self._score()]
+                deliveries = [*self._write(), *self._score(), *self._embed()]
             except Exception as error:
                 log.exception("the engine failed")
                 deliveries = self._give_up(error)
             self._deliver(deliveries)
+
+    @property
+    def _has_jobs(self) -> bool:
+        return bool(self._writing or self._scoring or self._embedding)
 
     def _add(self, job: Job) -> None:
         """In the engine's thread: begin."""
@@ -159,6 +213,8 @@ class Worker:
         elif isinstance(job, ScoringJob):
             job.state = self._model.backend.zero_state(1)
             self._scoring.append(job)
+        elif isinstance(job, EmbeddingJob):
+            self._embedding.append(job)
 
     def _drop(self, job: Job) -> None:
         """In the engine's thread: leave off."""
@@ -167,8 +223,9 @@ class Worker:
                 self._session.remove(stream)
                 del self._writing[stream]
                 return
-        if job in self._scoring:
-            self._scoring.remove(job)
+        for jobs in (self._scoring, self._embedding):
+            if job in jobs:
+                jobs.remove(job)  # type: ignore[attr-defined]
 
     def _write(self) -> list[Delivery]:
         """Advance all texts for a while."""
@@ -246,10 +303,26 @@ class Worker:
             deliveries.append((job, symbols, 0, None, over, error))
         return deliveries
 
+    def _embed(self) -> list[Delivery]:
+        """Read on in the texts of one job; jobs take turns."""
+        if not self._embedding:
+            return []
+        job = self._embedding.pop(0)
+        began = time.perf_counter()
+        try:
+            symbols = job.read(self._model.backend, self._workload.positions)
+        except ModelFileError as error:
+            return [(job, None, 0, None, True, error)]
+        if symbols == 0:
+            return [(job, None, 0, None, True, None)]
+        self._embedding.append(job)
+        self._workload.read(symbols, time.perf_counter() - began)
+        return []
+
     def _give_up(self, error: Exception) -> list[Delivery]:
         """After an unforeseen error, end every job and start a new session."""
-        jobs: list[Job] = [*self._writing.values(), *self._scoring]
-        self._writing, self._scoring = {}, []
+        jobs: list[Job] = [*self._writing.values(), *self._scoring, *self._embedding]
+        self._writing, self._scoring, self._embedding = {}, [], []
         self._session = self._model.backend.session(self._model.vocabulary)
         return [(job, None, 0, None, True, error) for job in jobs]
 

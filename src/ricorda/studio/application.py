@@ -356,7 +356,7 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
         answer.__annotations__ = {"client": Request, "name": str, "request": kind, "return": Any}
         application.post(f"/api/runs/{{name}}/{path}")(answer)
 
-    look("surprise", looking.surprise, ask.ReadRequest)
+    look("surprise", looking.surprise, ask.SurpriseRequest)
     look("activity", looking.activity, ask.UnitRequest)
     look("heat", looking.heat, ask.HeatRequest)
     look("step", looking.step, ask.PlaceRequest)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.engine import Model, Scores, open_model, score
-from ricorda.engine.backend import Ids
+from ricorda.engine.backend import Ids, ScoringBackend
 from ricorda.engine.sampling import most_likely_first
 from ricorda.errors import RunError, TextError
 from ricorda.insight.clamping import clamped
@@ -62,30 +62,21 @@ class Looking:
         self._ranked = functools.lru_cache(2 * KEPT)(self._rank)
         self._levels = functools.lru_cache(1)(self._read_levels)
 
-    def surprise(self, run: RunFolder, request: ask.ReadRequest) -> dict[str, Any]:
-        """Each symbol of a text, its surprisal in bits and what was likelier."""
+    def surprise(self, run: RunFolder, request: ask.SurpriseRequest) -> dict[str, Any]:
+        """Each symbol of a text, its surprisal in bits and what was likelier.
+
+        If the reader is adaptive, `frozen` holds the same figures of the network as it is.
+        """
         passage = self._passage(run, request)
         with self._lock:
             _, model = self._load(run)
             known = _known(model, passage)
-            scores, skipped = _scored(model, known)
-        places = range(len(known.ids) - skipped)  # of the scores; the symbols skipped have none
-        nats = scores.nats[: len(places)]
-        counted = ~np.isnan(nats)
-        characters = model.vocabulary.count(scores.ids[: len(places)][counted])[0]
-        total = float(nats[counted].sum()) / math.log(2)
-        return {
-            **_symbols(model, known),
-            "bits": [None] * skipped
-            + [None if math.isnan(each) else round(each / math.log(2), 3) for each in nats],
-            "alternatives": [[] for _ in range(skipped)]
-            + [
-                [[symbol, round(chance, 5)] for symbol, chance in scores.alternatives(place)]
-                for place in places
-            ],
-            "characters": characters,
-            "mean_bits": round(total / characters, 4) if characters else None,
-        }
+            frozen = _surprise(model, model.backend, known)
+            if not request.adaptive:
+                return {**_symbols(model, known), **frozen}
+            adaptive = _surprise(model, model.adaptive_backend(), known)
+        del frozen["alternatives"]
+        return {**_symbols(model, known), **adaptive, "frozen": frozen}
 
     def units(self, run: RunFolder) -> dict[str, Any]:
         """All units, ranked by what they track in the text."""
@@ -293,7 +284,28 @@ def _known(model: Model, passage: Passage) -> KnownText:
     return KnownText(ids, tuple(unseen.gaps))
 
 
-def _scored(model: Model, known: KnownText) -> tuple[Scores, int]:
+def _surprise(model: Model, backend: ScoringBackend, known: KnownText) -> dict[str, Any]:
+    """The surprisal of each symbol to a reader, the likelier ones, and the mean."""
+    scores, skipped = _scored(model, backend, known)
+    places = range(len(known.ids) - skipped)  # of the scores; the symbols skipped have none
+    nats = scores.nats[: len(places)]
+    counted = ~np.isnan(nats)
+    characters = model.vocabulary.count(scores.ids[: len(places)][counted])[0]
+    total = float(nats[counted].sum()) / math.log(2)
+    return {
+        "bits": [None] * skipped
+        + [None if math.isnan(each) else round(each / math.log(2), 3) for each in nats],
+        "alternatives": [[] for _ in range(skipped)]
+        + [
+            [[symbol, round(chance, 5)] for symbol, chance in scores.alternatives(place)]
+            for place in places
+        ],
+        "characters": characters,
+        "mean_bits": round(total / characters, 4) if characters else None,
+    }
+
+
+def _scored(model: Model, backend: ScoringBackend, known: KnownText) -> tuple[Scores, int]:
     """The scores of a text, and the number of its first symbols that have none.
 
     Of documents that is the boundary at the beginning. A boundary after the last symbol is scored
@@ -301,10 +313,10 @@ def _scored(model: Model, known: KnownText) -> tuple[Scores, int]:
     """
     vocabulary, ids, gaps = model.vocabulary, known.ids, known.gaps
     if vocabulary.boundary is None:
-        return score(model.backend, vocabulary, ids, ALTERNATIVES, gaps), 0
+        return score(backend, vocabulary, ids, ALTERNATIVES, gaps), 0
     inner = ids[1:-1] if ids[-1] == vocabulary.boundary else ids[1:]
     gaps = tuple(replace(gap, before=gap.before - 1) for gap in gaps)
-    return score(model.backend, vocabulary, inner, ALTERNATIVES, gaps), 1
+    return score(backend, vocabulary, inner, ALTERNATIVES, gaps), 1
 
 
 def _readable_prompt(model: Model, text: str) -> tuple[str, str]:

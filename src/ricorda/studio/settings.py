@@ -103,6 +103,13 @@ class ReadRequest(Request):
         return self.text is None
 
 
+class SurpriseRequest(ReadRequest):
+    """How surprising a text is."""
+
+    adaptive: bool = False
+    """Whether the reader learns from what it has read; the frozen figures come beside its own."""
+
+
 class UnitRequest(ReadRequest):
     """One unit's activity over a text."""
 

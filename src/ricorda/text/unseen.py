@@ -82,8 +82,10 @@ class Unseen:
         Raises VocabularyError for an unseen character if `on_unknown` is "error".
         """
         ids = vocabulary.encode(text, on_unknown)
-        for gap in _gaps(vocabulary, text):
-            self._add(Gap(self.symbols + gap.before, gap.characters))
+        is_whole = vocabulary.kind == "characters" and len(ids) == len(text)
+        if not is_whole and on_unknown == "skip":
+            for gap in _gaps(vocabulary, text):
+                self._add(Gap(self.symbols + gap.before, gap.characters))
         self.symbols += len(ids)
         return ids
 

@@ -64,8 +64,8 @@ export const runWord = () => quoted(state.details?.path ?? state.run ?? "");
 
 // A command that prints the passage that is read, for another's standard input; null if one line
 // cannot do it, as from several files, documents or a compressed file.
-export function stretchCommand() {
-  const { text, begin, length } = state.stretch;
+export function stretchCommand(length = state.stretch.length) {
+  const { text, begin } = state.stretch;
   if (text !== null) return `printf %s ${quoted(text)}`;
   const [name, ...others] = state.details?.texts ?? [];
   if (name === undefined || others.length || COMPRESSED.test(name) || !state.facts?.in_order) return null;

@@ -169,7 +169,7 @@ export function changeStretch(change) {
   tellAll("stretch");
 }
 
-export function stretchRequest() {
-  const { text, begin, length } = state.stretch;
+export function stretchRequest(length = state.stretch.length) {
+  const { text, begin } = state.stretch;
   return text === null ? { begin, length } : { text };
 }

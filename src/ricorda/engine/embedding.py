@@ -1,0 +1,170 @@
+"""A vector for each text: the state of the network after its last symbol.
+
+A text is read from a zero state; of a model of documents, after the boundary. Texts of about the
+same length are read side by side.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ricorda.engine.backend import Array, Backend, Ids, State
+from ricorda.engine.chunks import positions_at_once
+from ricorda.engine.documents import SYMBOLS_AT_ONCE, Document
+from ricorda.engine.sampling import finite
+from ricorda.model.configuration import ModelConfiguration
+from ricorda.text.unseen import Gap
+
+SIDE_BY_SIDE = 64
+"""Texts that are read at a time."""
+
+NUMBERS_AT_ONCE = 2**24
+"""Numbers of the vectors of the texts that are sorted by length together."""
+
+VectorKind = Literal["hidden", "layers", "state"]
+"""Which part of the state a vector is: the hidden state of the last layer, the hidden states of all
+layers, or all parts of the state of all layers, for example the cell states of an LSTM too."""
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """The vector of one text."""
+
+    vector: Vector
+    """(D,): the layers in order, each layer's hidden state before its cell state."""
+
+    symbols: int
+    """How many symbols of the text were read, without a boundary."""
+
+    gaps: tuple[Gap, ...] = ()
+    """The characters that the model never saw, which were left out."""
+
+    @property
+    def unseen(self) -> int:
+        """How many characters the model never saw."""
+        return sum(len(gap.characters) for gap in self.gaps)
+
+
+def vector_size(configuration: ModelConfiguration, kind: VectorKind) -> int:
+    """Return the size D of a vector: H, L H or L S H."""
+    layers = 1 if kind == "hidden" else configuration.num_layers
+    parts = configuration.state_parts if kind == "state" else 1
+    return layers * parts * configuration.hidden_size
+
+
+def vectors_of(state: State, kind: VectorKind, *, normalize: bool = False) -> Vector:
+    """Return the vectors (B, D) of a state (S, L, B, H); `normalize` gives them the length 1.
+
+    A vector of zeros stays as it is. Raises ModelFileError if a number is not finite.
+    """
+    layers = slice(-1, None) if kind == "hidden" else slice(None)
+    parts = slice(None) if kind == "state" else slice(1)
+    chosen = finite(state[parts, layers])
+    vectors = chosen.transpose(2, 1, 0, 3).reshape(state.shape[2], -1)
+    if normalize:
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = vectors / np.where(lengths > 0, lengths, 1)
+    return vectors.astype(np.float32)
+
+
+class SideBySide:
+    """Reads texts side by side, a bounded part at a time, from a zero state."""
+
+    def __init__(self, backend: Backend, texts: Sequence[Ids], labels: Sequence[int] = ()) -> None:
+        """Begin to read texts, each the ids (n,) that the network reads, the longest first.
+
+        labels: the number of each text's label; none: 0 for all.
+        """
+        self._backend = backend
+        self._texts = texts
+        self._lengths = np.array([len(text) for text in texts])
+        assert (np.diff(self._lengths) <= 0).all(), "the longest text comes first"
+        self._labels = np.array(labels, np.uint32) if any(labels) else None
+        self._position = 0
+        self.state = backend.zero_state(len(texts))
+        """The state (S, L, B, H) of each text after what was read of it."""
+
+    def advance(self, positions: int) -> int:
+        """Read about `positions` symbols of all texts together; return how many, 0 at the end."""
+        rows = int(np.count_nonzero(self._lengths > self._position))
+        if rows == 0:
+            return 0
+        shortest = int(self._lengths[rows - 1])
+        end = min(shortest, self._position + max(1, positions // rows))
+        ids = np.stack([text[self._position : end] for text in self._texts[:rows]])
+        labels = None
+        if self._labels is not None:
+            labels = np.broadcast_to(self._labels[:rows, np.newaxis], ids.shape)
+        here = np.ascontiguousarray(self.state[:, :, :rows])
+        self.state[:, :, :rows] = self._backend.read(ids, here, labels=labels)
+        self._position = end
+        return ids.size
+
+
+def embed_documents(
+    backend: Backend,
+    documents: Iterable[Document],
+    kind: VectorKind = "hidden",
+    *,
+    normalize: bool = False,
+) -> Iterator[Embedding]:
+    """Yield the vector of each document, in order; the documents may exceed memory."""
+    size = vector_size(backend.configuration, kind)
+    for group in _groups(documents, max(SIDE_BY_SIDE, NUMBERS_AT_ONCE // size)):
+        for document, vector in zip(
+            group, _vectors(backend, group, kind, normalize=normalize), strict=True
+        ):
+            yield Embedding(vector, len(document.ids), document.gaps)
+
+
+def _groups(documents: Iterable[Document], most: int) -> Iterator[list[Document]]:
+    """Cut documents into groups of at most `most`, and of a bounded number of symbols."""
+    group: list[Document] = []
+    symbols = 0
+    for document in documents:
+        if group and (symbols + len(document.ids) > SYMBOLS_AT_ONCE or len(group) == most):
+            yield group
+            group, symbols = [], 0
+        group.append(document)
+        symbols += len(document.ids)
+    if group:
+        yield group
+
+
+def _vectors(
+    backend: Backend, group: Sequence[Document], kind: VectorKind, *, normalize: bool
+) -> Vector:
+    """Return the vectors (N, D) of a group, which is read in batches of about the same length."""
+    order = by_length([document.ids for document in group])
+    vectors = np.empty((len(group), vector_size(backend.configuration, kind)), np.float32)
+    positions = positions_at_once(backend.configuration)
+    for begin in range(0, len(order), SIDE_BY_SIDE):
+        places = order[begin : begin + SIDE_BY_SIDE]
+        texts = [as_read(group[place].ids, backend.configuration) for place in places]
+        batch = SideBySide(backend, texts, [group[place].label for place in places])
+        while batch.advance(positions):
+            pass
+        vectors[places] = vectors_of(batch.state, kind, normalize=normalize)
+    return vectors
+
+
+def by_length(texts: Sequence[Ids]) -> list[int]:
+    """Return the numbers of texts, the longest text first."""
+    return sorted(range(len(texts)), key=lambda place: len(texts[place]), reverse=True)
+
+
+def as_read(ids: Ids, configuration: ModelConfiguration) -> Ids:
+    """Return what the network reads of a text: of a document, the boundary before it, too."""
+    if configuration.boundary is None:
+        return ids
+    return np.concatenate([np.array([configuration.boundary], np.uint32), ids.astype(np.uint32)])
+
+
+def as_list(vector: Array) -> list[float]:
+    """Return numbers with the digits that float32 needs, as short as JSON may write them."""
+    return [float(f"{number:.9g}") for number in vector.tolist()]
