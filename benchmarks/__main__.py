@@ -21,12 +21,14 @@ PARTS = {
     "train": ("tutorial", "steps", "share", "neighbour", "target", "memory"),
     "scale": ("encoding", "training", "processes", "softmax", "files", "gpu"),
     "documents": ("names", "languages", "prompts", "lines"),
+    "export": ("c",),
 }
 MODULES = {"engine": "engine", "train": "training", "scale": "growth", "documents": "documents"}
+MODULES |= {"export": "export"}
 """Where a part's function `measure_PART` is, unless PLACES says otherwise."""
 
 PLACES = {"target": "target", "memory": "memory", "encoding": "encoding", "files": "encoding"}
-PLACES |= {"gpu": "gpu"}
+PLACES |= {"gpu": "gpu", "c": "c_program"}
 UNASKED = {"files", "gpu"}
 """Measured only when asked for: a million files, which many disks have no room to name; a GPU."""
 
@@ -35,6 +37,7 @@ HELP = {
     "train": "Measure training against PyTorch, the tutorial's program and nanoGPT.",
     "scale": "Measure how cost grows with the text, the network, the vocabulary and the processes.",
     "documents": "Measure documents against one stream, labels against scikit-learn.",
+    "export": "Measure what exported models run at.",
 }
 
 
