@@ -1,7 +1,7 @@
 """The header of symbols.h: what the symbols of a model are, and how a prompt becomes symbols."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -32,16 +32,14 @@ WORD_CLASSES = {"WORD": r"\w", "OTHER": r"\W"}
 
 def symbols_header(vocabulary: Vocabulary) -> tuple[str, int]:
     """Return symbols.h and how many bytes its constants have."""
-    tables = [*_texts("symbol", _symbol_bytes(vocabulary)), *_tables(vocabulary)]
-    if vocabulary.labels:
-        tables += _texts("label", [b"", *(label.encode() for label in vocabulary.labels)])
-    definitions = _definitions(vocabulary).items()
+    tables = dict(_tables(vocabulary))
+    definitions = _definitions(vocabulary, tables).items()
     lines = [
         "/* The symbols of the model's vocabulary, for main.c. */\n",
         "".join(f"#define {name} {value}\n" for name, value in definitions),
-        *(array(name, values) for name, values in tables),
+        *(array(name, values) for name, values in tables.items()),
     ]
-    size = sum(values.nbytes for _, values in tables)
+    size = sum(values.nbytes for values in tables.values())
     if isinstance(vocabulary, PieceVocabulary):
         text, added = _merges(vocabulary)
         lines.append(text)
@@ -64,33 +62,33 @@ def _symbol_bytes(vocabulary: Vocabulary) -> list[bytes]:
     ]
 
 
-def _definitions(vocabulary: Vocabulary) -> dict[str, int]:
+def _definitions(vocabulary: Vocabulary, tables: Mapping[str, NDArray[Any]]) -> dict[str, int]:
     """Return the numbers that the program names."""
-    longest = 1
-    names: dict[str, int] = {}
+    names: dict[str, int] = {"LONGEST_WORD": 1}
     if isinstance(vocabulary, PieceVocabulary):
-        longest = LONGEST_PIECE_WORD
-        names = {name: number for number, name in enumerate(PIECE_CLASSES)}
-        names["MERGES"] = len(vocabulary.merges)
+        names = {"LONGEST_WORD": LONGEST_PIECE_WORD, "MERGES": len(vocabulary.merges)}
+        names |= {name: number for number, name in enumerate(PIECE_CLASSES)}
     elif isinstance(vocabulary, WordVocabulary):
-        longest = LONGEST
-        names = {name: number for number, name in enumerate(WORD_CLASSES)}
-    names["LONGEST_WORD"] = longest
+        names = {"LONGEST_WORD": LONGEST}
+        names |= {name: number for number, name in enumerate(WORD_CLASSES)}
     if not isinstance(vocabulary, ByteVocabulary):
         names["SORTED"] = len(_sorted(vocabulary))
-    if isinstance(vocabulary, TokenVocabulary):
-        names["CLASS_RANGES"] = len(list(_class_ranges(vocabulary)))
+    if "classes" in tables:
+        names["CLASS_RANGES"] = len(tables["classes"])
     return names
 
 
 def _tables(vocabulary: Vocabulary) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the tables with which prompts of longer symbols are read."""
+    """Yield the texts of symbols and labels, and what prompts of longer symbols are read with."""
+    yield from _texts("symbol", _symbol_bytes(vocabulary))
     if isinstance(vocabulary, TokenVocabulary):
         begins, classes = zip(*_class_ranges(vocabulary), strict=True)
         yield "class_begins", np.array(begins, np.uint32)
         yield "classes", np.array(classes, np.uint8)
     if isinstance(vocabulary, WordVocabulary):
         yield "sorted", smallest(_sorted(vocabulary))
+    if vocabulary.labels:
+        yield from _texts("label", [b"", *(label.encode() for label in vocabulary.labels)])
 
 
 def _texts(name: str, texts: list[bytes]) -> Iterator[tuple[str, NDArray[Any]]]:
