@@ -58,8 +58,8 @@ def c_steps(model: ModelFile, weights: Weights, folder: Path) -> Work:
     export_model(model, "c", folder, weights=weights)
     (folder / "steps.c").write_text(STEPS, "ascii")
     library = folder / "steps.so"
-    options = ["-std=c99", "-O3", "-shared", "-fPIC", "-o", library]
+    options = ["-std=c99", "-O3", "-shared", "-fPIC", "-o", str(library)]
     subprocess.run(["gcc", *options, "model.c", "steps.c"], cwd=folder, check=True)
     advance = ctypes.CDLL(str(library)).advance
     advance.argtypes, advance.restype = [ctypes.c_long], None
-    return advance  # type: ignore[no-any-return]
+    return advance

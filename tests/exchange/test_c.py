@@ -69,8 +69,9 @@ def model_of(
     vocabulary: Vocabulary, random: np.random.Generator, scale: float = 1.0, **shape: Any
 ) -> ModelFile:
     """A small model of random weights for a vocabulary."""
+    options: dict[str, Any] = {"cell": "lstm", "hidden_size": 16} | shape
     configuration = ModelConfiguration(
-        **{"cell": "lstm", "hidden_size": 16} | shape,
+        **options,
         vocabulary_size=vocabulary.size,
         documents=vocabulary.boundary is not None,
         num_labels=len(vocabulary.labels) + 1 if vocabulary.labels else 0,
@@ -86,8 +87,7 @@ def greedy_text(model: ModelFile, prompt: str, length: int, label: str | None = 
     """What ricorda writes, computed in float64."""
     backend = ReferenceBackend(model.configuration, model.tensors, np.float64)
     whole = Model(model.configuration, model.vocabulary, backend, model.training)
-    options = {} if label is None else {"label": label}
-    return whole.generate(prompt, length=length, greedy=True, **options)
+    return whole.generate(prompt, length=length, greedy=True, label=label)
 
 
 @pytest.mark.parametrize("case, weights", KINDS)

@@ -18,16 +18,16 @@ LONGEST_PIECE_WORD = 33
 """Characters of a word that pieces are made of: 32 letters and the space before them."""
 
 PIECE_CLASSES = {
-    "LETTER": r"[^\W\d_]",
-    "DIGIT": r"\d",
-    "LINE_END": r"\n",
-    "SPACE": r" ",
-    "BLANK": r"[^\S\n ]",
-    "OTHER": r"(?:[^\w\s]|_)",
+    "LETTER": r"[^\W\d_]+",
+    "OTHER": r"[^\w\s]+|_+",
+    "DIGIT": r"\d+",
+    "LINE_END": r"\n+",
+    "SPACE": r" +",
+    "BLANK": r"\s+?",
 }
-"""The classes of characters that words of pieces consist of."""
+"""The classes of characters that words of pieces consist of: what matches some of them, by name."""
 
-WORD_CLASSES = {"WORD": r"\w", "OTHER": r"\W"}
+WORD_CLASSES = {"WORD": r"\w+", "OTHER": r"\W+"}
 
 
 def symbols_header(vocabulary: Vocabulary) -> tuple[str, int]:
@@ -115,7 +115,7 @@ def _class_ranges(vocabulary: TokenVocabulary) -> Iterator[tuple[int, int]]:
     counted = vocabulary.characters.symbols
     if vocabulary.rare is not None:
         counted = "".join(map(chr, range(0x110000)))
-    runs = re.compile("|".join(f"({pattern}+)" for pattern in classes.values()))
+    runs = re.compile("|".join(f"({pattern})" for pattern in classes.values()))
     for found in runs.finditer(counted):
         assert found.lastindex  # every character has a class
         yield ord(found[0][0]), found.lastindex - 1
