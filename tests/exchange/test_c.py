@@ -146,7 +146,7 @@ def test_the_program_writes_what_the_model_writes(
     if vocabulary.rare is not None:  # the most likely symbol, which must not be written
         model.tensors["output.bias"][vocabulary.rare] = 100
     program = compiled(
-        export(model, tmp_path, weights), "main.c", "model.c", options=("-O2",), compiler=compiler
+        export(model, tmp_path, weights), "main.c", "model.c", options=("-O3",), compiler=compiler
     )
     label = vocabulary.labels[-1] if vocabulary.labels else None
     for prompt in PROMPTS[kind]:
@@ -236,6 +236,18 @@ def test_the_numbers_are_exact(random: np.random.Generator, tmp_path: Path) -> N
     """
     (export(model, tmp_path) / "numbers.c").write_text(program)
     assert output(compiled(tmp_path, "numbers.c")) == model.tensors["output.weight"].tobytes()
+
+
+def test_sums_of_long_vectors_do_not_overflow(random: np.random.Generator, tmp_path: Path) -> None:
+    vocabulary = CharacterVocabulary("ab", start="a")
+    size = 20_000
+    model = model_of(vocabulary, random, cell="rnn", hidden_size=1, embedding_size=size)
+    model.tensors["embedding.weight"][:] = 1
+    model.tensors["layers.0.weight_ih"][:] = 1 / size
+    network = Network(export(model, tmp_path, "int8"), model)
+    ids = np.array([0, 1, 0])
+    found = log_softmax(network.logits(ids))
+    assert np.abs(found - log_probabilities(as_computed(model, "int8"), ids)).max() < 1e-4
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])
@@ -408,7 +420,7 @@ def test_a_cortex_m4_writes_the_same_text(
     folder = export(model, tmp_path, weights)
     for file in BOARD.iterdir():
         shutil.copy(file, folder)
-    options = ("-Os", *CORTEX, "--specs=rdimon.specs", "-T", "board.ld")
+    options = ("-O3", *CORTEX, "--specs=rdimon.specs", "-T", "board.ld")
     program = compiled(
         folder, "main.c", "model.c", "startup.c",
         options=options, compiler="arm-none-eabi-gcc",

@@ -11,11 +11,11 @@ from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CELLS
 from ricorda.text.kinds import KINDS
 
-STACK = 512
-"""Bytes of stack that a step needs at most, with common compilers."""
+STACK = 256
+"""Bytes of stack that a step needs at most, compiled by gcc -Os."""
 
-CODE = 4096
-"""Bytes of code that a step has at most on a Cortex-M4, optimized for size."""
+CODE = 1536
+"""Bytes of code that a step has at most, compiled by gcc -Os for a Cortex-M4."""
 
 DEEPEST_SUM = 4000
 """Inputs of a row whose fixed-point products fit 32 bits: 4,096 * 127 * 4,000 < 2^31."""
@@ -34,9 +34,8 @@ def export(model: ModelFile, weights: Weights) -> Export:
         (
             f"constants: {weight_bytes:,} bytes of weights, {symbol_bytes:,} of symbols for main",
             f"RAM: {state_bytes(model.configuration, is_int8=is_int8):,} bytes of struct "
-            f"model_state, {4 * model.configuration.vocabulary_size:,} of logits; "
-            f"a step uses less than {STACK} bytes of stack",
-            f"code: less than {CODE:,} bytes for a step (Cortex-M4, gcc -Os)",
+            f"model_state, {4 * model.configuration.vocabulary_size:,} of logits",
+            f"a step on a Cortex-M4 (gcc -Os): less than {CODE:,} bytes of code, {STACK} of stack",
             "next: make in the folder, then ./main PROMPT LENGTH TEMPERATURE SEED",
         ),
     )

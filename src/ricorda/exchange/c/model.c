@@ -74,13 +74,13 @@ static void add_product(struct model_state *state, const struct matrix *matrix, 
 /* Add a matrix (rows, depth) times a vector (depth,) to totals (rows,). */
 static void add_product(const struct matrix *matrix, int rows, int depth, const float *vector,
                         float *totals) {
+  const int whole = depth - depth % LANES;
   const float *weights = matrix->weights;
   for (int row = 0; row < rows; row++, weights += depth) {
     float sums[LANES] = {0}, sum = 0;
-    int k = 0;
-    for (; k + LANES <= depth; k += LANES)
+    for (int k = 0; k < whole; k += LANES)
       for (int lane = 0; lane < LANES; lane++) sums[lane] += weights[k + lane] * vector[k + lane];
-    for (; k < depth; k++) sum += weights[k] * vector[k];
+    for (int k = whole; k < depth; k++) sum += weights[k] * vector[k];
     for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
     totals[row] += sum;
   }
