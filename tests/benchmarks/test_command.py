@@ -56,9 +56,9 @@ def test_the_engine_is_measured(call: Call) -> None:
 
 
 @needs_kernels
-@pytest.mark.usefixtures("tiny")
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 def test_the_c_program_is_measured(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "SECONDS", 1e-4)
     monkeypatch.setattr("benchmarks.c_program.HIDDEN_SIZE", 8)
     code, out, _ = call("export", "--part", "c", "--rounds", "1", "--json")
     assert code == 0
