@@ -21,14 +21,14 @@ PARTS = {
     "train": ("tutorial", "steps", "share", "neighbour", "target", "memory"),
     "scale": ("encoding", "training", "processes", "softmax", "files", "gpu"),
     "documents": ("names", "languages", "prompts", "lines"),
-    "export": ("web",),
+    "export": ("c", "web"),
 }
 MODULES = {"engine": "engine", "train": "training", "scale": "growth", "documents": "documents"}
 MODULES |= {"export": "export"}
 """Where a part's function `measure_PART` is, unless PLACES says otherwise."""
 
 PLACES = {"target": "target", "memory": "memory", "encoding": "encoding", "files": "encoding"}
-PLACES |= {"gpu": "gpu", "web": "web"}
+PLACES |= {"gpu": "gpu", "c": "c_program", "web": "web"}
 UNASKED = {"files", "gpu"}
 """Measured only when asked for: a million files, which many disks have no room to name; a GPU."""
 

@@ -141,9 +141,16 @@ def writer(
     streams: int = 1,
     threads: int = 1,
     greedy: bool = True,
+    kernels: str | None = None,
 ) -> Callable[[int], None]:
     """A session of the engine: each unit of work is one symbol in each of its streams."""
-    backend = NativeBackend(configuration, tensors, precision, threads=threads)  # type: ignore[arg-type]
+    backend = NativeBackend(
+        configuration,
+        tensors,
+        precision,  # type: ignore[arg-type]
+        threads=threads,
+        kernels=kernels,
+    )
     session = backend.session(VOCABULARY)
     for seed in range(streams):
         session.add(

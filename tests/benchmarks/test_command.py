@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ def test_the_engine_is_measured(call: Call) -> None:
     found = json.loads(out)["engine"]
     against = [each["against"] for each in found]
     assert {"PyTorch layer", "PyTorch cell", "one stream", "float32", "PyTorch"} <= set(against)
+
+
+@needs_kernels
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_the_c_program_is_measured(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "SECONDS", 1e-4)
+    monkeypatch.setattr("benchmarks.c_program.HIDDEN_SIZE", 8)
+    code, out, _ = call("export", "--part", "c", "--rounds", "1", "--json")
+    assert code == 0
+    found = json.loads(out)["export"]
+    assert [each["what"].split(", ")[1] for each in found] == ["int8", "float32"]
 
 
 @needs_kernels

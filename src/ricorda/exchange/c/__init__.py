@@ -1,0 +1,1 @@
+"""The C program of an export: templates, and what fills them."""
