@@ -34,7 +34,7 @@ def export(model: ModelFile, weights: Weights) -> Export:
         "model.json": json_text(described),
     }
     notes = (
-        "open index.html in a browser: it is complete in itself",
+        "open index.html in a browser: it is self-contained",
         "engine.mjs runs model.json in Node or in a page of your own; example.mjs shows how",
     )
     return Export({name: text.encode() for name, text in files.items()}, notes)

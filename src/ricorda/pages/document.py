@@ -81,7 +81,7 @@ def document(
     if footer is None:
         footer = (
             f"Made by ricorda {ricorda.__version__}. "
-            "This page is complete in itself and loads nothing."
+            "This page is self-contained and loads nothing."
         )
     style = resource("ricorda.pages", "document.css") + style
     policy = (
