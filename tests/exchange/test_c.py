@@ -65,6 +65,13 @@ def need(*programs: str) -> None:
             pytest.skip(f"{program} is not installed")
 
 
+@pytest.fixture
+def settled() -> np.random.Generator:
+    """Numbers that are the same in each run: whole texts are compared, and two symbols of fresh
+    networks may be so nearly alike that rounding decides."""
+    return np.random.default_rng(1)
+
+
 def model_of(
     vocabulary: Vocabulary, random: np.random.Generator, scale: float = 1.0, **shape: Any
 ) -> ModelFile:
@@ -130,19 +137,21 @@ PROMPTS = {
 
 
 @pytest.mark.parametrize(
-    "kind, compiler",
-    [*product(PROMPTS, ["gcc"]), *product(("pieces", "words", "labels", "rare"), ["clang"])],
+    "kind, weights, compiler",
+    [
+        *product(PROMPTS, ["float32"], ["gcc"]),
+        *product(("pieces", "words", "labels", "rare"), ["int8"], ["clang"]),
+    ],
 )
 def test_the_program_writes_what_the_model_writes(
-    kind: str, compiler: str, random: np.random.Generator, tmp_path: Path
+    kind: str, weights: Weights, compiler: str, settled: np.random.Generator, tmp_path: Path
 ) -> None:
     need(compiler)
     vocabulary = VOCABULARIES.get(kind) or {
         "words": WordVocabulary("\n abcdeè", ["ab", "cab", "bèd"], start="\n"),
         "rare": CharacterVocabulary("\n abcdeè", start="\n", has_rare=True),
     }[kind]  # fmt: skip
-    weights = WEIGHTS[int(random.integers(2))]
-    model = model_of(vocabulary, random, num_layers=2, embedding_size=5)
+    model = model_of(vocabulary, settled, num_layers=2, embedding_size=5)
     if vocabulary.rare is not None:  # the most likely symbol, which must not be written
         model.tensors["output.bias"][vocabulary.rare] = 100
     program = compiled(
@@ -327,9 +336,9 @@ def test_what_was_left_out_of_the_prompt_is_reported(labelled: Path) -> None:
     assert "left out 2 characters" in run.stderr
 
 
-def test_make_builds_the_program(random: np.random.Generator, tmp_path: Path) -> None:
+def test_make_builds_the_program(settled: np.random.Generator, tmp_path: Path) -> None:
     need("make")
-    model = model_of(VOCABULARIES["characters"], random)
+    model = model_of(VOCABULARIES["characters"], settled)
     subprocess.run(["make", "-C", export(model, tmp_path)], check=True, capture_output=True)
     assert output(tmp_path / "main", "", "50", "0").decode() == greedy_text(model, "", 50) + "\n"
 
@@ -411,11 +420,11 @@ def test_an_lstm_of_256_units_needs_less_than_20_kilobytes_of_ram() -> None:
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_a_cortex_m4_writes_the_same_text(
-    weights: Weights, random: np.random.Generator, tmp_path: Path
+    weights: Weights, settled: np.random.Generator, tmp_path: Path
 ) -> None:
     need("arm-none-eabi-gcc", "qemu-system-arm")
     model = model_of(
-        VOCABULARIES["characters"], random, num_layers=2, embedding_size=5, hidden_size=32
+        VOCABULARIES["characters"], settled, num_layers=2, embedding_size=5, hidden_size=32
     )
     folder = export(model, tmp_path, weights)
     for file in BOARD.iterdir():
