@@ -194,8 +194,8 @@ class _Walk:
         added = ""
         if node.operator == "Add":
             terms = sorted(node.inputs, key=lambda name: name in self._constants)
-            product = self._source(terms[0])[1]
-            if product is None or len(terms) != 2:
+            product = self._source(terms[0])[1] if len(terms) == 2 else None
+            if product is None:
                 return None
             node, added = product, terms[1]
         weight = self._constants.get(node.input(1))

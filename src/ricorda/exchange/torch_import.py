@@ -163,7 +163,7 @@ def _layer(tensors: dict[str, Weight], names: Mapping[str, str]) -> ForeignLayer
     rows = len(found["weight_hh"])
     zero = np.zeros(rows, np.float32)
     layer = ForeignLayer(*(found.get(part, zero) for part in PARTS))
-    if any(len(part) != rows for part in layer):
+    if any(part.shape[:1] != (rows,) for part in layer):
         raise ModelFileError(f"the tensors beside {here} differ in their rows")
     return layer
 
