@@ -62,7 +62,7 @@ def read(path: Path) -> ForeignNetwork:
         raise ModelFileError(f"{path}: {error}") from error
     return replace(
         network,
-        symbols=_symbols(path, found, len(network.output_bias)),
+        symbols=_symbols(path, found, len(network.output_weight)),
     )
 
 
