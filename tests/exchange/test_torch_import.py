@@ -240,6 +240,12 @@ def without(state: Mapping[str, Any], *names: str) -> Tensors:
     return {name: each for name, each in state.items() if name not in names}
 
 
+def others_of_two_sizes(state: Tensors) -> Tensors:
+    """A second layer of fewer units."""
+    second = torch.nn.LSTM(H, 3).state_dict()
+    return state | {f"rnn.{name.replace('_l0', '_l1')}": each for name, each in second.items()}
+
+
 def refused_state_dicts() -> dict[str, Tensors]:
     """State dicts that are no model of ricorda, and a part of the line that refuses each."""
     state = dict(Network("LSTM").state_dict())
@@ -268,6 +274,8 @@ def refused_state_dicts() -> dict[str, Tensors]:
         },
         "told apart": others | {"a.weight": torch.zeros(V, H), "b.weight": torch.ones(V, H)},
         "differ in their rows": state | {"rnn.bias_ih_l0": torch.zeros(3)},
+        "without numbers": state | {"decoder.weight": torch.zeros(2**40, 0)},
+        "have several": others_of_two_sizes(state),
         "not finite": state | {"decoder.bias": torch.full((V,), torch.nan)},
         "expected 9 symbols": state
         | {

@@ -79,7 +79,8 @@ def _exported(constants: "dict[str, Array]", description: Description) -> Foreig
     def constant(name: str) -> Weight:
         if name not in constants:
             raise ModelFileError(f"the constant {name!r} of an export of ricorda is missing")
-        return constants[name]
+        weight: Weight = constants[name]
+        return weight
 
     def only(name: str, dimensions: int) -> Weight:
         """What a constant holds of its only direction."""

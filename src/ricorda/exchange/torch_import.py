@@ -99,9 +99,11 @@ def _exported(tensors: dict[str, Weight], description: Description) -> ForeignNe
 
 def _network(tensors: dict[str, Weight]) -> ForeignNetwork:
     """Find a network's parts among tensors, and see that no tensor is left over."""
+    if empty := {name: each for name, each in tensors.items() if not each.size}:
+        raise ModelFileError(f"expected weights, got tensors without numbers: {_described(empty)}")
     layers = _layers(tensors)
     rows, hidden = layers[0].weight_hh.shape
-    if hidden == 0 or rows % hidden or rows // hidden not in CELL_OF_GATES:
+    if rows % hidden or rows // hidden not in CELL_OF_GATES:
         raise ModelFileError(
             f"expected 1, 3 or 4 gates of {hidden} units (RNN, GRU or LSTM), got {rows} rows"
         )
