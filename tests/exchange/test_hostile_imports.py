@@ -44,8 +44,8 @@ def damaged(content: bytes, random: np.random.Generator) -> bytes:
                 [bytes(8), b"\xff" * 8, b"\xff" * 7 + b"\x7f", struct.pack("<Q", 1 << 40)]
             )
         case 3:
-            at, size = random.integers(0, len(changed)), random.integers(1, 200)
-            del changed[at : at + size]
+            at = int(random.integers(0, len(changed)))
+            del changed[at : at + int(random.integers(1, 200))]
         case 4:
             at = int(random.integers(0, len(changed)))
             changed[at:at] = random.bytes(int(random.integers(1, 200)))
@@ -189,6 +189,49 @@ def test_names_in_an_archive_lead_nowhere(tmp_path: Path, random: np.random.Gene
     assert {each.name for each in tmp_path.iterdir()} == {"inside", "symbols.json"}
     assert [each.name for each in place.iterdir()] == ["model.keras"]
     assert not Path("/tmp/outside-ricorda").exists()
+
+
+@pytest.mark.parametrize("shape", [(0, 1 << 30), (1 << 30, 0), (0, 0)])
+@pytest.mark.parametrize("name", ["kernel", "recurrent_kernel", "bias", "embeddings"])
+def test_empty_weights_of_any_shape_take_no_memory(
+    name: str, shape: tuple[int, int], tmp_path: Path, random: np.random.Generator
+) -> None:
+    symbols = write_symbols(tmp_path)
+    for index in range(3):
+        layers = keras_layers(random)
+        layer = [each for each in layers if each.weights][index]
+        if name not in layer.weights:
+            continue
+        layer.weights[name] = np.empty(shape, np.float32)
+        layer.config["use_bias"] = name == "bias"
+        write_h5(tmp_path / "model.h5", layers)
+        refusal, peak = peak_of(tmp_path / "model.h5", symbols)
+        assert refusal is not None
+        assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 11), (11, 1), (1, 1, 11)])
+def test_weights_of_other_dimensions(
+    shape: tuple[int, ...], tmp_path: Path, random: np.random.Generator
+) -> None:
+    symbols = write_symbols(tmp_path)
+    for kind in ("LSTM", "GRU", "SimpleRNN"):
+        for place, layer in enumerate(keras_layers(random, kind)):
+            for name in layer.weights:
+                layers = keras_layers(random, kind)
+                layers[place].weights[name] = np.ones(shape, np.float32)
+                write_h5(tmp_path / "model.h5", layers)
+                assert try_import(tmp_path / "model.h5", symbols) is not None
+
+
+def test_names_in_a_model_reach_no_terminal(tmp_path: Path, random: np.random.Generator) -> None:
+    layers, symbols = keras_layers(random), write_symbols(tmp_path)
+    path = tmp_path / "model.keras"
+    layers.insert(1, Layer("A\n\x1b]0;obey\x07" * 9, "b\n\x1b[2J" * 9))
+    write_keras(path, layers)
+    message = str(try_import(path, symbols))
+    assert "cannot be imported" in message
+    assert message.isprintable()
 
 
 def test_archives_of_other_kinds_are_refused(tmp_path: Path, random: np.random.Generator) -> None:

@@ -562,6 +562,10 @@ def hostile(random: np.random.Generator) -> dict[str, bytes]:
         del model.graph.initializer[0].dims[:]
         model.graph.initializer[0].dims.extend(dims)
         files[f"not as many as its shape {dims}"] = model.SerializeToString()
+    model = onnx.load_from_string(simple(random).content())
+    tensor = next(each for each in model.graph.initializer if each.name == "out.W")
+    tensor.CopyFrom(TensorProto(name="out.W", data_type=TensorProto.FLOAT, dims=[0, 2**40]))
+    files["a shape and no numbers"] = model.SerializeToString()
     graph = simple(random)
     graph.node("Identity", ["b"], "a")
     graph.node("Identity", ["a"], "b")

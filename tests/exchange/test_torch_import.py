@@ -240,6 +240,12 @@ def without(state: Mapping[str, Any], *names: str) -> Tensors:
     return {name: each for name, each in state.items() if name not in names}
 
 
+def others_of_two_sizes(state: Tensors) -> Tensors:
+    """A second layer of fewer units."""
+    second = torch.nn.LSTM(H, 3).state_dict()
+    return state | {f"rnn.{name.replace('_l0', '_l1')}": each for name, each in second.items()}
+
+
 def refused_state_dicts() -> dict[str, Tensors]:
     """State dicts that are no model of ricorda, and a part of the line that refuses each."""
     state = dict(Network("LSTM").state_dict())
@@ -268,6 +274,8 @@ def refused_state_dicts() -> dict[str, Tensors]:
         },
         "told apart": others | {"a.weight": torch.zeros(V, H), "b.weight": torch.ones(V, H)},
         "differ in their rows": state | {"rnn.bias_ih_l0": torch.zeros(3)},
+        "without numbers": state | {"decoder.weight": torch.zeros(2**40, 0)},
+        "have several": others_of_two_sizes(state),
         "not finite": state | {"decoder.bias": torch.full((V,), torch.nan)},
         "expected 9 symbols": state
         | {
@@ -283,6 +291,48 @@ def test_other_networks_are_refused_by_name(tmp_path: Path, symbols: Path, reaso
     state = refused_state_dicts()[reason]
     message = refusal(tmp_path / "net.safetensors", safetensors.save(state), symbols)
     assert reason in str(message)
+
+
+def mangled(state: Mapping[str, Any], random: np.random.Generator) -> Tensors:
+    """A state dict of which one tensor has another name or shape, or is missing or repeated."""
+    changed = {name: tensor.clone() for name, tensor in state.items()}
+    names = list(changed)
+    name, other = (names[each] for each in random.integers(0, len(names), 2))
+    tensor = changed.pop(name)
+    match int(random.integers(0, 8)):
+        case 0:
+            changed[other] = tensor
+        case 1:
+            changed[name] = tensor.flatten()
+        case 2:
+            changed[name] = tensor.reshape(1, -1)
+        case 3:
+            changed[name] = tensor.T.contiguous() if tensor.ndim == 2 else tensor[:-1]
+        case 4:
+            changed[name] = tensor.to([torch.int64, torch.float16, torch.bool][len(name) % 3])
+        case 5:
+            changed[name] = torch.zeros(())
+        case 6:
+            changed[name.replace("_l0", "_l1").replace("weight", "bias")] = tensor
+            changed[name] = changed[other].clone() if other in changed else tensor[:0]
+        case 7:
+            changed |= {name: tensor, f"more.{other}": tensor.clone()}
+    return changed
+
+
+def test_mangled_state_dicts_are_refused_in_one_line(
+    random: np.random.Generator, tmp_path: Path, symbols: Path
+) -> None:
+    own = export(make_model(Case("cifg", 2, 5, "labels"), random), "float32").files
+    content = own["state_dict.safetensors"]
+    state = safetensors.load(content)
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    own_ones = (safetensors.save(mangled(state, random), metadata) for _ in range(COUNT // 2))
+    assert refused_share(tmp_path / "net.safetensors", own_ones) > 0.5
+    state = Network("LSTM", 2).state_dict()
+    others = (safetensors.save(mangled(state, random)) for _ in range(COUNT // 2))
+    assert refused_share(tmp_path / "net.safetensors", others, symbols) > 0.5
 
 
 def saved(value: object) -> bytes:

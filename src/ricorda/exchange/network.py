@@ -79,24 +79,28 @@ class ForeignNetwork:
         Raises ModelFileError for symbols that are missing and for shapes or numbers that fit no
         model.
         """
-        symbols = symbols or self.symbols
-        if symbols is None:
+        found = symbols or self.symbols
+        if found is None:
             raise ModelFileError(
                 "the file does not say which symbols its ids stand for: name them with --symbols"
             )
-        if isinstance(symbols, InputError):
-            raise symbols
-        self._check_dimensions()
-        vocabulary, order, _ = symbols
+        if isinstance(found, InputError):
+            raise found
+        vocabulary, order, _ = found
+        if self.output_bias.ndim != 1:
+            raise ModelFileError(
+                f"expected an output bias for each symbol, got a shape {self.output_bias.shape}"
+            )
         if vocabulary.size != len(self.output_bias):
             raise ModelFileError(
                 f"expected {len(self.output_bias)} symbols, as many as the network's outputs, "
                 f"got {vocabulary.size}: correct the symbols"
             )
-        if self.labels is not None and len(self.labels) != len(vocabulary.labels) + 1:
+        labels = len(vocabulary.labels)
+        if self.labels is not None and self.labels.shape[:1] != (labels + 1,):
             raise ModelFileError(
-                f"the network has {len(self.labels) - 1} labels, the symbols have "
-                f"{len(vocabulary.labels)}: leave out --symbols"
+                f"expected rows for {labels} labels and for none, got a shape "
+                f"{self.labels.shape}: leave out --symbols"
             )
         self._check_shapes(vocabulary.size)
         try:
@@ -114,28 +118,21 @@ class ForeignNetwork:
         model_file_bytes(model)  # looks at shapes and numbers
         return model
 
-    def _check_dimensions(self) -> None:
-        """Matrices are matrices, and each output has a bias."""
-        given = [each for each in (self.embedding, self.labels) if each is not None]
-        matrices = [self.output_weight, *given]
-        vectors = [self.output_bias]
-        for layer in self.layers:
-            matrices += layer[:2]
-            vectors += layer[2:]
-        for weights, kind, dimensions in ((matrices, "matrix", 2), (vectors, "vector", 1)):
-            for weight in weights:
-                if weight.ndim != dimensions:
-                    raise ModelFileError(
-                        f"expected a {kind} of weights, got a shape {weight.shape}"
-                    )
-        if len(self.output_weight) != len(self.output_bias):
+    def _check_shapes(self, size: int) -> None:
+        """Matrices are matrices, and each symbol has a row of what is read and written."""
+        read = [] if self.embedding is None else [self.embedding]
+        for weight in (
+            self.output_weight,
+            *read,
+            *(each for layer in self.layers for each in layer[:2]),
+        ):
+            if weight.ndim != 2 or not weight.size:
+                raise ModelFileError(f"expected a matrix of weights, got a shape {weight.shape}")
+        if len(self.output_weight) != size:
             raise ModelFileError(
-                f"expected a bias for each output, got {len(self.output_bias)} for "
+                f"expected output weights of {size} symbols, as many as biases, got "
                 f"{len(self.output_weight)}"
             )
-
-    def _check_shapes(self, size: int) -> None:
-        """Each symbol has a row of what is read."""
         if self.embedding is not None and len(self.embedding) != size:
             raise ModelFileError(
                 f"expected an embedding of {size} symbols, as many as the network's outputs, got "

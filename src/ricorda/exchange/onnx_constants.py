@@ -45,6 +45,8 @@ def computed_constants(graph: Graph) -> dict[str, Array]:
 def _plain(array: Array) -> Array:
     if array.dtype.kind not in "biuf":
         raise OnnxFileError("a constant is no number")
+    if array.ndim > 1 and not array.size:  # its lengths may be any
+        raise OnnxFileError("a constant has a shape and no numbers")
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 

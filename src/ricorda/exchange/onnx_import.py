@@ -79,7 +79,8 @@ def _exported(constants: "dict[str, Array]", description: Description) -> Foreig
     def constant(name: str) -> Weight:
         if name not in constants:
             raise ModelFileError(f"the constant {name!r} of an export of ricorda is missing")
-        return constants[name]
+        weight: Weight = constants[name]
+        return weight
 
     def only(name: str, dimensions: int) -> Weight:
         """What a constant holds of its only direction."""
@@ -194,8 +195,8 @@ class _Walk:
         added = ""
         if node.operator == "Add":
             terms = sorted(node.inputs, key=lambda name: name in self._constants)
-            product = self._source(terms[0])[1]
-            if product is None or len(terms) != 2:
+            product = self._source(terms[0])[1] if len(terms) == 2 else None
+            if product is None:
                 return None
             node, added = product, terms[1]
         weight = self._constants.get(node.input(1))

@@ -62,7 +62,7 @@ def read(path: Path) -> ForeignNetwork:
         raise ModelFileError(f"{path}: {error}") from error
     return replace(
         network,
-        symbols=_symbols(path, found, len(network.output_bias)),
+        symbols=_symbols(path, found, len(network.output_weight)),
     )
 
 
@@ -99,9 +99,11 @@ def _exported(tensors: dict[str, Weight], description: Description) -> ForeignNe
 
 def _network(tensors: dict[str, Weight]) -> ForeignNetwork:
     """Find a network's parts among tensors, and see that no tensor is left over."""
+    if empty := {name: each for name, each in tensors.items() if not each.size}:
+        raise ModelFileError(f"expected weights, got tensors without numbers: {_described(empty)}")
     layers = _layers(tensors)
     rows, hidden = layers[0].weight_hh.shape
-    if hidden == 0 or rows % hidden or rows // hidden not in CELL_OF_GATES:
+    if rows % hidden or rows // hidden not in CELL_OF_GATES:
         raise ModelFileError(
             f"expected 1, 3 or 4 gates of {hidden} units (RNN, GRU or LSTM), got {rows} rows"
         )
@@ -163,7 +165,7 @@ def _layer(tensors: dict[str, Weight], names: Mapping[str, str]) -> ForeignLayer
     rows = len(found["weight_hh"])
     zero = np.zeros(rows, np.float32)
     layer = ForeignLayer(*(found.get(part, zero) for part in PARTS))
-    if any(len(part) != rows for part in layer):
+    if any(part.shape[:1] != (rows,) for part in layer):
         raise ModelFileError(f"the tensors beside {here} differ in their rows")
     return layer
 
