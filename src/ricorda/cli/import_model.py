@@ -21,28 +21,34 @@ from ricorda.model.model_file import write_model_file
 @click.option(
     "--symbols",
     type=PathName(),
-    help="A file with the model's symbols in the order of their ids, where FILE has none: JSON (a "
-    "list of strings, or an object of symbols and ids).",
+    help="A JSON file with the model's symbols, where FILE has none: a list in the order of their "
+    "ids, or an object of symbols and ids. One of them may stand for no character.",
 )
 @click.option("--force", is_flag=True, help="Replace the model file if it is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(file: Path, out: Path | None, symbols: Path | None, force: bool, as_json: bool) -> None:
     """Turn FILE, a recurrent network trained by another tool, into a model of ricorda."""
-    out = out or Path(f"{file.resolve().stem}-imported.safetensors")
+    found = file.resolve()
+    # A manifest is named after its folder: all have the same name.
+    name = found.parent.name if found.name in {"manifest.json", "model.json"} else found.stem
+    out = out or Path(f"{name}-imported.safetensors")
     if out.exists() and not force:
         raise ModelFileError(
             f"{out} is there already: choose another name with --out, or replace it with --force"
         )
     model = import_model(file, symbols=symbols)
     write_model_file(out, model)
-    shape = model.configuration
+    shape, imported = model.configuration, model.training["imported"]
     if as_json:
-        print_json({"model": str(out), "parameters": shape.parameters, "cell": shape.cell})
+        numbers = {"parameters": shape.parameters, "symbols": shape.vocabulary_size}
+        print_json({"model": str(out), "cell": shape.cell} | numbers | {"imported": imported})
         return
     say(
         f"{out}: {shape.cell}, {shape.num_layers} x {shape.hidden_size} units, "
         f"{shape.vocabulary_size:,} symbols"
     )
+    for note in imported.get("notes", []):
+        say(note)
 
 
 command.help = (

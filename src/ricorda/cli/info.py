@@ -1,5 +1,6 @@
 """`ricorda info`: what a model is."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ricorda.model import ModelFile, read_model_file
 from ricorda.pages import fixed
 from ricorda.runs import RunFolder
 from ricorda.text.sources import displayed
+from ricorda.text.vocabulary import Vocabulary
 
 
 @click.command()
@@ -59,16 +61,60 @@ def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
             "units, " + ("one-hot input" if embedding == "onehot" else f"embedding {embedding}"),
         ),
         ("parameters", f"{configuration.parameters:,}"),
-        ("vocabulary", f"{file.vocabulary.size:,} {file.vocabulary.kind}"),
+        ("vocabulary", _vocabulary(file.vocabulary)),
     ]
+    if file.reading.division is not None:
+        lines.append(("documents", _documents(file)))
+    if labels := file.vocabulary.labels:
+        lines.append(("labels", f"{len(labels):,}: {_first(labels)}"))
     if isinstance(texts := training.get("texts"), list) and texts:
-        more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
-        lines.append(("learned", f"{', '.join(map(displayed, map(str, texts[:3])))}{more}"))
+        lines.append(("learned", _first(texts)))
+    if isinstance(imported := training.get("imported"), dict):
+        lines += _imported(imported)
     lines.append(("read as", _reading(file)))
     for name in ("validation", "test"):
         if isinstance(figures := training.get(name), dict):
             lines.append((name, _figures(figures)))
     return lines
+
+
+def _vocabulary(vocabulary: Vocabulary) -> str:
+    """What its symbols are, those that stand for no text of their own included."""
+    special = []
+    if vocabulary.rare is not None:
+        special.append("one for rare characters")
+    if vocabulary.boundary is not None:
+        special.append("the boundary between documents")
+    among = f", with {' and '.join(special)}" if special else ""
+    return f"{vocabulary.size:,} {vocabulary.kind}{among}"
+
+
+def _documents(file: ModelFile) -> str:
+    """What its documents are, and how many of them trained it."""
+    reading = file.reading
+    kind = displayed(reading.documents) + (
+        f" ({displayed(reading.field)})" if reading.field else ""
+    )
+    count = file.training.get("training_documents")
+    return kind + (f", {count:,} in training" if type(count) is int else "")
+
+
+def _first(names: Sequence[object]) -> str:
+    """The first three of some names, and how many follow."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return f"{', '.join(displayed(str(name)) for name in names[:3])}{more}"
+
+
+def _imported(imported: dict[str, Any]) -> list[tuple[str, str]]:
+    """Which file of another tool it was, and how it differs from it."""
+    about = {name: displayed(str(imported.get(name, ""))) for name in ("file", "format", "version")}
+    made = f"{about['format']} {about['version']}".strip() or "another tool"
+    lines = [("imported", f"{about['file'] or 'a file'} ({made})")]
+    if digest := imported.get("sha256"):
+        lines.append(("sha256", displayed(str(digest))))
+    notes = imported.get("notes")
+    notes = notes if isinstance(notes, list) else []
+    return lines + [("note", displayed(str(each))) for each in notes]
 
 
 def _reading(file: ModelFile) -> str:

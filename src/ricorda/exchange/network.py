@@ -6,12 +6,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from ricorda.errors import ModelFileError
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CELLS, CellName
 from ricorda.model.model_file import model_file_bytes
 from ricorda.text.vocabulary import Vocabulary
+from ricorda.validation import explain
 
 Weight = NDArray[np.float32]
 
@@ -32,6 +34,9 @@ class Symbols(NamedTuple):
     order: NDArray[np.intp] | None = None
     """For each id of the vocabulary that of the network, (V,); None where they are the same."""
 
+    notes: tuple[str, ...] = ()
+    """Lines for the person who imports."""
+
 
 @dataclass(frozen=True)
 class ForeignNetwork:
@@ -47,7 +52,10 @@ class ForeignNetwork:
     """The symbols, where the file has them."""
 
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Where the model came from: {"imported": {"format": ..., ...}}."""
+    """Where the model came from: {"imported": {"version": ..., ...}}."""
+
+    notes: tuple[str, ...] = ()
+    """Lines for the person who imports, such as a way in which the model differs."""
 
     def model_file(self, symbols: Symbols | None = None) -> ModelFile:
         """Return it as a model file; symbols that are given replace the file's own.
@@ -60,20 +68,45 @@ class ForeignNetwork:
             raise ModelFileError(
                 "the file does not say which symbols its ids stand for: name them with --symbols"
             )
-        vocabulary, order = symbols
+        vocabulary, order, _ = symbols
         if vocabulary.size != len(self.output_bias):
             raise ModelFileError(
                 f"expected {len(self.output_bias)} symbols, as many as the network's outputs, "
                 f"got {vocabulary.size}: correct the symbols"
             )
+        self._check_shapes(vocabulary.size)
+        try:
+            configuration = self._configuration(vocabulary)
+        except ValidationError as error:
+            raise ModelFileError(
+                f"the network is none of ricorda's: {explain(error, ModelConfiguration)}"
+            ) from error
         model = ModelFile(
-            self._configuration(vocabulary),
+            configuration,
             vocabulary,
             {name: np.ascontiguousarray(each, "<f4") for name, each in self._tensors(order)},
             dict(self.training),
         )
         model_file_bytes(model)  # looks at shapes and numbers
         return model
+
+    def _check_shapes(self, size: int) -> None:
+        """Matrices are matrices, and each symbol has a row of what is read."""
+        read = [] if self.embedding is None else [self.embedding]
+        for weight in (*read, *(each for layer in self.layers for each in layer[:2])):
+            if weight.ndim != 2:
+                raise ModelFileError(f"expected a matrix of weights, got a shape {weight.shape}")
+        if self.embedding is not None and len(self.embedding) != size:
+            raise ModelFileError(
+                f"expected an embedding of {size} symbols, as many as the network's outputs, got "
+                f"{len(self.embedding)}"
+            )
+        numbers = self.layers[0].weight_ih.shape[1]
+        if self.embedding is None and numbers != size:
+            raise ModelFileError(
+                f"expected one-hot input of {size} numbers, as many as the network's outputs, got "
+                f"{numbers}: a model that reads other numbers than symbols cannot be imported"
+            )
 
     def _configuration(self, vocabulary: Vocabulary) -> ModelConfiguration:
         rows, hidden = self.layers[0].weight_hh.shape
