@@ -53,7 +53,7 @@ class KerasLayer(NamedTuple):
 
     def __str__(self) -> str:
         """What an error calls it."""
-        return f"the layer {shown(self.name)}, a {self.kind[:40]}"
+        return f"the layer {shown(self.name)} ({self.kind[:40]})"
 
 
 Weights = Callable[[KerasLayer], Mapping[str, Weight]]
@@ -139,7 +139,7 @@ def network_of(layers: list[KerasLayer], weights: Weights) -> ForeignNetwork:
     softmax = _take(chain, "Activation", "Softmax") if dense else None
     if chain:
         raise ModelFileError(
-            f"{chain[0]}, cannot be imported: a network is an Embedding or one-hot input, LSTM, "
+            f"{chain[0]} cannot be imported: a network is an Embedding or one-hot input, LSTM, "
             "GRU or SimpleRNN layers, and a Dense layer with softmax"
         )
     if dense is None:
@@ -196,7 +196,7 @@ def _check(layer: KerasLayer, name: str, value: object, allowed: set[Any]) -> No
     if not isinstance(value, str | bool) or value not in allowed:
         expected = " or ".join(sorted(map(str, allowed)))
         raise ModelFileError(
-            f"{layer}, has {name}={shown(value)}, which no model of ricorda has: expected "
+            f"{layer} has {name}={shown(value)}, which no model of ricorda has: expected "
             f"{expected}"
         )
 
@@ -213,10 +213,10 @@ def _weights(weights: Weights, layer: KerasLayer, *names: str) -> list[Weight]:
     found = weights(layer)
     names = (*names, "bias") if layer.config.get("use_bias", True) else names
     if missing := [name for name in names if name not in found]:
-        raise ModelFileError(f"{layer}, has no weights {missing[0]!r} in the file")
+        raise ModelFileError(f"{layer} has no weights {missing[0]!r} in the file")
     for name in names:
         if name != "bias" and found[name].ndim != 2:
-            raise ModelFileError(f"{layer}, has weights {name!r} that are no matrix")
+            raise ModelFileError(f"{layer} has weights {name!r} that are no matrix")
     return [found[name] for name in names]
 
 
@@ -224,7 +224,7 @@ def _embedding(layer: KerasLayer, weights: Weights) -> Weight:
     _check(layer, "mask_zero", layer.config.get("mask_zero", False), {False})
     found = weights(layer).get("embeddings")
     if found is None or found.ndim != 2:
-        raise ModelFileError(f"{layer}, has no matrix of weights in the file")
+        raise ModelFileError(f"{layer} has no matrix of weights in the file")
     return found
 
 
@@ -240,10 +240,10 @@ def _recurrent(cell: CellName, layer: KerasLayer, weights: Weights) -> ForeignLa
     if bias:
         expected = (2, rows) if cell == "gru" else (rows,)
         if bias[0].shape != expected:
-            raise ModelFileError(f"{layer}, has a bias of shape {bias[0].shape}, not {expected}")
+            raise ModelFileError(f"{layer} has a bias of shape {bias[0].shape}, not {expected}")
         both[: 2 if cell == "gru" else 1] = bias[0]
     if rows % len(GATE_ORDER[cell]):
-        raise ModelFileError(f"{layer}, has {rows} columns of weights, not some for each gate")
+        raise ModelFileError(f"{layer} has {rows} columns of weights, not some for each gate")
     order = "".join(gate.letter[0] for gate in CELLS[cell].gates)
     return ForeignLayer(
         *(reordered(each, GATE_ORDER[cell], order) for each in (kernel.T, recurrent.T, *both))

@@ -1,0 +1,233 @@
+"""Damaged and hostile files: each is refused in one line, in bounded memory, or read as it is."""
+
+import json
+import os
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ricorda.errors import InputError
+from ricorda.exchange.importing import import_model
+from tests.exchange.char_rnn_files import char_rnn, write_char_rnn
+from tests.exchange.keras_files import (
+    Layer,
+    keras_layers,
+    sequential,
+    weights_h5,
+    write_h5,
+    write_keras,
+    write_symbols,
+)
+
+COUNT = 5000 if os.environ.get("FAULTS") == "all" else 200
+"""Damaged files of each format."""
+
+
+def damaged(content: bytes, random: np.random.Generator) -> bytes:
+    """Damage a file in one of the ways that files are damaged or forged."""
+    changed = bytearray(content)
+    match random.integers(0, 6):
+        case 0:
+            del changed[random.integers(0, len(changed)) :]
+        case 1:
+            for _ in range(random.integers(1, 6)):
+                changed[random.integers(0, len(changed))] ^= 1 << random.integers(0, 8)
+        case 2:
+            at = int(random.integers(0, len(changed)))
+            changed[at : at + 8] = random.choice(
+                [bytes(8), b"\xff" * 8, b"\xff" * 7 + b"\x7f", struct.pack("<Q", 1 << 40)]
+            )
+        case 3:
+            at, size = random.integers(0, len(changed)), random.integers(1, 200)
+            del changed[at : at + size]
+        case 4:
+            at = int(random.integers(0, len(changed)))
+            changed[at:at] = random.bytes(int(random.integers(1, 200)))
+        case 5:
+            source, target, size = random.integers(0, len(changed), 3).tolist()
+            size %= 300
+            changed[target : target + size] = changed[source : source + size]
+    return bytes(changed)
+
+
+def try_import(path: Path, symbols: Path | None = None) -> str | None:
+    """Import a file; return the one line that refuses it, if it is refused."""
+    try:
+        import_model(path, symbols=symbols)
+    except InputError as error:
+        message = str(error)
+        assert "\n" not in message
+        assert len(message) < 1000
+        return message
+    return None
+
+
+@pytest.mark.parametrize("write", [write_h5, write_keras])
+def test_damaged_keras_files(
+    write: Callable[..., None], tmp_path: Path, random: np.random.Generator
+) -> None:
+    path = tmp_path / ("model.h5" if write is write_h5 else "model.keras")
+    write(path, keras_layers(random))
+    content, symbols = path.read_bytes(), write_symbols(tmp_path)
+    refused = 0
+    for _ in range(COUNT):
+        path.write_bytes(damaged(content, random))
+        refused += try_import(path, symbols) is not None
+    assert refused > COUNT // 4
+    path.write_bytes(content)
+    assert try_import(path, symbols) is None
+
+
+def test_damaged_weights_in_a_sound_archive(tmp_path: Path, random: np.random.Generator) -> None:
+    layers = keras_layers(random)
+    content, symbols = weights_h5(layers), write_symbols(tmp_path)
+    path = tmp_path / "model.keras"
+    refused = 0
+    for _ in range(COUNT):
+        write_archive(path, {"model.weights.h5": damaged(content, random)}, layers)
+        refused += try_import(path, symbols) is not None
+    assert refused > COUNT // 4
+
+
+def test_damaged_char_rnn_folders(tmp_path: Path, random: np.random.Generator) -> None:
+    folder = write_char_rnn(tmp_path / "a", char_rnn(random))
+    places = [folder / "manifest.json", folder / "vocab.json", folder / "embedding"]
+    refused = 0
+    for number in range(COUNT):
+        place = places[number % 3]
+        content = place.read_bytes()
+        place.write_bytes(damaged(content, random))
+        refused += try_import(folder) is not None
+        place.write_bytes(content)
+    assert refused > COUNT // 2
+    assert try_import(folder) is None
+
+
+def write_archive(path: Path, members: dict[str, bytes], layers: list[Layer]) -> None:
+    """Write a .keras file, some of whose members are other ones."""
+    sound = {
+        "metadata.json": b"{}",
+        "config.json": json.dumps(sequential(layers)).encode(),
+        "model.weights.h5": weights_h5(layers),
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (sound | members).items():
+            archive.writestr(name, content)
+
+
+def peak_of(path: Path, symbols: Path) -> tuple[str | None, int]:
+    """What refuses a file, and the bytes of memory that importing it takes."""
+    tracemalloc.start()
+    try:
+        return try_import(path, symbols), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+BOMBS: dict[str, tuple[Callable[[list[Layer]], dict[str, bytes]], str]] = {
+    "weights": (
+        lambda layers: {"model.weights.h5": bytes(200 << 20)},
+        "would have 209,715,200 bytes",
+    ),
+    "config": (lambda layers: {"config.json": b" " * (200 << 20)}, "would have 209,715,200 bytes"),
+    "long config": (lambda layers: {"config.json": b" " * (20 << 20)}, "more than 16777216"),
+    "deep config": (lambda layers: {"config.json": b"[" * (1 << 20)}, "deeper than"),
+    "many elements": (
+        lambda layers: {"config.json": b"[" + b"0," * (1 << 20) + b"0]"},
+        "more than 200000 elements",
+    ),
+    "no config": (lambda layers: {"config.json": b""}, "is no Keras model"),
+    "config of text": (lambda layers: {"config.json": b'"text"'}, "of the class Sequential"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_take_little_memory(name: str, tmp_path: Path, random: np.random.Generator) -> None:
+    make, message = BOMBS[name]
+    layers = keras_layers(random)
+    path = tmp_path / "model.keras"
+    write_archive(path, make(layers), layers)
+    refusal, peak = peak_of(path, write_symbols(tmp_path))
+    assert message in str(refusal)
+    assert peak < 80 << 20
+
+
+def test_a_size_that_an_archive_understates_is_not_read_further(
+    tmp_path: Path, random: np.random.Generator
+) -> None:
+    layers = keras_layers(random)
+    path = tmp_path / "model.keras"
+    size = 300 << 20
+    write_archive(path, {"model.weights.h5": bytes(size)}, layers)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<I", size), struct.pack("<I", 1000)))
+    refusal, peak = peak_of(path, write_symbols(tmp_path))
+    assert refusal is not None
+    assert peak < 80 << 20
+
+
+def test_a_long_list_of_files_is_not_read(tmp_path: Path, random: np.random.Generator) -> None:
+    layers = keras_layers(random)
+    path = tmp_path / "model.keras"
+    write_archive(path, {f"{number}" + "x" * 200: b"" for number in range(6000)}, layers)
+    refusal, peak = peak_of(path, write_symbols(tmp_path))
+    assert "its list of files has" in str(refusal)
+    assert peak < 8 << 20
+
+
+def test_names_in_an_archive_lead_nowhere(tmp_path: Path, random: np.random.Generator) -> None:
+    layers = keras_layers(random)
+    place = tmp_path / "inside"
+    place.mkdir()
+    path = place / "model.keras"
+    write_archive(path, {"../outside": b"x", "/tmp/outside-ricorda": b"x", "a/../b": b"x"}, layers)
+    assert try_import(path, write_symbols(tmp_path)) is None
+    assert {each.name for each in tmp_path.iterdir()} == {"inside", "symbols.json"}
+    assert [each.name for each in place.iterdir()] == ["model.keras"]
+    assert not Path("/tmp/outside-ricorda").exists()
+
+
+def test_archives_of_other_kinds_are_refused(tmp_path: Path, random: np.random.Generator) -> None:
+    layers, symbols = keras_layers(random), write_symbols(tmp_path)
+    path = tmp_path / "model.keras"
+    for compression in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        write_keras(path, layers, compression=compression)
+        assert "compressed in an unknown way" in str(try_import(path, symbols))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(sequential(layers)))
+    assert "no item named 'metadata.json'" in str(try_import(path, symbols)).replace('"', "")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"a comment"
+    assert "no zip archive as Keras writes it" in str(try_import(path, symbols))
+    path.write_bytes(b"")
+    assert "no zip archive as Keras writes it" in str(try_import(path, symbols))
+
+
+@pytest.mark.parametrize("value", [5, [], {}, "x", None, [[[]]], {"layers": 5}, {"layers": [5]}])
+def test_configurations_of_other_shapes(
+    value: Any, tmp_path: Path, random: np.random.Generator
+) -> None:
+    layers, symbols = keras_layers(random), write_symbols(tmp_path)
+    path = tmp_path / "model.keras"
+    changes: list[dict[str, Any]] = [
+        {"class_name": value, "config": {}},
+        {"class_name": "Functional", "config": value},
+        {"class_name": "Sequential", "config": value},
+        {"class_name": "Sequential", "config": {"layers": value}},
+        {"class_name": "Sequential", "config": {"layers": [value]}},
+        {"class_name": "Sequential", "config": {"layers": [{"class_name": value, "config": {}}]}},
+    ]
+    for key in ("name", "activation", "units", "use_bias", "return_sequences", "go_backwards"):
+        model = sequential(layers)
+        recurrent = model["config"]["layers"][1]
+        recurrent["config"] = recurrent["config"] | {key: value}
+        changes.append(model)
+    for model in changes:
+        write_archive(path, {"config.json": json.dumps(model).encode()}, layers)
+        try_import(path, symbols)
