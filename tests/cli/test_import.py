@@ -107,8 +107,8 @@ def test_an_imported_model_does_what_a_trained_one_does(folder: Path, call: Call
         ["score", model, "text.txt", "--json"],
         ["evaluate", model, "text.txt"],
         ["evaluate", model, "text.txt", "--json"],
-        ["memorised", model, "text.txt"],
-        ["step", model, "--text", "a"],
+        ["memorised", model, "text.txt", "--length", "100", "--seed", "1"],
+        ["step", model, "a"],
         ["info", model],
         ["info", model, "--json"],
     ):

@@ -45,10 +45,10 @@ def keras_layers(
     def draw(*shape: int) -> NDArray[np.float32]:
         return (0.6 * random.standard_normal(shape)).astype(np.float32)
 
-    layers = []
+    entry = [None, None] if embedding else [None, None if sequences else 40, V]
+    layers = [Layer("InputLayer", "input_1", {"batch_input_shape": entry})]
     if embedding:
-        config: dict[str, Any] = {"batch_input_shape": [None, None], "dtype": "float32"}
-        config |= {"input_dim": V, "output_dim": E, "mask_zero": False}
+        config: dict[str, Any] = {"input_dim": V, "output_dim": E, "mask_zero": False}
         layers.append(Layer("Embedding", "embedding", config, {"embeddings": draw(V, E)}))
     for number in range(count):
         read = H if number else E if embedding else V
@@ -62,13 +62,11 @@ def keras_layers(
             "go_backwards": False,
             "stateful": False,
         }
-        if not embedding and not number:
-            config["batch_input_shape"] = [None, None if sequences else 40, V]
         if kind != "SimpleRNN":
             config["recurrent_activation"] = "sigmoid"
         if kind == "GRU":
             config["reset_after"] = True
-        weights = {"kernel": draw(read, columns), "recurrent_kernel": draw(H, columns)}
+        weights = {"kernel": draw(read, columns), "recurrent_kernel": draw(H, columns) / 2}
         name = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "simple_rnn"}[kind]
         layers.append(Layer(kind, f"{name}_{number}", config, weights | {"bias": bias}))
         layers.append(Layer("Dropout", f"dropout_{number}", {"rate": 0.2}))
@@ -85,15 +83,13 @@ def sequential(layers: Sequence[Layer]) -> dict[str, Any]:
 
 def functional(layers: Sequence[Layer]) -> dict[str, Any]:
     """That of a functional model, as Keras 2 writes it."""
-    entry = Layer("InputLayer", "input_1", {"batch_input_shape": [None, None]})
-    chain = [entry, *layers]
     described: list[dict[str, Any]] = []
-    for before, layer in zip([None, *chain], chain, strict=False):
+    for before, layer in zip([None, *layers], layers, strict=False):
         node: list[Any] = [] if before is None else [[[before.name, 0, 0, {}]]]
         described.append(layer.described() | {"name": layer.name, "inbound_nodes": node})
     config: dict[str, Any] = {"name": "model", "layers": described}
-    config["input_layers"] = [[entry.name, 0, 0]]
-    config["output_layers"] = [[chain[-1].name, 0, 0]]
+    config["input_layers"] = [[layers[0].name, 0, 0]]
+    config["output_layers"] = [[layers[-1].name, 0, 0]]
     return {"class_name": "Functional", "config": config}
 
 

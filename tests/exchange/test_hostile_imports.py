@@ -111,11 +111,9 @@ def test_damaged_char_rnn_folders(tmp_path: Path, random: np.random.Generator) -
 
 def write_archive(path: Path, members: dict[str, bytes], layers: list[Layer]) -> None:
     """Write a .keras file, some of whose members are other ones."""
-    sound = {
-        "metadata.json": b"{}",
-        "config.json": json.dumps(sequential(layers)).encode(),
-        "model.weights.h5": weights_h5(layers),
-    }
+    sound = {"metadata.json": b"{}", "config.json": json.dumps(sequential(layers)).encode()}
+    if "model.weights.h5" not in members:
+        sound["model.weights.h5"] = weights_h5(layers)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in (sound | members).items():
             archive.writestr(name, content)
@@ -132,10 +130,10 @@ def peak_of(path: Path, symbols: Path) -> tuple[str | None, int]:
 
 BOMBS: dict[str, tuple[Callable[[list[Layer]], dict[str, bytes]], str]] = {
     "weights": (
-        lambda layers: {"model.weights.h5": bytes(200 << 20)},
-        "would have 209,715,200 bytes",
+        lambda layers: {"model.weights.h5": bytes(66 << 20)},
+        "would have 69,206,016 bytes",
     ),
-    "config": (lambda layers: {"config.json": b" " * (200 << 20)}, "would have 209,715,200 bytes"),
+    "config": (lambda layers: {"config.json": b" " * (66 << 20)}, "would have 69,206,016 bytes"),
     "long config": (lambda layers: {"config.json": b" " * (20 << 20)}, "more than 16777216"),
     "deep config": (lambda layers: {"config.json": b"[" * (1 << 20)}, "deeper than"),
     "many elements": (
@@ -163,13 +161,13 @@ def test_a_size_that_an_archive_understates_is_not_read_further(
 ) -> None:
     layers = keras_layers(random)
     path = tmp_path / "model.keras"
-    size = 300 << 20
+    size = 66 << 20
     write_archive(path, {"model.weights.h5": bytes(size)}, layers)
     content = path.read_bytes()
     path.write_bytes(content.replace(struct.pack("<I", size), struct.pack("<I", 1000)))
     refusal, peak = peak_of(path, write_symbols(tmp_path))
-    assert refusal is not None
-    assert peak < 80 << 20
+    assert "its model.weights.h5 is damaged" in str(refusal)
+    assert peak < 8 << 20
 
 
 def test_a_long_list_of_files_is_not_read(tmp_path: Path, random: np.random.Generator) -> None:
@@ -225,7 +223,7 @@ def test_configurations_of_other_shapes(
     ]
     for key in ("name", "activation", "units", "use_bias", "return_sequences", "go_backwards"):
         model = sequential(layers)
-        recurrent = model["config"]["layers"][1]
+        recurrent = model["config"]["layers"][2]
         recurrent["config"] = recurrent["config"] | {key: value}
         changes.append(model)
     for model in changes:

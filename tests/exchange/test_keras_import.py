@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -39,17 +38,17 @@ ORDER = np.argsort(SYMBOLS)
 def keras_module() -> Any:
     """Keras itself, on PyTorch."""
     pytest.importorskip("torch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("keras")
+    return pytest.importorskip("keras")
+
+
+with_keras = pytest.mark.filterwarnings("ignore:::keras")
+"""Keras has warnings of its own."""
 
 
 def keras_predictions(model: Any, ids: NDArray[Any], *, onehot: bool) -> NDArray[np.float64]:
     """What Keras predicts of Keras' ids: logarithms (T, V), or (1, V) after a window."""
     inputs = np.eye(V, dtype=np.float32)[ids] if onehot else ids.astype(np.int32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = np.asarray(model.predict_on_batch(inputs[np.newaxis]), np.float64)
+    found = np.asarray(model.predict_on_batch(inputs[np.newaxis]), np.float64)
     return np.log(found[0] if found.ndim == 3 else found)
 
 
@@ -66,6 +65,7 @@ KINDS = [
 ]
 
 
+@with_keras
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("kind, count, embedding, sequences", KINDS)
 def test_keras_own_files_predict_the_same(
@@ -91,15 +91,17 @@ def test_keras_own_files_predict_the_same(
     made = keras.Model(inputs, values)
     for weight in made.weights:
         if "seed" not in weight.path:
-            weight.assign(0.6 * random.standard_normal(weight.shape))
+            scale = 0.3 if "recurrent" in weight.path else 0.6  # no chaos, which no float32 repeats
+            weight.assign(scale * random.standard_normal(weight.shape))
     path = tmp_path / f"model{suffix}"
     made.save(path)
     model = import_model(path, symbols=write_symbols(tmp_path))
-    ids = random.integers(0, V, 1000 if sequences else 40)
+    ids = random.integers(0, V, 1000 if count == 1 else 200 if sequences else 40)
     assert_same(model, keras_predictions(made, ids, onehot=not embedding), ids)
     assert model.training["imported"]["version"] == keras.__version__
 
 
+@with_keras
 @pytest.mark.parametrize("shape", [sequential, functional])
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_keras_reads_our_files_of_keras_2_and_predicts_the_same(
@@ -108,9 +110,7 @@ def test_keras_reads_our_files_of_keras_2_and_predicts_the_same(
     keras = keras_module()
     path = tmp_path / "model.h5"
     write_h5(path, keras_layers(random, kind, count=2), shape)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        loaded = keras.models.load_model(path, compile=False)
+    loaded = keras.models.load_model(path, compile=False)
     ids = random.integers(0, V, 200)
     model = import_model(path, symbols=write_symbols(tmp_path))
     assert_same(model, keras_predictions(loaded, ids, onehot=False), ids)
@@ -312,7 +312,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
             )
             if each.kind == "LSTM"
             else each
-            for each in layers[1:]
+            for each in layers
+            if each.kind != "Embedding"
         ],
         "expected one-hot input of 11 numbers",
     ),

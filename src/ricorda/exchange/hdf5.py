@@ -253,8 +253,9 @@ class Hdf5File:
         address, length = struct.unpack("<QQ", _exactly(layout[2:18], 16))
         if size == 0:
             return b""
-        if address == _NOWHERE or length < size:
-            raise Hdf5Error(f"an array of {size} bytes has {length} bytes in the file")
+        found = 0 if address == _NOWHERE else length
+        if found < size:
+            raise Hdf5Error(f"an array of {size} bytes has {found} bytes in the file")
         return self._take(address, size)
 
     def _take(self, at: int, size: int) -> bytes:

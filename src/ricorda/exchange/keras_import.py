@@ -140,7 +140,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
         raise Hdf5Error(f"its {name} would have {info.file_size:,} bytes, more than {largest:,}")
     try:
         with archive.open(info) as file:
-            return file.read(largest)
+            return file.read(info.file_size)
     except Exception as error:  # zlib.error, and what zipfile raises for damage of each kind
         raise Hdf5Error(f"its {name} is damaged") from error
 

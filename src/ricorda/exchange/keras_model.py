@@ -66,7 +66,7 @@ def layers_of(model: object) -> list[KerasLayer]:
     Raises ModelFileError for anything but a Sequential model, or a functional one that is a chain.
     """
     kind = model.get("class_name") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or kind not in MODELS:
+    if not isinstance(model, dict) or not isinstance(kind, str) or kind not in MODELS:
         raise ModelFileError(
             f"expected a Keras model of the class Sequential or Functional, got {shown(kind)}: a "
             "model that a program builds does not say what it computes"
@@ -179,8 +179,8 @@ def _check_recurrent(layers: list[KerasLayer]) -> tuple[CellName, Literal["tanh"
     nonlinearity = _function(layers[0].config.get("activation"))
     for layer in layers:
         _check(layer, "class", layer.kind, {layers[0].kind})
-        allowed = {"tanh", "relu"} & {nonlinearity} if cell == "rnn" else set()
-        _check(layer, "activation", _function(layer.config.get("activation")), allowed or {"tanh"})
+        allowed = {"relu"} if cell == "rnn" and nonlinearity == "relu" else {"tanh"}
+        _check(layer, "activation", _function(layer.config.get("activation")), allowed)
         if cell != "rnn":
             gate = _function(layer.config.get("recurrent_activation"))
             _check(layer, "recurrent_activation", gate, {"sigmoid"})
@@ -196,8 +196,7 @@ def _check(layer: KerasLayer, name: str, value: object, allowed: set[Any]) -> No
     if not isinstance(value, str | bool) or value not in allowed:
         expected = " or ".join(sorted(map(str, allowed)))
         raise ModelFileError(
-            f"{layer} has {name}={shown(value)}, which no model of ricorda has: expected "
-            f"{expected}"
+            f"{layer} has {name}={shown(value)}, which no model of ricorda has: expected {expected}"
         )
 
 
