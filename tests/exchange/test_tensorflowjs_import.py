@@ -76,6 +76,18 @@ def test_symbols_may_come_from_elsewhere(tmp_path: Path, random: np.random.Gener
     assert import_model(folder, symbols=path).vocabulary.size == V
 
 
+def test_symbols_that_are_given_replace_wrong_ones(
+    tmp_path: Path, random: np.random.Generator
+) -> None:
+    wrong = {symbol: number for number, symbol in enumerate(["", "  ", *SYMBOLS[2:]])}
+    folder = write_char_rnn(tmp_path / "a", char_rnn(random), vocabulary=wrong)
+    with pytest.raises(VocabularyError, match="2 others.*; or give the right symbols with --symbo"):
+        import_model(folder)
+    path = tmp_path / "symbols.json"
+    path.write_text(json.dumps(list(SYMBOLS)))
+    assert import_model(folder, symbols=path).vocabulary.encode("the").tolist()
+
+
 def test_what_the_optimizer_keeps_is_left_out(tmp_path: Path, random: np.random.Generator) -> None:
     tensors = char_rnn(random)
     expected = import_model(write_char_rnn(tmp_path / "a", tensors)).tensors

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ricorda.errors import ModelFileError
-from ricorda.exchange.network import ForeignNetwork
+from ricorda.exchange.network import ForeignNetwork, Symbols
 from ricorda.exchange.symbols import read_symbols
 from ricorda.model import ModelFile
 
@@ -82,12 +82,12 @@ def import_model(path: Path, *, symbols: Path | None = None) -> ModelFile:
     read: Callable[[Path], ForeignNetwork] = importlib.import_module(row.module).read
     network = read(path)
     given = network.symbols if symbols is None else read_symbols(symbols)
-    model = network.model_file(given)
+    model = network.model_file(given if isinstance(given, Symbols) else None)
     imported: dict[str, Any] = {"format": name, "file": path.resolve().name}
     if path.is_file():
         imported["sha256"] = _digest(path)
     imported |= model.training.get("imported", {})
-    notes = (*network.notes, *(given.notes if given else ()))
+    notes = (*network.notes, *(given.notes if isinstance(given, Symbols) else ()))
     model.training["imported"] = imported | ({"notes": list(notes)} if notes else {})
     return model
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from ricorda.errors import ModelFileError
+from ricorda.errors import InputError, ModelFileError
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CELLS, CellName
 from ricorda.model.model_file import model_file_bytes
@@ -48,8 +48,8 @@ class ForeignNetwork:
     output_bias: Weight  # (V,)
     embedding: Weight | None = None  # (V, E); None for one-hot input
     nonlinearity: Literal["tanh", "relu"] = "tanh"
-    symbols: "Symbols | None" = None
-    """The symbols, where the file has them."""
+    symbols: "Symbols | InputError | None" = None
+    """The symbols, where the file has them, or what is wrong with them."""
 
     training: Mapping[str, Any] = field(default_factory=dict)
     """Where the model came from: {"imported": {"version": ..., ...}}."""
@@ -68,6 +68,8 @@ class ForeignNetwork:
             raise ModelFileError(
                 "the file does not say which symbols its ids stand for: name them with --symbols"
             )
+        if isinstance(symbols, InputError):
+            raise symbols
         vocabulary, order, _ = symbols
         if vocabulary.size != len(self.output_bias):
             raise ModelFileError(

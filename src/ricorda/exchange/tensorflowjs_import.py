@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ricorda.errors import ModelFileError
+from ricorda.errors import InputError, ModelFileError, VocabularyError
 from ricorda.exchange.keras_model import WEIGHT_NAMES, KerasLayer, layers_of, network_of
-from ricorda.exchange.network import ForeignLayer, ForeignNetwork, Weight, reordered
+from ricorda.exchange.network import ForeignLayer, ForeignNetwork, Symbols, Weight, reordered
 from ricorda.exchange.symbols import symbols_of
 from ricorda.validation import parse_json, shown
 
@@ -169,7 +169,15 @@ def _char_rnn(described: dict[str, Any], files: _Folder) -> ForeignNetwork:
     )
     if not files.has("vocab.json"):
         return network
-    return replace(network, symbols=symbols_of(files.json("vocab.json"), where="vocab.json"))
+    return replace(network, symbols=_symbols(files))
+
+
+def _symbols(files: _Folder) -> Symbols | InputError:
+    """Return the vocabulary, or what is wrong with it: --symbols may replace it."""
+    try:
+        return symbols_of(files.json("vocab.json"), where="vocab.json")
+    except InputError as error:
+        return VocabularyError(f"{error}; or give the right symbols with --symbols")
 
 
 def _entry(name: str, entry: object) -> _Tensor:
