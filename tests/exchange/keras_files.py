@@ -66,9 +66,11 @@ def keras_layers(
             config["recurrent_activation"] = "sigmoid"
         if kind == "GRU":
             config["reset_after"] = True
-        weights = {"kernel": draw(read, columns), "recurrent_kernel": draw(H, columns) / 2}
+        recurrent = draw(H, columns) / np.float32(2)
+        weights = {"kernel": draw(read, columns), "recurrent_kernel": recurrent}
         name = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "simple_rnn"}[kind]
-        layers.append(Layer(kind, f"{name}_{number}", config, weights | {"bias": bias}))
+        weights["bias"] = bias
+        layers.append(Layer(kind, f"{name}_{number}", config, weights))
         layers.append(Layer("Dropout", f"dropout_{number}", {"rate": 0.2}))
     config = {"units": V, "activation": "softmax", "use_bias": True}
     layers.append(Layer("Dense", "dense", config, {"kernel": draw(H, V), "bias": draw(V)}))

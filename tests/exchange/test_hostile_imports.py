@@ -44,8 +44,8 @@ def damaged(content: bytes, random: np.random.Generator) -> bytes:
                 [bytes(8), b"\xff" * 8, b"\xff" * 7 + b"\x7f", struct.pack("<Q", 1 << 40)]
             )
         case 3:
-            at, size = random.integers(0, len(changed)), random.integers(1, 200)
-            del changed[at : at + size]
+            at = int(random.integers(0, len(changed)))
+            del changed[at : at + int(random.integers(1, 200))]
         case 4:
             at = int(random.integers(0, len(changed)))
             changed[at:at] = random.bytes(int(random.integers(1, 200)))

@@ -144,7 +144,7 @@ def expected_tensors(layers: list[Layer]) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-WRITERS = {
+WRITERS: dict[str, Callable[[Path, list[Layer]], None]] = {
     "h5": write_h5,
     "h5 functional": lambda path, layers: write_h5(path, layers, functional),
     "keras": write_keras,
@@ -360,17 +360,17 @@ def test_a_layer_that_returns_its_last_output_alone_is_refused_before_another(
 def test_a_functional_model_that_is_no_chain_is_refused(
     tmp_path: Path, random: np.random.Generator
 ) -> None:
-    def skipping(layers: list[Layer]) -> dict[str, Any]:
+    def skipping(layers: Sequence[Layer]) -> dict[str, Any]:
         model = functional(layers)
         model["config"]["layers"][-1]["inbound_nodes"] = [[["embedding", 0, 0, {}]]]
         return model
 
-    def second_output(layers: list[Layer]) -> dict[str, Any]:
+    def second_output(layers: Sequence[Layer]) -> dict[str, Any]:
         model = functional(layers)
         model["config"]["output_layers"].append(["lstm_0", 0, 1])
         return model
 
-    def with_state(layers: list[Layer]) -> dict[str, Any]:
+    def with_state(layers: Sequence[Layer]) -> dict[str, Any]:
         model = functional(layers)
         state = {"initial_state": [["input_2", 0, 0]]}
         model["config"]["layers"][2]["inbound_nodes"] = [[["embedding", 0, 0, state]]]

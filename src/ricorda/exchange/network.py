@@ -63,14 +63,14 @@ class ForeignNetwork:
         Raises ModelFileError for symbols that are missing and for shapes or numbers that fit no
         model.
         """
-        symbols = symbols or self.symbols
-        if symbols is None:
+        found = symbols or self.symbols
+        if found is None:
             raise ModelFileError(
                 "the file does not say which symbols its ids stand for: name them with --symbols"
             )
-        if isinstance(symbols, InputError):
-            raise symbols
-        vocabulary, order, _ = symbols
+        if isinstance(found, InputError):
+            raise found
+        vocabulary, order, _ = found
         if vocabulary.size != len(self.output_bias):
             raise ModelFileError(
                 f"expected {len(self.output_bias)} symbols, as many as the network's outputs, "

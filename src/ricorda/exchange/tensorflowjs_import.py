@@ -12,7 +12,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -190,7 +190,7 @@ def _entry(name: str, entry: object) -> _Tensor:
     return _Tensor(name, entry.get("filename"), tuple(shape))
 
 
-def _is_shape(shape: Any) -> bool:
+def _is_shape(shape: object) -> TypeGuard[list[int]]:
     return (
         isinstance(shape, list)
         and len(shape) <= 8
@@ -230,7 +230,10 @@ def _lstm(parts: Mapping[str, _Tensor], files: _Folder) -> ForeignLayer:
     forget[1] = FORGET_BIAS
     read, recurrent = kernel[: rows - hidden].T, kernel[rows - hidden :].T
     return ForeignLayer(
-        *(reordered(each, "igfo", "ifgo") for each in (read, recurrent, bias)), forget.reshape(-1)
+        weight_ih=reordered(read, "igfo", "ifgo"),
+        weight_hh=reordered(recurrent, "igfo", "ifgo"),
+        bias_ih=reordered(bias, "igfo", "ifgo"),
+        bias_hh=forget.reshape(-1),
     )
 
 
