@@ -71,12 +71,12 @@ processes: $(VENV)/.tools
 	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/torch/test_processes.py tests/torch/test_two_machines.py
 
 FUZZ_RUNS ?= 1000000
-FUZZ_TARGETS ?= model vocabulary configuration text
+FUZZ_TARGETS ?= model vocabulary configuration text keras manifest
 
 fuzz: $(VENV)/.tools
 	$(PIP) atheris
 	for target in $(FUZZ_TARGETS); do \
-	  $(RUN)/python tests/fuzz/fuzz.py $$target -runs=$(FUZZ_RUNS) || exit 1; done
+	  PYTHONPATH=. $(RUN)/python tests/fuzz/fuzz.py $$target -runs=$(FUZZ_RUNS) || exit 1; done
 
 MUTANTS ?= --sample 100 --seed 1
 

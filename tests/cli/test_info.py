@@ -3,13 +3,16 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ricorda
 from ricorda.model import ModelFile, read_model_file, write_model_file
+from ricorda.text import CharacterVocabulary
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -81,3 +84,32 @@ def test_a_wordy_model_is_told_shortly(here: Path, call: Call) -> None:
     ricorda.train("*.txt", steps=1, hidden_size=4, threads=1, out="runs/x", quiet=True)
     out = call("info", "runs/x")[1]
     assert "a.txt, b.txt, c.txt and 3 more" in out
+
+
+def test_documents_labels_and_rare_characters_are_described(names_here: Path, call: Call) -> None:
+    described = {
+        line.split()[0]: " ".join(line.split()[1:])
+        for line in call("info", "runs/names")[1].splitlines()
+    }
+    assert described["vocabulary"].endswith(" characters, with the boundary between documents")
+    assert described["documents"] == "lines, 140 in training"
+    assert described["labels"] == "2: Irish, Italian"
+    Path("rare.txt").write_text("some words again\n" * 20 + "zq")
+    ricorda.train(
+        "rare.txt", steps=1, hidden_size=4, threads=1, out="runs/rare", quiet=True, min_count=5
+    )
+    assert ", with one for rare characters" in call("info", "runs/rare")[1]
+
+
+def test_many_labels_are_counted(names_here: Path, call: Call) -> None:
+    labels = [f"label {number}" for number in range(2_000)]
+    path = Path("many.safetensors")
+    file = read_model_file(Path("runs/names/model.safetensors"))
+    vocabulary = CharacterVocabulary("ab", "a", has_boundary=True, labels=labels)
+    configuration = replace(file.configuration, vocabulary_size=3, num_labels=2_001)
+    tensors = {
+        name: np.zeros(shape, np.float32) for name, shape in configuration.tensor_shapes().items()
+    }
+    write_model_file(path, ModelFile(configuration, vocabulary, tensors, file.training))
+    out = " ".join(call("info", str(path))[1].split())
+    assert "labels 2,000: label 0, label 1, label 2 and 1,997 more" in out

@@ -191,6 +191,16 @@ def test_names_in_an_archive_lead_nowhere(tmp_path: Path, random: np.random.Gene
     assert not Path("/tmp/outside-ricorda").exists()
 
 
+def test_names_in_a_model_reach_no_terminal(tmp_path: Path, random: np.random.Generator) -> None:
+    layers, symbols = keras_layers(random), write_symbols(tmp_path)
+    path = tmp_path / "model.keras"
+    layers.insert(1, Layer("A\n\x1b]0;obey\x07" * 9, "b\n\x1b[2J" * 9))
+    write_keras(path, layers)
+    message = str(try_import(path, symbols))
+    assert "cannot be imported" in message
+    assert message.isprintable()
+
+
 def test_archives_of_other_kinds_are_refused(tmp_path: Path, random: np.random.Generator) -> None:
     layers, symbols = keras_layers(random), write_symbols(tmp_path)
     path = tmp_path / "model.keras"

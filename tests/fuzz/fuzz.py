@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of all that reads what strangers wrote: `make fuzz`.
 
-    python tests/fuzz/fuzz.py TARGET [-runs=N] [CORPUS]
+    PYTHONPATH=. python tests/fuzz/fuzz.py TARGET [-runs=N] [CORPUS]
 
 Every target feeds bytes to one reader. An error of ricorda's own tree is right; anything else, a
 crash, a hang or more memory than libFuzzer's limit ends the fuzzing and leaves the bytes behind.
@@ -8,6 +8,7 @@ crash, a hang or more memory than libFuzzer's limit ends the fuzzing and leaves 
 
 import atexit
 import io
+import json
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ import atheris
 with atheris.instrument_imports(include=["ricorda"]):
     import ricorda.cli.train
     from ricorda.errors import RicordaError
+    from ricorda.exchange.importing import import_model
     from ricorda.model import ModelConfiguration, ModelFile, read_model_file, write_model_file
     from ricorda.model.tensor_file import TensorFileError, read_entry, read_header
     from ricorda.text import CharacterVocabulary, read_text
@@ -30,6 +32,10 @@ with atheris.instrument_imports(include=["ricorda"]):
 
 import numpy as np
 
+from tests.exchange.char_rnn_files import cell_name
+from tests.exchange.keras_files import keras_layers, write_h5, write_keras
+
+PARTS = ("kernel", "bias")
 TEMPORARY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 PLACE = TEMPORARY / f"ricorda-fuzz-{os.getpid()}"
 ENCODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252", "shift_jis", "gb18030"]
@@ -86,11 +92,32 @@ def text(data: bytes) -> None:
     assert whole == pieces + decoder.decode(b"", final=True)
 
 
+def keras(data: bytes) -> None:
+    """A Keras model: HDF5, or an archive of it."""
+    path = PLACE / ("model.keras" if data[:2] == b"PK" else "model.h5")
+    path.write_bytes(data)
+    symbols = PLACE / "symbols.json"
+    symbols.write_text(json.dumps(list("\nabcdefghij")))
+    import_model(path, symbols=symbols)
+
+
+def manifest(data: bytes) -> None:
+    """The manifest of a model for TensorFlow.js, whose files all have 64 bytes."""
+    folder = PLACE / "model"
+    folder.mkdir(exist_ok=True)
+    for name in "abcdefg":
+        (folder / name).write_bytes(bytes(64))
+    (folder / "manifest.json").write_bytes(data)
+    import_model(folder)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "model": model,
     "vocabulary": vocabulary,
     "configuration": configuration,
     "text": text,
+    "keras": keras,
+    "manifest": manifest,
 }
 
 
@@ -109,6 +136,14 @@ def seeds(folder: Path) -> None:
         "options.json": 'x{"cell": "gru", "hidden_size": 6, "steps": 2}',
         "text.txt": "\0\5A text, è così\r\nof two lines\r",
     }
+    layers = keras_layers(np.random.default_rng(1))
+    write_h5(folder / "model.h5", layers)
+    write_keras(folder / "model.keras", layers)
+    names = ["embedding", "rnnlm/softmax_w", "rnnlm/softmax_b", *map(cell_name, (0, 0), PARTS)]
+    entries = {
+        name: {"filename": file, "shape": [4, 4]} for name, file in zip(names, "abcde", strict=True)
+    }
+    contents["manifest.json"] = json.dumps(entries)
     for name, content in contents.items():
         (folder / name).write_text(content, "utf-8")
 

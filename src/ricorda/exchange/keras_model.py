@@ -33,6 +33,8 @@ INERT = frozenset(
 
 MODELS = frozenset({"Sequential", "Functional", "Model"})
 
+LONGEST_WINDOW = 1_000_000
+
 WEIGHT_NAMES = {
     **dict.fromkeys(RECURRENT, ("kernel", "recurrent_kernel", "bias")),
     "Embedding": ("embeddings",),
@@ -53,7 +55,7 @@ class KerasLayer(NamedTuple):
 
     def __str__(self) -> str:
         """What an error calls it."""
-        return f"the layer {shown(self.name)} ({self.kind[:40]})"
+        return f"the layer {shown(self.name)} ({shown(self.kind)[1:-1]})"
 
 
 Weights = Callable[[KerasLayer], Mapping[str, Weight]]
@@ -264,9 +266,9 @@ def _notes(layers: list[KerasLayer], last: KerasLayer) -> tuple[str, ...]:
 
 def _window(config: Mapping[str, Any]) -> int | None:
     """The number of symbols that a layer takes, where it says one."""
-    for name in ("batch_shape", "batch_input_shape"):
-        shape = config.get(name)
-        if isinstance(shape, list) and len(shape) > 1 and type(shape[1]) is int:
-            return shape[1]
-    length = config.get("input_length")
-    return length if type(length) is int else None
+    shapes = (config.get(name) for name in ("batch_shape", "batch_input_shape"))
+    lengths = [shape[1] for shape in shapes if isinstance(shape, list) and len(shape) > 1]
+    for length in (*lengths, config.get("input_length")):
+        if type(length) is int and 0 < length < LONGEST_WINDOW:
+            return length
+    return None
