@@ -191,6 +191,25 @@ def test_names_in_an_archive_lead_nowhere(tmp_path: Path, random: np.random.Gene
     assert not Path("/tmp/outside-ricorda").exists()
 
 
+@pytest.mark.parametrize("shape", [(0, 1 << 30), (1 << 30, 0), (0, 0)])
+@pytest.mark.parametrize("name", ["kernel", "recurrent_kernel", "bias", "embeddings"])
+def test_empty_weights_of_any_shape_take_no_memory(
+    name: str, shape: tuple[int, int], tmp_path: Path, random: np.random.Generator
+) -> None:
+    symbols = write_symbols(tmp_path)
+    for index in range(3):
+        layers = keras_layers(random)
+        layer = [each for each in layers if each.weights][index]
+        if name not in layer.weights:
+            continue
+        layer.weights[name] = np.empty(shape, np.float32)
+        layer.config["use_bias"] = name == "bias"
+        write_h5(tmp_path / "model.h5", layers)
+        refusal, peak = peak_of(tmp_path / "model.h5", symbols)
+        assert refusal is not None
+        assert peak < 32 << 20
+
+
 def test_names_in_a_model_reach_no_terminal(tmp_path: Path, random: np.random.Generator) -> None:
     layers, symbols = keras_layers(random), write_symbols(tmp_path)
     path = tmp_path / "model.keras"

@@ -216,7 +216,7 @@ def _weights(weights: Weights, layer: KerasLayer, *names: str) -> list[Weight]:
     if missing := [name for name in names if name not in found]:
         raise ModelFileError(f"{layer} has no weights {missing[0]!r} in the file")
     for name in names:
-        if name != "bias" and found[name].ndim != 2:
+        if name != "bias" and (found[name].ndim != 2 or not found[name].size):
             raise ModelFileError(f"{layer} has weights {name!r} that are no matrix")
     return [found[name] for name in names]
 

@@ -93,11 +93,20 @@ class ForeignNetwork:
         return model
 
     def _check_shapes(self, size: int) -> None:
-        """Matrices are matrices, and each symbol has a row of what is read."""
+        """Matrices are matrices, and each symbol has a row of what is read and written."""
         read = [] if self.embedding is None else [self.embedding]
-        for weight in (*read, *(each for layer in self.layers for each in layer[:2])):
-            if weight.ndim != 2:
+        for weight in (
+            self.output_weight,
+            *read,
+            *(each for layer in self.layers for each in layer[:2]),
+        ):
+            if weight.ndim != 2 or not weight.size:
                 raise ModelFileError(f"expected a matrix of weights, got a shape {weight.shape}")
+        if len(self.output_weight) != size:
+            raise ModelFileError(
+                f"expected output weights of {size} symbols, as many as biases, got "
+                f"{len(self.output_weight)}"
+            )
         if self.embedding is not None and len(self.embedding) != size:
             raise ModelFileError(
                 f"expected an embedding of {size} symbols, as many as the network's outputs, got "
