@@ -210,6 +210,20 @@ def test_empty_weights_of_any_shape_take_no_memory(
         assert peak < 32 << 20
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 11), (11, 1), (1, 1, 11)])
+def test_weights_of_other_dimensions(
+    shape: tuple[int, ...], tmp_path: Path, random: np.random.Generator
+) -> None:
+    symbols = write_symbols(tmp_path)
+    for kind in ("LSTM", "GRU", "SimpleRNN"):
+        for place, layer in enumerate(keras_layers(random, kind)):
+            for name in layer.weights:
+                layers = keras_layers(random, kind)
+                layers[place].weights[name] = np.ones(shape, np.float32)
+                write_h5(tmp_path / "model.h5", layers)
+                assert try_import(tmp_path / "model.h5", symbols) is not None
+
+
 def test_names_in_a_model_reach_no_terminal(tmp_path: Path, random: np.random.Generator) -> None:
     layers, symbols = keras_layers(random), write_symbols(tmp_path)
     path = tmp_path / "model.keras"

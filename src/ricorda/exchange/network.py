@@ -71,6 +71,10 @@ class ForeignNetwork:
         if isinstance(found, InputError):
             raise found
         vocabulary, order, _ = found
+        if self.output_bias.ndim != 1:
+            raise ModelFileError(
+                f"expected an output bias for each symbol, got a shape {self.output_bias.shape}"
+            )
         if vocabulary.size != len(self.output_bias):
             raise ModelFileError(
                 f"expected {len(self.output_bias)} symbols, as many as the network's outputs, "
