@@ -81,7 +81,9 @@ def _in(
     vocabulary: Vocabulary, text: EncodedText, parts: Split, folder: Path
 ) -> tuple[EncodedText, Split]:
     """Translate a text and its parts; the ids stay where they are the same."""
-    if _has_same_ids(text.vocabulary, vocabulary):
+    if vocabulary == text.vocabulary:
+        return text, parts
+    if _has_same_ids(text.vocabulary, vocabulary):  # only what a text begins after differs
         return replace(text, vocabulary=vocabulary), parts
     found = {name: getattr(parts, name) for name in ("training", "validation", "test")}
     places = np.unique(np.concatenate([each.borders() for each in found.values() if each]))
