@@ -360,7 +360,8 @@ def open_ended(first: int, **others: Any) -> Any:
 
 
 def test_arguments_by_place_and_by_name() -> None:
-    assert sized(np.int64(3), 4, name="a") == (3, 4, "a")
+    three: Any = np.int64(3)
+    assert sized(three, 4, name="a") == (3, 4, "a")
     assert sized(name="a", width=3) == (3, 2.0, "a")
     assert open_ended(1, second="x") == (1, {"second": "x"})
     assert open_ended(first=1) == (1, {})
@@ -374,7 +375,7 @@ def test_arguments_by_place_and_by_name() -> None:
         with pytest.raises(TypeError, match=message):
             sized(*arguments, **keywords)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="open_ended: multiple values for argument 'first'"):
-        open_ended(1, first=2)
+        open_ended(1, **{"first": 2})
     with pytest.raises(ConfigurationError, match="height must be a number, got 'x'"):
         sized(1, "x", name="a")  # type: ignore[arg-type]
 

@@ -4,13 +4,20 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import ricorda
+from ricorda.engine.embedding import Vector
 
 Call = Callable[..., tuple[int, str, str]]
+
+
+def as_vectors(numbers: Any) -> Vector:
+    """Numbers as a command wrote them."""
+    return np.array(numbers, np.float32)
 
 
 def names() -> list[str]:
@@ -24,7 +31,7 @@ def test_json_lines_are_printed(names_here: Path, call: Call) -> None:
     assert [row["text"] for row in rows] == names()
     assert [row["document"] for row in rows] == list(range(1, len(rows) + 1))
     expected = ricorda.load("runs/names").embed(names())
-    np.testing.assert_array_equal(np.float32([row["vector"] for row in rows]), expected)
+    np.testing.assert_array_equal(as_vectors([row["vector"] for row in rows]), expected)
     assert "label" not in rows[0]
 
 
@@ -53,9 +60,9 @@ def test_files_hold_the_same(
     heading, *rows = list(csv.reader(Path("v.csv").read_text().splitlines()))
     assert heading == ["document", "label", "text", *map(str, range(expected.shape[1]))]
     assert [row[2] for row in rows] == names()
-    np.testing.assert_array_equal(np.float32([row[3:] for row in rows]), expected)
+    np.testing.assert_array_equal(as_vectors([row[3:] for row in rows]), expected)
     lines = [json.loads(line) for line in Path("v.jsonl").read_text().splitlines()]
-    np.testing.assert_array_equal(np.float32([line["vector"] for line in lines]), expected)
+    np.testing.assert_array_equal(as_vectors([line["vector"] for line in lines]), expected)
 
 
 def test_labels_are_printed_and_read_only_where_asked(names_here: Path, call: Call) -> None:
@@ -67,10 +74,10 @@ def test_labels_are_printed_and_read_only_where_asked(names_here: Path, call: Ca
     assert [row.get("label") for row in rows] == ["Irish", "Roman", None]
     model = ricorda.load("runs/names")
     plain = model.embed(["aine", "dino", "anna"])
-    np.testing.assert_array_equal(np.float32([row["vector"] for row in rows]), plain)
+    np.testing.assert_array_equal(as_vectors([row["vector"] for row in rows]), plain)
     code, out, _ = call(*table, "--label", "Irish")
     labelled = model.embed([(name, "Irish") for name in ("aine", "dino", "anna")])
-    vectors = np.float32([json.loads(line)["vector"] for line in out.splitlines()])
+    vectors = as_vectors([json.loads(line)["vector"] for line in out.splitlines()])
     np.testing.assert_array_equal(vectors, labelled)
     assert np.abs(vectors - plain).max() > 0
     code, _, err = call(*table, "--label", "Roman")
@@ -88,13 +95,13 @@ def test_an_undivided_model_embeds_lines_or_files(here: Path, call: Call) -> Non
     assert [row["text"] for row in rows] == ["5 bottles", "7 béers"]
     assert rows[1]["unseen"] == [{"before": 3, "characters": "é"}]
     np.testing.assert_array_equal(
-        np.float32([row["vector"] for row in rows]), model.embed(["5 bottles", "7 bers"])
+        as_vectors([row["vector"] for row in rows]), model.embed(["5 bottles", "7 bers"])
     )
     code, out, _ = call("embed", "runs/tiny", "short.txt", "my.txt")
     whole = [json.loads(line) for line in out.splitlines()]
     assert len(whole) == 2
     np.testing.assert_array_equal(
-        np.float32(whole[1]["vector"]), model.embed(Path("my.txt").read_text())[0]
+        as_vectors(whole[1]["vector"]), model.embed(Path("my.txt").read_text())[0]
     )
 
 

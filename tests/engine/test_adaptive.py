@@ -15,6 +15,7 @@ from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CellName
 from ricorda.text.parts import Part
 from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
+from ricorda.training.kernel_learner import learns_bfloat16
 
 pytestmark = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
 
@@ -204,15 +205,13 @@ def test_copies_learn_in_bfloat16_where_network_and_processor_have_it(
     def record(*_: Any, precision: str, **__: Any) -> None:
         made.append(precision)
 
-    monkeypatch.setattr(adaptive._kernels, "learns_bfloat16", lambda kernels="": is_able)
-    monkeypatch.setattr(adaptive._kernels, "AdaptiveReader", record)
+    monkeypatch.setattr("ricorda._kernels.learns_bfloat16", lambda kernels="": is_able)
+    monkeypatch.setattr("ricorda._kernels.AdaptiveReader", record)
     open_model(model_file(), precision).adaptive_backend()
     assert made == [expected]
 
 
-@pytest.mark.skipif(
-    not (kernels_are_built() and adaptive._kernels.learns_bfloat16()), reason="no AVX512_BF16"
-)
+@pytest.mark.skipif(not learns_bfloat16(), reason="no AVX512_BF16")
 def test_bfloat16_learns_as_float32_does() -> None:
     file, text = model_file(hidden_size=64), text_of(4000)
     exact, rounded = (open_model(file, each) for each in ("float32", "bfloat16"))

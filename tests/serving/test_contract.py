@@ -27,5 +27,5 @@ def test_every_path_is_described(server: Server) -> None:
     paths = server.ask("GET", "/openapi.json")[2]["paths"]
     assert set(paths) == {
         *("/v1/completions", "/v1/models", "/v1/models/{model}", "/tokenize", "/detokenize"),
-        *("/tokenizer_info", "/health", "/ready", "/metrics"),
+        *("/v1/embeddings", "/tokenizer_info", "/health", "/ready", "/metrics"),
     }

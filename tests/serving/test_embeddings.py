@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ricorda.engine import load
+from ricorda.engine.embedding import Vector
 from ricorda.text.vocabulary import CharacterVocabulary
 
 from .conftest import SYMBOLS, Server, eventually, running, write_model
@@ -35,6 +36,11 @@ def own_server(divided: Path) -> Iterator[Server]:
         yield server
 
 
+def as_vectors(numbers: Any) -> Vector:
+    """Numbers as the server wrote them."""
+    return np.array(numbers, np.float32)
+
+
 def embed(server: Server, given: Any, **fields: Any) -> dict[str, Any]:
     """Ask for vectors, which must succeed."""
     body = {"model": "letters", "input": given} | fields
@@ -43,11 +49,11 @@ def embed(server: Server, given: Any, **fields: Any) -> dict[str, Any]:
     return dict(answer)
 
 
-def vectors(server: Server, given: Any, **fields: Any) -> np.ndarray:
+def vectors(server: Server, given: Any, **fields: Any) -> Vector:
     """The vectors of texts, (N, D)."""
     data = embed(server, given, **fields)["data"]
     assert [each["index"] for each in data] == list(range(len(data)))
-    return np.float32([each["embedding"] for each in data])
+    return as_vectors([each["embedding"] for each in data])
 
 
 def refused(server: Server, given: Any, **fields: Any) -> tuple[int, dict[str, Any]]:
@@ -63,13 +69,13 @@ def test_openais_client(server: Server, models: dict[str, Path]) -> None:
     expected = load(models["letters"]).embed(TEXTS, normalize=True)
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         answer = client.embeddings.create(model="letters", input=TEXTS)
-        found = np.float32([each.embedding for each in answer.data])
+        found = as_vectors([each.embedding for each in answer.data])
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
         assert answer.model == "letters"
         symbols = sum(map(len, TEXTS))
         assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (symbols, symbols)
         plain = client.embeddings.create(model="letters", input="abc", encoding_format="float")
-        np.testing.assert_allclose(np.float32(plain.data[0].embedding), expected[0], atol=1e-6)
+        np.testing.assert_allclose(as_vectors(plain.data[0].embedding), expected[0], atol=1e-6)
         with pytest.raises(openai.BadRequestError) as wrong:
             client.embeddings.create(model="letters", input="")
         assert wrong.value.param == "input"
@@ -89,7 +95,7 @@ def test_the_answer_has_openais_shape(server: Server) -> None:
     assert np.linalg.norm(entry["embedding"]) == pytest.approx(1, abs=1e-6)
     (coded,) = embed(server, "abc", encoding_format="base64")["data"]
     raw = np.frombuffer(base64.b64decode(coded["embedding"]), "<f4")
-    np.testing.assert_array_equal(raw, np.float32(entry["embedding"]))
+    np.testing.assert_array_equal(raw, as_vectors(entry["embedding"]))
 
 
 def test_texts_and_ids(server: Server, models: dict[str, Path]) -> None:
@@ -129,7 +135,7 @@ def test_unseen_characters(server: Server) -> None:
         {"prompt": 2, "before": 0, "characters": "X"},
     ]
     assert answer["usage"]["prompt_tokens"] == 5
-    found = np.float32([each["embedding"] for each in answer["data"]])
+    found = as_vectors([each["embedding"] for each in answer["data"]])
     np.testing.assert_array_equal(found[1], vectors(server, "ab")[0])
     assert not found[2].any()  # nothing was read
     only = embed(server, ["X"] * 70, on_unknown="skip")
@@ -194,7 +200,7 @@ def test_it_takes_its_place_in_the_queue(serve: Callable[..., Any]) -> None:
             )
             admission = server.service.admission
             assert eventually(lambda: admission.running == 1)
-            answers: list[np.ndarray] = []
+            answers: list[Vector] = []
             waiting = threading.Thread(target=lambda: answers.append(vectors(server, TEXTS)))
             waiting.start()
             assert eventually(lambda: admission.waiting == 1)

@@ -223,9 +223,10 @@ class Worker:
                 self._session.remove(stream)
                 del self._writing[stream]
                 return
-        for jobs in (self._scoring, self._embedding):
-            if job in jobs:
-                jobs.remove(job)  # type: ignore[attr-defined]
+        if isinstance(job, ScoringJob) and job in self._scoring:
+            self._scoring.remove(job)
+        elif isinstance(job, EmbeddingJob) and job in self._embedding:
+            self._embedding.remove(job)
 
     def _write(self) -> list[Delivery]:
         """Advance all texts for a while."""
