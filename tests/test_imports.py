@@ -60,7 +60,7 @@ BELOW: dict[str, set[str]] = {
 }
 """What each part may import besides itself and the version in `ricorda`."""
 
-MAY_IMPORT_TORCH = {"cli", "insight", "training"}
+MAY_IMPORT_TORCH = {"cli", "exchange", "insight", "training"}
 """The parts that may import ricorda.torch inside a function, or for the types."""
 
 ON_TOP = {"__init__", "__main__", "cli"}

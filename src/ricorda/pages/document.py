@@ -80,8 +80,7 @@ def document(
     """
     if footer is None:
         footer = (
-            f"Made by ricorda {ricorda.__version__}. "
-            "This page is self-contained and loads nothing."
+            f"Made by ricorda {ricorda.__version__}. This page is self-contained and loads nothing."
         )
     style = resource("ricorda.pages", "document.css") + style
     policy = (
