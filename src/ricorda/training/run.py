@@ -111,9 +111,7 @@ def resumed_run(
     """Continue a run as `resume`, but return it if a signal interrupted it."""
     _check(reporter, quiet)
     if unknown := set(options) - {*RESUME_OPTIONS, *BRANCH_OPTIONS, "out"}:
-        raise ConfigurationError(
-            f"expected an option that resume can change, got {min(unknown)}: leave it out"
-        )
+        raise ConfigurationError(f"expected an option of resume, got {min(unknown)}: leave it out")
     if options.get("validation") is not None:
         options["validation"] = path("validation", options["validation"])
     given = validated(TrainingOptions, **options)
