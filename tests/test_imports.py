@@ -33,7 +33,9 @@ BELOW: dict[str, set[str]] = {
     "option_groups": set(),
     "model": {"_kernels", "durable", "errors", "text", "validation"},
     "engine": {"_kernels", "arguments", "cores", "errors", "model", "text", "validation"},
-    "exchange": {"durable", "engine", "errors", "extras", "model", "text", "validation"},
+    "exchange": {
+        *("durable", "engine", "errors", "extras", "model", "text", "torch", "validation"),
+    },
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},
     "studio": {

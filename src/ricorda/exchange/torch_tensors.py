@@ -31,9 +31,6 @@ from ricorda.validation import shown
 FLOATING = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 """NumPy's names of the types of weights; of bfloat16, that of its bits."""
 
-STATE_DICTS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
-"""Where a checkpoint keeps the state dict, when it is not all of it."""
-
 HARMLESS = re.compile(
     r"|collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)"
     r"|torch (\w+Storage|Size|device|b?float\d+|u?int\d+|bool)"
@@ -88,21 +85,9 @@ def _float32(content: bytearray, entry: Entry) -> NDArray[np.float32]:
 def _read_archive(path: Path) -> StateDict:
     _check_archive(path)
     require_torch("a .pt or .pth file needs")
-    import torch
+    from ricorda.torch.state_dict import load_state_dict
 
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged pickle leads to
-        raise ModelFileError(
-            f"{path} is not a file of PyTorch, or it is truncated or damaged "
-            f"({type(error).__name__})"
-        ) from error
-    state, others = _state_dict(path, found)
-    tensors = {
-        str(name): _converted(path, str(name), tensor)
-        for name, tensor in state.items()
-        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
-    }
+    tensors, others = load_state_dict(path)
     return StateDict(tensors, {}, others)
 
 
@@ -145,49 +130,3 @@ def _check_pickles(path: Path, archive: zipfile.ZipFile) -> None:
                     f"{path} holds more than tensors ({shown(named or opcode.name)}), and loading "
                     "it could run code: save model.state_dict() instead"
                 )
-
-
-def _state_dict(path: Path, found: Any) -> tuple[Mapping[Any, Any], dict[str, Any]]:
-    """Find the dict of tensors, which a checkpoint may hold under a name, and the rest."""
-    import torch
-
-    def has_tensors(value: Any) -> bool:
-        return isinstance(value, Mapping) and any(
-            isinstance(each, torch.Tensor) for each in value.values()
-        )
-
-    if has_tensors(found):
-        return found, {}
-    if isinstance(found, Mapping):
-        names = [name for name in STATE_DICTS if has_tensors(found.get(name))]
-        if len(names) == 1:
-            others = {str(name): each for name, each in found.items() if name != names[0]}
-            return found[names[0]], others
-        if names:
-            raise ModelFileError(f"{path} holds several state dicts: {', '.join(names)}")
-    raise ModelFileError(
-        f"expected a state dict in {path}, or one under {', '.join(STATE_DICTS[:3])}, "
-        f"found {_found(found)}"
-    )
-
-
-def _found(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(shown(str(name)) for name in list(value)[:8]) or "nothing"
-    return f"a {type(value).__name__}"
-
-
-def _converted(path: Path, name: str, tensor: Any) -> NDArray[np.float32]:
-    """Turn a tensor into float32. Raises ModelFileError for one larger than its storage."""
-    import torch
-
-    is_whole = (
-        type(tensor) in {torch.Tensor, torch.nn.Parameter}
-        and tensor.layout == torch.strided
-        and tensor.device.type == "cpu"
-        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
-    )
-    if not is_whole:
-        raise ModelFileError(f"{path}: the tensor {shown(name)} is sparse, virtual or damaged")
-    array: NDArray[np.float32] = tensor.detach().to(torch.float32).numpy()
-    return array
