@@ -28,7 +28,6 @@ EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
 EXTRA_OF_FILE = {
     "text/parquet.py": "parquet",
     "exchange/onnx_export.py": "onnx",
-    "exchange/torch_tensors.py": "torch",
 }
 """The same for single files."""
 

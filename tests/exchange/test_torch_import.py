@@ -272,7 +272,7 @@ def refused_state_dicts() -> dict[str, Tensors]:
                 "bias_hh": (),
             }.items()
         },
-        "told apart": others | {"a.weight": torch.zeros(V, H), "b.weight": torch.ones(V, H)},
+        "by shape or name": others | {"a.weight": torch.zeros(V, H), "b.weight": torch.ones(V, H)},
         "differ in their rows": state | {"rnn.bias_ih_l0": torch.zeros(3)},
         "without numbers": state | {"decoder.weight": torch.zeros(2**40, 0)},
         "have several": others_of_two_sizes(state),

@@ -79,15 +79,15 @@ def _exported(constants: "dict[str, Array]", description: Description) -> Foreig
     def constant(name: str) -> Weight:
         if name not in constants:
             raise ModelFileError(f"the constant {name!r} of an export of ricorda is missing")
-        weight: Weight = constants[name]
-        return weight
+        return constants[name]
 
     def only(name: str, dimensions: int) -> Weight:
         """What a constant holds of its only direction."""
         found = constant(name)
         if found.ndim != dimensions or len(found) != 1:
             raise ModelFileError(f"the constant {name!r} has the shape {found.shape}")
-        return found[0]
+        weight: Weight = found[0]
+        return weight
 
     def torchs(stacked: Weight) -> Weight:  # (G*H, ...)
         _check_gates(stacked, "lstm" if cell == "cifg" else cell)

@@ -199,7 +199,7 @@ def _matrices(tensors: Mapping[str, Weight], inputs: int, hidden: int) -> tuple[
     if len(choices) != 1:
         raise ModelFileError(
             f"expected the symbols' vectors (V, {inputs}), unless the input is one-hot, and an "
-            f"output layer (V, {hidden}) that can be told apart, found {_described(tensors)}"
+            f"output layer (V, {hidden}) by shape or name, found {_described(tensors)}"
         )
     return choices[0]
 
