@@ -14,12 +14,13 @@ constexpr int lanes = 16;
 
 class Mixer {
  public:
-  // `inputs` is a multiple of `lanes`.
-  Mixer(int inputs, std::size_t contexts, float first_weight, float rate, float least_rate)
-      : inputs_(inputs),
-        weights_(inputs * contexts, first_weight),
-        rate_(rate),
-        least_(least_rate) {}
+  // first_weights: of each input, a multiple of `lanes`.
+  Mixer(const std::vector<float>& first_weights, std::size_t contexts, float rate, float least_rate)
+      : inputs_(int(first_weights.size())), rate_(rate), least_(least_rate) {
+    weights_.reserve(first_weights.size() * contexts);
+    for (std::size_t i = 0; i < contexts; ++i)
+      weights_.insert(weights_.end(), first_weights.begin(), first_weights.end());
+  }
 
   // The mixture's logit.
   float mix(const float* inputs, std::size_t context) {

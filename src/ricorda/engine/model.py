@@ -357,7 +357,7 @@ class Model:
         Raises as `evaluate` does, and ConfigurationError for a model without `gradient_sizes` or an
         engine without the compiled kernels.
         """
-        backend = self._adaptive_backend()
+        backend = self._adaptive_backend(counts=False)
         unseen = Unseen()
         self._evaluated(backend, text, None, on_unknown, unseen)
         unseen.warn("the text", stacklevel=2)
@@ -382,13 +382,14 @@ class Model:
             ),
         )
 
-    def _adaptive_backend(self) -> AdaptiveBackend:
+    def _adaptive_backend(self, *, counts: bool = True) -> AdaptiveBackend:
         if self.gradient_sizes is None:
             raise ConfigurationError(
                 "the model file holds no sizes of gradients, which adaptive reading needs: "
                 "`ricorda resume` of its run adds them, as does training again"
             )
-        return AdaptiveBackend(self.backend, self.gradient_sizes)
+        vocabulary = self.vocabulary if counts else None
+        return AdaptiveBackend(self.backend, self.gradient_sizes, vocabulary)
 
     @checked
     def score(
