@@ -67,16 +67,9 @@ class MatchModel {
     return step;
   }
 
-  // The logit of the expected bit being one, where the match still agrees; and its expectation.
-  float logit(int expected_bit) {
-    used_ = &by_length_[2 * step_of_length() + (missed_ < 8 ? 1 : 0)];
-    expected_bit_ = expected_bit;
-    const float sure = stretch_table[used_->probability()];
-    return expected_bit ? sure : -sure;
-  }
-  void skip() { used_ = nullptr; }
-  void update(int bit) {
-    if (used_ != nullptr) used_->update(bit == expected_bit_, 1023);
+  // How often what a match of this length expects came true.
+  AdaptiveProbability& by_length() {
+    return by_length_[2 * step_of_length() + (missed_ < 8 ? 1 : 0)];
   }
 
  private:
@@ -100,8 +93,6 @@ class MatchModel {
   std::vector<std::uint64_t> places_;  // after the last occurrence of each hash
   std::vector<AdaptiveProbability> by_length_;
   std::uint64_t length_ = 0, place_ = 0, missed_ = 0;
-  AdaptiveProbability* used_ = nullptr;
-  int expected_bit_ = 0;
 };
 
 }  // namespace ricorda::mixing

@@ -50,7 +50,7 @@ void SymbolMixture::find_best(int count, std::uint32_t* symbols, float* nats) {
       nats[found++] = -static_cast<float>(std::log(branch.most));
       continue;
     }
-    const std::uint32_t one = predictor_.predict_at(branch.place);
+    const std::uint32_t one = predictor_.predict_at(branch.place, decisions_[0]);
     for (int bit = 0; bit < 2; ++bit) {
       Place next = branch.place;
       predictor_.advance(next, bit);
@@ -59,14 +59,24 @@ void SymbolMixture::find_best(int count, std::uint32_t* symbols, float* nats) {
   }
 }
 
+// By the predictor as it is: what a decision teaches does not count for the next of the same
+// symbol, so that the same distribution is found wherever one begins to look.
+double SymbolMixture::expect(std::uint32_t symbol) {
+  double probability = 1.0;
+  Place place = predictor_.place();
+  for (int i = 0; !predictor_.is_complete(place); ++i) {
+    const int bit = predictor_.decision(place, symbol);
+    probability *= probability_of(predictor_.predict_at(place, decisions_[i]), bit);
+    predictor_.advance(place, bit);
+  }
+  return probability;
+}
+
 double SymbolMixture::read(std::uint32_t symbol) {
   const DenormalsAsZero flush;
-  double probability = 1.0;
-  while (!predictor_.is_complete()) {
-    const int bit = predictor_.decision(symbol);
-    probability *= probability_of(predictor_.predict(), bit);
-    predictor_.update(bit);
-  }
+  const double probability = expect(symbol);
+  for (int i = 0; !predictor_.is_complete(); ++i)
+    predictor_.update(decisions_[i], predictor_.decision(symbol));
   predictor_.end();
   const double mixed = share_ * probability + (1 - share_) * double(network_[symbol]);
   share_ = (1 - dealt_out) * share_ * probability / mixed + dealt_out * first_share;

@@ -14,7 +14,8 @@ namespace ricorda::mixing {
 class SymbolMixture {
  public:
   // The network predicts all symbols.
-  explicit SymbolMixture(const PredictorSettings& settings) : predictor_(settings) {}
+  explicit SymbolMixture(const PredictorSettings& settings)
+      : predictor_(settings), decisions_(predictor_.depth()) {}
 
   // Begins the next symbol, of which the network expects `network` (V). It stays the caller's, and
   // must stay as it is until the symbol was read.
@@ -25,9 +26,12 @@ class SymbolMixture {
   double read(std::uint32_t symbol);
 
  private:
+  double expect(std::uint32_t symbol);
+
   static constexpr double first_share = 0.125;
 
   Predictor predictor_;
+  std::vector<Decision> decisions_;  // of the symbol
   const float* network_ = nullptr;
   double share_ = first_share;  // of the predictor in the mixture
 };
