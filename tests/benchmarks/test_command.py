@@ -55,6 +55,25 @@ def test_the_engine_is_measured(call: Call) -> None:
 
 
 @needs_kernels
+def test_adaptive_reading_is_measured(call: Call, tmp_path: Path) -> None:
+    """A text that repeats, one that is too small, and one that is not text."""
+    (tmp_path / "folder").mkdir()
+    lines = "".join(f"line {number % 7} of the log\n" for number in range(400))
+    (tmp_path / "folder" / "log.txt").write_text(lines)
+    (tmp_path / "small.txt").write_text("too small")
+    (tmp_path / "noise").write_bytes(bytes([255, 254, 0]) * 500)
+    code, out, err = call("adaptive", tmp_path, "--least", "1KB", "--steps", "3", "--json")
+    assert code == 0
+    assert "noise: left out" in err
+    [found] = json.loads(out)["adaptive"]
+    assert found["text"] == "log.txt"
+    assert found["size"] == len(lines) // 10
+    assert found["adaptive"] < found["frozen"] / 2
+    assert found["adaptive"] < found["networks"]
+    assert 0 <= found["xz"] < 1
+
+
+@needs_kernels
 @pytest.mark.usefixtures("tiny")
 def test_a_missing_peer_is_reported(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.engine.importlib.util.find_spec", lambda _: None)

@@ -64,8 +64,8 @@ def command(
     with the character after it. The first places where they occur are printed.
 
     With --adaptive the reader learns from the text while it reads, each symbol after it was
-    predicted; MODEL itself is not changed. It is a protocol of its own: compare such a figure only
-    with others of the kind.
+    predicted, and counts what the text repeats; MODEL itself is not changed. It is a protocol of
+    its own: compare such a figure only with others of the kind.
 
     \b
     ricorda evaluate runs/my other.txt
