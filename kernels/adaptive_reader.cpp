@@ -15,13 +15,9 @@ namespace {
 constexpr double first_frozen_share = 0.5;
 // Of every expert's share that is dealt out anew with each symbol (Herbster & Warmuth, 1998), so
 // that one that has fallen behind can come back.
-constexpr double dealt_out = 1e-5;
+constexpr double dealt_out = 1e-4;
 constexpr double lost_nats = 20.0;  // behind the best rate: it will not catch up
 constexpr double least_probability = 1e-30;
-// The trained network rests once the best copy is this many nats ahead. Every so many segments it
-// reads one, which stands for all since; it is back before the lead is lost.
-constexpr double resting_lead = 100.0, waking_lead = 60.0;
-constexpr int segments_between_looks = 8;
 
 }  // namespace
 
@@ -36,7 +32,7 @@ struct AdaptiveReader::Expert {
   void learn();
 
   bool is_lost = false;
-  double nats = 0.0, segment_nats = 0.0;     // of all that was read, and of the segment
+  double nats = 0.0;                         // of all that was read
   AlignedBuffer<float> state;                // (S, L, Hp), the trained network's
   AlignedBuffer<float> probabilities;        // (T, Vp)
   std::unique_ptr<Workspace> workspace;      // the trained network's
@@ -48,7 +44,6 @@ struct AdaptiveReader::Expert {
 
 // Some symbols of the segment; their number changes no bit.
 void AdaptiveReader::Expert::predict(const AdaptiveReader& reader, int first, int count) {
-  if (!learner && reader.segments_to_look_ > 0) return;
   const DenormalsAsZero flush;
   const Routines& routines = reader.frozen_->instruction_set().routines;
   const int vocabulary = reader.shape().padded_vocabulary();
@@ -198,79 +193,24 @@ void AdaptiveReader::find_alternatives(int count, std::uint32_t* best, float* be
 // The probability of a target in the networks' mixture; then moves the shares to who expected it.
 double AdaptiveReader::share_of(int time, std::uint32_t target) {
   double total = 0.0;
-  for (std::size_t k = segments_to_look_ > 0 ? 1 : 0; k < experts_.size(); ++k) {
+  for (std::size_t k = 0; k < experts_.size(); ++k) {
     const float* row = experts_[k]->probabilities.data() + time * mixture_.size();
     const double probability = std::max<double>(row[target], least_probability);
-    experts_[k]->segment_nats -= mixing::logarithm(float(probability));  // exact anywhere
+    experts_[k]->nats -= mixing::logarithm(static_cast<float>(probability));  // exact anywhere
     shares_[k] *= probability;
     total += shares_[k];
   }
-  for (std::size_t k = 0; k < experts_.size(); ++k)
-    shares_[k] = (1 - dealt_out) * shares_[k] / total + dealt_out * first_share(k);
+  for (std::size_t k = 0; k < experts_.size(); ++k) {
+    const double first = k > 0 ? (1 - first_frozen_share) / double(experts_.size() - 1)
+                               : (experts_.size() > 1 ? first_frozen_share : 1.0);
+    shares_[k] = (1 - dealt_out) * shares_[k] / total + dealt_out * first;
+  }
   return total;
-}
-
-double AdaptiveReader::first_share(std::size_t expert) const {
-  const double copies = double(experts_.size() - 1);
-  const double frozen = frozen_rests_ ? 0.0 : copies > 0 ? first_frozen_share : 1.0;
-  return expert == 0 ? frozen : (1 - frozen) / copies;
 }
 
 void AdaptiveReader::finish_segment() {
   time_ = 0;
-  for (const auto& expert : experts_) expert->nats += expert->segment_nats;
   drop_experts();
-  rest_frozen();
-  for (const auto& expert : experts_) expert->segment_nats = 0.0;
-}
-
-const AdaptiveReader::Expert& AdaptiveReader::best_copy() const {
-  return **std::min_element(experts_.begin() + 1, experts_.end(),
-                            [](const auto& a, const auto& b) { return a->nats < b->nats; });
-}
-
-// Decides whether the trained network reads the next segment, and whether it is mixed in.
-void AdaptiveReader::rest_frozen() {
-  Expert& frozen = *experts_[0];
-  const bool is_alone = experts_.size() == 1;
-  if (!frozen_rests_) {
-    lead_ = is_alone ? 0.0 : frozen.nats - best_copy().nats;
-    if (lead_ <= resting_lead) return;
-    frozen_rests_ = true;
-    for (std::size_t k = 1; k < shares_.size(); ++k) shares_[k] /= 1 - shares_[0];
-    shares_[0] = 0.0;
-    segments_to_look_ = segments_between_looks;
-  } else if (is_alone) {  // no copy is left to hand its state over
-    std::fill_n(frozen.state.data(), frozen.state.size(), 0.0f);
-    lead_ = 0.0;
-  } else if (segments_to_look_ == 0) {
-    lead_ += segments_between_looks * (frozen.segment_nats - best_copy().segment_nats);
-    lead_ = std::min(lead_, resting_lead);
-    segments_to_look_ = segments_between_looks;
-  }
-  if (lead_ < waking_lead) {
-    frozen_rests_ = false;
-    segments_to_look_ = 0;
-    if (!is_alone) frozen.nats = best_copy().nats + lead_;
-    for (std::size_t k = 0; k < shares_.size(); ++k)
-      shares_[k] = (1 - first_share(0)) * shares_[k] + (k == 0 ? first_share(0) : 0.0);
-  } else if (--segments_to_look_ == 0) {
-    hand_over_state();
-  }
-}
-
-// The trained network reads on from the state of the best copy, whose weights are much like its
-// own.
-void AdaptiveReader::hand_over_state() {
-  const Expert& best = best_copy();
-  const int layers = shape().num_layers, parts = shape().state_parts();
-  for (int layer = 0; layer < layers; ++layer)
-    for (int part = 0; part < parts; ++part) {
-      const std::vector<float>& from = best.learning[layer * parts + part];
-      float* to =
-          experts_[0]->state.data() + std::size_t(part * layers + layer) * shape().padded_hidden();
-      std::copy(from.begin(), from.end(), to);
-    }
 }
 
 // Takes out the rates that will not come back, so that only the best one's time is spent.
@@ -284,7 +224,6 @@ void AdaptiveReader::drop_experts() {
     shares_.erase(shares_.begin() + k);
   }
   const double total = std::accumulate(shares_.begin(), shares_.end(), 0.0);
-  if (total <= 0.0) return;  // the trained network is alone, and wakes
   for (double& share : shares_) share /= total;
 }
 

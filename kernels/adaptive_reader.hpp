@@ -66,10 +66,6 @@ class AdaptiveReader {
   void take(std::uint32_t input, std::uint32_t label, int time);
   void finish_segment();
   void drop_experts();
-  void rest_frozen();
-  void hand_over_state();
-  double first_share(std::size_t expert) const;
-  const Expert& best_copy() const;
   void mix(int time);
   double share_of(int time, std::uint32_t target);
   void find_alternatives(int count, std::uint32_t* best, float* best_nats);
@@ -82,9 +78,6 @@ class AdaptiveReader {
   std::vector<std::uint32_t> inputs_, targets_, labels_;  // (T)
   std::vector<std::unique_ptr<Expert>> experts_;          // the trained network first
   std::vector<double> shares_;                            // (K) in the next prediction
-  bool frozen_rests_ = false;                             // and is not mixed in
-  int segments_to_look_ = 0;                              // while it rests
-  double lead_ = 0.0;                                     // nats of the best copy before it
   AlignedBuffer<float> mixture_;                          // (Vp)
   std::unique_ptr<mixing::SymbolMixture> counts_;         // null: none are mixed in
 };

@@ -9,7 +9,7 @@
 namespace ricorda::mixing {
 namespace {
 
-constexpr double dealt_out = 1e-5;  // with each symbol, as among the networks
+constexpr double dealt_out = 1e-5;  // anew with each symbol, as among the networks
 
 double probability_of(std::uint32_t one, int bit) {
   const double share = one / double(1 << probability_bits);

@@ -17,7 +17,6 @@ from ricorda.engine.adaptive import (
     gather_gradient_sizes,
     gradient_factors,
 )
-from ricorda.engine.model import Model
 from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CellName
@@ -108,7 +107,7 @@ def mixed(experts: list[np.ndarray]) -> np.ndarray:
     for probabilities in np.exp(-np.stack(experts, axis=1).astype(np.float64)):
         total = float(shares @ probabilities)
         nats.append(-math.log(total))
-        shares = (1 - 1e-5) * shares * probabilities / total + 1e-5 * first
+        shares = (1 - 1e-4) * shares * probabilities / total + 1e-4 * first
     return np.array(nats)
 
 
@@ -146,7 +145,7 @@ def test_what_teaches_nothing_costs_next_to_nothing() -> None:
         text = "".join("abcdefg"[each] for each in random.integers(0, 7, size))
         model = open_model(model_file(scale=0.01))
         frozen, learned = (model.evaluate(text, adaptive=each) for each in (False, True))
-        assert learned.nats <= frozen.nats + math.log(16 / 7) + 2e-5 * size + 1e-3
+        assert learned.nats <= frozen.nats + math.log(16 / 7) + 1.2e-4 * size + 1e-3
         assert learned.protocol == "adaptive"
         assert learned.characters == frozen.characters
 
@@ -158,36 +157,6 @@ def test_numbers_that_grow_beyond_all_bounds_are_left_behind(
     model = open_model(model_file())
     text = text_of(2000)
     assert model.evaluate(text, adaptive=True).nats <= model.evaluate(text).nats + 1
-
-
-@pytest.mark.parametrize("vocabulary", [LETTERS, DOCUMENTS], ids=["text", "documents"])
-def test_a_trained_network_that_rested_comes_back(vocabulary: Vocabulary) -> None:
-    """The text teaches long enough for it to rest, then becomes what it predicts better."""
-    file = model_file(vocabulary)
-    model = open_model(file)
-    ids = model.vocabulary.encode(text_of(6000))
-    state = model.backend.zero_state(1)
-    written = np.concatenate([ids, written_by(model, 4000)])
-    assert file.gradient_sizes is not None
-    reader = AdaptiveBackend(model.backend, file.gradient_sizes)
-    frozen, _ = model.backend.score(written[None, :-1], written[None, 1:], state)
-    learned, _ = reader.score(written[None, :-1], written[None, 1:], state)
-    ahead = np.cumsum(frozen.nats[0] - learned.nats[0], dtype=np.float64)
-    assert ahead[5900] > 300  # it has rested
-    assert ahead.min() > -1
-    late = (frozen.nats[0] - learned.nats[0])[-1000:]
-    assert late.mean() > -0.02
-
-
-def written_by(model: Model, count: int) -> np.ndarray:
-    """Symbols drawn from a model's own distributions."""
-    random = np.random.default_rng(11)
-    state, drawn = model.backend.zero_state(1), [1]
-    for _ in range(count):
-        logits, state = model.backend.step(np.array([drawn[-1]], np.uint32), state)
-        shares = np.exp(logits[0].astype(np.float64) - logits[0].max())
-        drawn.append(int(random.choice(len(shares), p=shares / shares.sum())))
-    return np.array(drawn, np.uint32)
 
 
 def test_the_model_is_not_changed_and_another_is() -> None:
