@@ -15,7 +15,7 @@ namespace {
 constexpr double first_frozen_share = 0.5;
 // Of every expert's share that is dealt out anew with each symbol (Herbster & Warmuth, 1998), so
 // that one that has fallen behind can come back.
-constexpr double dealt_out = 1e-4;
+constexpr double dealt_out = 1e-5;
 constexpr double lost_nats = 20.0;  // behind the best rate: it will not catch up
 constexpr double least_probability = 1e-30;
 
