@@ -41,7 +41,7 @@ class ContextTable {
     return chosen.histories;
   }
 
-  // The same without making room for a context that is not there: null.
+  // The same, but null for a context that is not there.
   std::uint32_t* look_up(std::uint64_t context) {
     const std::size_t place = static_cast<std::size_t>(context >> 20) & mask_;
     const std::uint32_t tag = tag_of(context);

@@ -73,14 +73,13 @@ void Predictor::find_contexts() {
   contexts[10] = hashed(hashed(ring_.last(2), ring_.last(3)), 103);
 }
 
-// Where no room is made, the histories of a context that is not in the table are null: empty.
-void Predictor::find_buckets(Place& place, bool makes_room) {
+// Unless it is inserted, a context that is not in the table has null for its histories: empty.
+void Predictor::find_buckets(Place& place, bool inserts) {
   const std::uint64_t node_hash = hashed(place.node(), 7);
   for (std::uint64_t& context : place.contexts) context = hashed(context, node_hash);
   for (const std::uint64_t context : place.contexts) table_.prefetch(context);
   for (int i = 0; i < context_count; ++i)
-    place.buckets[i] =
-        makes_room ? table_.find(place.contexts[i]) : table_.look_up(place.contexts[i]);
+    place.buckets[i] = inserts ? table_.find(place.contexts[i]) : table_.look_up(place.contexts[i]);
   place.bucket_depth = place.depth;
 }
 

@@ -78,7 +78,7 @@ class Predictor {
   void end();
 
   // The same at any place, before the symbol's first decision is taken, and the way from there.
-  // Nothing is learned, and no room is made in the tables.
+  // Nothing is learned, and no context is inserted.
   const Place& place() const { return place_; }
   bool is_complete(const Place& place) const { return place.depth == depth_end_; }
   std::uint32_t predict_at(Place& place, Decision& decision);
@@ -101,7 +101,7 @@ class Predictor {
   void skip_forced(Place& place) const;
   std::vector<float> first_weights() const;
   void find_contexts();
-  void find_buckets(Place& place, bool makes_room);
+  void find_buckets(Place& place, bool inserts);
   void sum_network(const float* network);
   std::uint32_t decide(const Place& place, Decision& decision);
   // Each fills its inputs of a decision; the first returns whether the context is known.

@@ -147,7 +147,8 @@ def test_without_kernels_there_is_nothing_to_measure(
 
 def test_every_command_has_its_help() -> None:
     assert set(program.command.commands) == {
-        *("engine", "train", "documents", "compress", "scale", "memory", "against", "precision")
+        *("engine", "train", "documents", "compress", "adaptive", "scale", "memory", "against"),
+        "precision",
     }
     for each in program.command.commands.values():
         assert isinstance(each, click.Command)

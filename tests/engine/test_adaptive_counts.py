@@ -114,7 +114,9 @@ def test_what_never_repeats_costs_next_to_nothing() -> None:
     for size in (100, 1000, 5000):
         ids = np.random.default_rng(size).integers(0, vocabulary.size, size).astype(np.uint32)
         frozen = model.evaluate(ids).nats
-        assert model.evaluate(ids, adaptive=True).nats < frozen + math.log(16 / 7) + 2e-5 * size + 1e-3
+        assert (
+            model.evaluate(ids, adaptive=True).nats < frozen + math.log(16 / 7) + 2e-5 * size + 1e-3
+        )
 
 
 def test_contexts_end_at_a_documents_boundary() -> None:
