@@ -173,6 +173,43 @@ def compress(files: tuple[Path, ...], threads: int, as_json: bool) -> None:
 
 
 @command.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--seconds", type=number(Ge(0.1)), default=20.0, help="Of training each text.")
+@click.option("--steps", type=whole_number(at_least=1), help="Of training, instead of --seconds.")
+@click.option("--least", default="50KB", help="Size of the smallest text.")
+@click.option("--threads", type=whole_number(at_least=1), default=2)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def adaptive(
+    folder: Path, seconds: float, steps: int | None, least: str, threads: int, as_json: bool
+) -> None:
+    """Measure adaptive reading of the texts in FOLDER, in bits per byte.
+
+    The first nine tenths of each train a network. The last tenth is read frozen, by networks that
+    learn, and by these and counts; xz -9e is the peer.
+    """
+    from benchmarks.adaptive import measurements
+
+    budget = ["--steps", str(steps)] if steps else ["--minutes", str(seconds / 60)]
+    if not as_json:
+        say(f"{'text':<24} {'bytes':>9} {'frozen':>8} {'networks':>8} {'adaptive':>8} {'xz':>8}")
+    found = []
+    for path, each in measurements(folder, budget, parse_size("--least", least), threads):
+        if isinstance(each, str):
+            report(f"{path}: left out: {each}")
+            continue
+        found.append(each._asdict())
+        if not as_json:
+            say(
+                f"{each.text:<24} {each.size:>9,} {each.frozen:>8.3f} {each.networks:>8.3f} "
+                f"{each.adaptive:>8.3f} {each.xz:>8.3f}  "
+                + " ".join(f"{speed:,.0f}" for speed in each.speeds)
+                + " symbols a second"
+            )
+    if as_json:
+        print_json({"adaptive": found})
+
+
+@command.command()
 @click.argument("model", type=PathName())
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @reading_options

@@ -27,7 +27,8 @@ struct AdaptiveReader::Expert {
       : state(reader.shape().state_size()),
         probabilities(reader.segment_ * reader.mixture_.size()) {}
 
-  void predict(const AdaptiveReader& reader, int time);
+  void predict(const AdaptiveReader& reader, int first, int count);
+  const float* read_frozen(const AdaptiveReader& reader, int first, int count);
   void learn();
 
   bool is_lost = false;
@@ -41,27 +42,31 @@ struct AdaptiveReader::Expert {
   std::unique_ptr<Learner> learner;          // null: the trained network
 };
 
-void AdaptiveReader::Expert::predict(const AdaptiveReader& reader, int time) {
+// Some symbols of the segment; their number changes no bit.
+void AdaptiveReader::Expert::predict(const AdaptiveReader& reader, int first, int count) {
   const DenormalsAsZero flush;
-  const Network& frozen = *reader.frozen_;
-  const Routines& routines = frozen.instruction_set().routines;
-  const float* logits = nullptr;
-  if (learner) {
-    logits = learner->predict(step, time);
-  } else {
-    const std::uint32_t* label =
-        frozen.shape().num_labels > 0 ? reader.labels_.data() + time : nullptr;
-    frozen.advance(reader.inputs_.data() + time, label, 1, 1, state.data(), *workspace);
-    frozen.compute_logits(workspace->hidden.data(), 1, *workspace);
-    logits = workspace->logits.data();
+  const Routines& routines = reader.frozen_->instruction_set().routines;
+  const int vocabulary = reader.shape().padded_vocabulary();
+  const float* logits =
+      learner ? learner->predict(step, first, count) : read_frozen(reader, first, count);
+  float* row = probabilities.data() + std::size_t(first) * vocabulary;
+  for (int i = 0; i < count; ++i, row += vocabulary, logits += vocabulary) {
+    const float largest = routines.largest(logits, vocabulary);
+    const float total = routines.exponentials(logits, vocabulary, largest, row);
+    routines.scale(row, vocabulary, 1.0f / total);
+    is_lost = is_lost || !std::isfinite(total);
+    if (is_lost) std::fill_n(row, vocabulary, 0.0f);  // not a number would spoil the mixture
   }
-  const int vocabulary = frozen.shape().padded_vocabulary();
-  float* row = probabilities.data() + std::size_t(time) * vocabulary;
-  const float largest = routines.largest(logits, vocabulary);
-  const float total = routines.exponentials(logits, vocabulary, largest, row);
-  routines.scale(row, vocabulary, 1.0f / total);
-  is_lost = is_lost || !std::isfinite(total);
-  if (is_lost) std::fill_n(row, vocabulary, 0.0f);  // not a number would spoil the mixture
+}
+
+const float* AdaptiveReader::Expert::read_frozen(const AdaptiveReader& reader, int first,
+                                                 int count) {
+  const Network& frozen = *reader.frozen_;
+  const std::uint32_t* labels =
+      frozen.shape().num_labels > 0 ? reader.labels_.data() + first : nullptr;
+  frozen.advance(reader.inputs_.data() + first, labels, count, 1, state.data(), *workspace);
+  frozen.compute_logits(workspace->hidden.data(), count, *workspace);
+  return workspace->logits.data();
 }
 
 void AdaptiveReader::Expert::learn() {
@@ -82,7 +87,7 @@ AdaptiveReader::AdaptiveReader(std::shared_ptr<const Network> frozen,
       mixture_(frozen_->shape().padded_vocabulary()) {
   const NetworkShape& shape = frozen_->shape();
   experts_.push_back(std::make_unique<Expert>(*this));
-  experts_[0]->workspace = std::make_unique<Workspace>(shape, 1);
+  experts_[0]->workspace = std::make_unique<Workspace>(shape, segment_);
   const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
   const LearningSettings learning{.adaptive = true, .pull = settings.pull};
   for (const float rate : settings.rates) {
@@ -113,6 +118,7 @@ AdaptiveReader::AdaptiveReader(std::shared_ptr<const Network> frozen,
   const std::size_t rates = settings.rates.size();
   shares_.assign(1 + rates, (1 - first_frozen_share) / std::max<std::size_t>(rates, 1));
   shares_[0] = rates > 0 ? first_frozen_share : 1.0;
+  if (settings.counts) counts_ = std::make_unique<mixing::SymbolMixture>(*settings.counts);
 }
 
 AdaptiveReader::~AdaptiveReader() = default;
@@ -124,7 +130,7 @@ void AdaptiveReader::take(std::uint32_t input, std::uint32_t label, int time) {
 
 const float* AdaptiveReader::predict(std::uint32_t id, std::uint32_t label) {
   take(id, label, time_);
-  for (const auto& expert : experts_) expert->predict(*this, time_);
+  for (const auto& expert : experts_) expert->predict(*this, time_, 1);
   mix(time_);
   return mixture_.data();
 }
@@ -158,17 +164,17 @@ void AdaptiveReader::read(const std::uint32_t* inputs, const std::uint32_t* targ
     }
     time_ += here;
     parallel_for(int(experts_.size()), threads_, [&](int k) {
-      for (int time = first; time < time_; ++time) experts_[k]->predict(*this, time);
+      experts_[k]->predict(*this, first, here);
       if (time_ == segment_) experts_[k]->learn();
     });
     for (int i = 0; i < here; ++i) {
-      if (alternatives > 0) {
-        mix(first + i);
-        find_best(mixture_.data(), shape().vocabulary_size, alternatives, best);
-        for (int n = 0; n < alternatives; ++n) best_nats[n] = -std::log(mixture_[best[n]]);
-        best += alternatives, best_nats += alternatives;
-      }
-      nats[i] = -static_cast<float>(std::log(share_of(first + i, targets[i])));
+      if (counts_ || alternatives > 0) mix(first + i);
+      double probability = share_of(first + i, targets[i]);
+      if (counts_) counts_->begin(mixture_.data());
+      find_alternatives(alternatives, best, best_nats);
+      best += alternatives, best_nats += alternatives;
+      if (counts_) probability = counts_->read(targets[i]);
+      nats[i] = -static_cast<float>(std::log(probability));
     }
     if (time_ == segment_) finish_segment();
     inputs += here, targets += here, nats += here, count -= here;
@@ -176,7 +182,15 @@ void AdaptiveReader::read(const std::uint32_t* inputs, const std::uint32_t* targ
   }
 }
 
-// The probability of a target in the mixture; then moves the shares to who expected it.
+// The most likely symbols of the mixture, and their nats.
+void AdaptiveReader::find_alternatives(int count, std::uint32_t* best, float* best_nats) {
+  if (count == 0) return;
+  if (counts_) return counts_->find_best(count, best, best_nats);
+  find_best(mixture_.data(), shape().vocabulary_size, count, best);
+  for (int n = 0; n < count; ++n) best_nats[n] = -std::log(mixture_[best[n]]);
+}
+
+// The probability of a target in the networks' mixture; then moves the shares to who expected it.
 double AdaptiveReader::share_of(int time, std::uint32_t target) {
   double total = 0.0;
   for (std::size_t k = 0; k < experts_.size(); ++k) {

@@ -10,9 +10,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "learner.hpp"
+#include "mixing/symbol_mixture.hpp"
 #include "network.hpp"
 
 namespace ricorda {
@@ -21,6 +23,7 @@ struct AdaptiveSettings {
   int segment;               // T
   std::vector<float> rates;  // of the experts that learn
   float pull = 0.0f;         // share of the way back to the trained weights with each update
+  std::optional<mixing::PredictorSettings> counts;  // of what `read` mixes in; empty: nothing
 };
 
 // A parameter's trained weights, and the factors of its gradients in an update.
@@ -43,7 +46,8 @@ class AdaptiveReader {
   // Says which symbol came next.
   void observe(std::uint32_t id);
 
-  // Reads `count` inputs, each followed by its target, as predict and observe would: the same bits.
+  // Reads `count` inputs, each followed by its target, as predict and observe would: the same bits,
+  // unless counts are mixed in.
   // Fills nats (count) of the targets, and the `alternatives` most likely symbols and their nats
   // (count, alternatives). labels may be null: 0.
   void read(const std::uint32_t* inputs, const std::uint32_t* targets, const std::uint32_t* labels,
@@ -64,6 +68,7 @@ class AdaptiveReader {
   void drop_experts();
   void mix(int time);
   double share_of(int time, std::uint32_t target);
+  void find_alternatives(int count, std::uint32_t* best, float* best_nats);
 
   std::shared_ptr<const Network> frozen_;
   std::vector<TrainedParameter> parameters_;
@@ -74,6 +79,7 @@ class AdaptiveReader {
   std::vector<std::unique_ptr<Expert>> experts_;          // the trained network first
   std::vector<double> shares_;                            // (K) in the next prediction
   AlignedBuffer<float> mixture_;                          // (Vp)
+  std::unique_ptr<mixing::SymbolMixture> counts_;         // null: none are mixed in
 };
 
 }  // namespace ricorda

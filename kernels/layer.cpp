@@ -6,8 +6,27 @@ namespace ricorda {
 namespace {
 
 constexpr int rows_together = 96;  // of a product, whose inputs are prepared at once
+constexpr int tile_side = 16;      // of a transposition: the floats of a cache line
 
 }  // namespace
+
+// A tile at a time, so that lines of cache are read and written whole.
+void add_transposed(const Rows& source, int rows, int columns, float* target,
+                    std::ptrdiff_t stride) {
+  float tile[tile_side][tile_side];
+  for (int row = 0; row < rows; row += tile_side)
+    for (int column = 0; column < columns; column += tile_side) {
+      const int height = std::min(tile_side, rows - row);
+      const int width = std::min(tile_side, columns - column);
+      for (int i = 0; i < height; ++i)
+        for (int j = 0; j < width; ++j)
+          tile[j][i] = source.values[(row + i) * source.stride + column + j];
+      for (int j = 0; j < width; ++j) {
+        float* line = target + (column + j) * stride + row;
+        for (int i = 0; i < height; ++i) line[i] += tile[j][i];
+      }
+    }
+}
 
 ProductWorkspace::ProductWorkspace(int most_rows, int most_depth)
     : prepared(prepared_bytes(std::min(most_rows, rows_together), most_depth)),
@@ -101,15 +120,10 @@ void Layer::fill_one_hot_table(const float* weight_ih, int vocabulary_size, floa
   const std::size_t width = shape_.width(), vocabulary = vocabulary_size;
   for (std::size_t id = 0; id < vocabulary; ++id)
     std::copy_n(bias_.data(), width, table + id * width);
-  constexpr std::size_t together = 64;  // ids at a time, so that the written rows stay in cache
-  for (std::size_t first = 0; first < vocabulary; first += together)
-    for (int gate = 0; gate < shape_.cell->gates; ++gate)
-      for (int unit = 0; unit < shape_.hidden_size; ++unit) {
-        const std::size_t row = std::size_t(gate) * shape_.hidden_size + unit;
-        float* column = table + shape_.input_row(gate) + unit;
-        for (std::size_t id = first; id < std::min(first + together, vocabulary); ++id)
-          column[id * width] += weight_ih[row * vocabulary + id];
-      }
+  const std::size_t units = shape_.hidden_size;
+  for (int gate = 0; gate < shape_.cell->gates; ++gate)
+    add_transposed({weight_ih + gate * units * vocabulary, vocabulary_size}, int(units),
+                   vocabulary_size, table + shape_.input_row(gate), shape_.width());
 }
 
 void Layer::look_up(const float* table, const std::uint32_t* ids, const Window& window,

@@ -36,6 +36,10 @@ struct LayerTensors {
   const float* bias_hh;    // (G H)
 };
 
+// target[column * stride + row] += source[row][column].
+void add_transposed(const Rows& source, int rows, int columns, float* target,
+                    std::ptrdiff_t stride);
+
 // Memory that products need, used again from call to call, never by two threads.
 struct ProductWorkspace {
   ProductWorkspace() = default;

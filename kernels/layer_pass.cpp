@@ -14,10 +14,7 @@ LayerGradients::LayerGradients(const LayerShape& shape)
       weight_hh(std::size_t(shape.stacked()) * shape.hidden()),
       gates(shape.width()) {}
 
-void LayerGradients::clear() {
-  for (AlignedBuffer<float>* buffer : {&weight_ih, &weight_hh, &gates})
-    std::fill_n(buffer->data(), buffer->size(), 0.0f);
-}
+void LayerGradients::clear() { std::fill_n(gates.data(), gates.size(), 0.0f); }
 
 LayerPass::LayerPass(const InstructionSet& set, Precision precision, const LayerShape& shape,
                      int streams, int steps, bool resets)
@@ -124,8 +121,9 @@ void LayerPass::add_gradients(const Layer& layer, const LayerInput& input, int f
   const int symbols = count * streams_;
   const float* totals = gates_at(first);
   const float* input_totals = totals + shape_.apart();
+  const bool anew = first + count == steps_;
   hidden_sums_.set_right({hidden_before(begin, symbols, input.resets), hidden}, symbols, hidden);
-  hidden_sums_.add({totals, width}, shape_.stacked(), gradients.weight_hh.data(), hidden);
+  hidden_sums_.add({totals, width}, shape_.stacked(), gradients.weight_hh.data(), hidden, anew);
   for (int i = 0; i < symbols; ++i)
     routines_->add(totals + std::size_t(i) * width, width,
                    input_gradients.table == nullptr
@@ -136,7 +134,8 @@ void LayerPass::add_gradients(const Layer& layer, const LayerInput& input, int f
                    input_gradients.labels + input.labels[begin + i] * std::size_t(width));
   if (input_gradients.table != nullptr) return;
   input_sums_.set_right({input.vectors + begin * inputs, inputs}, symbols, inputs);
-  input_sums_.add({input_totals, width}, shape_.stacked(), gradients.weight_ih.data(), inputs);
+  input_sums_.add({input_totals, width}, shape_.stacked(), gradients.weight_ih.data(), inputs,
+                  anew);
   if (input_gradients.vectors == nullptr) return;
   workspace_.multiply_from(zeros_.data(), layer.input_back(), input_totals, width, symbols,
                            input_gradients.vectors + begin * inputs, inputs);

@@ -17,7 +17,7 @@ struct LayerGradients {
   AlignedBuffer<float> gates;      // (W) of the totals: the biases'
 
   explicit LayerGradients(const LayerShape& shape);
-  void clear();
+  void clear();  // those of the gates; a window's first sums overwrite the others
 };
 
 // What a layer reads: vectors (N, Ip), or ids (N) and their rows in a table (V, W); the first layer

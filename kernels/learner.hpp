@@ -76,10 +76,11 @@ class Learner {
 
   LearningResult step(const LearningStep& step);
 
-  // The same window of a single stream symbol by symbol. predict: reads the input number `time`,
-  // from 0 on in order, and returns the logits (Vp) of its target; it looks at no later input and
-  // at no target. learn: the rest of the step, once all symbols were predicted.
-  const float* predict(const LearningStep& step, int time);
+  // The same window of a single stream some symbols at a time. predict: reads `count` inputs from
+  // number `first` on, in order from 0, and returns the logits (count, Vp) of their targets; it
+  // looks at no later input and at no target, and the bits do not depend on `count`. learn: the
+  // rest of the step, once all symbols were predicted.
+  const float* predict(const LearningStep& step, int first, int count);
   LearningResult learn(const LearningStep& step);
 
   // The same in two calls, between which the gradients of several processes can be summed.

@@ -112,14 +112,11 @@ double Learner::finish_input(const LearningStep& step) {
 
 double Learner::finish_one_hot(const float* table) {
   const LayerShape shape = shape_.layer(0);
-  const std::size_t vocabulary = shape_.vocabulary_size, width = shape.width();
+  const int vocabulary = shape_.vocabulary_size, units = shape.hidden_size;
+  std::fill_n(one_hot_gradient_.data(), one_hot_gradient_.size(), 0.0f);
   for (int gate = 0; gate < shape.cell->gates; ++gate)
-    for (int unit = 0; unit < shape.hidden_size; ++unit) {
-      float* row =
-          one_hot_gradient_.data() + (std::size_t(gate) * shape.hidden_size + unit) * vocabulary;
-      const float* column = table + shape.input_row(gate) + unit;
-      for (std::size_t id = 0; id < vocabulary; ++id) row[id] = column[id * width];
-    }
+    add_transposed({table + shape.input_row(gate), shape.width()}, vocabulary, units,
+                   one_hot_gradient_.data() + std::size_t(gate) * units * vocabulary, vocabulary);
   return set_->routines.sum_of_squares(one_hot_gradient_.data(), int(one_hot_gradient_.size()));
 }
 
@@ -129,7 +126,7 @@ void Learner::finish_table(const float* table) {
   const Rows totals{table + shape.apart(), shape.width()};
   AlignedBuffer<float>& weights = groups_[0]->gradients[0].weight_ih;
   table_sums_.set_right({embedding_.data(), shape.input()}, shape_.vocabulary_size, shape.input());
-  table_sums_.add(totals, shape.stacked(), weights.data(), shape.input());
+  table_sums_.add(totals, shape.stacked(), weights.data(), shape.input(), true);
   workspace_.multiply_from(zeros_.data(), layers_[0].input_back(), totals.values, totals.stride,
                            shape_.vocabulary_size, embedding_gradient_.data(), shape.input());
 }

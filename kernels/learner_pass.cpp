@@ -38,25 +38,24 @@ void Learner::begin_window(const LearningStep& step) {
   fill_table(step);
 }
 
-const float* Learner::predict(const LearningStep& step, int time) {
+const float* Learner::predict(const LearningStep& step, int first, int count) {
   const DenormalsAsZero flush;
   Group& group = *groups_[0];
-  if (time == 0) {
+  if (first == 0) {
     if (!with_table_) input_rows_.clear();
     label_rows_.clear();
     begin_window(step);
     read_state(group, step);
   }
-  read_symbol(group, step, time);
-  const bool is_reset = static_cast<int>(step.inputs[time]) == shape_.boundary;
-  constexpr int first_row = 0;
-  for (int layer = 0; layer < shape_.num_layers; ++layer) {
-    LayerInput input = input_of(group, layer);
-    input.resets = Resets(&first_row, is_reset ? 1 : 0);
-    group.layers[layer].forward(layers_[layer], input, time, 1);
+  group.resets.clear();
+  for (int i = 0; i < count; ++i) {
+    read_symbol(group, step, first + i);
+    if (static_cast<int>(step.inputs[first + i]) == shape_.boundary) group.resets.push_back(i);
   }
+  for (int layer = 0; layer < shape_.num_layers; ++layer)
+    group.layers[layer].forward(layers_[layer], input_of(group, layer), first, count);
   const std::size_t width = shape_.padded_hidden();
-  return group.output.logits(output_, group.layers.back().outputs() + time * width);
+  return group.output.logits(output_, group.layers.back().outputs() + first * width, count);
 }
 
 // ---- Rows and weights

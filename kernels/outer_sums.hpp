@@ -11,12 +11,6 @@
 
 namespace ricorda {
 
-// `count` rows of floats, `stride` apart.
-struct Rows {
-  const float* values;
-  std::ptrdiff_t stride;
-};
-
 class OuterSums {
  public:
   OuterSums() = default;
@@ -26,8 +20,9 @@ class OuterSums {
   // The right side of the products that follow: (count, columns).
   void set_right(const Rows& right, int count, int columns);
 
-  // Adds left (count, columns) times the right side: gradient (columns, right columns).
-  void add(const Rows& left, int columns, float* gradient, std::ptrdiff_t stride);
+  // Adds left (count, columns) times the right side: gradient (columns, right columns). `anew`: to
+  // zero instead of the gradient, which is overwritten.
+  void add(const Rows& left, int columns, float* gradient, std::ptrdiff_t stride, bool anew);
 
  private:
   const InstructionSet* set_ = nullptr;
@@ -36,6 +31,7 @@ class OuterSums {
   int padded_count_ = 0;
   PackedMatrix right_;
   AlignedBuffer<unsigned char> left_;  // (some columns, padded count) in the precision
+  AlignedBuffer<float> zeros_;
   std::vector<const float*> starts_;
 };
 

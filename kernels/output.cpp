@@ -38,9 +38,7 @@ OutputGradients::OutputGradients(int most, int hidden_size)
     : weight(std::size_t(padded(most)) * padded(hidden_size)), bias(padded(most)) {}
 
 void OutputGradients::clear(int vocabulary_size) {
-  const std::size_t rows = padded(vocabulary_size), width = weight.size() / bias.size();
-  std::fill_n(weight.data(), rows * width, 0.0f);
-  std::fill_n(bias.data(), rows, 0.0f);
+  std::fill_n(bias.data(), padded(vocabulary_size), 0.0f);
 }
 
 OutputPass::OutputPass(const InstructionSet& set, Precision precision, int most, int hidden_size,
@@ -56,10 +54,10 @@ OutputPass::OutputPass(const InstructionSet& set, Precision precision, int most,
       starts_(together_),
       sums_(set, precision, together_, hidden_) {}
 
-const float* OutputPass::logits(const OutputWeights& weights, const float* hidden) {
-  starts_[0] = weights.start.data();
+const float* OutputPass::logits(const OutputWeights& weights, const float* hidden, int count) {
+  std::fill_n(starts_.begin(), count, weights.start.data());
   weights.forward.multiply({hidden, hidden_, starts_.data(), logits_.data(),
-                            padded(weights.vocabulary_size), 1, false, prepared_.data()});
+                            padded(weights.vocabulary_size), count, false, prepared_.data()});
   return logits_.data();
 }
 
@@ -86,7 +84,8 @@ double OutputPass::run(const OutputWeights& weights, const float* hidden,
       set_->routines.add(logits_.data() + std::size_t(i) * vocabulary, vocabulary,
                          gradients.bias.data());
     sums_.set_right({inputs, hidden_}, count, hidden_);
-    sums_.add({logits_.data(), vocabulary}, vocabulary, gradients.weight.data(), hidden_);
+    sums_.add({logits_.data(), vocabulary}, vocabulary, gradients.weight.data(), hidden_,
+              first == 0);
     std::fill_n(starts_.begin(), count, zeros_.data());
     float* back = hidden_gradient + first * width;
     weights.back.multiply({logits_.data(), vocabulary, starts_.data(), back, hidden_, count, false,

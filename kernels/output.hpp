@@ -34,7 +34,7 @@ struct OutputGradients {
 
   OutputGradients() = default;
   OutputGradients(int most, int hidden_size);
-  // The first rows, those of so many symbols.
+  // The bias of so many symbols; a window's first sum overwrites the weight.
   void clear(int vocabulary_size);
 };
 
@@ -44,8 +44,9 @@ class OutputPass {
   OutputPass(const InstructionSet& set, Precision precision, int most, int hidden_size,
              int symbols);
 
-  // The logits (Vp) of the symbol after one row of hidden values (Hp), until the next call.
-  const float* logits(const OutputWeights& weights, const float* hidden);
+  // The logits (count, Vp) of the symbols after rows of hidden values (count, Hp), until the next
+  // call.
+  const float* logits(const OutputWeights& weights, const float* hidden, int count);
 
   // The sum of nats of `targets` (N) after `hidden` (N, Hp). Adds gradients of that sum times
   // `scale` to `gradients`, and gives those of hidden. `drop(row, values)` drops out of the row

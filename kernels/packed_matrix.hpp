@@ -12,6 +12,12 @@
 
 namespace ricorda {
 
+// Rows of floats, `stride` apart.
+struct Rows {
+  const float* values;
+  std::ptrdiff_t stride;
+};
+
 class PackedMatrix {
  public:
   // Rows and depths of a matrix, and where they lie: element (row, k) of the part at

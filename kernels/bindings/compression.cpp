@@ -56,6 +56,7 @@ Opened open(const nb::kwargs& given) {
   if (!trained.is_none()) {
     auto network = std::make_unique<TrainedNetwork>(std::move(trained), start);
     settings.network_size = network->size();
+    settings.trusts_network = true;
     check(network->size() <= settings.vocabulary_size, "letters must cover the network's symbols");
     check_ids("start", &start, 1, network->size());
     opened.network = std::move(network);

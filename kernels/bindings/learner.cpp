@@ -233,7 +233,8 @@ class BoundAdaptiveReader {
 
   BoundAdaptiveReader(std::shared_ptr<const Network> network, std::vector<Arrays> parameters,
                       std::vector<float> rates, float pull, int segment,
-                      const std::string& precision, int threads)
+                      const std::string& precision, int threads,
+                      const std::optional<Input<Id, 1>>& letters, int table_bits)
       : arrays_(std::move(parameters)) {
     const NetworkShape& shape = network->shape();
     check_at_least("segment", segment, 1);
@@ -242,10 +243,6 @@ class BoundAdaptiveReader {
     check(std::all_of(rates.begin(), rates.end(), is_not_negative), "rates must be at least 0");
     const auto chosen =
         static_cast<Precision>(index_of("precision", precision, {"float32", "bfloat16"}));
-    check(chosen == Precision::float32 ||
-              network->instruction_set().routines.multiply_rounded != nullptr,
-          "the kernels learn in bfloat16 only with AVX512_BF16, which " +
-              network->instruction_set().name + " lacks");
     const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
     check(sizes.size() == arrays_.size(), "there must be " + std::to_string(sizes.size()) +
                                               " parameters, not " + std::to_string(arrays_.size()));
@@ -257,10 +254,11 @@ class BoundAdaptiveReader {
                 std::to_string(sizes[i]) + " numbers");
       trained.push_back({weights.data(), factors.data()});
     }
-    reader_ = std::make_unique<AdaptiveReader>(
-        std::move(network), std::move(trained),
-        AdaptiveSettings{.segment = segment, .rates = std::move(rates), .pull = pull}, chosen,
-        threads);
+    AdaptiveSettings settings{
+        .segment = segment, .rates = std::move(rates), .pull = pull, .counts = {}};
+    if (letters) settings.counts = count_settings(shape, *letters, table_bits);
+    reader_ = std::make_unique<AdaptiveReader>(std::move(network), std::move(trained), settings,
+                                               chosen, threads);
   }
 
   std::tuple<Output<float>, Output<Id>, Output<float>> read(
@@ -298,6 +296,18 @@ class BoundAdaptiveReader {
   }
 
  private:
+  static mixing::PredictorSettings count_settings(const NetworkShape& shape,
+                                                  const Input<Id, 1>& letters, int table_bits) {
+    check_shape("letters", letters, {std::size_t(shape.vocabulary_size)});
+    check(table_bits >= 4 && table_bits <= 24, "table_bits must be from 4 to 24");
+    return {.vocabulary_size = shape.vocabulary_size,
+            .letters = std::vector<Id>(letters.data(), letters.data() + letters.size()),
+            .table_bits = table_bits,
+            .network_size = shape.vocabulary_size,
+            .trusts_network = true,
+            .boundary = shape.boundary};
+  }
+
   std::vector<Arrays> arrays_;
   std::unique_ptr<AdaptiveReader> reader_;
   std::mutex mutex_;
@@ -388,13 +398,19 @@ void bind_learner(nb::module_& module) {
       "A network that continues to learn while it reads; the trained one is not changed.\n\n"
       "Copies of the network learn at different rates, and their predictions are mixed with those\n"
       "of the trained network by how well each has done so far.")
-      .def(nb::init<std::shared_ptr<const Network>, std::vector<BoundAdaptiveReader::Arrays>,
-                    std::vector<float>, float, int, const std::string&, int>(),
-           "network"_a, nb::kw_only(), "parameters"_a, "rates"_a, "pull"_a, "segment"_a,
-           "precision"_a = "float32", "threads"_a = 1,
-           "Take the trained network, and its parameters in a model file's order, flat (n,), each\n"
-           "with the factors of its gradient. `segment` is the number of symbols between updates;\n"
-           "`pull` is the share of the way back to the trained weights with each.")
+      .def(
+          nb::init<std::shared_ptr<const Network>, std::vector<BoundAdaptiveReader::Arrays>,
+                   std::vector<float>, float, int, const std::string&, int,
+                   const std::optional<Input<Id, 1>>&, int>(),
+          "network"_a, nb::kw_only(), "parameters"_a, "rates"_a, "pull"_a, "segment"_a,
+          "precision"_a = "float32", "threads"_a = 1, "letters"_a.noconvert() = nb::none(),
+          "table_bits"_a = 18,
+          "Take the trained network, and its parameters in a model file's order, flat (n,), each\n"
+          "with the factors of its gradient. `segment` is the number of symbols between updates;\n"
+          "`pull` is the share of the way back to the trained weights with each. With `letters`\n"
+          "(V,), of each symbol 0 or for a letter a number that both cases share, what the reader\n"
+          "has read is counted, in tables of 2 to the power `table_bits` buckets of 64 bytes, and\n"
+          "`read` mixes the counts in.")
       .def("read", &BoundAdaptiveReader::read, "inputs"_a.noconvert(), "targets"_a.noconvert(),
            "labels"_a.noconvert() = nb::none(), "alternatives"_a = 0,
            "Read inputs (n,), each followed by its target (n,), and learn from them.\n\n"

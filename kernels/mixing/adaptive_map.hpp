@@ -47,26 +47,26 @@ class Refinement {
  public:
   explicit Refinement(std::size_t contexts)  // a power of two
       : steps_(contexts * count), mask_(contexts - 1) {
-    for (std::size_t i = 0; i < steps_.size(); ++i)
-      steps_[i].set(squash((static_cast<float>(i % count) - 16.0f) * 0.5f), 6);
+    for (std::size_t i = 0; i < count; ++i)
+      steps_[i].set(squash((static_cast<float>(i) - 16.0f) * 0.5f), 6);
+    for (std::size_t i = count; i < steps_.size(); ++i) steps_[i] = steps_[i - count];
   }
-  float refine(float logit, std::uint64_t context) {
+  // `nearest`: the step that learns what comes true.
+  float refine(float logit, std::uint64_t context, AdaptiveProbability*& nearest) {
     const float place = (clamped(logit, 7.999f) + 8.0f) * 2.0f;
     const int step = static_cast<int>(place);
     const float share = place - static_cast<float>(step);
     const std::size_t first = static_cast<std::size_t>(context & mask_) * count + step;
-    nearest_ = first + (share > 0.5f ? 1 : 0);
+    nearest = &steps_[first + (share > 0.5f ? 1 : 0)];
     const float low = static_cast<float>(steps_[first].probability());
     const float high = static_cast<float>(steps_[first + 1].probability());
     return (low + (high - low) * share + 0.5f) / 65536.0f;
   }
-  void update(int bit) { steps_[nearest_].update(bit, 255); }
 
  private:
   static constexpr std::size_t count = 33;
   std::vector<AdaptiveProbability> steps_;
   std::uint64_t mask_;
-  std::size_t nearest_ = 0;
 };
 
 }  // namespace ricorda::mixing

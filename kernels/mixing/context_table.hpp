@@ -30,7 +30,7 @@ class ContextTable {
   // The bucket of a context, emptied if it was another's.
   std::uint32_t* find(std::uint64_t context) {
     const std::size_t place = static_cast<std::size_t>(context >> 20) & mask_;
-    const std::uint32_t tag = static_cast<std::uint32_t>(context >> 44) << 1 | 1;
+    const std::uint32_t tag = tag_of(context);
     Bucket& first = buckets_[place];
     if (first.tag == tag) return first.histories;
     Bucket& second = buckets_[place ^ 1];
@@ -41,6 +41,15 @@ class ContextTable {
     return chosen.histories;
   }
 
+  // The same, but null for a context that is not there.
+  std::uint32_t* look_up(std::uint64_t context) {
+    const std::size_t place = static_cast<std::size_t>(context >> 20) & mask_;
+    const std::uint32_t tag = tag_of(context);
+    for (Bucket* bucket : {&buckets_[place], &buckets_[place ^ 1]})
+      if (bucket->tag == tag) return bucket->histories;
+    return nullptr;
+  }
+
   void prefetch(std::uint64_t context) const {
 #if defined(__GNUC__)
     __builtin_prefetch(&buckets_[static_cast<std::size_t>(context >> 20) & mask_]);
@@ -48,6 +57,9 @@ class ContextTable {
   }
 
  private:
+  static std::uint32_t tag_of(std::uint64_t context) {
+    return static_cast<std::uint32_t>(context >> 44) << 1 | 1;
+  }
   static std::uint32_t use_of(const Bucket& bucket) { return bucket.histories[0] & 15; }
 
   AlignedBuffer<Bucket> buckets_;

@@ -9,20 +9,28 @@
 
 namespace ricorda::mixing {
 
-// The last symbols, of a power of two.
+// The last symbols, of a power of two. With a boundary, contexts end at the last one.
 class SymbolRing {
  public:
-  explicit SymbolRing(int bits) : symbols_(std::size_t{1} << bits), mask_(symbols_.size() - 1) {}
-  void push(std::uint32_t symbol) { symbols_[count_++ & mask_] = symbol; }
+  SymbolRing(int bits, int boundary)
+      : symbols_(std::size_t{1} << bits), mask_(symbols_.size() - 1), boundary_(boundary) {}
+  void push(std::uint32_t symbol) {
+    known_ = int(symbol) == boundary_ ? 1 : known_ + 1;
+    symbols_[count_++ & mask_] = symbol;
+  }
   std::uint32_t at(std::uint64_t position) const { return symbols_[position & mask_]; }
-  // The symbol `back` places ago, from 1; 0 before the first.
-  std::uint32_t last(std::uint64_t back) const { return back <= count_ ? at(count_ - back) : 0; }
+  // The symbol `back` places ago, from 1; 0 before the context's first.
+  std::uint32_t last(std::uint64_t back) const { return back <= known_ ? at(count_ - back) : 0; }
   std::uint64_t count() const { return count_; }
+  // How many symbols the context has, the boundary that it begins with included.
+  std::uint64_t known() const { return known_; }
   std::uint64_t capacity() const { return symbols_.size(); }
 
  private:
   std::vector<std::uint32_t> symbols_;
-  std::uint64_t mask_, count_ = 0;
+  std::uint64_t mask_;
+  int boundary_;  // -1: there is none
+  std::uint64_t count_ = 0, known_ = 0;
 };
 
 class MatchModel {
@@ -36,13 +44,13 @@ class MatchModel {
   // Call it after each symbol that is pushed.
   void find(const SymbolRing& ring) {
     const std::uint64_t count = ring.count();
-    if (length_ > 0 && ring.at(place_) == ring.last(1)) {
+    if (length_ > 0 && ring.known() > 1 && ring.at(place_) == ring.last(1)) {
       ++length_, ++place_;
     } else {
       missed_ = length_ > 0 ? 0 : missed_ + 1;
       length_ = 0;
     }
-    if (count < std::uint64_t(least_)) return;
+    if (ring.known() < std::uint64_t(least_)) return;
     std::uint64_t hash = 0;
     for (int back = 1; back <= least_; ++back) hash = hashed(hash, ring.last(back));
     std::uint64_t& slot = places_[hash >> 20 & (places_.size() - 1)];
@@ -59,16 +67,9 @@ class MatchModel {
     return step;
   }
 
-  // The logit of the expected bit being one, where the match still agrees; and its expectation.
-  float logit(int expected_bit) {
-    used_ = &by_length_[2 * step_of_length() + (missed_ < 8 ? 1 : 0)];
-    expected_bit_ = expected_bit;
-    const float sure = stretch_table[used_->probability()];
-    return expected_bit ? sure : -sure;
-  }
-  void skip() { used_ = nullptr; }
-  void update(int bit) {
-    if (used_ != nullptr) used_->update(bit == expected_bit_, 1023);
+  // How often what a match of this length expects came true.
+  AdaptiveProbability& by_length() {
+    return by_length_[2 * step_of_length() + (missed_ < 8 ? 1 : 0)];
   }
 
  private:
@@ -80,7 +81,8 @@ class MatchModel {
   }
   void measure(const SymbolRing& ring, std::uint64_t place) {
     std::uint64_t length = 0;
-    while (length < 400 && length < place && place + ring.capacity() > ring.count() + length + 1 &&
+    while (length < 400 && length < place && length < ring.known() &&
+           place + ring.capacity() > ring.count() + length + 1 &&
            ring.at(place - 1 - length) == ring.last(1 + length))
       ++length;
     if (length < std::uint64_t(least_)) return;
@@ -91,8 +93,6 @@ class MatchModel {
   std::vector<std::uint64_t> places_;  // after the last occurrence of each hash
   std::vector<AdaptiveProbability> by_length_;
   std::uint64_t length_ = 0, place_ = 0, missed_ = 0;
-  AdaptiveProbability* used_ = nullptr;
-  int expected_bit_ = 0;
 };
 
 }  // namespace ricorda::mixing

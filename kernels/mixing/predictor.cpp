@@ -1,6 +1,7 @@
 #include "mixing/predictor.hpp"
 
 #include <bit>
+#include <utility>
 
 namespace ricorda::mixing {
 namespace {
@@ -13,71 +14,73 @@ int smaller(int a, int b) { return a < b ? a : b; }
 
 }  // namespace
 
-std::vector<std::uint32_t> letters_of_bytes() {
-  std::vector<std::uint32_t> letters(256);
-  for (std::uint32_t byte = 0; byte < 256; ++byte) {
-    if (byte >= 'a' && byte <= 'z') letters[byte] = byte;
-    if (byte >= 'A' && byte <= 'Z') letters[byte] = byte + 32;
-    if (byte >= 128) letters[byte] = byte;
-  }
-  return letters;
-}
-
 Predictor::Predictor(const PredictorSettings& settings)
     : settings_(settings),
       depth_end_(std::bit_width(std::uint32_t(settings.vocabulary_size - 1))),
-      ring_(smaller(settings.table_bits, most_ring_bits)),
+      ring_(smaller(settings.table_bits, most_ring_bits), settings.boundary),
       table_(settings.table_bits),
       state_maps_(std::size_t{context_count} * history_states),
       expectations_(match_count * 16 * 1024, AdaptiveProbability()),
       network_sums_(settings.network_size > 0 ? std::size_t{2} << depth_end_ : 0),
-      final_mixer_(lanes, 256, 1.0f / set_count, 0.005f, 0.0005f),
+      final_mixer_(std::vector<float>(lanes, 1.0f / (settings.trusts_network ? 6 : 5)), 256, 0.005f,
+                   0.0005f),
       by_last_(std::size_t{1} << smaller(settings.table_bits, most_refinement_bits)),
       by_two_(std::size_t{1} << smaller(settings.table_bits, most_refinement_bits)) {
   for (std::size_t i = 0; i < state_maps_.size(); ++i)
     state_maps_[i].set(first_guess(std::uint32_t(i % history_states)), 4);
   for (const int length : match_lengths)
     matches_.emplace_back(length, smaller(settings.table_bits, most_match_bits));
-  constexpr float weight = 0.18f, rate = 0.02f, least = 0.0015f;
+  constexpr float rate = 0.02f;
+  const float least = settings.trusts_network ? 0.003f : 0.0015f;
   for (const std::size_t contexts : {2048, 256, 256, 1024, 256})
-    mixers_.emplace_back(input_count, contexts, weight, rate, least);
+    mixers_.emplace_back(first_weights(), contexts, rate, least);
+  if (settings.trusts_network) mixers_.emplace_back(first_weights(), 1024, rate, least);
+}
+
+std::vector<float> Predictor::first_weights() const {
+  std::vector<float> weights(input_count, settings_.trusts_network ? 0.03f : 0.18f);
+  constexpr int network = context_count * inputs_of_context + match_count * 2;
+  if (settings_.trusts_network) weights[network] = 0.6f;
+  return weights;
 }
 
 void Predictor::begin(const float* network) {
-  depth_ = 0, path_ = 0;
+  place_.depth = 0, place_.path = 0, place_.bucket_depth = -1;
   has_network_ = network != nullptr && settings_.network_size > 0;
   if (has_network_) sum_network(network);
   find_contexts();
-  bucket_depth_ = -1;
-  skip_forced();
+  skip_forced(place_);
 }
 
-void Predictor::skip_forced() {
-  while (depth_ < depth_end_) {
-    const std::uint32_t first_one = (path_ << 1 | 1) << (depth_end_ - 1 - depth_);
+void Predictor::skip_forced(Place& place) const {
+  while (place.depth < depth_end_) {
+    const std::uint32_t first_one = (place.path << 1 | 1) << (depth_end_ - 1 - place.depth);
     if (first_one < std::uint32_t(settings_.vocabulary_size)) break;
-    path_ <<= 1, ++depth_;
+    place.path <<= 1, ++place.depth;
   }
 }
 
 void Predictor::find_contexts() {
   std::uint64_t hash = 0;
   int back = 0;
+  auto& contexts = place_.contexts;
   for (std::size_t i = 0; i < orders.size(); ++i) {
     for (; back < orders[i]; ++back) hash = hashed(hash, ring_.last(back + 1) + 1);
-    contexts_[i] = hashed(hash, i);
+    contexts[i] = hashed(hash, i);
   }
-  contexts_[8] = hashed(hashed(word_, 101), ring_.last(1));
-  contexts_[9] = hashed(hashed(word_, last_word_), 102);
-  contexts_[10] = hashed(hashed(ring_.last(2), ring_.last(3)), 103);
+  contexts[8] = hashed(hashed(word_, 101), ring_.last(1));
+  contexts[9] = hashed(hashed(word_, last_word_), 102);
+  contexts[10] = hashed(hashed(ring_.last(2), ring_.last(3)), 103);
 }
 
-void Predictor::find_buckets() {
-  const std::uint64_t node_hash = hashed(node(), 7);
-  for (std::uint64_t& context : contexts_) context = hashed(context, node_hash);
-  for (const std::uint64_t context : contexts_) table_.prefetch(context);
-  for (int i = 0; i < context_count; ++i) buckets_[i] = table_.find(contexts_[i]);
-  bucket_depth_ = depth_;
+// Unless it is inserted, a context that is not in the table has null for its histories: empty.
+void Predictor::find_buckets(Place& place, bool inserts) {
+  const std::uint64_t node_hash = hashed(place.node(), 7);
+  for (std::uint64_t& context : place.contexts) context = hashed(context, node_hash);
+  for (const std::uint64_t context : place.contexts) table_.prefetch(context);
+  for (int i = 0; i < context_count; ++i)
+    place.buckets[i] = inserts ? table_.find(place.contexts[i]) : table_.look_up(place.contexts[i]);
+  place.bucket_depth = place.depth;
 }
 
 void Predictor::sum_network(const float* network) {
@@ -91,111 +94,140 @@ void Predictor::sum_network(const float* network) {
   has_network_ = network_sums_[1] > 0.5f && network_sums_[1] < 2.0f;  // else it has diverged
 }
 
-void Predictor::add_context(int number) {
-  const int within = depth_ - bucket_depth_;
-  const std::uint32_t place = (1u << within) - 1 + (path_ & ((1u << within) - 1));
-  const BitHistory history = BitHistory::from_bits(buckets_[number][place]);
-  AdaptiveProbability* map = &state_maps_[std::size_t(number) * history_states + history.state()];
-  used_maps_[number] = map;
-  if (history.count() == 0) {
-    add(0.0f), add(0.0f), add(0.0f);
-    return;
-  }
-  if (number < 8) ++seen_contexts_;
-  const std::uint32_t expected = map->probability();
-  add(stretch_table[expected]);
-  add((static_cast<float>(expected) - 32768.0f) * (4.0f / 65536.0f));
-  add(stretch_table[history.probability()] * (history.count() < 4 ? 0.25f : 0.5f));
-}
-
-void Predictor::add_match(int number) {
-  MatchModel& match = matches_[number];
-  used_expectations_[number] = nullptr;
-  const int left = depth_end_ - depth_;
-  if (match.has_match() && match.expected(ring_) >> left == path_) {
-    const std::uint32_t expected = match.expected(ring_);
-    const int bit = expected >> (left - 1) & 1;
-    add(match.logit(bit));
-    const std::size_t context =
-        std::size_t(match.length_step()) << 10 | (hashed(expected, depth_) >> 40 & 1023);
-    AdaptiveProbability* map = &expectations_[std::size_t(number) << 14 | context];
-    used_expectations_[number] = map;
-    add(stretch_table[map->probability()]);
-  } else {
-    match.skip();
-    add(0.0f), add(0.0f);
-  }
-}
-
-void Predictor::add_network() {
-  if (!has_network_) {
-    add(0.0f), add(0.0f);
-    return;
-  }
-  const float one = network_sums_[2 * node() + 1], zero = network_sums_[2 * node()];
-  const float logit = clamped(logarithm((one + 1e-9f) / (zero + 1e-9f)), largest_logit);
-  add(logit);
-  add((squash(logit) - 0.5f) * 4.0f);
-}
-
-std::array<std::size_t, Predictor::set_count> Predictor::selectors() {
-  const std::size_t length =
-      matches_[1].has_match() ? matches_[1].length_step() : matches_[0].length_step();
-  const bool agrees = used_expectations_[0] != nullptr || used_expectations_[1] != nullptr;
-  const std::size_t depth = smaller(depth_, 7);
-  const std::size_t folded = node() < 256 ? node() : hashed(node()) >> 40 & 255;
-  return {(agrees ? length : 0) << 4 | std::size_t(seen_contexts_), folded, ring_.last(1) & 255,
-          depth << 4 | std::size_t(seen_contexts_), ring_.last(2) & 255};
-}
-
 std::uint32_t Predictor::predict() {
-  if (bucket_depth_ < 0 || depth_ - bucket_depth_ >= 4) find_buckets();
-  input_at_ = 0, seen_contexts_ = 0;
-  for (int i = 0; i < context_count; ++i) add_context(i);
-  for (int i = 0; i < match_count; ++i) add_match(i);
-  add_network();
-  add(0.3f);
-  const auto chosen = selectors();
-  for (int i = 0; i < set_count; ++i) mixed_[i] = mixers_[i].mix(inputs_.data(), chosen[i]);
-  const float probability = refined() * float(1 << 22);
+  if (place_.needs_buckets()) find_buckets(place_, true);
+  return decide(place_, decision_);
+}
+
+std::uint32_t Predictor::predict_at(Place& place, Decision& decision) {
+  if (place.needs_buckets()) find_buckets(place, false);
+  return decide(place, decision);
+}
+
+void Predictor::advance(Place& place, int bit) const {
+  place.path = place.path << 1 | std::uint32_t(bit), ++place.depth;
+  skip_forced(place);
+}
+
+std::uint32_t Predictor::decide(const Place& place, Decision& decision) {
+  float* inputs = decision.inputs.data();
+  int known = 0;  // contexts of one order
+  for (int i = 0; i < context_count; ++i, inputs += inputs_of_context)
+    known += read_context(i, place, decision, inputs) && i < int(orders.size());
+  for (int i = 0; i < match_count; ++i, inputs += 2) read_match(i, place, decision, inputs);
+  const float network = read_network(place, inputs);
+  inputs[2] = 0.3f;
+  choose_sets(place, known, network, decision);
+  for (std::size_t i = 0; i < mixers_.size(); ++i) {
+    decision.mixed[i] = mixers_[i].mix(decision.inputs.data(), decision.sets[i]);
+    decision.probabilities[i] = squash(decision.mixed[i]);
+  }
+  const float logit = final_mixer_.mix(decision.mixed.data(), decision.final_set);
+  decision.final_probability = squash(logit);
+  const float probability = refine(place, logit, decision) * float(1 << 22);
   const auto whole = static_cast<std::uint32_t>(probability);
   return whole<16 ? 16 : whole>(1u << 22) - 16 ? (1u << 22) - 16 : whole;
 }
 
-float Predictor::refined() {
-  const std::size_t depth = smaller(depth_, 15);
-  const float logit = final_mixer_.mix(mixed_.data(), depth << 4 | std::size_t(seen_contexts_));
-  const std::uint64_t last = hashed(ring_.last(1), node());
-  const std::uint64_t two = hashed(last, ring_.last(2));
-  const float first = by_last_.refine(logit, last >> 30);
-  const float second = by_two_.refine(logit, two >> 30);
-  return (final_mixer_.probability() * 2.0f + first + second) * 0.25f;
+bool Predictor::read_context(int number, const Place& place, Decision& decision, float* inputs) {
+  const std::uint32_t* bucket = place.buckets[number];
+  const BitHistory history =
+      bucket != nullptr ? BitHistory::from_bits(bucket[place.history()]) : BitHistory();
+  AdaptiveProbability* map = &state_maps_[std::size_t(number) * history_states + history.state()];
+  decision.maps[number] = map;
+  if (history.count() == 0) {
+    inputs[0] = 0.0f, inputs[1] = 0.0f, inputs[2] = 0.0f;
+    return false;
+  }
+  const std::uint32_t expected = map->probability();
+  inputs[0] = stretch_table[expected];
+  inputs[1] = (static_cast<float>(expected) - 32768.0f) * (4.0f / 65536.0f);
+  inputs[2] = stretch_table[history.probability()] * (history.count() < 4 ? 0.25f : 0.5f);
+  return true;
 }
 
-void Predictor::update(int bit) {
-  final_mixer_.update(mixed_.data(), bit);
-  for (Mixer& mixer : mixers_) mixer.update(inputs_.data(), bit);
-  by_last_.update(bit), by_two_.update(bit);
-  const int within = depth_ - bucket_depth_;
-  const std::uint32_t place = (1u << within) - 1 + (path_ & ((1u << within) - 1));
+void Predictor::read_match(int number, const Place& place, Decision& decision, float* inputs) {
+  MatchModel& match = matches_[number];
+  const int left = depth_end_ - place.depth;
+  const std::uint32_t expected = match.has_match() ? match.expected(ring_) : 0;
+  if (!match.has_match() || expected >> left != place.path) {
+    decision.lengths[number] = decision.expectations[number] = nullptr;
+    inputs[0] = 0.0f, inputs[1] = 0.0f;
+    return;
+  }
+  const int bit = expected >> (left - 1) & 1;
+  decision.expected_bit[number] = bit;
+  decision.lengths[number] = &match.by_length();
+  const std::size_t context =
+      std::size_t(match.length_step()) << 10 | (hashed(expected, place.depth) >> 40 & 1023);
+  decision.expectations[number] = &expectations_[std::size_t(number) << 14 | context];
+  const float sure = stretch_table[decision.lengths[number]->probability()];
+  inputs[0] = bit ? sure : -sure;
+  inputs[1] = stretch_table[decision.expectations[number]->probability()];
+}
+
+// Returns the network's logit; 0 without one.
+float Predictor::read_network(const Place& place, float* inputs) const {
+  if (!has_network_) {
+    inputs[0] = 0.0f, inputs[1] = 0.0f;
+    return 0.0f;
+  }
+  const float one = network_sums_[2 * place.node() + 1], zero = network_sums_[2 * place.node()];
+  const float logit = clamped(logarithm((one + 1e-9f) / (zero + 1e-9f)), largest_logit);
+  inputs[0] = logit, inputs[1] = (squash(logit) - 0.5f) * 4.0f;
+  return logit;
+}
+
+void Predictor::choose_sets(const Place& place, int known, float network,
+                            Decision& decision) const {
+  const std::size_t length =
+      matches_[1].has_match() ? matches_[1].length_step() : matches_[0].length_step();
+  const bool agrees = decision.lengths[0] != nullptr || decision.lengths[1] != nullptr;
+  const std::size_t expected = agrees ? length : 0;
+  const std::size_t node = place.node(), folded = node < 256 ? node : hashed(node) >> 40 & 255;
+  const std::size_t sureness = int(network * 2.0f) + 32;  // from 8 to 56
+  const std::size_t seen = known;
+  decision.sets = {expected << 4 | seen, folded,
+                   ring_.last(1) & 255,  std::size_t(smaller(place.depth, 7)) << 4 | seen,
+                   ring_.last(2) & 255,  sureness << 4 | expected};
+  decision.final_set = std::size_t(smaller(place.depth, 15)) << 4 | seen;
+}
+
+float Predictor::refine(const Place& place, float logit, Decision& decision) {
+  const std::uint64_t last = hashed(ring_.last(1), place.node());
+  const std::uint64_t two = hashed(last, ring_.last(2));
+  const float first = by_last_.refine(logit, last >> 30, decision.by_last);
+  const float second = by_two_.refine(logit, two >> 30, decision.by_two);
+  return (decision.final_probability * 2.0f + first + second) * 0.25f;
+}
+
+void Predictor::update(const Decision& decision, int bit) {
+  if (place_.needs_buckets()) find_buckets(place_, true);
+  final_mixer_.update(decision.mixed.data(), decision.final_set, decision.final_probability, bit);
+  for (std::size_t i = 0; i < mixers_.size(); ++i)
+    mixers_[i].update(decision.inputs.data(), decision.sets[i], decision.probabilities[i], bit);
+  decision.by_last->update(bit, 255), decision.by_two->update(bit, 255);
   for (int i = 0; i < context_count; ++i) {
-    used_maps_[i]->update(bit, 255);
-    BitHistory history = BitHistory::from_bits(buckets_[i][place]);
+    decision.maps[i]->update(bit, 255);
+    std::uint32_t& bits = place_.buckets[i][place_.history()];
+    BitHistory history = BitHistory::from_bits(bits);
     history.update(bit);
-    buckets_[i][place] = history.bits();
+    bits = history.bits();
   }
   for (int i = 0; i < match_count; ++i) {
-    matches_[i].update(bit);
-    if (used_expectations_[i] != nullptr) used_expectations_[i]->update(bit, 1023);
+    if (decision.lengths[i] == nullptr) continue;
+    decision.lengths[i]->update(bit == decision.expected_bit[i], 1023);
+    decision.expectations[i]->update(bit, 1023);
   }
-  path_ = path_ << 1 | std::uint32_t(bit), ++depth_;
-  skip_forced();
+  advance(place_, bit);
 }
 
 void Predictor::end() {
-  ring_.push(path_);
-  const std::uint32_t letter = settings_.letters[path_];
-  if (letter > 0) {
+  ring_.push(place_.path);
+  const std::uint32_t letter = settings_.letters[place_.path];
+  if (int(place_.path) == settings_.boundary) {
+    word_ = 0, last_word_ = 0;
+  } else if (letter > 0) {
     word_ = hashed(word_, letter);
   } else if (word_ != 0) {
     last_word_ = word_, word_ = 0;

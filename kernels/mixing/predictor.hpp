@@ -19,16 +19,49 @@
 
 namespace ricorda::mixing {
 
+constexpr int context_count = 11, inputs_of_context = 3, match_count = 2;
+constexpr int set_count = 6;  // of weights; the last where a trained network predicts
+constexpr int input_count =
+    (context_count * inputs_of_context + match_count * 2 + 2 + 1 + lanes - 1) / lanes * lanes;
+
 struct PredictorSettings {
   int vocabulary_size = 256;
   // Of each symbol: 0, or for a letter a number that upper and lower case share.
   std::vector<std::uint32_t> letters;
   int table_bits = 18;   // buckets of 64 bytes
   int network_size = 0;  // symbols, the first of the vocabulary, that a network predicts; 0: none
+  bool trusts_network = false;  // from the beginning: it is trained
+  int boundary = -1;            // the symbol at which contexts end; -1: none
 };
 
-// Of bytes: ASCII letters, and every byte of a character beyond ASCII.
-std::vector<std::uint32_t> letters_of_bytes();
+// A node of the tree of a symbol's decisions.
+struct Place {
+  int depth = 0;
+  std::uint32_t path = 0;
+  int bucket_depth = -1;
+  std::array<std::uint64_t, context_count> contexts{};
+  std::array<std::uint32_t*, context_count> buckets{};
+
+  std::uint32_t node() const { return 1u << depth | path; }
+  int history() const {  // its own in the buckets
+    const int within = depth - bucket_depth;
+    return (1 << within) - 1 + int(path & ((1u << within) - 1));
+  }
+  bool needs_buckets() const { return bucket_depth < 0 || depth - bucket_depth >= 4; }
+};
+// How a decision was predicted, from which the models learn once it is known.
+struct Decision {
+  alignas(64) std::array<float, input_count> inputs{};
+  alignas(64) std::array<float, lanes> mixed{};
+  std::array<AdaptiveProbability*, context_count> maps{};
+  std::array<AdaptiveProbability*, match_count> lengths{}, expectations{};  // null: no match
+  std::array<int, match_count> expected_bit{};
+  std::array<std::size_t, set_count> sets{};
+  std::array<float, set_count> probabilities{};  // with each set of weights
+  std::size_t final_set = 0;
+  float final_probability = 0.5f;
+  AdaptiveProbability *by_last = nullptr, *by_two = nullptr;
+};
 
 class Predictor {
  public:
@@ -36,39 +69,47 @@ class Predictor {
 
   // Begins the next symbol. `network`: probabilities (network_size) of it, or null.
   void begin(const float* network);
-  bool is_complete() const { return depth_ == depth_end_; }
+  bool is_complete() const { return is_complete(place_); }
   // The probability that the next decision is a one, of 22 bits: neither 0 nor 2^22.
   std::uint32_t predict();
-  void update(int bit);
+  void update(int bit) { update(decision_, bit); }
   // The symbol that the decisions make.
-  std::uint32_t symbol() const { return path_; }
+  std::uint32_t symbol() const { return place_.path; }
   void end();
 
+  // The same at any place, before the symbol's first decision is taken, and the way from there.
+  // Nothing is learned, and no context is inserted.
+  const Place& place() const { return place_; }
+  bool is_complete(const Place& place) const { return place.depth == depth_end_; }
+  std::uint32_t predict_at(Place& place, Decision& decision);
+  void advance(Place& place, int bit) const;
+  // Learns a decision that predict_at predicted at this place, and takes it.
+  void update(const Decision& decision, int bit);
+  int decision(const Place& place, std::uint32_t symbol) const {
+    return symbol >> (depth_end_ - 1 - place.depth) & 1;
+  }
+  // What the network expects of all symbols that a place leads to.
+  float network_share(const Place& place) const { return network_sums_[place.node()]; }
+
   // The next decision that would lead to this symbol.
-  int decision(std::uint32_t symbol) const { return symbol >> (depth_end_ - 1 - depth_) & 1; }
+  int decision(std::uint32_t symbol) const { return decision(place_, symbol); }
   int depth() const { return depth_end_; }
   int vocabulary_size() const { return settings_.vocabulary_size; }
   int network_size() const { return settings_.network_size; }
 
  private:
-  static constexpr int context_count = 11;
-  static constexpr int inputs_of_context = 3;
-  static constexpr int match_count = 2;
-  static constexpr int set_count = 5;  // of weights
-  static constexpr int input_count =
-      (context_count * inputs_of_context + match_count * 2 + 2 + 1 + lanes - 1) / lanes * lanes;
-
-  void skip_forced();
+  void skip_forced(Place& place) const;
+  std::vector<float> first_weights() const;
   void find_contexts();
-  void find_buckets();
+  void find_buckets(Place& place, bool inserts);
   void sum_network(const float* network);
-  float refined();
-  void add(float input) { inputs_[input_at_++] = input; }
-  void add_context(int number);
-  void add_match(int number);
-  void add_network();
-  std::array<std::size_t, set_count> selectors();
-  std::uint32_t node() const { return 1u << depth_ | path_; }
+  std::uint32_t decide(const Place& place, Decision& decision);
+  // Each fills its inputs of a decision; the first returns whether the context is known.
+  bool read_context(int number, const Place& place, Decision& decision, float* inputs);
+  void read_match(int number, const Place& place, Decision& decision, float* inputs);
+  float read_network(const Place& place, float* inputs) const;
+  void choose_sets(const Place& place, int known, float network, Decision& decision) const;
+  float refine(const Place& place, float logit, Decision& decision);
 
   PredictorSettings settings_;
   int depth_end_;
@@ -83,16 +124,8 @@ class Predictor {
   Refinement by_last_, by_two_;
 
   // The symbol that is being predicted.
-  int depth_ = 0;
-  std::uint32_t path_ = 0;
-  std::array<std::uint64_t, context_count> contexts_{};
-  std::array<std::uint32_t*, context_count> buckets_{};
-  int bucket_depth_ = 0;
-  std::array<AdaptiveProbability*, context_count> used_maps_{};
-  std::array<AdaptiveProbability*, match_count> used_expectations_{};
-  alignas(64) std::array<float, input_count> inputs_{};
-  alignas(64) std::array<float, lanes> mixed_{};
-  int input_at_ = 0, seen_contexts_ = 0;
+  Place place_;
+  Decision decision_;
   std::uint64_t word_ = 0, last_word_ = 0;
   bool has_network_ = false;
 };

@@ -66,6 +66,24 @@ def test_the_c_program_is_measured(call: Call, monkeypatch: pytest.MonkeyPatch) 
     assert [each["what"].split(", ")[1] for each in found] == ["int8", "float32"]
 
 
+def test_adaptive_reading_is_measured(call: Call, tmp_path: Path) -> None:
+    """A text that repeats, one that is too small, and one that is not text."""
+    (tmp_path / "folder").mkdir()
+    lines = "".join(f"line {number % 7} of the log\n" for number in range(400))
+    (tmp_path / "folder" / "log.txt").write_text(lines)
+    (tmp_path / "small.txt").write_text("too small")
+    (tmp_path / "noise").write_bytes(bytes([255, 254, 0]) * 500)
+    code, out, err = call("adaptive", tmp_path, "--least", "1KB", "--steps", "3", "--json")
+    assert code == 0
+    assert "noise: left out" in err
+    [found] = json.loads(out)["adaptive"]
+    assert found["text"] == "log.txt"
+    assert found["size"] == len(lines) // 10
+    assert found["adaptive"] < found["frozen"] / 2
+    assert found["adaptive"] < found["networks"]
+    assert 0 <= found["xz"] < 1
+
+
 @needs_kernels
 @pytest.mark.usefixtures("tiny")
 def test_a_missing_peer_is_reported(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,8 +158,8 @@ def test_without_kernels_there_is_nothing_to_measure(
 
 def test_every_command_has_its_help() -> None:
     assert set(program.command.commands) == {
-        *("engine", "train", "documents", "export", "compress", "scale", "memory", "against"),
-        *("precision", "finetune"),
+        *("engine", "train", "documents", "export", "compress", "adaptive", "scale", "memory"),
+        *("against", "precision", "finetune"),
     }
     for each in program.command.commands.values():
         assert isinstance(each, click.Command)

@@ -63,8 +63,9 @@ def command(
     Characters that the model never saw have no probability. They are counted and excluded, each
     with the character after it. The first places where they occur are printed.
 
-    With --adaptive, a copy of MODEL reads the text and learns from each symbol after predicting
-    it. MODEL itself is not changed. Compare such figures only with other adaptive figures.
+    With --adaptive, a copy of MODEL reads the text, learns from each symbol after predicting it,
+    and counts what the text repeats. MODEL itself is not changed. Compare such figures only with
+    other adaptive figures.
 
     \b
     ricorda evaluate runs/my other.txt

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.engine.adaptive import letters_of, letters_of_bytes
 from ricorda.text.vocabulary import CharacterVocabulary
 
 Symbols: TypeAlias = NDArray[np.uint32]
@@ -29,10 +30,8 @@ class ByteAlphabet:
 
     def __init__(self, size: int = 256) -> None:
         """Number the bytes; `size` counts all symbols."""
-        self.letters = np.arange(size, dtype=np.uint32)
-        small, capital = self.letters - ord("a") < 26, self.letters - ord("A") < 26
-        self.letters[capital] += 32
-        self.letters[~(small | capital | (self.letters >= 128))] = 0
+        self.letters = np.zeros(size, np.uint32)
+        self.letters[:256] = letters_of_bytes()
 
     def encode(self, data: bytes, final: bool) -> Symbols:
         """Return the bytes as symbols."""
@@ -57,8 +56,7 @@ class CharacterAlphabet:
         self._bytes = [character.encode() for character in characters]
         self._bytes += [b""] * (vocabulary.size - len(characters))  # rare, boundary
         self._ids = {character: id for id, character in enumerate(characters)}
-        letters = [ord(each.lower()[0]) if each.isalpha() else 0 for each in characters]
-        letters += [0] * (vocabulary.size - len(characters))
+        letters = letters_of(vocabulary).tolist()
         if escapes:
             self._bytes += [bytes([byte]) for byte in range(256)]
             letters += [0x110000 + byte if byte >= 128 else 0 for byte in range(256)]

@@ -6,6 +6,10 @@ gradients had over the training text, and are pulled back a little to the traine
 Kahembwe, Murray & Renals, 2018, arXiv 1709.07432; Mikolov et al., 2010). Several rates are tried
 side by side and mixed with the trained network by how well each predicts.
 
+What the text repeats word for word is counted as well: symbols under contexts of 1 to 9 symbols, of
+words, and what followed the longest earlier occurrence of the last symbols. Online learned weights
+mix these with the networks (kernels/mixing).
+
 The root mean squares are gathered at the end of training, on segments of the same length, and kept
 in the model file as one byte per weight: the byte v stands for 2^(v / 8 - 32).
 """
@@ -20,6 +24,7 @@ from ricorda.engine.backend import Array, Backend, Ids, Precision, State, Surpri
 from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.parts import Part
+from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 
 try:
     from ricorda import _kernels
@@ -49,6 +54,13 @@ _EIGHTHS = (
 )
 """2^(k / 8), written out: libraries round it differently."""
 
+LARGEST_IN_FLOAT32 = 1 << 18
+"""Weights that a reader multiplies in float32; those of larger networks do not fit a core's cache
+and are rounded to bfloat16 for the products, which then take little more than half the time."""
+
+TABLE_BITS = 20
+"""Counts are kept in 2 to this power buckets of 64 bytes."""
+
 MOST_SEGMENTS = 400
 LEAST_SEGMENTS = 32
 SEGMENTS_IN_A_ROW = 16  # of one place in the text; the first of them only warms the state up
@@ -59,6 +71,9 @@ GradientSizes = dict[str, NDArray[np.uint8]]
 """The root mean square of each weight's gradient, as bytes, by the tensor's name."""
 
 
+LearningPrecision = Literal["float32", "bfloat16"]
+
+
 class AdaptiveBackend:
     """Scores one text, or one document after the other, learning from it; a part of a Backend.
 
@@ -66,10 +81,19 @@ class AdaptiveBackend:
     there is one stream. The trained network is not changed. `_kernels` must be built.
     """
 
-    def __init__(self, trained: Backend, sizes: GradientSizes) -> None:
+    def __init__(
+        self,
+        trained: Backend,
+        sizes: GradientSizes,
+        vocabulary: Vocabulary | None = None,
+        *,
+        precision: LearningPrecision | None = None,
+    ) -> None:
         """Begin to read from a zero state and the trained weights.
 
-        Raises ConfigurationError for a backend other than the kernels'.
+        With a vocabulary, what was read is counted and mixed in. The precision of products is
+        bfloat16 by default if the trained network has it or many weights, else float32. Raises
+        ConfigurationError for a backend other than the kernels'.
         """
         kernels_needed = ConfigurationError(
             "adaptive reading needs the compiled kernels, which this engine lacks: install a "
@@ -77,20 +101,29 @@ class AdaptiveBackend:
         )
         if _kernels is None:
             raise kernels_needed
-        from ricorda.engine.native import NativeBackend
+        from ricorda.engine.native import NativeBackend, make_network
+        from ricorda.engine.session import kernel_floats
 
         if not isinstance(trained, NativeBackend):
             raise kernels_needed
         self.configuration = trained.configuration
         self.threads = trained.threads
         self.precision = cast("Precision", trained.precision)
+        if precision is None:
+            is_large = self.configuration.parameters > LARGEST_IN_FLOAT32
+            precision = "bfloat16" if is_large or self.precision == "bfloat16" else "float32"
+        network = trained.network
+        if (network.precision, precision) == ("float32", "bfloat16"):
+            tensors = {name: kernel_floats(each) for name, each in trained.tensors.items()}
+            network = make_network(self.configuration, tensors, precision, network.instruction_set)
         self._reader = make_reader(
-            trained.network,
+            network,
             self.configuration,
             trained.tensors,
             sizes,
             trained.threads,
-            learning_precision(trained.network),
+            precision=precision,
+            letters=None if vocabulary is None else letters_of(vocabulary),
         )
 
     def zero_state(self, streams: int) -> State:
@@ -135,13 +168,14 @@ def make_reader(
     tensors: Mapping[str, Array],
     sizes: GradientSizes | None,
     threads: int,
+    *,
     precision: LearningPrecision = "float32",
+    letters: NDArray[np.uint32] | None = None,
 ) -> "_kernels.AdaptiveReader":
     """Begin to read with a trained network, whose weights are `tensors`.
 
-    Without sizes of gradients no copy learns. `precision` is that of the copies' products; only
-    float32 has the same bits on every machine. Raises ConfigurationError for an option that the
-    kernels refuse.
+    Without sizes of gradients no copy learns; with the `letters` of a vocabulary, counts are mixed
+    in. Raises ConfigurationError for an option that the kernels refuse.
     """
     from ricorda.engine.session import kernel_errors, kernel_floats
 
@@ -159,16 +193,30 @@ def make_reader(
             segment=SEGMENT,
             precision=precision,
             threads=threads,
+            letters=letters,
+            table_bits=TABLE_BITS,
         )
 
 
-def learning_precision(network: "_kernels.Network") -> LearningPrecision:
-    """Return the precision in which copies of a network learn.
+def letters_of(vocabulary: Vocabulary) -> NDArray[np.uint32]:
+    """Return for each symbol (V,) 0, or for a letter a number that both its cases share.
 
-    bfloat16 for a network of bfloat16 where the processor multiplies it, else float32.
+    Words are made of letters. Every byte above 127 counts as one; pieces and words are none.
     """
-    learns_bfloat16 = _kernels.learns_bfloat16(network.instruction_set)
-    return "bfloat16" if network.precision == "bfloat16" and learns_bfloat16 else "float32"
+    letters = np.zeros(vocabulary.size, np.uint32)
+    if isinstance(vocabulary, CharacterVocabulary):
+        found = [ord(each.lower()[0]) if each.isalpha() else 0 for each in vocabulary.symbols]
+        letters[: len(found)] = found
+    elif isinstance(vocabulary, ByteVocabulary):
+        letters[:256] = letters_of_bytes()
+    return letters
+
+
+def letters_of_bytes() -> NDArray[np.uint32]:
+    """Return the same for the bytes (256,)."""
+    numbers = np.arange(256, dtype=np.uint32)
+    ascii_letters = (numbers | 32) - ord("a") < 26
+    return np.where(ascii_letters, numbers | 32, numbers * (numbers >= 128)).astype(np.uint32)
 
 
 def segments_for(symbols_seen: int) -> int:

@@ -358,7 +358,7 @@ class Model:
         Raises as `evaluate` does, and ConfigurationError for a model without `gradient_sizes` or an
         engine without the compiled kernels.
         """
-        backend = self.adaptive_backend()
+        backend = self.adaptive_backend(counts=False)
         unseen = Unseen()
         self._evaluated(backend, text, None, on_unknown, unseen)
         unseen.warn("the text", stacklevel=2)
@@ -383,8 +383,10 @@ class Model:
             ),
         )
 
-    def adaptive_backend(self) -> AdaptiveBackend:
+    def adaptive_backend(self, *, counts: bool = True) -> AdaptiveBackend:
         """Begin to read a text, or documents one after the other, and to learn from them.
+
+        `counts`: mix in counts of what was read, which are no part of a network.
 
         Raises ConfigurationError for a model without `gradient_sizes` or an engine without the
         compiled kernels.
@@ -394,7 +396,8 @@ class Model:
                 "the model file lacks the gradient sizes that adaptive reading needs: "
                 "`ricorda resume` of its run adds them, as does training again"
             )
-        return AdaptiveBackend(self.backend, self.gradient_sizes)
+        vocabulary = self.vocabulary if counts else None
+        return AdaptiveBackend(self.backend, self.gradient_sizes, vocabulary)
 
     @checked
     def score(
