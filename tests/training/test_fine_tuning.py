@@ -161,6 +161,7 @@ def test_where_the_run_comes_from_is_recorded(learn: Learn, old: Run) -> None:
     assert record["new_symbols"] == run.model.vocabulary.size - old.model.vocabulary.size
     found = {"name": "old", "digest": digest, "nats_per_character": figure}
     assert run.model.training["from"] == found
+    assert "It started from old. " in (run.folder / "report.html").read_text()
 
 
 def test_the_network_is_the_models_and_the_plan_that_of_random_weights(
