@@ -87,6 +87,7 @@ def test_a_branch_goes_on_with_other_settings(learn: Learn, changes: dict[str, A
         assert record["training"][name] == value
     assert record["branch"] == {"run": str(run.folder.absolute()), "step": 5}
     assert branch.model.training["branch"] == {"run": "my", "step": 5}
+    assert "It is a branch of my at step 5. " in (branch.folder / "report.html").read_text()
     found = rows(branch)
     own = rows(run)[:-1]  # without the row of the interruption
     place = next(place for place, row in enumerate(found) if row["event"] == "branched")

@@ -161,15 +161,18 @@ def test_where_the_run_comes_from_is_recorded(learn: Learn, old: Run) -> None:
     assert record["new_symbols"] == run.model.vocabulary.size - old.model.vocabulary.size
     found = {"name": "old", "digest": digest, "nats_per_character": figure}
     assert run.model.training["from"] == found
+    assert "It started from old. " in (run.folder / "report.html").read_text()
 
 
-def test_the_network_is_the_models_and_the_rate_is_lower(learn: Learn, old: Run) -> None:
+def test_the_network_is_the_models_and_the_plan_that_of_random_weights(
+    learn: Learn, old: Run
+) -> None:
     fresh = forecast("new.txt", **SMALL, hidden_size=12, embedding_size=5).configuration
     found = forecast("new.txt", **SMALL, from_model=old.folder).configuration
     assert found.model.hidden_size == 12
     assert found.model.embedding_size == 5
     assert found.model.vocabulary_size > fresh.model.vocabulary_size
-    assert found.learning_rate < fresh.learning_rate
+    assert found.learning_rate == fresh.learning_rate
     given = forecast("new.txt", **SMALL, from_model=old.folder, learning_rate=0.02)
     assert given.configuration.learning_rate == 0.02
 

@@ -45,7 +45,6 @@ PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
 MEMORIZED = 640  # symbols; a text too short to validate with is memorized, without dropout
 SAMPLED_FROM = 2048  # symbols, of which the softmax is sampled
 SOFTMAX_CANDIDATES = 512
-FINE_TUNING_RATE = 0.5  # of the rate of random weights, for those of a model
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def choose(
         "dropout": _dropout(passes),
         "recurrent_dropout": _recurrent_dropout(passes),
         "weight_decay": _weight_decay(passes),
-        "learning_rate": _learning_rate(model, batch_size, options.from_model is not None),
+        "learning_rate": _learning_rate(model, batch_size),
         "threads": machine.threads,
     }
     given = {each.name: getattr(options, each.name) for each in fields(LearningSettings)}
@@ -230,11 +229,13 @@ def _symbols(
     return machine.operations * budget.minutes * 60 * USED_SHARE / (6 * met)
 
 
-def _learning_rate(model: ModelConfiguration, batch_size: int, is_trained: bool) -> float:
-    """Lower for large networks, deep ones, small batches and the weights of a trained model."""
+def _learning_rate(model: ModelConfiguration, batch_size: int) -> float:
+    """Lower for large networks, deep ones and small batches.
+
+    It is that of random weights also where a run starts from a model (docs/log.md).
+    """
     rate = CELLS[model.cell].learning_rate * min(1.2, (256 / model.hidden_size) ** 0.5)
     rate *= (min(batch_size, 64) / 32) ** 0.4 / model.num_layers**0.5
-    rate *= FINE_TUNING_RATE if is_trained else 1.0
     return float(f"{rate:.1e}")
 
 

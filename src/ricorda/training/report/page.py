@@ -138,10 +138,22 @@ def _heading(name: str, record: RunRecord, metrics: dict[str, Any]) -> str:
         f'<header><p class="eyebrow">A run of ricorda</p><h1>{escape(name)}</h1>'
         f'<p class="summary">{model.cell.upper()} of {plural(model.num_layers, "layer")} with '
         f"{plural(model.hidden_size, 'unit')}, {plural(metrics['parameters'], 'parameter')}. "
+        f"{_origin(record)}"
         f"It read {metrics['characters_seen']:,} characters in {plural(metrics['steps'], 'step')}, "
         f"which took {clock(metrics['train_seconds'])}. {_ENDINGS[metrics['stopped_because']]}</p>"
         f"{_figures(record.text.vocabulary, metrics)}</header>"
     )
+
+
+def _origin(record: RunRecord) -> str:
+    """The model that the run started from and the run of which it is a branch, as sentences."""
+    found = ""
+    if record.start is not None:
+        found += f"It started from {escape(record.start.name)}. "
+    if record.branch is not None:
+        step = f"{record.branch.step:,}"
+        found += f"It is a branch of {escape(record.branch.name)} at step {step}. "
+    return found
 
 
 def _figures(symbols: str, metrics: dict[str, Any]) -> str:
