@@ -71,9 +71,6 @@ GradientSizes = dict[str, NDArray[np.uint8]]
 """The root mean square of each weight's gradient, as bytes, by the tensor's name."""
 
 
-LearningPrecision = Literal["float32", "bfloat16"]
-
-
 class AdaptiveBackend:
     """Scores one text, or one document after the other, learning from it; a part of a Backend.
 
