@@ -71,7 +71,7 @@ processes: $(VENV)/.tools
 	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/torch/test_processes.py tests/torch/test_two_machines.py
 
 FUZZ_RUNS ?= 1000000
-FUZZ_TARGETS ?= model vocabulary configuration text keras manifest
+FUZZ_TARGETS ?= model vocabulary configuration text keras manifest onnx tensors
 
 fuzz: $(VENV)/.tools
 	$(PIP) atheris

@@ -21,6 +21,7 @@ import atheris
 with atheris.instrument_imports(include=["ricorda"]):
     import ricorda.cli.train
     from ricorda.errors import RicordaError
+    from ricorda.exchange import onnx_export, torch_export
     from ricorda.exchange.importing import import_model
     from ricorda.model import ModelConfiguration, ModelFile, read_model_file, write_model_file
     from ricorda.model.tensor_file import TensorFileError, read_entry, read_header
@@ -111,6 +112,24 @@ def manifest(data: bytes) -> None:
     import_model(folder)
 
 
+def onnx(data: bytes) -> None:
+    """An ONNX graph, of ricorda or of another tool."""
+    path = PLACE / "model.onnx"
+    path.write_bytes(data)
+    symbols = PLACE / "symbols.json"
+    symbols.write_text(json.dumps(list("\nabcé")))
+    import_model(path, symbols=symbols if len(data) % 2 else None)
+
+
+def tensors(data: bytes) -> None:
+    """A state dict of PyTorch as safetensors, of ricorda or of another tool."""
+    path = PLACE / "state_dict.safetensors"
+    path.write_bytes(data)
+    symbols = PLACE / "symbols.json"
+    symbols.write_text(json.dumps(list("\nabcé")))
+    import_model(path, symbols=symbols)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "model": model,
     "vocabulary": vocabulary,
@@ -118,6 +137,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "text": text,
     "keras": keras,
     "manifest": manifest,
+    "onnx": onnx,
+    "tensors": tensors,
 }
 
 
@@ -128,7 +149,15 @@ def seeds(folder: Path) -> None:
     )
     tensors = {name: np.ones(size, np.float32) for name, size in shape.tensor_shapes().items()}
     known = CharacterVocabulary("\nabcé", "\n")
-    write_model_file(folder / "model.safetensors", ModelFile(shape, known, tensors))
+    small = ModelFile(shape, known, tensors)
+    write_model_file(folder / "model.safetensors", small)
+    for name, part in torch_export.export(small, "float32").files.items():
+        if name.endswith(".safetensors"):
+            (folder / name).write_bytes(part)
+            (folder / f"foreign-{name}").write_bytes(part.replace(b"ricorda.", b"foreign."))
+    graph = onnx_export.export(small, "float32").files["step.onnx"]
+    (folder / "step.onnx").write_bytes(graph)
+    (folder / "foreign.onnx").write_bytes(graph.replace(b"ricorda.", b"foreign."))
     contents = {
         "characters.json": '{"kind": "characters", "symbols": "\\nabcé", "start": "\\n"}',
         "bytes.json": '{"kind": "bytes", "start": 10}',
