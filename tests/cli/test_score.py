@@ -178,7 +178,7 @@ def test_adaptive_figures_say_so(text: Path, call: Call) -> None:
     assert found["nats"][1:] == pytest.approx(scores.nats[1:].tolist())
     assert json.loads(call("score", "runs/tiny", text, "--json")[1])["protocol"] == "carried"
     assert call("score", "runs/tiny", text, "--adaptive")[1].startswith(
-        "bits   symbol  likeliest  (adaptive)\n"
+        "bits   symbol  expected  (adaptive)\n"
     )
     code, _, err = call("score", "runs/tiny", text, "--adaptive", "--html", "page.html")
     assert (code, err) == (0, "wrote page.html\n")

@@ -26,7 +26,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
 
 
 @pytest.mark.parametrize(
-    "terminal, columns", [(60, 4), (32, 4), (31, 3), (23, 3), (22, 2)], indirect=["terminal"]
+    "terminal, columns", [(60, 4), (33, 4), (32, 3), (24, 3), (23, 2)], indirect=["terminal"]
 )
 def test_spare_columns_go_where_the_terminal_is_narrow(
     capsys: pytest.CaptureFixture[str], terminal: int, columns: int

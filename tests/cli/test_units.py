@@ -58,7 +58,7 @@ def test_one_unit(planted: Path, call: Call) -> None:
     assert code == 0
     assert "unit 0:5: works" in out
     assert "unit 0:3: works" in out
-    assert "input gate: shut" in out
+    assert "input gate: closed" in out
     row = next(line for line in out.splitlines() if line.startswith("inside_straight_quotes"))
     assert row.split()[-2:] == ["1.000", "1.000"]
 

@@ -135,7 +135,7 @@ BOMBS: dict[str, tuple[Callable[[list[Layer]], dict[str, bytes]], str]] = {
     ),
     "config": (lambda layers: {"config.json": b" " * (66 << 20)}, "would have 69,206,016 bytes"),
     "long config": (lambda layers: {"config.json": b" " * (20 << 20)}, "more than 16777216"),
-    "deep config": (lambda layers: {"config.json": b"[" * (1 << 20)}, "deeper than"),
+    "deep config": (lambda layers: {"config.json": b"[" * (1 << 20)}, "more than 32 levels"),
     "many elements": (
         lambda layers: {"config.json": b"[" + b"0," * (1 << 20) + b"0]"},
         "more than 200000 elements",

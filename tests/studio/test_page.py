@@ -296,7 +296,7 @@ def test_a_model_that_cannot_learn_says_why(open_page: Open) -> None:
     page.wait_for_selector("#surprise-text span[class*=s]")
     page.check("#adaptive")
     page.wait_for_selector("#surprise-problem:not([hidden])")
-    assert "no sizes of gradients" in page.inner_text("#surprise-problem")
+    assert "lacks the gradient sizes" in page.inner_text("#surprise-problem")
     assert "Adaptive" not in page.inner_text("#surprise-mean")
     assert not page.is_visible("#surprise-curves")
     page.uncheck("#adaptive")

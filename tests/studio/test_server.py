@@ -247,7 +247,7 @@ def test_an_adaptive_reader_is_shown_beside_the_frozen_network(
         "POST", "/api/runs/planted/surprise", {"text": "the cat", "adaptive": True}
     )
     assert status == 422
-    assert "no sizes of gradients" in json.loads(content)["error"]["message"]
+    assert "lacks the gradient sizes" in json.loads(content)["error"]["message"]
 
 
 def test_unseen_characters_are_shown_and_not_scored(client: Client) -> None:

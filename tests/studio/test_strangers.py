@@ -289,7 +289,7 @@ def ask_text(client: TestClient, strange: RunFolder, **told: Any) -> Any:
         ("{texts}/.hidden/key.txt", "outside the folders that the studio may read"),
         ("{texts}/*.txt", "or is a pattern"),
         ("{texts}", "is not a regular file"),
-        ("{texts}/none.txt", "is gone"),
+        ("{texts}/none.txt", "does not exist"),
     ],
 )
 def test_a_config_names_files_that_may_be_read(
