@@ -33,14 +33,14 @@ CONTENTS = {
     "two bytes": b"\r\n",
     "all bytes": bytes(range(256)),
     "random": RANDOM.bytes(5000),
-    "zeros": bytes(100_000),
+    "zeros": bytes(70_000),
     "a period of 7": b"abcdefg" * 3000,
     "words": words(4000),
     "sentences": SENTENCES * 3,
     "16-bit numbers": np.arange(4000, dtype="<u2").tobytes(),
     "UTF-8": "Nel mezzo del cammin di nostra vita; così è, però: 日本語\n".encode() * 20,
     "a cut character": "però".encode()[:-1],
-    "longer than a chunk": words(20_000) + RANDOM.bytes(70_000),
+    "longer than a chunk": words(6_000) + RANDOM.bytes(30_000),
 }
 
 

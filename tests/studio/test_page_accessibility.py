@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
+LOOKS: tuple[tuple[str, Literal["light", "dark"]], ...] = (("en", "light"), ("it", "dark"))
+"""Each language and each theme once: words take their room in the one, colours are of the other."""
+
+
 def axe_violations(page: "Page", within: str | None = None) -> list[Any]:
     """What axe finds on the page, or within the elements that a selector names."""
     from axe_playwright_python.sync_playwright import Axe
@@ -57,12 +61,10 @@ def test_axe_finds_nothing_in_either_theme_and_language(open_page: Open) -> None
     in_sight(page, "runs")
     page.check("input[aria-label='Compare bottles']")
     show_everything(page)
-    themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for language in ("en", "it"):
+    for language, theme in LOOKS:
         page.select_option("#language", language)
-        for theme in themes:
-            page.emulate_media(color_scheme=theme)
-            assert axe_violations(page) == [], theme
+        page.emulate_media(color_scheme=theme)
+        assert axe_violations(page) == [], theme
 
 
 def show_adaptive_reading(page: "Page") -> None:
@@ -81,12 +83,10 @@ def show_adaptive_reading(page: "Page") -> None:
 def test_adaptive_reading_has_no_fault_in_either_theme_and_language(open_page: Open) -> None:
     page = open_page()
     show_adaptive_reading(page)
-    themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for language in ("en", "it"):
+    for language, theme in LOOKS:
         page.select_option("#language", language)
-        for theme in themes:
-            page.emulate_media(color_scheme=theme)
-            assert axe_violations(page, "#surprise") == [], theme
+        page.emulate_media(color_scheme=theme)
+        assert axe_violations(page, "#surprise") == [], theme
 
 
 def test_adaptive_reading_is_not_cut_off_at_400_percent(open_page: Open) -> None:

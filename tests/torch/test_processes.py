@@ -117,7 +117,8 @@ def test_torchrun_by_pytorch_alone_equals_one_process(place: Path, further: list
     assert configuration["processes"] == 2
 
 
-@pytest.mark.parametrize("backend", ["kernels", pytest.param("torch", marks=LONG)])
+@LONG
+@pytest.mark.parametrize("backend", ["kernels", "torch"])
 def test_processes_start_from_a_model(place: Path, backend: str) -> None:
     (place / "new.txt").write_text("caffè e tè, già così\n" * 100)
     run(place, "train", "bottles.txt", *SMALL, "--steps", "20", "--out", "old")

@@ -170,7 +170,7 @@ def test_a_branch_counts_its_patience_anew(learn: Learn) -> None:
         ({"seed": 8}, "seed: leave it out"),
         ({"learning_rate": 10.0, "weight_decay": 5.0}, "must be at most 1"),
         ({"weight_decay": 100.0}, "--learning-rate 0.05 times --weight-decay 100"),
-        ({"input_dropout": 0.1}, "--input-dropout 0.1 is for learned vectors"),
+        ({"input_dropout": 0.1}, "--input-dropout 0.1 is for learned embeddings"),
     ],
     ids=str,
 )
