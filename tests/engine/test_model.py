@@ -66,7 +66,7 @@ def test_numpy_has_one_precision(saved: Path) -> None:
 def test_without_kernels_numpy_serves(
     tensors_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ricorda.engine.model.kernels_are_built", lambda: False)
+    monkeypatch.setattr("ricorda.engine.choice.kernels_are_built", lambda: False)
     tensors = tensors_of(CONFIGURATION)
     assert isinstance(make_backend(CONFIGURATION, tensors), ReferenceBackend)
     with pytest.raises(ConfigurationError, match="backend native needs the compiled kernels"):

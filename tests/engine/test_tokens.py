@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ricorda.engine import Model, ReferenceBackend, SamplingSettings
+from ricorda.engine.choice import make_backend
 from ricorda.engine.constraints import constraint_of
 from ricorda.engine.generation import GenerationSettings
-from ricorda.engine.model import make_backend
 from ricorda.errors import ConfigurationError, VocabularyError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.pieces import PieceVocabulary

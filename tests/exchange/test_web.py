@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda.engine import Model
-from ricorda.engine.model import open_model
+from ricorda.engine.loading import open_model
 from ricorda.engine.sampling import SamplingSettings, distribution, uniforms
 from ricorda.errors import UnseenCharactersWarning
 from ricorda.exchange import export_model

@@ -10,7 +10,7 @@ import numpy as np
 
 from ricorda.compression.symbols import Alphabet, ByteAlphabet, CharacterAlphabet
 from ricorda.engine.adaptive import make_reader
-from ricorda.engine.model import MODEL_FILE_NAME, load_file
+from ricorda.engine.loading import MODEL_FILE_NAME, load_file
 from ricorda.errors import ConfigurationError, MissingExtra
 from ricorda.model.model_file import ModelFile
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary

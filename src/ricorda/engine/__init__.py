@@ -20,6 +20,7 @@ from ricorda.engine.backend import (
     Symbols,
     zero_state,
 )
+from ricorda.engine.choice import BackendName, kernels_are_built, make_backend
 from ricorda.engine.classification import Classification, Prior
 from ricorda.engine.constraints import Constraint, constraint_of
 from ricorda.engine.embedding import Embedding, VectorKind
@@ -30,17 +31,8 @@ from ricorda.engine.generation import (
     Piece,
     WrittenSymbol,
 )
-from ricorda.engine.model import (
-    BackendName,
-    Distribution,
-    Model,
-    Trace,
-    kernels_are_built,
-    load,
-    load_file,
-    make_backend,
-    open_model,
-)
+from ricorda.engine.loading import load, load_file, open_model
+from ricorda.engine.model import Distribution, Model, Trace
 from ricorda.engine.reference import ReferenceBackend
 from ricorda.engine.sampling import (
     SamplingSettings,

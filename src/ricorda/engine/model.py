@@ -1,20 +1,19 @@
-"""A trained model with everything it can do, and how it is loaded."""
+"""A trained model with everything it can do."""
 
-import importlib
 import itertools
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast, overload, runtime_checkable
+from typing import Any, cast, overload
 
 import numpy as np
 
-from ricorda.arguments import checked, unfit
+from ricorda.arguments import checked
 from ricorda.arguments import path as argument_path
 from ricorda.engine.adaptive import AdaptiveBackend, GradientSizes
-from ricorda.engine.backend import Array, Backend, Ids, Precision, ScoringBackend
+from ricorda.engine.backend import Array, Backend, Ids, ScoringBackend
+from ricorda.engine.choice import make_backend
 from ricorda.engine.chunks import read
 from ricorda.engine.classification import (
     LABEL_COUNTS,
@@ -25,8 +24,14 @@ from ricorda.engine.classification import (
     log_prior,
 )
 from ricorda.engine.constraints import constraint_of
-from ricorda.engine.documents import Document, document_figures, evaluate_documents
+from ricorda.engine.documents import document_figures, evaluate_documents
 from ricorda.engine.embedding import Embedding, Vector, VectorKind, embed_documents, vector_size
+from ricorda.engine.encoding import (
+    CHARACTERS_AT_ONCE,
+    DocumentText,
+    TextEncoder,
+    TextOrDocuments,
+)
 from ricorda.engine.generation import (
     ENDLESS,
     LONGEST_DOCUMENT,
@@ -37,7 +42,6 @@ from ricorda.engine.generation import (
     Prompt,
 )
 from ricorda.engine.labels import label_number
-from ricorda.engine.reference import ReferenceBackend
 from ricorda.engine.sampling import (
     Probabilities,
     SamplingSettings,
@@ -49,23 +53,13 @@ from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.texts import Order, Texts
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.model.model_file import ModelFile, read_model_file, write_model_file
-from ricorda.text.decoding import StrictDecoder
+from ricorda.model.model_file import ModelFile, write_model_file
 from ricorda.text.parts import Part
-from ricorda.text.prompts import PromptReader, read_prompt
+from ricorda.text.prompts import read_prompt
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.unseen import Unseen
-from ricorda.text.vocabulary import ByteVocabulary, OnUnknown, Vocabulary
+from ricorda.text.vocabulary import OnUnknown, Vocabulary
 from ricorda.validation import validated
-
-BackendName = Literal["auto", "native", "numpy"]
-
-MODEL_FILE_NAME = "model.safetensors"
-
-CHARACTERS_AT_ONCE = 2**20
-
-DocumentText: TypeAlias = str | bytes | Ids | tuple[str | bytes | Ids, str | None]
-"""A document as characters, UTF-8 or ids, or a pair of it and its label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,15 +102,6 @@ class Trace(Mapping[str, Array]):
         return len(self.arrays)
 
 
-@runtime_checkable
-class InFolder(Protocol):
-    """An object that has a folder with a model, such as a Run."""
-
-    @property
-    def folder(self) -> Path:
-        """The folder."""
-
-
 class Model:
     """A trained model: writes, scores and shows its inside.
 
@@ -144,6 +129,7 @@ class Model:
         """How large gradients were in training, which adaptive reading needs; None: not known."""
         self.reading = ReadingSettings.from_training(self.training, vocabulary)
         """How training read its text, and how every text given to this model is read."""
+        self._encoder = TextEncoder(vocabulary, self.reading)
 
     @property
     def parameters(self) -> int:
@@ -244,7 +230,7 @@ class Model:
     ) -> Iterator[Order]:
         first = settings.stream_index
         for number, given in enumerate(prompts):
-            text = self.read_prompt(self._text(given))
+            text = self.read_prompt(self._encoder.text(given))
             prompt = self._prompt(text, settings, stacklevel=3)
             shown = "" if prompt.start is not None else text
             indices = itertools.count(first) if count is None else range(first, first + count)
@@ -284,7 +270,7 @@ class Model:
         of the prompt that were left out, and why the text ended.
         """
         settings = self._generation_settings(options)
-        read_as_trained = self.read_prompt(self._text(prompt))
+        read_as_trained = self.read_prompt(self._encoder.text(prompt))
         generation = Generation(self.backend, self.vocabulary, read_as_trained, settings)
         for note in generation.notes:
             warnings.warn(note, UnseenCharactersWarning, stacklevel=3)
@@ -332,7 +318,7 @@ class Model:
         """
         settings = validated(SamplingSettings, **sampling)
         given = GenerationSettings(label=label, on_unknown=on_unknown)
-        found = self._prompt(self.read_prompt(self._text(prompt)), given, stacklevel=3)
+        found = self._prompt(self.read_prompt(self._encoder.text(prompt)), given, stacklevel=3)
         ids = found.ids
         constraint = constraint_of(settings, self.vocabulary, ids.tolist())
         permitted = None
@@ -347,7 +333,7 @@ class Model:
     @checked
     def adapt(
         self,
-        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        text: TextOrDocuments,
         *,
         on_unknown: OnUnknown = "error",
     ) -> "Model":
@@ -421,7 +407,7 @@ class Model:
         pieces = [text] if isinstance(text, str | bytes | np.ndarray) else text
         number = label_number(self.vocabulary, label)
         unseen = Unseen()
-        ids = self._joined(self._encode_pieces(pieces, on_unknown, unseen))
+        ids = self._encoder.encode(pieces, on_unknown, unseen)
         backend = self.adaptive_backend() if adaptive else self.backend
         scores = score(backend, self.vocabulary, ids, alternatives, unseen.gaps, label=number)
         unseen.warn("the text", stacklevel=2)
@@ -447,7 +433,7 @@ class Model:
         VocabularyError for an unknown character unless it is to be skipped.
         """
         self._check_divided()
-        encoded = self._encode_documents(documents, on_unknown, Unseen())
+        encoded = self._encoder.documents(documents, on_unknown, Unseen())
         if adaptive:
             backend = self.adaptive_backend()
             found = document_figures(backend, self.vocabulary, encoded, in_order=True)
@@ -495,7 +481,7 @@ class Model:
         unseen: Unseen,
     ) -> Iterator[Classification]:
         logarithms = log_prior(self.vocabulary, self.training, prior)
-        encoded = self._encode_documents(documents, on_unknown, unseen)
+        encoded = self._encoder.documents(documents, on_unknown, unseen)
         return classify_documents(self.backend, self.vocabulary, encoded, logarithms)
 
     @checked
@@ -522,7 +508,7 @@ class Model:
         """
         several = [texts] if isinstance(texts, str | bytes | np.ndarray) else texts
         unseen = Unseen()
-        encoded = self._encode_documents(several, on_unknown, unseen)
+        encoded = self._encoder.documents(several, on_unknown, unseen)
         found = embed_documents(self.backend, encoded, vector, normalize=normalize)
         vectors = [each.vector for each in found]
         unseen.warn("the texts", stacklevel=2)
@@ -542,13 +528,13 @@ class Model:
 
         The documents may exceed memory.
         """
-        encoded = self._encode_documents(documents, on_unknown, Unseen())
+        encoded = self._encoder.documents(documents, on_unknown, Unseen())
         return embed_documents(self.backend, encoded, vector, normalize=normalize)
 
     @checked
     def evaluate(
         self,
-        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        text: TextOrDocuments,
         window: int | None = None,
         *,
         on_unknown: OnUnknown = "error",
@@ -579,7 +565,7 @@ class Model:
     def _evaluated(
         self,
         backend: ScoringBackend,
-        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        text: TextOrDocuments,
         window: int | None,
         on_unknown: OnUnknown,
         unseen: Unseen,
@@ -597,7 +583,7 @@ class Model:
     def _evaluate_undivided(
         self,
         backend: ScoringBackend,
-        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        text: TextOrDocuments,
         window: int | None,
         on_unknown: OnUnknown,
         unseen: Unseen,
@@ -608,17 +594,17 @@ class Model:
         else:
             several = [text] if isinstance(text, str | bytes | np.ndarray) else text
             pieces = cast("Iterable[Any]", several)
-        ids = self._encode_pieces(pieces, on_unknown, unseen)
+        ids = self._encoder.pieces(pieces, on_unknown, unseen)
         return evaluate(backend, self.vocabulary, ids, window, unseen)
 
     def _evaluate_documents(
         self,
         backend: ScoringBackend,
-        text: str | bytes | Ids | Part | Iterable[DocumentText],
+        text: TextOrDocuments,
         on_unknown: OnUnknown,
         unseen: Unseen,
     ) -> Figures:
-        documents = self._documents_of(text, on_unknown, unseen)
+        documents = self._encoder.documents_of(text, on_unknown, unseen)
         in_order = backend is not self.backend
         if in_order or not self.vocabulary.labels:
             return evaluate_documents(backend, self.vocabulary, documents, in_order=in_order)
@@ -630,35 +616,6 @@ class Model:
         accuracy = measurement.accuracy
         return replace(figures, accuracy=accuracy) if accuracy.documents else figures
 
-    def _documents_of(
-        self,
-        text: str | bytes | Ids | Part | Iterable[DocumentText],
-        on_unknown: OnUnknown,
-        unseen: Unseen,
-    ) -> Iterator[Document]:
-        """Encode a document, many documents, or those of a part of an encoded text."""
-        if isinstance(text, Part):
-            numbers = np.zeros(text.segments, np.uint32)
-            if text.label_numbers is not None:
-                numbers = text.label_numbers
-            return map(Document, text.documents(), numbers.tolist())
-        if isinstance(text, np.ndarray):
-            return map(Document, self._divided(text))
-        documents = [text] if isinstance(text, str | bytes) else text
-        return self._encode_documents(documents, on_unknown, unseen)
-
-    def _divided(self, ids: Ids) -> Iterator[Ids]:
-        """Divide ids (n,) at their boundaries; none is needed before the first and after the last
-        document."""
-        places = np.flatnonzero(ids == self.vocabulary.boundary).tolist()
-        begins = [each + 1 for each in places]
-        if not places or places[0] > 0:
-            begins.insert(0, 0)
-        if begins[-1] == len(ids) and len(begins) > 1:
-            begins.pop()
-        ends = [each for each in [*places, len(ids)] if each >= begins[0]]
-        return (ids[begin:end] for begin, end in zip(begins, ends, strict=False))
-
     @checked
     def trace(self, text: str | bytes, *, on_unknown: OnUnknown = "error") -> Trace:
         """Show every state and gate, (T, L, H), after each symbol of a text.
@@ -667,7 +624,7 @@ class Model:
         to be skipped.
         """
         unseen = Unseen()
-        ids = unseen.encode(self.vocabulary, self.read_prompt(self._text(text)), on_unknown)
+        ids = unseen.encode(self.vocabulary, self.read_prompt(self._encoder.text(text)), on_unknown)
         unseen.warn("the text", stacklevel=2)
         if len(ids) == 0:
             raise TextError("expected a text of at least one symbol that the model knows, got none")
@@ -685,147 +642,5 @@ class Model:
                 "or train a model with --documents lines or files"
             )
 
-    def _encode_documents(
-        self, documents: Iterable[DocumentText], on_unknown: OnUnknown, unseen: Unseen
-    ) -> Iterator[Document]:
-        """Encode documents, read as training read its own; record what is left out of all."""
-        for place, given in enumerate(documents, 1):
-            text, label = given if isinstance(given, tuple) else (given, None)
-            number = label_number(self.vocabulary, label)
-            own = Unseen()
-            ids = self._joined(self._encode_pieces([text], on_unknown, own))
-            unseen.add(own, place)
-            yield Document(ids, number, tuple(own.gaps))
-
-    def _joined(self, pieces: Iterable[Ids]) -> Ids:
-        """Join encoded pieces of one text."""
-        found = [piece for piece in pieces if len(piece)]
-        return np.concatenate(found) if found else self.vocabulary.encode("")
-
-    def _text(self, given: str | bytes) -> str:
-        """A text of characters; bytes are UTF-8, or anything in a model of bytes."""
-        if isinstance(given, str):
-            return given
-        if isinstance(self.vocabulary, ByteVocabulary):
-            return given.decode("utf-8", "surrogateescape")
-        return StrictDecoder("the text", "utf-8").decode(given, final=True)
-
-    def _encode_pieces(
-        self, pieces: Iterable[str | bytes | Ids], on_unknown: OnUnknown, unseen: Unseen
-    ) -> Iterator[Ids]:
-        """Turn a text, read as training read its own, into ids; record what is left out."""
-        for piece in self._read_pieces(pieces):
-            if len(piece) == 0:
-                continue
-            if isinstance(piece, str):
-                yield unseen.encode(self.vocabulary, piece, on_unknown)
-            else:
-                unseen.symbols += len(piece)
-                yield piece
-
-    def _read_pieces(self, pieces: Iterable[str | bytes | Ids]) -> Iterator[str | Ids]:
-        """Read the pieces of a text as training did; bytes for a model of bytes become ids."""
-        by_bytes = isinstance(self.vocabulary, ByteVocabulary)
-        utf8 = StrictDecoder("the text", "utf-8")
-        text, data = (PromptReader(self.vocabulary, self.reading) for _ in range(2))
-        for piece in pieces:
-            if isinstance(piece, np.ndarray):
-                yield text.read("", final=True)
-                yield piece
-            elif isinstance(piece, str):
-                for begin in range(0, len(piece), CHARACTERS_AT_ONCE):
-                    yield text.read(piece[begin : begin + CHARACTERS_AT_ONCE])
-            elif not isinstance(piece, bytes):
-                expected = "text, bytes or an array of whole numbers"
-                raise unfit("a piece of the text", expected, piece)
-            elif by_bytes:
-                yield np.frombuffer(data.read_bytes(piece), np.uint8)
-            else:
-                yield text.read(utf8.decode(piece))
-        if by_bytes:
-            yield np.frombuffer(data.read_bytes(b"", final=True), np.uint8)
-        yield text.read(utf8.decode(b"", final=True), final=True)
-
     def _labels(self, ids: Iterable[int]) -> tuple[str, ...]:
         return tuple(self.vocabulary.label(symbol) for symbol in ids)
-
-
-@checked
-def load(
-    path: str | bytes | os.PathLike[str] | Annotated[InFolder, "a run"],
-    precision: Precision = "float32",
-    backend: BackendName = "auto",
-    *,
-    threads: int | None = None,
-) -> Model:
-    """Load a trained model from its file, its run's folder or its Run; needs no PyTorch.
-
-    float32 is the reference; `auto` is the fastest that loses less than 0.002 nats per symbol.
-    threads: how many threads the kernels use, by default one for each core.
-
-    Raises ModelFileError if the file is missing or damaged, ConfigurationError if the precision or
-    the backend is not available.
-    """
-    return open_model(load_file(path), precision, backend, threads=threads)
-
-
-@checked
-def load_file(path: str | bytes | os.PathLike[str] | InFolder) -> ModelFile:
-    """Read a model's file, or that of a run's folder, weights and all; `open_model` runs it.
-
-    Raises ModelFileError if the file is missing or damaged.
-    """
-    place = argument_path("path", path.folder if isinstance(path, InFolder) else path)
-    return read_model_file(place / MODEL_FILE_NAME if place.is_dir() else place)
-
-
-@checked
-def open_model(
-    file: ModelFile,
-    precision: Precision = "float32",
-    backend: BackendName = "auto",
-    *,
-    threads: int | None = None,
-) -> Model:
-    """Make what a model file holds ready to run; otherwise as `load`."""
-    engine = make_backend(file.configuration, file.tensors, precision, backend, threads=threads)
-    return Model(file.configuration, file.vocabulary, engine, file.training, file.gradient_sizes)
-
-
-@checked
-def make_backend(
-    configuration: ModelConfiguration,
-    tensors: Mapping[str, Array],
-    precision: Precision = "float32",
-    backend: BackendName = "auto",
-    *,
-    threads: int | None = None,
-) -> Backend:
-    """Choose the engine for a network: the C++ kernels where they were built, else NumPy.
-
-    Raises ConfigurationError if the precision or the backend is not available.
-    """
-    if backend != "numpy" and kernels_are_built():
-        from ricorda.engine.native import NativeBackend
-
-        return NativeBackend(configuration, tensors, precision, threads=threads)
-    if backend == "native":
-        raise ConfigurationError(
-            "backend native needs the compiled kernels, which this installation lacks: "
-            "install a C++ compiler and reinstall ricorda, or use backend numpy"
-        )
-    if precision in ("bfloat16", "int8"):
-        raise ConfigurationError(
-            f"precision {precision} needs the compiled kernels, got the NumPy engine: "
-            "give precision float32 or auto"
-        )
-    return ReferenceBackend(configuration, tensors)
-
-
-def kernels_are_built() -> bool:
-    """Say whether this installation has the C++ kernels."""
-    try:
-        importlib.import_module("ricorda._kernels")
-    except ImportError:
-        return False
-    return True

@@ -12,7 +12,7 @@ from pathlib import Path
 import ricorda
 from ricorda.engine import Model, load
 from ricorda.engine.backend import Precision
-from ricorda.engine.model import MODEL_FILE_NAME
+from ricorda.engine.loading import MODEL_FILE_NAME
 from ricorda.errors import ConfigurationError, ModelFileError, RicordaError
 from ricorda.serving.answers import symbol_names
 from ricorda.serving.guard import Problem
