@@ -129,7 +129,11 @@ class Model:
         """How large gradients were in training, which adaptive reading needs; None: not known."""
         self.reading = ReadingSettings.from_training(self.training, vocabulary)
         """How training read its text, and how every text given to this model is read."""
-        self._encoder = TextEncoder(vocabulary, self.reading)
+
+    @property
+    def _encoder(self) -> TextEncoder:
+        """What encodes texts by the present `reading`, which may be set."""
+        return TextEncoder(self.vocabulary, self.reading)
 
     @property
     def parameters(self) -> int:
