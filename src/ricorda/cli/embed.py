@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import click
+from numpy.lib.format import write_array_header_1_0
 
 from ricorda.cli.documents import DocumentOptions, document_options, read_documents
 from ricorda.cli.models import load_model
@@ -23,9 +24,6 @@ from ricorda.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
     from ricorda.engine import Embedding, Model
-
-NPY_HEADER = 128
-"""Bytes of the header of a .npy file, whatever the number of vectors."""
 
 
 class Row(NamedTuple):
@@ -158,22 +156,19 @@ def _writer(out: Path, texts: Sequence[str]) -> Write:
 
 
 def _write_array(file: IO[bytes], rows: Iterable[Row], size: int) -> int:
-    """Write an array (N, D) of float32 as numpy.load reads it; N is known at the end."""
+    """Write an array (N, D) of float32 as numpy.load reads it; N is known at the end.
+
+    NumPy pads the header, so that it has one length for any N.
+    """
     count = 0
-    file.write(_header(count, size))
+    header = {"descr": "<f4", "fortran_order": False}
+    write_array_header_1_0(file, header | {"shape": (count, size)})
     for row in rows:
         file.write(row.embedding.vector.astype("<f4").tobytes())
         count += 1
     file.seek(0)
-    file.write(_header(count, size))
+    write_array_header_1_0(file, header | {"shape": (count, size)})
     return count
-
-
-def _header(count: int, size: int) -> bytes:
-    """The header of a .npy file of version 1.0."""
-    fields = {"descr": "<f4", "fortran_order": False, "shape": (count, size)}
-    begin = b"\x93NUMPY\x01\x00" + (NPY_HEADER - 10).to_bytes(2, "little")
-    return (begin + repr(fields).encode()).ljust(NPY_HEADER - 1) + b"\n"
 
 
 def _write_table(file: IO[bytes], rows: Iterable[Row], size: int) -> int:

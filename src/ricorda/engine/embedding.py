@@ -106,6 +106,60 @@ class SideBySide:
         return ids.size
 
 
+class VectorReader:
+    """Computes the vectors of texts, of about the same length side by side, a part at a time."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        texts: Sequence[Ids],
+        kind: VectorKind = "hidden",
+        labels: Sequence[int] = (),
+        *,
+        normalize: bool = False,
+    ) -> None:
+        """Take texts, each the ids (n,) without a boundary, and the numbers of their labels.
+
+        Without `labels` all are 0.
+        """
+        self._backend = backend
+        self._texts = texts
+        self._kind = kind
+        self._labels = labels or [0] * len(texts)
+        self._normalize = normalize
+        self._waiting = by_length(texts)
+        self._places: list[int] = []
+        self._batch: SideBySide | None = None
+        self.vectors: Vector = np.empty(
+            (len(texts), vector_size(backend.configuration, kind)), np.float32
+        )
+        """(N, D): complete once `advance` returns 0."""
+
+    def advance(self, positions: int) -> int:
+        """Read about `positions` symbols; return how many, 0 once all vectors are known.
+
+        Raises ModelFileError if a vector is not finite.
+        """
+        while self._batch is not None or self._waiting:
+            batch = self._batch or self._begin_batch()
+            if symbols := batch.advance(positions):
+                return symbols
+            self.vectors[self._places] = vectors_of(
+                batch.state, self._kind, normalize=self._normalize
+            )
+            self._batch = None
+        return 0
+
+    def _begin_batch(self) -> SideBySide:
+        self._places = self._waiting[:SIDE_BY_SIDE]
+        del self._waiting[:SIDE_BY_SIDE]
+        texts = [as_read(self._texts[place], self._backend.configuration) for place in self._places]
+        self._batch = SideBySide(
+            self._backend, texts, [self._labels[place] for place in self._places]
+        )
+        return self._batch
+
+
 def embed_documents(
     backend: Backend,
     documents: Iterable[Document],
@@ -115,10 +169,13 @@ def embed_documents(
 ) -> Iterator[Embedding]:
     """Yield the vector of each document, in order; the documents may exceed memory."""
     size = vector_size(backend.configuration, kind)
+    positions = positions_at_once(backend.configuration)
     for group in _groups(documents, max(SIDE_BY_SIDE, NUMBERS_AT_ONCE // size)):
-        for document, vector in zip(
-            group, _vectors(backend, group, kind, normalize=normalize), strict=True
-        ):
+        texts, labels = [each.ids for each in group], [each.label for each in group]
+        reader = VectorReader(backend, texts, kind, labels, normalize=normalize)
+        while reader.advance(positions):
+            pass
+        for document, vector in zip(group, reader.vectors, strict=True):
             yield Embedding(vector, len(document.ids), document.gaps)
 
 
@@ -134,23 +191,6 @@ def _groups(documents: Iterable[Document], most: int) -> Iterator[list[Document]
         symbols += len(document.ids)
     if group:
         yield group
-
-
-def _vectors(
-    backend: Backend, group: Sequence[Document], kind: VectorKind, *, normalize: bool
-) -> Vector:
-    """Return the vectors (N, D) of a group, which is read in batches of about the same length."""
-    order = by_length([document.ids for document in group])
-    vectors = np.empty((len(group), vector_size(backend.configuration, kind)), np.float32)
-    positions = positions_at_once(backend.configuration)
-    for begin in range(0, len(order), SIDE_BY_SIDE):
-        places = order[begin : begin + SIDE_BY_SIDE]
-        texts = [as_read(group[place].ids, backend.configuration) for place in places]
-        batch = SideBySide(backend, texts, [group[place].label for place in places])
-        while batch.advance(positions):
-            pass
-        vectors[places] = vectors_of(batch.state, kind, normalize=normalize)
-    return vectors
 
 
 def by_length(texts: Sequence[Ids]) -> list[int]:

@@ -57,7 +57,9 @@ class EmbeddingTask(Task):
     def pieces(self) -> Iterator[str]:
         """Write the whole answer in pieces of JSON, once all vectors are known."""
         yield '{"object":"list","data":['
-        for index, vector in enumerate(self._job.vectors):
+        reader = self._job.reader
+        assert reader is not None, "the job is over"
+        for index, vector in enumerate(reader.vectors):
             entry = {"object": "embedding", "index": index, "embedding": self._written(vector)}
             yield ("," if index else "") + as_json(entry)
         symbols = self.prompt_symbols

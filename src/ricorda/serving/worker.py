@@ -14,17 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ricorda.engine import Ending, GenerationSettings, Model, Session, State, Stream, Symbols
-from ricorda.engine.backend import Backend, Ids
-from ricorda.engine.embedding import (
-    SIDE_BY_SIDE,
-    SideBySide,
-    Vector,
-    VectorKind,
-    as_read,
-    by_length,
-    vector_size,
-    vectors_of,
-)
+from ricorda.engine.backend import Ids
+from ricorda.engine.embedding import VectorKind, VectorReader
 from ricorda.errors import InputError, ModelFileError
 
 ROUND_SECONDS = 0.01
@@ -100,35 +91,8 @@ class EmbeddingJob(Job):
         self.texts = texts
         self.kind = kind
         self.label = label
-        self.vectors: Vector = np.empty((0, 0), np.float32)
-        """(N, D), once it is over."""
-        # Only the engine's thread looks at these.
-        self._waiting = by_length(texts)
-        self._places: list[int] = []
-        self._batch: SideBySide | None = None
-
-    def read(self, backend: Backend, positions: int) -> int:
-        """Read on in some texts; return how many symbols were read, 0 once all vectors are known.
-
-        Raises ModelFileError if a vector is not finite.
-        """
-        while self._batch is not None or self._waiting:
-            batch = self._batch or self._begin_batch(backend)
-            if symbols := batch.advance(positions):
-                return symbols
-            self.vectors[self._places] = vectors_of(batch.state, self.kind, normalize=True)
-            self._batch = None
-        return 0
-
-    def _begin_batch(self, backend: Backend) -> SideBySide:
-        if len(self._waiting) == len(self.texts):
-            size = vector_size(backend.configuration, self.kind)
-            self.vectors = np.empty((len(self.texts), size), np.float32)
-        self._places = self._waiting[:SIDE_BY_SIDE]
-        del self._waiting[:SIDE_BY_SIDE]
-        texts = [as_read(self.texts[place], backend.configuration) for place in self._places]
-        self._batch = SideBySide(backend, texts, [self.label] * len(texts))
-        return self._batch
+        # Only the engine's thread looks at it before the job is over.
+        self.reader: VectorReader | None = None
 
 
 Delivery = tuple[Job, Symbols | None, int, Ending | None, bool, Exception | None]
@@ -214,6 +178,10 @@ class Worker:
             job.state = self._model.backend.zero_state(1)
             self._scoring.append(job)
         elif isinstance(job, EmbeddingJob):
+            labels = [job.label] * len(job.texts)
+            job.reader = VectorReader(
+                self._model.backend, job.texts, job.kind, labels, normalize=True
+            )
             self._embedding.append(job)
 
     def _drop(self, job: Job) -> None:
@@ -311,7 +279,8 @@ class Worker:
         job = self._embedding.pop(0)
         began = time.perf_counter()
         try:
-            symbols = job.read(self._model.backend, self._workload.positions)
+            assert job.reader is not None, "it was made when the job began"
+            symbols = job.reader.advance(self._workload.positions)
         except ModelFileError as error:
             return [(job, None, 0, None, True, error)]
         if symbols == 0:
