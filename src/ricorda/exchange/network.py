@@ -192,6 +192,12 @@ def reordered(weight: Weight, gates: str, order: str) -> Weight:
     return np.concatenate([blocks[letter] for letter in order])
 
 
+def check_gates(weight: Weight, gates: int) -> None:
+    """Raise ModelFileError unless the rows of a weight can be those of so many gates."""
+    if weight.ndim == 0 or len(weight) % gates:
+        raise ModelFileError(f"expected weights of {gates} gates, got a shape of {weight.shape}")
+
+
 def lstm_of_cifg(weight: Weight) -> Weight:
     """Turn a cifg's stacked weight or bias (3H, ...) into that of an LSTM (4H, ...).
 

@@ -18,6 +18,7 @@ from ricorda.exchange.network import (
     ForeignNetwork,
     Symbols,
     Weight,
+    check_gates,
     coupled,
     lstm_of_cifg,
     reordered,
@@ -90,7 +91,7 @@ def _exported(constants: "dict[str, Array]", description: Description) -> Foreig
         return weight
 
     def torchs(stacked: Weight) -> Weight:  # (G*H, ...)
-        _check_gates(stacked, "lstm" if cell == "cifg" else cell)
+        check_gates(stacked, len(GATE_ORDERS["lstm" if cell == "cifg" else cell][0]))
         if cell == "cifg":
             return three_gates(reordered(stacked, *GATE_ORDERS["lstm"][::-1]))
         return reordered(stacked, *GATE_ORDERS[cell][::-1])
@@ -280,7 +281,7 @@ class _Walk:
         cell = OPERATORS[node.operator]
         parts = [*weights, *np.split(bias[0], 2)]
         for part in parts:
-            _check_gates(part, cell)
+            check_gates(part, len(GATE_ORDERS[cell][0]))
         if len({len(part) for part in parts}) > 1:
             raise ModelFileError(f"the weights of an {node.operator} differ in their rows")
         layer = ForeignLayer(*(reordered(part, *GATE_ORDERS[cell][::-1]) for part in parts))
@@ -298,9 +299,7 @@ class _Walk:
             if table is None or node.attribute("axis", 0) or table.ndim != 2:
                 raise ModelFileError("expected a constant table (V, E) of the symbols' vectors")
             name, node = self._source(node.input(1))
-        elif (
-            node is not None and (linear := self._linear(node)) is not None and linear.bias is None
-        ):
+        elif linear is not None and linear.bias is None:
             table = linear.weight.T
             name, node = self._source(linear.source)
         if node is not None and node.operator == "OneHot" and self._is_one_hot(node):
@@ -334,12 +333,6 @@ def _is_plain_product(node: Node) -> bool:
     """Whether it is x W, or Gemm with neither factors nor x transposed."""
     factors = node.attribute("alpha", 1.0), node.attribute("beta", 1.0), node.attribute("transA", 0)
     return node.operator in {"MatMul", "Gemm"} and factors == (1, 1, 0)
-
-
-def _check_gates(stacked: Weight, cell: CellName) -> None:
-    gates = len(GATE_ORDERS[cell][0])
-    if stacked.ndim == 0 or len(stacked) % gates:
-        raise ModelFileError(f"expected weights of {gates} gates, got a shape of {stacked.shape}")
 
 
 def _described(node: Node | None, name: str) -> str:

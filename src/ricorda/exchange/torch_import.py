@@ -20,6 +20,7 @@ from ricorda.exchange.network import (
     ForeignNetwork,
     Symbols,
     Weight,
+    check_gates,
     coupled,
     three_gates,
 )
@@ -78,7 +79,7 @@ def _exported(tensors: dict[str, Weight], description: Description) -> ForeignNe
     def gates(weight: Weight) -> Weight:  # (G*H, ...)
         if shape.cell != "cifg":
             return weight
-        _check_gates(weight, 4)
+        check_gates(weight, 4)
         return three_gates(weight)
 
     def layer(number: int) -> ForeignLayer:
@@ -227,11 +228,6 @@ def _described(tensors: Mapping[str, Weight]) -> str:
     """Names and shapes, for a message."""
     names = sorted(tensors)[:6]
     return ", ".join(f"{shown(name)} {tensors[name].shape}" for name in names) or "no tensors"
-
-
-def _check_gates(weight: Weight, gates: int) -> None:
-    if weight.ndim == 0 or len(weight) % gates:
-        raise ModelFileError(f"expected weights of {gates} gates, got a shape of {weight.shape}")
 
 
 def _symbols(path: Path, found: StateDict, count: int) -> Symbols | VocabularyError | None:

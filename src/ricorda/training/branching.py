@@ -136,7 +136,7 @@ def _copy_checkpoint(
             tensors = read_tensors(checkpoint, largest_tensors(before))
         except (Broken, TensorFileError, OSError) as error:
             report.warn(
-                f"the checkpoint {checkpoint.place} is broken ({error}): an older one is taken"
+                f"the checkpoint {checkpoint.place} is broken ({error}): an older one is used"
             )
             continue
         progress.evaluations_without_better = 0
@@ -151,7 +151,7 @@ def _copy_checkpoint(
         branch = CheckpointFolder(folder.checkpoints, keep=1)
         branch.save(progress.step, files, anchor=checkpoint.is_anchor)
         return progress.step
-    raise RunError(f"no checkpoint in {run.checkpoints} is whole: there is nothing to branch from")
+    raise RunError(f"no checkpoint in {run.checkpoints} is intact: there is nothing to branch from")
 
 
 def _unchanged(checkpoint: Checkpoint, largest_model: int) -> tuple[bytes, dict[str, Content]]:
@@ -163,7 +163,7 @@ def _unchanged(checkpoint: Checkpoint, largest_model: int) -> tuple[bytes, dict[
 
 
 def _first_row(run: RunFolder, progress: Progress, changes: Mapping[str, Any]) -> bytes:
-    """What metrics.jsonl tells of the branch."""
+    """The first row of metrics.jsonl that is the branch's own."""
     row = {"step": progress.step, "seconds": round(progress.seconds, 3), "event": "branched"}
     return json_line({**row, "run": run.path.resolve().name, "changes": dict(changes)})
 
