@@ -252,19 +252,10 @@ def test_gradients_are_shown_beside_leaving_out(open_page: Open) -> None:
     page.locator("#agreement").wait_for(state="detached")
 
 
-PASSAGE_IS_READ = """() => {
-  const place = document.querySelector("#surprise-place");
-  const symbols = Math.min(1000, Number(place.max) + 200 - Number(place.value)) - 1;
-  const mean = document.querySelector("#surprise-mean").textContent;
-  return !place.disabled && mean.includes(` these ${symbols},`);
-}"""
-"""The panel shows the passage where the slider stands; the text's beginning may come before it."""
-
-
 def test_adaptive_reading_is_shown_beside_the_frozen_network(open_page: Open) -> None:
     page = open_page()
     in_sight(page, "surprise")
-    page.wait_for_function(PASSAGE_IS_READ)
+    page.wait_for_selector("#surprise-text span[class*=s]")
     frozen = page.inner_text("#surprise-mean")
     assert not page.is_visible("#surprise-curves")
     page.check("#adaptive")

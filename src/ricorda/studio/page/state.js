@@ -24,6 +24,7 @@ const events = new EventTarget();
 let leaving = new AbortController();
 let following = 0; // counts the runs that were chosen: what belongs to an earlier one ends
 let modelRows = 0;
+let described = null; // the run whose text is known: what is read of it depends on that
 
 export const on = (name, work) => events.addEventListener(name, () => work());
 export const tellAll = (name) => events.dispatchEvent(new Event(name));
@@ -39,6 +40,7 @@ export function follow(name) {
     run: name, details: null, facts: null, status: null, baselines: null, metrics: [], samples: [],
   });
   modelRows = 0;
+  described = null;
   localStorage.setItem("run", name);
   following += 1;
   tellAll("run");
@@ -115,7 +117,7 @@ function takeRows(news) {
 // Panels that look into the model are updated when there is a better one.
 function announceModel() {
   const evaluated = state.metrics.filter((row) => row.event === "evaluation" || row.event === "ended").length;
-  if (state.status?.has_model && evaluated !== modelRows) {
+  if (state.status?.has_model && described === state.run && evaluated !== modelRows) {
     modelRows = evaluated;
     tellAll("model");
   }
@@ -147,6 +149,7 @@ async function refreshDetails() {
   } catch {
     // the text may be gone: the run is worth seeing all the same
   }
+  described = name;
   tellAll("details");
 }
 
