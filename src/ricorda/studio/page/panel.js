@@ -2,7 +2,7 @@
 import { $, bar, element } from "./dom.js";
 import { number } from "./numbers.js";
 import { post, runPath } from "./server.js";
-import { state } from "./state.js";
+import { on, state } from "./state.js";
 import { duration, knows, t } from "./words.js";
 
 export function show(target, shown) {
@@ -67,10 +67,12 @@ export function chartOf(label, series, more) {
   };
 }
 
-// Calls at once, then at most every so many milliseconds; the last call is never lost.
+// Calls at once, then at most every so many milliseconds; the last call is never lost, unless
+// another run is chosen before its turn.
 export function paced(work, milliseconds) {
   let last = -Infinity;
   let timer = null;
+  on("run", () => clearTimeout(timer));
   return (...given) => {
     clearTimeout(timer);
     const wait = last + milliseconds - performance.now();
@@ -83,10 +85,11 @@ export function paced(work, milliseconds) {
   };
 }
 
-// Work for a panel: done when it is in sight, or as soon as it comes into sight.
+// Work for a panel: done when it is in sight, or as soon as it comes into sight, for the same run.
 export function whenSeen(target, work) {
   let seen = false;
   let due = false;
+  on("run", () => (due = false));
   const look = () => {
     if (seen && due && !document.hidden) {
       due = false;
