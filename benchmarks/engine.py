@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figures import ROUNDS, Result, Work, compare, report
+from benchmarks.generated_text import generated_pages
 from benchmarks.peers.onnx_network import onnx_steps
+from ricorda.engine.adaptive import (
+    PULL,
+    SEGMENT,
+    AdaptiveBackend,
+    gather_gradient_sizes,
+)
 from ricorda.engine.generation import GenerationSettings
 from ricorda.engine.native import NativeBackend
 from ricorda.engine.scoring import evaluate
@@ -22,6 +29,7 @@ from ricorda.extras import require_torch
 from ricorda.model import ModelConfiguration, ModelFile, write_model_file
 from ricorda.model.cells import CellName
 from ricorda.text import CharacterVocabulary
+from ricorda.text.parts import Part
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
@@ -30,6 +38,7 @@ STREAMS = 64
 FIRST = 0  # the symbol before the first one that is written
 SCORED = 1_000_000  # symbols
 WINDOW = 256
+ADAPTIVE = 20_000  # symbols
 SAMPLED = 200  # symbols of a whole process
 PROGRAM = Path(__file__).with_name("peers") / "sample_program.py"
 
@@ -116,12 +125,15 @@ def measure_ours(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
 
 
 def network(
-    cell: CellName, hidden_size: int, embedding_size: int | str = 64
+    cell: CellName,
+    hidden_size: int,
+    embedding_size: int | str = 64,
+    vocabulary_size: int = VOCABULARY.size,
 ) -> tuple[ModelConfiguration, Tensors]:
     """A network of random weights."""
     configuration = ModelConfiguration(
         cell=cell,
-        vocabulary_size=VOCABULARY.size,
+        vocabulary_size=vocabulary_size,
         hidden_size=hidden_size,
         embedding_size=embedding_size,  # type: ignore[arg-type]
     )
@@ -219,6 +231,53 @@ def measure_scoring(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
 
     ratio = compare(score, score_by_torch, min(rounds, 5))
     yield Result("lstm 256, scoring 1 MB, two threads", "PyTorch", ratio, 1.5)
+
+
+def measure_adaptive(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
+    """Adaptive reading, one thread, by networks alone and with counts, against one rate in PyTorch.
+
+    ricorda updates three networks, PyTorch one. The text is generated.
+    """
+    text = b"".join(generated_pages(ADAPTIVE)).decode()
+    vocabulary = CharacterVocabulary.from_text(text)
+    ids = vocabulary.encode(text).astype(np.uint32)
+    for hidden_size, wanted in ((256, 12_000), (512, 5_000)):
+        configuration, tensors = network("lstm", hidden_size, vocabulary_size=vocabulary.size)
+        trained = NativeBackend(configuration, tensors, "float32", threads=1)
+        sizes = gather_gradient_sizes(configuration, tensors, Part.whole(ids), 32)
+        assert sizes is not None
+
+        def by_torch(tensors: Tensors = tensors) -> list[Work]:
+            from benchmarks.peers.torch_network import adaptive_reader
+
+            return [adaptive_reader("lstm", tensors, ids.astype(np.int64), SEGMENT, 1e-5, PULL)]
+
+        for peer in if_installed(by_torch, "torch")():
+            for what, counted in (("networks", None), ("with counts", vocabulary)):
+                ours = reading(AdaptiveBackend(trained, sizes, counted), ids)
+                ratio = compare(ours, peer, rounds)
+                assert ratio.ours is not None
+                yield Result(
+                    f"lstm {hidden_size}, adaptive reading, {what}",
+                    "one rate in PyTorch",
+                    ratio,
+                    details={"symbols_per_second": 1 / ratio.ours, "wanted": wanted},
+                )
+
+
+def reading(reader: AdaptiveBackend, ids: NDArray[np.uint32]) -> Work:
+    """Return a function that reads n symbols of ids (N,), again and again, in whole segments."""
+    state, place = reader.zero_state(1), 0
+
+    def read(count: int) -> None:
+        nonlocal place
+        for _ in range(0, count, SEGMENT):
+            place = 0 if place + SEGMENT >= len(ids) else place
+            window = ids[None, place : place + SEGMENT + 1]
+            reader.score(window[:, :-1], window[:, 1:], state)
+            place += SEGMENT
+
+    return read
 
 
 def measure_process(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:

@@ -93,6 +93,42 @@ def scorer(cell: str, tensors: Tensors, ids: NDArray[np.int64], window: int, row
     return score
 
 
+def adaptive_reader(
+    cell: str, tensors: Tensors, ids: NDArray[np.int64], segment: int, rate: float, pull: float
+) -> Steps:
+    """Return a function that reads n symbols of ids (N,), again and again, learning from each.
+
+    Dynamic evaluation of a single rate (Krause et al., 2018), in segments, on one thread: the
+    weights change by the gradient over its root mean square, here 1, and return a little of the
+    way to the trained ones.
+    """
+    network = LayerNetwork(cell, tensors)
+    weights = [each for each in network.parameters() if each.requires_grad]
+    trained = [each.detach().clone() for each in weights]
+    symbols = torch.from_numpy(ids)
+    place, state = 0, None
+
+    def read(count: int) -> list[int]:
+        nonlocal place, state
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        for _ in range(0, count, segment):
+            place = 0 if place + segment >= len(symbols) else place
+            window = symbols[place : place + segment + 1]
+            logits, state = network(window[None, :-1], state)
+            loss = F.cross_entropy(logits[0], window[1:], reduction="sum")
+            gradients = torch.autograd.grad(loss, weights)
+            state = tuple(part.detach() for part in state)
+            with torch.no_grad():
+                torch._foreach_add_(weights, gradients, alpha=-rate)
+                torch._foreach_lerp_(weights, trained, pull)
+            place += segment
+        torch.set_num_threads(threads)
+        return []
+
+    return read
+
+
 def random_tensors(
     cell: str, vocabulary_size: int, embedding_size: int, hidden_size: int
 ) -> dict[str, NDArray[np.float32]]:
