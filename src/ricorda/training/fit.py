@@ -43,6 +43,7 @@ from ricorda.training.process_group import ProcessGroup
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.page import write_report
 from ricorda.training.report.progress import Reporter, clock
+from ricorda.training.temperature import TEMPERATURE, at_temperature, fitted_temperature
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure
 COMPARED_FROM = 1_000  # validation symbols; the baselines' figures on fewer mean little
@@ -262,6 +263,8 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
     """The run's figures; the best model is evaluated on what was held back unless interrupted."""
     evaluated: dict[str, Figures] = {}
     if reason != "interrupted":
+        if dataset.validation is not None:
+            _fit_temperature(loop.folder, dataset.validation)
         evaluated = {
             name: _evaluated(loop.folder, part)
             for name, part in (("validation", dataset.validation), ("test", dataset.test))
@@ -294,6 +297,19 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
         "best_step": progress.best_step,
         "stopped_because": reason,
     }
+
+
+def _fit_temperature(folder: RunFolder, validation: Part) -> None:
+    """Divide the best model's logits by the temperature that fits the validation part best."""
+    model = load(folder.path)
+    temperature = fitted_temperature(model, validation)
+    if temperature == 1.0:
+        return
+    file = read_model_file(folder.model)
+    before = file.training.get(TEMPERATURE, 1.0)  # of an earlier end of the run, the same model
+    training = file.training | {TEMPERATURE: round(before * temperature, 3)}
+    tensors = at_temperature(dict(file.tensors), temperature)
+    write_model_file(folder.model, replace(file, tensors=tensors, training=training))
 
 
 def _evaluated(folder: RunFolder, part: Part) -> Figures:
