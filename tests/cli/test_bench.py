@@ -25,7 +25,7 @@ def test_each_network_has_its_speeds(call: Call) -> None:
     found = json.loads(out)
     assert set(found) == {"cores", "instruction_set", "small", "default"}
     assert found["cores"] >= 1
-    assert (found["small"]["network"], found["default"]["network"]) == ("lstm 8", "gru 8")
+    assert (found["small"]["network"], found["default"]["network"]) == ("cifg 8", "gru 8")
     for name in ("small", "default"):
         assert found[name]["training_characters_per_second"] > 0
         assert found[name]["sampling_characters_per_second"] > 0
@@ -37,7 +37,7 @@ def test_people_read_a_table_of_speeds(call: Call) -> None:
     assert code == 0
     first, unit, heading, small, default = out.splitlines()
     assert "instruction set" in first
-    assert small.split()[:3] == ["small", "lstm", "8"]
+    assert small.split()[:3] == ["small", "cifg", "8"]
     assert default.split()[:3] == ["default", "gru", "8"]
     assert unit == "characters per second:"
     assert heading.split() == ["size", "network", "training", "sampling"]

@@ -24,7 +24,7 @@ def test_a_person_reads_it(here: Path, call: Call, tiny: ricorda.Run) -> None:
     found = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines()}
     assert found["model"].startswith("runs/tiny/model.safetensors (")
     assert found["model"].endswith(" kB)")
-    assert found["network"] == "lstm, 1 x 12 units, embedding 64"
+    assert found["network"] == "cifg, 1 x 12 units, embedding 64"
     assert found["parameters"] == f"{tiny.metrics['parameters']:,}"
     assert found["vocabulary"] == "24 characters"
     assert found["read"] == "as utf-8, line ends converted to \\n"

@@ -37,7 +37,7 @@ def test_a_run_starts_from_a_run_and_from_a_file(new: Path, call: Call) -> None:
         (["--from", "runs/missing"], "no model file at runs/missing"),
         (["--from", "new.txt"], "new.txt is not a ricorda model file"),
         (["--from", ""], "expected the name of a file or a folder, got an empty one"),
-        (["--from", "runs/tiny", "--cell", "gru"], "--cell gru: runs/tiny has lstm"),
+        (["--from", "runs/tiny", "--cell", "gru"], "--cell gru: runs/tiny has cifg"),
         (["--from", "runs/tiny", "--hidden-size", "9"], "--hidden-size 9: runs/tiny has 12"),
         (["--from", "runs/tiny", "--num-layers", "2"], "--num-layers 2: runs/tiny has 1"),
         (["--from", "runs/tiny", "--vocabulary", "words"], "--vocabulary words: runs/tiny has"),

@@ -78,7 +78,7 @@ def test_messages_go_to_standard_error_and_say_every_setting(here: Path, call: C
     assert (code, out) == (0, "")
     for said in (
         "2,782 characters for training, 310 for validation, 24 different",
-        "lstm, 1 x 4 units, embedding 64",
+        "cifg, 1 x 4 units, embedding 64",
         "2 steps",
         "learning rate",
         "dropout",
@@ -356,7 +356,7 @@ def test_a_dry_run_as_json(
     assert found["steps"] < 60 * found["steps_per_second"]
     assert found["vocabulary_size"] == len(set(bottles))
     units, inputs, size = 4, configuration["model"]["embedding_size"], found["vocabulary_size"]
-    weights = size * inputs + 4 * units * (inputs + units + 2) + size * (units + 1)
+    weights = size * inputs + 3 * units * (inputs + units + 2) + size * (units + 1)
     assert found["parameters"] == weights
     assert found["memory_bytes"] > 4 * 4 * weights  # weights, gradients and two moments
     assert [entry.name for entry in Path("runs").iterdir()] == ["tiny"]

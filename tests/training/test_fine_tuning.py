@@ -180,7 +180,7 @@ def test_the_network_is_the_models_and_the_plan_that_of_random_weights(
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"cell": "gru"}, "--cell gru: runs/old has lstm"),
+        ({"cell": "gru"}, "--cell gru: runs/old has cifg"),
         ({"hidden_size": 13}, "--hidden-size 13: runs/old has 12"),
         ({"num_layers": 2}, "--num-layers 2: runs/old has 1"),
         ({"embedding_size": "onehot"}, "--embedding-size onehot: runs/old has 5"),
@@ -202,7 +202,7 @@ def test_options_that_contradict_the_model(
 
 
 def test_options_that_agree_with_the_model(learn: Learn, old: Run) -> None:
-    run = learn(from_model=old.folder, cell="lstm", hidden_size=12, vocabulary="characters")
+    run = learn(from_model=old.folder, cell="cifg", hidden_size=12, vocabulary="characters")
     assert run.metrics["steps"] == 8
 
 

@@ -287,7 +287,7 @@ def test_a_precision_that_the_processor_lacks_is_refused(
         with pytest.raises(ConfigurationError, match=advice):
             learn(precision="bfloat16", cell="gru")
     monkeypatch.setattr(device, "_bfloat16_cells", lambda *_, **__: frozenset())
-    with pytest.raises(ConfigurationError, match="lstm is computed in float32 only"):
+    with pytest.raises(ConfigurationError, match="cifg is computed in float32 only"):
         learn(precision="bfloat16")
 
 

@@ -24,7 +24,7 @@ from ricorda.model.cells import CELLS, CellName
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.training.configuration import Backend, Device, TrainingConfiguration
 from ricorda.training.kernel_learner import learns_bfloat16
-from ricorda.training.options import DEFAULT_CELL, TrainingOptions
+from ricorda.training.options import TrainingOptions, cell_of
 from ricorda.training.plan.planner import Machine, choose_backend, output_rows
 from ricorda.training.process_group import local_processes, started_together
 
@@ -81,9 +81,10 @@ def this_machine(options: TrainingOptions) -> Machine:
 
         check_gpus(here)
         take_own_gpu()
-    bfloat16 = _bfloat16_cells(device, choose_backend(options.backend, device))
+    backend = choose_backend(options.backend, device)
+    bfloat16 = _bfloat16_cells(device, backend)
     if options.precision == "bfloat16":
-        _check_bfloat16(options.cell or DEFAULT_CELL, device, bfloat16)
+        _check_bfloat16(cell_of(options, backend), device, bfloat16)
     return Machine(device=device, threads=_threads(here), bfloat16=bfloat16, processes=processes)
 
 

@@ -33,7 +33,7 @@ from ricorda.training.configuration import (
     Precision,
     TrainingConfiguration,
 )
-from ricorda.training.options import DEFAULT_CELL, TrainingOptions
+from ricorda.training.options import TrainingOptions, cell_of
 
 DEFAULT_MINUTES = 3.0
 OPERATIONS_A_SECOND = 3e11  # of learning, where they were not measured: two cores
@@ -80,7 +80,8 @@ def choose(
     num_labels: K of the network, 0 without labels.
     """
     budget = options.budget or Budget(minutes=DEFAULT_MINUTES)
-    cell = options.cell or DEFAULT_CELL
+    backend = choose_backend(options.backend, machine.device)
+    cell = cell_of(options, backend)
     num_layers = options.num_layers or 1
     window = options.window or 64
     batch_size = options.batch_size or _batch_size(training_size, window, machine)
@@ -126,7 +127,7 @@ def choose(
         "evaluations": _evaluations(budget),
         "device": machine.device,
         "precision": _precision(options, cell, machine),
-        "backend": choose_backend(options.backend, machine.device),
+        "backend": backend,
         "processes": machine.processes,
     }
     if documents:  # their state starts from zero without that
@@ -181,9 +182,13 @@ def depends_on_speed(options: TrainingOptions) -> bool:
 
 
 def _batch_size(training_size: int, window: int, machine: Machine) -> int:
-    """16 streams, more where many threads share them; fewer if they would be short."""
+    """8 streams, 4 for each of many threads; fewer if they would be short.
+
+    Of the same number of symbols, more and smaller steps learn more (docs/log.md); with fewer
+    streams a thread spends as long on reading the weights as on multiplying them.
+    """
     threads, processes = machine.threads * machine.processes, machine.processes
-    wanted = 64 if machine.device != "cpu" else min(64, max(16, 8 * threads))
+    wanted = 64 if machine.device != "cpu" else min(64, max(8, 4 * threads))
     wanted = max(wanted, 8 * processes if processes > 1 else 0)
     while wanted > 8 and training_size < 16 * wanted * window:
         wanted //= 2
