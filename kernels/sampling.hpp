@@ -48,7 +48,7 @@ class Sampler {
                        double uniform);
 
  private:
-  // Scores from `low` to below `high`; the measures of the symbols from `high` on add up to `above`.
+  // Scores from `low` to below `high`. `above` is the sum of the measures from `high` on.
   struct Range {
     float low, high, above;
   };
