@@ -117,11 +117,17 @@ $(VENV)/bin/python:
 PIP = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
   $(RUN)/python -m pip install --disable-pip-version-check --quiet
 
+DEPENDENCIES = $(RUN)/python -c "import tomllib; \
+  print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'])"
+
 # ricorda and what it needs to train: no PyTorch. Python's files are compiled when first imported.
+# Its dependencies are installed while it is built, which does not keep all cores busy throughout.
 # Once the tools are there, the build uses them and compiles only the C++ files that changed.
 $(VENV)/.installed: constraints.txt pyproject.toml CMakeLists.txt $(SOURCES) | $(VENV)/bin/python
 	@echo "Setting up $(VENV) and compiling the kernels. It takes a minute, once."
-	$(PIP) --no-compile $(if $(wildcard $(VENV)/.tools),--no-build-isolation) .
+	@$(DEPENDENCIES) | xargs env $(PIP) --no-compile & \
+	  $(PIP) --no-compile --no-deps $(if $(wildcard $(VENV)/.tools),--no-build-isolation) .; \
+	  built=$$?; wait $$! && exit $$built
 	@cp $(VENV)/lib/python*/site-packages/ricorda/_kernels.pyi src/ricorda/ || true  # for mypy
 	@touch $@
 

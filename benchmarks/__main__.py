@@ -17,7 +17,7 @@ from ricorda.errors import MissingExtra, RicordaError
 from ricorda.text import find_sources, parse_size
 
 PARTS = {
-    "engine": ("steps", "ours", "scoring", "adaptive", "process"),
+    "engine": ("steps", "ours", "sampling", "scoring", "adaptive", "process"),
     "train": ("tutorial", "steps", "share", "neighbour", "target", "memory"),
     "scale": ("encoding", "training", "processes", "softmax", "files", "gpu"),
     "documents": ("names", "languages", "prompts", "lines"),

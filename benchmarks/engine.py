@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ SCORED = 1_000_000  # symbols
 WINDOW = 256
 ADAPTIVE = 20_000  # symbols
 SAMPLED = 200  # symbols of a whole process
+VOCABULARIES = (65, 256)
+LOGITS = {"flat": 0.2, "peaked": 5.0}  # standard deviations
+FILTERS = {"top_k": 40, "top_p": 0.9}
 PROGRAM = Path(__file__).with_name("peers") / "sample_program.py"
 
 
@@ -205,6 +208,39 @@ def _int8(rounds: int) -> Result:
     configuration, tensors = network("lstm", 512)
     ratio = compare(writer(configuration, tensors, "int8"), writer(configuration, tensors), rounds)
     return Result("lstm 512 int8, one stream", "float32", ratio, 1.7)
+
+
+def measure_sampling(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
+    """The microseconds that top_k and top_p add to the choice of a symbol."""
+    for count in VOCABULARIES:
+        for kind, deviation in LOGITS.items():
+            logits = np.random.default_rng(3).normal(0, deviation, count).astype(np.float32)
+            for name, value in FILTERS.items():
+                ratio = compare(chooser(logits, **{name: value}), chooser(logits), rounds)
+                assert ratio.ours is not None
+                assert ratio.peer is not None
+                added = (ratio.ours - ratio.peer) * 1e6
+                yield Result(
+                    f"choosing among {count} symbols, {kind} logits, {name} {value}: microseconds",
+                    "all symbols",
+                    replace(ratio, median=added, least=added, most=added),
+                    0.5,
+                    at_most=True,
+                    unit="microseconds",
+                )
+
+
+def chooser(logits: NDArray[np.float32], **options: Any) -> Work:
+    """Each unit of work is a choice from logits (V,) with a temperature."""
+    from ricorda import _kernels
+
+    settings = _kernels.SamplingSettings(temperature=1.0, **options)
+    nothing, uniforms = np.zeros(0, np.uint32), np.random.default_rng(1).random(1000)
+
+    def choose(count: int) -> None:
+        _kernels.choose(logits, settings, nothing, np.resize(uniforms, count))
+
+    return choose
 
 
 def measure_scoring(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:

@@ -13,6 +13,10 @@
 
 namespace ricorda {
 
+// Streams that advance together: enough to use every weight read many times, few enough that their
+// gates stay in cache.
+constexpr int most_streams_together = 32;
+
 struct NetworkShape {
   const Cell* cell;  // of the instruction set that runs the network
   int vocabulary_size;

@@ -7,7 +7,7 @@
 namespace ricorda {
 namespace {
 
-constexpr int symbols_together = 256;
+constexpr int rows_of_logits = 256;
 
 }  // namespace
 
@@ -46,7 +46,7 @@ OutputPass::OutputPass(const InstructionSet& set, Precision precision, int most,
     : set_(&set),
       hidden_(padded(hidden_size)),
       symbols_(symbols),
-      together_(std::min(symbols, symbols_together)),
+      together_(std::min(symbols, rows_of_logits)),
       inputs_(std::size_t(together_) * hidden_),
       logits_(std::size_t(together_) * padded(most)),
       prepared_(prepared_bytes(together_, std::max(hidden_, padded(most)))),

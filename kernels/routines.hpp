@@ -108,10 +108,18 @@ struct Routines {
   float (*largest)(const float* values, int count);
   // results[i] = exp(values[i] - shift), and their sum; at least 1.6e-38 each.
   float (*exponentials)(const float* values, int count, float shift, float* results);
+  float (*total)(const float* values, int count);
 
+  // Choosing among the likeliest symbols; count as above.
   // totals[i] = the sum of the values whose score is at least least[i], for four of these.
   void (*totals_from)(const float* scores, const float* values, int count, const float* least,
                       float* totals);
+  // Lists the places of the scores from `low` to below `high` in ascending order, (count) at most;
+  // returns how many there are.
+  int (*places_between)(const float* scores, int count, float low, float high,
+                        std::uint32_t* places);
+  // The values whose score is below `least` become 0.
+  void (*drop_below)(const float* scores, int count, float least, float* values);
 
   // Learning. What exists for each precision is indexed by it; int8 is null, and so is
   // multiply_rounded where the processor does not multiply bfloat16: no learning in it then.
@@ -129,9 +137,7 @@ struct Routines {
   // first_moments: adaptive reading.
   void (*adapt)(float rate, float pull, const Numbers&);
 
-  // For the tests and benchmarks alone; count as above. A plain read of memory, to compare the
-  // reading of weights with, and the activations by themselves.
-  float (*total)(const float* values, int count);
+  // For the tests alone: the activations by themselves; count as above.
   void (*tanh)(const float* values, int count, float* results);
   void (*sigmoid)(const float* values, int count, float* results);
 };

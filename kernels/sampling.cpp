@@ -1,7 +1,6 @@
 #include "sampling.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -15,10 +14,10 @@ constexpr double largest_score = 1e38;    // keeps an extreme penalty from makin
 constexpr double extreme_inverse = 1e30;  // of the temperature
 constexpr float least_weight = 4e-38f;  // what `exponentials` gives for all that is less than that
 
-// Where the search for the least likely symbol to keep begins, in nats below the most likely, and
-// how often it takes a quarter of that range. What is left holds few symbols, which are sorted.
-constexpr float searched_nats = 32.0f;
-constexpr int quarterings = 6;
+// How many nats below the most likely symbol the least likely one to keep is first looked for, and
+// how often a fifth of that range is taken. What is left holds few symbols, which are sorted.
+constexpr float first_nats[] = {32.0f, 4.0f, 1.0f, 0.25f};
+constexpr int divisions = 3;
 
 void expect(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
@@ -49,7 +48,7 @@ Sampler::Sampler(const Routines& routines, int vocabulary_size)
       scores_(padded(vocabulary_size)),
       weights_(padded(vocabulary_size)),
       ones_(padded(vocabulary_size)),
-      inside_(padded(vocabulary_size)),
+      members_(padded(vocabulary_size)),
       seen_(vocabulary_size) {
   std::fill_n(scores_.data(), scores_.size(), -std::numeric_limits<float>::infinity());
   std::fill_n(ones_.data(), ones_.size(), 1.0f);
@@ -109,93 +108,74 @@ float Sampler::weigh(float largest, float inverse) {
   const float* scores = scores_.data();
   for (int id = 0; id < count; ++id) weights[id] = (scores[id] - largest) * inverse;
   const float total = routines_.exponentials(weights, count, 0.0f, weights);
-  for (int id = 0; id < count; ++id) weights[id] = weights[id] < least_weight ? 0.0f : weights[id];
+  routines_.drop_below(weights, count, least_weight, weights);
   return total;
 }
 
 // Gives the symbols that the settings leave out a weight of 0; returns the sum of the others.
 double Sampler::filter(const SamplingSettings& settings, float largest, float inverse) {
-  const float low = largest - searched_nats / inverse;
-  const float high = std::nextafter(largest, std::numeric_limits<float>::infinity());
-  if (settings.top_k > 0 && settings.top_k < vocabulary_size_)
-    keep_fewest(settings.top_k, ones_.data(), low, high);
-  if (settings.top_p < 1.0)  // Holtzman et al., 2020
-    keep_fewest(settings.top_p * sum(0, weights_.size()), weights_.data(), low, high);
-  if (settings.min_p > 0.0) drop_below(static_cast<float>(settings.min_p));
-  return sum(0, weights_.size());
-}
-
-// The largest weight is 1.
-void Sampler::drop_below(float least) {
+  const int count = static_cast<int>(weights_.size());
   float* weights = weights_.data();
-  for (std::size_t id = 0; id < weights_.size(); ++id)
-    weights[id] = weights[id] < least ? 0.0f : weights[id];
-}
-
-// The sum of `count` weights, a multiple of row_block.
-double Sampler::sum(std::size_t first, std::size_t count) const {
-  constexpr std::size_t lanes = 8;  // so that no addition waits for the one before
-  const float* weights = weights_.data() + first;
-  double sums[lanes] = {};
-  for (std::size_t id = 0; id < count; id += lanes)
-    for (std::size_t i = 0; i < lanes; ++i) sums[i] += weights[id + i];
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+  if (settings.top_k > 0 && settings.top_k < vocabulary_size_)
+    keep_fewest(settings.top_k, ones_.data(), largest, inverse);
+  if (settings.top_p < 1.0)  // Holtzman et al., 2020
+    keep_fewest(settings.top_p * routines_.total(weights, count), weights, largest, inverse);
+  if (settings.min_p > 0.0)  // the largest weight is 1
+    routines_.drop_below(weights, count, static_cast<float>(settings.min_p), weights);
+  return routines_.total(weights, count);
 }
 
 // Keeps the fewest symbols, the most likely first, whose measures (Vp) add up to `wanted`. The
-// lower id is the likelier of two equals. The score of the last one is looked for from `low` to
-// below `high`.
-void Sampler::keep_fewest(double wanted, const float* measures, float low, float high) {
-  const auto count = static_cast<int>(scores_.size());
-  const float all = std::numeric_limits<float>::lowest();
-  float totals[4] = {};  // of the symbols from each of the four scores on
-  routines_.totals_from(scores_.data(), measures, count, std::array{low, low, low, low}.data(),
-                        totals);
-  if (totals[0] < wanted) low = all;
-  double reached = 0.0;  // with the symbols from `high` on
-  for (int i = 0; i < quarterings; ++i) {
-    const float edges[] = {low, 0.75f * low + 0.25f * high, 0.5f * low + 0.5f * high,
-                           0.25f * low + 0.75f * high, high};
-    routines_.totals_from(scores_.data(), measures, count, edges + 1, totals);
-    const int quarter = (totals[0] >= wanted) + (totals[1] >= wanted) + (totals[2] >= wanted);
-    low = edges[quarter];
-    high = edges[quarter + 1];
-    reached = totals[quarter];
+// lower id is the likelier of two equals.
+void Sampler::keep_fewest(double wanted, const float* measures, float largest, float inverse) {
+  constexpr int edges = 4;  // that are tried at once
+  const float infinite = std::numeric_limits<float>::infinity();
+  float tried[edges], totals[edges];
+  for (int i = 0; i < edges; ++i) tried[i] = largest - first_nats[i] / inverse;
+  Range range{std::numeric_limits<float>::lowest(), std::nextafter(largest, infinite), 0.0f};
+  for (int division = 0;; ++division) {
+    routines_.totals_from(scores_.data(), measures, static_cast<int>(scores_.size()), tried,
+                          totals);
+    int reached = 0;  // how many of them are low enough
+    while (reached < edges && totals[reached] >= wanted) ++reached;
+    if (reached > 0) range.low = tried[reached - 1];
+    if (reached < edges) range.high = tried[reached], range.above = totals[reached];
+    if (division == divisions) break;
+    for (int i = 0; i < edges; ++i) {
+      const float share = static_cast<float>(i + 1) / (edges + 1);
+      tried[i] = std::clamp((1 - share) * range.low + share * range.high, range.low, range.high);
+    }
   }
-  gather_members(low, high);
-  for (const std::uint32_t member : members_) {
-    reached += measures[member];
-    if (reached >= wanted) return drop_after(member);
-  }
+  keep_above(wanted, measures, range);
 }
 
-// Lists the symbols whose scores lie from `low` to below `high`, the most likely first.
-void Sampler::gather_members(float low, float high) {
-  members_.clear();
+// The same, where the last symbol to keep has a score of this range.
+void Sampler::keep_above(double wanted, const float* measures, const Range& range) {
   const float* scores = scores_.data();
-  std::int32_t* inside = inside_.data();
-  const std::size_t count = scores_.size();
-  for (std::size_t id = 0; id < count; ++id) inside[id] = (scores[id] >= low) & (scores[id] < high);
-  for (std::size_t first = 0; first < count; first += 4) {
-    if ((inside[first] | inside[first + 1] | inside[first + 2] | inside[first + 3]) == 0) continue;
-    for (std::size_t id = first; id < first + 4; ++id)
-      if (inside[id] != 0) members_.push_back(static_cast<std::uint32_t>(id));
-  }
-  std::sort(members_.begin(), members_.end(), [=](std::uint32_t a, std::uint32_t b) {
+  const int count = static_cast<int>(scores_.size());
+  const auto members = members_.begin();
+  const auto end =
+      members + routines_.places_between(scores, count, range.low, range.high, members_.data());
+  std::sort(members, end, [=](std::uint32_t a, std::uint32_t b) {
     return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
   });
+  double reached = range.above;
+  auto last = members;
+  while (last != end && (reached += measures[*last]) < wanted) ++last;
+  if (last == end) return;
+  routines_.drop_below(scores, count, scores[*last], weights_.data());
+  for (auto equal = last + 1; equal != end && scores[*equal] == scores[*last]; ++equal)
+    weights_[*equal] = 0.0f;
 }
 
-// Gives a weight of 0 to all symbols that are less likely than `last`.
-void Sampler::drop_after(std::uint32_t last) {
-  const float least = scores_[last];
-  float* weights = weights_.data();
-  const float* scores = scores_.data();
-  const auto count = static_cast<std::uint32_t>(weights_.size());
-  for (std::uint32_t id = 0; id < count; ++id) {
-    const bool dropped = (scores[id] < least) | ((scores[id] == least) & (id > last));
-    weights[id] = dropped ? 0.0f : weights[id];
-  }
+// The sum of the `row_block` weights from `first` on.
+double Sampler::sum_of_block(std::size_t first) const {
+  constexpr std::size_t lanes = 8;  // so that no addition waits for the one before
+  const float* weights = weights_.data() + first;
+  double sums[lanes] = {};
+  for (std::size_t id = 0; id < row_block; id += lanes)
+    for (std::size_t i = 0; i < lanes; ++i) sums[i] += weights[id + i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 // The first symbol with which the weights add up to more than `wanted`.
@@ -203,7 +183,7 @@ std::uint32_t Sampler::pick(double wanted) const {
   double cumulative = 0.0;
   std::size_t id = 0;
   for (; id + row_block < weights_.size(); id += row_block) {
-    const double with_block = cumulative + sum(id, row_block);
+    const double with_block = cumulative + sum_of_block(id);
     if (with_block > wanted) break;
     cumulative = with_block;
   }

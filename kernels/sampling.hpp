@@ -48,15 +48,18 @@ class Sampler {
                        double uniform);
 
  private:
+  // Scores from `low` to below `high`. `above` is the sum of the measures from `high` on.
+  struct Range {
+    float low, high, above;
+  };
+
   void penalise(double penalty, const std::deque<std::uint32_t>& recent);
   void discount(const SamplingSettings& settings, const std::vector<std::uint32_t>& written);
   float weigh(float largest, float inverse);
   double filter(const SamplingSettings& settings, float largest, float inverse);
-  void drop_below(float least);
-  double sum(std::size_t first, std::size_t count) const;
-  void keep_fewest(double wanted, const float* measures, float low, float high);
-  void gather_members(float low, float high);
-  void drop_after(std::uint32_t last);
+  void keep_fewest(double wanted, const float* measures, float largest, float inverse);
+  void keep_above(double wanted, const float* measures, const Range& range);
+  double sum_of_block(std::size_t first) const;
   std::uint32_t pick(double wanted) const;
 
   const Routines& routines_;
@@ -64,8 +67,7 @@ class Sampler {
   AlignedBuffer<float> scores_;         // (Vp) minus infinity where padded or not permitted
   AlignedBuffer<float> weights_;        // (Vp) in proportion to the probabilities, at most 1
   AlignedBuffer<float> ones_;           // (Vp) counts symbols where weights_ measures them
-  std::vector<std::uint32_t> members_;  // candidates for the last symbol to keep
-  std::vector<std::int32_t> inside_;    // (Vp) 1 for these
+  std::vector<std::uint32_t> members_;  // (Vp) candidates for the last symbol to keep
   std::vector<unsigned char> seen_;     // (V) 1 for the symbols among the last ones
 };
 

@@ -10,9 +10,6 @@
 namespace ricorda {
 namespace {
 
-// Streams of a group: enough to use every weight read many times, few enough that their gates
-// stay in cache.
-constexpr int most_streams_together = 32;
 // Rows (steps times streams) between two products with the output weights.
 constexpr int most_rows_together = 64;
 

@@ -12,8 +12,6 @@
 namespace ricorda {
 namespace {
 
-constexpr int most_streams_together = 32;  // as in scoring.cpp
-
 template <class Element>
 std::vector<Element> take_first(std::vector<Element>& from, std::size_t count) {
   std::vector<Element> rest(from.begin() + count, from.end());

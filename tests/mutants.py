@@ -225,6 +225,12 @@ FOR_READERS = ("abstractmethod", "overload", "override", "final")
 
 
 class _Bare(ast.NodeTransformer):
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        for decorator in node.decorator_list:
+            if isinstance(decorator, ast.Call):  # slots save memory, and change nothing else
+                decorator.keywords = [each for each in decorator.keywords if each.arg != "slots"]
+        return self.generic_visit(node)
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
         node.decorator_list = [

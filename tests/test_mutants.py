@@ -14,6 +14,9 @@ def test_what_only_readers_and_type_checkers_see_is_no_change() -> None:
         'def f(a: int + None) -> str:\n    """Tell."""\n    return a + 1\n'
     )
     assert mutants.meaning(before) != mutants.meaning(before.replace("+ 1", "- 1"))
+    slots = "@dataclass(slots=True, eq=False)\nclass A:\n    size: int = 1\n"
+    assert mutants.meaning(slots) == mutants.meaning(slots.replace("slots=True", "slots=False"))
+    assert mutants.meaning(slots) != mutants.meaning(slots.replace("eq=False", "eq=True"))
     field = "class A:\n    size: int | None = 1\n"
     assert mutants.meaning(field) != mutants.meaning(field.replace("= 1", "= 2"))
 

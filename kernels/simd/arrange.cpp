@@ -10,12 +10,12 @@ namespace ricorda::RICORDA_SET {
 namespace {
 
 constexpr int side = row_block;
-struct alignas(64) Tile {
+struct alignas(64) WordTile {
   std::uint32_t words[side][side];
 };
 
 #if RICORDA_VECTOR_BITS == 512
-RICORDA_INLINE void transpose_tile(Tile& tile) {
+RICORDA_INLINE void transpose_tile(WordTile& tile) {
   __m512i a[side], b[side];
   RICORDA_UNROLL
   for (int i = 0; i < side; ++i) a[i] = _mm512_load_si512(tile.words[i]);
@@ -47,7 +47,7 @@ RICORDA_INLINE void transpose_tile(Tile& tile) {
   for (int i = 0; i < side; ++i) _mm512_store_si512(tile.words[i], a[i]);
 }
 #else
-RICORDA_INLINE void transpose_tile(Tile& tile) {
+RICORDA_INLINE void transpose_tile(WordTile& tile) {
   for (int i = 0; i < side; ++i)
     for (int j = 0; j < i; ++j) {
       const std::uint32_t word = tile.words[i][j];
@@ -106,7 +106,7 @@ struct Lines {
 RICORDA_INLINE int at_most(int value, int most) { return value < most ? value : most; }
 
 // Line i of the tile is line i of the source.
-RICORDA_INLINE void take_float32(const Lines& from, Tile& tile) {
+RICORDA_INLINE void take_float32(const Lines& from, WordTile& tile) {
   const bool whole = from.count >= side;
   for (int i = 0; i < side; ++i) {
     if (i >= from.lines)
@@ -120,7 +120,7 @@ RICORDA_INLINE void take_float32(const Lines& from, Tile& tile) {
 }
 
 // Line i of the tile are pairs of lines 2 i and 2 i + 1.
-RICORDA_INLINE void take_pairs_of_lines(const Lines& from, Tile& tile) {
+RICORDA_INLINE void take_pairs_of_lines(const Lines& from, WordTile& tile) {
   const int count = at_most(from.count, side);
   for (int i = 0; i < side; ++i) {
     const float* first = from.source + 2 * i * from.stride;
@@ -138,7 +138,7 @@ RICORDA_INLINE void take_pairs_of_lines(const Lines& from, Tile& tile) {
 }
 
 // Line i of the tile is line i of the source, its elements in pairs.
-RICORDA_INLINE void take_pairs_in_lines(const Lines& from, Tile& tile) {
+RICORDA_INLINE void take_pairs_in_lines(const Lines& from, WordTile& tile) {
   for (int i = 0; i < side; ++i) {
     const float* line = from.source + i * from.stride;
     if (i < from.lines && from.count >= 2 * side) {
@@ -153,7 +153,7 @@ RICORDA_INLINE void take_pairs_in_lines(const Lines& from, Tile& tile) {
   }
 }
 
-RICORDA_INLINE void give(const Tile& tile, int lines, std::uint32_t* target,
+RICORDA_INLINE void give(const WordTile& tile, int lines, std::uint32_t* target,
                          std::ptrdiff_t stride) {
   for (int i = 0; i < lines; ++i)
     std::memcpy(target + i * stride, tile.words[i], sizeof tile.words[i]);
@@ -162,7 +162,7 @@ RICORDA_INLINE void give(const Tile& tile, int lines, std::uint32_t* target,
 }  // namespace
 
 void pack_block_float32(const BlockToPack& block) {
-  Tile tile;
+  WordTile tile;
   auto* target = static_cast<std::uint32_t*>(block.target);
   for (int k = 0; k < block.padded_depth; k += side) {
     if (block.row_stride == 1) {
@@ -179,7 +179,7 @@ void pack_block_float32(const BlockToPack& block) {
 }
 
 void pack_block_bfloat16(const BlockToPack& block) {
-  Tile tile;
+  WordTile tile;
   auto* target = static_cast<std::uint32_t*>(block.target);
   const std::ptrdiff_t stride = block.target_stride / 2;  // in pairs
   for (int k = 0; k < block.padded_depth; k += 2 * side) {
@@ -196,7 +196,7 @@ void pack_block_bfloat16(const BlockToPack& block) {
 }
 
 void transpose_float32(const Transposition& task) {
-  Tile tile;
+  WordTile tile;
   auto* target = static_cast<std::uint32_t*>(task.target);
   for (int column = 0; column < task.columns; column += side)
     for (int row = 0; row < task.padded_count; row += side) {
@@ -209,7 +209,7 @@ void transpose_float32(const Transposition& task) {
 }
 
 void transpose_bfloat16(const Transposition& task) {
-  Tile tile;
+  WordTile tile;
   auto* target = static_cast<std::uint32_t*>(task.target);
   const std::ptrdiff_t stride = task.target_stride / 2;  // in pairs
   for (int column = 0; column < task.columns; column += side)

@@ -97,11 +97,25 @@ void run_tile(const Tile<Arithmetic>& tile) {
   }
 }
 
-// The tile of a size known only now. Sizes that would not fit the registers are not compiled.
+// The next share of `left` in portions of nearly equal size, none above `most`.
+constexpr int next_share(int left, int most) {
+  const int portions = (left + most - 1) / most;
+  return (left + portions - 1) / portions;
+}
+
+// Whether a panel is ever divided into tiles of so many vectors, none above `most`.
+constexpr bool occurs(int vectors, int most) {
+  for (int rows = row_block; rows < 2 * panel_rows; rows += row_block)
+    for (int left = rows / width; left > 0; left -= next_share(left, most))
+      if (next_share(left, most) == vectors) return true;
+  return false;
+}
+
+// The tile of a size known only now. Sizes that do not occur are not compiled.
 template <class Arithmetic, int vectors, int streams>
 RICORDA_INLINE void run_known(const Tile<Arithmetic>& tile) {
-  constexpr bool alone = streams == 1 && vectors <= tile_alone;
-  if constexpr (alone || (vectors <= tile_vectors && streams <= tile_streams))
+  constexpr bool alone = streams == 1 && occurs(vectors, tile_alone);
+  if constexpr (alone || (streams <= tile_streams && occurs(vectors, tile_vectors)))
     run_tile<Arithmetic, vectors, streams>(tile);
 }
 
@@ -131,12 +145,6 @@ void run(const Tile<Arithmetic>& tile, int vectors, int streams) {
     case 7: return run_streams<Arithmetic, 7>(tile, streams);
     case 8: return run_streams<Arithmetic, 8>(tile, streams);
   }
-}
-
-// The next share of `left` in portions of nearly equal size, none above `most`.
-constexpr int next_share(int left, int most) {
-  const int portions = (left + most - 1) / most;
-  return (left + portions - 1) / portions;
 }
 
 // All streams' products with one panel, whose weights stay in the nearest cache meanwhile.

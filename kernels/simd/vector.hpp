@@ -10,7 +10,8 @@
 // Every set offers the same names:
 //   Float            `width` floats: load, store, broadcast, + - * /, fma(a, b, c) = a * b + c,
 //                    minimum, maximum, absolute, round_to_even, times_power_of_two, sum, largest,
-//                    where_at_least(a, b, values) = a >= b ? values : 0
+//                    where_at_least(a, b, values) = a >= b ? values : 0,
+//                    lanes_at_least(a, b): bit i is 1 where lane i of a >= that of b
 //   Integer          `width` 32-bit integers: load, zero, to_float
 //   tile_alone       vectors of rows summed side by side for one stream
 //   tile_vectors     vectors of rows, and

@@ -31,6 +31,9 @@ RICORDA_INLINE Float maximum(Float a, Float b) { return {_mm256_max_ps(a.lanes, 
 RICORDA_INLINE Float where_at_least(Float a, Float b, Float values) {
   return {_mm256_and_ps(_mm256_cmp_ps(a.lanes, b.lanes, _CMP_GE_OQ), values.lanes)};
 }
+RICORDA_INLINE unsigned lanes_at_least(Float a, Float b) {
+  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a.lanes, b.lanes, _CMP_GE_OQ)));
+}
 RICORDA_INLINE Float absolute(Float a) {
   return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.lanes)};
 }

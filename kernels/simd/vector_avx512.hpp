@@ -31,6 +31,9 @@ RICORDA_INLINE Float maximum(Float a, Float b) { return {_mm512_max_ps(a.lanes, 
 RICORDA_INLINE Float where_at_least(Float a, Float b, Float values) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a.lanes, b.lanes, _CMP_GE_OQ), values.lanes)};
 }
+RICORDA_INLINE unsigned lanes_at_least(Float a, Float b) {
+  return _mm512_cmp_ps_mask(a.lanes, b.lanes, _CMP_GE_OQ);
+}
 RICORDA_INLINE Float absolute(Float a) { return {_mm512_abs_ps(a.lanes)}; }
 RICORDA_INLINE Float round_to_even(Float a) {
   return {_mm512_roundscale_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

@@ -108,6 +108,12 @@ RICORDA_INLINE Float where_at_least(Float a, Float b, Float values) {
     values.lanes[lane] = a.lanes[lane] >= b.lanes[lane] ? values.lanes[lane] : 0.0f;
   return values;
 }
+RICORDA_INLINE unsigned lanes_at_least(Float a, Float b) {
+  unsigned lanes = 0;
+  for (int lane = 0; lane < width; ++lane)
+    lanes |= static_cast<unsigned>(a.lanes[lane] >= b.lanes[lane]) << lane;
+  return lanes;
+}
 RICORDA_INLINE Float absolute(Float a) {
   for (int lane = 0; lane < width; ++lane)
     a.lanes[lane] = a.lanes[lane] < 0 ? -a.lanes[lane] : a.lanes[lane];

@@ -92,6 +92,26 @@ void totals_from(const float* scores, const float* values, int count, const floa
   for (int j = 0; j < together; ++j) totals[j] = sum(sums[j]);
 }
 
+int places_between(const float* scores, int count, float low, float high, std::uint32_t* places) {
+  const Float least = broadcast(low), beyond = broadcast(high);
+  int found = 0;
+  for (int i = 0; i < count; i += width) {
+    const Float score = load(scores + i);
+    const unsigned inside = lanes_at_least(score, least) & ~lanes_at_least(score, beyond);
+    if (inside == 0) continue;
+    for (int lane = 0; lane < width; ++lane) {
+      places[found] = static_cast<std::uint32_t>(i + lane);
+      found += static_cast<int>(inside >> lane & 1);
+    }
+  }
+  return found;
+}
+
+void drop_below(const float* scores, int count, float least, float* values) {
+  for (int i = 0; i < count; i += width)
+    store(values + i, where_at_least(load(scores + i), broadcast(least), load(values + i)));
+}
+
 void tanh_of(const float* values, int count, float* results) {
   for (int i = 0; i < count; i += width) store(results + i, tanh(load(values + i)));
 }

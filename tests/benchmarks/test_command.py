@@ -103,6 +103,16 @@ def test_parts_are_measured_as_asked(call: Call) -> None:
 
 
 @needs_kernels
+@pytest.mark.usefixtures("tiny")
+def test_what_choosing_among_the_likeliest_adds_is_measured(call: Call) -> None:
+    code, out, _ = call("engine", "--part", "sampling", "--rounds", "1", "--json")
+    assert code == 0
+    found = json.loads(out)["engine"]
+    assert [each["wanted"] for each in found] == [0.5] * 8
+    assert {each["against"] for each in found} == {"all symbols"}
+
+
+@needs_kernels
 def test_settings_reach_a_part(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[dict[str, Any]] = []
 

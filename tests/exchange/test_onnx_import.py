@@ -16,7 +16,7 @@ from ricorda.exchange import import_model
 from ricorda.exchange.onnx_export import export
 from ricorda.model import ModelFile
 from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share
-from tests.exchange.models import CASES, Case, log_probabilities, make_model
+from tests.exchange.models import Case, log_probabilities, make_model
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -33,23 +33,6 @@ def symbols(tmp_path: Path) -> Path:
     path = tmp_path / "symbols.json"
     path.write_text(json.dumps(list(dict.fromkeys(SYMBOLS))))
     return path
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_an_export_comes_back_bit_for_bit(
-    random: np.random.Generator, tmp_path: Path, case: Case
-) -> None:
-    model = make_model(case, random)
-    for name, content in export(model, "float32").files.items():
-        (tmp_path / name).write_bytes(content)
-        found = import_model(tmp_path / name)
-        assert found.configuration == model.configuration
-        assert found.vocabulary == model.vocabulary
-        assert found.training.pop("imported")["file"] == name
-        assert found.training == model.training
-        assert found.tensors.keys() == model.tensors.keys()
-        for key, tensor in model.tensors.items():
-            assert found.tensors[key].tobytes() == tensor.tobytes()
 
 
 def test_eight_bits_come_back_as_what_they_stand_for(
@@ -476,12 +459,11 @@ def test_damaged_files_are_refused_in_one_line(
 ) -> None:
     own = export(make_model(Case("lstm", 2, 5, "labels"), random), "int8").files["sequence.onnx"]
     foreign = simple(random, "GRU").content()
-    half = COUNT // 2
 
     def work() -> None:
-        assert refused_share(tmp_path / "a.onnx", damaged(own, random, half)) > 0.5
-        share = refused_share(tmp_path / "a.onnx", damaged(foreign, random, half), symbols)
-        assert share > 0.5
+        for content, given in ((own, None), (foreign, symbols)):
+            contents = (damaged(content, random) for _ in range(COUNT // 2))
+            assert refused_share(tmp_path / "a.onnx", contents, given) > 0.5
 
     assert peak_memory(work) < 32 * 2**20  # symbols.json may have 16
 

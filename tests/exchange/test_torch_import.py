@@ -18,7 +18,7 @@ from ricorda.exchange import import_model
 from ricorda.exchange.torch_export import export
 from ricorda.model import ModelFile
 from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share
-from tests.exchange.models import CASES, Case, log_probabilities, make_model
+from tests.exchange.models import Case, log_probabilities, make_model
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
@@ -33,23 +33,6 @@ def symbols(tmp_path: Path) -> Path:
     path = tmp_path / "symbols.json"
     path.write_text(json.dumps(NAMES))
     return path
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_an_export_comes_back_bit_for_bit(
-    random: np.random.Generator, tmp_path: Path, case: Case
-) -> None:
-    model = make_model(case, random)
-    path = tmp_path / "state_dict.safetensors"
-    path.write_bytes(export(model, "float32").files[path.name])
-    found = import_model(path)
-    assert found.configuration == model.configuration
-    assert found.vocabulary == model.vocabulary
-    assert found.training.pop("imported")["file"] == path.name
-    assert found.training == model.training
-    assert found.tensors.keys() == model.tensors.keys()
-    for key, tensor in model.tensors.items():
-        assert found.tensors[key].tobytes() == tensor.tobytes()
 
 
 def test_the_vocabulary_beside_an_export_serves_a_state_dict_saved_anew(
@@ -420,9 +403,7 @@ def test_damaged_files_are_refused_in_one_line(
     content = saved(state) if suffix == ".pt" else safetensors.save(state)
 
     def work() -> None:
-        share = refused_share(
-            tmp_path / f"net{suffix}", damaged(content, random, COUNT // 2), symbols
-        )
-        assert share > 0.5
+        contents = (damaged(content, random) for _ in range(COUNT // 2))
+        assert refused_share(tmp_path / f"net{suffix}", contents, symbols) > 0.5
 
     assert peak_memory(work) < 32 * 2**20

@@ -1,5 +1,6 @@
 """The table of cells agrees with what computes them."""
 
+import dataclasses
 from typing import get_args
 
 import numpy as np
@@ -48,6 +49,11 @@ def test_names_are_consistent(name: CellName) -> None:
     assert cell.forget_gate is None or cell.forget_gate in gates
     for number, gate in enumerate(cell.gates):
         assert gate.scaled_by is None or gate.scaled_by in gates[:number]
+
+
+def test_a_row_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        CELLS["gru"].label = "other"  # type: ignore[misc]
 
 
 def test_the_learning_rates_are_those_that_were_measured() -> None:

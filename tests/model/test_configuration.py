@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from ricorda.model import ModelConfiguration
 from ricorda.model.cells import CellName
@@ -39,6 +39,26 @@ def test_only_relu_leaves_states_without_bounds(
 def test_it_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         SMALL.hidden_size = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "name, too_small, smallest, largest, too_large",
+    [
+        ("vocabulary_size", 0, 1, 1_114_112, 1_114_113),
+        ("hidden_size", 0, 1, 65_536, 65_537),
+        ("num_layers", 0, 1, 64, 65),
+        ("embedding_size", 0, 1, 65_536, 65_537),
+        ("num_labels", -1, 0, 65_536, 65_537),
+    ],
+)
+def test_a_size_has_a_range(
+    name: str, too_small: int, smallest: int, largest: int, too_large: int
+) -> None:
+    for size in (smallest, largest):
+        assert getattr(dataclasses.replace(SMALL, **{name: size}), name) == size
+    for size in (too_small, too_large):
+        with pytest.raises(ValidationError, match=name):
+            dataclasses.replace(SMALL, **{name: size})
 
 
 def test_each_field_is_described() -> None:

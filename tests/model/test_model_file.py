@@ -73,6 +73,19 @@ def test_the_same_model_is_the_same_bytes(path: Path, tmp_path: Path) -> None:
     assert again.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize(
+    "place, name",
+    [("a.safetensors", "a"), ("z.tuned.safetensors", "z.tuned"), ("run/model.safetensors", "run")],
+)
+def test_a_model_has_the_name_of_its_file_or_its_run(
+    path: Path, tmp_path: Path, place: str, name: str
+) -> None:
+    copy = tmp_path / "copies" / place
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(path.read_bytes())
+    assert read_model_file(copy).name == name
+
+
 def test_a_byte_vocabulary_is_read_back(tmp_path: Path) -> None:
     configuration = ModelConfiguration(cell="rnn", vocabulary_size=256, hidden_size=1)
     tensors = {

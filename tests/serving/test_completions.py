@@ -9,6 +9,7 @@ import pytest
 
 import ricorda
 from ricorda.engine import GenerationSettings
+from ricorda.serving.completion import CompletionTask
 from tests.serving.conftest import SYMBOLS, Server, eventually
 
 Serve = Callable[..., Any]
@@ -381,6 +382,20 @@ def test_a_model_that_overflows_fails_alone(
         assert other.events(model="huge")[-1]["error"]["code"] == "model_failed"
         assert other.text(seed=1) == server.text(seed=1)
         assert eventually(lambda: other.service.admission.running == 0)
+
+
+def test_a_stream_that_fails_says_so_and_ends(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(task: CompletionTask) -> None:
+        raise ZeroDivisionError("nobody else's business")
+
+    monkeypatch.setattr(CompletionTask, "_news", fail)
+    (event,) = server.events()
+    assert event["error"]["message"] == "the server failed: its log has the reason"
+    monkeypatch.undo()
+    assert eventually(lambda: server.service.admission.running == 0)
+    assert all("error" not in event for event in server.events(seed=1))
 
 
 @pytest.mark.parametrize("prompt", ["ab\r\nce\u0301", "\ufeffab\rcé"])

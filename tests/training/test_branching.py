@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +11,15 @@ import pytest
 
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.model import read_model_file
-from ricorda.runs import read_rows
 from ricorda.training import Run
 from ricorda.training import run as runs
 from tests.training.reporters import InterruptAt
-
-TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
-SMALL: dict[str, Any] = {
-    **{"hidden_size": 6, "embedding_size": 5, "batch_size": 4, "window": 8, "steps": 12},
-    **{"threads": 1, "precision": "float32"},
-}
-WALL_CLOCK = {"seconds", "characters_per_second", "train_seconds", "run", "model"}
-
-Learn = Callable[..., Run]
+from tests.training.small_runs import Learn, rows
 
 
 @pytest.fixture
-def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
-    monkeypatch.chdir(tmp_path)
-    Path("my.txt").write_text(TEXT)
-
-    def run(**options: Any) -> Run:
-        return runs.new_run("my.txt", **({"quiet": True} | SMALL | options))
-
-    return run
+def learn(learn: Learn) -> Learn:
+    return partial(learn, steps=12)
 
 
 def resume(folder: Path, **options: Any) -> Run:
@@ -48,14 +33,6 @@ def contents(folder: Path) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file()
     }
-
-
-def rows(run: Run) -> list[dict[str, Any]]:
-    """Every row, without what the clock decides."""
-    return [
-        {name: value for name, value in row.items() if name not in WALL_CLOCK}
-        for row in read_rows(run.folder / "metrics.jsonl")
-    ]
 
 
 def learned(run: Run) -> dict[str, bytes]:

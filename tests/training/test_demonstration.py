@@ -10,6 +10,7 @@ def test_the_sequence_is_a_period_and_the_beginning_of_the_next() -> None:
     assert len(demo.SEQUENCE) == 25
     assert (demo.PERIOD * 2)[: len(demo.SEQUENCE)] == demo.SEQUENCE
     assert demo.VOCABULARY.symbols == "abcd"
+    assert (demo.WINDOW, demo.EPOCHS, demo.STEPS, demo.LENGTH) == (24, 1000, 400, 210)
 
 
 @pytest.mark.parametrize(

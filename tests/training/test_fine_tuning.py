@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 import ricorda
 from ricorda.errors import ConfigurationError, ModelFileError, RunError
 from ricorda.model import read_model_file, write_model_file
-from ricorda.runs import RunFolder, read_rows
 from ricorda.text import ByteVocabulary, CharacterVocabulary, Vocabulary
 from ricorda.text.extension import NEW, extended, label_origins, origins
 from ricorda.training import Run
@@ -21,29 +19,22 @@ from ricorda.training.fine_tuning import adapted
 from ricorda.training.plan.forecast import forecast
 from tests.exchange.models import CASES, Case, log_probabilities, make_model, random_ids
 from tests.training.reporters import DoAt, InterruptAt
+from tests.training.small_runs import BOTTLES, SHORT, Learn, rows
 
-OLD = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 NEW_TEXT = "".join(f"{number} bottiglie di birra: è così, città e però\n" for number in range(60))
 MANY = "".join(map(chr, range(0x4E00, 0x5400)))
 """1,536 characters that no model of these tests has."""
-
-SMALL: dict[str, Any] = {
-    **{"batch_size": 4, "window": 8, "steps": 8, "threads": 1, "precision": "float32"},
-}
-WALL_CLOCK = {"seconds", "characters_per_second", "train_seconds", "run", "model"}
-
-Learn = Callable[..., Run]
 
 
 @pytest.fixture
 def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
     """Train on new.txt."""
     monkeypatch.chdir(tmp_path)
-    Path("old.txt").write_text(OLD)
+    Path("old.txt").write_text(BOTTLES)
     Path("new.txt").write_text(NEW_TEXT)
 
     def run(*texts: str, **options: Any) -> Run:
-        return runs.new_run(*(texts or ["new.txt"]), **({"quiet": True} | SMALL | options))
+        return runs.new_run(*(texts or ["new.txt"]), **({"quiet": True} | SHORT | options))
 
     return run
 
@@ -118,7 +109,7 @@ def test_at_step_0_the_old_text_has_its_old_figure(learn: Learn, old: Run) -> No
     run = learn(from_model=old.folder)
     start = ricorda.load(run.folder / "start.safetensors")
     assert (old.model.vocabulary.unknown("è"), start.vocabulary.unknown("è")) == ("è", "")
-    for text in (OLD, OLD[-500:]):
+    for text in (BOTTLES, BOTTLES[-500:]):
         before = old.model.evaluate(text).nats_per_character
         assert start.evaluate(text).nats_per_character == pytest.approx(before, abs=1e-4)
     (first, *_) = evaluations(run)
@@ -131,14 +122,6 @@ def test_at_step_0_the_old_text_has_its_old_figure(learn: Learn, old: Run) -> No
 
 def evaluations(run: Run) -> list[dict[str, Any]]:
     return [row for row in rows(run) if row["event"] == "evaluation"]
-
-
-def rows(run: Run) -> list[dict[str, Any]]:
-    """Every row, without what the clock decides."""
-    return [
-        {name: value for name, value in row.items() if name not in WALL_CLOCK}
-        for row in read_rows(RunFolder(run.folder).metrics)
-    ]
 
 
 def test_the_start_stays_the_best_model_if_learning_makes_it_worse(learn: Learn, old: Run) -> None:
@@ -167,13 +150,13 @@ def test_where_the_run_comes_from_is_recorded(learn: Learn, old: Run) -> None:
 def test_the_network_is_the_models_and_the_plan_that_of_random_weights(
     learn: Learn, old: Run
 ) -> None:
-    fresh = forecast("new.txt", **SMALL, hidden_size=12, embedding_size=5).configuration
-    found = forecast("new.txt", **SMALL, from_model=old.folder).configuration
+    fresh = forecast("new.txt", **SHORT, hidden_size=12, embedding_size=5).configuration
+    found = forecast("new.txt", **SHORT, from_model=old.folder).configuration
     assert found.model.hidden_size == 12
     assert found.model.embedding_size == 5
     assert found.model.vocabulary_size > fresh.model.vocabulary_size
     assert found.learning_rate == fresh.learning_rate
-    given = forecast("new.txt", **SMALL, from_model=old.folder, learning_rate=0.02)
+    given = forecast("new.txt", **SHORT, from_model=old.folder, learning_rate=0.02)
     assert given.configuration.learning_rate == 0.02
 
 
@@ -316,7 +299,7 @@ def test_labels_are_matched_by_name_and_kept(learn: Learn) -> None:
 
 
 def test_line_ends_are_read_as_the_model_read_its_own(learn: Learn) -> None:
-    Path("dos.txt").write_bytes(OLD.replace("\n", "\r\n").encode())
+    Path("dos.txt").write_bytes(BOTTLES.replace("\n", "\r\n").encode())
     kept = learn("dos.txt", newlines="keep", hidden_size=6).folder
     assert "\r" not in learn(from_model=kept).model.vocabulary.unknown("\r")
     plain = learn("old.txt", hidden_size=6).folder

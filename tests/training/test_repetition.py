@@ -16,8 +16,8 @@ from ricorda.training import Run
 from ricorda.training import run as runs
 from ricorda.training.kernel_learner import KernelLearner
 from tests.training.reporters import InterruptAt
+from tests.training.small_runs import BOTTLES
 
-TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
     "hidden_size": 12,
     "embedding_size": 5,
@@ -65,7 +65,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> UnsteadyClock:
 def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "bottles.txt"
-    path.write_text(TEXT)
+    path.write_text(BOTTLES)
     return path
 
 
@@ -159,7 +159,7 @@ def test_another_text_or_option_has_the_budget_and_not_the_schedule(
 ) -> None:
     run = ricorda.train(text, minutes=0.1, **SMALL)
     other = text.with_name("other.txt")
-    other.write_text(TEXT + "one more line\n")
+    other.write_text(BOTTLES + "one more line\n")
     clock.steps = 10_000
     assert repeat(other, run).metrics["stopped_because"] == "minutes"
     assert "schedule" not in with_options_of(Path(run.folder), {"seed": 2})

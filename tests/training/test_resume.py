@@ -1,46 +1,16 @@
 """An interrupted run continues with bit-identical results, and may get a larger budget."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ricorda.errors import ConfigurationError, RunError
-from ricorda.runs import read_rows
 from ricorda.training import Run
 from ricorda.training import run as runs
 from tests.training.precision import skip_without_bfloat16
 from tests.training.reporters import InterruptAt
-
-TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
-SMALL: dict[str, Any] = {
-    **{"hidden_size": 6, "embedding_size": 5, "batch_size": 4, "window": 8, "steps": 8},
-    **{"threads": 1, "precision": "float32"},
-}
-WALL_CLOCK = {"seconds", "characters_per_second", "train_seconds", "run", "model"}
-
-Learn = Callable[..., Run]
-
-
-@pytest.fixture
-def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learn:
-    monkeypatch.chdir(tmp_path)
-    Path("my.txt").write_text(TEXT)
-
-    def run(**options: Any) -> Run:
-        return runs.new_run("my.txt", **({"quiet": True} | SMALL | options))
-
-    return run
-
-
-def figures(run: Run) -> list[dict[str, Any]]:
-    """Every row, without what the clock decides."""
-    return [
-        {name: value for name, value in row.items() if name not in WALL_CLOCK}
-        for row in read_rows(run.folder / "metrics.jsonl")
-    ]
+from tests.training.small_runs import Learn, rows
 
 
 def learned(run: Run) -> list[bytes]:
@@ -87,7 +57,7 @@ def test_an_interrupted_run_continues_to_the_same_bits(
     assert stopped.metrics["steps"] == 3
     resumed = runs.resumed_run(stopped.folder, quiet=True)
     assert learned(resumed) == learned(whole)
-    assert figures(resumed) == figures(whole)
+    assert rows(resumed) == rows(whole)
 
 
 def test_a_row_that_was_begun_is_gone_on_with(learn: Learn) -> None:
@@ -97,7 +67,7 @@ def test_a_row_that_was_begun_is_gone_on_with(learn: Learn) -> None:
     again = runs.resumed_run(stopped.folder, reporter=InterruptAt(8))
     assert again.metrics["steps"] == 8
     resumed = runs.resumed_run(stopped.folder, quiet=True)
-    assert figures(resumed) == figures(whole)
+    assert rows(resumed) == rows(whole)
     assert learned(resumed) == learned(whole)
 
 
@@ -108,11 +78,10 @@ def test_more_steps_continue_from_the_end(learn: Learn) -> None:
             runs.resumed_run(ended.folder, quiet=True, steps=steps)
     more = runs.resumed_run(ended.folder, steps=28, quiet=True)
     assert more.metrics["steps"] == 28
-    rows = figures(more)
-    assert [row["event"] for row in rows].count("ended") == 1
+    assert [row["event"] for row in rows(more)].count("ended") == 1
     longer = learn(steps=28)
     rates = [
-        {row["step"]: row["learning_rate"] for row in figures(run) if row["event"] == "training"}
+        {row["step"]: row["learning_rate"] for row in rows(run) if row["event"] == "training"}
         for run in (more, longer)
     ]
     for step in range(21, 29):  # as if the budget had been given at the beginning

@@ -17,8 +17,8 @@ from ricorda.training import run as runs
 from ricorda.training.plan import machine as device
 from tests.training.precision import skip_without_bfloat16
 from tests.training.reporters import InterruptAt
+from tests.training.small_runs import BOTTLES
 
-TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
     "hidden_size": 12,
     "embedding_size": 5,
@@ -34,7 +34,7 @@ Learn = Callable[..., Run]
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     path = tmp_path / "bottles.txt"
-    path.write_text(TEXT)
+    path.write_text(BOTTLES)
     return path
 
 
@@ -79,7 +79,7 @@ def test_a_run_leaves_everything_behind(learn: Learn, tmp_path: Path) -> None:
     metrics = run.metrics
     assert metrics["steps"] == 40
     assert metrics["characters_seen"] == 40 * 4 * 16
-    assert metrics["training_characters"] + metrics["validation_characters"] == len(TEXT)
+    assert metrics["training_characters"] + metrics["validation_characters"] == len(BOTTLES)
     assert metrics["stopped_because"] == "steps"
     assert metrics["parameters"] == run.model.parameters
     evaluations = rows(run, "evaluation")
@@ -93,7 +93,7 @@ def test_a_run_leaves_everything_behind(learn: Learn, tmp_path: Path) -> None:
 
 def test_the_final_figure_is_that_of_evaluate(learn: Learn) -> None:
     run = learn()
-    validation = TEXT[-run.metrics["validation_characters"] :]
+    validation = BOTTLES[-run.metrics["validation_characters"] :]
     figures = run.model.evaluate(validation)
     for name, value in run.metrics["validation"].items():
         assert getattr(figures, name) == pytest.approx(value, rel=1e-6)
@@ -108,7 +108,7 @@ def test_the_best_model_is_kept(learn: Learn) -> None:
     assert found[max(found)] > found[best] + 0.1
     assert run.metrics["best_step"] == best
     assert run.model.training["step"] == best
-    validation = TEXT[-run.metrics["validation_characters"] :]
+    validation = BOTTLES[-run.metrics["validation_characters"] :]
     kept = run.model.evaluate(validation).nats_per_character
     assert kept == pytest.approx(found[best], abs=0.02)
 
@@ -216,7 +216,7 @@ def test_epochs_count_readings_of_the_training_text(learn: Learn) -> None:
 def test_a_validation_file_is_used_instead_of_the_texts_end(learn: Learn, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("5 bottles of water on the wall\n§" * 10)
     run = learn(validation=tmp_path / "other.txt")
-    assert run.metrics["training_characters"] == len(TEXT)
+    assert run.metrics["training_characters"] == len(BOTTLES)
     assert run.metrics["validation_characters"] == 31 * 10
 
 
@@ -389,13 +389,13 @@ def test_resuming_is_refused_where_it_makes_no_sense(learn: Learn, text: Path) -
     with pytest.raises(RunError, match="has ended"):
         runs.resumed_run(ended.folder)
     stopped = learn(reporter=InterruptAt(5))
-    text.write_text(TEXT.replace("beer", "wine"))
+    text.write_text(BOTTLES.replace("beer", "wine"))
     with pytest.raises(RunError, match="changed since this run began"):
         runs.resumed_run(stopped.folder, quiet=True)
     text.unlink()
     with pytest.raises(RunError, match="cannot be read again"):
         runs.resumed_run(stopped.folder, quiet=True)
-    text.write_text(TEXT)
+    text.write_text(BOTTLES)
     assert runs.resumed_run(stopped.folder, quiet=True).metrics["steps"] == 40
 
 

@@ -52,7 +52,7 @@ class Loop:
     reporter: Reporter
     checkpoint_manager: CheckpointManager
     loader: DataLoader
-    saved_step: int = -1
+    saved_step: int
     """The step of the last checkpoint; -1 if there is none of this plan."""
 
     starts_trained: bool = False

@@ -12,8 +12,8 @@ from ricorda.errors import FolderLost, RunError, TextError, TrainingError
 from ricorda.model import read_model_file
 from ricorda.training import start
 from tests.training.reporters import DoAt
+from tests.training.small_runs import BOTTLES
 
-TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {
     **{"hidden_size": 8, "embedding_size": 5, "batch_size": 4, "window": 16},
     **{"steps": 30, "threads": 1, "seed": 1},
@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a text in it, where the tests run."""
-    (tmp_path / "bottles.txt").write_text(TEXT)
+    (tmp_path / "bottles.txt").write_text(BOTTLES)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

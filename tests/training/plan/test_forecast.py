@@ -13,8 +13,8 @@ from ricorda.training.plan import machine as device
 from ricorda.training.plan.forecast import Forecast
 from ricorda.training.plan.machine import MemoryNeed
 from ricorda.training.report.progress import Silent
+from tests.training.small_runs import BOTTLES
 
-TEXT = "".join(f"{number} bottles of beer on the wall\n" for number in range(100, 0, -1))
 SMALL: dict[str, Any] = {"hidden_size": 12, "batch_size": 4, "window": 16, "threads": 1}
 
 
@@ -23,7 +23,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(forecast, "measure_speed", lambda *_: 50.0)
     path = tmp_path / "bottles.txt"
-    path.write_text(TEXT)
+    path.write_text(BOTTLES)
     return path
 
 
