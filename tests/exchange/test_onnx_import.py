@@ -16,7 +16,7 @@ from ricorda.exchange import import_model
 from ricorda.exchange.onnx_export import export
 from ricorda.model import ModelFile
 from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share
-from tests.exchange.models import CASES, Case, log_probabilities, make_model
+from tests.exchange.models import KNOWN_CASES, UNKNOWN_CELLS, Case, log_probabilities, make_model
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -35,7 +35,7 @@ def symbols(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", KNOWN_CASES, ids=str)
 def test_an_export_comes_back_bit_for_bit(
     random: np.random.Generator, tmp_path: Path, case: Case
 ) -> None:
@@ -50,6 +50,16 @@ def test_an_export_comes_back_bit_for_bit(
         assert found.tensors.keys() == model.tensors.keys()
         for key, tensor in model.tensors.items():
             assert found.tensors[key].tobytes() == tensor.tobytes()
+
+
+@pytest.mark.parametrize("cell", UNKNOWN_CELLS)
+def test_an_export_of_a_cell_that_onnx_does_not_have_is_refused(
+    random: np.random.Generator, tmp_path: Path, cell: CellName
+) -> None:
+    for name, content in export(make_model(Case(cell, 2), random), "float32").files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelFileError, match="cannot be imported from a graph: keep the model"):
+            import_model(tmp_path / name)
 
 
 def test_eight_bits_come_back_as_what_they_stand_for(

@@ -18,6 +18,7 @@ CELLS = {
     "gru": {"cell": "gru"},
     "lstm": {"cell": "lstm"},
     "cifg": {"cell": "cifg"},
+    "mingru": {"cell": "mingru"},
 }
 
 cells = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)

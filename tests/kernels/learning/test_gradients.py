@@ -21,8 +21,9 @@ every_cell = pytest.mark.parametrize(
         {"cell": "gru"},
         {"cell": "lstm"},
         {"cell": "cifg"},
+        {"cell": "mingru"},
     ],
-    ids=["rnn", "relu", "gru", "lstm", "cifg"],
+    ids=["rnn", "relu", "gru", "lstm", "cifg", "mingru"],
 )
 needs_bfloat16 = pytest.mark.skipif(
     not _kernels.learns_bfloat16(), reason="this processor does not multiply bfloat16"

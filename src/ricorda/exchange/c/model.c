@@ -26,8 +26,10 @@ struct layer {
   struct matrix candidate; /* (H, H), of n */
   const float *bias;       /* (4 * H,), of r, z, the input's part of n, the recurrent part of n */
 #else
+#if RECURRENT
   struct matrix recurrent; /* (ROWS, H) */
-  const float *bias;       /* (ROWS,) */
+#endif
+  const float *bias; /* (ROWS,) */
 #endif
 };
 
@@ -103,7 +105,7 @@ static inline float tanh_of(float x) {
   return bounded * above / below;
 }
 #endif
-#if LSTM || CIFG || GRU
+#if LSTM || CIFG || GRU || MINGRU
 
 static inline float sigmoid_of(float x) { return 0.5f + 0.5f * tanh_of(0.5f * x); }
 #endif
@@ -160,6 +162,17 @@ static void apply_cell(struct model_state *state, int layer) {
     const float g = tanh_of(g_total[unit]), o = sigmoid_of(o_total[unit]);
     cell[unit] = (1 - i) * cell[unit] + i * g;
     hidden[unit] = o * tanh_of(cell[unit]);
+  }
+}
+#endif
+#if MINGRU
+/* h' = (1 - z) * h + z * n */
+static void apply_cell(struct model_state *state, int layer) {
+  const float *z_total = state->totals, *n_total = z_total + H;
+  float *hidden = state->hidden[layer];
+  for (int unit = 0; unit < H; unit++) {
+    const float z = sigmoid_of(z_total[unit]);
+    hidden[unit] = (1 - z) * hidden[unit] + z * n_total[unit];
   }
 }
 #endif
@@ -220,7 +233,9 @@ void model_step(struct model_state *state, int symbol, float *logits) {
 #endif
   for (int number = 0; number < MODEL_LAYERS; number++) {
     const struct layer *layer = &layers[number];
+#if RECURRENT
     const float *before = state->hidden[number];
+#endif
     for (int row = 0; row < @BLOCKS@ * H; row++) state->totals[row] = layer->bias[row];
 #if STACKED
     if (number > 0) {
@@ -242,7 +257,9 @@ void model_step(struct model_state *state, int symbol, float *logits) {
     add_product(@STATE@&layer->recurrent, 2 * H, H, before, state->totals);
     add_product(@STATE@&layer->candidate, H, H, before, state->totals + 3 * H);
 #else
+#if RECURRENT
     add_product(@STATE@&layer->recurrent, ROWS, H, before, state->totals);
+#endif
 #endif
     apply_cell(state, number);
   }
