@@ -20,6 +20,7 @@ CELLS: list[dict[str, Any]] = [
     {"cell": "lstm"},
     {"cell": "cifg"},
     {"cell": "mingru"},
+    {"cell": "minlstm"},
 ]
 Tensors = dict[str, NDArray[np.float32]]
 TensorsOf = Callable[..., Tensors]
@@ -98,8 +99,10 @@ class TorchNetwork:
             )
             gates = (hidden @ weight.double().T + bias).chunk(self.configuration.gates, dim=2)
             update = gates[0].sigmoid()
+            if self.configuration.cell == "minlstm":
+                update = update / (update + gates[1].sigmoid())
             kept = (1 - update).cumprod(1)
-            hidden = kept * (state[layer, :, None] + (update * gates[1] / kept).cumsum(1))
+            hidden = kept * (state[layer, :, None] + (update * gates[-1] / kept).cumsum(1))
             last.append(hidden[:, -1])
         return hidden.float(), torch.stack(last).float()
 
@@ -195,6 +198,7 @@ NAMES = {
     "lstm": {"hidden", "cell", "input_gate", "forget_gate", "candidate", "output_gate"},
     "cifg": {"hidden", "cell", "input_gate", "candidate", "output_gate"},
     "mingru": {"hidden", "update_gate", "candidate"},
+    "minlstm": {"hidden", "input_gate", "forget_gate", "candidate"},
 }
 
 
@@ -238,6 +242,10 @@ def test_traced_gates_fulfil_the_equations(
     if configuration.cell == "mingru":
         update = arrays["update_gate"]
         hidden = (1 - update) * before("hidden") + update * arrays["candidate"]
+        np.testing.assert_allclose(arrays["hidden"], hidden, atol=1e-12)
+    if configuration.cell == "minlstm":
+        i, f = arrays["input_gate"], arrays["forget_gate"]
+        hidden = (f * before("hidden") + i * arrays["candidate"]) / (f + i)
         np.testing.assert_allclose(arrays["hidden"], hidden, atol=1e-12)
     for name in arrays:
         if name.endswith("_gate"):

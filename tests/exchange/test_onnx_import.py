@@ -15,6 +15,7 @@ from ricorda.errors import ModelFileError
 from ricorda.exchange import import_model
 from ricorda.exchange.onnx_export import export
 from ricorda.model import ModelFile
+from ricorda.model.cells import CellName
 from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share
 from tests.exchange.models import KNOWN_CASES, UNKNOWN_CELLS, Case, log_probabilities, make_model
 

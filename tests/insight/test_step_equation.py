@@ -33,6 +33,7 @@ NETWORKS = {
     "lstm": network("lstm"),
     "cifg": network("cifg"),
     "mingru": network("mingru", num_layers=2),
+    "minlstm": network("minlstm"),
     "deep": network("lstm", num_layers=2, embedding_size=3),
     "deep gru": network("gru", num_layers=3),
 }
@@ -63,7 +64,8 @@ def test_the_terms_add_up(name: str) -> None:
     step = step_equation(file, TEXT, 5, Unit(0, 2))
     for terms in step.gates:
         past = terms.scale * ((terms.from_hidden or 0) + (terms.hidden_bias or 0))
-        assert (terms.from_hidden is None) == (terms.hidden_bias is None) == (step.cell == "mingru")
+        assert (terms.from_hidden is None) == (terms.hidden_bias is None)
+        assert (terms.from_hidden is None) == (step.cell in ("mingru", "minlstm"))
         assert terms.total == pytest.approx(terms.from_input + terms.input_bias + past)
     scales = [terms.scale for terms in step.gates]
     if step.cell == "gru":
@@ -76,6 +78,9 @@ def test_the_terms_add_up(name: str) -> None:
         z, n = step.gate("update_gate").value, step.gate("candidate")
         assert n.value == n.total
         assert step.hidden == pytest.approx((1 - z) * step.hidden_before + z * n.value)
+    if step.cell == "minlstm":
+        i, f, g = (terms.value for terms in step.gates)
+        assert step.hidden == pytest.approx((f * step.hidden_before + i * g) / (f + i))
     if step.cell in ("lstm", "cifg"):
         i, g, o = (step.gate(name).value for name in ("input_gate", "candidate", "output_gate"))
         f = step.gate("forget_gate").value if step.cell == "lstm" else 1 - i

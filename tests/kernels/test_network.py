@@ -19,6 +19,7 @@ CELLS = {
     "lstm": {"cell": "lstm"},
     "cifg": {"cell": "cifg"},
     "mingru": {"cell": "mingru"},
+    "minlstm": {"cell": "minlstm"},
 }
 
 cells = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)

@@ -59,12 +59,16 @@ def test_names_are_consistent(name: CellName) -> None:
 
 def test_the_learning_rates_are_those_that_were_measured() -> None:
     rates = {name: cell.learning_rate for name, cell in CELLS.items()}
-    assert rates == {"rnn": 0.0015, "gru": 0.004, "lstm": 0.009, "cifg": 0.009, "mingru": 0.004}
+    gated = {"rnn": 0.0015, "gru": 0.004, "lstm": 0.009, "cifg": 0.009}
+    assert rates == gated | {"mingru": 0.004, "minlstm": 0.004}
 
 
 @pytest.mark.parametrize(
     "name, num_layers, squares",
-    [("rnn", 1, 1), ("gru", 2, 9), ("lstm", 3, 20), ("mingru", 1, 0), ("mingru", 3, 4)],
+    [
+        *(("rnn", 1, 1), ("gru", 2, 9), ("lstm", 3, 20)),
+        *(("mingru", 1, 0), ("mingru", 3, 4), ("minlstm", 2, 3)),
+    ],
 )
 def test_the_squares_are_the_matrices_of_a_stack(
     name: CellName, num_layers: int, squares: int

@@ -17,6 +17,7 @@ CASES: list[tuple[CellName, str]] = [
     ("lstm", "tanh"),
     ("cifg", "tanh"),
     ("mingru", "tanh"),
+    ("minlstm", "tanh"),
 ]
 SIZES = [(1, 1, 1, 1), (2, 7, 3, 5), (3, 33, 8, 33)]  # B, T, I, H
 
@@ -89,6 +90,18 @@ def test_a_minimal_gru_moves_towards_its_candidate(
     share = 1 / (1 + torch.exp(-total[:, :hidden]))
     expected = (1 - share) * before + share * total[:, hidden:]
     torch.testing.assert_close(tuple(cell(x, (before,))), (expected,))
+
+
+@every_size
+def test_a_minimal_lstm_divides_its_gates_by_their_sum(
+    batch: int, time: int, inputs: int, hidden: int
+) -> None:
+    cell = make("minlstm", "tanh", inputs, hidden)
+    (before,) = random_state(cell, batch)
+    x = torch.randn(batch, inputs).double()
+    i, f, g = (x @ cell.weight_ih.T + cell.bias_ih).split(hidden, dim=1)
+    i, f = 1 / (1 + torch.exp(-i)), 1 / (1 + torch.exp(-f))
+    torch.testing.assert_close(tuple(cell(x, (before,))), ((f * before + i * g) / (f + i),))
 
 
 @every_cell

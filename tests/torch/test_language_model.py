@@ -12,7 +12,7 @@ from ricorda.model.cells import CellName
 from ricorda.torch import RecurrentLanguageModel
 from ricorda.torch.dropout import MaskKey, drop_embedding, drop_recurrent
 
-CELL_NAMES: list[CellName] = ["rnn", "gru", "lstm", "cifg", "mingru"]
+CELL_NAMES: list[CellName] = ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"]
 
 every_model = pytest.mark.parametrize(
     "options",
@@ -140,7 +140,7 @@ def test_a_cell_without_recurrent_weights_drops_none() -> None:
         make({"cell": "mingru"}, recurrent_dropout=0.25)
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES[:-1])
+@pytest.mark.parametrize("cell", CELL_NAMES[:-2])
 def test_recurrent_weights_are_dropped_once_a_window_and_the_others_scaled_up(
     cell: CellName,
 ) -> None:

@@ -19,6 +19,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm", "num_layers": 2},
     "cifg": {"cell": "cifg", "num_layers": 2},
     "mingru": {"cell": "mingru", "num_layers": 2},
+    "minlstm": {"cell": "minlstm", "num_layers": 2},
     "documents": {"cell": "gru", "num_layers": 2, "documents": True},
     "documents with labels": {"cell": "lstm", "num_layers": 2, "documents": True, "num_labels": 4},
     "many symbols": {"cell": "lstm", "vocabulary_size": 50, "hidden_size": 16},

@@ -163,12 +163,35 @@ def mingru_cell(projected: Array, state: State, layer: Layer) -> Activations:
     }
 
 
+def minlstm_cell(projected: Array, state: State, layer: Layer) -> Activations:
+    """Advance a minimal long short-term memory (Feng et al., 2024) by one symbol.
+
+        i  = sigmoid(W_i x + b_i)
+        f  = sigmoid(W_f x + b_f)
+        g  = W_g x + b_g
+        h' = (f * h + i * g) / (f + i)
+
+    i / (f + i) is computed from the gates' logarithms, which never vanish.
+    Shapes: projected (B, 3H) stacked i, f, g; state (1, B, H).
+    """
+    (hidden,) = state
+    input_total, forget_total, candidate = np.split(projected, 3, axis=-1)
+    share = sigmoid(np.logaddexp(0, -forget_total) - np.logaddexp(0, -input_total))
+    return {
+        "hidden": (1 - share) * hidden + share * candidate,
+        "input_gate": sigmoid(input_total),
+        "forget_gate": sigmoid(forget_total),
+        "candidate": candidate,
+    }
+
+
 STEPS: dict[CellName, Callable[[Array, State, Layer], Activations]] = {
     "rnn": rnn_cell,
     "gru": gru_cell,
     "lstm": lstm_cell,
     "cifg": cifg_cell,
     "mingru": mingru_cell,
+    "minlstm": minlstm_cell,
 }
 """One step of each cell; its names are those of the cell's trace."""
 

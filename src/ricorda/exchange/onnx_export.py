@@ -334,14 +334,21 @@ class _Network:
         totals = self._add("Add", product, weights["B"])
         names = [f"{weights['B']}.{gate.name}" for gate in gates]
         self._nodes.append(helper.make_node("Split", [totals], names, axis=2))
-        values = [
-            self._add("Sigmoid", name) if gate.activation == "sigmoid" else name
-            for name, gate in zip(names, gates, strict=True)
-        ]
-        update, candidate = values  # h' = h + z * (n - h)
-        change = self._add("Mul", update, self._add("Sub", candidate, before))
+        *totals_of_gates, candidate = names
+        share = self._share(totals_of_gates)  # h' = h + share * (candidate - h)
+        change = self._add("Mul", share, self._add("Sub", candidate, before))
         hidden = self._add("Add", before, change, output=f"{weights['B']}.hidden")
         return [hidden, hidden]
+
+    def _share(self, totals: list[str]) -> str:
+        """How much of the hidden state is replaced: z of a minGRU, i / (f + i) of a minLSTM.
+
+        The latter from the logarithms of the gates, which never vanish.
+        """
+        if len(totals) == 1:
+            return self._add("Sigmoid", totals[0])
+        logarithms = [self._add("Softplus", self._add("Neg", total)) for total in totals]
+        return self._add("Sigmoid", self._add("Sub", *reversed(logarithms)))
 
     def _add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node of one output; return the output's name."""

@@ -7,7 +7,7 @@ module in ricorda.torch.cells. Tests compare the four.
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-CellName = Literal["rnn", "gru", "lstm", "cifg", "mingru"]
+CellName = Literal["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"]
 
 
 class Gate(NamedTuple):
@@ -162,6 +162,20 @@ CELLS: dict[CellName, Cell] = {
         state=(HIDDEN,),
         equations=("h' = (1 - z) * h + z * n",),
         learning_rate=4e-3,
+        has_recurrent_weights=False,
+        num_layers=2,
+    ),
+    "minlstm": Cell(
+        label="minLSTM",
+        gates=(
+            Gate("input_gate", "i"),
+            Gate("forget_gate", "f"),
+            Gate("candidate", "g", "linear"),
+        ),
+        state=(HIDDEN,),
+        equations=("h' = (f * h + i * g) / (f + i)",),
+        learning_rate=4e-3,
+        forget_gate="forget_gate",
         has_recurrent_weights=False,
         num_layers=2,
     ),

@@ -271,8 +271,8 @@ class CIFGCell(RecurrentCell):
         return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
 
 
-class MinGRUState(NamedTuple):
-    """The state of the minimal GRU."""
+class MinimalState(NamedTuple):
+    """The state of the minimal GRU and LSTM."""
 
     hidden: Tensor  # (B, H)
 
@@ -284,16 +284,35 @@ class MinGRUCell(RecurrentCell):
     """
 
     name = "mingru"
-    state_type = MinGRUState
+    state_type = MinimalState
 
-    def forward(self, inputs: Tensor, state: State) -> MinGRUState:
+    def forward(self, inputs: Tensor, state: State) -> MinimalState:
         """Advance one symbol: inputs (B, I) -> new state."""
         (hidden,) = state
         gates = F.linear(inputs, self.weight_ih, self.bias_ih)  # (B, 2H)
         update_gate, candidate = gates.chunk(2, dim=-1)
-        return MinGRUState(torch.lerp(hidden, candidate, update_gate.sigmoid()))
+        return MinimalState(torch.lerp(hidden, candidate, update_gate.sigmoid()))
+
+
+class MinLSTMCell(RecurrentCell):
+    """One step of the minimal long short-term memory (Feng et al., 2024).
+
+    Stacked gate order: input, forget, candidate. Its gates depend on the input alone.
+    """
+
+    name = "minlstm"
+    state_type = MinimalState
+
+    def forward(self, inputs: Tensor, state: State) -> MinimalState:
+        """Advance one symbol: inputs (B, I) -> new state."""
+        (hidden,) = state
+        gates = F.linear(inputs, self.weight_ih, self.bias_ih)  # (B, 3H)
+        input_gate, forget_gate, candidate = gates.chunk(3, dim=-1)
+        # input / (forget + input), by logarithms, which never vanish
+        share = (F.logsigmoid(input_gate) - F.logsigmoid(forget_gate)).sigmoid()
+        return MinimalState(torch.lerp(hidden, candidate, share))
 
 
 CELL_MODULES: dict[CellName, type[RecurrentCell]] = {
-    cell.name: cell for cell in (RNNCell, GRUCell, LSTMCell, CIFGCell, MinGRUCell)
+    cell.name: cell for cell in (RNNCell, GRUCell, LSTMCell, CIFGCell, MinGRUCell, MinLSTMCell)
 }

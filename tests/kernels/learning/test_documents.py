@@ -149,13 +149,13 @@ def test_only_boundaries(make_case: MakeCase, cell: dict[str, str]) -> None:
     learner = case.learner()
     learner.step(learning_rate=0.0)
     recurrent = [name for name in case.weights if name.endswith("weight_hh")]
-    assert len(recurrent) == (0 if cell["cell"] == "mingru" else 2)
+    assert len(recurrent) == (0 if cell["cell"] in ("mingru", "minlstm") else 2)
     for name in recurrent:  # what is always multiplied with zero has no gradient at all
         assert not gradients[name].any()
         assert not learner.gradients()[name].any()
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 @pytest.mark.parametrize("embedding", ["onehot", 3])
 def test_gradients_of_labels_by_differences(make_case: MakeCase, cell: str, embedding: Any) -> None:
     case = make_case(**DOCUMENTS, cell=cell, embedding_size=embedding, num_layers=2)

@@ -17,6 +17,7 @@ SHAPES: list[dict[str, Any]] = [
     {"cell": "lstm", "num_layers": 2},
     {"cell": "cifg", "num_layers": 2},
     {"cell": "mingru", "num_layers": 2},
+    {"cell": "minlstm", "num_layers": 2},
     {"cell": "lstm", "vocabulary_size": 40},  # more than the window's symbols
     {"cell": "gru", "hidden_size": 16, "embedding_size": 16},  # nothing padded
     {
@@ -27,7 +28,10 @@ SHAPES: list[dict[str, Any]] = [
         "vocabulary_size": 60,
     },  # two groups
 ]
-NAMES = ["rnn", "relu", "gru", "lstm", "cifg", "mingru", "many symbols", "whole", "groups"]
+NAMES = [
+    *("rnn", "relu", "gru", "lstm", "cifg", "mingru", "minlstm"),
+    *("many symbols", "whole", "groups"),
+]
 
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=NAMES)

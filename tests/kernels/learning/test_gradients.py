@@ -22,8 +22,9 @@ every_cell = pytest.mark.parametrize(
         {"cell": "lstm"},
         {"cell": "cifg"},
         {"cell": "mingru"},
+        {"cell": "minlstm"},
     ],
-    ids=["rnn", "relu", "gru", "lstm", "cifg", "mingru"],
+    ids=["rnn", "relu", "gru", "lstm", "cifg", "mingru", "minlstm"],
 )
 needs_bfloat16 = pytest.mark.skipif(
     not _kernels.learns_bfloat16(), reason="this processor does not multiply bfloat16"

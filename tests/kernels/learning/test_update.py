@@ -118,7 +118,7 @@ def test_without_an_update_nothing_changes(make_case: MakeCase) -> None:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_same_steps_have_the_same_bits(
     make_case: MakeCase, cell: str, precision: str, threads: int

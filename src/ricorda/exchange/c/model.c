@@ -89,7 +89,7 @@ static void add_product(const struct matrix *matrix, int rows, int depth, const 
 }
 #endif
 
-#if !RELU
+#if RNN || GRU || LSTM || CIFG || MINGRU
 /* x P(x^2) / Q(x^2): within 4e-7 of the hyperbolic tangent. */
 static inline float tanh_of(float x) {
   const float bounded = x < -8.95f ? -8.95f : x > 8.95f ? 8.95f : x;
@@ -103,6 +103,21 @@ static inline float tanh_of(float x) {
                   s * (0.025891531258821487f +
                        s * (0.00032918990473262966f + s * 7.812473086232785e-07f)));
   return bounded * above / below;
+}
+#endif
+#if MINLSTM
+
+/* 2^n times a polynomial: within 4e-7 of the exponential, relatively, from -80 to 80. */
+static inline float exp_of(float x) {
+  const float bounded = x < -80 ? -80 : x > 80 ? 80 : x;
+  const int32_t n = (int32_t)(bounded * 1.44269504f + (bounded < 0 ? -0.5f : 0.5f));
+  const float r = bounded - (float)n * 0.693359375f + (float)n * 2.12194440e-4f;
+  union {
+    int32_t bits;
+    float value;
+  } power = {(n + 127) * 8388608};
+  const float high = 1.0f / 24 + r * (1.0f / 120 + r * (1.0f / 720));
+  return power.value * (1 + r * (1 + r * (0.5f + r * (1.0f / 6 + r * high))));
 }
 #endif
 #if LSTM || CIFG || GRU || MINGRU
@@ -173,6 +188,17 @@ static void apply_cell(struct model_state *state, int layer) {
   for (int unit = 0; unit < H; unit++) {
     const float z = sigmoid_of(z_total[unit]);
     hidden[unit] = (1 - z) * hidden[unit] + z * n_total[unit];
+  }
+}
+#endif
+#if MINLSTM
+/* h' = (f * h + i * g) / (f + i), by 1 / i and 1 / f, which never vanish */
+static void apply_cell(struct model_state *state, int layer) {
+  const float *i_total = state->totals, *f_total = i_total + H, *g_total = f_total + H;
+  float *hidden = state->hidden[layer];
+  for (int unit = 0; unit < H; unit++) {
+    const float i = 1 + exp_of(-i_total[unit]), f = 1 + exp_of(-f_total[unit]);
+    hidden[unit] += f / (f + i) * (g_total[unit] - hidden[unit]);
   }
 }
 #endif

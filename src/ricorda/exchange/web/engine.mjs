@@ -117,6 +117,13 @@ const CELLS = {
       hidden[unit] = (1 - update) * hidden[unit] + update * own[size + unit];
     }
   } },
+  minlstm: { gates: 3, parts: 1, advance(own, recurrent, [hidden]) {
+    const [size, twice] = [hidden.length, 2 * hidden.length];
+    for (let unit = 0; unit < size; unit++) {
+      const [input, forget] = [1 + Math.exp(-own[unit]), 1 + Math.exp(-own[size + unit])]; // 1 / the gates
+      hidden[unit] += forget / (forget + input) * (own[twice + unit] - hidden[unit]);
+    }
+  } },
 };
 
 export class Model {
