@@ -75,9 +75,10 @@ def test_the_terms_add_up(name: str) -> None:
     else:
         assert set(scales) == {1}
     if step.cell == "mingru":
-        z, n = step.gate("update_gate").value, step.gate("candidate")
-        assert n.value == n.total
-        assert step.hidden == pytest.approx((1 - z) * step.hidden_before + z * n.value)
+        update, candidate = step.gates
+        assert candidate.value == candidate.total
+        kept = (1 - update.value) * step.hidden_before
+        assert step.hidden == pytest.approx(kept + update.value * candidate.value)
     if step.cell == "minlstm":
         i, f, g = (terms.value for terms in step.gates)
         assert step.hidden == pytest.approx((f * step.hidden_before + i * g) / (f + i))

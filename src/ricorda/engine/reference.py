@@ -42,6 +42,7 @@ class Layer(NamedTuple):
     def project_hidden(self, hidden: Array) -> Array:
         """Multiply by the recurrent weights: (B, H) -> (B, G*H)."""
         assert self.hidden_weights is not None
+        assert self.hidden_bias is not None
         return hidden @ self.hidden_weights + self.hidden_bias
 
 

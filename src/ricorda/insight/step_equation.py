@@ -227,7 +227,7 @@ def _terms(
     cell = CELLS[file.configuration.cell]
 
     def row_of(name: str) -> Vector:
-        return file.tensors[f"layers.{unit.layer}.{name}"][row].astype(np.float64)
+        return np.asarray(file.tensors[f"layers.{unit.layer}.{name}"][row], np.float64)
 
     weights, input_bias = row_of("weight_ih")[inputs.places], float(row_of("bias_ih"))
     values, sources = inputs.values, [*inputs.sources]
