@@ -63,11 +63,13 @@ Layer::Layer(const InstructionSet& set, const LayerShape& shape, Precision preci
              Precision input_precision, bool learns)
     : shape_(shape),
       input_(set, input_precision, shape.stacked(), shape.input_size),
-      hidden_(set, precision, shape.stacked(), shape.hidden_size),
       bias_(shape.width()) {
+  if (shape.has_recurrent_weights())
+    hidden_ = PackedMatrix(set, precision, shape.stacked(), shape.hidden_size);
   if (!learns) return;
   input_back_ = PackedMatrix(set, precision, shape.input(), shape.stacked());
-  hidden_back_ = PackedMatrix(set, precision, shape.hidden(), shape.stacked());
+  if (shape.has_recurrent_weights())
+    hidden_back_ = PackedMatrix(set, precision, shape.hidden(), shape.stacked());
 }
 
 void Layer::pack(const LayerTensors& tensors, const float* weight_hh, int gate) {
@@ -91,11 +93,12 @@ void Layer::pack(const LayerTensors& tensors, const float* weight_hh, int gate) 
                  .depth = units,
                  .padded_depth = shape_.hidden()});
   };
-  pack_rows(weight_hh, units, hidden_row, hidden_, hidden_back_);
   if (inputs > 0)
     pack_rows(tensors.weight_ih, inputs, input_row - shape_.apart(), input_, input_back_);
-  // A gate's biases are summed unless its two products stay apart.
   std::copy_n(tensors.bias_ih + first, units, bias_.data() + input_row);
+  if (!shape_.has_recurrent_weights()) return;
+  pack_rows(weight_hh, units, hidden_row, hidden_, hidden_back_);
+  // A gate's biases are summed unless its two products stay apart.
   if (hidden_row != input_row)
     std::copy_n(tensors.bias_hh + first, units, bias_.data() + hidden_row);
   else
@@ -166,6 +169,22 @@ void Layer::add_labels(const float* table, const std::uint32_t* labels, const Wi
   }
 }
 
+// Adds the recurrent products of one step to its prepared rows of gates, the window's from `first`
+// on; without such products the rows are copied to where the cell reads them.
+void Layer::add_recurrent(const float* before, int streams, std::size_t first, float* gates,
+                          ProductWorkspace& workspace) const {
+  const float* const* starts = workspace.starts.data() + first;
+  const std::size_t width = shape_.width();
+  if (!shape_.has_recurrent_weights()) {
+    for (int s = 0; s < streams; ++s)
+      if (starts[s] != gates + s * width) std::copy_n(starts[s], width, gates + s * width);
+    return;
+  }
+  workspace.multiply(hidden_, before, shape_.hidden(), streams, starts, gates,
+                     std::ptrdiff_t(width), workspace.backwards);
+  workspace.backwards = !workspace.backwards;
+}
+
 void Layer::forward(const Window& window, ProductWorkspace& workspace) const {
   const std::size_t hidden = shape_.hidden(), width = shape_.width(), streams = window.streams;
   const int parts = shape_.cell->state_parts;
@@ -181,9 +200,7 @@ void Layer::forward(const Window& window, ProductWorkspace& workspace) const {
         std::fill_n(copied + (row - time * streams) * hidden, hidden, 0.0f);
       before[part] = copied;
     }
-    workspace.multiply(hidden_, before[0], hidden, window.streams,
-                       workspace.starts.data() + time * streams, gates, width, workspace.backwards);
-    workspace.backwards = !workspace.backwards;
+    add_recurrent(before[0], window.streams, time * streams, gates, workspace);
     for (std::size_t s = 0; s < streams; ++s) {
       CellStep step{
           .gates = gates + s * width, .before = {}, .after = {}, .hidden_size = int(hidden)};

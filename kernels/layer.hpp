@@ -26,9 +26,10 @@ struct LayerShape {
   int apart() const { return width() - stacked(); }
   int hidden_row(int gate) const { return cell->hidden_block[gate] * hidden(); }
   int input_row(int gate) const { return cell->input_block[gate] * hidden(); }
+  bool has_recurrent_weights() const { return cell->has_recurrent_weights; }
 };
 
-// A layer's tensors in torch.nn's shapes and gate order.
+// A layer's tensors in torch.nn's shapes and gate order; null where the cell has no such weights.
 struct LayerTensors {
   const float* weight_ih;  // (G H, I); not read for one-hot symbols
   const float* weight_hh;  // (G H, H)
@@ -108,7 +109,8 @@ class Layer {
   void add_labels(const float* table, const std::uint32_t* labels, const Window& window,
                   ProductWorkspace& workspace) const;
 
-  // Loops over time: gates = prepared gates + recurrent weights times hidden state, then the cell.
+  // Loops over time: gates = prepared gates + recurrent weights times hidden state, if the cell has
+  // such weights; then the cell.
   void forward(const Window& window, ProductWorkspace& workspace) const;
 
   const LayerShape& shape() const { return shape_; }
@@ -118,10 +120,13 @@ class Layer {
   std::size_t bytes() const { return input_.bytes() + hidden_.bytes(); }  // read in a step
 
  private:
+  void add_recurrent(const float* before, int streams, std::size_t first, float* gates,
+                     ProductWorkspace& workspace) const;
+
   LayerShape shape_{};
   PackedMatrix input_;                     // (G Hp, Ip)
-  PackedMatrix hidden_;                    // (G Hp, Hp)
-  PackedMatrix input_back_, hidden_back_;  // where it learns
+  PackedMatrix hidden_;                    // (G Hp, Hp) where the cell has recurrent weights
+  PackedMatrix input_back_, hidden_back_;  // likewise, where it learns
   AlignedBuffer<float> bias_;              // (W)
 };
 

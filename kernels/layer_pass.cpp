@@ -11,7 +11,7 @@ constexpr int symbols_together = 512;  // whose gradients are summed while they 
 
 LayerGradients::LayerGradients(const LayerShape& shape)
     : weight_ih(std::size_t(shape.stacked()) * shape.input()),
-      weight_hh(std::size_t(shape.stacked()) * shape.hidden()),
+      weight_hh(shape.has_recurrent_weights() ? std::size_t(shape.stacked()) * shape.hidden() : 0),
       gates(shape.width()) {}
 
 void LayerGradients::clear() { std::fill_n(gates.data(), gates.size(), 0.0f); }
@@ -28,10 +28,11 @@ LayerPass::LayerPass(const InstructionSet& set, Precision precision, const Layer
       cell_gradient_(shape.cell->state_parts > 1 ? state_size() : 0),
       zeros_(std::max(shape.input(), shape.hidden())),
       kept_gradient_(resets ? state_size() : 0),
-      reset_hidden_(resets ? block_steps_ * state_size() : 0),
+      reset_hidden_(resets && shape.has_recurrent_weights() ? block_steps_ * state_size() : 0),
       workspace_(symbols(), std::max(shape.stacked(), shape.input())),
-      hidden_sums_(set, precision, block_steps_ * streams, shape.hidden()),
       input_sums_(set, precision, block_steps_ * streams, shape.input()) {
+  if (shape.has_recurrent_weights())
+    hidden_sums_ = OuterSums(set, precision, block_steps_ * streams, shape.hidden());
   for (int part = 0; part < shape.cell->state_parts; ++part)
     states_[part] = AlignedBuffer<float>(std::size_t(steps + 1) * state_size());
   if (resets) workspace_.reserve_resets(shape.cell->state_parts, streams, shape.hidden());
@@ -93,8 +94,9 @@ void LayerPass::step_backward(const Layer& layer, int time, Resets resets) {
     workspace_.same_start[s] = step.hidden_before_gradient;
   }
   if (time == 0) return;  // gradients stop at the window's beginning
-  workspace_.multiply(layer.hidden_back(), gates_at(time), width, streams_,
-                      workspace_.same_start.data(), hidden_gradient_.data() + before, hidden);
+  if (shape_.has_recurrent_weights())
+    workspace_.multiply(layer.hidden_back(), gates_at(time), width, streams_,
+                        workspace_.same_start.data(), hidden_gradient_.data() + before, hidden);
   for (const int row : resets) {
     const std::size_t at = (row - time * streams_) * hidden;
     std::copy_n(kept_gradient_.data() + at, hidden, hidden_gradient_.data() + before + at);
@@ -122,8 +124,10 @@ void LayerPass::add_gradients(const Layer& layer, const LayerInput& input, int f
   const float* totals = gates_at(first);
   const float* input_totals = totals + shape_.apart();
   const bool anew = first + count == steps_;
-  hidden_sums_.set_right({hidden_before(begin, symbols, input.resets), hidden}, symbols, hidden);
-  hidden_sums_.add({totals, width}, shape_.stacked(), gradients.weight_hh.data(), hidden, anew);
+  if (shape_.has_recurrent_weights()) {
+    hidden_sums_.set_right({hidden_before(begin, symbols, input.resets), hidden}, symbols, hidden);
+    hidden_sums_.add({totals, width}, shape_.stacked(), gradients.weight_hh.data(), hidden, anew);
+  }
   for (int i = 0; i < symbols; ++i)
     routines_->add(totals + std::size_t(i) * width, width,
                    input_gradients.table == nullptr

@@ -13,7 +13,7 @@ namespace ricorda {
 // Gradients of a layer's weights, padded; gates in the order of a row of gates.
 struct LayerGradients {
   AlignedBuffer<float> weight_ih;  // (G Hp, Ip)
-  AlignedBuffer<float> weight_hh;  // (G Hp, Hp)
+  AlignedBuffer<float> weight_hh;  // (G Hp, Hp) where the cell has recurrent weights
   AlignedBuffer<float> gates;      // (W) of the totals: the biases'
 
   explicit LayerGradients(const LayerShape& shape);

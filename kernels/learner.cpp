@@ -30,9 +30,13 @@ std::vector<std::size_t> Learner::sizes_of(const NetworkShape& shape) {
   const std::size_t rows = shape.gates() * hidden;
   if (shape.embedding_size > 0) sizes.push_back(vocabulary * shape.embedding_size);
   if (shape.num_labels > 0) sizes.push_back(shape.num_labels * rows);
-  for (int layer = 0; layer < shape.num_layers; ++layer)
-    sizes.insert(sizes.end(),
-                 {rows * (layer > 0 ? hidden : shape.input_size()), rows * hidden, rows, rows});
+  for (int layer = 0; layer < shape.num_layers; ++layer) {
+    const std::size_t input = rows * (layer > 0 ? hidden : shape.input_size());
+    if (shape.cell->has_recurrent_weights)
+      sizes.insert(sizes.end(), {input, rows * hidden, rows, rows});
+    else
+      sizes.insert(sizes.end(), {input, rows});
+  }
   sizes.insert(sizes.end(), {vocabulary * hidden, vocabulary});
   return sizes;
 }
@@ -61,7 +65,8 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
   threads_ = small ? 1 : std::min(threads, streams);
   for (int layer = 0; layer < shape.num_layers; ++layer) {
     layers_.emplace_back(set, shape.layer(layer), precision, precision, true);
-    if (settings.recurrent_dropout > 0) masked_.emplace_back(sizes_[first_of(layer) + 1]);
+    if (settings.recurrent_dropout > 0 && shape.cell->has_recurrent_weights)
+      masked_.emplace_back(sizes_[first_of(layer) + 1]);
   }
   const int vocabulary = shape.vocabulary_size, embedded = padded(shape.embedding_size);
   if (shape.embedding_size == 0) one_hot_gradient_ = AlignedBuffer<float>(sizes_[first_of(0)]);
@@ -108,8 +113,9 @@ void Learner::add_group(int number) {
 LayerTensors Learner::tensors_of(int layer) const {
   const Parameter* first = parameters_.data() + first_of(layer);
   const bool one_hot = layer == 0 && shape_.embedding_size == 0;
-  return {one_hot ? nullptr : first[0].weights, first[1].weights, first[2].weights,
-          first[3].weights};
+  const float* weight_ih = one_hot ? nullptr : first[0].weights;
+  if (!shape_.cell->has_recurrent_weights) return {weight_ih, nullptr, first[1].weights, nullptr};
+  return {weight_ih, first[1].weights, first[2].weights, first[3].weights};
 }
 
 void Learner::list_pieces() {
@@ -147,10 +153,12 @@ void Learner::add_layer_pieces(int layer) {
       add_gate(first, shape.input_size,
                gradients.weight_ih.data() + (input_row - shape.apart()) * shape.input(),
                shape.input());
+    const int bias = first_bias_of(layer);
+    pieces_.push_back({bias, offset, gradients.gates.data() + input_row, units, false});
+    if (!shape.has_recurrent_weights()) continue;
     add_gate(first + 1, units, gradients.weight_hh.data() + hidden_row * shape.hidden(),
              shape.hidden());
-    pieces_.push_back({first + 2, offset, gradients.gates.data() + input_row, units, false});
-    pieces_.push_back({first + 3, offset, gradients.gates.data() + hidden_row, units, false});
+    pieces_.push_back({bias + 1, offset, gradients.gates.data() + hidden_row, units, false});
   }
 }
 

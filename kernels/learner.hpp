@@ -47,7 +47,8 @@ struct Parameter {
 };
 
 // In the order of a model file: embedding (absent for one-hot), labels (absent without), for each
-// layer weight_ih, weight_hh, bias_ih, bias_hh, then output weight and bias.
+// layer weight_ih, weight_hh, bias_ih, bias_hh (those of hh absent where the cell has no recurrent
+// weights), then output weight and bias.
 using Parameters = std::vector<Parameter>;
 
 struct LearningStep {
@@ -149,8 +150,9 @@ class Learner {
   LayerTensors tensors_of(int layer) const;
   int label_parameter() const { return shape_.embedding_size > 0 ? 1 : 0; }
   int first_of(int layer) const {
-    return label_parameter() + (shape_.num_labels > 0 ? 1 : 0) + 4 * layer;
+    return label_parameter() + (shape_.num_labels > 0 ? 1 : 0) + shape_.layer_tensors() * layer;
   }
+  int first_bias_of(int layer) const { return first_of(layer) + shape_.layer_tensors() / 2; }
   std::size_t label_size() const { return std::size_t(shape_.gates()) * shape_.hidden_size; }
   int all_streams() const { return settings_.all_streams > 0 ? settings_.all_streams : streams_; }
 

@@ -157,7 +157,7 @@ double Learner::finish_biases() {
         set_->routines.add(groups_[number]->gradients[layer].gates.data(), shape_.gates_width(),
                            groups_[0]->gradients[layer].gates.data());
     for (const Piece& piece : pieces_)
-      if (piece.parameter == first_of(layer) + 2 || piece.parameter == first_of(layer) + 3)
+      if (piece.parameter >= first_bias_of(layer) && piece.parameter < first_of(layer + 1))
         squares += set_->routines.sum_of_squares(piece.gradient, piece.count);
   }
   return squares;

@@ -11,8 +11,9 @@ namespace {
 bool table_is_affordable(const NetworkShape& shape) {
   if (shape.embedding_size == 0) return true;  // the input weights themselves, transposed
   const double hidden = shape.hidden_size, vocabulary = shape.vocabulary_size;
-  const double recurrent = (2.0 * shape.num_layers - 1) * shape.gates() * hidden * hidden;
-  const double parameters = recurrent + vocabulary * (hidden + shape.embedding_size);
+  const double squares = (shape.layer_tensors() / 2.0 * shape.num_layers - 1) * shape.gates();
+  const double parameters =
+      squares * hidden * hidden + vocabulary * (hidden + shape.embedding_size);
   const double table = vocabulary * shape.gates_width();
   return table <= std::max(2.0 * parameters, 4.0 * 1024 * 1024);
 }

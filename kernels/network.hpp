@@ -29,6 +29,8 @@ struct NetworkShape {
   int input_size() const { return embedding_size > 0 ? embedding_size : vocabulary_size; }
   int state_parts() const { return cell->state_parts; }
   int gates() const { return cell->gates; }
+  // The tensors of a layer: weights, then as many biases.
+  int layer_tensors() const { return cell->has_recurrent_weights ? 4 : 2; }
   int padded_hidden() const { return padded(hidden_size); }
   int padded_vocabulary() const { return padded(vocabulary_size); }
   int gates_width() const { return cell->blocks * padded_hidden(); }

@@ -40,10 +40,14 @@ NetworkTensors read_tensors(const NetworkShape& shape, const nb::dict& tensors) 
   for (int number = 0; number < shape.num_layers; ++number) {
     const std::string layer = "layers." + std::to_string(number) + ".";
     const std::size_t inputs = number == 0 ? shape.input_size() : hidden;
-    result.layers.push_back({reader.read(layer + "weight_ih", {rows, inputs}),
-                             reader.read(layer + "weight_hh", {rows, hidden}),
-                             reader.read(layer + "bias_ih", {rows}),
-                             reader.read(layer + "bias_hh", {rows})});
+    LayerTensors read{};
+    read.weight_ih = reader.read(layer + "weight_ih", {rows, inputs});
+    read.bias_ih = reader.read(layer + "bias_ih", {rows});
+    if (shape.cell->has_recurrent_weights) {
+      read.weight_hh = reader.read(layer + "weight_hh", {rows, hidden});
+      read.bias_hh = reader.read(layer + "bias_hh", {rows});
+    }
+    result.layers.push_back(read);
   }
   result.output_weight = reader.read("output.weight", {vocabulary, hidden});
   result.output_bias = reader.read("output.bias", {vocabulary});

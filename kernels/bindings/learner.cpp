@@ -91,6 +91,8 @@ class BoundLearner {
     check(precision == Precision::float32 || set.routines.multiply_rounded != nullptr,
           "the kernels learn in bfloat16 only with AVX512_BF16, which " + set.name + " lacks");
     const LearningSettings settings = read_settings(fields, streams);
+    check(settings.recurrent_dropout == 0 || shape.cell->has_recurrent_weights,
+          "recurrent_dropout must be 0 for a cell without recurrent weights");
     arrays_ = fields.required<std::vector<Arrays>>("parameters");
     fields.refuse_others();
     learner_ = std::make_unique<Learner>(shape, settings, streams, steps, precision, set, threads,

@@ -38,12 +38,13 @@ const Cell& read_cell(Fields& fields, const Routines& routines) {
   });
 }
 
-std::vector<std::tuple<std::string, int, int, int, int>> cells() {
-  std::vector<std::tuple<std::string, int, int, int, int>> cells;
+std::vector<std::tuple<std::string, int, int, int, int, bool>> cells() {
+  std::vector<std::tuple<std::string, int, int, int, int, bool>> cells;
   const Routines& routines = choose_instruction_set("").routines;
   for (int i = 0; i < routines.cell_count; ++i) {
     const Cell& cell = routines.cells[i];
-    cells.emplace_back(cell.name, cell.gates, cell.blocks, cell.state_parts, cell.traced);
+    cells.emplace_back(cell.name, cell.gates, cell.blocks, cell.state_parts, cell.traced,
+                       cell.has_recurrent_weights);
   }
   return cells;
 }
@@ -180,8 +181,10 @@ NB_MODULE(_kernels, module) {
   nb::set_leak_warnings(false);  // objects that are alive at exit, after an error say, are no leak
   set_usable_cores(nb::cast<int>(nb::module_::import_("ricorda.cores").attr("usable_cores")()));
   module.def("usable_cores", &usable_cores, "Return how many cores this process may use.");
-  module.def("cells", &cells,
-             "Return the table of cells: name, gates, blocks, parts of the state, traced gates.");
+  module.def(
+      "cells", &cells,
+      "Return the table of cells: name, gates, blocks, parts of the state, traced gates, and\n"
+      "whether the gates read the hidden state.");
   module.def("instruction_sets", &list_instruction_sets,
              "Name and describe the instruction sets of this processor, the fastest first.");
   module.def(

@@ -38,6 +38,8 @@ struct Cell {
   const char* nonlinearity = "";  // "": the cell has no such option
   int gates = 0;                  // G, the blocks of rows in a model file's stacked weights
   int state_parts = 1;
+  // False: the gates depend on the input alone, and hidden_block is not read.
+  bool has_recurrent_weights = true;
   // A row of gates has `blocks` blocks of H. The product with the input writes the last G of them,
   // the product with the hidden state the first G. These are the blocks of each gate, in the order
   // of the stacked weights.

@@ -192,7 +192,7 @@ OPTIONS: list[tuple[list[str], str]] = [
         "'--averaging': expected a number, at least 0 and at most 0.999999",
     ),
     ([*TRAIN, "--forget-bias", "inf"], "at least -100 and at most 100, got 'inf'"),
-    ([*TRAIN, "--forget-bias", "1", "--cell", "rnn"], "is for --cell lstm, not for rnn"),
+    ([*TRAIN, "--forget-bias", "1", "--cell", "rnn"], "is for --cell lstm or minlstm, not for rnn"),
     ([*TRAIN, "--initialisation", "zero"], "'zero' is not one of 'orthogonal', 'uniform'"),
     ([*TRAIN, "--hidden-size", "0"], "at least 1 and at most 65536, got '0'"),
     ([*TRAIN, "--hidden-size", "999999999"], "at most 65536, got '999999999'"),

@@ -111,7 +111,7 @@ def mixed(experts: list[np.ndarray]) -> np.ndarray:
     return np.array(nats)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 @pytest.mark.parametrize("shape", [{}, {"num_layers": 2, "embedding_size": "onehot"}], ids=str)
 def test_it_learns_as_pytorch_does(
     cell: CellName, shape: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,7 @@ from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabul
 TensorsOf = Callable[..., dict[str, NDArray[np.float32]]]
 SIZE, BOUNDARY = 8, 7
 LABELS = 3
-cells = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+cells = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 embeddings = pytest.mark.parametrize("embedding_size", ["onehot", 5])
 
 

@@ -69,7 +69,7 @@ def part(state: Numbers, kind: VectorKind) -> Numbers:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("vocabulary", [LETTERS, LABELLED], ids=["undivided", "documents"])
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 def test_a_vector_is_the_state_after_the_text(
     tensors_of: Callable[..., Any], backend: str, vocabulary: Vocabulary, cell: CellName
 ) -> None:

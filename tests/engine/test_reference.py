@@ -19,6 +19,8 @@ CELLS: list[dict[str, Any]] = [
     {"cell": "gru"},
     {"cell": "lstm"},
     {"cell": "cifg"},
+    {"cell": "mingru"},
+    {"cell": "minlstm"},
 ]
 Tensors = dict[str, NDArray[np.float32]]
 TensorsOf = Callable[..., Tensors]
@@ -61,6 +63,9 @@ class TorchNetwork:
         self.tensors = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
         kinds: dict[str, Any] = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
         kinds["cifg"] = torch.nn.LSTM
+        if configuration.cell not in kinds:
+            self.layers: Any = self.parallel_layers
+            return
         options = (
             {"nonlinearity": configuration.nonlinearity} if configuration.cell == "rnn" else {}
         )
@@ -79,6 +84,27 @@ class TorchNetwork:
                 for part in ("ih", "hh")
             }
         )
+
+    def parallel_layers(
+        self, inputs: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute h' = a * h + b of all times at once: inputs (B, T, I), state (L, B, H).
+
+        With A the product of all a so far, h = A * (the first h + the sum of b / A).
+        """
+        hidden, last = inputs.double(), []
+        for layer in range(self.configuration.num_layers):
+            weight, bias = (
+                self.tensors[f"layers.{layer}.{each}_ih"] for each in ("weight", "bias")
+            )
+            gates = (hidden @ weight.double().T + bias).chunk(self.configuration.gates, dim=2)
+            update = gates[0].sigmoid()
+            if self.configuration.cell == "minlstm":
+                update = update / (update + gates[1].sigmoid())
+            kept = (1 - update).cumprod(1)
+            hidden = kept * (state[layer, :, None] + (update * gates[-1] / kept).cumsum(1))
+            last.append(hidden[:, -1])
+        return hidden.float(), torch.stack(last).float()
 
     def blocks(self, name: str) -> torch.Tensor:
         """The rows of torch.nn's gates: a CIFG's forget gate is 1 - sigmoid(x) = sigmoid(-x)."""
@@ -171,6 +197,8 @@ NAMES = {
     "gru": {"hidden", "reset_gate", "update_gate", "candidate"},
     "lstm": {"hidden", "cell", "input_gate", "forget_gate", "candidate", "output_gate"},
     "cifg": {"hidden", "cell", "input_gate", "candidate", "output_gate"},
+    "mingru": {"hidden", "update_gate", "candidate"},
+    "minlstm": {"hidden", "input_gate", "forget_gate", "candidate"},
 }
 
 
@@ -210,6 +238,14 @@ def test_traced_gates_fulfil_the_equations(
     if configuration.cell == "gru":
         update = arrays["update_gate"]
         hidden = (1 - update) * arrays["candidate"] + update * before("hidden")
+        np.testing.assert_allclose(arrays["hidden"], hidden, atol=1e-12)
+    if configuration.cell == "mingru":
+        update = arrays["update_gate"]
+        hidden = (1 - update) * before("hidden") + update * arrays["candidate"]
+        np.testing.assert_allclose(arrays["hidden"], hidden, atol=1e-12)
+    if configuration.cell == "minlstm":
+        i, f = arrays["input_gate"], arrays["forget_gate"]
+        hidden = (f * before("hidden") + i * arrays["candidate"]) / (f + i)
         np.testing.assert_allclose(arrays["hidden"], hidden, atol=1e-12)
     for name in arrays:
         if name.endswith("_gate"):

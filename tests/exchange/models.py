@@ -10,7 +10,7 @@ from ricorda.engine.backend import zero_state
 from ricorda.engine.reference import ReferenceBackend
 from ricorda.engine.sampling import log_softmax
 from ricorda.model import ModelConfiguration, ModelFile
-from ricorda.model.cells import CELLS
+from ricorda.model.cells import CELLS, CellName
 from ricorda.text.pieces import PieceVocabulary
 from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
 
@@ -29,7 +29,7 @@ VOCABULARIES: dict[str, Vocabulary] = {
 class Case:
     """The kind of a model."""
 
-    cell: str
+    cell: CellName
     num_layers: int = 1
     embedding: int | None = None
     vocabulary: str = "characters"
@@ -57,12 +57,18 @@ CASES = [
 ]
 """Every cell, 1 to 3 layers, both inputs, and every kind of vocabulary."""
 
+KNOWN_CASES = [case for case in CASES if CELLS[case.cell].has_recurrent_weights]
+"""Those of a cell that torch.nn and ONNX have."""
+
+UNKNOWN_CELLS = [name for name, cell in CELLS.items() if not cell.has_recurrent_weights]
+"""The cells that they do not have."""
+
 
 def make_model(case: Case, random: np.random.Generator) -> ModelFile:
     """Draw a model whose predictions are far from uniform."""
     vocabulary = VOCABULARIES[case.vocabulary]
     configuration = ModelConfiguration(
-        cell=case.cell,  # type: ignore[arg-type]
+        cell=case.cell,
         vocabulary_size=vocabulary.size,
         hidden_size=case.hidden_size,
         num_layers=case.num_layers,
@@ -73,9 +79,9 @@ def make_model(case: Case, random: np.random.Generator) -> ModelFile:
     )
     tensors = {}
     for name, shape in configuration.tensor_shapes().items():
-        # Recurrent weights that neither die out nor explode; relu makes sums of all that came.
+        # Recurrent weights that neither die out nor explode; units without bounds grow with depth.
         scale = 0.9 / case.hidden_size**0.5 if name.endswith("weight_hh") else 1.0
-        if case.nonlinearity == "relu" and name.startswith("layers"):
+        if not configuration.is_bounded and name.startswith("layers"):
             scale = 0.4 / case.hidden_size**0.5
         tensors[name] = (scale * random.standard_normal(shape)).astype(np.float32)
     reading: dict[str, Any] = {"documents": "lines"} if configuration.documents else {}

@@ -112,7 +112,12 @@ def test_a_label_stands_beside_each_symbol(random: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [Case("cifg", 2, 5, "labels"), Case("gru"), Case("rnn", 2)], ids=str
+    "case",
+    [
+        *(Case("cifg", 2, 5, "labels"), Case("gru"), Case("rnn", 2)),
+        *(Case("mingru", 2, 5, "labels"), Case("minlstm")),
+    ],
+    ids=str,
 )
 def test_eight_bits_are_rounded_weights(random: np.random.Generator, case: Case) -> None:
     model = make_model(case, random)

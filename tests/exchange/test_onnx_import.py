@@ -15,8 +15,9 @@ from ricorda.errors import ModelFileError
 from ricorda.exchange import import_model
 from ricorda.exchange.onnx_export import export
 from ricorda.model import ModelFile
+from ricorda.model.cells import CellName
 from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share
-from tests.exchange.models import Case, log_probabilities, make_model
+from tests.exchange.models import UNKNOWN_CELLS, Case, log_probabilities, make_model
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -33,6 +34,16 @@ def symbols(tmp_path: Path) -> Path:
     path = tmp_path / "symbols.json"
     path.write_text(json.dumps(list(dict.fromkeys(SYMBOLS))))
     return path
+
+
+@pytest.mark.parametrize("cell", UNKNOWN_CELLS)
+def test_an_export_of_a_cell_that_onnx_does_not_have_is_refused(
+    random: np.random.Generator, tmp_path: Path, cell: CellName
+) -> None:
+    for name, content in export(make_model(Case(cell, 2), random), "float32").files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelFileError, match="cannot be imported from a graph: keep the model"):
+            import_model(tmp_path / name)
 
 
 def test_eight_bits_come_back_as_what_they_stand_for(

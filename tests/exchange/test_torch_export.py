@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ricorda.errors import ConfigurationError
+from ricorda.exchange import export_model
 from ricorda.exchange.torch_export import export
 from ricorda.model import ModelFile
+from ricorda.model.cells import CELLS, CellName
 from ricorda.text.vocabulary import CharacterVocabulary
 from tests.exchange.models import (
-    CASES,
+    KNOWN_CASES,
+    UNKNOWN_CELLS,
     Case,
     greedy,
     log_probabilities,
@@ -39,7 +43,7 @@ def written(folder: Path, model: ModelFile) -> Path:
     return folder / "generate.py"
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", KNOWN_CASES, ids=str)
 def test_the_program_computes_what_the_model_computes(
     random: np.random.Generator, tmp_path: Path, case: Case
 ) -> None:
@@ -62,6 +66,16 @@ def test_the_program_computes_what_the_model_computes(
             symbol = logits.argmax()
             text.append(int(symbol))
     assert text == greedy(model, model.vocabulary.start, 50, label)
+
+
+@pytest.mark.parametrize("cell", UNKNOWN_CELLS)
+def test_a_cell_that_torch_does_not_have_is_refused(
+    random: np.random.Generator, tmp_path: Path, cell: CellName
+) -> None:
+    label = CELLS[cell].label
+    with pytest.raises(ConfigurationError, match=f"torch.nn has no {label}: export it to onnx, c"):
+        export_model(make_model(Case(cell, 2, 5), random), "torch", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_tensors_have_torchs_names(random: np.random.Generator, tmp_path: Path) -> None:

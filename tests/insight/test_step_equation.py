@@ -1,5 +1,7 @@
 """The equation's numbers are the network's."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,8 @@ NETWORKS = {
     "gru": network("gru"),
     "lstm": network("lstm"),
     "cifg": network("cifg"),
+    "mingru": network("mingru", num_layers=2),
+    "minlstm": network("minlstm"),
     "deep": network("lstm", num_layers=2, embedding_size=3),
     "deep gru": network("gru", num_layers=3),
 }
@@ -59,7 +63,9 @@ def test_the_terms_add_up(name: str) -> None:
     file = NETWORKS[name]
     step = step_equation(file, TEXT, 5, Unit(0, 2))
     for terms in step.gates:
-        past = terms.scale * (terms.from_hidden + terms.hidden_bias)
+        past = terms.scale * ((terms.from_hidden or 0) + (terms.hidden_bias or 0))
+        assert (terms.from_hidden is None) == (terms.hidden_bias is None)
+        assert (terms.from_hidden is None) == (step.cell in ("mingru", "minlstm"))
         assert terms.total == pytest.approx(terms.from_input + terms.input_bias + past)
     scales = [terms.scale for terms in step.gates]
     if step.cell == "gru":
@@ -68,6 +74,14 @@ def test_the_terms_add_up(name: str) -> None:
         assert step.hidden == pytest.approx((1 - z) * n + z * step.hidden_before)
     else:
         assert set(scales) == {1}
+    if step.cell == "mingru":
+        update, candidate = step.gates
+        assert candidate.value == candidate.total
+        kept = (1 - update.value) * step.hidden_before
+        assert step.hidden == pytest.approx(kept + update.value * candidate.value)
+    if step.cell == "minlstm":
+        i, f, g = (terms.value for terms in step.gates)
+        assert step.hidden == pytest.approx((f * step.hidden_before + i * g) / (f + i))
     if step.cell in ("lstm", "cifg"):
         i, g, o = (step.gate(name).value for name in ("input_gate", "candidate", "output_gate"))
         f = step.gate("forget_gate").value if step.cell == "lstm" else 1 - i
@@ -107,6 +121,11 @@ def test_the_equation_in_words() -> None:
     gru = step_equation(planted_file("gru"), 'a "', 2, QUOTE_UNIT).lines(1)
     assert gru[2] == "n  = tanh(0.0 + 4.0 + 1.0 * (0.0 + 0.0)) = tanh(4.0) = 1.0"
     assert gru[3] == "h' = (1 - z) * n + z * h = (1 - 0.0) * 1.0 + 0.0 * 0.0 = 1.0"
+    mingru = step_equation(NETWORKS["mingru"], TEXT, 5, Unit(0, 2))
+    z, n, hidden = mingru.lines(1)
+    assert re.fullmatch(r"z  = sigmoid\((\S+) [+-] 0.\d\) = sigmoid\(\S+\) = 0.\d", z)
+    assert re.fullmatch(r"n  = (\S+) [+-] \d.\d = \S+", n)
+    assert hidden.startswith("h' = (1 - z) * h + z * n = (1 - 0.")
     (rnn,) = step_equation(planted_file("rnn"), "at", 0, QUOTE_UNIT).lines()
     assert rnn.startswith("h' = tanh(")
 

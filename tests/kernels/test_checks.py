@@ -85,7 +85,7 @@ SHAPE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("wrong, message", [
-    ({"cell": "tcn"}, "cell must be one of rnn, gru, lstm, cifg, not 'tcn'"),
+    ({"cell": "tcn"}, "cell must be one of rnn, gru, lstm, cifg, mingru, minlstm, not 'tcn'"),
     ({"nonlinearity": "elu"}, "nonlinearity must be one of tanh, relu"),
     ({"precision": "float16"}, "precision must be one of float32, bfloat16, int8"),
     ({"kernels": "mmx"}, "kernels must be one of"),

@@ -139,7 +139,7 @@ def test_a_stream_has_the_same_bits_alone_and_in_any_batch(
         np.testing.assert_array_equal(after, last[:, :, first:])
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 def test_traces_equal_the_reference(make_case: MakeCase, kernels: str, cell: str) -> None:
     case = make_case(cell=cell, hidden_size=21, num_layers=2, documents=True, num_labels=3)
     ids, labels, state = case.ids(1, 130), labels_for(case, 1, 130), case.state(1)

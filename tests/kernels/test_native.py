@@ -23,7 +23,7 @@ def native(case: Any, **options: Any) -> NativeBackend:
     return NativeBackend(case.configuration, case.tensors, **{"precision": "float32"} | options)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 def test_it_is_a_backend(make_case: MakeCase, kernels: str, cell: str) -> None:
     case = make_case(cell=cell, hidden_size=20, num_layers=2, embedding_size=6)
     backend, reference = native(case, kernels=kernels), case.reference
@@ -111,7 +111,7 @@ def writing_models(
     return Model(configuration, vocabulary, reference), backend.session(vocabulary)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 @pytest.mark.parametrize(
     "vocabulary", [CHARACTERS, ByteVocabulary(10)], ids=["characters", "bytes"]
 )
@@ -146,7 +146,7 @@ def test_a_session_writes_what_the_reference_writes(vocabulary: Vocabulary, cell
         assert (stream.ended, stream.written) == (generation.ended, generation.written)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 @pytest.mark.parametrize("vocabulary", [
     CharacterVocabulary("\nabcdeé世", "\n", has_boundary=True, labels=("x", "y")),
     ByteVocabulary(10, has_boundary=True, labels=("x", "y")),

@@ -18,6 +18,8 @@ CELLS = {
     "gru": {"cell": "gru"},
     "lstm": {"cell": "lstm"},
     "cifg": {"cell": "cifg"},
+    "mingru": {"cell": "mingru"},
+    "minlstm": {"cell": "minlstm"},
 }
 
 cells = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)

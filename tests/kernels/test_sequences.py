@@ -62,7 +62,7 @@ def test_a_score_of_infinite_logits_is_no_number(make_case: MakeCase, kernels: s
     assert np.isnan(best_nats).all()
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 @pytest.mark.parametrize("steps", [1, 64, 130])
 def test_traces_equal_the_reference(
     make_case: MakeCase, kernels: str, cell: str, steps: int

@@ -8,6 +8,7 @@ import pytest
 
 from ricorda.engine import kernels_are_built, reference
 from ricorda.model.cells import CELL_OPTIONS, CELLS, CellName
+from ricorda.model.configuration import ModelConfiguration
 
 every_cell = pytest.mark.parametrize("name", CELLS)
 
@@ -22,10 +23,16 @@ def test_the_kernels_have_the_same_cells() -> None:
     from ricorda import _kernels
 
     expected = {
-        name: (len(cell.gates), cell.blocks, len(cell.state), len(cell.traced) - len(cell.state))
+        name: (
+            len(cell.gates),
+            cell.blocks,
+            len(cell.state),
+            len(cell.traced) - len(cell.state),
+            cell.has_recurrent_weights,
+        )
         for name, cell in CELLS.items()
     }
-    assert {name: tuple(counts) for name, *counts in _kernels.cells()} == expected
+    assert {name: tuple(facts) for name, *facts in _kernels.cells()} == expected
 
 
 @every_cell
@@ -58,4 +65,21 @@ def test_a_row_cannot_be_changed() -> None:
 
 def test_the_learning_rates_are_those_that_were_measured() -> None:
     rates = {name: cell.learning_rate for name, cell in CELLS.items()}
-    assert rates == {"rnn": 0.0015, "gru": 0.004, "lstm": 0.009, "cifg": 0.009}
+    gated = {"rnn": 0.0015, "gru": 0.004, "lstm": 0.009, "cifg": 0.009}
+    assert rates == gated | {"mingru": 0.004, "minlstm": 0.004}
+
+
+@pytest.mark.parametrize(
+    "name, num_layers, squares",
+    [
+        *(("rnn", 1, 1), ("gru", 2, 9), ("lstm", 3, 20)),
+        *(("mingru", 1, 0), ("mingru", 3, 4), ("minlstm", 2, 3)),
+    ],
+)
+def test_the_squares_are_the_matrices_of_a_stack(
+    name: CellName, num_layers: int, squares: int
+) -> None:
+    """All matrices (H, H) but the output layer, whose size is that of the symbols."""
+    shapes = ModelConfiguration(name, 7, 5, num_layers).tensor_shapes()
+    assert CELLS[name].squares(num_layers) == squares
+    assert sum(shape[0] // 5 for shape in shapes.values() if shape[1:] == (5,)) - 1 == squares

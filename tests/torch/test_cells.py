@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ricorda.model.cells import CellName
+from ricorda.model.cells import CELLS, CellName
 from ricorda.torch.cells import CELL_MODULES, FusedCell, LSTMCell, LSTMState, RecurrentCell
 
 CASES: list[tuple[CellName, str]] = [
@@ -16,10 +16,15 @@ CASES: list[tuple[CellName, str]] = [
     ("gru", "tanh"),
     ("lstm", "tanh"),
     ("cifg", "tanh"),
+    ("mingru", "tanh"),
+    ("minlstm", "tanh"),
 ]
 SIZES = [(1, 1, 1, 1), (2, 7, 3, 5), (3, 33, 8, 33)]  # B, T, I, H
 
 every_cell = pytest.mark.parametrize("name, nonlinearity", CASES)
+every_known_cell = pytest.mark.parametrize(
+    "name, nonlinearity", [case for case in CASES if CELLS[case[0]].has_recurrent_weights]
+)
 every_size = pytest.mark.parametrize("batch, time, inputs, hidden", SIZES)
 
 
@@ -61,7 +66,7 @@ def with_forget_gate(cell: RecurrentCell) -> dict[str, Tensor]:
     }
 
 
-@every_cell
+@every_known_cell
 @every_size
 def test_a_step_is_torch_nns(
     name: CellName, nonlinearity: str, batch: int, time: int, inputs: int, hidden: int
@@ -71,6 +76,32 @@ def test_a_step_is_torch_nns(
     x = torch.randn(batch, inputs).double()
     expected = torch_cell(cell, name)(x, state if len(state) == 2 else state[0])
     torch.testing.assert_close(tuple(cell(x, state)), expected if len(state) == 2 else (expected,))
+
+
+@every_size
+def test_a_minimal_gru_moves_towards_its_candidate(
+    batch: int, time: int, inputs: int, hidden: int
+) -> None:
+    cell = make("mingru", "tanh", inputs, hidden)
+    assert cell.state_dict().keys() == {"weight_ih", "bias_ih"}
+    (before,) = random_state(cell, batch)
+    x = torch.randn(batch, inputs).double()
+    total = x @ cell.weight_ih.T + cell.bias_ih
+    share = 1 / (1 + torch.exp(-total[:, :hidden]))
+    expected = (1 - share) * before + share * total[:, hidden:]
+    torch.testing.assert_close(tuple(cell(x, (before,))), (expected,))
+
+
+@every_size
+def test_a_minimal_lstm_divides_its_gates_by_their_sum(
+    batch: int, time: int, inputs: int, hidden: int
+) -> None:
+    cell = make("minlstm", "tanh", inputs, hidden)
+    (before,) = random_state(cell, batch)
+    x = torch.randn(batch, inputs).double()
+    i, f, g = (x @ cell.weight_ih.T + cell.bias_ih).split(hidden, dim=1)
+    i, f = 1 / (1 + torch.exp(-i)), 1 / (1 + torch.exp(-f))
+    torch.testing.assert_close(tuple(cell(x, (before,))), ((f * before + i * g) / (f + i),))
 
 
 @every_cell
@@ -115,7 +146,7 @@ def test_gradients_are_the_numerical_ones(name: CellName, nonlinearity: str) -> 
     assert torch.autograd.gradcheck(step, (x, *state))
 
 
-@every_cell
+@every_known_cell
 def test_other_recurrent_weights_may_stand_in_for_the_cells_own(
     name: CellName, nonlinearity: str
 ) -> None:

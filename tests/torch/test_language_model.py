@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration
 from ricorda.model.cells import CellName
 from ricorda.torch import RecurrentLanguageModel
 from ricorda.torch.dropout import MaskKey, drop_embedding, drop_recurrent
 
-CELL_NAMES: list[CellName] = ["rnn", "gru", "lstm", "cifg"]
+CELL_NAMES: list[CellName] = ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"]
 
 every_model = pytest.mark.parametrize(
     "options",
@@ -134,7 +135,12 @@ def test_the_same_seed_makes_the_same_weights_and_leaves_the_global_generator_al
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_a_cell_without_recurrent_weights_drops_none() -> None:
+    with pytest.raises(ConfigurationError, match="mingru has no recurrent weights: leave it out"):
+        make({"cell": "mingru"}, recurrent_dropout=0.25)
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES[:-2])
 def test_recurrent_weights_are_dropped_once_a_window_and_the_others_scaled_up(
     cell: CellName,
 ) -> None:

@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> Any:
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 def test_a_learner_among_several_warns_of_nothing(world: None, cell: str) -> None:
     """A user can do nothing about PyTorch's warnings of its own options."""
     with warnings.catch_warnings():

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.model import ModelConfiguration
+from ricorda.model.cells import CELLS
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.data.negatives import Negatives
 from ricorda.training.learner import Batch, Learner, Tensors
@@ -17,6 +18,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "gru": {"cell": "gru", "num_layers": 2, "hidden_size": 20},
     "lstm": {"cell": "lstm", "num_layers": 2},
     "cifg": {"cell": "cifg", "num_layers": 2},
+    "mingru": {"cell": "mingru", "num_layers": 2},
+    "minlstm": {"cell": "minlstm", "num_layers": 2},
     "documents": {"cell": "gru", "num_layers": 2, "documents": True},
     "documents with labels": {"cell": "lstm", "num_layers": 2, "documents": True, "num_labels": 4},
     "many symbols": {"cell": "lstm", "vocabulary_size": 50, "hidden_size": 16},
@@ -26,7 +29,7 @@ DROPPING = {"dropout": 0.2, "input_dropout": 0.1, "recurrent_dropout": 0.3, "ave
 
 
 def settings(network: dict[str, Any] | None = None, **changes: Any) -> TrainingConfiguration:
-    """Settings of a small learner; input dropout is left out where there is no embedding."""
+    """Settings of a small learner, without dropout of what the network does not have."""
     shape: dict[str, Any] = {
         "cell": "lstm",
         "vocabulary_size": 11,
@@ -35,6 +38,8 @@ def settings(network: dict[str, Any] | None = None, **changes: Any) -> TrainingC
     } | (network or {})
     if shape["embedding_size"] == "onehot":
         changes.pop("input_dropout", None)
+    if not CELLS[shape["cell"]].has_recurrent_weights:
+        changes.pop("recurrent_dropout", None)
     options: dict[str, Any] = {
         "model": ModelConfiguration(**shape),
         "budget": Budget(steps=10),

@@ -52,7 +52,7 @@ def test_several_steps_are_the_same(network: dict[str, Any], options: dict[str, 
             assert distance < 1e-4 * np.linalg.norm(others[name]) + 1e-7, name
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 @pytest.mark.parametrize("embedding_size", [4, "onehot"])
 def test_documents_and_labels_are_the_same_in_every_cell(cell: str, embedding_size: Any) -> None:
     network = {"cell": cell, "embedding_size": embedding_size, "num_layers": 2, "documents": True}

@@ -158,6 +158,12 @@ def test_what_a_branch_cannot_change(learn: Learn, options: dict[str, Any], mess
     assert [path.name for path in Path("runs").iterdir()] == ["my"]
 
 
+def test_a_branch_drops_no_recurrent_weights_that_are_not_there(learn: Learn) -> None:
+    run = learn(cell="mingru", reporter=InterruptAt(3))
+    with pytest.raises(ConfigurationError, match=r"--recurrent-dropout 0\.1 is for --cell rnn"):
+        resume(run.folder, recurrent_dropout=0.1)
+
+
 def test_a_branch_that_cannot_begin_leaves_nothing(learn: Learn) -> None:
     run = learn(reporter=InterruptAt(3))
     Path("my.txt").rename("moved.txt")

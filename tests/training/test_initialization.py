@@ -84,12 +84,16 @@ def test_labels_are_standard_normal() -> None:
     assert 3 < np.abs(rows).max() < 6
 
 
-@pytest.mark.parametrize("cell, gates", [("rnn", 1), ("gru", 3), ("lstm", 4), ("cifg", 3)])
-def test_biases_are_zero_except_the_lstms_forget_gate(cell: str, gates: int) -> None:
+@pytest.mark.parametrize(
+    "cell, gates",
+    [("rnn", 1), ("gru", 3), ("lstm", 4), ("cifg", 3), ("mingru", 2), ("minlstm", 3)],
+)
+def test_biases_are_zero_except_an_lstms_forget_gate(cell: str, gates: int) -> None:
     weights = initial_weights(settings({"cell": cell, "hidden_size": 5}, forget_bias=1.5))
     expected = np.zeros(5 * gates)
-    if cell == "lstm":
+    if cell in ("lstm", "minlstm"):
         expected[5:10] = 1.5
     np.testing.assert_array_equal(weights["layers.0.bias_ih"], expected)
-    assert not weights["layers.0.bias_hh"].any()
+    assert ("layers.0.bias_hh" in weights) == (cell not in ("mingru", "minlstm"))
+    assert not weights.get("layers.0.bias_hh", np.zeros(1)).any()
     assert not weights["output.bias"].any()

@@ -360,6 +360,8 @@ def test_a_folder_that_holds_something_is_refused(learn: Learn, tmp_path: Path) 
         ({"nonlinearity": "relu"}, "is for --cell rnn"),
         ({"cell": "gru", "precision": "bfloat16", "backend": "torch"}, "in float32 only on this"),
         ({"cell": "gru", "forget_bias": 1.0}, "--forget-bias 1 is for --cell lstm"),
+        ({"cell": "mingru", "recurrent_dropout": 0.1}, "0.1 is for --cell rnn or gru or lstm or"),
+        ({"cell": "mingru", "initialisation": "uniform"}, "uniform is for --cell rnn or gru or"),
         ({"embedding_size": "onehot", "input_dropout": 0.1}, "is for learned embeddings"),
     ],
     ids=str,

@@ -1,6 +1,6 @@
 """The engine in NumPy, written for reading: what faster engines are held to.
 
-A layer's four tensors have torch.nn's shapes and gate order. Each cell below is one step: it takes
+A layer's tensors have torch.nn's shapes and gate order. Each cell below is one step: it takes
 the layer's input already multiplied by its weights, which for a whole chunk is one product outside
 the loop over time, and returns everything that the step computed, by name.
 """
@@ -27,8 +27,8 @@ class Layer(NamedTuple):
 
     input_weights: Array  # (I, G*H)
     input_bias: Array  # (G*H,)
-    hidden_weights: Array  # (H, G*H)
-    hidden_bias: Array  # (G*H,)
+    hidden_weights: Array | None  # (H, G*H); None where no gate reads the hidden state
+    hidden_bias: Array | None  # (G*H,), likewise
     nonlinearity: str  # of the rnn
 
     def project_input(self, inputs: Array) -> Array:
@@ -41,6 +41,8 @@ class Layer(NamedTuple):
 
     def project_hidden(self, hidden: Array) -> Array:
         """Multiply by the recurrent weights: (B, H) -> (B, G*H)."""
+        assert self.hidden_weights is not None
+        assert self.hidden_bias is not None
         return hidden @ self.hidden_weights + self.hidden_bias
 
 
@@ -143,11 +145,54 @@ def cifg_cell(projected: Array, state: State, layer: Layer) -> Activations:
     }
 
 
+def mingru_cell(projected: Array, state: State, layer: Layer) -> Activations:
+    """Advance a minimal gated recurrent unit (Feng et al., 2024) by one symbol.
+
+        z  = sigmoid(W_z x + b_z)                       how much of the past is replaced
+        n  = W_n x + b_n
+        h' = (1 - z) * h + z * n
+
+    Shapes: projected (B, 2H) stacked z, n; state (1, B, H).
+    """
+    (hidden,) = state
+    update_total, candidate = np.split(projected, 2, axis=-1)
+    update_gate = sigmoid(update_total)
+    return {
+        "hidden": (1 - update_gate) * hidden + update_gate * candidate,
+        "update_gate": update_gate,
+        "candidate": candidate,
+    }
+
+
+def minlstm_cell(projected: Array, state: State, layer: Layer) -> Activations:
+    """Advance a minimal long short-term memory (Feng et al., 2024) by one symbol.
+
+        i  = sigmoid(W_i x + b_i)
+        f  = sigmoid(W_f x + b_f)
+        g  = W_g x + b_g
+        h' = (f * h + i * g) / (f + i)
+
+    i / (f + i) is computed from the gates' logarithms, which never vanish.
+    Shapes: projected (B, 3H) stacked i, f, g; state (1, B, H).
+    """
+    (hidden,) = state
+    input_total, forget_total, candidate = np.split(projected, 3, axis=-1)
+    share = sigmoid(np.logaddexp(0, -forget_total) - np.logaddexp(0, -input_total))
+    return {
+        "hidden": (1 - share) * hidden + share * candidate,
+        "input_gate": sigmoid(input_total),
+        "forget_gate": sigmoid(forget_total),
+        "candidate": candidate,
+    }
+
+
 STEPS: dict[CellName, Callable[[Array, State, Layer], Activations]] = {
     "rnn": rnn_cell,
     "gru": gru_cell,
     "lstm": lstm_cell,
     "cifg": cifg_cell,
+    "mingru": mingru_cell,
+    "minlstm": minlstm_cell,
 }
 """One step of each cell; its names are those of the cell's trace."""
 
@@ -169,6 +214,9 @@ class ReferenceBackend:
         def tensor(name: str) -> Array:
             return np.ascontiguousarray(np.asarray(tensors[name]).T, dtype)
 
+        def recurrent(name: str) -> Array | None:
+            return tensor(name) if CELLS[configuration.cell].has_recurrent_weights else None
+
         self.configuration = configuration
         self.tensors = tensors
         self._dtype = dtype
@@ -184,8 +232,8 @@ class ReferenceBackend:
             Layer(
                 tensor(f"layers.{number}.weight_ih"),
                 tensor(f"layers.{number}.bias_ih"),
-                tensor(f"layers.{number}.weight_hh"),
-                tensor(f"layers.{number}.bias_hh"),
+                recurrent(f"layers.{number}.weight_hh"),
+                recurrent(f"layers.{number}.bias_hh"),
                 configuration.nonlinearity,
             )
             for number in range(configuration.num_layers)

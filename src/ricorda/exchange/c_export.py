@@ -64,10 +64,11 @@ def _flags(model: ModelFile, is_int8: bool) -> Mapping[str, bool]:
     shape, vocabulary = model.configuration, model.vocabulary
     kinds = {kind.upper(): vocabulary.kind == kind for kind in KINDS}
     cells = {cell.upper(): shape.cell == cell for cell in CELLS}
-    if not shape.is_bounded:
-        cells["RNN"] = False
+    is_relu = shape.cell == "rnn" and shape.nonlinearity == "relu"
+    cells["RNN"] &= not is_relu
     return kinds | cells | {
-        "RELU": not shape.is_bounded,
+        "RELU": is_relu,
+        "RECURRENT": CELLS[shape.cell].has_recurrent_weights,
         "INT8": is_int8,
         "EMBEDDING": shape.embedding_size != "onehot",
         "STACKED": shape.num_layers > 1,

@@ -5,8 +5,9 @@
 
 The state is `hidden` (L, B, H), and `cell` (L, B, H) of an LSTM; what follows a graph's end is
 `hidden_after`, `cell_after`. A model with labels takes `labels`, one for each id. B and T are any.
-Before the boundary between documents is read, the state becomes zero: in a sequence a Scan reads
-symbol by symbol where there are documents; otherwise a layer is one operator.
+A layer is one operator, or several for a cell that ONNX does not have. Before the boundary between
+documents is read, the state becomes zero. Where there are documents, or several operators, a Scan
+reads a sequence symbol by symbol.
 
 Weights in eight bits become float32 by Cast and Mul, which a runtime computes once, when it loads
 the graph; it would keep DequantizeLinear and compute it at each step.
@@ -75,13 +76,22 @@ def _constants(model: ModelFile, weights: Weights) -> Iterator[tuple[str, Array]
 
 def _operands(model: ModelFile) -> Iterator[tuple[str, Array, int | None]]:
     """Yield what the operators take, as ONNX stacks it, and the axis of a matrix's rows."""
+    tensors = model.tensors
+    if "embedding.weight" in tensors:
+        yield "embedding.weight", tensors["embedding.weight"], 0  # (V, E)
+    has_recurrent_weights = CELLS[model.configuration.cell].has_recurrent_weights
+    yield from (_of_operators if has_recurrent_weights else _of_products)(model)
+    yield "output.weight", tensors["output.weight"].T, 1  # (H, V)
+    yield "output.bias", tensors["output.bias"], None
+
+
+def _of_operators(model: ModelFile) -> Iterator[tuple[str, Array, int | None]]:
+    """Yield the weights of layers that are one operator each."""
     tensors, cell = model.tensors, model.configuration.cell
 
     def stacked(name: str) -> Array:
         return stacked_gates(tensors[name], cell)
 
-    if "embedding.weight" in tensors:
-        yield "embedding.weight", tensors["embedding.weight"], 0  # (V, E)
     if "labels.weight" in tensors:
         rows = stacked_gates(tensors["labels.weight"].T, cell)  # (G*H, K)
         yield "labels.W", rows[np.newaxis], 1
@@ -91,8 +101,17 @@ def _operands(model: ModelFile) -> Iterator[tuple[str, Array, int | None]]:
         yield f"{here}.R", stacked(f"{here}.weight_hh")[np.newaxis], 1  # (1, G*H, H)
         biases = [stacked(f"{here}.bias_{part}") for part in ("ih", "hh")]
         yield f"{here}.B", np.concatenate(biases)[np.newaxis], None  # (1, 2*G*H)
-    yield "output.weight", tensors["output.weight"].T, 1  # (H, V)
-    yield "output.bias", tensors["output.bias"], None
+
+
+def _of_products(model: ModelFile) -> Iterator[tuple[str, Array, int | None]]:
+    """Yield the weights of layers that are a product of the input and operators on its results."""
+    tensors = model.tensors
+    if "labels.weight" in tensors:
+        yield "labels.W", tensors["labels.weight"], 1  # (K, G*H)
+    for layer in range(model.configuration.num_layers):
+        here = f"layers.{layer}"
+        yield f"{here}.W", tensors[f"{here}.weight_ih"].T, 1  # (I, G*H)
+        yield f"{here}.B", tensors[f"{here}.bias_ih"], None
 
 
 def stacked_gates(weight: Array, cell: str) -> Array:
@@ -110,7 +129,9 @@ class _Network:
         self._configuration: ModelConfiguration = model.configuration
         self._constants = dict(constants)
         self._nodes: list[Any] = []
-        self._parts = [part.name for part in CELLS[self._configuration.cell].state]
+        cell = CELLS[self._configuration.cell]
+        self._has_operator = cell.has_recurrent_weights
+        self._parts = [part.name for part in cell.state]
         self._inputs = ["ids", "labels"] if self._configuration.num_labels else ["ids"]
 
     def file(self, *, is_sequence: bool) -> bytes:
@@ -125,7 +146,7 @@ class _Network:
                 if is_sequence
                 else self._add("Unsqueeze", name, self._axis(0))
             )
-        is_scanned = is_sequence and self._configuration.documents
+        is_scanned = is_sequence and (self._configuration.documents or not self._has_operator)
         hidden, states = (self._scan if is_scanned else self._read)(inputs, self._parts)
         for name, state in zip(self._parts, states, strict=True):
             self._add("Identity", state, output=f"{name}_after")
@@ -222,7 +243,8 @@ class _Network:
     def _read(self, inputs: dict[str, str], states: list[str]) -> tuple[str, list[str]]:
         """Read ids (T, B) from states (L, B, H): hidden (T, B, H), states.
 
-        Where there are documents, T is 1: the state becomes zero before the boundary.
+        Where there are documents, or the cell has no operator, T is 1. The state becomes zero
+        before the boundary.
         """
         if self._configuration.documents:
             states = self._without_boundary(inputs["ids"], states)
@@ -231,10 +253,12 @@ class _Network:
         hidden = self._symbols(inputs)
         after = []
         for layer in range(count):
-            weights = [f"layers.{layer}.{each}" for each in "WRB"]
+            weights = {each: f"layers.{layer}.{each}" for each in "WRB"}
             if layer == 0 and self._configuration.num_labels:
-                weights[0] = self._add("Concat", weights[0], "labels.W", axis=2)
-            hidden, *last = self._layer(hidden, weights, [part[layer] for part in split])
+                axis = 2 if self._has_operator else 0
+                weights["W"] = self._add("Concat", weights["W"], "labels.W", axis=axis)
+            advance = self._layer if self._has_operator else self._step
+            hidden, *last = advance(hidden, weights, [part[layer] for part in split])
             after.append(last)
         if count == 1:
             return hidden, after[0]
@@ -277,7 +301,7 @@ class _Network:
             parts.append(self._add("OneHot", source, depth, off_and_on))
         return parts[0] if len(parts) == 1 else self._add("Concat", *parts, axis=2)
 
-    def _layer(self, inputs: str, weights: list[str], states: list[str]) -> list[str]:
+    def _layer(self, inputs: str, weights: dict[str, str], states: list[str]) -> list[str]:
         """Run a layer: inputs (T, B, I), states (1, B, H) -> hidden (T, B, H), states."""
         from onnx import helper
 
@@ -287,15 +311,44 @@ class _Network:
             attributes["linear_before_reset"] = 1
         if cell == "rnn":
             attributes["activations"] = [self._configuration.nonlinearity.capitalize()]
-        all_states = f"{weights[1]}.states"  # (T, 1, B, H)
-        last = [f"{weights[1]}.{name}_last" for name in self._parts]
+        all_states = f"{weights['R']}.states"  # (T, 1, B, H)
+        last = [f"{weights['R']}.{name}_last" for name in self._parts]
         operator = "LSTM" if cell == "cifg" else cell.upper()
         self._nodes.append(
             helper.make_node(
-                operator, [inputs, *weights, "", *states], [all_states, *last], **attributes
+                operator,
+                [inputs, *weights.values(), "", *states],
+                [all_states, *last],
+                **attributes,
             )
         )
         return [self._add("Squeeze", all_states, self._axis(1)), *last]
+
+    def _step(self, inputs: str, weights: dict[str, str], states: list[str]) -> list[str]:
+        """Advance a layer by a symbol: inputs (1, B, I), hidden (1, B, H) -> hidden, twice."""
+        from onnx import helper
+
+        (before,) = states
+        gates = CELLS[self._configuration.cell].gates
+        product = self._add("MatMul", inputs, weights["W"], output=f"{weights['B']}.product")
+        totals = self._add("Add", product, weights["B"])
+        names = [f"{weights['B']}.{gate.name}" for gate in gates]
+        self._nodes.append(helper.make_node("Split", [totals], names, axis=2))
+        *totals_of_gates, candidate = names
+        share = self._share(totals_of_gates)  # h' = h + share * (candidate - h)
+        change = self._add("Mul", share, self._add("Sub", candidate, before))
+        hidden = self._add("Add", before, change, output=f"{weights['B']}.hidden")
+        return [hidden, hidden]
+
+    def _share(self, totals: list[str]) -> str:
+        """How much of the hidden state is replaced: z of a minGRU, i / (f + i) of a minLSTM.
+
+        The latter from the logarithms of the gates, which never vanish.
+        """
+        if len(totals) == 1:
+            return self._add("Sigmoid", totals[0])
+        logarithms = [self._add("Softplus", self._add("Neg", total)) for total in totals]
+        return self._add("Sigmoid", self._add("Sub", *reversed(logarithms)))
 
     def _add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node of one output; return the output's name."""

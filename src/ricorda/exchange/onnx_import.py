@@ -34,7 +34,7 @@ from ricorda.exchange.onnx_file import (
     Tensor,
     read_graph,
 )
-from ricorda.model.cells import CellName
+from ricorda.model.cells import CELLS, CellName
 from ricorda.validation import shown
 
 OPERATORS: dict[str, CellName] = {"RNN": "rnn", "GRU": "gru", "LSTM": "lstm"}
@@ -76,6 +76,11 @@ def _exported(constants: "dict[str, Array]", description: Description) -> Foreig
     """Read an export of ricorda."""
     shape = description.configuration
     cell = shape.cell
+    if not CELLS[cell].has_recurrent_weights:
+        raise ModelFileError(
+            f"a {CELLS[cell].label} cannot be imported from a graph: keep the model file that it "
+            "was exported from"
+        )
 
     def constant(name: str) -> Weight:
         if name not in constants:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.errors import ConfigurationError
 from ricorda.exchange.exporting import Export, Weights
 from ricorda.exchange.network import lstm_of_cifg
 from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.model.cells import CELLS
 from ricorda.model.model_file import model_metadata
 from ricorda.model.tensor_file import tensor_file
 from ricorda.text.vocabulary import Vocabulary
@@ -18,7 +20,13 @@ STATE_DICT, VOCABULARY, PROGRAM = "state_dict.safetensors", "vocabulary.json", "
 
 
 def export(model: ModelFile, weights: Weights) -> Export:
-    """Make the state dict, the vocabulary and the program that writes text with them."""
+    """Make the state dict, the vocabulary and the program that writes text with them.
+
+    Raises ConfigurationError for a cell that torch.nn does not have.
+    """
+    cell = CELLS[model.configuration.cell]
+    if not cell.has_recurrent_weights:
+        raise ConfigurationError(f"torch.nn has no {cell.label}: export it to onnx, c or web")
     tensors = {
         name: ("F32", array.shape, np.ascontiguousarray(array, "<f4").data.cast("B"))
         for name, array in _torch_tensors(model)

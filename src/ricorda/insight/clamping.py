@@ -21,6 +21,7 @@ from ricorda.arguments import checked
 from ricorda.errors import ConfigurationError
 from ricorda.insight.units import Unit
 from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.model.cells import CELLS
 
 LARGEST = 1e6
 """The farthest value that a unit is held at; tanh ends at 1, and float32 has to hold the sums."""
@@ -55,11 +56,14 @@ def _readers(configuration: ModelConfiguration, unit: Unit) -> list[tuple[str, s
     one.
     """
     here, above = f"layers.{unit.layer}", f"layers.{unit.layer + 1}"
+    own = [(f"{here}.weight_hh", f"{here}.bias_hh")]
+    if not CELLS[configuration.cell].has_recurrent_weights:
+        own = []
     last = unit.layer == configuration.num_layers - 1
     next_reader = ("output.weight", "output.bias")
     if not last:
         next_reader = (f"{above}.weight_ih", f"{above}.bias_ih")
-    return [(f"{here}.weight_hh", f"{here}.bias_hh"), next_reader]
+    return [*own, next_reader]
 
 
 def _hold(weights: NDArray[np.float32], bias: NDArray[np.float32], unit: int, value: float) -> None:

@@ -59,16 +59,16 @@ class GateTerms:
     """Its letter in the equation."""
 
     activation: str
-    """`sigmoid`, `tanh` or `relu`."""
+    """`sigmoid`, `tanh`, `relu` or `linear`."""
 
     from_input: float
     """The input weights times the input (W x): the symbol's, or what the layer below says."""
 
     input_bias: float
-    from_hidden: float
-    """The recurrent weights times the layer's outputs before the step (U h)."""
+    from_hidden: float | None
+    """The recurrent weights times the layer's outputs before the step (U h); None without them."""
 
-    hidden_bias: float
+    hidden_bias: float | None
 
     scale: float
     """1, but in the GRU's candidate its reset gate."""
@@ -224,21 +224,26 @@ def _terms(
     scale: float,
 ) -> GateTerms:
     """Compute one gate, whose weights are a row of its layer's."""
-    tensors = {
-        name: file.tensors[f"layers.{unit.layer}.{name}"][row].astype(np.float64)
-        for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
-    }
-    input_weights, hidden_weights = tensors["weight_ih"][inputs.places], tensors["weight_hh"]
-    input_bias, hidden_bias = float(tensors["bias_ih"]), float(tensors["bias_hh"])
-    from_input, from_hidden = float(input_weights @ inputs.values), float(hidden_weights @ hidden)
+    cell = CELLS[file.configuration.cell]
+
+    def row_of(name: str) -> Vector:
+        return np.asarray(file.tensors[f"layers.{unit.layer}.{name}"][row], np.float64)
+
+    weights, input_bias = row_of("weight_ih")[inputs.places], float(row_of("bias_ih"))
+    values, sources = inputs.values, [*inputs.sources]
+    from_input = float(weights @ values)
     from_label = None if inputs.label_row is None else float(inputs.label_row[row])
-    total = from_input + input_bias + (from_label or 0.0) + scale * (from_hidden + hidden_bias)
-    sources = [*inputs.sources, *(str(Unit(unit.layer, number)) for number in range(len(hidden)))]
-    weights = np.concatenate([input_weights, hidden_weights])
-    values = np.concatenate([inputs.values, hidden])
+    total = from_input + input_bias + (from_label or 0.0)
+    from_hidden = hidden_bias = None
+    if cell.has_recurrent_weights:
+        hidden_weights, hidden_bias = row_of("weight_hh"), float(row_of("bias_hh"))
+        from_hidden = float(hidden_weights @ hidden)
+        total += scale * (from_hidden + hidden_bias)
+        sources += [str(Unit(unit.layer, number)) for number in range(len(hidden))]
+        weights = np.concatenate([weights, hidden_weights])
+        values = np.concatenate([values, hidden])
     largest = np.argsort(-np.abs(weights * values), kind="stable")[:STRONGEST].tolist()
-    takes_nonlinearity = CELLS[file.configuration.cell].takes_nonlinearity
-    activation = file.configuration.nonlinearity if takes_nonlinearity else gate.activation
+    activation = file.configuration.nonlinearity if cell.takes_nonlinearity else gate.activation
     return GateTerms(
         name=gate.name,
         letter=gate.letter,
@@ -262,6 +267,8 @@ def _terms(
 def _apply(activation: str, total: float) -> float:
     if activation == "relu":
         return max(total, 0.0)
+    if activation == "linear":
+        return total
     if activation == "tanh":
         return float(np.tanh(total))
     return float(0.5 + 0.5 * np.tanh(0.5 * total))
@@ -279,17 +286,20 @@ def _signed(value: float, digits: int) -> str:
 
 
 def _gate_line(terms: GateTerms, digits: int) -> str:
-    past = (
-        f"{_signed(terms.from_hidden, digits)} {_signed(terms.hidden_bias, digits)}"
-        if terms.scale == 1
-        else f"+ {_number(terms.scale, digits)} * ({_number(terms.from_hidden, digits)} "
-        f"{_signed(terms.hidden_bias, digits)})"
-    )
-    constant = _signed(terms.input_bias, digits)
+    parts = [_number(terms.from_input, digits), _signed(terms.input_bias, digits)]
     if terms.from_label is not None:
-        constant = f"{constant} {_signed(terms.from_label, digits)}"
-    total = f"{_number(terms.from_input, digits)} {constant} {past}"
+        parts.append(_signed(terms.from_label, digits))
+    if terms.from_hidden is not None and terms.hidden_bias is not None:
+        past, bias = terms.from_hidden, _signed(terms.hidden_bias, digits)
+        parts.append(
+            f"{_signed(past, digits)} {bias}"
+            if terms.scale == 1
+            else f"+ {_number(terms.scale, digits)} * ({_number(past, digits)} {bias})"
+        )
+    total, value = " ".join(parts), _number(terms.value, digits)
+    if terms.activation == "linear":
+        return f"{terms.letter:<2} = {total} = {value}"
     return (
         f"{terms.letter:<2} = {terms.activation}({total}) = "
-        f"{terms.activation}({_number(terms.total, digits)}) = {_number(terms.value, digits)}"
+        f"{terms.activation}({_number(terms.total, digits)}) = {value}"
     )

@@ -7,7 +7,7 @@ module in ricorda.torch.cells. Tests compare the four.
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-CellName = Literal["rnn", "gru", "lstm", "cifg"]
+CellName = Literal["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"]
 
 
 class Gate(NamedTuple):
@@ -19,7 +19,7 @@ class Gate(NamedTuple):
     letter: str
     """Its letter in an equation."""
 
-    activation: Literal["sigmoid", "tanh"] = "sigmoid"
+    activation: Literal["sigmoid", "tanh", "linear"] = "sigmoid"
 
     scaled_by: str | None = None
     """The gate that multiplies what it reads of the hidden state; that gate comes before it."""
@@ -40,7 +40,7 @@ class StatePart(NamedTuple):
 
 HIDDEN = StatePart("hidden", "h")
 
-CELL_OPTIONS = frozenset({"nonlinearity", "forget_bias"})
+CELL_OPTIONS = frozenset({"nonlinearity", "forget_bias", "recurrent_dropout", "initialisation"})
 """The options that apply to some cells only."""
 
 
@@ -69,11 +69,28 @@ class Cell:
     forget_gate: str | None = None
     """The gate whose bias the option `forget_bias` sets, if there is one."""
 
+    has_recurrent_weights: bool = True
+    """Whether its gates read the hidden state: else they depend on the input alone, and a layer has
+    neither `weight_hh` nor `bias_hh`."""
+
+    num_layers: int = 1
+    """The layers of a network of it unless another number is given."""
+
     @property
     def options(self) -> frozenset[str]:
         """Those of CELL_OPTIONS that apply to it."""
-        nonlinearity = {"nonlinearity"} if self.takes_nonlinearity else set()
-        return frozenset(nonlinearity | ({"forget_bias"} if self.forget_gate else set()))
+        applies = {
+            "nonlinearity": self.takes_nonlinearity,
+            "forget_bias": self.forget_gate is not None,
+            "recurrent_dropout": self.has_recurrent_weights,
+            "initialisation": self.has_recurrent_weights,
+        }
+        return frozenset(name for name, does in applies.items() if does)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether its hidden state stays within -1 and 1, if no option replaces an activation."""
+        return all(gate.activation != "linear" for gate in self.gates)
 
     @property
     def traced(self) -> tuple[str, ...]:
@@ -85,6 +102,14 @@ class Cell:
     def blocks(self) -> int:
         """The blocks of H that the kernels keep of each step."""
         return len(self.gates) + sum(gate.scaled_by is not None for gate in self.gates)
+
+    def squares(self, num_layers: int) -> int:
+        """Count the matrices (H, H) that a stack of layers multiplies a symbol with.
+
+        The first layer's input is looked up and costs no product.
+        """
+        recurrent = num_layers if self.has_recurrent_weights else 0
+        return len(self.gates) * (num_layers - 1 + recurrent)
 
 
 CELLS: dict[CellName, Cell] = {
@@ -130,5 +155,28 @@ CELLS: dict[CellName, Cell] = {
         state=(HIDDEN, StatePart("cell", "c")),
         equations=("c' = (1 - i) * c + i * g", "h' = o * tanh(c')"),
         learning_rate=9e-3,
+    ),
+    "mingru": Cell(
+        label="minGRU",
+        gates=(Gate("update_gate", "z"), Gate("candidate", "n", "linear")),
+        state=(HIDDEN,),
+        equations=("h' = (1 - z) * h + z * n",),
+        learning_rate=4e-3,
+        has_recurrent_weights=False,
+        num_layers=2,
+    ),
+    "minlstm": Cell(
+        label="minLSTM",
+        gates=(
+            Gate("input_gate", "i"),
+            Gate("forget_gate", "f"),
+            Gate("candidate", "g", "linear"),
+        ),
+        state=(HIDDEN,),
+        equations=("h' = (f * h + i * g) / (f + i)",),
+        learning_rate=4e-3,
+        forget_gate="forget_gate",
+        has_recurrent_weights=False,
+        num_layers=2,
     ),
 }

@@ -30,7 +30,7 @@ class ModelConfiguration:
     """E, the length of each symbol's vector; `onehot` feeds the symbol itself, V numbers."""
 
     nonlinearity: Literal["tanh", "relu"] = "tanh"
-    """The activation of the `rnn` cell; other cells always use tanh."""
+    """The activation of the `rnn` cell; other cells have their own."""
 
     documents: bool = False
     """Whether the last symbol is the boundary between documents: before it is read, the state
@@ -52,7 +52,8 @@ class ModelConfiguration:
     @property
     def is_bounded(self) -> bool:
         """Whether hidden states stay within -1 and 1: not where relu replaces tanh."""
-        return not (CELLS[self.cell].takes_nonlinearity and self.nonlinearity == "relu")
+        cell = CELLS[self.cell]
+        return cell.is_bounded and not (cell.takes_nonlinearity and self.nonlinearity == "relu")
 
     @property
     def state_parts(self) -> int:
@@ -83,11 +84,14 @@ class ModelConfiguration:
             shapes["embedding.weight"] = (self.vocabulary_size, self.embedding_size)
         if self.num_labels:  # added to the first layer's gates at each step
             shapes["labels.weight"] = (self.num_labels, rows)
+        has_recurrent_weights = CELLS[self.cell].has_recurrent_weights
         for layer in range(self.num_layers):
             shapes[f"layers.{layer}.weight_ih"] = (rows, hidden if layer else self.input_size)
-            shapes[f"layers.{layer}.weight_hh"] = (rows, hidden)
+            if has_recurrent_weights:
+                shapes[f"layers.{layer}.weight_hh"] = (rows, hidden)
             shapes[f"layers.{layer}.bias_ih"] = (rows,)
-            shapes[f"layers.{layer}.bias_hh"] = (rows,)
+            if has_recurrent_weights:
+                shapes[f"layers.{layer}.bias_hh"] = (rows,)
         shapes["output.weight"] = (self.vocabulary_size, hidden)
         shapes["output.bias"] = (self.vocabulary_size,)
         return shapes

@@ -22,8 +22,9 @@ class RecurrentCell(nn.Module, ABC):
     """A recurrent cell with the parameters of torch.nn: the same names, layout and gate order.
 
     Its weights fit `torch.nn.LSTMCell` (GRUCell, RNNCell) by `load_state_dict`, and layer K of
-    `torch.nn.LSTM` with `_lK` added to each name. They are not initialized:
-    `RecurrentLanguageModel` draws them or takes them from a model file.
+    `torch.nn.LSTM` with `_lK` added to each name. A cell whose gates do not read the hidden state
+    has no `weight_hh` and no `bias_hh`. The weights are not initialized: `RecurrentLanguageModel`
+    draws them or takes them from a model file.
     """
 
     name: ClassVar[CellName]
@@ -38,16 +39,19 @@ class RecurrentCell(nn.Module, ABC):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.nonlinearity = nonlinearity
+        is_recurrent = CELLS[self.name].has_recurrent_weights
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
+        if is_recurrent:
+            self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias_ih = nn.Parameter(torch.empty(rows))
-        self.bias_hh = nn.Parameter(torch.empty(rows))
+        if is_recurrent:
+            self.bias_hh = nn.Parameter(torch.empty(rows))
 
     def initial_state(self, batch_size: int) -> State:
         """Return the zero state: tensors (B, H)."""
         parts = CELLS[self.name].state
         return self.state_type(
-            *(self.bias_hh.new_zeros(batch_size, self.hidden_size) for _ in parts)
+            *(self.bias_ih.new_zeros(batch_size, self.hidden_size) for _ in parts)
         )
 
     @abstractmethod
@@ -267,6 +271,48 @@ class CIFGCell(RecurrentCell):
         return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
 
 
+class MinimalState(NamedTuple):
+    """The state of the minimal GRU and LSTM."""
+
+    hidden: Tensor  # (B, H)
+
+
+class MinGRUCell(RecurrentCell):
+    """One step of the minimal gated recurrent unit (Feng et al., 2024).
+
+    Stacked gate order: update, candidate. Its gates depend on the input alone.
+    """
+
+    name = "mingru"
+    state_type = MinimalState
+
+    def forward(self, inputs: Tensor, state: State) -> MinimalState:
+        """Advance one symbol: inputs (B, I) -> new state."""
+        (hidden,) = state
+        gates = F.linear(inputs, self.weight_ih, self.bias_ih)  # (B, 2H)
+        update_gate, candidate = gates.chunk(2, dim=-1)
+        return MinimalState(torch.lerp(hidden, candidate, update_gate.sigmoid()))
+
+
+class MinLSTMCell(RecurrentCell):
+    """One step of the minimal long short-term memory (Feng et al., 2024).
+
+    Stacked gate order: input, forget, candidate. Its gates depend on the input alone.
+    """
+
+    name = "minlstm"
+    state_type = MinimalState
+
+    def forward(self, inputs: Tensor, state: State) -> MinimalState:
+        """Advance one symbol: inputs (B, I) -> new state."""
+        (hidden,) = state
+        gates = F.linear(inputs, self.weight_ih, self.bias_ih)  # (B, 3H)
+        input_gate, forget_gate, candidate = gates.chunk(3, dim=-1)
+        # input / (forget + input), by logarithms, which never vanish
+        share = (F.logsigmoid(input_gate) - F.logsigmoid(forget_gate)).sigmoid()
+        return MinimalState(torch.lerp(hidden, candidate, share))
+
+
 CELL_MODULES: dict[CellName, type[RecurrentCell]] = {
-    cell.name: cell for cell in (RNNCell, GRUCell, LSTMCell, CIFGCell)
+    cell.name: cell for cell in (RNNCell, GRUCell, LSTMCell, CIFGCell, MinGRUCell, MinLSTMCell)
 }

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from ricorda.errors import ConfigurationError
+from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.torch.cells import CELL_MODULES, RecurrentCell, State
 from ricorda.torch.dropout import MaskKey, drop_embedding, drop_outputs, drop_recurrent
@@ -37,7 +38,7 @@ class RecurrentLanguageModel(nn.Module):
     input_dropout: probability for each number of the embedding, once for a window, so that a symbol
     has the same vector everywhere in it (after Gal & Ghahramani, 2016).
     recurrent_dropout: probability for each recurrent weight, once for a window (DropConnect; Wan et
-    al., 2013; Merity et al., 2018).
+    al., 2013; Merity et al., 2018). Raises ConfigurationError for a cell without such weights.
     """
 
     def __init__(
@@ -57,6 +58,11 @@ class RecurrentLanguageModel(nn.Module):
         """
         super().__init__()
         self.configuration = configuration = configuration or ModelConfiguration(**shape)
+        if recurrent_dropout and not CELLS[configuration.cell].has_recurrent_weights:
+            raise ConfigurationError(
+                f"recurrent_dropout {recurrent_dropout:g}: {configuration.cell} has no recurrent "
+                "weights: leave it out"
+            )
         self.dropout = dropout
         self.input_dropout = input_dropout
         self.recurrent_dropout = recurrent_dropout

@@ -45,7 +45,7 @@ from ricorda.training.checkpoint.snapshot import (
 )
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.learner import Tensors
-from ricorda.training.options import check_decay, check_input_dropout
+from ricorda.training.options import check_cell_option, check_decay, check_input_dropout
 from ricorda.training.report.progress import Reporter
 
 
@@ -107,6 +107,7 @@ def changed(before: TrainingConfiguration, changes: Mapping[str, Any]) -> Traini
         after = replace(after, softmax_candidates=0)
     check_decay(after.learning_rate, after.weight_decay)
     check_input_dropout(after.input_dropout, after.model.embedding_size)
+    check_cell_option("recurrent_dropout", after.recurrent_dropout, after.model.cell)
     return after
 
 

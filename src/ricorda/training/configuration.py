@@ -129,7 +129,7 @@ class LearningSettings:
     """Initialization of the recurrent weights: orthogonal, or uniform as in PyTorch."""
 
     forget_bias: Annotated[float, Field(ge=-100, le=100)] = 0.0
-    """Initial bias of the forget gates of the lstm cell."""
+    """Initial bias of the forget gates of the lstm and minlstm cells."""
 
     adaptive_validation: Annotated[bool, Group.OUTPUT] = False
     """At the end, also evaluate the validation part with a copy of the model that learns from it

@@ -160,12 +160,19 @@ def _check_cell_options(options: TrainingOptions) -> None:
     """Raise ConfigurationError for an option of another cell."""
     cell = cell_of(options)
     for name in sorted(CELL_OPTIONS - CELLS[cell].options):
-        if value := getattr(options, name):
-            value = f"{value:g}" if isinstance(value, float) else value
-            cells = " or ".join(each for each in CELLS if name in CELLS[each].options)
-            raise ConfigurationError(
-                f"--{name.replace('_', '-')} {value} is for --cell {cells}, not for {cell}"
-            )
+        value = getattr(options, name)
+        if value != getattr(type(options), name):
+            check_cell_option(name, value, cell)
+
+
+def check_cell_option(name: str, value: Any, cell: CellName) -> None:
+    """Raise ConfigurationError for an option in CELL_OPTIONS that a cell does not have."""
+    if value and name not in CELLS[cell].options:
+        value = f"{value:g}" if isinstance(value, float) else value
+        cells = " or ".join(each for each in CELLS if name in CELLS[each].options)
+        raise ConfigurationError(
+            f"--{name.replace('_', '-')} {value} is for --cell {cells}, not for {cell}"
+        )
 
 
 def check_decay(learning_rate: float | None, weight_decay: float | None) -> None:

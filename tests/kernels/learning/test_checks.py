@@ -95,6 +95,11 @@ def test_types(change: dict[str, Any]) -> None:
         make(**change)
 
 
+def test_recurrent_weights_that_are_not_there_cannot_be_dropped() -> None:
+    with pytest.raises(ValueError, match="must be 0 for a cell without recurrent weights"):
+        make(cell="mingru", recurrent_dropout=0.1)
+
+
 def test_bfloat16_where_it_is_not_had(kernels: str) -> None:
     if _kernels.learns_bfloat16(kernels):
         make(precision="bfloat16", kernels=kernels)

@@ -34,6 +34,13 @@ def cell_step(cell: str, inputs: Tensor, hidden: Tensor, state: Sequence[Tensor]
         reset, update = torch.sigmoid(r + hr), torch.sigmoid(z + hz)
         candidate = torch.tanh(n + reset * hn)
         return [(1 - update) * candidate + update * state[0]]
+    if cell == "mingru":
+        z, n = inputs.chunk(2, dim=1)
+        return [(1 - torch.sigmoid(z)) * state[0] + torch.sigmoid(z) * n]
+    if cell == "minlstm":
+        i, f, g = inputs.chunk(3, dim=1)
+        i, f = torch.sigmoid(i), torch.sigmoid(f)
+        return [(f * state[0] + i * g) / (f + i)]
     gates = (inputs + hidden).chunk(4 if cell == "lstm" else 3, dim=1)
     i, g, o = torch.sigmoid(gates[0]), torch.tanh(gates[-2]), torch.sigmoid(gates[-1])
     forget = torch.sigmoid(gates[1]) if cell == "lstm" else 1 - i
@@ -56,15 +63,15 @@ def loss_of(case: LearningCase, tensors: Tensors) -> tuple[Tensor, list[Tensor]]
         if "embedding.weight" in tensors:
             values = values @ tensors["embedding.weight"]
         for layer in range(shape.num_layers):
-            weight_ih, weight_hh, bias_ih, bias_hh = (
-                tensors[f"layers.{layer}.{name}"]
-                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
+            here = f"layers.{layer}"
             state = states[layer * parts : (layer + 1) * parts]
-            gates = values @ weight_ih.T + bias_ih
+            gates = values @ tensors[f"{here}.weight_ih"].T + tensors[f"{here}.bias_ih"]
             if layer == 0 and case.labels is not None:
                 gates = gates + tensors["labels.weight"][long(case.labels[:, time])]
-            state = cell_step(cell, gates, state[0] @ weight_hh.T + bias_hh, state)
+            past = torch.zeros_like(gates)
+            if f"{here}.weight_hh" in tensors:
+                past = state[0] @ tensors[f"{here}.weight_hh"].T + tensors[f"{here}.bias_hh"]
+            state = cell_step(cell, gates, past, state)
             states[layer * parts : (layer + 1) * parts] = state
             values = state[0]
         outputs.append(values @ tensors["output.weight"].T + tensors["output.bias"])
@@ -148,12 +155,14 @@ def test_only_boundaries(make_case: MakeCase, cell: dict[str, str]) -> None:
     _, gradients, _ = expected_of(case)
     learner = case.learner()
     learner.step(learning_rate=0.0)
-    for layer in range(2):  # what is always multiplied with zero has no gradient at all
-        assert not gradients[f"layers.{layer}.weight_hh"].any()
-        assert not learner.gradients()[f"layers.{layer}.weight_hh"].any()
+    recurrent = [name for name in case.weights if name.endswith("weight_hh")]
+    assert len(recurrent) == (0 if cell["cell"] in ("mingru", "minlstm") else 2)
+    for name in recurrent:  # what is always multiplied with zero has no gradient at all
+        assert not gradients[name].any()
+        assert not learner.gradients()[name].any()
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
 @pytest.mark.parametrize("embedding", ["onehot", 3])
 def test_gradients_of_labels_by_differences(make_case: MakeCase, cell: str, embedding: Any) -> None:
     case = make_case(**DOCUMENTS, cell=cell, embedding_size=embedding, num_layers=2)

@@ -21,8 +21,10 @@ every_cell = pytest.mark.parametrize(
         {"cell": "gru"},
         {"cell": "lstm"},
         {"cell": "cifg"},
+        {"cell": "mingru"},
+        {"cell": "minlstm"},
     ],
-    ids=["rnn", "relu", "gru", "lstm", "cifg"],
+    ids=["rnn", "relu", "gru", "lstm", "cifg", "mingru", "minlstm"],
 )
 needs_bfloat16 = pytest.mark.skipif(
     not _kernels.learns_bfloat16(), reason="this processor does not multiply bfloat16"

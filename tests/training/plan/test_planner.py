@@ -153,6 +153,15 @@ def test_deep_and_many_symbols_leave_fewer_units() -> None:
     assert plan(minutes=3, cell="rnn").model.hidden_size > units
 
 
+def test_a_cell_without_recurrent_weights_gets_layers_and_no_dropout_of_them() -> None:
+    chosen = plan(cell="mingru", minutes=3, hidden_size=512)
+    assert chosen.model.num_layers == 2
+    assert chosen.recurrent_dropout == 0 < chosen.dropout
+    assert plan(cell="mingru", num_layers=1).model.num_layers == 1
+    assert operations_of(chosen.model, 65) == 6 * (2 * 512**2 + 65 * 512)
+    assert plan(minutes=3, cell="mingru").model.hidden_size > plan(minutes=3).model.hidden_size
+
+
 def test_more_threads_share_more_streams() -> None:
     batches = [plan(machine=replace(MACHINE, threads=n)).batch_size for n in (1, 2, 4, 64)]
     assert batches == [8, 8, 16, 64]

@@ -26,8 +26,10 @@ struct layer {
   struct matrix candidate; /* (H, H), of n */
   const float *bias;       /* (4 * H,), of r, z, the input's part of n, the recurrent part of n */
 #else
+#if RECURRENT
   struct matrix recurrent; /* (ROWS, H) */
-  const float *bias;       /* (ROWS,) */
+#endif
+  const float *bias; /* (ROWS,) */
 #endif
 };
 
@@ -87,7 +89,7 @@ static void add_product(const struct matrix *matrix, int rows, int depth, const 
 }
 #endif
 
-#if !RELU
+#if RNN || GRU || LSTM || CIFG || MINGRU
 /* x P(x^2) / Q(x^2): within 4e-7 of the hyperbolic tangent. */
 static inline float tanh_of(float x) {
   const float bounded = x < -8.95f ? -8.95f : x > 8.95f ? 8.95f : x;
@@ -103,7 +105,22 @@ static inline float tanh_of(float x) {
   return bounded * above / below;
 }
 #endif
-#if LSTM || CIFG || GRU
+#if MINLSTM
+
+/* 2^n times a polynomial: within 4e-7 of the exponential, relatively, from -80 to 80. */
+static inline float exp_of(float x) {
+  const float bounded = x < -80 ? -80 : x > 80 ? 80 : x;
+  const int32_t n = (int32_t)(bounded * 1.44269504f + (bounded < 0 ? -0.5f : 0.5f));
+  const float r = bounded - (float)n * 0.693359375f + (float)n * 2.12194440e-4f;
+  union {
+    int32_t bits;
+    float value;
+  } power = {(n + 127) * 8388608};
+  const float high = 1.0f / 24 + r * (1.0f / 120 + r * (1.0f / 720));
+  return power.value * (1 + r * (1 + r * (0.5f + r * (1.0f / 6 + r * high))));
+}
+#endif
+#if LSTM || CIFG || GRU || MINGRU
 
 static inline float sigmoid_of(float x) { return 0.5f + 0.5f * tanh_of(0.5f * x); }
 #endif
@@ -160,6 +177,28 @@ static void apply_cell(struct model_state *state, int layer) {
     const float g = tanh_of(g_total[unit]), o = sigmoid_of(o_total[unit]);
     cell[unit] = (1 - i) * cell[unit] + i * g;
     hidden[unit] = o * tanh_of(cell[unit]);
+  }
+}
+#endif
+#if MINGRU
+/* h' = (1 - z) * h + z * n */
+static void apply_cell(struct model_state *state, int layer) {
+  const float *z_total = state->totals, *n_total = z_total + H;
+  float *hidden = state->hidden[layer];
+  for (int unit = 0; unit < H; unit++) {
+    const float z = sigmoid_of(z_total[unit]);
+    hidden[unit] = (1 - z) * hidden[unit] + z * n_total[unit];
+  }
+}
+#endif
+#if MINLSTM
+/* h' = (f * h + i * g) / (f + i), by 1 / i and 1 / f, which never vanish */
+static void apply_cell(struct model_state *state, int layer) {
+  const float *i_total = state->totals, *f_total = i_total + H, *g_total = f_total + H;
+  float *hidden = state->hidden[layer];
+  for (int unit = 0; unit < H; unit++) {
+    const float i = 1 + exp_of(-i_total[unit]), f = 1 + exp_of(-f_total[unit]);
+    hidden[unit] += f / (f + i) * (g_total[unit] - hidden[unit]);
   }
 }
 #endif
@@ -220,7 +259,9 @@ void model_step(struct model_state *state, int symbol, float *logits) {
 #endif
   for (int number = 0; number < MODEL_LAYERS; number++) {
     const struct layer *layer = &layers[number];
+#if RECURRENT
     const float *before = state->hidden[number];
+#endif
     for (int row = 0; row < @BLOCKS@ * H; row++) state->totals[row] = layer->bias[row];
 #if STACKED
     if (number > 0) {
@@ -242,7 +283,9 @@ void model_step(struct model_state *state, int symbol, float *logits) {
     add_product(@STATE@&layer->recurrent, 2 * H, H, before, state->totals);
     add_product(@STATE@&layer->candidate, H, H, before, state->totals + 3 * H);
 #else
+#if RECURRENT
     add_product(@STATE@&layer->recurrent, ROWS, H, before, state->totals);
+#endif
 #endif
     apply_cell(state, number);
   }

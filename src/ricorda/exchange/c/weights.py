@@ -62,14 +62,12 @@ class _Constants:
 def _layer(constants: _Constants, model: ModelFile, number: int) -> str:
     """Define the arrays of a layer and return the initializer of its struct."""
     shape, prefix = model.configuration, f"layers.{number}."
-    bias = _first_totals(
-        shape, model.tensors[f"{prefix}bias_ih"], model.tensors[f"{prefix}bias_hh"]
-    )
-    return ", ".join([
-        *_input(constants, model, number),
-        *_recurrent(constants, shape, f"recurrent_{number}", model.tensors[f"{prefix}weight_hh"]),
-        constants.add(f"bias_{number}", bias),
-    ])  # fmt: skip
+    parts, bias = [*_input(constants, model, number)], model.tensors[f"{prefix}bias_ih"]
+    if CELLS[shape.cell].has_recurrent_weights:
+        weight = model.tensors[f"{prefix}weight_hh"]
+        parts += _recurrent(constants, shape, f"recurrent_{number}", weight)
+        bias = _first_totals(shape, bias, model.tensors[f"{prefix}bias_hh"])
+    return ", ".join([*parts, constants.add(f"bias_{number}", bias)])
 
 
 def _input(constants: _Constants, model: ModelFile, number: int) -> Iterator[str]:

@@ -76,7 +76,8 @@ function checkFinite(logits) {
 
 // The network.
 
-// own: what the layer's input adds to each gate, recurrent: what its hidden state adds, both (G*H);
+// own: what the layer's input adds to each gate, recurrent: what its hidden state adds, both (G*H), in
+// a cell without recurrent weights zeros;
 // state: what the layer carries, (H) each, changed in place. As in torch.nn.
 const CELLS = {
   rnn: { gates: 1, parts: 1, advance(own, recurrent, [hidden], nonlinearity) {
@@ -107,6 +108,20 @@ const CELLS = {
       const input = sigmoid(total(0));
       cell[unit] = (1 - input) * cell[unit] + input * Math.tanh(total(1));
       hidden[unit] = sigmoid(total(2)) * Math.tanh(cell[unit]);
+    }
+  } },
+  mingru: { gates: 2, parts: 1, advance(own, recurrent, [hidden]) {
+    const size = hidden.length;
+    for (let unit = 0; unit < size; unit++) {
+      const update = sigmoid(own[unit]);
+      hidden[unit] = (1 - update) * hidden[unit] + update * own[size + unit];
+    }
+  } },
+  minlstm: { gates: 3, parts: 1, advance(own, recurrent, [hidden]) {
+    const [size, twice] = [hidden.length, 2 * hidden.length];
+    for (let unit = 0; unit < size; unit++) {
+      const [input, forget] = [1 + Math.exp(-own[unit]), 1 + Math.exp(-own[size + unit])]; // 1 / the gates
+      hidden[unit] += forget / (forget + input) * (own[twice + unit] - hidden[unit]);
     }
   } },
 };
@@ -147,8 +162,10 @@ export class Model {
       this.#own.set(inputBias);
       if (layer === 0) this.#addSymbol(id, label, inputWeights);
       else addProduct(inputWeights, state[layer - 1][0], this.#own);
-      this.#recurrent.set(hiddenBias);
-      addProduct(hiddenWeights, state[layer][0], this.#recurrent);
+      if (hiddenWeights) {
+        this.#recurrent.set(hiddenBias);
+        addProduct(hiddenWeights, state[layer][0], this.#recurrent);
+      }
       this.cell.advance(this.#own, this.#recurrent, state[layer], this.configuration.nonlinearity);
     });
   }

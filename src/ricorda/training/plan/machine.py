@@ -244,7 +244,8 @@ def _by_kernels(configuration: TrainingConfiguration, streams: int, steps: int) 
     hidden, layers = model.hidden_size, model.num_layers
     factor = _bytes_of_a_factor(configuration)
     rows = output_rows(model.vocabulary_size, configuration.softmax_candidates, symbols)
-    recurrent = layers * model.gates * hidden**2
+    has_recurrent_weights = CELLS[model.cell].has_recurrent_weights
+    recurrent = layers * model.gates * hidden**2 if has_recurrent_weights else 0
     products = recurrent + model.gates * hidden * sum(_input_sizes(model)) + rows * hidden
     numbers = (4 if configuration.averaging else 3) * model.parameters + groups * products
     numbers += recurrent if configuration.recurrent_dropout else 0

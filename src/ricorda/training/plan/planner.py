@@ -82,14 +82,14 @@ def choose(
     budget = options.budget or Budget(minutes=DEFAULT_MINUTES)
     backend = choose_backend(options.backend, machine.device)
     cell = cell_of(options, backend)
-    num_layers = options.num_layers or 1
+    num_layers = options.num_layers or CELLS[cell].num_layers
     window = options.window or 64
     batch_size = options.batch_size or _batch_size(training_size, window, machine)
     negatives = _softmax_candidates(options, vocabulary_size, machine)
     rows = output_rows(vocabulary_size, negatives, batch_size * window // machine.processes)
     symbols_at = partial(_symbols, budget, training_size, batch_size * window, machine)
     hidden_size = options.hidden_size or _hidden_size(
-        len(CELLS[cell].gates) * (2 * num_layers - 1),
+        CELLS[cell].squares(num_layers),
         vocabulary_size,
         rows,
         training_size,
@@ -111,7 +111,7 @@ def choose(
     passes *= min(1.0, capacity**1.5)  # a small network cannot memorize the text
     chosen = {
         "dropout": _dropout(passes),
-        "recurrent_dropout": _recurrent_dropout(passes),
+        "recurrent_dropout": _recurrent_dropout(cell, passes),
         "weight_decay": _weight_decay(passes),
         "learning_rate": _learning_rate(model, batch_size),
         "threads": machine.threads,
@@ -160,8 +160,8 @@ def operations_of(model: ModelConfiguration, rows: int) -> float:
     The first layer's input and a label's row are looked up in tables and cost none. rows: how many
     rows of the output layer each symbol is multiplied with.
     """
-    recurrent = model.gates * (2 * model.num_layers - 1) * model.hidden_size**2
-    return 6.0 * (recurrent + rows * model.hidden_size)
+    squares = CELLS[model.cell].squares(model.num_layers)
+    return 6.0 * (squares * model.hidden_size**2 + rows * model.hidden_size)
 
 
 def output_rows(vocabulary_size: int, candidates: int, step_size: int) -> int:
@@ -254,8 +254,10 @@ def _dropout(passes: float) -> float:
     return round(min(0.5, max(0.0, 0.15 * math.log1p(passes) - 0.12)), 2)
 
 
-def _recurrent_dropout(passes: float) -> float:
-    """For what is read many times."""
+def _recurrent_dropout(cell: CellName, passes: float) -> float:
+    """For what is read many times, by a cell that has such weights."""
+    if not CELLS[cell].has_recurrent_weights:
+        return 0.0
     return round(min(0.3, max(0.0, 0.14 * math.log(max(passes, 1.0) / 4))), 2)
 
 
