@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast, overload
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from ricorda.engine.generation import (
     Length,
     Prompt,
 )
+from ricorda.engine.keywords import GenerationKeywords, SamplingKeywords
 from ricorda.engine.labels import label_number
 from ricorda.engine.sampling import (
     Probabilities,
@@ -54,6 +55,7 @@ from ricorda.engine.texts import Order, Texts
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, write_model_file
+from ricorda.signatures import names_of, shows_options
 from ricorda.text.parts import Part
 from ricorda.text.prompts import read_prompt
 from ricorda.text.reading_settings import ReadingSettings
@@ -100,6 +102,9 @@ class Trace(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self.arrays)
+
+
+SAMPLING, GENERATION = names_of(SamplingSettings), names_of(GenerationSettings)
 
 
 class Model:
@@ -151,7 +156,7 @@ class Model:
         label: str | None = None,
         count: None = None,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> str: ...
 
     @overload
@@ -165,9 +170,10 @@ class Model:
         label: str | None = None,
         count: int,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> list[str]: ...
 
+    @shows_options(SamplingSettings, SAMPLING)
     @checked
     def generate(
         self,
@@ -179,19 +185,21 @@ class Model:
         label: str | None = None,
         count: int | None = None,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> str | list[str]:
         """Continue a prompt; the result is the continuation alone, or a list of `count` of them.
 
         Without a prompt a document begins, or, in a model of an undivided text, a line. A document
-        ends by itself, or at `length` symbols, by default 4000; an undivided text has 200. `label`
-        is the label of the document. `sampling` are the fields of SamplingSettings.
+        ends by itself, or at `length` symbols, by default 4000; an undivided text has 200. It also
+        ends before the first `stop` string. `label` is the label of the document. The same `seed`
+        writes the same text.
 
         Raises ConfigurationError for an option that is unknown or out of range, VocabularyError for
         an unknown character if `on_unknown` is "error". With "skip" the network does not read such
         a character, and UnseenCharactersWarning names it.
         """
-        options = sampling | {
+        options: dict[str, Any] = {
+            **sampling,
             "length": length,
             "seed": seed,
             "stop": stop,
@@ -202,18 +210,30 @@ class Model:
             return self.begin(prompt, **options).text()
         return [written.text for written in self.begin_many([prompt], count=count, **options)]
 
+    @shows_options(GenerationSettings, GENERATION)
     @checked
-    def generate_many(self, prompts: Iterable[str | bytes], **options: Any) -> list[str]:
+    def generate_many(
+        self,
+        prompts: Iterable[str | bytes],
+        *,
+        count: int | None = 1,
+        **options: Unpack[GenerationKeywords],
+    ) -> list[str]:
         """Continue many prompts side by side; each result is what `generate` gives for the prompt.
 
         The options are those of `generate`. With a `count`, that many texts follow each other for
         each prompt. Without a seed one is drawn, which all prompts share.
         """
-        return [written.text for written in self.begin_many(prompts, **options)]
+        return [written.text for written in self.begin_many(prompts, count=count, **options)]
 
+    @shows_options(GenerationSettings, GENERATION)
     @checked
     def begin_many(
-        self, prompts: Iterable[str | bytes], *, count: int | None = 1, **options: Any
+        self,
+        prompts: Iterable[str | bytes],
+        *,
+        count: int | None = 1,
+        **options: Unpack[GenerationKeywords],
     ) -> Texts:
         """Check the options, fields of GenerationSettings, and begin `count` texts for each prompt.
 
@@ -242,6 +262,7 @@ class Model:
                 own = settings if index == first else replace(settings, stream_index=index)
                 yield Order(number, shown, prompt, own)
 
+    @shows_options(SamplingSettings, SAMPLING)
     @checked
     def stream(
         self,
@@ -252,7 +273,7 @@ class Model:
         stop: str | Iterable[str] = (),
         label: str | None = None,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> Iterator[str]:
         """Continue a prompt piece by piece, as it is written; otherwise as `generate`."""
         generation = self.begin(
@@ -266,8 +287,9 @@ class Model:
         )
         return (piece.text for piece in generation)
 
+    @shows_options(GenerationSettings, GENERATION)
     @checked
-    def begin(self, prompt: str | bytes = "", **options: Any) -> Generation:
+    def begin(self, prompt: str | bytes = "", **options: Unpack[GenerationKeywords]) -> Generation:
         """Check the options, fields of GenerationSettings, and begin to continue a prompt.
 
         The object yields pieces with their symbols, and has the seed that was drawn, the characters
@@ -306,6 +328,7 @@ class Model:
         """Return a text as training would have read it: line ends, Unicode form, no leading BOM."""
         return read_prompt(text, self.vocabulary, self.reading, drop_mark=drop_mark)
 
+    @shows_options(SamplingSettings, SAMPLING)
     @checked
     def distribution(
         self,
@@ -313,7 +336,7 @@ class Model:
         *,
         label: str | None = None,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> Distribution:
         """Return the probabilities from which `generate`, with the same options, draws the next
         symbol.
