@@ -24,6 +24,8 @@ from ricorda.engine.classification import (
     log_prior,
 )
 from ricorda.engine.constraints import constraint_of
+from ricorda.engine.display.cards import chances_card, chances_words, model_card, model_words
+from ricorda.engine.display.heat_map import heat_map
 from ricorda.engine.documents import document_figures, evaluate_documents
 from ricorda.engine.embedding import Embedding, Vector, VectorKind, embed_documents, vector_size
 from ricorda.engine.encoding import (
@@ -53,6 +55,7 @@ from ricorda.engine.sampling import (
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.texts import Order, Texts
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
+from ricorda.frames import Library, frame
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, write_model_file
 from ricorda.signatures import names_of, shows_options
@@ -74,6 +77,12 @@ class Distribution:
     probabilities: Probabilities
     """Their probabilities, (V,), with a sum of 1."""
 
+    def __repr__(self) -> str:
+        return f"<ricorda.Distribution: {chances_words(self.most_likely(3))}, ...>"
+
+    def _repr_html_(self) -> str:
+        return chances_card("Next symbol", "", self.most_likely(10))
+
     @checked
     def most_likely(self, count: int = 10) -> list[tuple[str, float]]:
         """List the most likely symbols and their probabilities, the most likely first."""
@@ -93,6 +102,41 @@ class Trace(Mapping[str, Array]):
 
     arrays: dict[str, Array]
     """Each (T, L, H): the value of each unit after each symbol."""
+
+    def __repr__(self) -> str:
+        length, layers, units = self._shown.shape
+        return (
+            f"<ricorda.Trace: {', '.join(self.arrays)}; each {length} symbols x {layers} layers x "
+            f"{units} units>"
+        )
+
+    def _repr_html_(self) -> str:
+        return heat_map(self.symbols, self._name, self._shown)
+
+    @property
+    def _name(self) -> str:
+        """The array that is shown unless another one is asked for."""
+        return "hidden" if "hidden" in self.arrays else next(iter(self.arrays))
+
+    @property
+    def _shown(self) -> Array:
+        return self.arrays[self._name]
+
+    @checked
+    def to_frame(self, library: Library = "pandas", name: str | None = None) -> Any:
+        """Return one of the arrays as a table for pandas or polars, with a row for each symbol.
+
+        Its columns are `symbol` and one for each unit, such as `0:17`: unit 17 of layer 0. By
+        default it is the array `hidden`.
+
+        Raises MissingExtra if the library is not installed, KeyError for an unknown name.
+        """
+        array = self.arrays[self._name if name is None else name]
+        _, layers, units = array.shape
+        columns: dict[str, Any] = {"symbol": list(self.symbols)}
+        for layer, unit in itertools.product(range(layers), range(units)):
+            columns[f"{layer}:{unit}"] = array[:, layer, unit]
+        return frame(columns, library)
 
     def __getitem__(self, name: str) -> Array:
         return self.arrays[name]
@@ -134,6 +178,12 @@ class Model:
         """How large gradients were in training, which adaptive reading needs; None: not known."""
         self.reading = ReadingSettings.from_training(self.training, vocabulary)
         """How training read its text, and how every text given to this model is read."""
+
+    def __repr__(self) -> str:
+        return f"<ricorda.Model: {model_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        return model_card(self)
 
     @property
     def _encoder(self) -> TextEncoder:

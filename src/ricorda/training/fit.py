@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ricorda.arguments import checked
 from ricorda.engine import Figures, Model, load
 from ricorda.engine.adaptive import gather_gradient_sizes, segments_for
 from ricorda.errors import RunError, TrainingError
+from ricorda.frames import Library, frame
 from ricorda.model import read_model_file, write_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
@@ -40,6 +42,8 @@ from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.plan.budget import BudgetClock, check_budget, planned_steps
 from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
+from ricorda.training.report.card import run_card, run_words
+from ricorda.training.report.charts import history_columns, read_history
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.page import write_report
 from ricorda.training.report.progress import Reporter, clock
@@ -67,6 +71,23 @@ class Run:
     def model(self) -> Model:
         """The best model, loaded."""
         return load(self.folder)
+
+    def __repr__(self) -> str:
+        return f"<ricorda.Run {run_words(self.folder, self.metrics)}>"
+
+    def _repr_html_(self) -> str:
+        return run_card(self.folder, self.metrics)
+
+    @checked
+    def to_frame(self, library: Library = "pandas") -> Any:
+        """Return the run's metrics as a table for pandas or polars.
+
+        Its rows are those of metrics.jsonl from training and evaluations, by step; its columns their
+        figures, and `bits_per_character`.
+
+        Raises MissingExtra if the library is not installed, RunError if the metrics are damaged.
+        """
+        return frame(history_columns(read_history(RunFolder(self.folder))), library)
 
 
 def fit_run(
