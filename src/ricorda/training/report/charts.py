@@ -91,7 +91,7 @@ def losses(rows: Sequence[Row]) -> list[tuple[float, float]]:
 
 
 def loss_chart(history: History, best_step: int | None) -> Chart:
-    """Describe training and validation loss over steps, with time and characters beside the steps."""
+    """Describe training and validation loss over steps, time and characters."""
     training = Series("training", losses(history.training))
     validation = Series("validation", losses(history.evaluations), kind="dotted")
     best = history.evaluation_at(best_step)
