@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.pages.fragments import checked_card
 from tests.training.reporters import InterruptAt
 
 TEXT = "5 bottles of beer on the wall\n" * 60
-SMALL = {"steps": 40, "hidden_size": 8, "batch_size": 4, "window": 16, "threads": 1}
+SMALL: dict[str, Any] = {"steps": 40, "hidden_size": 8, "batch_size": 4, "window": 16, "threads": 1}
 
 
 @pytest.fixture

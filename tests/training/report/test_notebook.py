@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from ricorda.training.run import new_run
 from tests.pages.fragments import checked_card
 
 TEXT = "5 bottles of beer on the wall\n" * 60
-SMALL = {"steps": 40, "hidden_size": 8, "batch_size": 4, "window": 16, "threads": 1}
+SMALL: dict[str, Any] = {"steps": 40, "hidden_size": 8, "batch_size": 4, "window": 16, "threads": 1}
 
 
 class Place:
