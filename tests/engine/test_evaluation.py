@@ -84,5 +84,5 @@ def test_bytes_are_read_as_bytes(byte_model: Model, place: Path) -> None:
 def test_wrong_texts(
     model: Model, place: Path, texts: tuple[Any, ...], error: type[InputError]
 ) -> None:
-    with pytest.raises(error, match="text"):
+    with pytest.raises(error, match=r"text|missing"):
         ricorda.evaluate(model, *texts)

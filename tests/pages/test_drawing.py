@@ -77,7 +77,7 @@ def test_several_curves_have_a_legend_and_evaluations_dots() -> None:
     chart = Chart(
         unit="bits",
         series=[Series("one", [(0, 1), (9, 2)]), Series("two", [(3, 1), (9, 2)], kind="dotted")],
-        axes=[],
+        axes=[Axis("steps", lambda step: f"{step:g}")],
         readings=[],
     )
     html = drawing(chart, HEIGHT)

@@ -58,6 +58,7 @@ from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarnin
 from ricorda.frames import Library, frame
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, write_model_file
+from ricorda.pages import plural
 from ricorda.signatures import names_of, shows_options
 from ricorda.text.parts import Part
 from ricorda.text.prompts import read_prompt
@@ -105,10 +106,8 @@ class Trace(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         length, layers, units = self._shown.shape
-        return (
-            f"<ricorda.Trace: {', '.join(self.arrays)}; each {length} symbols x {layers} layers x "
-            f"{units} units>"
-        )
+        shape = (plural(length, "symbol"), plural(layers, "layer"), plural(units, "unit"))
+        return f"<ricorda.Trace: {', '.join(self.arrays)}; each {' x '.join(shape)}>"
 
     def _repr_html_(self) -> str:
         return heat_map(self.symbols, self._name, self._shown)

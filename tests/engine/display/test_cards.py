@@ -41,15 +41,15 @@ def coloured(card: Card) -> list[tuple[str, str | None]]:
 
 def test_short_representations(model: Model) -> None:
     scores = model.score("abc")
-    shown = {
-        model: r"<ricorda\.Model: GRU, 1 x 8 units, 8 characters, \d+ parameters>",
-        scores: r"<ricorda\.Scores: 3 symbols, \d\.\d{3} bits per character>",
-        model.trace("abc"): r"<ricorda\.Trace: hidden, .*; each 3 symbols x 1 layers x 8 units>",
-        model.distribution("a"): r"<ricorda\.Distribution: '.+' \d.* %, '.+' .*, \.\.\.>",
-        scores.figures: r"<ricorda\.Figures: \d\.\d{3} bits per character, 2 characters, carried>",
-    }
-    for value, pattern in shown.items():
-        assert re.fullmatch(pattern, repr(value)), repr(value)
+    shown: list[tuple[object, str]] = [
+        (model, r"Model: GRU, 1 x 8 units, 8 characters, \d+ parameters"),
+        (scores, r"Scores: 3 symbols, \d\.\d{3} bits per character"),
+        (model.trace("abc"), r"Trace: hidden, .*; each 3 symbols x 1 layer x 8 units"),
+        (model.distribution("a"), r"Distribution: '.+' \d.* %, '.+' .*, \.\.\."),
+        (scores.figures, r"Figures: \d\.\d{3} bits per character, 2 characters, carried"),
+    ]
+    for value, pattern in shown:
+        assert re.fullmatch(rf"<ricorda\.{pattern}>", repr(value)), repr(value)
 
 
 def test_a_model(model: Model) -> None:
@@ -61,7 +61,6 @@ def test_a_model(model: Model) -> None:
     assert "GRU, 1 layer of 8 units" in card.text
     assert "2.071" in card.text
     assert "It learned <b>poems</b>.txt, two, three, …." in card.text
-    assert "b" not in {tag for tag, each in card.tags if not each} - {"b"} or card.text
 
 
 def test_a_model_whose_file_says_nothing_or_nonsense(model: Model) -> None:

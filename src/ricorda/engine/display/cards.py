@@ -29,6 +29,9 @@ LONGEST = 2_000
 MOST = 10
 """Symbols or labels whose probabilities are shown."""
 
+LEAST = 0.001
+"""Probability from which on more than three are shown."""
+
 Tile = tuple[str, str]
 
 
@@ -197,11 +200,12 @@ def chances_words(chances: Iterable[tuple[str, float]]) -> str:
 
 
 def chances_card(title: str, facts: str, chances: Sequence[tuple[str, float]]) -> str:
-    """Show the most likely symbols or labels as bars."""
+    """Show the most likely symbols or labels as bars, at least three."""
+    shown = [each for place, each in enumerate(chances[:MOST]) if place < 3 or each[1] >= LEAST]
     rows = "".join(
         f'<bdi>{escape(shown_label(label))}</bdi><span class="bar-track"><span class="bar-fill" '
         f'style="width: {100 * chance:.1f}%"></span></span><span class="chance">{percent(chance)}'
         "</span>"
-        for label, chance in chances[:MOST]
+        for label, chance in shown
     )
     return fragment(f'{head(title, escape(facts))}<div class="bars">{rows}</div>')

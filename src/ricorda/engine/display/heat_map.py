@@ -33,10 +33,10 @@ def heat_map(symbols: Sequence[str], name: str, values: Array) -> str:
     width, height = CELL[0] * cells.shape[1], CELL[1] * len(chosen)
     names = "".join(f"<div>{unit // units}:{unit % units}</div>" for unit in chosen.tolist())
     columns = "".join(f"<span>{escape(_column(symbol))}</span>" for symbol in symbols[:COLUMNS])
-    words = f"{name} of {plural(len(chosen), 'unit')} over {plural(length, 'symbol')}"
+    words = f"{name} of {plural(len(chosen), 'unit')}, from {cells.min():.2f} to {cells.max():.2f}"
     return fragment(
         head("Trace", f"{plural(length, 'symbol')}, {plural(layers, 'layer')} of {units:,} units")
-        + f'<div class="muted">{_explained(name, largest, len(chosen), length)}</div>'
+        + f'<div class="muted">{_explained(name, len(chosen), length)}</div>'
         f'<div class="heat"><div class="names">{names}</div><div class="field">'
         f'<img src="{picture_address(_pixels(cells, largest))}" width="{width}" height="{height}" '
         f'style="width: {width}px; height: {height}px" alt="{escape(words)}">'
@@ -44,11 +44,11 @@ def heat_map(symbols: Sequence[str], name: str, values: Array) -> str:
     )
 
 
-def _explained(name: str, largest: float, rows: int, length: int) -> str:
+def _explained(name: str, rows: int, length: int) -> str:
     beginning = f"The first {COLUMNS} symbols. " if length > COLUMNS else ""
     return (
         f"{beginning}<code>trace[{escape(repr(name))}]</code> of the {plural(rows, 'unit')} that "
-        f"vary most, each layer:unit. Orange is positive, blue negative, up to {largest:.2f}."
+        "vary most, by layer:unit. Orange is positive, blue negative."
     )
 
 
@@ -62,5 +62,5 @@ def _pixels(cells: Array, largest: float) -> NDArray[np.uint8]:
 
 def _column(symbol: str) -> str:
     """A symbol in the width of one character."""
-    label = shown_label(symbol)
+    label = symbol if symbol == " " else shown_label(symbol)
     return label if len(label) == 1 else "▪"

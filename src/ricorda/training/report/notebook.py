@@ -262,15 +262,15 @@ class _Curve:
 
     def words(self) -> str:
         """The last losses in a line."""
-        return "".join(f"; {name}: {bits} bits" for name, bits in self._figures())
+        return "".join(f"; {name}: {bits}" for name, bits in self._figures())
 
     def _figures(self) -> list[tuple[str, str]]:
-        figures = [] if self._last is None else [("training", fixed(self._last[1], 3))]
+        figures = [] if self._last is None else [("bits, training", fixed(self._last[1], 3))]
         if self._validation:
             best = min(bits for _, bits in self._validation)
             figures += [
-                ("validation", fixed(self._validation[-1][1], 3)),
-                ("best validation", fixed(best, 3)),
+                ("bits, validation", fixed(self._validation[-1][1], 3)),
+                ("bits, best validation", fixed(best, 3)),
             ]
         return figures
 
