@@ -28,7 +28,7 @@ def skip_without_kernels() -> None:
 
 def notebook_of(*cells: str) -> dict[str, Any]:
     """Make a notebook of code cells."""
-    made = [
+    made: list[dict[str, Any]] = [
         {
             "cell_type": "code",
             "id": f"cell-{number}",

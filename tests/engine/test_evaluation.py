@@ -35,8 +35,9 @@ def test_it_measures_what_the_command_does(
     model: Model, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model.save("model.safetensors")
-    for options, words in (({}, []), ({"window": 3}, ["--window", "3"])):
-        found = ricorda.evaluate(load("model.safetensors"), "one.txt", "two.txt", **options)
+    cases: list[tuple[int | None, list[str]]] = [(None, []), (3, ["--window", "3"])]
+    for window, words in cases:
+        found = ricorda.evaluate(load("model.safetensors"), "one.txt", "two.txt", window=window)
         assert found.as_json() == of_the_command(capsys, "one.txt", "two.txt", *words)
 
 
@@ -44,7 +45,7 @@ def test_a_model_may_be_named_and_texts_listed(model: Model, place: Path) -> Non
     model.save("model.safetensors")
     expected = ricorda.evaluate(load(place), "one.txt", "two.txt")
     for given in ("model.safetensors", place, SimpleNamespace(folder=place)):
-        assert ricorda.evaluate(given, [place / "one.txt", "two.txt"]) == expected  # type: ignore[arg-type]
+        assert ricorda.evaluate(given, [place / "one.txt", "two.txt"]) == expected
     assert ricorda.evaluate(place, "*.txt").characters == expected.characters
 
 

@@ -355,7 +355,7 @@ def _write_into_model(
     )
 
 
-def _result_lines(metrics: dict[str, Any], *, python: bool) -> list[str]:
+def _result_lines(metrics: dict[str, Any], *, python: bool = False) -> list[str]:
     """The last lines of a run: its validation figures and the command or call to type next."""
     spent = f"{metrics['steps']:,} steps in {clock(metrics['train_seconds'])}"
     run = Path(metrics["run"])
