@@ -12,7 +12,6 @@ import pytest
 
 from ricorda.engine import Model, ReferenceBackend, kernels_are_built, make_backend
 from ricorda.engine.generation import GenerationSettings
-from ricorda.engine.keywords import SamplingKeywords
 from ricorda.engine.sampling import log_softmax
 from ricorda.engine.session import NativeSession
 from ricorda.errors import (
@@ -218,7 +217,7 @@ def test_a_document_may_end_whatever_is_allowed(
 ) -> None:
     of_bytes = documents_model(tensors_of, backend, ByteVocabulary(10, has_boundary=True))
     for model in (divided, of_bytes):
-        each: tuple[SamplingKeywords, ...] = (
+        each: tuple[dict[str, Any], ...] = (
             {"allowed": "abé"},
             {"banned": "cd"},
             {"allowed": "ab", "banned_word": "ba"},
