@@ -69,9 +69,18 @@ def leave_options_out(
     return str(found).rpartition(" -> ")[0], result
 
 
+def keep_backslashes(
+    app: Sphinx, what: str, name: str, each: Any, options: Any, lines: list[str]
+) -> None:
+    """Escape the backslashes of described options, such as those of line ends, for Sphinx."""
+    if inspect.isfunction(each) and "__signature__" in vars(each):
+        lines[:] = [line.replace("\\", "\\\\") for line in lines]
+
+
 def setup(app: Sphinx) -> None:
     """Generate the reference of the commands and connect the functions above."""
     command_reference.write(DOCS / "reference" / "commands.md")
     app.connect("source-read", link_to_pages)
     app.connect("autodoc-process-signature", leave_options_out, priority=900)
+    app.connect("autodoc-process-docstring", keep_backslashes)
     app.connect("html-page-context", set_language)
