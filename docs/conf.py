@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ sys.path.insert(0, str(DOCS))
 import command_reference  # noqa: E402
 
 import ricorda  # noqa: E402
+from ricorda.signatures import OptionParameter  # noqa: E402
 
 project = "ricorda"
 version = release = ricorda.__version__
@@ -54,8 +56,31 @@ def set_language(
         context["language"] = "it"
 
 
+def leave_options_out(
+    app: Sphinx, what: str, name: str, each: Any, options: Any, signature: str, result: str
+) -> tuple[str, str] | None:
+    """Print `**options` for options that the docstring lists with their types."""
+    found = vars(each).get("__signature__") if inspect.isfunction(each) else None
+    if found is None:
+        return None
+    listed = [key for key, one in found.parameters.items() if isinstance(one, OptionParameter)]
+    for key in listed:
+        app.env.current_document.autodoc_annotations.get(name, {}).pop(key, None)
+    return str(found).rpartition(" -> ")[0], result
+
+
+def keep_backslashes(
+    app: Sphinx, what: str, name: str, each: Any, options: Any, lines: list[str]
+) -> None:
+    """Escape the backslashes of described options, such as those of line ends, for Sphinx."""
+    if inspect.isfunction(each) and "__signature__" in vars(each):
+        lines[:] = [line.replace("\\", "\\\\") for line in lines]
+
+
 def setup(app: Sphinx) -> None:
     """Generate the reference of the commands and connect the functions above."""
     command_reference.write(DOCS / "reference" / "commands.md")
     app.connect("source-read", link_to_pages)
+    app.connect("autodoc-process-signature", leave_options_out, priority=900)
+    app.connect("autodoc-process-docstring", keep_backslashes)
     app.connect("html-page-context", set_language)

@@ -28,13 +28,17 @@ EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
 EXTRA_OF_FILE = {
     "text/parquet.py": "parquet",
     "exchange/onnx_export.py": "onnx",
+    "training/report/notebook.py": "notebook",
 }
 """The same for single files."""
 
-EXTRAS = (None, "torch", "serve", "parquet", "onnx")
+EXTRA_OF_MODULE = {"pandas": "pandas", "polars": "polars"}
+"""Extras of one module, which is imported where a table is asked for."""
 
-PART_OF = {"pydantic_core": "pydantic"}
-"""Modules of a distribution that another one needs in exactly one version."""
+EXTRAS = (None, "torch", "serve", "parquet", "onnx", "notebook", "pandas", "polars")
+
+PART_OF = {"pydantic_core": "pydantic", "IPython": "ipython"}
+"""Modules of a distribution that another one needs in exactly one version, or is named for."""
 
 
 def declared(extra: str | None) -> set[str]:
@@ -64,7 +68,7 @@ def imported_by_extra() -> dict[str | None, set[str]]:
         place = path.relative_to(SOURCE)
         extra = EXTRA_OF_FILE.get(place.as_posix(), EXTRA_OF_FOLDER.get(place.parts[0]))
         for module in imported(path):
-            found[None if module in core else extra].add(module)
+            found[None if module in core else EXTRA_OF_MODULE.get(module, extra)].add(module)
     return found
 
 

@@ -9,24 +9,44 @@ The names below are imported when first asked for, so that `import ricorda` is q
 imports PyTorch.
 """
 
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ricorda.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from ricorda.engine import Model, load
+    from ricorda.engine import Distribution, Figures, Model, Scores, Trace, load
+    from ricorda.engine.evaluation import evaluate
     from ricorda.errors import RicordaError
     from ricorda.training import Run, resume, train
 
 __version__ = "0.1.0"
 
-__all__ = ["Model", "RicordaError", "Run", "__version__", "load", "resume", "train"]
+__all__ = [
+    "Distribution",
+    "Figures",
+    "Model",
+    "RicordaError",
+    "Run",
+    "Scores",
+    "Trace",
+    "__version__",
+    "evaluate",
+    "load",
+    "resume",
+    "train",
+]
 
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "Distribution": "ricorda.engine",
+        "Figures": "ricorda.engine",
         "Model": "ricorda.engine",
+        "Scores": "ricorda.engine",
+        "Trace": "ricorda.engine",
+        "evaluate": "ricorda.engine.evaluation",
         "load": "ricorda.engine",
         "RicordaError": "ricorda.errors",
         "Run": "ricorda.training",
@@ -34,3 +54,9 @@ __getattr__ = lazy_names(
         "train": "ricorda.training",
     },
 )
+
+
+def __dir__() -> list[str]:
+    """List what a person may use, imported or not, and the submodules imported so far."""
+    imported = (name for name, each in globals().items() if isinstance(each, ModuleType))
+    return sorted({*__all__, *imported, "__doc__", "__file__", "__name__", "__path__"})

@@ -147,6 +147,21 @@ def path(name: str, value: object) -> Path:
     return Path(os.fsdecode(value))
 
 
+def text_names(name: str, value: object) -> list[str]:
+    """Return the names in a text's name or in a list of names. Raises ConfigurationError."""
+    expected = "a path, a pattern, or a list of them"
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, bytes | os.PathLike):
+        return [str(path(name, value))]
+    if not isinstance(value, collections.abc.Iterable) or isinstance(value, dict):
+        raise unfit(name, expected, value)
+    names = list(value)
+    if wrong := [each for each in names if not isinstance(each, str | bytes | os.PathLike)]:
+        raise unfit(name, expected, wrong[0])
+    return [os.fsdecode(each) for each in names]
+
+
 def _fit(value: Any, hint: Any) -> Any:
     """Return a value converted to its type. Raises _Unfit; unknown types accept everything."""
     fit = _FITS.get(get_origin(hint) or hint, _fit_instance)

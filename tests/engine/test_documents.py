@@ -217,11 +217,12 @@ def test_a_document_may_end_whatever_is_allowed(
 ) -> None:
     of_bytes = documents_model(tensors_of, backend, ByteVocabulary(10, has_boundary=True))
     for model in (divided, of_bytes):
-        for options in (
+        each: tuple[dict[str, Any], ...] = (
             {"allowed": "abé"},
             {"banned": "cd"},
             {"allowed": "ab", "banned_word": "ba"},
-        ):
+        )
+        for options in each:
             for seed in range(5):
                 generation = model.begin("ab", seed=seed, temperature=2, **options)
                 assert "\N{REPLACEMENT CHARACTER}" not in generation.text()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ricorda.insight.clusters import Cluster, clusters
+from ricorda.engine.display.clusters import Cluster, clusters
 from ricorda.insight.features import every_column
 from ricorda.text.pieces import PieceVocabulary
 

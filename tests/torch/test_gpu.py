@@ -1,7 +1,7 @@
 """What needs a CUDA GPU: `pytest -m gpu` on a machine that has one; skipped elsewhere."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -87,7 +87,7 @@ def test_bfloat16_learns(text: Path) -> None:
 
 @pytest.mark.parametrize("there_first", [True, False])
 def test_a_run_continues_on_another_device(text: Path, there_first: bool) -> None:
-    devices = ("cuda", "cpu") if there_first else ("cpu", "cuda")
+    devices: list[Literal["cpu", "cuda"]] = ["cuda", "cpu"] if there_first else ["cpu", "cuda"]
     options = {**SMALL, "dropout": 0.2}
     run = ricorda.train(text, out="moved", device=devices[0], **options)
     on = ricorda.resume("moved", steps=120, device=devices[1], quiet=True)

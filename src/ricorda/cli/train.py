@@ -3,7 +3,7 @@
 import os
 import sys
 import tomllib
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,8 @@ from ricorda.errors import ConfigurationError
 from ricorda.model.cells import CELL_OPTIONS, CELLS
 from ricorda.option_groups import Group
 from ricorda.runs import RunFolder
-from ricorda.training.options import INITIAL, NETWORK, TrainingOptions
+from ricorda.training.options import INITIAL, NETWORK, TRAINED, TrainingOptions
 from ricorda.validation import parse_json, validated
-
-OPTIONS = [field.name for field in fields(TrainingOptions) if field.name != "schedule"]
 
 DECIDED_BY_MODEL = {*NETWORK, *INITIAL, "vocabulary"}
 """Options of a file that --from leaves no room for."""
@@ -39,7 +37,7 @@ CHANGES_NO_STEP = {"out", "cache", "keep", "max_restarts", "collective_timeout",
 
 @click.command(cls=GroupedCommand)
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@options_from(TrainingOptions, OPTIONS)
+@options_from(TrainingOptions, TRAINED)
 @click.option(
     "--config",
     cls=GroupedOption,
@@ -176,7 +174,7 @@ def _options_of_run(path: Path) -> dict[str, Any]:
     settled: dict[str, Any] = {}
     for part in (training, training.model, training.budget, record.text):
         settled |= asdict(part)
-    names = set(OPTIONS) - {"validation"}  # that file belongs to the run's text
+    names = set(TRAINED) - {"validation"}  # that file belongs to the run's text
     names -= CELL_OPTIONS - CELLS[training.model.cell].options
     if record.start is not None:
         names -= DECIDED_BY_MODEL

@@ -14,6 +14,7 @@ import numpy as np
 from ricorda.arguments import checked
 from ricorda.engine.accuracy import Accuracy
 from ricorda.engine.backend import Backend
+from ricorda.engine.display.cards import chances_card, chances_words
 from ricorda.engine.documents import Document, scored_documents
 from ricorda.engine.labels import check_labels
 from ricorda.engine.sampling import Probabilities, log_softmax, most_likely_first
@@ -48,6 +49,12 @@ class Classification:
     gaps: tuple[Gap, ...] = ()
     """The characters of the document that the model never saw. They are left out, with the
     character after them."""
+
+    def __repr__(self) -> str:
+        return f"<ricorda.Classification: {chances_words(self.most_likely(3))}>"
+
+    def _repr_html_(self) -> str:
+        return chances_card("Label", "", self.most_likely(10))
 
     @property
     def unseen(self) -> int:

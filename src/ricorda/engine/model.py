@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast, overload
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from ricorda.engine.classification import (
     log_prior,
 )
 from ricorda.engine.constraints import constraint_of
+from ricorda.engine.display.cards import chances_card, chances_words, model_card, model_words
+from ricorda.engine.display.heat_map import heat_map
 from ricorda.engine.documents import document_figures, evaluate_documents
 from ricorda.engine.embedding import Embedding, Vector, VectorKind, embed_documents, vector_size
 from ricorda.engine.encoding import (
@@ -41,6 +43,7 @@ from ricorda.engine.generation import (
     Length,
     Prompt,
 )
+from ricorda.engine.keywords import GenerationKeywords, SamplingKeywords
 from ricorda.engine.labels import label_number
 from ricorda.engine.sampling import (
     Probabilities,
@@ -52,8 +55,11 @@ from ricorda.engine.sampling import (
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
 from ricorda.engine.texts import Order, Texts
 from ricorda.errors import ConfigurationError, TextError, UnseenCharactersWarning
+from ricorda.frames import Library, frame
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, write_model_file
+from ricorda.pages import plural
+from ricorda.signatures import names_of, shows_options
 from ricorda.text.parts import Part
 from ricorda.text.prompts import read_prompt
 from ricorda.text.reading_settings import ReadingSettings
@@ -71,6 +77,12 @@ class Distribution:
 
     probabilities: Probabilities
     """Their probabilities, (V,), with a sum of 1."""
+
+    def __repr__(self) -> str:
+        return f"<ricorda.Distribution: {chances_words(self.most_likely(3))}, ...>"
+
+    def _repr_html_(self) -> str:
+        return chances_card("Next symbol", "", self.most_likely(10))
 
     @checked
     def most_likely(self, count: int = 10) -> list[tuple[str, float]]:
@@ -92,6 +104,39 @@ class Trace(Mapping[str, Array]):
     arrays: dict[str, Array]
     """Each (T, L, H): the value of each unit after each symbol."""
 
+    def __repr__(self) -> str:
+        length, layers, units = self._shown.shape
+        shape = (plural(length, "symbol"), plural(layers, "layer"), plural(units, "unit"))
+        return f"<ricorda.Trace: {', '.join(self.arrays)}; each {' x '.join(shape)}>"
+
+    def _repr_html_(self) -> str:
+        return heat_map(self.symbols, self._name, self._shown)
+
+    @property
+    def _name(self) -> str:
+        """The array that is shown unless another one is asked for."""
+        return "hidden" if "hidden" in self.arrays else next(iter(self.arrays))
+
+    @property
+    def _shown(self) -> Array:
+        return self.arrays[self._name]
+
+    @checked
+    def to_frame(self, library: Library = "pandas", name: str | None = None) -> Any:
+        """Return one of the arrays as a table for pandas or polars, with a row for each symbol.
+
+        Its columns are `symbol` and one for each unit, such as `0:17`: unit 17 of layer 0. By
+        default it is the array `hidden`.
+
+        Raises MissingExtra if the library is not installed, KeyError for an unknown name.
+        """
+        array = self.arrays[self._name if name is None else name]
+        _, layers, units = array.shape
+        columns: dict[str, Any] = {"symbol": list(self.symbols)}
+        for layer, unit in itertools.product(range(layers), range(units)):
+            columns[f"{layer}:{unit}"] = array[:, layer, unit]
+        return frame(columns, library)
+
     def __getitem__(self, name: str) -> Array:
         return self.arrays[name]
 
@@ -100,6 +145,9 @@ class Trace(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self.arrays)
+
+
+SAMPLING, GENERATION = names_of(SamplingSettings), names_of(GenerationSettings)
 
 
 class Model:
@@ -130,6 +178,12 @@ class Model:
         self.reading = ReadingSettings.from_training(self.training, vocabulary)
         """How training read its text, and how every text given to this model is read."""
 
+    def __repr__(self) -> str:
+        return f"<ricorda.Model: {model_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        return model_card(self)
+
     @property
     def _encoder(self) -> TextEncoder:
         """What encodes texts by the present `reading`, which may be set."""
@@ -151,7 +205,7 @@ class Model:
         label: str | None = None,
         count: None = None,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> str: ...
 
     @overload
@@ -165,9 +219,10 @@ class Model:
         label: str | None = None,
         count: int,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> list[str]: ...
 
+    @shows_options(SamplingSettings, SAMPLING)
     @checked
     def generate(
         self,
@@ -179,19 +234,21 @@ class Model:
         label: str | None = None,
         count: int | None = None,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> str | list[str]:
         """Continue a prompt; the result is the continuation alone, or a list of `count` of them.
 
         Without a prompt a document begins, or, in a model of an undivided text, a line. A document
-        ends by itself, or at `length` symbols, by default 4000; an undivided text has 200. `label`
-        is the label of the document. `sampling` are the fields of SamplingSettings.
+        ends by itself, or at `length` symbols, by default 4000; an undivided text has 200. It also
+        ends before the first `stop` string. `label` is the label of the document. The same `seed`
+        writes the same text.
 
         Raises ConfigurationError for an option that is unknown or out of range, VocabularyError for
         an unknown character if `on_unknown` is "error". With "skip" the network does not read such
         a character, and UnseenCharactersWarning names it.
         """
-        options = sampling | {
+        options: dict[str, Any] = {
+            **sampling,
             "length": length,
             "seed": seed,
             "stop": stop,
@@ -202,18 +259,30 @@ class Model:
             return self.begin(prompt, **options).text()
         return [written.text for written in self.begin_many([prompt], count=count, **options)]
 
+    @shows_options(GenerationSettings, GENERATION)
     @checked
-    def generate_many(self, prompts: Iterable[str | bytes], **options: Any) -> list[str]:
+    def generate_many(
+        self,
+        prompts: Iterable[str | bytes],
+        *,
+        count: int | None = 1,
+        **options: Unpack[GenerationKeywords],
+    ) -> list[str]:
         """Continue many prompts side by side; each result is what `generate` gives for the prompt.
 
         The options are those of `generate`. With a `count`, that many texts follow each other for
         each prompt. Without a seed one is drawn, which all prompts share.
         """
-        return [written.text for written in self.begin_many(prompts, **options)]
+        return [written.text for written in self.begin_many(prompts, count=count, **options)]
 
+    @shows_options(GenerationSettings, GENERATION)
     @checked
     def begin_many(
-        self, prompts: Iterable[str | bytes], *, count: int | None = 1, **options: Any
+        self,
+        prompts: Iterable[str | bytes],
+        *,
+        count: int | None = 1,
+        **options: Unpack[GenerationKeywords],
     ) -> Texts:
         """Check the options, fields of GenerationSettings, and begin `count` texts for each prompt.
 
@@ -242,6 +311,7 @@ class Model:
                 own = settings if index == first else replace(settings, stream_index=index)
                 yield Order(number, shown, prompt, own)
 
+    @shows_options(SamplingSettings, SAMPLING)
     @checked
     def stream(
         self,
@@ -252,7 +322,7 @@ class Model:
         stop: str | Iterable[str] = (),
         label: str | None = None,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> Iterator[str]:
         """Continue a prompt piece by piece, as it is written; otherwise as `generate`."""
         generation = self.begin(
@@ -266,8 +336,9 @@ class Model:
         )
         return (piece.text for piece in generation)
 
+    @shows_options(GenerationSettings, GENERATION)
     @checked
-    def begin(self, prompt: str | bytes = "", **options: Any) -> Generation:
+    def begin(self, prompt: str | bytes = "", **options: Unpack[GenerationKeywords]) -> Generation:
         """Check the options, fields of GenerationSettings, and begin to continue a prompt.
 
         The object yields pieces with their symbols, and has the seed that was drawn, the characters
@@ -306,6 +377,7 @@ class Model:
         """Return a text as training would have read it: line ends, Unicode form, no leading BOM."""
         return read_prompt(text, self.vocabulary, self.reading, drop_mark=drop_mark)
 
+    @shows_options(SamplingSettings, SAMPLING)
     @checked
     def distribution(
         self,
@@ -313,7 +385,7 @@ class Model:
         *,
         label: str | None = None,
         on_unknown: OnUnknown = "skip",
-        **sampling: Any,
+        **sampling: Unpack[SamplingKeywords],
     ) -> Distribution:
         """Return the probabilities from which `generate`, with the same options, draws the next
         symbol.

@@ -18,8 +18,10 @@ from ricorda.arguments import checked
 from ricorda.engine.accuracy import Accuracy
 from ricorda.engine.backend import Ids, ScoringBackend
 from ricorda.engine.chunks import overlapping, positions_at_once, scored
+from ricorda.engine.display.cards import figures_card, figures_words, scores_card, scores_words
 from ricorda.engine.sampling import Mask, Probabilities, finite
 from ricorda.errors import ConfigurationError, TextError
+from ricorda.frames import Library, frame
 from ricorda.text.unseen import Gap, Unseen, after_gaps
 from ricorda.text.vocabulary import Vocabulary
 
@@ -84,6 +86,12 @@ class Figures:
         nats_per_symbol = self.nats / self.predictions if self.predictions else math.nan
         return math.exp(nats_per_symbol) if nats_per_symbol < 700 else math.inf
 
+    def __repr__(self) -> str:
+        return f"<ricorda.Figures: {figures_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        return figures_card(self)
+
     def as_json(self) -> dict[str, Any]:
         """Give what `ricorda evaluate --json` prints; None stands for what is not finite."""
         figures = {
@@ -130,6 +138,12 @@ class Scores:
     adaptive: bool = False
     """Whether the reader learned from what it had read, which is a protocol of its own."""
 
+    def __repr__(self) -> str:
+        return f"<ricorda.Scores: {scores_words(self)}>"
+
+    def _repr_html_(self) -> str:
+        return scores_card(self)
+
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols as a person may read them, line ends and odd bytes spelled out."""
@@ -160,6 +174,26 @@ class Scores:
             for symbol, probability in zip(ids, probabilities, strict=True)
             if not math.isnan(probability)
         ]
+
+    @checked
+    def to_frame(self, library: Library = "pandas") -> Any:
+        """Return a table for pandas or polars, with a row for each symbol.
+
+        Its columns are `symbol`, `nats` and `bits`; if there are alternatives, also `expected`, the
+        most likely symbol, and `chance`, its probability.
+
+        Raises MissingExtra if the library is not installed.
+        """
+        columns: dict[str, Any] = {
+            "symbol": list(self.symbols),
+            "nats": self.nats,
+            "bits": self.nats / math.log(2),
+        }
+        if self.alternative_ids.shape[1]:
+            likeliest = self.alternative_ids[:, 0].tolist()
+            columns["expected"] = [self.vocabulary.label(symbol) for symbol in likeliest]
+            columns["chance"] = self.alternative_probabilities[:, 0]
+        return frame(columns, library)
 
     def characters(self) -> list[tuple[str, float]]:
         """List the characters and their surprisals, which for bytes are their bytes' sums.

@@ -16,9 +16,9 @@ clusters           which symbols a reader takes for one character
 
 from typing import TYPE_CHECKING
 
+from ricorda.engine.display.clusters import Cluster, clusters
 from ricorda.extras import require_torch
 from ricorda.insight.clamping import clamped
-from ricorda.insight.clusters import Cluster, clusters
 from ricorda.insight.deletion import (
     Agreement,
     Influence,

@@ -6,7 +6,6 @@ surprisal_page.js reads where the pointer or the keyboard asks.
 
 import base64
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +15,20 @@ from numpy.typing import NDArray
 
 from ricorda.arguments import checked
 from ricorda.engine import Model, score
+from ricorda.engine.display.clusters import Cluster, clusters
+from ricorda.engine.display.coloured_text import (
+    UNDERLINED_FROM,
+    bits_of,
+    coloured,
+    gaps_by_cluster,
+    scale,
+    shown_label,
+    spelled,
+)
 from ricorda.engine.labels import label_number
 from ricorda.engine.sampling import Probabilities
 from ricorda.engine.scoring import Scores
 from ricorda.errors import TextError
-from ricorda.insight.clusters import Cluster, clusters
 from ricorda.insight.units import Text, known_text
 from ricorda.pages import (
     Axis,
@@ -39,10 +47,8 @@ from ricorda.pages import (
     short,
 )
 from ricorda.text.unseen import Gap
-from ricorda.text.vocabulary import BOUNDARY_LABEL, readable
+from ricorda.text.vocabulary import BOUNDARY_LABEL
 
-LEVELS = "abcdefghij"  # the classes of 1, 2 ... 10 bits and more; less than 1 has none
-UNDERLINED_FROM = 8  # bits; the second sign beside the colour
 PLACES = 12  # most surprising ones that are listed
 APART = 10  # characters between two of them: a strange word is listed once
 ALTERNATIVES = 5
@@ -109,9 +115,8 @@ def surprisal_page(scores: Scores, title: str) -> str:
     scores of an adaptive reader are named so.
     """
     found = list(clusters(scores.ids, scores.vocabulary))
-    begins = np.fromiter((cluster.begin for cluster in found), np.int64, len(found))
-    bits = np.add.reduceat(scores.nats, begins) / np.log(2)  # NaN where the first symbol is
-    gaps = _gaps_by_cluster(scores, begins)
+    bits = bits_of(found, scores.nats)
+    gaps = gaps_by_cluster(found, scores.gaps)
     places = _most_surprising(bits)
     body = (
         f"<main>{_heading(scores, title)}{_curve(scores, bits)}"
@@ -128,15 +133,6 @@ def surprisal_page(scores: Scores, title: str) -> str:
         style=resource(__package__, "surprisal_page.css"),
         script=chart_script(__package__, "surprisal_page.js"),
     )
-
-
-def _gaps_by_cluster(scores: Scores, begins: NDArray[np.int64]) -> dict[int, str]:
-    """Find the number of the character before which unseen characters stand."""
-    found: dict[int, str] = {}
-    for gap in scores.gaps:
-        place = int(np.searchsorted(begins, gap.before))
-        found[place] = found.get(place, "") + gap.characters
-    return found
 
 
 def _heading(scores: Scores, title: str) -> str:
@@ -211,13 +207,8 @@ def _legend(scores: Scores) -> str:
         if scores.vocabulary.boundary is not None
         else ""
     )
-    steps = "".join(
-        f'<li class="{level}">{bits}{"+" if bits == len(LEVELS) else ""}</li>'
-        for bits, level in enumerate(LEVELS, start=1)
-    )
     return (
-        f'<div class="scale"><span id="scale">{_named(scores, "bits of surprise")}, at least</span>'
-        f'<ol aria-labelledby="scale"><li>0</li>{steps}</ol></div>'
+        f"{scale(_named(scores, 'bits of surprise'))}"
         '<p class="muted small">1 bit: the model gave it a chance of 1 in 2; 5 bits: 1 in 32; '
         f"10 bits: 1 in 1,024. {UNDERLINED_FROM} bits or more are also underlined.</p>"
         f"{end}{unseen}"
@@ -228,55 +219,16 @@ def _text(
     found: Sequence[Cluster], bits: Probabilities, listed: set[int], gaps: dict[int, str]
 ) -> Iterator[str]:
     """Every character in an element of its own, in sections that end with a line."""
-    levels = np.minimum(np.nan_to_num(bits), len(LEVELS)).astype(np.int64).tolist()
     pieces: list[str] = []
-    for place, (cluster, level) in enumerate(zip(found, levels, strict=True)):
-        if place in gaps:
-            pieces.append(_unseen(gaps[place]))
-        pieces.append(_element(cluster, level, place if place in listed else None))
-        if len(pieces) >= SECTION and cluster.text.endswith("\n"):
+    for cluster, element in coloured(
+        found, bits, gaps, lambda place: f" id=at{place}" if place in listed else ""
+    ):
+        pieces.append(element)
+        if cluster is not None and len(pieces) >= SECTION and cluster.text.endswith("\n"):
             yield f"<div>{''.join(pieces)}</div>"
             pieces = []
-    if len(found) in gaps:
-        pieces.append(_unseen(gaps[len(found)]))
     if pieces:
         yield f"<div>{''.join(pieces)}</div>"
-
-
-def _unseen(characters: str) -> str:
-    """Unseen characters where they stood, each by itself."""
-    return "".join(
-        f'<u class=gap title="never seen in training">{escape(_spelled(character))}</u>'
-        + ("\n" if character == "\n" else "")
-        for character in characters
-    )
-
-
-def _spelled(character: str) -> str:
-    """A character as its name where it could not be seen, on a base where it is a mark."""
-    return _shown(readable(character))
-
-
-def _element(cluster: Cluster, level: int, place: int | None) -> str:
-    """One character: `<i class=c>e</i>`."""
-    classes = [LEVELS[level - 1]] if level else []
-    if cluster.text == "\n":
-        classes.append("end")
-    elif cluster.spelled_out:
-        classes.append("spelled")
-    elif unicodedata.category(cluster.text[0]).startswith("M"):
-        classes.append("alone")
-    name = (
-        f' class="{" ".join(classes)}"'
-        if len(classes) > 1
-        else f" class={classes[0]}"
-        if classes
-        else ""
-    )
-    symbols = cluster.end - cluster.begin
-    size = f" data-n={symbols}" if symbols > 1 else ""
-    anchor = "" if place is None else f" id=at{place}"
-    return f"<i{name}{size}{anchor}>{escape(cluster.text)}</i>"
 
 
 def _inspector() -> str:
@@ -327,7 +279,7 @@ def _places(
 def _around(found: Sequence[Cluster], places: range, gaps: dict[int, str]) -> str:
     """Characters in a row, unseen ones where they stood."""
     return "".join(
-        "".join(map(_spelled, gaps.get(place, ""))) + _in_a_line(found[place]) for place in places
+        "".join(map(spelled, gaps.get(place, ""))) + _in_a_line(found[place]) for place in places
     )
 
 
@@ -338,19 +290,12 @@ def _expected(scores: Scores, cluster: Cluster) -> str:
     if not alternatives:
         return ""
     label, probability = alternatives[0]
-    return f"; expected <bdi>{escape(_shown(label))}</bdi> {percent(probability)}"
+    return f"; expected <bdi>{escape(shown_label(label))}</bdi> {percent(probability)}"
 
 
 def _in_a_line(cluster: Cluster) -> str:
     """A character where a line must not break."""
     return cluster.text.replace("\n", "↵").replace("\t", "⇥")
-
-
-def _shown(label: str) -> str:
-    """A symbol's label where it stands alone."""
-    if unicodedata.category(label[0]).startswith("M"):
-        return "◌" + label
-    return {" ": "␣", "\\n": "↵", "\\t": "⇥"}.get(label, label)
 
 
 def _data(scores: Scores) -> dict[str, Any]:
@@ -366,7 +311,7 @@ def _data(scores: Scores) -> dict[str, Any]:
     chances = np.nan_to_num(scores.alternative_probabilities[:, :count]) * 65_535
     hundredths = np.minimum(np.round(scores.nats / np.log(2) * 100), _UNKNOWN - 1)
     return {
-        "labels": [_shown(scores.vocabulary.label(symbol)) for symbol in used.tolist()],
+        "labels": [shown_label(scores.vocabulary.label(symbol)) for symbol in used.tolist()],
         "alternatives": count,
         "width": width,
         "symbols": _base64(numbers.reshape(-1), f"<u{width}"),

@@ -16,6 +16,8 @@ from ricorda.pages.document import (
     json_text,
     resource,
 )
+from ricorda.pages.drawing import drawing
+from ricorda.pages.fragment import fragment, head
 from ricorda.pages.numbers import fixed, in_bits, percent, plural, short
 
 __all__ = [
@@ -25,9 +27,12 @@ __all__ = [
     "chart_script",
     "data_block",
     "document",
+    "drawing",
     "escape",
     "figures",
     "fixed",
+    "fragment",
+    "head",
     "in_bits",
     "is_invisible",
     "joined_script",

@@ -66,7 +66,7 @@ def line_chart(chart: Chart) -> str:
     last_x = chart.readings[-1][0] if chart.readings else 0
     if not any(math.isfinite(y) for each in chart.series for _, y in each.points) or last_x <= 0:
         return f'<p class="muted">{unit}: nothing was measured.</p>'
-    words = _in_words(chart)
+    words = in_words(chart)
     ticks = round_ticks(0, last_x, 5 if chart.size == "tall" else 3)[1:]
     described = {
         "label": f"{chart.unit}: the arrow keys read the values out",
@@ -101,7 +101,7 @@ def round_ticks(low: float, high: float, count: int) -> list[float]:
     return [index * step for index in range(first, last + 1)]
 
 
-def _in_words(chart: Chart) -> str:
+def in_words(chart: Chart) -> str:
     """Say what the curves do, for those who do not see them."""
     parts = []
     for series in chart.series:

@@ -5,14 +5,17 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ricorda.arguments import checked
 from ricorda.engine import Figures, Model, load
 from ricorda.engine.adaptive import gather_gradient_sizes, segments_for
 from ricorda.errors import RunError, TrainingError
+from ricorda.frames import Library, frame
 from ricorda.model import read_model_file, write_model_file
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
@@ -40,6 +43,8 @@ from ricorda.training.loop import Loop, StoppedBecause
 from ricorda.training.plan.budget import BudgetClock, check_budget, planned_steps
 from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
+from ricorda.training.report.card import run_card, run_words
+from ricorda.training.report.charts import history_columns, read_history
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.page import write_report
 from ricorda.training.report.progress import Reporter, clock
@@ -68,6 +73,23 @@ class Run:
     def model(self) -> Model:
         """The best model, loaded."""
         return load(self.folder)
+
+    def __repr__(self) -> str:
+        return f"<ricorda.Run {run_words(self.folder, self.metrics)}>"
+
+    def _repr_html_(self) -> str:
+        return run_card(self.folder, self.metrics)
+
+    @checked
+    def to_frame(self, library: Library = "pandas") -> Any:
+        """Return the run's metrics as a table for pandas or polars.
+
+        Its rows are those of metrics.jsonl from training and evaluations, by step. Its columns are
+        their figures, and `bits_per_character`.
+
+        Raises MissingExtra if the library is not installed, RunError if the metrics are damaged.
+        """
+        return frame(history_columns(read_history(RunFolder(self.folder))), library)
 
 
 def fit_run(
@@ -243,7 +265,7 @@ def _conclude(
         report.warn(f"{folder.report} cannot be written ({error}): the run itself is saved")
     rows.append({"step": loop.progress.step, "event": "ended", **metrics})
     rows.flush()
-    for line in _result_lines(metrics):
+    for line in _result_lines(metrics, python=getattr(report, "speaks_python", False)):
         report.say(line)
     return metrics
 
@@ -349,13 +371,12 @@ def _write_into_model(
     )
 
 
-def _result_lines(metrics: dict[str, Any]) -> list[str]:
-    """The last lines of a run: its validation figures and the command to type next."""
+def _result_lines(metrics: dict[str, Any], *, python: bool = False) -> list[str]:
+    """The last lines of a run: its validation figures and the command or call to type next."""
     spent = f"{metrics['steps']:,} steps in {clock(metrics['train_seconds'])}"
     run = Path(metrics["run"])
     if metrics["stopped_because"] == "interrupted":
-        command = command_line(["ricorda", "resume", run])
-        return [f"interrupted after {spent}; continue with: {command}"]
+        return [f"interrupted after {spent}; continue with: {_resume(run, python=python)}"]
     lines = []
     for name in ("validation", "test", "adaptive_validation"):
         if (figures := metrics.get(name)) is None:
@@ -371,10 +392,21 @@ def _result_lines(metrics: dict[str, Any]) -> list[str]:
     validation = metrics["validation"]
     if validation is not None and _is_beaten(validation, metrics["baselines"]):
         minutes = max(3, math.ceil(2 * metrics["train_seconds"] / 60))
-        command = command_line(["ricorda", "resume", run, "--minutes", str(minutes)])
+        command = _resume(run, minutes, python=python)
         lines.append(f"5-grams predict this text better: train longer with: {command}")
     command = command_line(["ricorda", "sample", run])
+    if python:
+        command = f'ricorda.load({fspath(run)!r}).generate("...")'
     return [*lines, f"{spent}; continue a text with: {command}"]
+
+
+def _resume(run: Path, minutes: int | None = None, *, python: bool) -> str:
+    """The command that continues a run, or the call."""
+    if python:
+        budget = "" if minutes is None else f", minutes={minutes}"
+        return f"ricorda.resume({fspath(run)!r}{budget})"
+    budget_options = [] if minutes is None else ["--minutes", str(minutes)]
+    return command_line(["ricorda", "resume", run, *budget_options])
 
 
 def _compared(simple: dict[str, Any] | None) -> str:

@@ -1,6 +1,7 @@
 """What a person may set: the options of `ricorda train` and of `ricorda.train`."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -138,6 +139,13 @@ class TrainingOptions(TextSettings, LearningSettings, NetworkOptions):
         if self.cell is not None or self.from_model is None:
             _check_cell_options(self)
         check_input_dropout(self.input_dropout, self.embedding_size)
+
+
+TRAINED = [each.name for each in fields(TrainingOptions) if each.name != "schedule"]
+"""The options that a person may give for a new run."""
+
+RESUMED = [*RESUME_OPTIONS, "out", *BRANCH_OPTIONS]
+"""The options that a person may give for a resumed one."""
 
 
 def given_names(options: Mapping[str, Any]) -> frozenset[str]:

@@ -7,21 +7,24 @@ signal again. The command line takes `new_run` and `resumed_run`, and makes an e
 import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from os import PathLike, fsdecode, fspath
+from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
-from ricorda.arguments import flag, path, unfit
+from ricorda.arguments import flag, path, text_names, unfit
 from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError, InputError, TextError
 from ricorda.runs import RunFolder, find_run
+from ricorda.signatures import shows_options
 from ricorda.text import cache_for
 from ricorda.training.branching import Branch, make_branch, remove_unused
 from ricorda.training.checkpoint.record import read_record
 from ricorda.training.fit import Run
+from ricorda.training.keywords import ResumeKeywords, TrainingKeywords
 from ricorda.training.options import (
     BRANCH_OPTIONS,
-    RESUME_OPTIONS,
+    RESUMED,
+    TRAINED,
     TrainingOptions,
     given_names,
 )
@@ -32,19 +35,20 @@ from ricorda.training.start import NewRun, resume_run
 from ricorda.validation import validated
 
 Text = str | bytes | PathLike[str]
-TEXTS = "a path, a pattern, or a list of them"
 
 
+@shows_options(TrainingOptions, TRAINED)
 def train(
     *texts: Text | Iterable[Text],
     reporter: Reporter | None = None,
     quiet: bool = False,
-    **options: Any,
+    **options: Unpack[TrainingKeywords],
 ) -> Run:
     """Train on texts: files, folders, patterns or "-", or lists of them.
 
-    Options are those of `ricorda train`, see TrainingOptions. Progress goes to standard error
-    unless quiet.
+    Options are those of `ricorda train`; those that are not set are chosen for the text, the budget
+    and the machine. Progress goes to standard error, in a notebook to a display of its own, unless
+    quiet.
 
     Raises InputError (bad options, unreadable text, a folder that is taken) before anything is
     written, TrainingError if training breaks. At a signal the run is saved; then `ricorda.train`
@@ -54,13 +58,14 @@ def train(
     return _raising_its_signal(new_run(*texts, reporter=reporter, quiet=quiet, **options))
 
 
+@shows_options(TrainingOptions, RESUMED)
 def resume(
     folder: Text | Run | None = None,
     *,
     text: Text | Sequence[Text] | None = None,
     reporter: Reporter | None = None,
     quiet: bool = False,
-    **options: Any,
+    **options: Unpack[ResumeKeywords],
 ) -> Run:
     """Continue a run from its last checkpoint; without a folder, the newest run.
 
@@ -87,7 +92,7 @@ def new_run(
     **options: Any,
 ) -> Run:
     """Train as `train`, but return a run that a signal interrupted."""
-    names = [name for each in texts for name in _names("texts", each)]
+    names = [name for each in texts for name in text_names("texts", each)]
     _check(reporter, quiet)
     given = validated(TrainingOptions, **options)
     if not names:
@@ -110,12 +115,12 @@ def resumed_run(
 ) -> Run:
     """Continue a run as `resume`, but return it if a signal interrupted it."""
     _check(reporter, quiet)
-    if unknown := set(options) - {*RESUME_OPTIONS, *BRANCH_OPTIONS, "out"}:
+    if unknown := set(options) - {*RESUMED}:
         raise ConfigurationError(f"expected an option of resume, got {min(unknown)}: leave it out")
     if options.get("validation") is not None:
         options["validation"] = path("validation", options["validation"])
     given = validated(TrainingOptions, **options)
-    texts = None if text is None else _names("text", text)
+    texts = None if text is None else text_names("text", text)
     if isinstance(folder, Run):
         folder = folder.folder
     run = find_run(None if folder is None else path("folder", folder))
@@ -170,18 +175,6 @@ def _raising_its_signal(run: Run) -> Run:
         error.add_note(f"the run is saved in {folder}: continue with ricorda.resume({folder!r})")
         raise
     return run
-
-
-def _names(argument: str, given: object) -> list[str]:
-    """The names in a text or in a list of texts."""
-    if isinstance(given, str | bytes | PathLike):
-        return [str(path(argument, given))] if not isinstance(given, str) else [given]
-    if not isinstance(given, Iterable) or isinstance(given, dict):
-        raise unfit(argument, TEXTS, given)
-    names = list(given)
-    if wrong := [each for each in names if not isinstance(each, str | bytes | PathLike)]:
-        raise unfit(argument, TEXTS, wrong[0])
-    return [fsdecode(each) for each in names]
 
 
 def _check(reporter: object, quiet: object) -> None:

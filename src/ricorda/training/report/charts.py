@@ -62,6 +62,18 @@ def read_history(folder: RunFolder) -> History:
     )
 
 
+def history_columns(history: History) -> dict[str, list[Any]]:
+    """Return the training and evaluation rows by column, in step order; None where one has none."""
+    rows = [
+        row | {"bits_per_character": in_bits(row["nats_per_character"])}
+        if "nats_per_character" in row
+        else row
+        for row in history.rows
+    ]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
 def number(row: Row, name: str) -> float:
     """A row's figure; NaN where it has none."""
     value = row.get(name)
@@ -78,8 +90,8 @@ def losses(rows: Sequence[Row]) -> list[tuple[float, float]]:
     return [(step, nats / math.log(2)) for step, nats in points(rows, "nats_per_character")]
 
 
-def loss_chart(history: History, best_step: int | None) -> str:
-    """Training and validation loss over steps, with time and characters beside the steps."""
+def loss_chart(history: History, best_step: int | None) -> Chart:
+    """Describe training and validation loss over steps, time and characters."""
     training = Series("training", losses(history.training))
     validation = Series("validation", losses(history.evaluations), kind="dotted")
     best = history.evaluation_at(best_step)
@@ -88,19 +100,17 @@ def loss_chart(history: History, best_step: int | None) -> str:
         bits = number(best, "nats_per_character") / math.log(2)
         mark = (float(best["step"]), bits, f"best: {fixed(bits, 3)} at step {best['step']:,}")
     has_losses = any(math.isfinite(y) for _, y in validation.points)
-    return line_chart(
-        Chart(
-            unit="bits per character",
-            series=[training, validation] if has_losses else [training],
-            axes=[
-                Axis("steps", _count),
-                Axis("time", lambda step: clock(history.at(step, "seconds"))),
-                Axis("read", lambda step: short(history.at(step, "characters_seen"))),
-            ],
-            readings=[(row["step"], _loss_reading(history, row)) for row in history.rows],
-            top=_top(history),
-            mark=mark,
-        )
+    return Chart(
+        unit="bits per character",
+        series=[training, validation] if has_losses else [training],
+        axes=[
+            Axis("steps", _count),
+            Axis("time", lambda step: clock(history.at(step, "seconds"))),
+            Axis("read", lambda step: short(history.at(step, "characters_seen"))),
+        ],
+        readings=[(row["step"], _loss_reading(history, row)) for row in history.rows],
+        top=_top(history),
+        mark=mark,
     )
 
 

@@ -22,6 +22,7 @@ from ricorda.pages import (
     figures,
     fixed,
     in_bits,
+    line_chart,
     plural,
     resource,
     short,
@@ -223,7 +224,7 @@ def _loss(history: History, metrics: dict[str, Any]) -> str:
     return (
         '<section class="card"><h2>Loss</h2><p class="muted">The mean surprise of the next '
         f"character to the model: the lower, the better the model predicts the text.{quick}</p>"
-        f"{loss_chart(history, metrics['best_step'])}"
+        f"{line_chart(loss_chart(history, metrics['best_step']))}"
         "<details><summary>The figures as a table</summary>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Figures">'
         f"{_table(history)}</div></details></section>"

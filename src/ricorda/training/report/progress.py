@@ -1,7 +1,8 @@
 """Progress of a run on standard error.
 
-A terminal shows a bar and above it the evaluations, each with a line of what the model writes.
-Anything else gets a line now and then; --quiet leaves warnings alone.
+A terminal shows a bar and above it the evaluations, each with a line of what the model writes; a
+notebook has a display of its own (notebook.py). Anything else gets a line now and then; --quiet
+leaves warnings alone.
 """
 
 import contextlib
@@ -90,7 +91,7 @@ class Quiet(Silent):
 
     def warn(self, message: str) -> None:
         """Print the warning."""
-        print(_printable(message), file=self._file, flush=True)
+        print(printable(message), file=self._file, flush=True)
 
 
 class Lines(Silent):
@@ -102,7 +103,7 @@ class Lines(Silent):
 
     def say(self, message: str) -> None:
         """Print the message."""
-        self._print(_printable(message))
+        self._print(printable(message))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[ReadingProgress]:
@@ -162,7 +163,7 @@ class Bar(Silent):
 
     def say(self, message: str) -> None:
         """Print the message above the bar."""
-        for line in in_lines(_printable(message), self._console.width):
+        for line in in_lines(printable(message), self._console.width):
             self._console.print(line, overflow="ignore", crop=False)
 
     @contextlib.contextmanager
@@ -336,7 +337,7 @@ class Unbroken(io.TextIOBase):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
-def _printable(message: str) -> str:
+def printable(message: str) -> str:
     """Return a message with its control characters escaped, whatever file names are in it."""
     return "\n".join(map(displayed, message.split("\n")))
 
@@ -347,11 +348,15 @@ def unbroken_stderr() -> IO[str]:
 
 
 def reporter_for(*, quiet: bool) -> Reporter:
-    """The reporter that suits where standard error goes."""
+    """The reporter that suits where standard error goes, or the notebook whose kernel this is."""
     if sys.stderr is None:
         return Silent()
     if quiet:
         return Quiet()
+    from ricorda.training.report import notebook  # which extends what is here
+
+    if notebook.in_notebook():
+        return notebook.Notebook(notebook.new_display())
     return Bar() if Console(file=unbroken_stderr()).is_terminal else Lines()
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ricorda.engine.display.clusters import LONGEST
 from ricorda.insight import clusters
-from ricorda.insight.clusters import LONGEST
 from ricorda.text import ByteVocabulary, CharacterVocabulary
 
 

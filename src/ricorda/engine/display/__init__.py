@@ -1,0 +1,1 @@
+"""How models and their results look in a notebook: cards, coloured texts, heat maps."""

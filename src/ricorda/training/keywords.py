@@ -1,0 +1,90 @@
+"""The options by name, for type checkers; their descriptions are in the settings classes.
+
+Made from those classes by `python -m tests.keyword_files`.
+"""
+
+import os
+from typing import Literal, TypedDict
+
+
+class TrainingKeywords(TypedDict, total=False):
+    """The options of `train`."""
+
+    out: str | os.PathLike[str] | None
+    from_model: str | os.PathLike[str] | None
+    cell: Literal["rnn", "gru", "lstm", "cifg"] | None
+    nonlinearity: Literal["tanh", "relu"] | None
+    hidden_size: int | None
+    num_layers: int | None
+    embedding_size: int | Literal["onehot"] | None
+    dropout: float | None
+    input_dropout: float
+    recurrent_dropout: float | None
+    batch_size: int | None
+    window: int | None
+    learning_rate: float | None
+    weight_decay: float | None
+    clip_norm: float
+    softmax_candidates: int | None
+    averaging: float
+    initialisation: Literal["orthogonal", "uniform"]
+    forget_bias: float
+    adaptive_validation: bool
+    early_samples: bool
+    patience: int | None
+    keep: int
+    seed: int
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    backend: Literal["auto", "kernels", "torch"]
+    threads: int | None
+    processes: int | None
+    vocabulary: str
+    min_count: int
+    encoding: str | None
+    newlines: Literal["auto", "normalise", "keep"]
+    decompress: Literal["auto", "off"]
+    max_decompressed: str | None
+    documents: str
+    field: str | None
+    label_field: str | None
+    label_from: Literal["folder", "file"] | None
+    split: Literal["end", "documents", "blocks"] | None
+    validation_fraction: float | None
+    test_fraction: float
+    minutes: float | None
+    epochs: float | None
+    steps: int | None
+    cache: str | None
+    validation: str | os.PathLike[str] | None
+    max_restarts: int
+    collective_timeout: float
+
+
+class ResumeKeywords(TypedDict, total=False):
+    """The options of `resume`."""
+
+    validation: str | os.PathLike[str] | None
+    minutes: float | None
+    epochs: float | None
+    steps: int | None
+    cache: str | None
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    backend: Literal["auto", "kernels", "torch"]
+    threads: int | None
+    processes: int | None
+    max_restarts: int
+    collective_timeout: float
+    out: str | os.PathLike[str] | None
+    learning_rate: float | None
+    dropout: float | None
+    input_dropout: float
+    recurrent_dropout: float | None
+    weight_decay: float | None
+    clip_norm: float
+    averaging: float
+    softmax_candidates: int | None
+    precision: Literal["auto", "float32", "bfloat16"]
+    patience: int | None
+    keep: int
+    adaptive_validation: bool
