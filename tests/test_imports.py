@@ -34,6 +34,10 @@ BELOW: dict[str, set[str]] = {
     "model": {"_kernels", "durable", "errors", "text", "validation"},
     "engine": {"_kernels", "arguments", "cores", "errors", "model", "text", "validation"},
     "exchange": {"durable", "engine", "errors", "extras", "model", "pages", "text", "validation"},
+    "experiments": {
+        *("cores", "durable", "errors", "extras", "interrupts", "lazy", "model", "option_groups"),
+        *("pages", "runs", "shell", "text", "training", "validation"),
+    },
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},
     "studio": {

@@ -28,10 +28,11 @@ EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
 EXTRA_OF_FILE = {
     "text/parquet.py": "parquet",
     "exchange/onnx_export.py": "onnx",
+    "experiments/study.py": "tune",
 }
 """The same for single files."""
 
-EXTRAS = (None, "torch", "serve", "parquet", "onnx")
+EXTRAS = (None, "torch", "serve", "parquet", "onnx", "tune")
 
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules of a distribution that another one needs in exactly one version."""

@@ -16,11 +16,22 @@ from ricorda.lazy import lazy_names
 if TYPE_CHECKING:
     from ricorda.engine import Model, load
     from ricorda.errors import RicordaError
+    from ricorda.experiments import compare, tune
     from ricorda.training import Run, resume, train
 
 __version__ = "0.1.0"
 
-__all__ = ["Model", "RicordaError", "Run", "__version__", "load", "resume", "train"]
+__all__ = [
+    "Model",
+    "RicordaError",
+    "Run",
+    "__version__",
+    "compare",
+    "load",
+    "resume",
+    "train",
+    "tune",
+]
 
 
 __getattr__ = lazy_names(
@@ -29,6 +40,8 @@ __getattr__ = lazy_names(
         "Model": "ricorda.engine",
         "load": "ricorda.engine",
         "RicordaError": "ricorda.errors",
+        "compare": "ricorda.experiments",
+        "tune": "ricorda.experiments",
         "Run": "ricorda.training",
         "resume": "ricorda.training",
         "train": "ricorda.training",

@@ -87,7 +87,7 @@ def new_run(
     **options: Any,
 ) -> Run:
     """Train as `train`, but return a run that a signal interrupted."""
-    names = [name for each in texts for name in _names("texts", each)]
+    names = [name for each in texts for name in text_names("texts", each)]
     _check(reporter, quiet)
     given = validated(TrainingOptions, **options)
     if not names:
@@ -115,7 +115,7 @@ def resumed_run(
     if options.get("validation") is not None:
         options["validation"] = path("validation", options["validation"])
     given = validated(TrainingOptions, **options)
-    texts = None if text is None else _names("text", text)
+    texts = None if text is None else text_names("text", text)
     if isinstance(folder, Run):
         folder = folder.folder
     run = find_run(None if folder is None else path("folder", folder))
@@ -172,8 +172,8 @@ def _raising_its_signal(run: Run) -> Run:
     return run
 
 
-def _names(argument: str, given: object) -> list[str]:
-    """The names in a text or in a list of texts."""
+def text_names(argument: str, given: object) -> list[str]:
+    """Return the names in a text or in a list of texts. Raises ConfigurationError for others."""
     if isinstance(given, str | bytes | PathLike):
         return [str(path(argument, given))] if not isinstance(given, str) else [given]
     if not isinstance(given, Iterable) or isinstance(given, dict):
