@@ -63,9 +63,7 @@ def test_the_next_rung(share: float, rung: float) -> None:
         (9, 2.4, False),
     ],
 )
-def test_a_trial_continues_within_the_budget(
-    left: int, budget: float, is_affordable: bool
-) -> None:
+def test_a_trial_continues_within_the_budget(left: int, budget: float, is_affordable: bool) -> None:
     spent = [Spent(0.5, 1.0, is_running=False), Spent(0.34, 1 / 3, is_running=True)]
     # It has used a little more than was promised, which counts.
     slack = 0.34 - 1 / 3

@@ -159,7 +159,7 @@ def test_cells_are_searched_from_the_planners_settings_of_each(text: Path) -> No
         ({"trials": 0}, "trials must be at least 1"),
         ({"learning_rate": 20.0}, "learning_rate must be at most 10"),
         (
-            {name: 0.01 for name in ("dropout", "recurrent_dropout", "weight_decay")}
+            dict.fromkeys(("dropout", "recurrent_dropout", "weight_decay"), 0.01)
             | {"learning_rate": 0.01},
             "every option that is searched was given",
         ),
@@ -190,11 +190,14 @@ def test_without_optuna_it_says_what_to_install(
 # The trials without training.
 
 
+def folder_at(path: Path) -> ExperimentFolder:
+    path.mkdir()
+    return ExperimentFolder(path)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> ExperimentFolder:
-    made = ExperimentFolder(tmp_path / "search")
-    made.prepare()
-    return made
+    return folder_at(tmp_path / "search")
 
 
 def search(folder: ExperimentFolder, trials: int, seed: int = 1) -> Any:
@@ -268,8 +271,7 @@ def test_a_trial_of_a_process_that_died_is_taken_by_another(folder: ExperimentFo
 def test_a_search_draws_the_same_settings_again(tmp_path: Path) -> None:
     drawn: list[Sequence[Any]] = []
     for name in ("one", "two"):
-        made = ExperimentFolder(tmp_path / name)
-        made.prepare()
+        made = folder_at(tmp_path / name)
         options = []
         while (claim := search(made, 8, seed=3).claim()) is not None:  # as if resumed each time
             options.append(claim.options)
@@ -291,8 +293,7 @@ def test_the_option_that_matters_is_the_most_important(folder: ExperimentFolder)
 
 
 def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
-    made = ExperimentFolder(tmp_path / "a?b {c} %20 è")
-    made.prepare()
+    made = folder_at(tmp_path / "a?b {c} %20 è")
     claim = search(made, 1).claim()
     assert claim.number == 0
     os.close(claim._lock)

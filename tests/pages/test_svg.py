@@ -1,8 +1,8 @@
 """Charts that need no script: what is drawn where."""
 
 import math
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from xml.etree import ElementTree
 
 import pytest
 
@@ -90,7 +90,11 @@ def test_a_path_crosses_every_axis_and_the_best_lies_on_top() -> None:
     chart = drawn(parallel_coordinates("three trials", axes, paths))
     lines = list(chart.iter(f"{SVG}polyline"))
     assert [line.get("class") for line in lines] == ["path stopped", "path complete", "path best"]
-    assert [title.text for title in chart.iter(f"{SVG}title")] == ["trial 1", "trial <2>", "trial 0"]
+    assert [title.text for title in chart.iter(f"{SVG}title")] == [
+        "trial 1",
+        "trial <2>",
+        "trial 0",
+    ]
     points = [tuple(map(float, each.split(","))) for each in lines[2].get("points", "").split()]
     (x0, low), (x1, high), (x2, again) = points
     assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)

@@ -252,9 +252,8 @@ def run_comparison(
     option, values = varied_option(cells, vary)
     validated(TrainingOptions, **{k: v for k, v in given.items() if k != option})
     folder = folder_for(settings.out, names[0], option)
-    folder.prepare()
     shown = reporter or reporter_for(quiet=quiet)
-    with RunLock(folder.path, warn=shown.warn):
+    with folder.prepared(), RunLock(folder.path, warn=shown.warn):
         progress = _Progress(folder, option, names, given, settings, shown)
         return progress.compare(values)
 

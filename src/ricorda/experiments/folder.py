@@ -19,6 +19,7 @@ from ricorda.durable import (
     make_folder,
     open_untrusting,
     refuse_special,
+    remove_files,
     remove_leftovers,
     try_lock,
     write_atomically,
@@ -46,8 +47,24 @@ class ExperimentFolder:
         self.chart = path / "chart.svg"
         self.best = path / "best.toml"
 
-    def prepare(self) -> None:
-        """Make the folder. Raises RunError if it holds anything but an experiment."""
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Make the folder; it is removed again if no experiment has begun in it.
+
+        Raises RunError if it holds anything but an experiment.
+        """
+        made = self._make()
+        try:
+            yield
+        finally:
+            if not self.settings.exists():
+                with contextlib.suppress(OSError):  # a folder that is not empty stays
+                    remove_files(self.path, [LOCK])
+                    for each in reversed(made):
+                        each.rmdir()
+
+    def _make(self) -> list[Path]:
+        """Make the folder and return those that it made, the outermost first."""
         try:
             if self.path.exists() and not self.path.is_dir():
                 raise RunError(f"expected a new folder or an experiment's, {self.path} is a file")
@@ -62,6 +79,7 @@ class ExperimentFolder:
             raise RunError(
                 f"cannot make the folder {self.path}: {reason}; name another with --out"
             ) from error
+        return made
 
     def _names(self) -> Iterator[str]:
         return (each.name for each in self.path.iterdir())

@@ -166,9 +166,10 @@ def run_tuning(
             "leave it out"
         )
     folder = folder_for(settings.out, names[0], "tune")
-    folder.prepare()
     command = _Command(folder, names, given, settings, reporter or reporter_for(quiet=quiet))
-    return command.run(_cells(cells, given))
+    chosen = _cells(cells, given)
+    with folder.prepared():
+        return command.run(chosen)
 
 
 TUNING = ("minutes", "trials", "processes", "out")

@@ -9,7 +9,7 @@ from ricorda.experiments.searching import SearchPlan, setting_text
 from ricorda.experiments.study import TrialResult
 from ricorda.experiments.tuning import Tuning
 from ricorda.pages import escape, fixed, in_bits, percent, plural
-from ricorda.pages.svg import Coordinate, parallel_coordinates, tick_text
+from ricorda.pages.svg import Coordinate, parallel_coordinates
 from ricorda.pages.svg import Path as Line
 from ricorda.shell import command_line
 
@@ -101,9 +101,7 @@ def _coordinates(tuning: Tuning) -> str:
     low, high = min(losses.values()), max(losses.values())
     room = (high - low) or 1.0
     axes = [Coordinate(each.name.replace("_", " "), each.ticks()) for each in tuning.space]
-    ends = (
-        [(0.0, tick_text(low)), (1.0, tick_text(high))] if high > low else [(0.0, tick_text(low))]
-    )
+    ends = [(0.0, fixed(low, 3)), (1.0, fixed(high, 3))][: 1 + (high > low)]
     lines = [
         Line(
             [
