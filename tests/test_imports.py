@@ -187,6 +187,8 @@ WITHOUT_TORCH_IMPORTED = [
     "ricorda",
     "ricorda.cli.main",
     "ricorda.engine",
+    "ricorda.experiments.comparison",
+    "ricorda.experiments.tuning",
     "ricorda.insight",
     "ricorda.model",
     "ricorda.pages",

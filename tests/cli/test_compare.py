@@ -86,7 +86,7 @@ def test_a_signal_saves_and_says_how_to_continue(here: Path, start: Start) -> No
     assert process.stderr is not None
     wait_for_a_checkpoint(Path("experiments/my-cell/trials/cell-lstm-seed-1"), process)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate()
+    _, err = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     assert b"interrupted; continue with the same command" in err
     assert Path("experiments/my-cell/report.html").exists()

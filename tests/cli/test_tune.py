@@ -27,7 +27,7 @@ def numbers(found: dict[str, Any]) -> list[int]:
 def test_a_table_and_a_folder(here: Path, call: Call) -> None:
     code, out, err = call("tune", "my.txt", "--steps", "9", "--trials", "3", *SMALL)
     assert code == 0
-    head, first, *others = out.splitlines()
+    head, _, *others = out.splitlines()
     assert head.split()[:3] == ["trial", "bits/character", "state"]
     assert "planner's settings" in out
     assert len(others) == 2

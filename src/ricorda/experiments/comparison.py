@@ -98,7 +98,9 @@ class Compared:
     @property
     def characters_per_second(self) -> float:
         """How many it read per second, evaluations included."""
-        return _mean(each["characters_seen"] / each["train_seconds"] for each in self.figures)
+        return _mean(
+            each["characters_seen"] / max(each["train_seconds"], 1e-3) for each in self.figures
+        )
 
     @property
     def train_seconds(self) -> float:
