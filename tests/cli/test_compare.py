@@ -47,6 +47,7 @@ def test_json(here: Path, call: Call) -> None:
         (["--vary", "colour=red,blue"], "expected an option of `ricorda train`"),
         (["--vary", "minutes=1,2"], "expected an option of `ricorda train`"),
         (["--cells", "lstm,gru", "--minutes", "1"], "expected one budget"),
+        (["--vary", "hidden_size=8,16"], "expected hidden_size to be varied or fixed, got both"),
         ([], "expected one option to vary, got none"),
     ],
 )

@@ -14,7 +14,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as settings_class
 
 from ricorda.durable import write_atomically
-from ricorda.errors import TrainingError
+from ricorda.errors import ConfigurationError, TrainingError
 from ricorda.experiments.folder import ExperimentFolder, absolute, folder_for, plain
 from ricorda.experiments.trial import (
     BUDGETS,
@@ -112,7 +112,7 @@ class Compared:
         losses = self.nats_per_character
         mean, deviation = _known(self.mean), _known(self.deviation)
         return {
-            "value": self.value,
+            "value": str(self.value) if isinstance(self.value, Path) else self.value,
             "hidden_size": self.hidden_size,
             "parameters": self.parameters,
             "operations_per_symbol": self.operations,
@@ -252,7 +252,12 @@ def run_comparison(
     if not {*BUDGETS} & given.keys():
         given["minutes"] = DEFAULT_MINUTES
     option, values = varied_option(cells, vary)
-    validated(TrainingOptions, **{k: v for k, v in given.items() if k != option})
+    if option in given:
+        raise ConfigurationError(
+            f"expected {option} to be varied or fixed, got both: leave --{option.replace('_', '-')} "
+            "out"
+        )
+    validated(TrainingOptions, **given)
     folder = folder_for(settings.out, names[0], option)
     shown = reporter or reporter_for(quiet=quiet)
     with folder.prepared(), RunLock(folder.path, warn=shown.warn):
@@ -346,7 +351,7 @@ class _Progress:
         )
         variants = planner.variants(values, known)
         kept = known | {each.label: each for each in variants}
-        rows = [{**asdict(each), "options": plain(each.options)} for each in kept.values()]
+        rows = [plain({**asdict(each), "options": plain(each.options)}) for each in kept.values()]
         self._folder.write({"asked": asked, "variants": rows})
         return variants
 
