@@ -254,8 +254,7 @@ def run_comparison(
     option, values = varied_option(cells, vary)
     if option in given:
         raise ConfigurationError(
-            f"expected {option} to be varied or fixed, got both: leave --{option.replace('_', '-')} "
-            "out"
+            f"expected {option} to be varied or fixed, got both: give only one of them"
         )
     validated(TrainingOptions, **given)
     folder = folder_for(settings.out, names[0], option)
