@@ -52,9 +52,9 @@ def test_each_value_is_trained_with_each_seed_in_turn(text: Path, trained: list[
 
 
 def test_a_training_is_that_of_train(text: Path) -> None:
-    done = ricorda.compare(text, vary={"window": [8, 16]}, seeds=1, **STEPS)
+    done = ricorda.compare(text, vary={"dropout": [0.0, 0.3]}, seeds=1, **STEPS)
     for row in done.rows:
-        options = {**STEPS, "window": row.value}
+        options = {**STEPS, "dropout": row.value}
         alone = ricorda.train(text, out=f"alone-{row.value}", **options)
         assert alone.metrics["validation"]["nats_per_character"] == row.nats_per_character[0]
 
