@@ -11,9 +11,10 @@ import pytest
 
 import ricorda
 from ricorda.errors import RunError, TextError, TrainingError
-from ricorda.experiments import Comparison, trial
+from ricorda.experiments import Comparison
 from ricorda.experiments.comparison import run_comparison
 from ricorda.runs import RunFolder, read_rows
+from ricorda.training import run
 from ricorda.training.checkpoint.record import read_record
 from tests.experiments.conftest import SMALL
 from tests.training.reporters import DoAt, InterruptAt
@@ -30,8 +31,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(options["out"]).name)
         return before(*texts, **options)
 
-    before = trial.new_run
-    monkeypatch.setattr(trial, "new_run", new_run)
+    before = run.new_run
+    monkeypatch.setattr("ricorda.experiments.trial.new_run", new_run)
     return names
 
 
@@ -43,11 +44,11 @@ def test_each_value_is_trained_with_each_seed_in_turn(text: Path, trained: list[
     assert done.folder == Path("experiments/my-cell")
     assert [row.label for row in done.rows] == ["lstm", "gru"]
     for row in done.rows:
-        for seed, run, loss in zip((5, 6), row.runs, row.nats_per_character, strict=True):
-            settings = read_record(RunFolder(run)).training
+        for seed, folder, loss in zip((5, 6), row.runs, row.nats_per_character, strict=True):
+            settings = read_record(RunFolder(folder)).training
             assert (settings.model.cell, settings.seed) == (row.value, seed)
             assert row.parameters == settings.model.parameters
-            *_, last = read_rows(RunFolder(run).metrics)
+            *_, last = read_rows(RunFolder(folder).metrics)
             assert loss == last["validation"]["nats_per_character"]
 
 
@@ -156,8 +157,8 @@ def test_a_training_that_fails_leaves_the_others(
             raise TrainingError("the weights are no longer finite")
         return before(*texts, **options)
 
-    before = trial.new_run
-    monkeypatch.setattr(trial, "new_run", new_run)
+    before = run.new_run
+    monkeypatch.setattr("ricorda.experiments.trial.new_run", new_run)
     reporter = DoAt(lambda: None)
     options = {**STEPS, "seeds": 1}
     del options["quiet"]

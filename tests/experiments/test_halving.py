@@ -18,7 +18,8 @@ from ricorda.experiments.halving import (
 
 def cost(losses: np.ndarray, planned: int) -> float:
     """The cost of a search whose trials have the same loss at both rungs, in whole trials."""
-    total, at_rungs = 0.0, ([], [])  # type: tuple[list[float], list[float]]
+    total = 0.0
+    at_rungs: tuple[list[float], list[float]] = ([], [])
     for number, loss in enumerate(losses):
         used = 1 / 9
         for rung, (seen, share) in enumerate(zip(at_rungs, (1 / 3, 1.0), strict=True)):

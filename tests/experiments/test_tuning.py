@@ -12,11 +12,12 @@ import pytest
 
 import ricorda
 from ricorda.errors import ConfigurationError, MissingExtra, RunError, TrainingError
-from ricorda.experiments import Tuning, trial
+from ricorda.experiments import Tuning
 from ricorda.experiments.folder import ExperimentFolder
 from ricorda.experiments.search_space import Dimension
 from ricorda.experiments.tuning import run_tuning
 from ricorda.runs import RunFolder
+from ricorda.training import run
 from ricorda.training.checkpoint.record import read_record
 from tests.experiments.conftest import SMALL
 from tests.training.reporters import DoAt, InterruptAt
@@ -119,7 +120,7 @@ def test_an_interrupted_search_continues_its_trial(text: Path) -> None:
 
 def test_a_finished_search_trains_nothing(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = tune(text)
-    monkeypatch.setattr(trial, "new_run", None)
+    monkeypatch.setattr("ricorda.experiments.trial.new_run", None)
     again = tune(text)
     assert again.trials == done.trials
 
@@ -132,8 +133,8 @@ def test_a_trial_that_fails_is_counted_and_reported(
             raise TrainingError("the weights are no longer finite")
         return before(*texts, **options)
 
-    before = trial.new_run
-    monkeypatch.setattr(trial, "new_run", new_run)
+    before = run.new_run
+    monkeypatch.setattr("ricorda.experiments.trial.new_run", new_run)
     reporter = DoAt(lambda: None)
     options = {**STEPS, "trials": 4}
     del options["quiet"]
@@ -210,6 +211,11 @@ def search(folder: ExperimentFolder, trials: int, seed: int = 1) -> Any:
 EVALUATIONS = 8
 
 
+def falling(start: float) -> Callable[[float], float]:
+    """A loss that falls by 1 in a whole trial."""
+    return lambda share: start - share
+
+
 def train(claim: Any, losses: Callable[[float], float], budget: float) -> None:
     """Report evaluations, as a training does."""
     for number in range(1, EVALUATIONS + 1):
@@ -235,7 +241,7 @@ def test_all_trials_together_stay_within_the_budget(
     searched = search(folder, trials)
     while (claim := searched.claim()) is not None:
         level = -float(claim.number) if improves else float(random.standard_normal())
-        train(claim, lambda share, level=level: level - share, budget)
+        train(claim, falling(level), budget)
     found = searched.results()
     assert len(found) == trials
     assert found[0].state == "complete"
@@ -249,7 +255,7 @@ def test_only_the_best_third_continues(folder: ExperimentFolder) -> None:
     searched = search(folder, 10)
     while (claim := searched.claim()) is not None:
         loss = float(claim.number)  # each is worse than those before it
-        train(claim, lambda share, loss=loss: loss - share, 100.0)
+        train(claim, falling(loss), 100.0)
     states = [each.state for each in searched.results()]
     assert states == ["complete", *["stopped"] * 9]
 
@@ -280,7 +286,7 @@ def test_a_search_draws_the_same_settings_again(tmp_path: Path) -> None:
         options = []
         while (claim := search(made, 6, seed=3).claim()) is not None:  # as if resumed each time
             options.append(claim.options)
-            train(claim, lambda share, rate=claim.options["learning_rate"]: rate, 100.0)
+            train(claim, falling(claim.options["learning_rate"]), 100.0)
         drawn.append(options)
     assert drawn[0] == drawn[1]
     assert len({json.dumps(each) for each in drawn[0]}) == 6
@@ -290,7 +296,7 @@ def test_the_option_that_matters_is_the_most_important(folder: ExperimentFolder)
     searched = search(folder, 20)
     while (claim := searched.claim()) is not None:
         loss = abs(np.log(claim.options["learning_rate"] / 0.01))
-        train(claim, lambda share, loss=float(loss): loss, 100.0)
+        train(claim, falling(float(loss)), 100.0)
     found = study.importances(searched.results(), SPACE)
     assert max(found, key=found.__getitem__) == "learning_rate"
     assert sum(found.values()) == pytest.approx(1)

@@ -59,10 +59,7 @@ def test_the_matched_size_is_the_nearest(cell: Any, target: int) -> None:
 @pytest.mark.parametrize("match", MEASURES)
 def test_all_cells_are_matched_with_the_first(match: Match) -> None:
     found = variants("cell", list(CELLS), match)
-    measured = {
-        "parameters": [each.parameters for each in found],
-        "operations": [each.operations for each in found],
-    }[match]
+    measured: list[float] = [getattr(each, match) for each in found]
     assert measured == pytest.approx([measured[0]] * len(found), rel=0.03)
     for name in ("dropout", "recurrent_dropout", "weight_decay", "batch_size", "window"):
         assert len({each.options[name] for each in found}) == 1, name

@@ -50,6 +50,7 @@ PASSED_ON = [name for name in TRIAL_OPTIONS if name != "cell"]
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     texts: tuple[str, ...],
     cells: str | None,
     vary: str | None,

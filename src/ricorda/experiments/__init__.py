@@ -10,7 +10,8 @@ from ricorda.lazy import lazy_names
 
 if TYPE_CHECKING:
     from ricorda.experiments.comparison import Compared, Comparison, compare
-    from ricorda.experiments.tuning import TrialResult, Tuning, tune
+    from ricorda.experiments.trial_result import TrialResult
+    from ricorda.experiments.tuning import Tuning, tune
 
 __all__ = ["Compared", "Comparison", "TrialResult", "Tuning", "compare", "tune"]
 
@@ -20,7 +21,7 @@ __getattr__ = lazy_names(
         "Compared": "ricorda.experiments.comparison",
         "Comparison": "ricorda.experiments.comparison",
         "compare": "ricorda.experiments.comparison",
-        "TrialResult": "ricorda.experiments.tuning",
+        "TrialResult": "ricorda.experiments.trial_result",
         "Tuning": "ricorda.experiments.tuning",
         "tune": "ricorda.experiments.tuning",
     },

@@ -9,9 +9,8 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -33,43 +32,14 @@ from ricorda.experiments.halving import (
     units_of,
 )
 from ricorda.experiments.search_space import Dimension
+from ricorda.experiments.trial_result import State, TrialResult
 
 NAME = "ricorda"
 STARTUP = 4  # trials besides the planner's that are drawn at random
 LOCK_SECONDS = 120.0  # to wait for another process that writes into the file
 TOP = 1 / 3  # of the trials, whose settings the importances explain
 
-State = Literal["waiting", "running", "complete", "stopped", "failed"]
-
 COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """One trial of a search, as far as it is."""
-
-    number: int
-    state: State
-    """complete: it used its whole budget; stopped: it was among the worse ones at a rung, or the
-    rest of the budget was promised to others; failed: its training broke."""
-
-    options: dict[str, Any]
-    """The settings that were searched."""
-
-    nats_per_character: float | None
-    """The validation loss at its end, or where it was stopped."""
-
-    share: float
-    """The share of a whole trial's budget that it used."""
-
-    is_planned: bool
-    """Whether the settings are the planner's own."""
-
-    error: str | None = None
-    """Why its training broke."""
-
-    first_rung: float | None = None
-    """Its loss at the first rung, which is compared there."""
 
 
 class Search:

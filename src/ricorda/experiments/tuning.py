@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass as settings_class
@@ -18,6 +18,7 @@ from ricorda.experiments.folder import ExperimentFolder, absolute, folder_for, p
 from ricorda.experiments.search_space import Dimension
 from ricorda.experiments.searching import Searcher, SearchPlan, plan_search, setting_text
 from ricorda.experiments.trial import BUDGETS, Text, TrialReporter, check_texts, named
+from ricorda.experiments.trial_result import TrialResult
 from ricorda.experiments.workers import Workers
 from ricorda.extras import require_optuna
 from ricorda.model.cells import CELLS
@@ -27,9 +28,6 @@ from ricorda.training.configuration import SCHEMA, Minutes
 from ricorda.training.options import DEFAULT_CELL, TrainingOptions
 from ricorda.training.report.progress import Reporter, clock, reporter_for
 from ricorda.validation import validated
-
-if TYPE_CHECKING:
-    from ricorda.experiments.study import TrialResult
 
 DEFAULT_MINUTES = 30.0
 FIRST_SEED = 1
@@ -67,7 +65,7 @@ class Tuning:
     """The budget of a whole trial: minutes, steps or epochs."""
 
     space: tuple[Dimension, ...]
-    trials: tuple["TrialResult", ...]
+    trials: tuple[TrialResult, ...]
     importances: dict[str, float]
     """How much each option matters for being in the best third; the shares sum to 1."""
 
@@ -75,7 +73,7 @@ class Tuning:
     """The signal that interrupted it, if one did."""
 
     @property
-    def best(self) -> "TrialResult | None":
+    def best(self) -> TrialResult | None:
         """The trial with the lowest loss among those that used their whole budget."""
         complete = [each for each in self.trials if each.state == "complete"]
         return min(complete, key=lambda each: each.nats_per_character or 0.0, default=None)
@@ -90,8 +88,8 @@ class Tuning:
         """Return a row of text for each trial, the best first."""
         return [self._row(each) for each in sorted(self.trials, key=_rank)]
 
-    def _row(self, trial: "TrialResult") -> list[str]:
-        state = "planner's settings" if trial.is_planned else trial.state
+    def _row(self, trial: TrialResult) -> list[str]:
+        state: str = "planner's settings" if trial.is_planned else trial.state
         if trial.state in ("stopped", "running"):
             state = f"{trial.state} after {trial.share:.0%}"
         return [
@@ -114,7 +112,7 @@ class Tuning:
         }
 
 
-def _rank(trial: "TrialResult") -> tuple[int, float, float]:
+def _rank(trial: TrialResult) -> tuple[int, float, float]:
     """Complete trials by their losses, then the others by how far they came."""
     loss = trial.nats_per_character if trial.nats_per_character is not None else float("inf")
     order = ("complete", "running", "stopped", "failed", "waiting").index(trial.state)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ricorda.experiments.page import card, command_block, experiment_page, heading, table
 from ricorda.experiments.searching import SearchPlan, setting_text
-from ricorda.experiments.study import TrialResult
+from ricorda.experiments.trial_result import TrialResult
 from ricorda.experiments.tuning import Tuning
 from ricorda.pages import escape, fixed, in_bits, percent, plural
 from ricorda.pages.svg import Coordinate, parallel_coordinates

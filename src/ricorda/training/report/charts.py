@@ -165,7 +165,7 @@ def _compared_reading(
 ) -> str:
     """The losses of all curves that reach a place."""
     found = [
-        f"{name} {np.interp(x, *zip(*curve, strict=True)):.3f}"
+        f"{name} {np.interp(x, [point[0] for point in curve], [point[1] for point in curve]):.3f}"
         for name, curve in curves.items()
         if curve[0][0] <= x <= curve[-1][0] + 1e-9
     ]
