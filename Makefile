@@ -64,7 +64,7 @@ sanitize: $(VENV)/.tools
 	  $(RUN)/python -m pytest --timeout 0 tests/kernels
 
 faults: $(VENV)/.tools
-	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/faults
+	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/faults tests/cli/test_tune.py
 
 deletions: $(VENV)/.tools
 	$(RUN)/python -m tests.faults.deletions $(TESTS)

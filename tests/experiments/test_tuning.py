@@ -1,5 +1,6 @@
 """Searches: the planner's settings first, the budget kept, interruptions, several processes."""
 
+import contextlib
 import json
 import os
 import tomllib
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import ricorda
+from ricorda.cli.main import main
 from ricorda.errors import ConfigurationError, MissingExtra, RunError, TrainingError
 from ricorda.experiments import Tuning
 from ricorda.experiments.folder import ExperimentFolder
@@ -19,7 +21,7 @@ from ricorda.experiments.tuning import run_tuning
 from ricorda.runs import RunFolder
 from ricorda.training import run
 from ricorda.training.checkpoint.record import read_record
-from tests.experiments.conftest import SMALL
+from tests.experiments.conftest import SMALL, TEXT
 from tests.training.reporters import DoAt, InterruptAt
 
 study = pytest.importorskip("ricorda.experiments.study", reason="needs the package optuna")
@@ -34,28 +36,49 @@ PLANNED = {"learning_rate": 1e-2, "hidden_size": 32, "window": 32}
 
 
 def tune(text: Path, **options: Any) -> Tuning:
-    return ricorda.tune(text, **{**STEPS, "trials": 5, **options})
+    return ricorda.tune(text, **{**STEPS, **options})
 
 
-def test_the_first_trial_has_the_planners_settings_and_the_best_is_as_good(text: Path) -> None:
-    done = tune(text)
-    assert [each.number for each in done.trials] == list(range(5))
-    first, *others = done.trials
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with my.txt."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "my.txt").write_text(TEXT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def searched(place: Path) -> Tuning:
+    """A search of eight trials in that folder, of which some were stopped."""
+    with contextlib.chdir(place):
+        return tune(Path("my.txt"), trials=8)
+
+
+@pytest.fixture
+def there(place: Path, searched: Tuning, monkeypatch: pytest.MonkeyPatch) -> Tuning:
+    """The same search, in its folder."""
+    monkeypatch.chdir(place)
+    return searched
+
+
+def test_the_first_trial_has_the_planners_settings_and_the_best_is_as_good(there: Tuning) -> None:
+    assert [each.number for each in there.trials] == list(range(8))
+    first, *others = there.trials
     assert (first.is_planned, first.state) == (True, "complete")
     assert not any(each.is_planned for each in others)
     assert {each.state for each in others} <= {"complete", "stopped"}
-    assert done.best is not None
-    assert done.best.nats_per_character is not None
+    assert there.best is not None
+    assert there.best.nats_per_character is not None
     assert first.nats_per_character is not None
-    assert done.best.nats_per_character <= first.nats_per_character
-    planned = ricorda.train(text, out="planned", **STEPS)
+    assert there.best.nats_per_character <= first.nats_per_character
+    planned = ricorda.train("my.txt", out="planned", **STEPS)
     assert first.nats_per_character == planned.metrics["validation"]["nats_per_character"]
 
 
 def test_options_that_were_given_are_fixed_and_the_others_are_those_of_the_trial(
     text: Path,
 ) -> None:
-    done = tune(text, dropout=0.25)
+    done = tune(text, dropout=0.25, trials=3)
     names = {each.name for each in done.space}
     assert names == {"learning_rate", "recurrent_dropout", "weight_decay"}
     for each in done.trials:
@@ -65,41 +88,44 @@ def test_options_that_were_given_are_fixed_and_the_others_are_those_of_the_trial
         assert {name: getattr(settings, name) for name in names} == each.options
 
 
-def test_stopped_trials_took_fewer_steps(text: Path) -> None:
-    done = tune(text, trials=8)
-    stopped = [each for each in done.trials if each.state == "stopped"]
+def test_stopped_trials_took_fewer_steps(there: Tuning) -> None:
+    stopped = [each for each in there.trials if each.state == "stopped"]
     assert stopped
     for each in stopped:
         assert 1 / 9 <= each.share < 1
-        folder = RunFolder(done.folder / "trials" / f"{each.number:03d}")
-        steps = [int(path.name) for path in folder.checkpoints.iterdir()]
+        run = RunFolder(there.folder / "trials" / f"{each.number:03d}")
+        steps = [int(path.name) for path in run.checkpoints.iterdir()]
         assert max(steps) == round(27 * each.share)
 
 
-def test_the_best_settings_are_a_file_for_train(text: Path) -> None:
-    done = tune(text, vocabulary="bytes")
-    assert done.best is not None
-    options = tomllib.loads((done.folder / "best.toml").read_text())
-    assert done.best.options.items() <= options.items()
-    assert (options["steps"], options["vocabulary"], options["hidden_size"]) == (27, "bytes", 8)
-    command = ["train", "my.txt", "--config", str(done.folder / "best.toml"), "--out", "again"]
-    from ricorda.cli.main import main
-
-    assert main([*command, "--threads", "1", "--quiet"]) == 0
-    *_, last = (RunFolder(Path("again")).metrics).read_text().splitlines()
-    assert json.loads(last)["validation"]["nats_per_character"] == done.best.nats_per_character
+def test_the_best_settings_are_a_file_for_train(there: Tuning) -> None:
+    assert there.best is not None
+    file = there.folder / "best.toml"
+    options = tomllib.loads(file.read_text())
+    assert there.best.options.items() <= options.items()
+    assert (options["steps"], options["hidden_size"], options["cell"]) == (27, 8, "lstm")
+    command = ["train", "my.txt", "--config", str(file), "--out", "again", "--threads", "1"]
+    assert main([*command, "--quiet"]) == 0
+    *_, last = RunFolder(Path("again")).metrics.read_text().splitlines()
+    assert json.loads(last)["validation"]["nats_per_character"] == there.best.nats_per_character
 
 
-def test_the_report_shows_every_trial(text: Path) -> None:
-    done = tune(text)
-    page = (done.folder / "report.html").read_text()
-    assert page.count("<polyline") == 5
+def test_the_report_shows_every_trial(there: Tuning) -> None:
+    page = (there.folder / "report.html").read_text()
+    assert page.count("<polyline") == 8
     assert page.count('class="path best"') == 1
-    for row in done.table():
+    for row in there.table():
         assert f'<th scope="row" class="number">{row[0]}</th>' in page
-    assert set(done.importances) == {each.name for each in done.space}
-    assert sum(done.importances.values()) == pytest.approx(1)
+    assert set(there.importances) == {each.name for each in there.space}
+    assert sum(there.importances.values()) == pytest.approx(1)
     assert "--config" in page
+
+
+def test_a_finished_search_trains_nothing(there: Tuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ricorda.experiments.trial.new_run", None)
+    assert tune(Path("my.txt"), trials=8).trials == there.trials
+    with pytest.raises(RunError, match="with trials 8, not 9"):
+        tune(Path("my.txt"), trials=9)
 
 
 def test_an_interrupted_search_continues_its_trial(text: Path) -> None:
@@ -114,15 +140,9 @@ def test_an_interrupted_search_continues_its_trial(text: Path) -> None:
     done = run_tuning(text, quiet=True, **options)
     assert [each.number for each in done.trials] == [0, 1, 2]
     assert not any(each.state == "running" for each in done.trials)
-    whole = tune(text, trials=3, out="whole")
-    assert done.trials[0].nats_per_character == whole.trials[0].nats_per_character
-
-
-def test_a_finished_search_trains_nothing(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = tune(text)
-    monkeypatch.setattr("ricorda.experiments.trial.new_run", None)
-    again = tune(text)
-    assert again.trials == done.trials
+    whole = ricorda.train(text, out="whole", **STEPS)
+    loss = whole.metrics["validation"]["nats_per_character"]
+    assert done.trials[0].nats_per_character == loss
 
 
 def test_a_trial_that_fails_is_counted_and_reported(
@@ -145,7 +165,7 @@ def test_a_trial_that_fails_is_counted_and_reported(
 
 
 def test_cells_are_searched_from_the_planners_settings_of_each(text: Path) -> None:
-    done = tune(text, cells=["lstm", "gru"])
+    done = tune(text, cells=["lstm", "gru"], trials=3)
     assert [each.options["cell"] for each in done.trials if each.is_planned] == ["lstm", "gru"]
     assert [each.number for each in done.trials if each.is_planned] == [0, 1]
 
@@ -172,12 +192,6 @@ def test_what_cannot_be_searched_is_refused(
     small = {**SMALL, **({} if "minutes" in options else {"steps": 5})}
     with pytest.raises(ConfigurationError, match=message):
         ricorda.tune(text, quiet=True, **{**small, **options})
-
-
-def test_a_folder_is_not_mixed_with_another_search(text: Path) -> None:
-    tune(text, trials=1)
-    with pytest.raises(RunError, match="with trials 1, not 2"):
-        tune(text, trials=2)
 
 
 def test_without_optuna_it_says_what_to_install(
