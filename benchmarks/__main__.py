@@ -181,9 +181,10 @@ def compress(files: tuple[Path, ...], threads: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def cells(text: Path | None, cells: str, minutes: float, seeds: int, as_json: bool) -> None:
     """Compare cells at the same time: the chart and the table of the documentation."""
-    from benchmarks.cells import markdown, measure
+    from benchmarks.cells import PAGES, markdown, measure, write_pages
 
     comparison = measure(text, cells.split(","), minutes=minutes, seeds=seeds)
+    write_pages(comparison, text, PAGES)
     print_json(comparison.as_json()) if as_json else say(markdown(comparison))
 
 

@@ -1,16 +1,31 @@
 """Every cell at the same time: the chart and the table of the documentation."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from ricorda.cores import usable_cores
 from ricorda.experiments import Comparison, compare
 from ricorda.studio.texts import SAMPLES, sample_text
+from ricorda.training.checkpoint.record import processor_name
 
 FOLDER = Path("build/cells")
 """Where the runs are kept, so that the command, repeated, continues."""
 
 PICTURE = Path("docs/pictures/cells.svg")
+
+PAGES = {
+    Path("docs/guides/comparing.md"): (
+        "{text}, {budget} for each training, {seeds} seeds, on {cores} cores of an {processor}:"
+    ),
+    Path("docs/guides/comparing.it.md"): (
+        "{text}, {budget} per addestramento, {seeds} seed, su {cores} core di un {processor}:"
+    ),
+}
+"""The pages that have the table, and the line above it."""
+
+BEGIN, END = "<!-- made by: make cells -->", "<!-- end -->"
 
 
 def library_text(folder: Path) -> Path:
@@ -43,6 +58,22 @@ def measure(
     )
     shutil.copyfile(comparison.folder / "chart.svg", picture)
     return comparison
+
+
+def write_pages(comparison: Comparison, text: Path | None, pages: dict[Path, str]) -> None:
+    """Put the table into pages between their marks."""
+    facts = {
+        "text": "Python's standard library" if text is None else text.name,
+        "budget": comparison.budget,
+        "seeds": comparison.seeds,
+        "cores": usable_cores(),
+        "processor": processor_name(),
+    }
+    for page, line in pages.items():
+        table = f"{BEGIN}\n{line.format(**facts)}\n\n{markdown(comparison)}\n{END}"
+        before = page.read_text("utf-8")
+        pattern = f"{re.escape(BEGIN)}.*?{re.escape(END)}"
+        page.write_text(re.sub(pattern, lambda _: table, before, flags=re.DOTALL), "utf-8")
 
 
 def markdown(comparison: Comparison) -> str:

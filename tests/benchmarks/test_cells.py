@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from benchmarks.cells import library_text, markdown, measure
+from benchmarks.cells import BEGIN, END, library_text, markdown, measure, write_pages
 
 
 def test_the_picture_and_the_table_are_those_of_the_comparison(tmp_path: Path) -> None:
@@ -16,6 +16,11 @@ def test_the_picture_and_the_table_are_those_of_the_comparison(tmp_path: Path) -
     assert head.startswith("| cell | bits/character |")
     assert re.fullmatch(r"\| --- (\| ---: )+\|", rule)
     assert [row.split(" | ")[0] for row in rows] == ["| lstm", "| gru"]
+    page = tmp_path / "page.md"
+    page.write_text(f"# Cells\n\n{BEGIN}\nold\n{END}\n\nMore.\n")
+    write_pages(done, text, {page: "{text}, {budget}, {seeds} seeds:"})
+    table = f"{BEGIN}\nmy.txt, 0.005 minutes, 2 seeds:\n\n{markdown(done)}\n{END}"
+    assert page.read_text() == f"# Cells\n\n{table}\n\nMore.\n"
     assert all(row.split(" | ")[1] == cell[1] for row, cell in zip(rows, done.table(), strict=True))
 
 
