@@ -1,6 +1,5 @@
 """Every cell at the same time: the chart and the table of the documentation."""
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,8 +71,8 @@ def write_pages(comparison: Comparison, text: Path | None, pages: dict[Path, str
     for page, line in pages.items():
         table = f"{BEGIN}\n{line.format(**facts)}\n\n{markdown(comparison)}\n{END}"
         before = page.read_text("utf-8")
-        pattern = f"{re.escape(BEGIN)}.*?{re.escape(END)}"
-        page.write_text(re.sub(pattern, lambda _: table, before, flags=re.DOTALL), "utf-8")
+        begin, end = before.index(BEGIN), before.index(END) + len(END)
+        page.write_text(before[:begin] + table + before[end:], "utf-8")
 
 
 def markdown(comparison: Comparison) -> str:
