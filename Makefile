@@ -17,6 +17,8 @@
 #   make notebooks tables for pandas and polars, training in a kernel, the example notebook
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
+#   make cells     every cell at a minute each, three seeds: the documentation's chart and table; with
+#                  TEXT=FILE another text than Python's library, CELLS=lstm,gru some of the cells
 #   make pictures  the studio's panels, and with TEXT=FILE an exported page, into docs/pictures
 #   make docs      the documentation, into build/docs; runs its commands
 #   make clean     remove what the other targets made
@@ -27,7 +29,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check notebooks bench pictures docs clean
+.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check notebooks bench cells pictures docs clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -63,7 +65,7 @@ sanitize: $(VENV)/.tools
 	  $(RUN)/python -m pytest --timeout 0 tests/kernels
 
 faults: $(VENV)/.tools
-	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/faults
+	FAULTS=all $(RUN)/python -m pytest --timeout 0 tests/faults tests/cli/test_tune.py
 
 deletions: $(VENV)/.tools
 	$(RUN)/python -m tests.faults.deletions $(TESTS)
@@ -101,6 +103,9 @@ notebooks: $(VENV)/.tools
 bench: $(VENV)/.tools
 	$(RUN)/python -m benchmarks engine
 	$(RUN)/python -m benchmarks train $(if $(TEXT),--text '$(TEXT)') $(if $(NANOGPT),--nanogpt '$(NANOGPT)')
+
+cells: $(VENV)/.tools
+	$(RUN)/python -m benchmarks cells $(if $(TEXT),--text '$(TEXT)') $(if $(CELLS),--cells $(CELLS))
 
 pictures: $(VENV)/.tools
 	$(RUN)/python -m tests.studio.screenshots $(if $(TEXT),--text '$(TEXT)')

@@ -14,6 +14,7 @@ from ricorda.cli.options import PathName, number, whole_number
 from ricorda.cli.output import print_json, say
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.errors import MissingExtra, RicordaError
+from ricorda.model.cells import CELLS
 from ricorda.text import find_sources, parse_size
 
 PARTS = {
@@ -170,6 +171,21 @@ def compress(files: tuple[Path, ...], threads: int, as_json: bool) -> None:
             )
     if as_json:
         print_json({"compress": found})
+
+
+@command.command()
+@click.option("--text", type=PathName(), help="A text, instead of Python's library.")
+@click.option("--cells", default=",".join(CELLS), help="Which to compare.")
+@click.option("--minutes", type=number(Ge(0.001)), default=1.0, help="Of a training.")
+@click.option("--seeds", type=whole_number(at_least=1), default=3, help="Of each cell.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def cells(text: Path | None, cells: str, minutes: float, seeds: int, as_json: bool) -> None:
+    """Compare cells at the same time: the chart and the table of the documentation."""
+    from benchmarks.cells import PAGES, markdown, measure, write_pages
+
+    comparison = measure(text, cells.split(","), minutes=minutes, seeds=seeds)
+    write_pages(comparison, text, PAGES)
+    print_json(comparison.as_json()) if as_json else say(markdown(comparison))
 
 
 @command.command()

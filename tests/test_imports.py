@@ -39,6 +39,10 @@ BELOW: dict[str, set[str]] = {
         *("text", "validation"),
     },
     "exchange": {"durable", "engine", "errors", "extras", "model", "pages", "text", "validation"},
+    "experiments": {
+        *("cores", "durable", "errors", "extras", "interrupts", "lazy", "model", "option_groups"),
+        *("pages", "runs", "shell", "text", "training", "validation"),
+    },
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},
     "studio": {
@@ -190,6 +194,8 @@ WITHOUT_TORCH_IMPORTED = [
     "ricorda",
     "ricorda.cli.main",
     "ricorda.engine",
+    "ricorda.experiments.comparison",
+    "ricorda.experiments.tuning",
     "ricorda.insight",
     "ricorda.model",
     "ricorda.pages",

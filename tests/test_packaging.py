@@ -29,13 +29,14 @@ EXTRA_OF_FILE = {
     "text/parquet.py": "parquet",
     "exchange/onnx_export.py": "onnx",
     "training/report/notebook.py": "notebook",
+    "experiments/study.py": "tune",
 }
 """The same for single files."""
 
 EXTRA_OF_MODULE = {"pandas": "pandas", "polars": "polars"}
 """Extras of one module, which is imported where a table is asked for."""
 
-EXTRAS = (None, "torch", "serve", "parquet", "onnx", "notebook", "pandas", "polars")
+EXTRAS = (None, "torch", "serve", "parquet", "onnx", "tune", "notebook", "pandas", "polars")
 
 PART_OF = {"pydantic_core": "pydantic", "IPython": "ipython"}
 """Modules of a distribution that another one needs in exactly one version, or is named for."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ricorda.engine import Distribution, Figures, Model, Scores, Trace, load
     from ricorda.engine.evaluation import evaluate
     from ricorda.errors import RicordaError
+    from ricorda.experiments import compare, tune
     from ricorda.training import Run, resume, train
 
 __version__ = "0.1.0"
@@ -31,10 +32,12 @@ __all__ = [
     "Scores",
     "Trace",
     "__version__",
+    "compare",
     "evaluate",
     "load",
     "resume",
     "train",
+    "tune",
 ]
 
 
@@ -49,6 +52,8 @@ __getattr__ = lazy_names(
         "evaluate": "ricorda.engine.evaluation",
         "load": "ricorda.engine",
         "RicordaError": "ricorda.errors",
+        "compare": "ricorda.experiments",
+        "tune": "ricorda.experiments",
         "Run": "ricorda.training",
         "resume": "ricorda.training",
         "train": "ricorda.training",

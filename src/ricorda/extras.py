@@ -44,6 +44,11 @@ def require_frames(library: str) -> None:
     _require(library, f"a table for {library} needs {library}", library)
 
 
+def require_optuna() -> None:
+    """Check that Optuna is installed. Raises MissingExtra if it is not."""
+    _require("optuna", "a search for settings needs optuna", "tune")
+
+
 def _require(module: str, need: str, extra: str) -> None:
     """Raise MissingExtra if a module is not there; `sys.modules` has None for a blocked one."""
     is_there = sys.modules.get(module) is not None

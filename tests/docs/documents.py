@@ -63,6 +63,11 @@ def with_a_small_budget(words: list[str]) -> list[str]:
     elif "--steps" in words:
         place = words.index("--steps") + 1
         words[place] = str(int(words[place]) // 50)
+    if words[0] in {"compare", "tune"} and "--steps" not in words:
+        words += ["--steps", "6"]
+    sized = any(word.startswith("hidden_size=") for word in words)
+    if words[0] in {"compare", "tune"} and "--hidden-size" not in words and not sized:
+        words += ["--hidden-size", "8"]
     if words[:1] == ["train"] and not {"--hidden-size", "--config", "--from"} & set(words):
         words += ["--hidden-size", "8"]
     if words[:1] == ["memorised"]:

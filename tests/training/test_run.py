@@ -15,6 +15,7 @@ from ricorda.runs import RunFolder, read_rows
 from ricorda.training import Run
 from ricorda.training import run as runs
 from ricorda.training.plan import machine as device
+from ricorda.training.plan.budget import BudgetClock
 from tests.training.precision import skip_without_bfloat16
 from tests.training.reporters import InterruptAt
 from tests.training.small_runs import BOTTLES
@@ -405,3 +406,12 @@ def test_the_newest_run_is_resumed_unless_another_is_named(learn: Learn) -> None
     learn(reporter=InterruptAt(5))
     second = learn(reporter=InterruptAt(6))
     assert runs.resumed_run(quiet=True).folder == second.folder
+
+
+def test_a_budget_that_is_spent_at_once_takes_a_step(
+    learn: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BudgetClock, "spent", property(lambda self: True))
+    metrics = learn(minutes=1, steps=None).metrics
+    assert metrics["steps"] == 1
+    assert metrics["validation"]["nats_per_character"] > 0

@@ -30,6 +30,8 @@ COMMANDS = {
     "demo": _Entry("ricorda.cli.demo", "Train the tutorial's networks and print the results."),
     "train": _Entry("ricorda.cli.train", "Train a network on a text."),
     "resume": _Entry("ricorda.cli.resume", "Continue a run from its last checkpoint."),
+    "compare": _Entry("ricorda.cli.compare", "Train cells or other settings beside each other."),
+    "tune": _Entry("ricorda.cli.tune", "Search for the settings that predict a text best."),
     "sample": _Entry("ricorda.cli.sample", "Write texts, or continue prompts."),
     "evaluate": _Entry("ricorda.cli.evaluate", "Measure how well a model predicts a text."),
     "score": _Entry("ricorda.cli.score", "Print how surprising a text or its documents are."),

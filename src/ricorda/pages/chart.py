@@ -15,14 +15,23 @@ Point = tuple[float, float]
 HEIGHTS = {"tall": 330, "low": 110}  # pixels
 
 
+COMPARED = 6  # kinds of lines for curves that are compared, in document.css
+
+
+def compared(number: int) -> str:
+    """Return the kind of the curve of this number among those that are compared."""
+    return f"compared compared{number % COMPARED}"
+
+
 @dataclass(frozen=True)
 class Series:
     """One curve; a point that is not finite leaves a gap."""
 
     name: str
     points: Sequence[Point]
-    kind: Literal["line", "dotted"] = "line"
-    """A thin line, or a strong one with a dot at each point, which differ without colour, too."""
+    kind: str = "line"
+    """line, a thin one; dotted, a strong one with a dot at each point; or `compared(number)`.
+    They differ without colour, too."""
 
 
 @dataclass(frozen=True)

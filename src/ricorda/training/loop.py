@@ -244,7 +244,8 @@ class Loop:
         if flags.signal_number is not None:
             self._signal_number = flags.signal_number
             return "interrupted"
-        if flags.spent or self.clock.ends_after(progress.step):
+        is_spent = flags.spent and progress.step > 0  # even a busy machine takes one step
+        if is_spent or self.clock.ends_after(progress.step):
             return configuration.budget.kind
         patience = configuration.patience
         if patience is not None and progress.evaluations_without_better >= patience:

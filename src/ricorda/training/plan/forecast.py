@@ -3,13 +3,14 @@
 The throughput on this machine is measured on a few steps.
 """
 
+import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -90,6 +91,24 @@ class Forecast:
         return {**asdict(self), "parameters": self.configuration.model.parameters}
 
 
+class Plan(NamedTuple):
+    """The settings of a training that was not begun, and how much validates it."""
+
+    configuration: TrainingConfiguration
+    validation_symbols: int
+
+
+def plan(
+    *texts: str | Path, reporter: Reporter | None = None, quiet: bool = False, **options: Any
+) -> Plan:
+    """Choose every setting as `train` would, and write nothing.
+
+    Raises InputError where `train` would.
+    """
+    with _planned(texts, reporter or reporter_for(quiet=quiet), options) as (dataset, settled):
+        return Plan(settled, 0 if dataset.validation is None else dataset.validation.symbols)
+
+
 def forecast(
     *texts: str | Path, reporter: Reporter | None = None, quiet: bool = False, **options: Any
 ) -> Forecast:
@@ -97,6 +116,15 @@ def forecast(
 
     Raises InputError where `train` would.
     """
+    with _planned(texts, reporter or reporter_for(quiet=quiet), options) as planned:
+        return _expect(*planned)
+
+
+@contextlib.contextmanager
+def _planned(
+    texts: tuple[str | Path, ...], report: Reporter, options: dict[str, Any]
+) -> Iterator[tuple[Dataset, TrainingConfiguration]]:
+    """Read the texts and choose every setting; the dataset lasts as long as the context."""
     given = validated(TrainingOptions, **options)
     if not texts:
         raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
@@ -106,7 +134,6 @@ def forecast(
         given = completed(given, given_names(options), start)
         known = start.file.vocabulary
     machine = this_machine(given)
-    report = reporter or reporter_for(quiet=quiet)
     say, cache = report.say, cache_for(given.cache)
     sources = locate([str(text) for text in texts], given, say)
     with tempfile.TemporaryDirectory(prefix="ricorda-") as folder:
@@ -115,7 +142,7 @@ def forecast(
             dataset = read_dataset(
                 sources, Path(folder), given, say, known=known, cache=cache, progress=progress
             )
-        return _expect(dataset, settle(given, dataset, machine))
+        yield dataset, settle(given, dataset, machine)
 
 
 def settle(options: TrainingOptions, dataset: Dataset, machine: Machine) -> TrainingConfiguration:

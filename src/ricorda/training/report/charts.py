@@ -1,17 +1,20 @@
 """The rows of a run, and the charts of its page that show them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ricorda.pages import Axis, Chart, Series, fixed, in_bits, line_chart, short
+from ricorda.pages import Axis, Chart, Series, compared, fixed, in_bits, line_chart, short
 from ricorda.runs import RunFolder, read_rows
 from ricorda.training.report.progress import clock
 
 FIRST_SHARE = 0.05  # of the steps, in which training loss falls so fast that it hides the rest
+
+PLACES = 60  # at which compared curves are read out
+SKIPPED = 0.1  # of the axis, in which compared losses fall so fast that they hide the rest
 
 Row = dict[str, Any]
 
@@ -112,6 +115,71 @@ def loss_chart(history: History, best_step: int | None) -> Chart:
         top=_top(history),
         mark=mark,
     )
+
+
+def compared_chart(
+    runs: Mapping[str, Sequence[History]], measured: Literal["seconds", "characters_seen"]
+) -> str:
+    """Validation losses of several settings over time or characters read.
+
+    runs: the rows of each setting's runs, of which the mean is shown where all have evaluations.
+    """
+    curves = {
+        name: curve for name, each in runs.items() if len(curve := _mean_curve(each, measured)) > 1
+    }
+    end = max((curve[-1][0] for curve in curves.values()), default=0.0)
+    text = clock if measured == "seconds" else short
+    later = [y for curve in curves.values() for x, y in curve if x >= SKIPPED * end]
+    return line_chart(
+        Chart(
+            unit="validation loss, bits per character",
+            series=[
+                Series(name, curve, kind=compared(number))
+                for number, (name, curve) in enumerate(curves.items())
+            ],
+            axes=[Axis("time" if measured == "seconds" else "read", text)],
+            readings=[(x, _compared_reading(curves, x, text(x))) for x in _places(end)],
+            top=max(later, default=None),
+        )
+    )
+
+
+def _mean_curve(histories: Sequence[History], measured: str) -> list[tuple[float, float]]:
+    """The mean loss in bits over the runs, at places between their evaluations."""
+    curves = []
+    for history in histories:
+        rows = [row for row in history.evaluations if math.isfinite(_nats(row))]
+        if rows:
+            curves.append(([row[measured] for row in rows], [_nats(row) for row in rows]))
+    if not curves:
+        return []
+    first, last = max(xs[0] for xs, _ in curves), min(xs[-1] for xs, _ in curves)
+    if first >= last:
+        return []
+    places = np.linspace(first, last, PLACES)
+    losses = np.mean([np.interp(places, xs, ys) for xs, ys in curves], axis=0) / math.log(2)
+    return list(zip(places.tolist(), losses.tolist(), strict=True))
+
+
+def _nats(row: Row) -> float:
+    return number(row, "nats_per_character")
+
+
+def _places(end: float) -> list[float]:
+    """The places at which the cursor reads the curves out."""
+    return [end * place / PLACES for place in range(1, PLACES + 1)]
+
+
+def _compared_reading(
+    curves: Mapping[str, Sequence[tuple[float, float]]], x: float, place: str
+) -> str:
+    """The losses of all curves that reach a place."""
+    found = [
+        f"{name} {np.interp(x, [point[0] for point in curve], [point[1] for point in curve]):.3f}"
+        for name, curve in curves.items()
+        if curve[0][0] <= x <= curve[-1][0] + 1e-9
+    ]
+    return " · ".join([place, *found])
 
 
 def learning_charts(history: History) -> list[tuple[str, str]]:

@@ -1,0 +1,83 @@
+"""The folder of an experiment: its settings, its locks, what it removes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ricorda.errors import RunError
+from ricorda.experiments.folder import ExperimentFolder, folder_for
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        ("my.txt", "my-cell"),
+        ("texts/La Divina Commedia.txt", "La-Divina-Commedia-cell"),
+        ("poems/", "poems-cell"),
+        ("???", "text-cell"),
+    ],
+)
+def test_the_folder_is_named_after_the_text(text: str, name: str) -> None:
+    assert folder_for(None, text, "cell").path == Path("experiments") / name
+
+
+def test_a_folder_in_which_nothing_began_is_removed(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path / "new" / "deeper")
+    with pytest.raises(ValueError, match="wrong"), folder.prepared(), folder.locked():
+        raise ValueError("wrong")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_settings_or_other_files_stays(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path / "begun")
+    with folder.prepared():
+        folder.write({"asked": {"text": "my.txt"}})
+    other = ExperimentFolder(tmp_path / "other")
+    with other.prepared():
+        (other.path / "letter.txt").write_text("Dear")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "other"]
+    with folder.prepared():
+        assert folder.check({"text": "my.txt"}) is not None
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not an experiment"),
+        ('{"format": 2}', "is not an experiment of this version"),
+        ('{"format": 1}', "has no settings"),
+    ],
+)
+def test_damaged_settings_are_reported(tmp_path: Path, content: str, message: str) -> None:
+    folder = ExperimentFolder(tmp_path)
+    folder.settings.write_text(content)
+    with pytest.raises(RunError, match=message):
+        folder.check({})
+
+
+def test_settings_that_differ_are_named(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path)
+    folder.write({"asked": {"option": "cell", "options": {"dropout": 0.1, "window": 64}}})
+    assert json.loads(folder.settings.read_text())["format"] == 1
+    asked = {"option": "cell", "options": {"window": 64}}
+    with pytest.raises(RunError, match=r"with dropout 0\.1, not unset"):
+        folder.check(asked)
+
+
+def test_a_trial_is_taken_once(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path)
+    taken = folder.take_trial("000")
+    assert taken is not None
+    assert folder.take_trial("000") is None
+    other = folder.take_trial("001")
+    assert other is not None
+
+
+def test_a_link_in_place_of_the_settings_is_refused(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path)
+    (tmp_path / "elsewhere.json").write_text('{"format": 1, "asked": {}}')
+    folder.settings.symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(RunError, match="cannot read"):
+        folder.check({})
