@@ -14,6 +14,7 @@
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
 #   make compress-check  2,000 files and one of 50 MB compressed and restored, 500 damaged archives
 #                  refused, with all instruction sets; with FOLDER=... also all of its files
+#   make dashboards  the tests of --log with the real TensorBoard, Weights & Biases and MLflow
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
 #   make pictures  the studio's panels, and with TEXT=FILE an exported page, into docs/pictures
@@ -26,7 +27,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check bench pictures docs clean
+.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check dashboards bench pictures docs clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -92,6 +93,10 @@ serve-check: $(VENV)/.tools
 
 compress-check: $(VENV)/.tools
 	$(RUN)/python -m tests.compression.check $(FOLDER)
+
+dashboards: $(VENV)/.tools
+	$(PIP) 'ricorda[tensorboard,wandb,mlflow]'
+	$(RUN)/python -m pytest --timeout 0 tests/training/report
 
 bench: $(VENV)/.tools
 	$(RUN)/python -m benchmarks engine

@@ -28,10 +28,14 @@ EXTRA_OF_FOLDER = {"torch": "torch", "serving": "serve", "studio": "serve"}
 EXTRA_OF_FILE = {
     "text/parquet.py": "parquet",
     "exchange/onnx_export.py": "onnx",
+    "training/report/run_tables.py": "parquet",
+    "training/report/dashboards/tensorboard.py": "tensorboard",
+    "training/report/dashboards/wandb.py": "wandb",
+    "training/report/dashboards/mlflow.py": "mlflow",
 }
 """The same for single files."""
 
-EXTRAS = (None, "torch", "serve", "parquet", "onnx")
+EXTRAS = (None, "torch", "serve", "parquet", "onnx", "tensorboard", "wandb", "mlflow")
 
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules of a distribution that another one needs in exactly one version."""

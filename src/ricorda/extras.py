@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 
 from ricorda.errors import MissingExtra
 
@@ -37,6 +38,12 @@ def require_studio() -> None:
 def require_onnx() -> None:
     """Check that the onnx package is installed. Raises MissingExtra if it is not."""
     _require("onnx", "an export for ONNX Runtime needs onnx", "onnx")
+
+
+def require_dashboards(names: Iterable[str]) -> None:
+    """Check that dashboards' packages, of the same names, are installed. Raises MissingExtra."""
+    for name in names:
+        _require(name, f"--log {name} needs the package {name}", name)
 
 
 def _require(module: str, need: str, extra: str) -> None:
