@@ -92,9 +92,7 @@ WRONG: list[tuple[list[str], int, str]] = [
 
 
 @pytest.mark.parametrize("words, code, told", WRONG)
-def test_wrong_arguments_are_one_line(
-    call: Call, words: list[str], code: int, told: str
-) -> None:
+def test_wrong_arguments_are_one_line(call: Call, words: list[str], code: int, told: str) -> None:
     found, out, err = call("export-run", *words)
     assert (found, out) == (code, "")
     assert told in err

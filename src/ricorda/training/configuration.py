@@ -152,7 +152,7 @@ class LearningSettings:
     """Number of checkpoints to keep."""
 
     log: Annotated[tuple[DashboardName, ...], BeforeValidator(_as_tuple), Group.OUTPUT] = ()
-    """Also write the run for a dashboard: tensorboard (event files in the run's folder), wandb
+    """Also write the run for a dashboard: tensorboard (an event file in the run's folder), wandb
     (offline, in the run's folder) or mlflow (mlflow.db beside the run's folder). Each needs the
     extra of its name. A resume continues them."""
 

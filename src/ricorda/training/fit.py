@@ -88,13 +88,18 @@ def fit_run(
     """
     if group.is_first:
         report = with_dashboards(report, record.training.log)
-    with contextlib.closing(report):
+    try:
         with _memory_errors_reported(folder):
             loop = _set_up(folder, record, dataset, report, group, held, resumed=resumed)
-            reason, signal_number = loop.fit()
-            loop.learner.release()
-            loop.checkpoint_manager.release()
+            try:
+                reason, signal_number = loop.fit()
+                loop.learner.release()
+                loop.checkpoint_manager.release()
+            finally:
+                report.close()
         metrics = group.first_does(lambda: _conclude(loop, record, dataset, reason, held))
+    finally:
+        report.finished()
     return Run(folder.path, metrics, signal_number, group.rank)
 
 

@@ -137,6 +137,7 @@ def test_a_return_to_a_checkpoint_begins_again_there(
     for step in (2, 3, 4):
         dashboards.logged({"step": step, "event": "training", "nats_per_character": 2 * LN2})
     dashboards.close()
+    dashboards.finished()
     name = "bits_per_character/training"
     assert [session["finished"] for session in fake.sessions] == [True, True]
     assert fake.sessions[1]["rows"] == [
@@ -174,7 +175,7 @@ class Heard(Silent):
         self.warnings.append(message)
 
 
-@pytest.mark.parametrize("method", ["began", "logged", "sampled", "weighed", "close"])
+@pytest.mark.parametrize("method", ["began", "logged", "sampled", "weighed", "finished"])
 def test_a_dashboard_that_fails_is_reported_once_and_left_out(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,11 +280,14 @@ class Everything(Silent):
     def close(self) -> None:
         self.received.append("close")
 
+    def finished(self) -> None:
+        self.received.append("finished")
+
 
 def test_a_reporter_receives_all_of_a_run_in_order() -> None:
     reporter = Everything()
     train((), reporter=reporter)
     received = reporter.received
-    assert (received[0], received[-2:]) == ("began 0", ["ended", "close"])
+    assert (received[0], received[-3:]) == ("began 0", ["close", "ended", "finished"])
     assert received.count("weights") == received.count("evaluation") == received.count("sample")
     assert received.count("training") == STEPS

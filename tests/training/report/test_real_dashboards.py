@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ricorda
@@ -62,67 +63,114 @@ def in_nats(points: dict[int, float]) -> dict[int, float]:
     return {step: bits * 0.6931471805599453 for step, bits in points.items()}
 
 
-def test_tensorboard_reads_each_step_once() -> None:
+def read_events(folder: Path) -> Any:
+    """Read the event files of a folder with TensorBoard's own reader."""
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    folder = kill_and_resume("tensorboard")
-    files = RunFolder(folder).events
-    assert [path.name for path in files] == [
-        f"events.out.tfevents.000000000{number}.ricorda" for number in (1, 2)
-    ]
     accumulator = accumulators.EventAccumulator(
         str(folder), {"tensors": 0, "scalars": 0, "histograms": 0}
     )
-    accumulator.Reload()
-    from tensorboard.util.tensor_util import make_ndarray
+    return accumulator.Reload()
 
-    def tensors(tag: str) -> dict[int, Any]:
-        events = accumulator.Tensors(tag)
-        steps = [event.step for event in events]
-        assert steps == sorted(set(steps)), tag
-        return {event.step: make_ndarray(event.tensor_proto) for event in events}
 
-    tags = accumulator.Tags()["tensors"]
-    found = {tag: tensors(tag) for tag in tags}
-    scalars = {tag: {s: float(v) for s, v in at.items() if not v.shape} for tag, at in found.items()}
-    expected = figures(folder, "training", "nats_per_character")
-    assert in_nats(scalars["bits_per_character/training"]) == pytest.approx(expected, rel=1e-5)
-    expected = figures(folder, "evaluation", "nats_per_character")
-    assert in_nats(scalars["bits_per_character/validation"]) == pytest.approx(expected, rel=1e-5)
-    for name in ("learning_rate", "gradient_norm", "characters_per_second"):
+def scalars(accumulator: Any, tag: str) -> dict[int, float]:
+    """The values by step, each of which must be there once."""
+    events = accumulator.Scalars(tag)
+    found = {event.step: event.value for event in events}
+    assert [event.step for event in events] == sorted(found)
+    return found
+
+
+def texts(accumulator: Any, tag: str) -> dict[int, str]:
+    events = accumulator.Tensors(tag)
+    found = {event.step: event.tensor_proto.string_val[0].decode() for event in events}
+    assert [event.step for event in events] == sorted(found)
+    return found
+
+
+def test_tensorboard_reads_each_step_once() -> None:
+    pytest.importorskip("tensorboard")
+    folder = kill_and_resume("tensorboard")
+    events = read_events(folder)
+    for event, tag in (("training", "training"), ("evaluation", "validation")):
+        expected = figures(folder, event, "nats_per_character")
+        read = in_nats(scalars(events, f"bits_per_character/{tag}"))
+        assert read == pytest.approx(expected, rel=1e-5)
+    for name in ("learning_rate", "gradient_norm"):
         expected = figures(folder, "training", name)
-        assert scalars[name] == pytest.approx(expected, rel=1e-5)
+        assert scalars(events, name) == pytest.approx(expected, rel=1e-5)
+    assert list(scalars(events, "characters_per_second")) == list(range(1, STEPS + 1))
     evaluated = list(figures(folder, "evaluation", "seconds"))
-    histogram = found["weights/output.weight"]
-    assert list(histogram) == evaluated
-    assert {each.shape for each in histogram.values()} == {(30, 3)}
-    size = {round(each[:, 2].sum()) for each in histogram.values()}
-    assert size == {ricorda.load(folder).configuration.vocabulary_size * 8}
-    assert list(scalars["weight_norm/output.weight"]) == evaluated
-    samples = {step: text[()].decode() for step, text in found["sample"].items()}
+    histograms = events.Histograms("weights/output.weight")
+    assert [each.step for each in histograms] == evaluated
+    model = ricorda.load(folder)
+    assert {sum(each.histogram_value.bucket) for each in histograms} == {
+        model.configuration.vocabulary_size * 8
+    }
+    assert list(scalars(events, "weight_norm/output.weight")) == evaluated
+    written = {row["step"]: row["text"] for row in read_rows(folder / "samples.jsonl")}
+    samples = texts(events, "sample")
     assert {
         step: "\n".join(line[4:] for line in text.split("\n")) for step, text in samples.items()
-    } == {row["step"]: row["text"] for row in read_rows(folder / "samples.jsonl")}
-    assert "| hidden_size | 8 |" in found["settings"][0][()].decode()
-    assert list(scalars["final/validation"]) == [STEPS]
-    assert set(accumulator.SummaryMetadata("_hparams_/session_start_info").plugin_data.content)
+    } == written
+    assert "| hidden_size | 8 |" in texts(events, "settings")[0]
+    assert list(scalars(events, "final/validation")) == [STEPS]
+    assert events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    names = [path.name for path in RunFolder(folder).events]
+    assert names == ["events.out.tfevents.0000000002.ricorda"]
     assert delete_run(RunFolder(folder)) == []
 
 
-def test_tensorboard_drops_the_steps_after_a_return(tmp_path: Path) -> None:
-    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+def test_a_histogram_counts_all_values(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
     from ricorda.training.report.dashboards.tensorboard import TensorBoard
+
+    values = np.array([[-1.0, 0.0, 0.5], [0.5, 0.5, 2.0]], np.float32)
+    board = TensorBoard()
+    board.began(tmp_path, {}, 0)
+    board.weighed(1, {"w": values, "same": np.ones(4, np.float32)})
+    board.finished()
+    events = read_events(tmp_path)
+    found = events.Histograms("weights/w")[0].histogram_value
+    assert (found.min, found.max, found.num, found.sum) == (-1.0, 2.0, 6.0, 2.5)
+    assert found.sum_squares == pytest.approx((values.astype(float) ** 2).sum())
+    for limit, count in zip(found.bucket_limit, np.cumsum(found.bucket), strict=True):
+        below = values < limit if limit < 2.0 else values <= limit
+        assert count == pytest.approx(below.sum())
+    assert scalars(events, "weight_norm/w")[1] == pytest.approx(np.linalg.norm(values))
+    assert sum(events.Histograms("weights/same")[0].histogram_value.bucket) == 4
+
+
+def test_the_steps_after_a_return_or_a_kill_are_dropped(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from ricorda.training.report.dashboards.tensorboard import TensorBoard
+
+    def rates(*rows: tuple[int, float]) -> None:
+        for step, rate in rows:
+            board.logged({"step": step, "event": "training", "learning_rate": rate})
 
     board = TensorBoard()
     board.began(tmp_path, {"cell": "lstm"}, 0)
-    for row in ((1, 5.0), (2, 6.0), (3, 7.0)):
-        board.logged({"step": row[0], "event": "training", "learning_rate": row[1]})
+    rates((1, 5.0), (2, 6.0), (3, 7.0))
     board.logged({"step": 1, "event": "returned", "from_step": 3})
-    board.logged({"step": 2, "event": "training", "learning_rate": 8.0})
-    board.close()
-    accumulator = accumulators.EventAccumulator(str(tmp_path), {"tensors": 0})
-    accumulator.Reload()
-    events = accumulator.Tensors("learning_rate")
-    assert [(each.step, each.tensor_proto.float_val[0]) for each in events] == [(1, 5.0), (2, 8.0)]
+    rates((2, 8.0), (3, 9.0))
+    assert scalars(read_events(tmp_path), "learning_rate") == {1: 5.0, 2: 8.0, 3: 9.0}
+    board.finished()
+    (file,) = RunFolder(tmp_path).events
+    file.write_bytes(file.read_bytes()[:-3])  # an event that the kill has cut off
+    board = TensorBoard()
+    board.began(tmp_path, {"cell": "lstm"}, 2)
+    rates((3, 1.0))
+    board.finished()
+    events = read_events(tmp_path)
+    assert scalars(events, "learning_rate") == {1: 5.0, 2: 8.0, 3: 1.0}
+    assert "lstm" in texts(events, "settings")[0]
+    assert len(RunFolder(tmp_path).events) == 1
+    board = TensorBoard()
+    board.began(tmp_path, {"cell": "gru"}, 0)  # no checkpoint was there: everything comes again
+    board.finished()
+    events = read_events(tmp_path)
+    assert "gru" in texts(events, "settings")[0]
+    assert events.Tags()["scalars"] == []
 
 
 def test_tensorboard_needs_neither_torch_nor_tensorflow() -> None:

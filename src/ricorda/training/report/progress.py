@@ -91,6 +91,10 @@ class Reporter(Protocol):
         return
 
     def close(self) -> None:
+        """Show no more steps: training is over. Messages with the results may follow."""
+        return
+
+    def finished(self) -> None:
         """Receive nothing more: the run has ended, was interrupted or has failed."""
         return
 
@@ -253,11 +257,6 @@ class Bar(Silent):
         line = Text(shortened(f"{figure}{shown}", self._console.width))
         line.stylize("dim", len(figure))
         self._console.print(line, no_wrap=True, overflow="ellipsis")
-
-    def logged(self, row: Mapping[str, Any]) -> None:
-        """Remove the bar before the results of the run are printed."""
-        if row.get("event") == "ended":
-            self.close()
 
     def close(self) -> None:
         """Remove the bar."""

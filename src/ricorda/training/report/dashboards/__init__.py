@@ -108,9 +108,17 @@ class WithDashboards(Reporter):
         self._each(lambda dashboard: dashboard.weighed(step, weights))
 
     def close(self) -> None:
-        """Close the dashboards, then the reporter."""
-        self._each(lambda dashboard: dashboard.close())
+        """Pass on the end of the steps."""
         self._reporter.close()
+
+    def finished(self) -> None:
+        """Pass on the end."""
+        self._reporter.finished()
+        self._each(lambda dashboard: dashboard.finished())
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what only this reporter has."""
+        return getattr(self._reporter, name)
 
     def _each(self, pass_on: Callable[[Reporter], None]) -> None:
         """Call each dashboard; one that fails is called no more."""

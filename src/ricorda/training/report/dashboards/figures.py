@@ -59,9 +59,7 @@ def figures_of(row: Row) -> dict[str, float]:
     """Return the finite figures of a row by their names on a dashboard, losses in bits."""
     if row.get("event") == "ended":
         parts = {name: row.get(name) or {} for name in ("validation", "test")}
-        found = {
-            f"final/{name}": part.get("bits_per_character") for name, part in parts.items()
-        }
+        found = {f"final/{name}": part.get("bits_per_character") for name, part in parts.items()}
     else:
         names = {"training": TRAINING, "evaluation": EVALUATION}.get(row.get("event", ""), {})
         found = {
@@ -81,7 +79,7 @@ def shown_settings(settings: Mapping[str, Any]) -> dict[str, str | float | bool]
     return {
         name: value if isinstance(value, str | int | float) else ", ".join(map(str, value))
         for name, value in settings.items()
-        if value is not None and value != () and value != []
+        if value is not None and value not in ((), [])
     }
 
 

@@ -80,16 +80,14 @@ class MLflow(Silent):
         """Keep a sample as a file of its step."""
         self._client.log_text(self._id, text, f"samples/{step:09}.txt")
 
-    def close(self) -> None:
+    def finished(self) -> None:
         """Log how the run ended."""
         if self._client is not None:
             self._client.set_terminated(self._id, self._status)
             self._client = None
 
 
-def _new_run(
-    client: Any, name: str, settings: Mapping[str, Any], artifacts: Path | None
-) -> str:
+def _new_run(client: Any, name: str, settings: Mapping[str, Any], artifacts: Path | None) -> str:
     """Begin a run of the experiment, with the settings as its parameters; return its id."""
     from mlflow.entities import Param
 

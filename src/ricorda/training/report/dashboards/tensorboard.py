@@ -1,18 +1,22 @@
-"""Event files for TensorBoard, in the run's folder: `tensorboard --logdir runs`.
+"""An event file for TensorBoard, in the run's folder: `tensorboard --logdir runs`.
 
-Each session of a run writes a file of its own. A file that continues a run begins with the mark
-of a session's start, at which every reader of event files drops what earlier files have from that
-step on. So a step that is repeated after a kill is there once.
+A killed run repeats the steps after its last checkpoint. Not every reader of event files obeys the
+mark of a session's start, so a resume copies the events up to the checkpoint into a new file, which
+takes the old one's place in a rename and then a name of its own, by which a TensorBoard that is
+open sees that it is new. There is always one file, with each step once.
 """
 
+import os
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.durable import open_untrusting, replacing
 from ricorda.runs import RunFolder
 from ricorda.training.report.dashboards.figures import (
     Row,
@@ -23,7 +27,7 @@ from ricorda.training.report.dashboards.figures import (
 from ricorda.training.report.progress import Silent
 
 if TYPE_CHECKING:
-    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.summary_pb2 import HistogramProto
     from tensorboard.summary.writer.record_writer import RecordWriter
 
 FORMAT = "brain.Event:2"
@@ -32,6 +36,10 @@ FORMAT = "brain.Event:2"
 BUCKETS = 30
 """Of a histogram."""
 
+HEADER = struct.Struct("<QI")  # of a record: the event's length, a checksum
+FOOTER = 4  # bytes after it: a checksum
+LONGEST_EVENT = 1 << 26  # bytes
+
 
 class TensorBoard(Silent):
     """Writes losses, rates, norms, speed, samples, settings and histograms of the weights."""
@@ -39,28 +47,26 @@ class TensorBoard(Silent):
     _file: "RecordWriter | None" = None
 
     def began(self, run: Path, settings: Mapping[str, Any], step: int) -> None:
-        """Begin an event file; one that continues others drops their later steps."""
-        earlier = RunFolder(run).events
-        self._open(run, 1 + max((_number(path) for path in earlier), default=0))
-        is_whole = step == 0 or not earlier
-        if earlier:
-            self._drop_from(0 if is_whole else step + 1)
-        if is_whole:
-            self._write_settings(settings)
-            rows = rows_of(run)
-            for row in rows.metrics:
-                self.logged(row)
-            for row in rows.samples:
-                self.sampled(row["step"], row["text"])
+        """Begin an event file, or continue that of the run after a step."""
+        self._run = run
+        if step > 0 and RunFolder(run).events:
+            self._continue_after(step)
+            return
+        self._continue_after(-1)
+        self._write(0, file_version=FORMAT)
+        self._write_settings(settings)
+        rows = rows_of(run)
+        for row in rows.metrics:
+            self.logged(row)
+        for row in rows.samples:
+            self.sampled(row["step"], row["text"])
 
     def logged(self, row: Row) -> None:
         """Write the figures of a row; a return to a checkpoint drops the steps after it."""
-        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-
         if row.get("event") == "returned":
-            self._drop_from(row["step"] + 1)
+            self._continue_after(row["step"])
         for name, value in figures_of(row).items():
-            self._write(row["step"], summary=scalar_pb(name, value))
+            self._write_value(row["step"], tag=name, simple_value=value)
 
     def sampled(self, step: int, text: str) -> None:
         """Write a sample as it is: indented lines are code in the page's Markdown."""
@@ -71,31 +77,32 @@ class TensorBoard(Silent):
 
     def weighed(self, step: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Write a histogram and the norm of each tensor."""
-        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-
         for name, tensor in weights.items():
-            self._write(step, summary=_histogram(f"weights/{name}", tensor))
+            self._write_value(step, tag=f"weights/{name}", histo=_histogram(tensor))
             norm = float(np.linalg.norm(tensor.ravel()))
-            self._write(step, summary=scalar_pb(f"weight_norm/{name}", norm))
+            self._write_value(step, tag=f"weight_norm/{name}", simple_value=norm)
 
-    def close(self) -> None:
+    def finished(self) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _open(self, run: Path, number: int) -> None:
+    def _continue_after(self, step: int) -> None:
+        """Open a new file, with the events up to a step of the last one, which it replaces."""
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        path = run / f"events.out.tfevents.{number:010}.ricorda"
-        self._file = RecordWriter(path.open("xb"))
-        self._write(0, file_version=FORMAT)
-
-    def _drop_from(self, step: int) -> None:
-        """Mark the start of a session: readers drop the earlier events from this step on."""
-        from tensorboard.compat.proto.event_pb2 import SessionLog
-
-        self._write(step, session_log=SessionLog(status=SessionLog.START))
+        self.finished()
+        earlier = RunFolder(self._run).events
+        number = 1 + int(earlier[-1].name.split(".")[3]) if earlier else 1
+        path = self._run / f"events.out.tfevents.{number:010}.ricorda"
+        place = earlier[-1] if earlier else path
+        with replacing(place) as file:
+            if earlier and step >= 0:
+                file.writelines(record for at, record in _records(place) if at <= step)
+        place.rename(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._file = RecordWriter(os.fdopen(descriptor, "ab"))
 
     def _write_settings(self, settings: Mapping[str, Any]) -> None:
         """Write the settings for the page of hyperparameters, and as a table of text."""
@@ -107,8 +114,13 @@ class TensorBoard(Silent):
         rows = "\n".join(f"| {name} | {value} |" for name, value in shown.items())
         self._write(0, summary=text_pb("settings", f"| setting | value |\n| --- | --- |\n{rows}"))
 
+    def _write_value(self, step: int, **value: Any) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        self._write(step, summary=Summary(value=[Summary.Value(**value)]))
+
     def _write(self, step: int, **content: Any) -> None:
-        """Write an event, flushed: a kill loses none."""
+        """Write an event, and hand it to the system: a kill loses none."""
         from tensorboard.compat.proto.event_pb2 import Event
 
         if self._file is not None:
@@ -117,23 +129,36 @@ class TensorBoard(Silent):
             self._file.flush()
 
 
-def _histogram(name: str, values: NDArray[np.float32]) -> "Summary":
-    """A histogram; the library's own needs 30 bytes of memory for each value."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.histogram.metadata import create_summary_metadata
-    from tensorboard.util.tensor_util import make_tensor_proto
+def _histogram(values: NDArray[np.float32]) -> "HistogramProto":
+    """Count the values in buckets of one width."""
+    from tensorboard.compat.proto.summary_pb2 import HistogramProto
 
     counts, edges = np.histogram(values, BUCKETS)
-    buckets = np.stack([edges[:-1], edges[1:], counts], axis=1)  # (BUCKETS, 3)
-    summary = Summary()
-    summary.value.add(
-        tag=name,
-        metadata=create_summary_metadata(display_name=None, description=None),
-        tensor=make_tensor_proto(buckets, dtype=np.float64),
+    return HistogramProto(
+        min=edges[0],
+        max=edges[-1],
+        num=values.size,
+        sum=float(values.sum(dtype=np.float64)),
+        sum_squares=float(np.square(values, dtype=np.float64).sum()),
+        bucket_limit=edges[1:].tolist(),
+        bucket=counts.tolist(),
     )
-    return summary
 
 
-def _number(path: Path) -> int:
-    """The session of an event file, which its name has."""
-    return int(path.name.split(".")[3])
+def _records(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the step and the bytes of each whole record of an event file."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    with open_untrusting(path) as file:
+        while len(header := file.read(HEADER.size)) == HEADER.size:
+            length, _ = HEADER.unpack(header)
+            if length > LONGEST_EVENT:
+                return
+            content = file.read(length + FOOTER)
+            if len(content) < length + FOOTER:
+                return
+            try:
+                event = Event.FromString(content[:length])
+            except Exception:  # protobuf's DecodeError: what comes after it is lost
+                return
+            yield event.step, header + content

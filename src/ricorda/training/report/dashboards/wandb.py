@@ -38,10 +38,10 @@ class WeightsAndBiases(Silent):
         self._start()
 
     def logged(self, row: Row) -> None:
-        """Log the figures of a row; a return to a checkpoint begins a folder without later steps."""
+        """Log the figures of a row; a return to a checkpoint begins a folder without the rest."""
         if row.get("event") == "returned":
             self._rows = self._rows.up_to(row["step"])
-            self.close()
+            self.finished()
             self._start()
         self._rows.metrics.append(row)
         self._log(row["step"], figures_of(row))
@@ -51,7 +51,7 @@ class WeightsAndBiases(Silent):
         self._rows.samples.append({"step": step, "text": text})
         self._log(step, {"sample": text})
 
-    def close(self) -> None:
+    def finished(self) -> None:
         """End this session's folder."""
         if self._run is not None:
             self._run.finish(quiet=True)
