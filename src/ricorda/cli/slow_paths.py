@@ -167,6 +167,6 @@ def _of_devices(facts: Facts) -> Iterator[str]:
         )
     if facts.has_apple_gpu:
         yield (
-            "PyTorch can use the Apple GPU (--device mps), which is not chosen by itself. For small "
-            "networks the kernels can be faster: compare both with --dry-run."
+            "PyTorch can use the Apple GPU (--device mps), which is not chosen by itself. For "
+            "small networks the kernels can be faster: compare both with --dry-run."
         )

@@ -54,7 +54,7 @@ class WeightsAndBiases(Silent):
     def finished(self) -> None:
         """End this session's folder."""
         if self._run is not None:
-            self._run.finish(quiet=True)
+            self._run.finish()
             self._run = None
 
     def _start(self) -> None:
