@@ -32,7 +32,7 @@ def test_metrics_as_csv(call: Call) -> None:
     assert float(read[-1]["validation.nats_per_character"]) > 0
 
 
-def test_samples_on_standard_output(call: Call, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_samples_on_standard_output(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     from ricorda.cli.main import main
 
     assert main(["export-run", "--table", "samples", "--csv", "-"]) == 0
