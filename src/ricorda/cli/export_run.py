@@ -1,12 +1,12 @@
 """`ricorda export-run`: the rows of a run as a table."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ricorda.cli.options import PathName
+from ricorda.cli.options import Command, PathName
 from ricorda.durable import write_atomically
 from ricorda.errors import InputError
 from ricorda.runs import find_run
@@ -15,7 +15,7 @@ from ricorda.training.report.run_tables import TableFormat, TableName, encoded, 
 FORMATS: tuple[TableFormat, ...] = ("csv", "parquet", "jsonl")
 
 
-def _format_option(kind: TableFormat, name: str) -> Any:
+def _format_option(kind: TableFormat, name: str) -> Callable[[Command], Command]:
     return click.option(
         f"--{kind}", metavar="FILE", type=PathName(), help=f"Write {name}; - is standard output."
     )
