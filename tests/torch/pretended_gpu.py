@@ -106,7 +106,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch, gpus: int = 1) -> Iterator[Pr
 def pretended_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretended]:
     """Within, PyTorch finds an Apple GPU, which refuses float64, and computes without contents."""
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    with _pretended(monkeypatch, Pretended(APPLE_GPU)) as seen, _WithoutFloat64():
+    with _pretended(monkeypatch, Pretended(APPLE_GPU)) as seen, _WithoutFloat64():  # type: ignore[no-untyped-call]
         yield seen
 
 
