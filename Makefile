@@ -15,6 +15,7 @@
 #   make compress-check  2,000 files and one of 50 MB compressed and restored, 500 damaged archives
 #                  refused, with all instruction sets; with FOLDER=... also all of its files
 #   make notebooks tables for pandas and polars, training in a kernel, the example notebook
+#   make dashboards  the tests of --log with the real TensorBoard, Weights & Biases and MLflow
 #   make bench     every figure that the README quotes, each with its peer; with TEXT=FILE and
 #                  NANOGPT=FOLDER also those that learn a whole text
 #   make cells     every cell at a minute each, three seeds: the documentation's chart and table; with
@@ -29,7 +30,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check notebooks bench cells pictures docs clean
+.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check notebooks bench cells dashboards pictures docs clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -99,6 +100,10 @@ compress-check: $(VENV)/.tools
 notebooks: $(VENV)/.tools
 	$(PIP) ipykernel ipywidgets nbclient pandas polars
 	$(RUN)/python -m pytest tests/test_frames.py tests/training/report/test_kernel.py tests/docs/test_notebook.py
+
+dashboards: $(VENV)/.tools
+	$(PIP) 'ricorda[tensorboard,wandb,mlflow]'
+	$(RUN)/python -m pytest --timeout 0 tests/training/report
 
 bench: $(VENV)/.tools
 	$(RUN)/python -m benchmarks engine

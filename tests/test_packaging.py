@@ -29,6 +29,10 @@ EXTRA_OF_FILE = {
     "text/parquet.py": "parquet",
     "exchange/onnx_export.py": "onnx",
     "training/report/notebook.py": "notebook",
+    "training/report/run_tables.py": "parquet",
+    "training/report/dashboards/tensorboard.py": "tensorboard",
+    "training/report/dashboards/wandb.py": "wandb",
+    "training/report/dashboards/mlflow.py": "mlflow",
     "experiments/study.py": "tune",
 }
 """The same for single files."""
@@ -36,7 +40,10 @@ EXTRA_OF_FILE = {
 EXTRA_OF_MODULE = {"pandas": "pandas", "polars": "polars"}
 """Extras of one module, which is imported where a table is asked for."""
 
-EXTRAS = (None, "torch", "serve", "parquet", "onnx", "tune", "notebook", "pandas", "polars")
+EXTRAS = (
+    *(None, "torch", "serve", "parquet", "onnx", "tune", "notebook", "pandas", "polars"),
+    *("tensorboard", "wandb", "mlflow"),
+)
 
 PART_OF = {"pydantic_core": "pydantic", "IPython": "ipython"}
 """Modules of a distribution that another one needs in exactly one version, or is named for."""

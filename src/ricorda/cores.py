@@ -24,12 +24,12 @@ def usable_cores() -> int:
     groups allow, rounded up. The C++ kernels take this number when they are loaded.
     """
     quota = cpu_quota()
-    allowed = _allowed_cores()
+    allowed = allowed_cores()
     return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
 
 
-def _allowed_cores() -> int:
-    """The cores that the system may schedule this process on; all if it cannot tell."""
+def allowed_cores() -> int:
+    """Return how many cores the system may schedule this process on; all if it cannot tell."""
     if hasattr(os, "sched_getaffinity"):
         try:
             return len(os.sched_getaffinity(0))

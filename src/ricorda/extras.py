@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 
 from ricorda.errors import MissingExtra
 
@@ -47,6 +48,12 @@ def require_frames(library: str) -> None:
 def require_optuna() -> None:
     """Check that Optuna is installed. Raises MissingExtra if it is not."""
     _require("optuna", "a search for settings needs optuna", "tune")
+
+
+def require_dashboards(names: Iterable[str]) -> None:
+    """Check that dashboards' packages, of the same names, are installed. Raises MissingExtra."""
+    for name in names:
+        _require(name, f"--log {name} needs the package {name}", name)
 
 
 def _require(module: str, need: str, extra: str) -> None:

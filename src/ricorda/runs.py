@@ -25,6 +25,9 @@ from ricorda.validation import parse_json
 
 RUNS = Path("runs")
 LOCK = ".ricorda.lock"
+EVENTS = re.compile(r"events\.out\.tfevents\.[0-9]{10}\.ricorda")
+"""The names of event files, which TensorBoard reads in their alphabetical order."""
+
 LONGEST_ROW = 16 * 1024 * 1024  # bytes
 LONGEST_NOTE = 1000  # bytes
 LONGEST_NAME = 60  # characters of a run's name; a system's limit is often 255 bytes
@@ -83,6 +86,16 @@ class RunFolder:
     def note(self) -> Path:
         """A line that its owner wrote about the run."""
         return self.path / "note.txt"
+
+    @property
+    def dashboards(self) -> Path:
+        """By which names dashboards of other programs know the run."""
+        return self.path / "dashboards.json"
+
+    @property
+    def events(self) -> list[Path]:
+        """The event files that TensorBoard reads, in the order in which they were begun."""
+        return sorted(path for path in self.path.iterdir() if EVENTS.fullmatch(path.name))
 
     @property
     def is_run(self) -> bool:

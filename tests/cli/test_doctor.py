@@ -26,7 +26,7 @@ def test_versions_and_cores_are_shown(call: Call) -> None:
     assert (code, err) == (0, "")
     assert out.count("\n") == 1
     found = json.loads(out)
-    assert set(found) == KEYS
+    assert set(found) == KEYS | {"slow_paths"}
     assert found["ricorda"] == ricorda.__version__
     assert found["cores"] >= 1
     assert (found["kernels"] is not None) == kernels_are_built()
@@ -41,6 +41,12 @@ def test_missing_kernels_are_reported(call: Call, monkeypatch: pytest.MonkeyPatc
     assert code == 0
     assert "Not complete: the compiled kernels are missing" in out
     assert "Ready" not in out
+
+
+def test_what_is_slow_is_said(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ricorda.cli.doctor.slow_paths", lambda facts: ["A. Do this."])
+    assert "Slow: A. Do this." in call("doctor")[1].splitlines()
+    assert json.loads(call("doctor", "--json")[1])["slow_paths"] == ["A. Do this."]
 
 
 def test_it_ends_with_a_verdict(call: Call) -> None:

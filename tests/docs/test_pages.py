@@ -167,7 +167,7 @@ def test_the_reference_has_every_command_and_option(tmp_path: Path) -> None:
     path = tmp_path / "commands.md"
     module.write(path)
     text = path.read_text("utf-8")
-    assert re.findall(r"^## (\w+)$", text, flags=re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^## ([\w-]+)$", text, flags=re.MULTILINE) == list(COMMANDS)
     sections = text.split("\n## ")[1:]
     for name, section in zip(COMMANDS, sections, strict=True):
         described = re.findall(r"^`([^`]+)`$", section, flags=re.MULTILINE)

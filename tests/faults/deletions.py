@@ -52,6 +52,7 @@ RICORDA = re.compile(r'"-m", "ricorda"|/bin/ricorda"|ricorda\.training\.worker')
 OWN_NAMES = re.compile(
     r"\.ricorda-[\w.-]+\.partial|\.ricorda\.lock|CACHEDIR\.TAG"
     r"|config\.json|report\.html|model\.safetensors|documents\.index|metrics\.jsonl|samples\.jsonl"
+    r"|dashboards\.json|events\.out\.tfevents\.\d{10}\.ricorda"
     r"|input-\d+\.txt"
     r"|manifest\.json|tensors\.safetensors|progress\.json|best\.safetensors|\d+(\.\d+)?"
     r"|note\.txt|ids|state\.json|provisional\.[124]|entry|[0-9a-f]{64}(\.lock)?"

@@ -9,6 +9,7 @@ import click
 
 import ricorda
 from ricorda.cli.output import print_json, say
+from ricorda.cli.slow_paths import facts_of_this_machine, slow_paths
 from ricorda.cli.tables import print_paragraph
 from ricorda.cores import usable_cores
 from ricorda.pages import plural
@@ -16,6 +17,7 @@ from ricorda.text import cache_for
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import displayed
 
+UNKNOWN = "unknown"
 NEEDED = ("numpy", "pydantic", "click", "rich", "zstandard")
 OPTIONAL = {
     "torch": "GPUs, several processes and --backend torch: pip install 'ricorda[torch]'",
@@ -26,16 +28,31 @@ OPTIONAL = {
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """Check this machine: versions, CPU cores, instruction sets, and missing packages."""
+    """Check this machine: versions, CPU cores, instruction sets, missing packages.
+
+    Lines that begin with "Slow:" explain what makes ricorda slow here, and what to do.
+    """
     found = examine()
+    slow = _slow_paths(found)
     if as_json:
-        print_json(found)
+        print_json(found | {"slow_paths": slow})
         return
     for name, value in found.items():
         print_paragraph(f"{name:<16} {'none' if value is None else value}", hanging=" " * 17)
     say()
-    for line in _verdict(found):
+    for line in [*(f"Slow: {line}" for line in slow), *_verdict(found)]:
         print_paragraph(line)
+
+
+def _slow_paths(found: dict[str, Any]) -> list[str]:
+    """Explain what makes ricorda slow on this machine."""
+    kernels = found["kernels"]
+    sets = None if kernels is None else tuple(kernels.split(", "))
+    gpu = found["gpu"]
+    if gpu is not None and gpu.startswith(UNKNOWN):
+        gpu = None
+    facts = facts_of_this_machine(sets, has_torch=found["torch"] is not None, gpu=gpu)
+    return slow_paths(facts)
 
 
 def _verdict(found: dict[str, Any]) -> list[str]:
@@ -49,7 +66,7 @@ def _verdict(found: dict[str, Any]) -> list[str]:
         trains = "uses PyTorch" if found["torch"] is not None else "needs PyTorch"
         return [
             "Not complete: the compiled kernels are missing. Models run slowly, on NumPy, and "
-            f"training {trains}: install a C++ compiler and reinstall ricorda.",
+            f"training {trains}.",
             *missing,
         ]
     cores = plural(found["cores"], "core")
@@ -119,5 +136,5 @@ def _gpu() -> str | None:
     try:
         from ricorda.torch.device import gpu_name
     except (ImportError, OSError) as error:  # such as a missing library of PyTorch's
-        return f"unknown: PyTorch cannot be imported ({error})"
+        return f"{UNKNOWN}: PyTorch cannot be imported ({error})"
     return gpu_name()

@@ -51,6 +51,7 @@ COMMANDS = {
     "memorised": _Entry("ricorda.cli.memorised", "Find passages copied from the training text."),
     "info": _Entry("ricorda.cli.info", "Describe a model and the run that made it."),
     "runs": _Entry("ricorda.cli.runs", "List, compare, annotate and delete runs."),
+    "export-run": _Entry("ricorda.cli.export_run", "Write the figures of a run as a table."),
     "baselines": _Entry(
         "ricorda.cli.baselines", "Measure simple methods on a text for comparison."
     ),

@@ -51,7 +51,7 @@ def command(
     ricorda resume runs/my --processes 2
     ricorda resume runs/my --learning-rate 1e-4 --dropout 0.3
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     from ricorda.training.run import resumed_run
 
     done = resumed_run(run, text=text or None, quiet=quiet, **given)

@@ -31,7 +31,9 @@ RIVALS = [
 ]
 """Options of which one at most may be given."""
 
-CHANGES_NO_STEP = {"out", "cache", "keep", "max_restarts", "collective_timeout", "validation"}
+CHANGES_NO_STEP = {
+    *("out", "cache", "keep", "log", "max_restarts", "collective_timeout", "validation"),
+}
 """Options that keep a run's schedule; whether the validation file is the run's is checked."""
 
 
@@ -82,7 +84,7 @@ def command(
     ricorda train poems/ --minutes 10 --out runs/poems
     ricorda train my.txt --minutes 10 --dry-run
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     if config is not None:
         given = with_options_of(config, given)
     if dry_run:

@@ -78,6 +78,9 @@ class Service:
     def start(self) -> None:
         """Start the engines, and to look for files that are replaced."""
         self.catalogue.start(asyncio.get_running_loop())
+        for name in self.catalogue.models:  # from 0, so that the first failure is an increase
+            for result in ("done", "failed"):
+                self.metrics.reloads.labels(name, result)
         self._watching = asyncio.ensure_future(self._watch())
 
     async def read_body(self, request: Request, body: type[Body]) -> Body:

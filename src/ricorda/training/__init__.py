@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from ricorda.training.fit import Run
     from ricorda.training.learner import Batch, StepMetrics
     from ricorda.training.plan.planner import choose
+    from ricorda.training.report.progress import Reporter, Silent
     from ricorda.training.run import resume, train
 
 __all__ = [
     "Batch",
     "Budget",
+    "Reporter",
     "Run",
+    "Silent",
     "StepMetrics",
     "TrainingConfiguration",
     "TrainingOptions",
@@ -32,7 +35,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "Batch": "ricorda.training.learner",
+        "Reporter": "ricorda.training.report.progress",
         "Run": "ricorda.training.fit",
+        "Silent": "ricorda.training.report.progress",
         "StepMetrics": "ricorda.training.learner",
         "choose": "ricorda.training.plan.planner",
         "resume": "ricorda.training.run",

@@ -7,7 +7,7 @@ A setting that both a person gives and a run keeps is one field of `LearningSett
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.model.configuration import Initialisation, ModelConfiguration
@@ -34,6 +34,7 @@ PositiveInteger = Annotated[int, Field(ge=1, le=10**12)]
 Device = Literal["cpu", "cuda", "mps"]
 Backend = Literal["kernels", "torch"]
 Precision = Literal["float32", "bfloat16"]
+DashboardName = Literal["tensorboard", "wandb", "mlflow"]
 
 SCHEMA = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -85,6 +86,11 @@ class Schedule:
 
     evaluated: list[int]
     """The steps after which the model was evaluated."""
+
+
+def _as_tuple(value: object) -> object:
+    """Take one name for a list of one."""
+    return (value,) if isinstance(value, str) else value
 
 
 @options_of(Group.OPTIMIZATION)
@@ -144,6 +150,11 @@ class LearningSettings:
 
     keep: Annotated[int, Field(ge=1, le=10**6), Group.OUTPUT] = 2
     """Number of checkpoints to keep."""
+
+    log: Annotated[tuple[DashboardName, ...], BeforeValidator(_as_tuple), Group.OUTPUT] = ()
+    """Also write the run for a dashboard: tensorboard (an event file in the run's folder), wandb
+    (offline, in the run's folder) or mlflow (mlflow.db beside the run's folder). Each needs the
+    extra of its name. A resume continues them."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     """Random seed. The same seed gives bit-identical weights if the steps, threads, processes, CPU

@@ -30,6 +30,7 @@ from ricorda.training.checkpoint.record import (
     RunRecord,
     fingerprint,
     read_record,
+    settings_of,
     with_schedule,
     write_record,
 )
@@ -45,6 +46,7 @@ from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
 from ricorda.training.report.card import run_card, run_words
 from ricorda.training.report.charts import history_columns, read_history
+from ricorda.training.report.dashboards import with_dashboards
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.page import write_report
 from ricorda.training.report.progress import Reporter, clock
@@ -107,15 +109,20 @@ def fit_run(
     held: the run's folder; None in the processes that do not write. resumed: continue from the last
     checkpoint.
     """
-    with _memory_errors_reported(folder):
-        loop = _set_up(folder, record, dataset, report, group, held, resumed=resumed)
-        try:
-            reason, signal_number = loop.fit()
-            loop.learner.release()
-            loop.checkpoint_manager.release()
-        finally:
-            report.close()
-    metrics = group.first_does(lambda: _conclude(loop, record, dataset, reason, held))
+    if group.is_first:
+        report = with_dashboards(report, record.training.log)
+    try:
+        with _memory_errors_reported(folder):
+            loop = _set_up(folder, record, dataset, report, group, held, resumed=resumed)
+            try:
+                reason, signal_number = loop.fit()
+                loop.learner.release()
+                loop.checkpoint_manager.release()
+            finally:
+                report.close()
+        metrics = group.first_does(lambda: _conclude(loop, record, dataset, reason, held))
+    finally:
+        report.finished()
     return Run(folder.path, metrics, signal_number, group.rank)
 
 
@@ -174,8 +181,10 @@ def _set_up(
         check_budget(progress, configuration, budget_clock.total_steps)
     if resumed and group.is_first and record != read_record(folder):
         write_record(folder, record)
+    report.began(folder.path, settings_of(record), progress.step)
     metrics = MetricsLog(
         checkpoint_manager.metrics,
+        report,
         budget_clock,
         loader.stream.batch_size * loader.stream.window,
         dataset.symbols_per_character,
@@ -263,8 +272,10 @@ def _conclude(
         write_report(folder, record, metrics)
     except (OSError, RunError) as error:
         report.warn(f"{folder.report} cannot be written ({error}): the run itself is saved")
-    rows.append({"step": loop.progress.step, "event": "ended", **metrics})
+    ended = {"step": loop.progress.step, "event": "ended", **metrics}
+    rows.append(ended)
     rows.flush()
+    report.logged(ended)
     for line in _result_lines(metrics, python=getattr(report, "speaks_python", False)):
         report.say(line)
     return metrics

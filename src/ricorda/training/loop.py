@@ -178,6 +178,7 @@ class Loop:
         if is_first_evaluation:
             self._warn_of_another_kind(figures["nats_per_character"])
         self.metrics.add_row(self.progress, event="evaluation", **figures)
+        self.reporter.weighed(step, self.learner.weights())
         self.clock.evaluation_seconds = time.monotonic() - began
         if continues:
             self._plan()
@@ -272,6 +273,7 @@ class Loop:
         """Write a sample and keep it in samples.jsonl."""
         sample = self.group.first_does(lambda: write_sample(self._model_file(result)))
         self.checkpoint_manager.samples.append({"step": self.progress.step, "text": sample})
+        self.reporter.sampled(self.progress.step, sample)
         return sample
 
     def _sample_early(self) -> None:

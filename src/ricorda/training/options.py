@@ -32,6 +32,7 @@ INITIAL = ("initialisation", "forget_bias")
 RESUME_OPTIONS = [
     *("validation", "minutes", "epochs", "steps", "cache"),
     *("device", "backend", "threads", "processes", "max_restarts", "collective_timeout"),
+    "log",
 ]
 """The options that a resume may change."""
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Unpack
 from ricorda.arguments import flag, path, text_names, unfit
 from ricorda.cores import usable_cores
 from ricorda.errors import ConfigurationError, InputError, TextError
+from ricorda.extras import require_dashboards
 from ricorda.runs import RunFolder, find_run
 from ricorda.signatures import shows_options
 from ricorda.text import cache_for
@@ -95,6 +96,7 @@ def new_run(
     names = [name for each in texts for name in text_names("texts", each)]
     _check(reporter, quiet)
     given = validated(TrainingOptions, **options)
+    require_dashboards(given.log)
     if not names:
         raise TextError("expected a text to learn: a file, a folder, a pattern or -, got none")
     machine = this_machine(given)
@@ -120,6 +122,7 @@ def resumed_run(
     if options.get("validation") is not None:
         options["validation"] = path("validation", options["validation"])
     given = validated(TrainingOptions, **options)
+    require_dashboards(given.log)
     texts = None if text is None else text_names("text", text)
     if isinstance(folder, Run):
         folder = folder.folder

@@ -318,7 +318,7 @@ def with_budget(record: RunRecord, budget: Budget | None) -> RunRecord:
 
 
 def on_this_machine(record: RunRecord, given: TrainingOptions, processes: int) -> RunRecord:
-    """The record with the processes that continue the run, their threads, device and backend.
+    """The record with the processes that continue the run, and what this machine gives them.
 
     Threads that are not given are the run's, divided again. Raises ConfigurationError for a GPU
     that is not there, or more processes than streams or GPUs.
@@ -342,6 +342,7 @@ def on_this_machine(record: RunRecord, given: TrainingOptions, processes: int) -
         backend=choose_backend(backend, device),
         threads=given.threads or max(1, training.threads * training.processes // processes),
         processes=processes,
+        log=given.log or training.log,
     )
     return replace(record, training=training)
 

@@ -27,7 +27,8 @@ def delete_run(run: RunFolder) -> list[Path]:
     with RunLock(run.path):
         CheckpointFolder(run.checkpoints, keep=0).remove_all()
         texts = [path.name for path in run.path.iterdir() if PIPED_TEXT.fullmatch(path.name)]
-        own = (run.model, run.start, run.metrics, run.samples, run.report, run.note, run.documents)
+        own = [run.model, run.start, run.metrics, run.samples, run.report, run.note, run.documents]
+        own += [run.dashboards, *run.events]
         remove_folder(run.path, [*texts, *(path.name for path in own)])
         remove_file(run.config)
     remove_folder(run.path, [LOCK])

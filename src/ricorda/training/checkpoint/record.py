@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -141,6 +141,16 @@ def new_record(
         "cores": os.cpu_count(),
     }
     return RunRecord(format=FORMAT, text=text, training=training, made_with=made_with, start=start)
+
+
+def settings_of(record: RunRecord) -> dict[str, Any]:
+    """The settings of a run by their names, as a dashboard lists them; None where unset."""
+    training = asdict(record.training)
+    nested = training.pop("model") | training.pop("budget")
+    del training["schedule"]
+    texts = [Path(name).name for name in record.text.texts]
+    text = {each.name: getattr(record.text, each.name) for each in fields(TextSettings)}
+    return {"texts": texts, **nested, **training, **text}
 
 
 def fingerprint(training: TrainingConfiguration) -> dict[str, Any]:

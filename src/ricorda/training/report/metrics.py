@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from ricorda.training.checkpoint.snapshot import Interval, Progress
 from ricorda.training.learner import StepMetrics
 from ricorda.training.plan.budget import BudgetClock
+from ricorda.training.report.progress import Reporter
 
 
 class Log(Protocol):
@@ -18,13 +19,20 @@ class Log(Protocol):
 class MetricsLog:
     """Sums the figures of steps, and adds rows with their means.
 
-    log: metrics.jsonl. symbols_per_step: of all streams. symbols_per_character: 1 except for bytes.
+    log: metrics.jsonl; reporter: receives each row too. symbols_per_step: of all streams.
+    symbols_per_character: 1 except for bytes.
     """
 
     def __init__(
-        self, log: Log, clock: BudgetClock, symbols_per_step: int, symbols_per_character: float
+        self,
+        log: Log,
+        reporter: Reporter,
+        clock: BudgetClock,
+        symbols_per_step: int,
+        symbols_per_character: float,
     ) -> None:
         self._log = log
+        self._reporter = reporter
         self._clock = clock
         self._characters_per_step = symbols_per_step / symbols_per_character
         self.symbols_per_character = symbols_per_character
@@ -54,12 +62,14 @@ class MetricsLog:
 
     def add_row(self, progress: Progress, **figures: Any) -> None:
         """Add a row."""
-        row = {
+        row: dict[str, Any] = {
             "step": progress.step,
             "seconds": round(self._clock.seconds, 3),
             "characters_seen": self.characters_seen(progress),
         }
-        self._log.append({**row, **figures})
+        row |= figures
+        self._log.append(row)
+        self._reporter.logged(row)
 
     def characters_seen(self, progress: Progress) -> int:
         """Return the characters that all steps so far have read."""

@@ -12,10 +12,13 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import IO, Protocol, cast
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
@@ -38,7 +41,10 @@ ReadingProgress = Callable[[int, int | None], None]
 
 
 class Reporter(Protocol):
-    """Receives what happens in a run, in this order."""
+    """Receives what happens in a run.
+
+    Extend `Silent`, which ignores everything, and override what is of interest.
+    """
 
     def say(self, message: str) -> None:
         """Receive a message that stays."""
@@ -49,6 +55,13 @@ class Reporter(Protocol):
 
     def reading(self) -> AbstractContextManager[ReadingProgress]:
         """Show the reading of a text for as long as the context lasts."""
+
+    def began(self, run: Path, settings: Mapping[str, Any], step: int) -> None:
+        """Receive the run's folder, its settings, and after which step training goes on.
+
+        What was received of later steps is received again: a killed run repeats them.
+        """
+        return
 
     def stepped(
         self,
@@ -66,8 +79,24 @@ class Reporter(Protocol):
         """Receive an evaluation, None without a validation text, and a sample."""
         return
 
+    def logged(self, row: Mapping[str, Any]) -> None:
+        """Receive a row of metrics.jsonl. The row with the event "ended" is the last one."""
+        return
+
+    def sampled(self, step: int, text: str) -> None:
+        """Receive a row of samples.jsonl."""
+        return
+
+    def weighed(self, step: int, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Receive the weights at an evaluation; they may change with the next step."""
+        return
+
     def close(self) -> None:
-        """Show nothing more."""
+        """Show no more steps: training is over. Messages with the results may follow."""
+        return
+
+    def finished(self) -> None:
+        """Receive nothing more: the run has ended, was interrupted or has failed."""
         return
 
 
