@@ -29,7 +29,7 @@ def usable_cores() -> int:
 
 
 def _allowed_cores() -> int:
-    """The cores that the system may schedule this process on; all if it cannot tell."""
+    """The cores that the system may schedule this process on; all if it does not report them."""
     if hasattr(os, "sched_getaffinity"):
         try:
             return len(os.sched_getaffinity(0))

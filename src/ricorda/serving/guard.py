@@ -248,7 +248,7 @@ class Guard:
         return address.is_loopback or not self.settings.loopback_only
 
     def _check_origin(self, scope: Scope) -> None:
-        """A browser tells where a page comes from: it must be from here or from a site allowed."""
+        """A browser names the site of a page: it must be this server or a site that is allowed."""
         for origin in header_values(scope, b"origin"):
             if not self._is_own_origin(scope, origin) and not self._is_allowed(origin):
                 raise Problem(403, self.settings.wrong_origin, code="origin_not_allowed")

@@ -219,7 +219,7 @@ def read_prompts(
 
 
 def check_gaps(*unseen: Unseen, param: str = "prompt") -> None:
-    """Refuse texts of which too much was left out to tell. Raises Problem (400)."""
+    """Refuse texts of which too much was left out to report. Raises Problem (400)."""
     count = sum(len(each.gaps) for each in unseen)
     if count > MOST_GAPS:
         raise Problem(
