@@ -1,4 +1,4 @@
-"""`--lenient`: which unknown fields are ignored, counted and logged, and which are never ignored."""
+"""`--lenient`: which unknown fields are ignored, counted and logged, and which are refused."""
 
 import logging
 import re

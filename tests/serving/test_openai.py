@@ -132,8 +132,10 @@ def test_keys(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_full_queue_is_a_rate_limit(serve: Callable[..., Any]) -> None:
     many = ["abc"] * 9
-    full = {"max_queue_per_client": (openai.RateLimitError, 429)}
-    full |= {"max_queue": (openai.InternalServerError, 503)}
+    full: dict[str, tuple[type[openai.APIStatusError], int]] = {
+        "max_queue_per_client": (openai.RateLimitError, 429),
+        "max_queue": (openai.InternalServerError, 503),
+    }
     for option, (kind, status) in full.items():
         with (
             serve(max_streams=1, **{option: 2}) as server,
