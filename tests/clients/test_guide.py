@@ -74,6 +74,8 @@ def shell(content: str, client: Client, folder: Path) -> str:
     """Run commands with those of the client's environment first."""
     bash = shutil.which("bash") or pytest.skip("bash is not installed")
     if not client.name:
+        if shutil.which("curl") is None:
+            pytest.skip("curl is not installed")
         return run([bash, "-ec", content], folder)
     scripts = python_with(client.name, client.module).parent
     return run([bash, "-ec", f"PATH={scripts}:$PATH\n{content}"], folder)

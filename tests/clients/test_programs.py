@@ -91,7 +91,6 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("plays", {}),
     ("plays", {"batch_size": 3}),
     ("plays", {"num_concurrent": 4}),
-    ("plays", {"tokenized_requests": False}),
     ("my", {"custom_prefix_token_id": 0}),
 ]
 

@@ -88,7 +88,7 @@ def go_through(page: "Page", proxy: Proxy, ticket: str) -> None:
     page.wait_for_selector("#state:text-is('complete')")
     assert len(page.text_content("#sample") or "") > 100
     in_sight(page, "choose")
-    page.wait_for_selector("#choices tbody tr")
+    page.wait_for_selector("#chances button")
     in_sight(page, "runs")
     with page.expect_download() as download:
         page.click("#runs-table a:text('Download')")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from typing import Any
 
 import openai
 from langchain_openai import OpenAI, OpenAIEmbeddings
@@ -20,7 +21,7 @@ async def stream() -> list[str]:
     return [piece async for piece in llm.astream("abc")]
 
 
-found = {
+found: dict[str, Any] = {
     "invoke": llm.invoke("abc"),
     "batch": llm.batch(["abc", "de"]),
     "stream": "".join(llm.stream("abc")),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from typing import Any
 
 import openai
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
@@ -18,7 +19,7 @@ async def stream() -> list[str]:
     return [piece.delta async for piece in await llm.astream_complete("abc")]
 
 
-found = {
+found: dict[str, Any] = {
     "complete": llm.complete("abc").text,
     "stream": "".join(piece.delta for piece in llm.stream_complete("abc")),
     "acomplete": asyncio.run(llm.acomplete("abc")).text,

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
@@ -12,7 +13,7 @@ model = LocalCompletionsAPI(
 )
 
 
-def ask(kind: str) -> list:
+def ask(kind: str) -> list[Any]:
     requests = [
         Instance(request_type=kind, doc={}, arguments=tuple(arguments), idx=number)
         for number, arguments in enumerate(case[kind])
