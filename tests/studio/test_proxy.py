@@ -2,6 +2,9 @@
 
 import http.client
 import re
+import shutil
+import socket
+import subprocess
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.docs.documents import DOCS, blocks, commands
 from tests.studio.conftest import (
     ARGUMENTS,
     CHROMIUM,
@@ -22,6 +26,7 @@ from tests.studio.conftest import (
 )
 from tests.studio.proxy import Proxy, proxied
 from tests.studio.test_page import drop
+from tests.studio.test_trainings import wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -119,6 +124,51 @@ def test_other_names_and_pages_are_still_refused(tmp_path: Path, prefix: str) ->
             assert connection.getresponse().status == status, headers
             connection.close()
     finally:
+        end_studio(Place(tmp_path, address, "", process))
+
+
+CONFIGURATION = """
+daemon off; pid pid; error_log stderr;
+events {{}}
+http {{
+  access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+  server {{ listen 127.0.0.1:{port}; {location} }}
+}}
+"""
+
+
+def test_nginx_as_the_guide_configures_it(tmp_path: Path) -> None:
+    nginx = shutil.which("nginx")
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    guide = DOCS / "guides" / "serving.md"
+    (location,) = blocks(guide, "nginx not-run")
+    (words,) = [each for block in blocks(guide, "sh not-run") for each in commands(block) if
+                "/ricorda" in each]  # fmt: skip
+    process, address = launch_studio(tmp_path, *words[words.index("--allow-host") :])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    location = location.replace(":8321/", f":{urlsplit(address).port}/")
+    (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(port=port, location=location))
+    proxy = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", "stderr"])
+    try:
+        wait_for(lambda: not socket.socket().connect_ex(("127.0.0.1", port)))
+        there = {"Host": "www.example.org", "Origin": "https://www.example.org"}
+
+        def ask(path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", f"/ricorda{path}", headers=headers)
+            return connection.getresponse()
+
+        entered = ask(f"/?{urlsplit(address).query}", there)
+        assert (entered.status, entered.headers["location"]) == (303, "./")
+        cookie = {"Cookie": entered.headers["set-cookie"].split(";")[0]}
+        assert ask("/api/studio", there | cookie).status == 200
+        assert ask("/api/studio", {"Host": "evil.example"} | cookie).status == 403
+    finally:
+        proxy.terminate()
+        proxy.wait()
         end_studio(Place(tmp_path, address, "", process))
 
 
