@@ -1,5 +1,6 @@
 """The studio below a proxy's prefix: a training and a sample in Chromium; who is still refused."""
 
+import contextlib
 import http.client
 import re
 import shutil
@@ -119,12 +120,23 @@ def test_other_names_and_pages_are_still_refused(tmp_path: Path, prefix: str) ->
     ]
     try:
         for headers, status in table:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            connection.request("GET", f"{prefix}/api/studio", headers=headers)
-            assert connection.getresponse().status == status, headers
-            connection.close()
+            assert ask(port, f"{prefix}/api/studio", headers)[0] == status, headers
     finally:
         end_studio(Place(tmp_path, address, "", process))
+
+
+def ask(port: int, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
+    """Return the status and the headers of an answer, their names in lower case."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as asked:
+        asked.request("GET", path, headers=headers)
+        response = asked.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}
+
+
+def is_open(port: int) -> bool:
+    """Return whether something listens at a port."""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 CONFIGURATION = """
@@ -153,19 +165,14 @@ def test_nginx_as_the_guide_configures_it(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(port=port, location=location))
     proxy = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", "stderr"])
     try:
-        wait_for(lambda: not socket.socket().connect_ex(("127.0.0.1", port)))
+        wait_for(lambda: is_open(port))
         there = {"Host": "www.example.org", "Origin": "https://www.example.org"}
 
-        def ask(path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            connection.request("GET", f"/ricorda{path}", headers=headers)
-            return connection.getresponse()
-
-        entered = ask(f"/?{urlsplit(address).query}", there)
-        assert (entered.status, entered.headers["location"]) == (303, "./")
-        cookie = {"Cookie": entered.headers["set-cookie"].split(";")[0]}
-        assert ask("/api/studio", there | cookie).status == 200
-        assert ask("/api/studio", {"Host": "evil.example"} | cookie).status == 403
+        status, entered = ask(port, f"/ricorda/?{urlsplit(address).query}", there)
+        assert (status, entered["location"]) == (303, "./")
+        cookie = {"Cookie": entered["set-cookie"].split(";")[0]}
+        assert ask(port, "/ricorda/api/studio", there | cookie)[0] == 200
+        assert ask(port, "/ricorda/api/studio", {"Host": "evil.example"} | cookie)[0] == 403
     finally:
         proxy.terminate()
         proxy.wait()
