@@ -36,7 +36,7 @@ class UnderPrefix:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection; the prefix without a slash leads to the one with it."""
-        path = scope.get("path", "")
+        path = scope["path"] if scope["type"] == "http" else ""
         if not self._prefix or not path.startswith(self._prefix):
             await self._application(scope, receive, send)
         elif path == self._prefix:

@@ -127,14 +127,14 @@ def _check_sizes(value: dict[str, Any], body: type[BaseModel]) -> None:
 def _leave_out_unknown(value: dict[str, Any], body: type[BaseModel], ignored: list[str]) -> None:
     """Remove the fields that the request does not have, and add their names, escaped."""
     for name in [name for name in value if name not in body.model_fields]:
-        if value[name] and value[name] not in NEVER_IGNORED.get(name, (value[name],)):
+        asked = value.pop(name)
+        if name in NEVER_IGNORED and asked and asked not in NEVER_IGNORED[name]:
             raise Problem(
                 400,
                 f"{name} asks for something that this server cannot do: leave it out (--lenient "
                 "ignores only fields that do not change the text)",
                 param=name,
             )
-        del value[name]
         ignored.append(quote(name[:60], safe=""))
     options = value.get("stream_options")
     if "stream_options" in body.model_fields and isinstance(options, dict):
