@@ -17,22 +17,25 @@ embeddings = OpenAIEmbeddings(
 )
 
 
-async def stream() -> list[str]:
-    return [piece async for piece in llm.astream("abc")]
+async def ask() -> dict[str, Any]:
+    """Ask in one event loop, to which the client's connections belong."""
+    return {
+        "ainvoke": await llm.ainvoke("abc"),
+        "astream": "".join([piece async for piece in llm.astream("abc")]),
+        "async_query": await embeddings.aembed_query("abc"),
+    }
 
 
 found: dict[str, Any] = {
     "invoke": llm.invoke("abc"),
     "batch": llm.batch(["abc", "de"]),
     "stream": "".join(llm.stream("abc")),
-    "ainvoke": asyncio.run(llm.ainvoke("abc")),
-    "astream": "".join(asyncio.run(stream())),
     "stop": llm.invoke("abc", stop=["e", "x"]),
     "several": [each.text for each in llm.generate(["abc"], n=3).generations[0]],
     "tokens": llm.generate(["abc"]).llm_output["token_usage"],
     "documents": embeddings.embed_documents(["abc", "de"]),
     "query": embeddings.embed_query("abc"),
-    "async_query": asyncio.run(embeddings.aembed_query("abc")),
+    **asyncio.run(ask()),
 }
 try:
     llm.invoke("abc", temperature=3)

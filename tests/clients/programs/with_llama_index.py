@@ -15,19 +15,22 @@ llm = OpenAILike(**options, temperature=1, additional_kwargs={"seed": 1})
 embedding = OpenAILikeEmbedding(model_name="my", api_base=url, api_key="none", max_retries=0)
 
 
-async def stream() -> list[str]:
-    return [piece.delta async for piece in await llm.astream_complete("abc")]
+async def ask() -> dict[str, Any]:
+    """Ask in one event loop, to which the client's connections belong."""
+    return {
+        "acomplete": (await llm.acomplete("abc")).text,
+        "astream": "".join([piece.delta async for piece in await llm.astream_complete("abc")]),
+        "async_query": await embedding.aget_query_embedding("abc"),
+    }
 
 
 found: dict[str, Any] = {
     "complete": llm.complete("abc").text,
     "stream": "".join(piece.delta for piece in llm.stream_complete("abc")),
-    "acomplete": asyncio.run(llm.acomplete("abc")).text,
-    "astream": "".join(asyncio.run(stream())),
     "stop": llm.complete("abc", stop=["e", "x"]).text,
     "texts": embedding.get_text_embedding_batch(["abc", "de"]),
     "query": embedding.get_query_embedding("abc"),
-    "async_query": asyncio.run(embedding.aget_query_embedding("abc")),
+    **asyncio.run(ask()),
 }
 try:
     llm.complete("abc", top_p=7)
