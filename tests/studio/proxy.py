@@ -1,5 +1,6 @@
 """A small reverse proxy that shows a server below a prefix, in the ways that real ones do."""
 
+import contextlib
 import http.client
 import threading
 from collections.abc import Iterator
@@ -50,9 +51,9 @@ class Handler(BaseHTTPRequestHandler):
             if name.lower() not in OF_A_CONNECTION and (name.lower() != "host" or proxy.keeps_host)
         }
         upstream = http.client.HTTPConnection("127.0.0.1", proxy.target, timeout=60)
-        upstream.request(self.command, path, body or None, headers)
-        self._answer(upstream.getresponse())
-        upstream.close()
+        with contextlib.closing(upstream), contextlib.suppress(ConnectionError):
+            upstream.request(self.command, path, body or None, headers)
+            self._answer(upstream.getresponse())  # the browser may have left
 
     do_POST = do_GET  # noqa: N815  # the name that the base class looks for
 
