@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 import re
 import shutil
 import socket
@@ -67,6 +68,7 @@ def test_a_training_and_a_sample_below_a_prefix(
             shown = "/" if strips else f"{PREFIX}/"
             assert studio.next_address() == f"https://{name}{shown}?{urlsplit(address).query}"
             page = hub.new_page()
+            page.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "60000")))
             go_through(page, proxy, urlsplit(address).query)
             (cookie,) = page.context.cookies()
             assert cookie["path"] == PREFIX
