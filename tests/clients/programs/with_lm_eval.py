@@ -18,7 +18,8 @@ def ask(kind: str) -> list[Any]:
         Instance(request_type=kind, doc={}, arguments=tuple(arguments), idx=number)
         for number, arguments in enumerate(case[kind])
     ]
-    return getattr(model, kind)(requests)
+    answers: list[Any] = getattr(model, kind)(requests)
+    return answers
 
 
 kinds = ("loglikelihood", "loglikelihood_rolling", "generate_until")
