@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CLIENTS = Path(os.environ.get("CLIENTS", REPOSITORY / ".venv-clients")).resolve()
 PROGRAMS = Path(__file__).parent / "programs"
 SYMBOLS = "\n" + "".join(map(chr, range(32, 127)))
-PATIENCE = 240  # seconds that a client may take to start on a slow machine
+PATIENCE = 500  # seconds that a client may take to start on a slow machine
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ The tests of OpenAI's Python package are in tests/serving, because `make test` h
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 import ricorda
 from tests.clients.conftest import PROGRAMS, node_with, python_with, run
-from tests.serving.conftest import Server
+from tests.serving.conftest import Server, running
 
 ASKED: dict[str, Any] = {"model": "my", "prompt": "abc", "max_tokens": 40, "seed": 1}
 
@@ -107,36 +106,34 @@ def nats(model: ricorda.Model, begin: int, text: str) -> list[float]:
     return found
 
 
-@pytest.fixture(scope="module")
-def evaluate(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    python = python_with("lm-eval", "lm_eval")
-
-    def ask(case: dict[str, Any]) -> Any:
-        folder = tmp_path_factory.mktemp("lm-eval")
-        words = [python, PROGRAMS / "with_lm_eval.py", served.url]
-        return json.loads(run(words, folder, json.dumps(case)).splitlines()[-1])
-
-    return ask
-
-
 @pytest.mark.parametrize("name, options", CASES, ids=str)
 def test_lm_eval(
-    evaluate: Callable[..., Any],
-    served: Server,
+    places: dict[str, Path], models: Models, tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    python = python_with("lm-eval", "lm_eval")
+    with running({name: places[name]}) as server:  # lm-eval does not name it for its symbols
+        check_lm_eval(python, server, models, tmp_path, name, options)
+
+
+def check_lm_eval(
+    python: Path,
+    server: Server,
     models: Models,
+    folder: Path,
     name: str,
     options: dict[str, Any],
 ) -> None:
+    """Compare every kind of request with single steps of the model, and with the server's text."""
     model = models[name]
     settings = {"until": ["e", "x"], "max_gen_toks": 30, "temperature": 0.8, "do_sample": True}
-    found = evaluate(
-        {
-            "options": {"model": name, **options},
-            "loglikelihood": CHOICES,
-            "loglikelihood_rolling": [[text] for text in TEXTS],
-            "generate_until": [[before, settings] for before, _ in CHOICES],
-        }
-    )
+    case = {
+        "options": {"model": name, **options},
+        "loglikelihood": CHOICES,
+        "loglikelihood_rolling": [[text] for text in TEXTS],
+        "generate_until": [[before, settings] for before, _ in CHOICES],
+    }
+    words = [python, PROGRAMS / "with_lm_eval.py", server.url]
+    found = json.loads(run(words, folder, json.dumps(case)).splitlines()[-1])
     for (before, after), (total, _) in zip(CHOICES, found["loglikelihood"], strict=True):
         # Without documents, the first symbol of a prompt is read and not predicted.
         ids = model.vocabulary.encode(before).tolist()
@@ -149,4 +146,4 @@ def test_lm_eval(
         assert total == pytest.approx(expected, abs=1e-3)
     for (before, _), text in zip(CHOICES, found["generate_until"], strict=True):
         asked = {"model": name, "prompt": before, "stop": ["e", "x"], "seed": 1234}
-        assert text == served.text(**asked, max_tokens=30, temperature=0.8)
+        assert text == server.text(**asked, max_tokens=30, temperature=0.8)
