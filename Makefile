@@ -11,6 +11,7 @@
 #   make fuzz      coverage-guided fuzzing of every reader; FUZZ_RUNS=N executions of each
 #   make mutants   changes the source at random places and lists what the tests do not detect; e.g.
 #                  MUTANTS="--sample 100 --seed 1 --module text"
+#   make clients   the served API with the real programs: openai, LangChain, LlamaIndex, llm, lm-eval, Node
 #   make serve-check  random requests and a minute of load on a server; with MODEL=FILE
 #   make compress-check  2,000 files and one of 50 MB compressed and restored, 500 damaged archives
 #                  refused, with all instruction sets; with FOLDER=... also all of its files
@@ -30,7 +31,7 @@ RUN := $(VENV)/bin
 SOURCES := $(shell find src kernels -type f -not -name '*.pyc')
 KERNEL_FILES := $(shell find kernels -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check notebooks bench cells dashboards pictures docs clean
+.PHONY: demo test tutorial lint sanitize faults deletions processes fuzz mutants serve-check compress-check notebooks bench cells dashboards clients pictures docs clean
 
 demo: $(VENV)/.installed
 	$(RUN)/ricorda demo
@@ -87,6 +88,30 @@ MUTANTS ?= --sample 100 --seed 1
 mutants: $(VENV)/.tools
 	$(PIP) cosmic-ray
 	$(RUN)/python -m tests.mutants $(MUTANTS)
+
+# Each in an environment of its own, since they need versions of packages that exclude each other.
+CLIENTS := .venv-clients
+CLIENT_PACKAGES = $(CLIENTS)/openai/.installed $(CLIENTS)/langchain/.installed \
+  $(CLIENTS)/llama-index/.installed $(CLIENTS)/llm/.installed $(CLIENTS)/lm-eval/.installed
+$(CLIENTS)/openai/.installed: PACKAGES = openai
+$(CLIENTS)/langchain/.installed: PACKAGES = langchain-openai
+$(CLIENTS)/llama-index/.installed: PACKAGES = llama-index-llms-openai-like llama-index-embeddings-openai-like
+$(CLIENTS)/llm/.installed: PACKAGES = llm
+$(CLIENTS)/lm-eval/.installed: PACKAGES = 'lm-eval[api]'
+
+$(CLIENT_PACKAGES):
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --disable-pip-version-check --quiet $(PACKAGES)
+	@touch $@
+
+# Without Node, its tests are skipped.
+$(CLIENTS)/node/.installed:
+	mkdir -p $(@D)
+	! command -v npm || npm install --prefix $(@D) --no-audit --no-fund openai
+	@touch $@
+
+clients: $(VENV)/.tools $(CLIENT_PACKAGES) $(CLIENTS)/node/.installed
+	$(RUN)/python -m pytest --timeout 0 tests/clients tests/serving/test_openai.py
 
 SERVE_CASES ?= 3500
 
@@ -157,4 +182,4 @@ $(VENV)/.docs: $(VENV)/.tools
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(CLIENTS) build dist

@@ -30,6 +30,9 @@ EVENTS = re.compile(r"events\.out\.tfevents\.[0-9]{10}\.ricorda")
 
 LONGEST_ROW = 16 * 1024 * 1024  # bytes
 LONGEST_NOTE = 1000  # bytes
+PIPED_TEXT = re.compile(r"input-[0-9]{1,9}\.txt")
+"""The names of texts that came through a pipe and are kept in the run's folder."""
+
 LONGEST_NAME = 60  # characters of a run's name; a system's limit is often 255 bytes
 
 
@@ -112,8 +115,7 @@ def new_run_folder(out: Path | None, text_name: str) -> RunFolder:
         return _numbered(_name_for(text_name))
     folder = RunFolder(out)
     try:
-        if folder.is_run:
-            raise RunError(_taken(folder))
+        refuse_run(folder)
         if out.exists() and not out.is_dir():
             raise RunError(f"expected a new or an empty folder for the run, {out} is a file")
         if out.exists() and any(map(_is_foreign, out.iterdir())):
@@ -137,19 +139,21 @@ def new_branch_folder(out: Path | None, run: RunFolder) -> RunFolder:
     return _numbered(f"{path.name}-branch", path.parent)
 
 
-def _taken(folder: RunFolder) -> str:
-    """What to do about a folder that holds a run already."""
+def refuse_run(folder: RunFolder) -> None:
+    """Raise RunError, which says what to do, for a folder that holds a run already."""
+    if not folder.is_run:
+        return
     resume = command_line(["ricorda", "resume", folder.path])
     try:
         reason = ended(folder)
     except RunError:
         reason = None
     if reason is not None:
-        return (
+        raise RunError(
             f"{folder.path} already holds a run, which has ended ({reason}): give another --out, "
             f"or a larger budget, such as `{resume} --minutes 10`"
         )
-    return (
+    raise RunError(
         f"{folder.path} already holds a run, which is not finished: continue it with "
         f"`{resume}`, or give another --out"
     )
@@ -164,9 +168,19 @@ def ended(folder: RunFolder) -> str | None:
 
 def _is_foreign(path: Path) -> bool:
     """Whether it is something else than what a run that never began leaves in its folder."""
-    if path.name == RunFolder(path.parent).start.name:
+    if _precedes_config(path.name):
         return not path.with_name(LOCK).exists()
     return path.name != LOCK and not is_partial(path.name)
+
+
+def _precedes_config(name: str) -> bool:
+    """Whether a run writes a file of this name before its config.json."""
+    return name == RunFolder(Path()).start.name or PIPED_TEXT.fullmatch(name) is not None
+
+
+def made_before_config(folder: Path) -> list[str]:
+    """Return the names of the files in a folder that a run writes before its config.json."""
+    return [path.name for path in folder.iterdir() if _precedes_config(path.name)]
 
 
 def find_run(path: Path | None, root: Path = RUNS) -> RunFolder:

@@ -129,7 +129,7 @@ def explain(error: ValidationError, settings: type[Any]) -> str:
 def _option(detail: ErrorDetails, settings: Any) -> str:
     """The option's name as Python writes it, such as model.hidden_size or stop[1].
 
-    Only fields and indices are part of it; other names tell the branch of a union.
+    Only fields and indices are part of it; other names identify the branch of a union.
     """
     name = ""
     for part in detail["loc"]:

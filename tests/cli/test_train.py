@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import random
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +140,45 @@ def test_standard_input_without_text_leaves_nothing(
         code, out, err = call("train", "-", *SHORT)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert [entry.name for entry in Path("runs").iterdir()] == ["tiny"]
+
+
+DIES_BEFORE_IT_BEGINS = """
+import os, signal, sys
+from ricorda.cli.main import main
+from ricorda.training import start
+start.write_record = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("texts", [["-"], ["my.txt"]], ids=["a pipe again", "a file"])
+def test_a_run_on_standard_input_that_was_killed_before_it_began_may_be_begun_again(
+    train: Train, bottles: str, monkeypatch: pytest.MonkeyPatch, texts: list[str]
+) -> None:
+    words = ["train", "-", "--out", "killed", *SHORT]
+    killed = subprocess.run(
+        [sys.executable, "-c", DIES_BEFORE_IT_BEGINS, *words],
+        input=b"another text that is long enough\n" * 90,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert sorted(path.name for path in Path("killed").iterdir()) == [
+        ".ricorda.lock",
+        "input-1.txt",
+    ]
+    stand_for_standard_input(monkeypatch, bottles.encode())
+    run = train(*texts, "--out", "killed")
+    assert run["training_characters"] + run["validation_characters"] == len(bottles)
+    assert Path("killed", "input-1.txt").exists() == (texts == ["-"])
+
+
+def test_an_input_file_of_the_user_is_not_a_killed_runs(here: Path, call: Call) -> None:
+    Path("mine").mkdir()
+    Path("mine/input-1.txt").write_text("of the user")
+    code, _, err = call("train", "my.txt", "--out", "mine", *SHORT)
+    assert (code, Path("mine/input-1.txt").read_text()) == (2, "of the user")
+    assert "holds other files" in err
 
 
 @pytest.fixture

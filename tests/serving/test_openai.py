@@ -1,7 +1,8 @@
 """OpenAI's own client: what it sends is taken, what it gets is what it expects."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,57 @@ def test_errors_have_the_clients_types(client: "openai.OpenAI") -> None:
     with pytest.raises(openai.NotFoundError) as missing:
         client.completions.create(model="none", prompt="abc")
     assert missing.value.code == "model_not_found"
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.NotFoundError) as chat:
         client.chat.completions.create(model="letters", messages=[])
+    assert "POST /v1/completions" in chat.value.message
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("none")
     with pytest.raises(openai.BadRequestError):
         client.completions.create(model="letters", prompt="abc", suffix="end")
+
+
+@pytest.mark.parametrize("base", ["", "/v1/v1", "/v1/completions"])
+def test_a_wrong_base_url_is_explained(server: Server, base: str) -> None:
+    with (
+        openai.OpenAI(base_url=server.url + base, api_key="none", max_retries=0) as client,
+        pytest.raises(openai.NotFoundError) as wrong,
+    ):
+        client.completions.create(model="letters", prompt="abc")
+    assert "the base URL of a client is the server's address and /v1" in wrong.value.message
+
+
+def test_keys(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RICORDA_API_KEY", "a-key-of-some-length")
+    with serve() as server:
+
+        def client(key: str) -> "openai.OpenAI":
+            return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+
+        with client("a-key-of-some-length") as own:
+            assert [model.id for model in own.models.list()] == ["letters", "bytes"]
+            with pytest.raises(openai.NotFoundError) as chat:
+                own.chat.completions.create(model="letters", messages=[])
+            assert chat.value.code == "no_chat"
+        with client("wrong") as other:
+            with pytest.raises(openai.AuthenticationError) as refused:
+                other.completions.create(model="letters", prompt="abc")
+            assert refused.value.code == "invalid_api_key"
+            with pytest.raises(openai.AuthenticationError):
+                other.chat.completions.create(model="letters", messages=[])
+
+
+def test_a_full_queue_is_a_rate_limit(serve: Callable[..., Any]) -> None:
+    many = ["abc"] * 9
+    full: dict[str, tuple[type[openai.APIStatusError], int]] = {
+        "max_queue_per_client": (openai.RateLimitError, 429),
+        "max_queue": (openai.InternalServerError, 503),
+    }
+    for option, (kind, status) in full.items():
+        with (
+            serve(max_streams=1, **{option: 2}) as server,
+            openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,
+        ):
+            with pytest.raises(kind) as refused:
+                client.completions.create(model="letters", prompt=many, max_tokens=4000)
+            assert refused.value.status_code == status
+            assert client.completions.create(model="letters", prompt="abc").choices

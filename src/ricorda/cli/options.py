@@ -276,7 +276,7 @@ def _bounds(metadata: Iterable[Any]) -> list[Bound]:
 
 
 def _help(description: str, field: FieldInfo, parameter: ParameterType, unset: str | None) -> str:
-    """The docstring and, where they tell something, the bounds and the default."""
+    """The docstring and, where they add something, the bounds and the default."""
     facts = []
     if isinstance(parameter, Number) and parameter.kind is float and parameter.is_narrow:
         facts.append(parameter.span)

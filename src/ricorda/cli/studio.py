@@ -54,6 +54,19 @@ DRAIN_SECONDS = 0.5
     default=LARGEST_TEXT,
     help=f"Maximum size of a text that the page reads.  [default: {LARGEST_TEXT}]",
 )
+@click.option(
+    "--allow-host",
+    metavar="NAME",
+    multiple=True,
+    help="Name of a proxy or a tunnel through which the page is opened. May be repeated.",
+)
+@click.option(
+    "--root-path",
+    metavar="PREFIX",
+    default="",
+    help="Path under which a proxy publishes the page, such as /user/me/proxy/8321, whether or not "
+    "it removes the path from the requests that it forwards.",
+)
 @click.option("--no-browser", is_flag=True, help="Print the address without opening a browser.")
 def command(
     port: int | None,
@@ -61,6 +74,8 @@ def command(
     texts: Path,
     read: tuple[Path, ...],
     largest_text: int,
+    allow_host: tuple[str, ...],
+    root_path: str,
     no_browser: bool,
 ) -> None:
     """Open a web page to add a text, watch a network learn it, and look inside.
@@ -70,12 +85,15 @@ def command(
     and are listed by `ricorda runs`.
     """
     require_studio()
+    from ricorda.serving import prefix
     from ricorda.serving.connection import ConnectionLimits
+    from ricorda.serving.guard import allowed_hosts
     from ricorda.serving.host import Host
     from ricorda.studio.application import make_application, make_studio
     from ricorda.studio.entrance import BROWSER_SECONDS, Entrance
     from ricorda.studio.workspace import Workspace
 
+    hosts, root = allowed_hosts(allow_host), prefix.root_path(root_path)
     readable = read if runs is not None else (*read, Path())
     listening = _bind(port)
     port = listening.getsockname()[1]
@@ -84,19 +102,26 @@ def command(
         Workspace(runs or RUNS, texts, readable), entrance, largest_text * 1_000_000
     )
 
-    def address(seconds: float = math.inf) -> str:
-        return f"http://127.0.0.1:{port}/?ticket={entrance.ticket(seconds)}"
+    def opened(seconds: float = math.inf) -> str:
+        return f"/?ticket={entrance.ticket(seconds)}"
+
+    def print_address(what: str) -> None:
+        place = opened()
+        _print_address(what, f"http://127.0.0.1:{port}{place}")
+        if allow_host or root:
+            site = f"https://{allow_host[0]}" if allow_host else ""
+            _print_address("through the proxy", f"{site}{root}{place}")
 
     def ready() -> None:
-        _print_address("ricorda studio", address())
+        print_address("ricorda studio")
         say("Ctrl-C stops the page; trainings continue.", err=True)
         if not no_browser:
-            opened = address(BROWSER_SECONDS)
-            threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
+            address = f"http://127.0.0.1:{port}{opened(BROWSER_SECONDS)}"
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    entrance.on_entry = lambda: _print_address("for another browser", address())
+    entrance.on_entry = lambda: print_address("for another browser")
     host = Host(
-        make_application(studio, largest_text * 1_000_000),
+        make_application(studio, largest_text * 1_000_000, hosts, root),
         listening,
         limits=ConnectionLimits(connections=CONNECTIONS, body_seconds=UPLOAD_SECONDS),
         drain_seconds=DRAIN_SECONDS,

@@ -13,7 +13,7 @@ from ricorda.model.cells import CELLS
 
 DEAD_BELOW = 0.01
 """A unit is dead if its standard deviation over the text is below this: its output, whatever it
-is, tells its readers nothing (a range of -1 to 1 has room for 100 such deviations to each side)."""
+is, carries no information (a range of -1 to 1 has room for 100 such deviations to each side)."""
 
 SATURATED_FROM = 0.95
 """An output of this size is near the end of tanh, where its slope is below a tenth."""

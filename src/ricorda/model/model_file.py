@@ -42,7 +42,7 @@ from ricorda.validation import explain, parse_json, shown
 FORMAT = 2
 SIZES_PREFIX = "adaptive."
 RUN_MODEL = "model.safetensors"
-"""The name of every run's model, which tells nothing; the folder's does."""
+"""The file name of every run's model; the name of its folder identifies it."""
 
 DIVISION = ("documents", "num_labels")
 """The entries of `ricorda.model` that format 1 does not have, for a text divided into documents."""

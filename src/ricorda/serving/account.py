@@ -103,6 +103,7 @@ class Metrics:
         self.requests = counter("requests", "Requests answered.", "route", "status")
         self.prompt_symbols = counter("prompt_symbols", "Symbols of prompts.", "model")
         self.written_symbols = counter("written_symbols", "Symbols written.", "model")
+        self.ignored_fields = counter("ignored_fields", "Unknown fields ignored (--lenient).")
         self.disconnects = counter("disconnects", "Clients that left before their answer ended.")
         self.reloads = counter("reloads", "Models read again.", "model", "result")
         self.seconds = seconds("request", "Time from a request to the end of its answer.", "route")

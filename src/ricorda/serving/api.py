@@ -16,6 +16,7 @@ import ricorda
 from ricorda.pages.document import document, escape
 from ricorda.serving.answers import BOUNDARY_NAME, as_json, in_turns, token_pieces
 from ricorda.serving.guard import Problem
+from ricorda.serving.prefix import root_path
 from ricorda.serving.requests import check_gaps, check_ids, encode_named
 from ricorda.serving.schema import (
     Completion,
@@ -84,6 +85,7 @@ def build_api(service: "Service") -> FastAPI:
     _add_models(api, service)
     _add_tokens(api, service)
     _add_operations(api, service)
+    _refuse_chats(api)
     return api
 
 
@@ -255,6 +257,21 @@ def _add_operations(api: FastAPI, service: "Service") -> None:
         return HTMLResponse(docs_page(described()))
 
 
+def _refuse_chats(api: FastAPI) -> None:
+    """Say what to use instead of the paths of chats."""
+
+    async def refuse() -> Response:
+        raise Problem(
+            404,
+            "these models continue texts and know no chat: POST /v1/completions with a prompt "
+            "instead of messages",
+            code="no_chat",
+        )
+
+    for path in ("/v1/chat/completions", "/v1/responses"):
+        api.add_api_route(path, refuse, methods=["GET", "POST"], include_in_schema=False)
+
+
 class JSON(Response):
     """An answer in JSON, made of what the routes put together."""
 
@@ -320,11 +337,19 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
-        404: "unknown path: GET /docs lists all paths",
+        404: f"unknown path: {_remedy(request.scope['path'])}",
         405: "this path does not accept this method",
     }
     message = messages.get(error.status_code, str(error.detail))
     return await _on_problem(request, Problem(error.status_code, message, headers=error.headers))
+
+
+def _remedy(path: str) -> str:
+    """What to do about an unknown path; a wrong base URL is the usual reason."""
+    for known in ("/v1/completions", "/v1/embeddings", "/v1/models"):
+        if path.endswith(known.removeprefix("/v1")):
+            return f"expected {known}: the base URL of a client is the server's address and /v1"
+    return "GET /docs lists all paths"
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -346,6 +371,8 @@ def describe(api: FastAPI, settings: ServerSettings, models: list[str]) -> dict[
     schemas |= definitions["$defs"]
     found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     found["security"] = [{"key": []}, {}]
+    if prefix := root_path(settings.root_path):
+        found["servers"] = [{"url": prefix}]
     for request in REQUESTS:
         _not_null(schemas[request.__name__]["properties"]["model"])["enum"] = models
     fields = schemas["CompletionRequest"]["properties"]

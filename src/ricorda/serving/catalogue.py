@@ -232,6 +232,6 @@ def model_file(path: Path) -> Path:
 
 
 def signature_of(path: Path) -> Signature:
-    """What tells a file from one that takes its place. Raises OSError."""
+    """What distinguishes a file from one that replaces it. Raises OSError."""
     found = path.stat()
     return found.st_mtime_ns, found.st_size, found.st_ino

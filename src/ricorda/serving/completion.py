@@ -35,7 +35,7 @@ from ricorda.serving.limits import Turns
 from ricorda.serving.requests import Prompt, read_prompts, wrong
 from ricorda.serving.schema import CompletionRequest
 from ricorda.serving.settings import ServerSettings
-from ricorda.serving.task import Task, check_answer, label_number
+from ricorda.serving.task import Task, check_answer, label_of
 from ricorda.serving.worker import Job, ScoringJob, WritingJob
 from ricorda.text.unseen import after_gaps
 from ricorda.text.vocabulary import OnUnknown
@@ -102,7 +102,7 @@ class CompletionTask(Task):
         self.best_of = request.best_of or self.n
         self.max_tokens = 16 if request.max_tokens is None else request.max_tokens
         self._check(settings)
-        self.label = label_number(served.model.vocabulary, request.label)
+        self.label = label_of(served.model.vocabulary, request.label)
         on_unknown = request.on_unknown or settings.on_unknown
         self.prompts = read_prompts(request.prompt, served.model, on_unknown, settings)
         self.stops, self.skipped_stops = self._read_stops(on_unknown)

@@ -11,7 +11,7 @@ from ricorda.serving.catalogue import ServedModel
 from ricorda.serving.requests import read_prompts, wrong
 from ricorda.serving.schema import EmbeddingRequest
 from ricorda.serving.settings import ServerSettings
-from ricorda.serving.task import Task, check_answer, label_number
+from ricorda.serving.task import Task, check_answer, label_of
 from ricorda.serving.worker import EmbeddingJob, Job
 
 TEXT_BYTES = 60
@@ -35,7 +35,7 @@ class EmbeddingTask(Task):
         size = vector_size(model.configuration, self._kind)
         if request.dimensions not in (None, size):
             raise wrong("dimensions", f"{size}, the size of the vectors", request.dimensions)
-        label = label_number(model.vocabulary, request.label)
+        label = label_of(model.vocabulary, request.label)
         self.texts = read_prompts(
             request.input,
             model,

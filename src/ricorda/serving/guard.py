@@ -10,11 +10,13 @@ import hmac
 import ipaddress
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.responses import Response
+
+from ricorda.errors import ConfigurationError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,6 +25,7 @@ Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+ALLOWED_HOST = re.compile(r"[^/:\s]+(:[0-9]{1,5})?")
 UNIDENTIFIED = "no key"
 """The name of all clients that have no key, on a path that needs none."""
 
@@ -129,7 +132,8 @@ class GuardSettings:
     """Of Hosts that are IP addresses, only this machine's own; else any, which names no site."""
 
     hosts: frozenset[str] = frozenset()
-    """Further host names, in lower case, under which the server may be addressed."""
+    """Further names, from `allowed_hosts`, under which the server may be addressed and its own
+    pages be shown."""
 
     origins: frozenset[str] = frozenset()
     """Other sites, as `https://example.org`, whose pages may call: they get CORS headers."""
@@ -184,6 +188,7 @@ class Guard:
         self.application = application
         self.settings = settings or GuardSettings()
         self.authenticator: Authenticator = authenticator or Anyone()
+        self._names = {host.partition(":")[0] for host in self.settings.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection; websockets are refused."""
@@ -239,7 +244,7 @@ class Guard:
             raise Problem(403, self.settings.wrong_host, code="host_not_allowed")
 
     def _is_ours(self, name: str) -> bool:
-        if name in LOCAL_NAMES or name in self.settings.hosts:
+        if name in LOCAL_NAMES or name in self._names:
             return True
         try:
             address = ipaddress.ip_address(name.strip("[]"))
@@ -248,14 +253,16 @@ class Guard:
         return address.is_loopback or not self.settings.loopback_only
 
     def _check_origin(self, scope: Scope) -> None:
-        """A browser tells where a page comes from: it must be from here or from a site allowed."""
+        """A browser names the site of a page: it must be this server or a site that is allowed."""
         for origin in header_values(scope, b"origin"):
             if not self._is_own_origin(scope, origin) and not self._is_allowed(origin):
                 raise Problem(403, self.settings.wrong_origin, code="origin_not_allowed")
 
     def _is_own_origin(self, scope: Scope, origin: bytes) -> bool:
-        host = header_values(scope, b"host")[0].lower()
-        return origin.lower() in (b"http://" + host, b"https://" + host)
+        """Return whether a page is this server's; a proxy may have replaced the Host."""
+        host = header_values(scope, b"host")[0].decode("latin-1").lower()
+        scheme, _, name = origin.decode("latin-1").lower().partition("://")
+        return scheme in ("http", "https") and name in {host, *self.settings.hosts}
 
     def _is_allowed(self, origin: bytes) -> bool:
         return origin.decode("latin-1").lower() in self.settings.origins
@@ -302,10 +309,21 @@ class Guard:
         return send_with
 
 
+def allowed_hosts(names: Iterable[str]) -> frozenset[str]:
+    """Return the names of --allow-host for `GuardSettings.hosts`. Raises ConfigurationError."""
+    for name in names:
+        if not ALLOWED_HOST.fullmatch(name):
+            raise ConfigurationError(
+                "--allow-host: expected a name such as models.example.org, or with its port "
+                f"models.example.org:8443, got {name!r}"
+            )
+    return frozenset(name.lower().rstrip(".") for name in names)
+
+
 def _ignored(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Name the fields of the request that the application ignored."""
     ignored = scope.get("state", {}).get("ignored")
-    return [(b"x-ricorda-ignored", ignored.encode("ascii"))] if ignored else []
+    return [(b"x-ricorda-ignored", ", ".join(ignored).encode("ascii"))] if ignored else []
 
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:

@@ -49,7 +49,7 @@ async def read_body(
     ignored: list[str] | None = [] if lenient else None
     parsed = await _read(request, body, longest, ignored, bodies)
     if ignored:
-        request.state.ignored = ", ".join(ignored)
+        request.state.ignored = ignored
     return parsed
 
 
@@ -127,7 +127,14 @@ def _check_sizes(value: dict[str, Any], body: type[BaseModel]) -> None:
 def _leave_out_unknown(value: dict[str, Any], body: type[BaseModel], ignored: list[str]) -> None:
     """Remove the fields that the request does not have, and add their names, escaped."""
     for name in [name for name in value if name not in body.model_fields]:
-        del value[name]
+        asked = value.pop(name)
+        if name in NEVER_IGNORED and asked and asked not in NEVER_IGNORED[name]:
+            raise Problem(
+                400,
+                f"{name} asks for something that this server cannot do: leave it out (--lenient "
+                "ignores only fields that do not change the text)",
+                param=name,
+            )
         ignored.append(quote(name[:60], safe=""))
     options = value.get("stream_options")
     if "stream_options" in body.model_fields and isinstance(options, dict):
@@ -137,6 +144,25 @@ def _leave_out_unknown(value: dict[str, Any], body: type[BaseModel], ignored: li
             ignored.append("stream_options." + quote(name[:60], safe=""))
     del ignored[MOST_IGNORED:]
 
+
+NEVER_IGNORED: dict[str, tuple[object, ...]] = {
+    **dict.fromkeys(
+        (
+            *("tools", "functions", "function_call", "messages", "structured_outputs"),
+            *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "grammar"),
+            *("json_schema", "truncate_prompt_tokens", "prompt_embeds", "use_beam_search"),
+            *("min_tokens", "ignore_eos", "stop_token_ids", "bad_words", "allowed_token_ids"),
+            "mirostat",
+        ),
+        (),
+    ),
+    "tool_choice": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "length_penalty": (1,),
+    "typical_p": (1,),
+}
+"""Fields of other servers that change the text or its form, with the values, besides null, zero and
+empty ones, by which they ask for nothing."""
 
 MOST_IGNORED = 32
 """Fields that an answer names."""
@@ -219,7 +245,7 @@ def read_prompts(
 
 
 def check_gaps(*unseen: Unseen, param: str = "prompt") -> None:
-    """Refuse texts of which too much was left out to tell. Raises Problem (400)."""
+    """Refuse texts of which too much was left out to report. Raises Problem (400)."""
     count = sum(len(each.gaps) for each in unseen)
     if count > MOST_GAPS:
         raise Problem(

@@ -23,16 +23,20 @@ from ricorda.serving.guard import (
     Guard,
     GuardSettings,
     Problem,
+    allowed_hosts,
 )
 from ricorda.serving.host import Host, bind, is_loopback
 from ricorda.serving.limits import Admission, Budget, Turns
+from ricorda.serving.prefix import UnderPrefix, root_path
 from ricorda.serving.requests import READ_AT_ONCE, Body, read_body
 from ricorda.serving.schema import CompletionRequest, EmbeddingRequest
 from ricorda.serving.settings import ServerSettings, read_keys
 from ricorda.serving.task import Task
 
 ORIGIN = re.compile(r"https?://[^/\s]+/?", re.IGNORECASE)
-HOST = re.compile(r"[^/:\s]+")
+
+MOST_REPORTED = 64
+"""Unknown fields that the log names; clients choose the names."""
 
 log = logging.getLogger("ricorda.serving")
 
@@ -70,8 +74,10 @@ class Service:
         self.guard = Guard(build_api(self), rules(settings), authenticator(settings))
         self.access_log = AccessLog(settings.access_log)
         self.account = Account(self.guard, self.access_log, self.metrics)
-        self.application: Application = self.account
+        self.application: Application = UnderPrefix(self.account, root_path(settings.root_path))
         self._tasks: set[Task] = set()
+        self._ignored: set[str] = set()
+        """Unknown fields that the log has named."""
         self._watching: asyncio.Task[None] | None = None
         self._reloading: set[asyncio.Task[None]] = set()
 
@@ -85,13 +91,28 @@ class Service:
 
     async def read_body(self, request: Request, body: type[Body]) -> Body:
         """Read and check the body of a request. Raises Problem."""
-        return await read_body(
+        read = await read_body(
             request,
             body,
             longest=self.settings.max_body,
             lenient=self.settings.lenient,
             bodies=self.bodies,
         )
+        self.note_ignored(request)
+        return read
+
+    def note_ignored(self, request: Request) -> None:
+        """Count the unknown fields that a request was served without; log each name once."""
+        ignored: list[str] = getattr(request.state, "ignored", [])
+        self.metrics.ignored_fields.inc(len(ignored))
+        for name in ignored:
+            if name not in self._ignored and len(self._ignored) < MOST_REPORTED:
+                self._ignored.add(name)
+                log.info(
+                    "ignored the unknown field %s of a request to %s (--lenient); "
+                    "ricorda_ignored_fields_total counts all",
+                    *(name, request.scope["path"]),
+                )
 
     async def begin(self, request: CompletionRequest, client: str) -> CompletionTask:
         """Check a request for texts and let them wait for their turn. Raises Problem."""
@@ -220,14 +241,9 @@ def rules(settings: ServerSettings) -> GuardSettings:
             raise ConfigurationError(
                 f"--allow-origin: expected a site such as https://example.org, got {origin!r}"
             )
-    for name in settings.allow_host:
-        if not HOST.fullmatch(name):
-            raise ConfigurationError(
-                f"--allow-host: expected a name such as models.example.org, got {name!r}"
-            )
     return GuardSettings(
         loopback_only=is_loopback(settings.host),
-        hosts=frozenset(name.lower() for name in settings.allow_host),
+        hosts=allowed_hosts(settings.allow_host),
         origins=frozenset(origin.lower().rstrip("/") for origin in settings.allow_origin),
         largest_body=settings.max_body,
     )

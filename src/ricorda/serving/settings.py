@@ -34,10 +34,15 @@ class ServerSettings:
     """File of API keys, one per line. A key can also be set in the variable RICORDA_API_KEY."""
 
     allow_host: SeveralTexts = ()
-    """Additional name that requests may have in their Host header. May be repeated."""
+    """Additional name, that of a proxy or a tunnel, under which clients reach the server. May be
+    repeated."""
 
     allow_origin: SeveralTexts = ()
     """Site, such as https://example.org, whose pages may call the server. May be repeated."""
+
+    root_path: str = ""
+    """Path under which a proxy publishes the server, such as /user/me/proxy/8000, whether or not
+    it removes the path from the requests that it forwards."""
 
     precision: Precision = "float32"
     """Precision of the weights; int8, bfloat16 and auto are faster and less exact."""
@@ -50,8 +55,8 @@ class ServerSettings:
     out."""
 
     lenient: bool = False
-    """Ignore unknown fields of a request instead of refusing it. The header X-Ricorda-Ignored of
-    the response names them."""
+    """Ignore unknown fields of a request instead of refusing it, except those that would change
+    the text, such as tools. The header X-Ricorda-Ignored of the response names them."""
 
     max_body: AtLeastOne = 1 << 20
     """Maximum size of a request's body in bytes."""

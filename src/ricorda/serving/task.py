@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
-from ricorda.errors import RicordaError, VocabularyError
+from ricorda.engine.labels import label_number
+from ricorda.errors import ConfigurationError, RicordaError, VocabularyError
 from ricorda.serving.catalogue import ServedModel
 from ricorda.serving.guard import Problem
 from ricorda.serving.limits import RETRY, Admission, Budget, Ticket
@@ -158,13 +159,9 @@ def check_answer(size: int, settings: ServerSettings, remedy: str) -> None:
         )
 
 
-def label_number(vocabulary: Vocabulary, label: str | None) -> int:
+def label_of(vocabulary: Vocabulary, label: str | None) -> int:
     """Return the number of the label that is asked for; 0 for none. Raises Problem (400)."""
-    labels = vocabulary.labels
-    if label is None:
-        return 0
-    if label not in labels:
-        known = f"one of the model's {len(labels)} labels" if labels else "left out"
-        reason = "" if labels else ": the model has no labels"
-        raise Problem(400, f"label must be {known}, got {label!r}{reason}", param="label")
-    return labels.index(label) + 1
+    try:
+        return label_number(vocabulary, label)
+    except ConfigurationError as error:
+        raise Problem(400, str(error), param="label") from None

@@ -20,6 +20,7 @@ import ricorda
 from ricorda.errors import InputError, RicordaError, TextError
 from ricorda.runs import RunFolder, read_rows, summary
 from ricorda.serving.guard import Application, Guard, GuardSettings, Problem
+from ricorda.serving.prefix import UnderPrefix
 from ricorda.shell import command_line
 from ricorda.studio import settings as ask
 from ricorda.studio.baselines import NONE, BaselineFigures
@@ -104,9 +105,14 @@ def make_studio(workspace: Workspace, entrance: Entrance, largest_text: int) -> 
     )
 
 
-def make_application(studio: Studio, largest_text: int) -> Application:
-    """The whole application: the guard, the page's policy, the addresses."""
-    application = FastAPI(openapi_url=None, default_response_class=JSON)
+def make_application(
+    studio: Studio, largest_text: int, hosts: frozenset[str] = frozenset(), prefix: str = ""
+) -> Application:
+    """The whole application: the guard, the page's policy, the addresses.
+
+    hosts, prefix: where a proxy shows the page besides this machine's own address.
+    """
+    application = FastAPI(openapi_url=None, redirect_slashes=False, default_response_class=JSON)
     for kind in (
         *(Problem, HTTPException, ClientDisconnect, OSError, RicordaError, RequestValidationError),
     ):
@@ -117,14 +123,17 @@ def make_application(studio: Studio, largest_text: int) -> Application:
     _add_run(application, studio)
     _add_looks(application, studio)
     guard = GuardSettings(
+        hosts=hosts,
         largest_body=LARGEST_REQUEST,
         largest_bodies={UPLOAD: largest_text},
         open_paths=frozenset({"/"}),
-        wrong_host=f"the Host header names no address of this server: {PRINTED}",
-        wrong_origin="pages of other sites may not call this server",
+        wrong_host=f"the Host header names no address of this server: {PRINTED}, or start it with "
+        "--allow-host",
+        wrong_origin="pages of other sites may not call this server; behind a proxy, start it with "
+        "--allow-host",
         no_key=PRINTED,
     )
-    return SafeHeaders(Guard(application, guard, studio.entrance))
+    return SafeHeaders(UnderPrefix(Guard(application, guard, studio.entrance), prefix))
 
 
 class JSON(JSONResponse):
@@ -190,7 +199,7 @@ def _add_page(application: FastAPI, studio: Studio) -> None:
     @application.get("/")
     async def index(request: Request, ticket: str = "") -> Response:
         if studio.entrance.exchange(ticket):
-            return RedirectResponse("/", 303, {"set-cookie": studio.entrance.cookie})
+            return RedirectResponse("./", 303, {"set-cookie": studio.entrance.cookie})
         if studio.entrance.identify(request.scope) is None:
             return answer("closed.html", 401)
         return answer("index.html")

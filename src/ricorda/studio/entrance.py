@@ -71,8 +71,12 @@ class Entrance:
 
     @property
     def cookie(self) -> str:
-        """The Set-Cookie header's value; without a Domain it is this host's alone."""
-        return f"{self._name}={self._secret}; Path=/; HttpOnly; SameSite=Strict"
+        """The Set-Cookie header's value.
+
+        Without a Domain it is this host's alone; without a Path it is sent to the page's own path
+        and what is below, also where a proxy puts the page under a prefix.
+        """
+        return f"{self._name}={self._secret}; HttpOnly; SameSite=Strict"
 
     def identify(self, scope: Scope) -> str | None:
         """Name the client `here` if its cookie is right; None for a request from another site."""

@@ -190,7 +190,7 @@ class Cache:
         flush_folder(self.entries)
 
     def make_room(self, size: int, keep: Path | None = None) -> bool:
-        """Remove what was not used for longest until `size` bytes fit in; tell if they do.
+        """Remove what was not used for longest until `size` bytes fit in; return whether they do.
 
         What another process has mapped stays readable to it. Raises OSError.
         """

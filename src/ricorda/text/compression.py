@@ -19,7 +19,7 @@ from ricorda.text.sizes import parse_size, readable_size
 Kind = Literal["gzip", "zstd", "xz", "bzip2"]
 
 MAGIC_BYTES = 10
-"""How many of a file's first bytes tell its kind."""
+"""How many of a file's first bytes show its kind."""
 
 _MAGIC: dict[bytes, Kind] = {
     b"\x1f\x8b\x08": "gzip",

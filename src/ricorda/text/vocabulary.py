@@ -279,7 +279,7 @@ RARE_LABEL = "<rare>"
 """What stands for the rare symbol where symbols are shown one by one."""
 
 RARE_TEXT = "\N{REPLACEMENT CHARACTER}"
-"""What stands for a rare character, which the rare symbol does not tell."""
+"""What stands for a rare character, which the rare symbol does not identify."""
 
 WITH_RARE = frozenset({"boundary", "labels", "rare"})
 """The optional keys of vocabularies that may have a rare symbol."""

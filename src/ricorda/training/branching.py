@@ -15,8 +15,8 @@ import numpy as np
 from ricorda.durable import BUFFER, flush_folder, open_untrusting, remove_files, write_new
 from ricorda.errors import RunError
 from ricorda.model.tensor_file import TensorFileError
-from ricorda.runs import RunFolder, ended, json_line, new_branch_folder
-from ricorda.training.checkpoint.deletion import PIPED_TEXT, delete_run
+from ricorda.runs import PIPED_TEXT, RunFolder, ended, json_line, new_branch_folder
+from ricorda.training.checkpoint.deletion import delete_run
 from ricorda.training.checkpoint.folder import (
     BEST,
     METRICS,

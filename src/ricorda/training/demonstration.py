@@ -113,7 +113,7 @@ def right_length(text: str) -> int:
 def floor() -> float:
     """Return the loss that no network can go below when a window begins anywhere, in nats.
 
-    To know the position takes ln 21 nats; the first character tells a part of that.
+    To know the position takes ln 21 nats; the first character gives a part of that.
     """
     shares = [PERIOD.count(char) / len(PERIOD) for char in VOCABULARY.symbols]
     known = -sum(share * math.log(share) for share in shares)

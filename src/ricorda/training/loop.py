@@ -105,7 +105,7 @@ class Loop:
                     except NonFiniteLoss as error:
                         self._return_to_checkpoint(error)
                         reason = None
-                    self.checkpoint_manager.tell()
+                    self.checkpoint_manager.report_failure()
         finally:
             self.loader.close()
             self.checkpoint_manager.close()

@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 from ricorda.durable import refuse_link, remove_files, remove_leftovers
 from ricorda.errors import ConfigurationError, RunError
 from ricorda.pages import plural
-from ricorda.runs import LOCK, RunFolder, ended, new_run_folder, read_rows
+from ricorda.runs import (
+    LOCK,
+    RunFolder,
+    ended,
+    made_before_config,
+    new_run_folder,
+    read_rows,
+    refuse_run,
+)
 from ricorda.text import Source, Vocabulary, cache_for
 from ricorda.text.sources import STANDARD_INPUT
 from ricorda.training.checkpoint.folder import FILES
@@ -56,7 +64,7 @@ MOST_NAMES = 1000
 
 
 class _Begun(NamedTuple):
-    """What the first process tells the others about a run."""
+    """What the first process broadcasts to the others about a run."""
 
     path: str
     """Its folder."""
@@ -129,7 +137,9 @@ class NewRun:
         self._held = stack.enter_context(HeldFolder(folder.path))
         stack.enter_context(RunLock(folder.path, job, self.report.warn))
         stack.callback(self._remove_unless_begun, folder)
+        refuse_run(folder)
         remove_leftovers(folder.path)
+        remove_files(folder.path, made_before_config(folder.path))
         self._sources = keep_passing(sources, folder.path, self._made.append)
         names = _names_of(self.texts, sources, self._sources)
         given = replace(self.given, documents=self._documents_of(sources))
@@ -354,7 +364,7 @@ def _figures_of(run: RunFolder) -> dict[str, Any]:
 
 
 def _ended(run: RunFolder, report: Reporter) -> str | None:
-    """Why a run has ended; None if it has not, or its rows cannot tell."""
+    """Why a run has ended; None if it has not, or its rows are damaged."""
     try:
         return ended(run)
     except RunError as error:

@@ -342,7 +342,7 @@ export class Reading {
     this.state = copied(this.#kept[kept]);
     this.done = kept * EVERY;
     this.logits = this.done ? this.model.predict(this.state) : null; // of the next symbol
-    this.scores = (this.scores ?? []).slice(0, this.done); // of each symbol; null where nothing tells
+    this.scores = (this.scores ?? []).slice(0, this.done); // of each symbol; null where it has no prediction
     [this.#label, this.#artefacts, this.ids] = [number, artefacts, wanted];
   }
 

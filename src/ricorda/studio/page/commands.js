@@ -31,10 +31,17 @@ function fill({ box, commands }) {
   );
 }
 
+// A page that came over plain HTTP from another machine has no clipboard of its own.
+async function copied(command, shown) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(command);
+  getSelection().selectAllChildren(shown);
+  document.execCommand("copy");
+}
+
 function copier(command) {
   const button = element("button", { type: "button", class: "quiet", "aria-label": t("page.copy_command", { command }) }, t("page.copy"));
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(command);
+    await copied(command, button.previousElementSibling);
     button.textContent = t("page.copied");
     announce(t("page.copied"));
     setTimeout(() => (button.textContent = t("page.copy")), 2000);

@@ -4,7 +4,7 @@ import { setCommand } from "./commands.js";
 import { $, element } from "./dom.js";
 import { number, short } from "./numbers.js";
 import { chartOf, paced, show, whenSeen } from "./panel.js";
-import { get, runPath } from "./server.js";
+import { get, placeOf, runPath } from "./server.js";
 import { follow, inBits, on, state } from "./state.js";
 import { duration, onLanguage, t } from "./words.js";
 
@@ -68,7 +68,7 @@ function line(row) {
   });
   const bits = row.validation?.bits_per_character ?? inBits(row.validation?.nats_per_character);
   const report = row.has_report
-    ? element("a", { href: runPath(row.name, "/report"), download: "", "data-key": `r ${row.name}`, "aria-label": t("runs.report_of", { name: row.name }) }, t("runs.export"))
+    ? element("a", { href: placeOf(runPath(row.name, "/report")), download: "", "data-key": `r ${row.name}`, "aria-label": t("runs.report_of", { name: row.name }) }, t("runs.export"))
     : element("span", { class: "muted" }, "–");
   return element("tr", { class: row.name === state.run ? "chosen" : "" },
     element("td", {}, element("span", { class: "target" }, check)),

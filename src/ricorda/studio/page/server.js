@@ -9,10 +9,13 @@ export class Refused extends Error {
   }
 }
 
+// Relative to the page, which a proxy may show below a prefix.
+export const placeOf = (path) => `.${path}`;
+
 async function answer(path, options) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(placeOf(path), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(t("page.unreachable"), "unreachable", 0);

@@ -14,7 +14,7 @@ function preferred() {
 }
 
 export async function beginWords() {
-  words = await (await fetch("/page/words.json")).json();
+  words = await (await fetch("./page/words.json")).json();
   language = preferred();
   fillWords();
 }

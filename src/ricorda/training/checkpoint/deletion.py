@@ -1,16 +1,12 @@
 """Deleting a run: the files that ricorda wrote into its folder, and nothing else."""
 
-import re
 from pathlib import Path
 
 from ricorda.durable import refuse_link, remove_file, remove_folder
-from ricorda.runs import LOCK, RunFolder
+from ricorda.runs import LOCK, PIPED_TEXT, RunFolder
 from ricorda.training.checkpoint.folder import CheckpointFolder
 from ricorda.training.checkpoint.held_folder import RunLock
 from ricorda.training.checkpoint.record import read_record
-
-PIPED_TEXT = re.compile(r"input-[0-9]{1,9}\.txt")
-"""The names of texts that came through a pipe and are kept in the run's folder."""
 
 
 def delete_run(run: RunFolder) -> list[Path]:

@@ -81,7 +81,7 @@ class HeldFolder:
         return f"its last checkpoint was of step {self.saved_step:,}, the steps after it are lost"
 
     def _new_place(self) -> Path | None:
-        """Where the folder is now, if the system can tell."""
+        """Where the folder is now, if the system knows."""
         try:
             place = Path(f"/proc/self/fd/{self._descriptor}").readlink()
             if self._status is not None and os.path.samestat(place.stat(), self._status):

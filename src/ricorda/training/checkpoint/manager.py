@@ -113,9 +113,9 @@ class CheckpointManager:
         self._copied = sum(tensor.nbytes for tensor in snapshot.tensors.values())
         self._writer.save(snapshot, better_model)
 
-    def tell(self) -> None:
+    def report_failure(self) -> None:
         """Report a save that failed."""
-        self._writer.tell(self._reporter.warn)
+        self._writer.report_failure(self._reporter.warn)
 
     def finish_large(self) -> None:
         """Wait for the last copy if it is large, so that memory never holds two of them."""
@@ -189,7 +189,7 @@ class CheckpointManager:
                 rows.restore(b"")
 
     def _has_steps(self) -> bool:
-        """Whether the rows tell of steps; rows that cannot be read may."""
+        """Whether the rows have steps after step 0; damaged rows may have."""
         try:
             return any(row["step"] > 0 for row in read_rows(self._folder.metrics))
         except RunError:

@@ -80,7 +80,7 @@ class StartRecord:
         return Path(self.model).name
 
     def as_provenance(self) -> dict[str, Any]:
-        """What the model file tells: nothing of the folders of this machine."""
+        """What the model file contains about it; no path of this machine."""
         return {
             "name": self.name,
             "digest": self.digest,
@@ -104,7 +104,7 @@ class BranchRecord:
         return Path(self.run).name
 
     def as_provenance(self) -> dict[str, Any]:
-        """What the model file tells."""
+        """What the model file contains about it."""
         return {"run": self.name, "step": self.step}
 
 

@@ -25,7 +25,7 @@ class CheckpointWriter:
     """Writes snapshots one after the other; of those that wait, only the newest.
 
     If the newest is not an anchor (see `CheckpointFolder`), a waiting anchor is kept too. Errors
-    are kept for `tell`, which reports them, and for `finish`, which raises them.
+    are kept for `report_failure` and for `finish`, which raises them.
 
     held: the run's folder; nothing is written if it was moved, removed or replaced.
     """
@@ -40,7 +40,7 @@ class CheckpointWriter:
         self._busy = False
         self._closed = False
         self._failure: BaseException | None = None
-        self._untold = False
+        self._unreported = False
         self._unsaved_model: bytes | None = None
 
     def save(self, snapshot: Snapshot, better_model: bytes | None) -> None:
@@ -77,12 +77,12 @@ class CheckpointWriter:
         """Whether what was written last was not written whole."""
         return self._failure is not None
 
-    def tell(self, say: Callable[[str], None]) -> None:
+    def report_failure(self, say: Callable[[str], None]) -> None:
         """Report a save that failed since the last call; raise an error that is not the disk's."""
-        if not self._untold:  # read without the lock: the next call sees what this one misses
+        if not self._unreported:  # read without the lock: the next call sees what this one misses
             return
         with self._condition:
-            failure, self._untold = self._failure, False
+            failure, self._unreported = self._failure, False
         if failure is None:
             return
         if isinstance(failure, FolderLost):
@@ -120,7 +120,7 @@ class CheckpointWriter:
             del work  # its memory is free while this thread waits
             with self._condition:
                 self._failure = failure
-                self._untold = self._untold or failure is not None
+                self._unreported = self._unreported or failure is not None
 
     def _written(self, work: _Work) -> BaseException | None:
         """Write a model and a checkpoint; return what went wrong."""

@@ -205,7 +205,7 @@ def _hidden_size(
     """The units whose weights the budget affords and the text deserves: 64, 128, ... 2,048.
 
     H units have squares H^2 + V H weights, those of the embedding left out. A symbol meets squares
-    H^2 + rows H of them; symbols_at tells how many symbols the budget then reads.
+    H^2 + rows H of them; symbols_at gives how many symbols the budget then reads.
     """
 
     def is_too_large(hidden_size: int) -> bool:
