@@ -3,7 +3,7 @@
 import html
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,15 @@ from ricorda.pages.numbers import short
 Point = tuple[float, float]
 
 HEIGHTS = {"tall": 330, "low": 110}  # pixels
+TOOLS = {
+    "logX": "logarithmic steps",
+    "logY": "logarithmic loss",
+    "smoothing": "Smoothing",
+    "closer": "Zoom in",
+    "farther": "Zoom out",
+    "whole": "Show all",
+}
+"""The names of the controls beside a tall chart."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +33,23 @@ class Series:
     kind: Literal["line", "dotted"] = "line"
     """A thin line, or a strong one with a dot at each point, which differ without colour, too."""
 
+    rough: bool = False
+    """Whether a reader may smooth it."""
+
 
 @dataclass(frozen=True)
 class Axis:
-    """One row of text under the plot: its name and what it says at a tick."""
+    """One row of text under the plot: its name and what it says at a tick.
+
+    That is the value there of the curve of `points`, which starts from 0 at 0; without one, the
+    place itself.
+    """
 
     name: str
-    text: Callable[[float], str]
+    format: Literal["count", "short", "clock"]
+    """As `1,200`, `12.3K`, or a number of seconds as `3:20`."""
+
+    points: Sequence[Point] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,19 +86,18 @@ def line_chart(chart: Chart) -> str:
     if not any(math.isfinite(y) for each in chart.series for _, y in each.points) or last_x <= 0:
         return f'<p class="muted">{unit}: nothing was measured.</p>'
     words = _in_words(chart)
-    ticks = round_ticks(0, last_x, 5 if chart.size == "tall" else 3)[1:]
+    keys = "the arrow keys read the values out"
     described = {
-        "label": f"{chart.unit}: the arrow keys read the values out",
+        "label": f"{chart.unit}: {keys}" + ("; + and - zoom" if chart.size == "tall" else ""),
         "words": words,
-        "series": [
-            {"name": each.name, "kind": each.kind, "points": each.points} for each in chart.series
-        ],
-        "axes": [[axis.name, [[x, axis.text(x)] for x in ticks]] for axis in chart.axes],
+        "series": [vars(each) for each in chart.series],
+        "axes": [vars(each) for each in chart.axes],
         "readings": chart.readings,
         "height": HEIGHTS[chart.size],
         "low": 0 if chart.from_zero else None,
         "top": chart.top,
         "mark": chart.mark,
+        "tools": TOOLS if chart.size == "tall" else None,
     }
     data = html.escape(json.dumps(finite(described), separators=(",", ":")), quote=False)
     attribute = data.replace("'", "&#x27;")
@@ -88,17 +106,6 @@ def line_chart(chart: Chart) -> str:
         f'<figcaption>{unit}</figcaption><div class="drawing"><p class="reading">{escape(words)}'
         "</p></div></figure>"
     )
-
-
-def round_ticks(low: float, high: float, count: int) -> list[float]:
-    """Give about `count` round values (1, 2 or 5 times a power of ten) within low and high."""
-    if not high > low:
-        return [low]
-    rough = (high - low) / max(1, count)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [index * step for index in range(first, last + 1)]
 
 
 def _in_words(chart: Chart) -> str:

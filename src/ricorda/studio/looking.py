@@ -1,9 +1,11 @@
 """What a trained model shows of itself, as the page asks for it."""
 
 import functools
+import itertools
 import math
 import stat
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ from ricorda.text.vocabulary import readable
 KEPT = 2  # models in memory
 ALTERNATIVES = 8
 MOST_SHOWN = 60  # symbols of a distribution
+PIECES_AT_ONCE = 32  # of a text that is streamed
 TRACKED_SYMBOLS = 20_000
 TRACKED_VALUES = 40_000_000  # units times symbols
 LONGEST_QUOTED = 1_000  # characters of a stretch that is shown
@@ -137,7 +140,7 @@ class Looking:
                 each.generate(prompt, length=request.length, seed=seed, **request.sampling)
                 for each in (model, held)
             ]
-        return {"as_it_is": both[0], "held": both[1], "same": _common(*both), "unknown": unknown}
+        return {"as_it_is": both[0], "held": both[1], "unknown": unknown}
 
     def next(self, run: RunFolder, request: ask.NextRequest) -> dict[str, Any]:
         """The chances of the symbol after a text: the model's own, and as the settings shape them.
@@ -180,6 +183,27 @@ class Looking:
                 prompt, length=request.length, seed=request.seed, **request.sampling
             )
             return {"text": generation.text(), "seed": generation.seed, "unknown": unknown}
+
+    def stream(self, run: RunFolder, request: ask.StreamRequest) -> Iterator[dict[str, Any]]:
+        """Continue a text: yields what is known before, pieces of text, then how it ended.
+
+        `ended` is "length" or "stop", the end of a document. Other looks take their turn between
+        two pieces.
+        """
+        with self._lock:
+            _, model = self._load(run)
+            prompt, unknown = _readable_prompt(model, request.text)
+            generation = model.begin(
+                prompt, length=request.length, seed=request.seed, **request.sampling
+            )
+        yield {"seed": generation.seed, "unknown": unknown, "prompt": prompt}
+        while True:
+            with self._lock:
+                pieces = list(itertools.islice(generation, PIECES_AT_ONCE))
+            if not pieces:
+                break
+            yield {"text": "".join(piece.text for piece in pieces)}
+        yield {"ended": generation.ended}
 
     def memorised(self, run: RunFolder, request: ask.MemorisedRequest) -> dict[str, Any]:
         """Find the longest passage that the model copies verbatim from its training text.
@@ -391,12 +415,6 @@ def _by_gradient(file: ModelFile, ids: Ids, found: Influence) -> dict[str, Any]:
         ],
         "agreement": None if agreed is None else round(agreed, 4),
     }
-
-
-def _common(first: str, second: str) -> int:
-    """How many characters two texts begin with alike."""
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _entropy(probabilities: NDArray[np.float64]) -> float:

@@ -34,11 +34,14 @@ class History:
         """The last step that has a row; 0 without rows."""
         return max((row["step"] for row in self.rows), default=0)
 
+    def curve(self, name: str) -> list[tuple[float, float]]:
+        """List the steps of the rows and the seconds or characters_seen that each came after."""
+        return [(row["step"], row[name]) for row in self.rows if row.get(name) is not None]
+
     def at(self, step: float, name: str) -> float:
         """Say how many seconds or characters_seen a step came after, between rows in proportion."""
-        rows = [row for row in self.rows if row.get(name) is not None]
-        steps = [0, *(row["step"] for row in rows)]
-        return float(np.interp(step, steps, [0.0, *(row[name] for row in rows)]))
+        steps, values = zip((0, 0.0), *self.curve(name), strict=True)
+        return float(np.interp(step, steps, values))
 
     def evaluation_at(self, step: int | None) -> Row | None:
         """The evaluation of a step, if it has a finite figure."""
@@ -80,7 +83,7 @@ def losses(rows: Sequence[Row]) -> list[tuple[float, float]]:
 
 def loss_chart(history: History, best_step: int | None) -> str:
     """Training and validation loss over steps, with time and characters beside the steps."""
-    training = Series("training", losses(history.training))
+    training = Series("training", losses(history.training), rough=True)
     validation = Series("validation", losses(history.evaluations), kind="dotted")
     best = history.evaluation_at(best_step)
     mark = None
@@ -93,9 +96,9 @@ def loss_chart(history: History, best_step: int | None) -> str:
             unit="bits per character",
             series=[training, validation] if has_losses else [training],
             axes=[
-                Axis("steps", _count),
-                Axis("time", lambda step: clock(history.at(step, "seconds"))),
-                Axis("read", lambda step: short(history.at(step, "characters_seen"))),
+                Axis("steps", "count"),
+                Axis("time", "clock", history.curve("seconds")),
+                Axis("read", "short", history.curve("characters_seen")),
             ],
             readings=[(row["step"], _loss_reading(history, row)) for row in history.rows],
             top=_top(history),
@@ -119,7 +122,7 @@ def _small_chart(history: History, unit: str, name: str) -> str:
         Chart(
             unit=unit,
             series=[Series(unit, points(history.training, name))],
-            axes=[Axis("steps", _count)],
+            axes=[Axis("steps", "count")],
             readings=[
                 (row["step"], f"step {row['step']:,}: {short(number(row, name))}")
                 for row in history.training
@@ -154,8 +157,3 @@ def _top(history: History) -> float | None:
     begin = FIRST_SHARE * history.last_step
     later = [y for x, y in losses(history.rows) if x >= begin]
     return max(filter(math.isfinite, later), default=None)
-
-
-def _count(value: float) -> str:
-    """A number of steps."""
-    return short(value) if value >= 100_000 else f"{value:,g}"
