@@ -305,7 +305,7 @@ const FORMATS = {
   count: (value) => (value >= 100_000 ? short(value) : number(value)),
   short,
   clock: (value) => {
-    const seconds = Math.ceil(value);
+    const seconds = Math.ceil(value - 1e-6);
     const two = (part) => String(part).padStart(2, "0");
     const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
     if (hours) return `${hours}:${two(minutes)}:${two(seconds % 60)}`;

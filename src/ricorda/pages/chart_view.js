@@ -69,7 +69,7 @@ export class ChartTools {
     this.range.addEventListener("input", () => this.view.change({ smoothing: Number(this.range.value) }));
     this.rangeName = element("span");
     this.rangeValue = element("output");
-    this.smoothing = element("label", { class: "smoothing" }, this.rangeName, this.range, this.rangeValue);
+    this.smoothing = element("span", { class: "smoothing" }, element("label", {}, this.rangeName, this.range), this.rangeValue);
     this.buttons = [["farther", "−"], ["closer", "+"], ["whole", null]].map(([name, sign]) => this.#button(name, sign));
     this.shown = element("span", { class: "shown", role: "status" });
     const zoom = element("span", { class: "zoom" }, ...this.buttons.map(({ button }) => button), this.shown);
