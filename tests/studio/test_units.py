@@ -1,4 +1,4 @@
-"""The units of a model in the page: the best of each feature, a filter, the picture with its text."""
+"""The units of a model in the page: the best of each feature, a filter, the picture and its text."""
 
 from typing import TYPE_CHECKING
 
@@ -90,7 +90,8 @@ def test_the_picture_has_names_beside_its_rows_and_the_text_below(units: "Page")
         const canvas = box(document.querySelector("#heat canvas"));
         const names = [...document.querySelectorAll(".heat-names > span")].map(box);
         const text = [...document.querySelectorAll(".heat-text > bdi")].map(box);
-        return [canvas.height / names.length - names[0].height, names[1].y - names[0].y - names[0].height,
+        return [canvas.height / names.length - names[0].height,
+            names[1].y - names[0].y - names[0].height,
             canvas.width / text.length - text[0].width, text[0].x - canvas.x];
     }""")
     assert boxes == pytest.approx([0, 0, 0, 0], abs=0.1)
@@ -109,8 +110,10 @@ def test_the_keys_keep_the_cell_in_sight_and_read_it_out(units: "Page") -> None:
     )
     assert units.evaluate("""() => {
         const box = (selector) => document.querySelector(selector).getBoundingClientRect();
-        const [cell, heat, names, text] = [".heat-cursor", "#heat", ".heat-names", ".heat-text"].map(box);
-        return cell.left >= names.right - 2 && cell.right <= heat.right + 2 && cell.bottom <= text.top + 2;
+        const parts = [".heat-cursor", "#heat", ".heat-names", ".heat-text"];
+        const [cell, heat, names, text] = parts.map(box);
+        return cell.left >= names.right - 2 && cell.right <= heat.right + 2
+            && cell.bottom <= text.top + 2;
     }""")
     units.keyboard.press("Enter")
     units.wait_for_selector(f"#unit-heading:text('Unit {rows[-1][0]}:')")

@@ -3,7 +3,6 @@
 import http.client
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,13 +107,13 @@ def write(page: "Page", prompt: str, **settings: object) -> None:
 
 
 @pytest.fixture
-def writer(open_page: Open) -> "Iterator[Page]":
+def writer(open_page: Open) -> "Page":
     """The page at the panel of samples, which may use the clipboard."""
     page = open_page()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     in_sight(page, "writes")
     page.wait_for_selector("#write-run option", state="attached")
-    yield page
+    return page
 
 
 def test_a_prompt_is_continued_copied_and_downloaded(writer: "Page", client: Client) -> None:
@@ -152,7 +151,8 @@ HELD_BACK = """() => {
             start(controller) {
                 controller.enqueue(line({ seed: 5, unknown: "", prompt: "so" }));
                 controller.enqueue(line({ text: " it begins" }));
-                options.signal.addEventListener("abort", () => controller.error(options.signal.reason));
+                const { signal } = options;
+                signal.addEventListener("abort", () => controller.error(signal.reason));
             },
         })));
     };
