@@ -138,16 +138,8 @@ def tab_to(page: "Page", selector: str, most: int = 150) -> None:
     raise AssertionError(f"Tab never came to {selector}; it is at {focused(page)}")
 
 
-@pytest.mark.usefixtures("with_pytorch")
-def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
-    page = open_page("planted")
-    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
-    page.evaluate("() => document.querySelector('.skip').focus()")
-    page.keyboard.press("Enter")
-    tab_to(page, "#earlier")
-    page.keyboard.press("ArrowDown")
-    page.wait_for_selector("#facts:not([hidden])")
-    tab_to(page, "#start")
+def change_the_curves(page: "Page") -> None:
+    """Zoom, and draw another run over the curves, by keys."""
     tab_to(page, "#loss .chart-tools input")
     page.keyboard.press("Space")
     tab_to(page, "#loss .plot")
@@ -159,11 +151,29 @@ def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
     page.keyboard.press("Space")
     page.wait_for_selector("#loss path.compared", state="attached")
     tab_to(page, "#gradient .plot")
+
+
+def write_a_text(page: "Page") -> None:
+    """Have a prompt continued, by keys."""
     tab_to(page, "#write-prompt")
     page.keyboard.type("a")
     tab_to(page, "#write-start")
     page.keyboard.press("Enter")
     page.wait_for_selector("#written-copying:not([hidden])")
+
+
+@pytest.mark.usefixtures("with_pytorch")
+def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
+    page = open_page("planted")
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    page.evaluate("() => document.querySelector('.skip').focus()")
+    page.keyboard.press("Enter")
+    tab_to(page, "#earlier")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#facts:not([hidden])")
+    tab_to(page, "#start")
+    change_the_curves(page)
+    write_a_text(page)
     tab_to(page, "#memorized")
     page.keyboard.press("Enter")
     page.wait_for_selector("#memorized-found:not([hidden])")

@@ -1,4 +1,4 @@
-"""The units of a model in the page: the best of each feature, a filter, the picture and its text."""
+"""The units of a model in the page: the best of each feature, a filter, the picture."""
 
 from typing import TYPE_CHECKING
 

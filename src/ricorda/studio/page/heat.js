@@ -11,13 +11,12 @@ const MOVES = {
   ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], PageDown: [10, 0], PageUp: [-10, 0],
   Home: [0, -Infinity], End: [0, Infinity],
 };
-const COLOURS = { light: [[250, 250, 250], [224, 122, 31], [31, 122, 194]], dark: [[41, 41, 41], [250, 152, 66], [66, 158, 250]] };
 
-const theme = () => {
-  const chosen = document.documentElement.dataset.theme;
-  if (chosen === "light" || chosen === "dark") return chosen;
-  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-};
+// The styles' colours of 0, of 1 and of -1, which the theme chooses.
+function coloursOf(canvas) {
+  const style = getComputedStyle(canvas);
+  return [style.backgroundColor, style.color, style.borderTopColor].map((colour) => colour.match(/[\d.]+/g).map(Number));
+}
 
 const within = (value, end) => Math.max(0, Math.min(end - 1, value));
 const inOneColumn = (text) => text.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "\u00a0");
@@ -85,7 +84,7 @@ export class Heat {
   }
 
   #paint() {
-    const [ground, positive, negative] = COLOURS[theme()];
+    const [ground, positive, negative] = coloursOf(this.canvas);
     const image = new ImageData(this.symbols.length, this.units.length);
     this.levels.forEach((level, cell) => {
       const colour = level > 0 ? positive : negative;
