@@ -4,7 +4,7 @@ import { number } from "./numbers.js";
 import { paced, show } from "./panel.js";
 import { get, runPath } from "./server.js";
 import { inBits, on, refreshRuns, state } from "./state.js";
-import { onLanguage, t } from "./words.js";
+import { t } from "./words.js";
 
 const STYLES = [2, 3, 4, 5]; // those of panels.css that the chosen run does not have
 const REFRESH = 5000;
@@ -12,22 +12,18 @@ const ENDED = ["ended", "stopped", "paused", "failed", "gone"];
 const curves = new Map(); // the name of a run that is overlaid -> { points, branch }
 
 export function beginOverlay(draw) {
-  const refresh = paced(async () => {
-    await refreshRuns();
+  const reload = paced(async () => {
     await Promise.all([...curves.keys()].filter(isAlive).map(load));
     draw();
   }, REFRESH);
-  $("overlay").addEventListener("toggle", () => $("overlay").open && refresh());
-  on("rows", () => ($("overlay").open || curves.size) && refresh());
-  on("run", () => {
-    fill(draw);
-    if ($("overlay").open) refresh();
-  });
+  $("overlay").addEventListener("toggle", () => $("overlay").open && refreshRuns());
+  on("run", () => fill(draw));
   on("runs", () => {
     for (const name of curves.keys()) if (!state.runs.some((run) => run.name === name)) curves.delete(name);
     fill(draw);
+    if ([...curves.keys()].some(isAlive)) reload();
   });
-  onLanguage(() => fill(draw));
+  setInterval(() => document.hidden || ($("overlay").open && refreshRuns()), REFRESH);
 }
 
 const isAlive = (name) => !ENDED.includes(state.runs.find((run) => run.name === name)?.state);
@@ -41,20 +37,22 @@ async function load(name) {
 }
 
 function fill(draw) {
-  const others = state.runs.filter((run) => run.name !== state.run);
-  const focused = document.activeElement?.closest("#overlay-runs") ? document.activeElement.value : null;
-  $("overlay-runs").replaceChildren(...others.map(({ name }) => {
-    const input = element("input", { type: "checkbox", value: name });
-    input.checked = curves.has(name);
-    input.addEventListener("change", async () => {
-      if (input.checked) await load(name);
-      else curves.delete(name);
-      draw();
-    });
-    return element("li", {}, element("label", {}, input, element("bdi", {}, name)));
-  }));
-  if (focused) document.querySelector(`#overlay-runs input[value="${CSS.escape(focused)}"]`)?.focus();
-  show($("overlay-empty"), !others.length);
+  const names = state.runs.map((run) => run.name).filter((name) => name !== state.run);
+  show($("overlay-empty"), !names.length);
+  const inputs = [...$("overlay-runs").querySelectorAll("input")];
+  if (names.join("\n") === inputs.map((input) => input.value).join("\n")) return;
+  $("overlay-runs").replaceChildren(...names.map((name) => element("li", {}, choice(name, draw))));
+}
+
+function choice(name, draw) {
+  const input = element("input", { type: "checkbox", value: name });
+  input.checked = curves.has(name);
+  input.addEventListener("change", async () => {
+    if (input.checked) await load(name);
+    else curves.delete(name);
+    draw();
+  });
+  return element("label", {}, input, element("bdi", {}, name));
 }
 
 function nameOf(run, branch) {

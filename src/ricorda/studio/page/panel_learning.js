@@ -74,7 +74,7 @@ export function beginLearning() {
     drawSeen();
   });
   $("over").addEventListener("change", () => view.change({ shown: null }));
-  beginOverlay(drawSeen);
+  beginOverlay(drawNow);
   beginPlanned(request);
   on("rows", () => {
     drawSeen();

@@ -86,7 +86,11 @@ export class UnitList {
       [ALL, t("inside.filter_count", { name: t("inside.filter_all"), count: number(total) })],
       ...features.sort((a, b) => a[1].localeCompare(b[1], document.documentElement.lang)),
     ];
-    $("unit-filter").replaceChildren(...options.map(([value, name]) => element("option", { value }, name)));
+    const names = options.map(([, name]) => name).join("\n");
+    if (names !== this.filterNames) { // an open list would close if it were filled again
+      $("unit-filter").replaceChildren(...options.map(([value, name]) => element("option", { value }, name)));
+      this.filterNames = names;
+    }
     $("unit-filter").value = options.some(([value]) => value === kept) ? kept : BEST;
   }
 
