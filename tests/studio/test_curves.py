@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 BRANCHED = 30  # the step
+RUNS = ("first", "branch")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def family(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     """A studio with a run and a branch of it, copied from one that was trained."""
     folder = tmp_path_factory.mktemp("family")
     shutil.copytree(place.folder / "texts", folder / "texts")
-    for name in ("first", "branch"):
+    for name in RUNS:
         shutil.copytree(place.folder / "runs" / "bottles", folder / "runs" / name)
     branch(RunFolder(folder / "runs" / "branch"))
     found = start_studio(folder)
@@ -86,6 +87,7 @@ def test_runs_are_overlaid_with_their_names(curves: "Page", family: Place) -> No
     overlaid.first.wait_for(state="attached")
     legend = curves.locator("#loss .legend").inner_text()
     assert f"branch (branch of first from step {BRANCHED})" in legend
+    assert "first: validation" in legend
     path = overlaid.last.get_attribute("d") or ""
     assert path.count("M") + path.count("L") == len(evaluations(family, "branch"))
     curves.select_option("#over", "step")
@@ -97,12 +99,24 @@ def test_runs_are_overlaid_with_their_names(curves: "Page", family: Place) -> No
     overlaid.first.wait_for(state="detached")
 
 
+def test_a_resumed_run_is_shown_as_such(open_page: Open, family: Place) -> None:
+    page = open_page("first", family)
+    names = [{"name": name, "resumed": name == "branch", "state": "ended"} for name in RUNS]
+    page.route("**/api/runs", lambda route: route.fulfill(json={"runs": names}))
+    in_sight(page, "learning")
+    page.click("#overlay summary")
+    page.check("#overlay-runs input[value=branch]")
+    page.locator("#loss path.compared").first.wait_for(state="attached")
+    legend = page.locator("#loss .legend").inner_text()
+    assert f"branch (branch of first from step {BRANCHED}, resumed)" in legend
+
+
 def test_a_branch_shows_its_border(open_page: Open, family: Place) -> None:
     page = open_page("branch", family)
     in_sight(page, "learning")
     page.locator("#loss .border").wait_for(state="attached")
     texts = page.locator("#loss .plot text").all_text_contents()
-    assert f"branch of first, step {BRANCHED}" in texts
+    assert f"branch of first from step {BRANCHED}" in texts
     page.click("#overlay summary")
     page.wait_for_selector("#overlay-runs input[value=first]", state="attached")
     assert page.locator("#overlay-runs input").count() == 1  # itself is not among them

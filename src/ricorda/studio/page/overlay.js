@@ -56,7 +56,11 @@ function choice(name, draw) {
 }
 
 function nameOf(run, branch) {
-  return branch ? t("learning.branch", { name: run, run: branch.run, steps: number(branch.step) }) : run;
+  const remarks = [
+    branch ? t("learning.branch", { run: branch.run, steps: number(branch.step) }) : null,
+    state.runs.find(({ name }) => name === run)?.resumed ? t("learning.resumed") : null,
+  ].filter(Boolean);
+  return remarks.length ? `${run} (${remarks.join(", ")})` : run;
 }
 
 // The overlaid curves in bits, over seconds or steps: series of a chart.

@@ -218,13 +218,14 @@ function describeLoss() {
   }));
   const rows = state.metrics.filter((row) => row.event === "training" || row.event === "evaluation");
   const others = overlaid(overSteps());
+  const own = (name) => (others.length ? t("learning.of_run", { run: state.run, name }) : name);
   const series = [
-    { name: t("learning.training"), kind: "line", points: whole(trainingRows()), rough: true },
-    { name: t("learning.validation"), kind: "dotted", points: whole(evaluations()) },
+    { name: own(t("learning.training")), kind: "line", points: whole(trainingRows()), rough: true },
+    { name: own(t("learning.validation")), kind: "dotted", points: whole(evaluations()) },
     ...others,
   ].filter((each) => each.points.length);
   const [lowest] = extent([...series.flatMap(({ points }) => points.map(([, y]) => y)), ...levels.map(({ value }) => value)]);
-  const own = rows.map((row) => [
+  const readings = rows.map((row) => [
     place(row),
     reading(row, t(row.event === "training" ? "learning.training_bits" : "learning.validation_bits", { bits: number(bits(row), 2) })),
   ]);
@@ -232,7 +233,7 @@ function describeLoss() {
     low: lowest > 1.5 ? Math.floor(lowest - 0.5) : 0,
     levels,
     borders: borders(),
-    readings: [...own, ...others.flatMap(readingsOf)].sort((a, b) => a[0] - b[0]),
+    readings: [...readings, ...others.flatMap(readingsOf)].sort((a, b) => a[0] - b[0]),
     axes: axis(),
     height: 300,
     tools: { ...chartTools(), smoothing: t("chart.smoothing") },
@@ -245,7 +246,7 @@ const readingsOf = ({ name, points }) => points.map(([x, bits]) =>
 // Where the run branched from another one.
 function borders() {
   const branched = state.metrics.filter((row) => row.event === "branched" && Number.isFinite(place(row)));
-  return branched.map((row) => [place(row), t("learning.branched", { run: row.run, steps: number(row.step) })]);
+  return branched.map((row) => [place(row), t("learning.branch", { run: row.run, steps: number(row.step) })]);
 }
 
 function describeGradient() {
