@@ -161,7 +161,8 @@ LINEAR = [
 LOGARITHMIC = [
     (1, 1000, 3, [1, 10, 100, 1000]),
     (1, 100, 5, [1, 2, 5, 10, 20, 50, 100]),
-    (0.9, 9.5, 6, [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    (1.35, 6.2, 6, [2, 3, 4, 5, 6]),
+    (0.95, 9.5, 3, [1, 2, 5]),
     (1.35, 1.82, 5, [1.4, 1.5, 1.6, 1.7, 1.8]),  # no power of ten is near: as on a linear axis
     (1e-6, 1e6, 4, [1e-6, 1e-4, 1e-2, 1, 1e2, 1e4, 1e6]),
 ]
@@ -181,7 +182,7 @@ def test_ticks_are_few_and_lie_within(draw: Draw) -> None:
     for _ in range(200):
         low = 10 ** random.uniform(-6, 6)
         high, count = low * 10 ** random.uniform(0.001, 8), random.randint(2, 8)
-        for name, most in (("ticks", count + 1), ("logTicks", 1.5 * count + 1)):
+        for name, most in (("ticks", count + 1), ("logTicks", 2 * count + 1)):
             found = page.evaluate(f"{name}({low}, {high}, {count})")
             assert len(found) <= most, (name, low, high, count)
             assert all(low * 0.999 <= tick <= high * 1.001 for tick in found)

@@ -135,6 +135,10 @@ def test_both_charts_follow_one_view(curves: "Page") -> None:
     assert path("loss") != loss
     assert path("gradient") != gradient
     assert " – " in curves.inner_text("#loss .shown")
+    for _ in range(3):
+        curves.locator("#loss .chart-tools button").nth(1).click()
+    ticks = curves.locator("#loss text[text-anchor=middle]").all_text_contents()
+    assert len(set(ticks)) == len(ticks) > 1
     curves.locator("#loss .chart-tools button").nth(2).click()
     assert (path("loss"), path("gradient")) == (loss, gradient)
     control(curves, "Logarithmic x axis").check()

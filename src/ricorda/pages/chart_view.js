@@ -105,7 +105,7 @@ export class ChartTools {
       if (sign) button.setAttribute("aria-label", names[name]);
       else button.textContent = names[name];
     }
-    const shown = this.view.shown === null ? "" : this.view.shown.map(text).join(" – ");
+    const shown = this.view.shown === null ? "" : this.view.shown.map((place) => text(place)).join(" – ");
     if (this.shown.textContent !== shown) this.shown.textContent = shown;
   }
 }

@@ -11,14 +11,17 @@ export function ticks(low, high, count) {
   return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
 }
 
-// The same for a logarithmic axis: as many small multiples of powers of ten as fit.
+// The same for a logarithmic axis: as many small multiples of powers of ten as have room, which is
+// half of an even step between two of them.
 export function logTicks(low, high, count) {
   const [first, last] = [low, high].map((each) => Math.floor(Math.log10(each) + 1e-9));
   const apart = Math.max(1, Math.ceil((last - first) / (1.5 * count))); // powers between two ticks
   const powers = Array.from({ length: Math.floor((last - first) / apart) + 1 }, (_, index) => 10 ** (first + index * apart));
   const within = (factors) => powers.flatMap((power) => factors.map((factor) => factor * power))
     .filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
-  const found = FACTORS.map(within).find((values) => values.length <= 1.5 * count) ?? within([1]);
+  const room = Math.log(high / low) / (2 * count);
+  const hasRoom = (values) => values.every((value, index) => !index || Math.log(value / values[index - 1]) >= room);
+  const found = FACTORS.map(within).find(hasRoom) ?? within([1]);
   return found.length < 2 ? ticks(low, high, count).filter((value) => value > 0) : found;
 }
 

@@ -3,7 +3,7 @@ import { $, bar, element } from "./dom.js";
 import { number } from "./numbers.js";
 import { post, runPath } from "./server.js";
 import { on, state } from "./state.js";
-import { duration, knows, t } from "./words.js";
+import { elapsed, knows, t } from "./words.js";
 
 export function show(target, shown) {
   target.hidden = !shown;
@@ -68,7 +68,7 @@ export function chartOf(label, series, more) {
   const keys = more.tools === null ? "page.chart_read" : "page.chart_keys";
   return {
     label: `${label}: ${t(keys)}`, words: `${label}. ${sentences.join(" ")}`, empty: t("page.nothing_yet"),
-    series, axes: [["", duration]], low: 0, tools: chartTools(), ...more,
+    series, axes: [["", elapsed]], low: 0, tools: chartTools(), ...more,
   };
 }
 

@@ -11,10 +11,11 @@ import { beginPlanned } from "./planned.js";
 import { extent } from "./scales.js";
 import { post, Refused } from "./server.js";
 import { evaluations, follow, inBits, on, state, tellAll, trainingRows } from "./state.js";
-import { duration, fillWords, onLanguage, t } from "./words.js";
+import { duration, elapsed, fillWords, onLanguage, t } from "./words.js";
 
 const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", xz: "5 3 1 3" };
 const TABLE_ROWS = 60;
+const LONG = 100_000; // steps from which on their number is written short
 const PAUSE = 2000; // milliseconds between two drawings: the cores are for learning
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
@@ -207,7 +208,7 @@ const reading = (row, figure) =>
 
 const overSteps = () => $("over").value === "step";
 const place = (row) => row[$("over").value];
-const axis = () => [["", overSteps() ? (step) => short(step) : duration]];
+const axis = () => [["", overSteps() ? (step) => (step >= LONG ? short(step) : number(step)) : elapsed]];
 
 function describeLoss() {
   const bits = (row) => inBits(row.nats_per_character);
