@@ -24,7 +24,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Texts:
     return Texts(Workspace(folder / "runs", folder), 10**6)
 
 
-def plan(texts: Texts, **asked: Any) -> dict[str, Any]:
+def plan(text: Texts, **asked: Any) -> dict[str, Any]:
     workspace = texts._workspace
     request = TrainingRequest(text="bottles.txt", **asked)
     return planned(request, workspace.text("bottles.txt"), texts.parts, cores=1)
@@ -44,13 +44,13 @@ def plan(texts: Texts, **asked: Any) -> dict[str, Any]:
     ids=str,
 )
 def test_the_plan_is_that_of_the_training(
-    texts: Texts, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    text: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forecasting, "measure_speed", lambda *_: 1000.0)
     monkeypatch.setattr(forecasting, "_operations", lambda *_: OPERATIONS)
     path = texts._workspace.text("bottles.txt")
-    expected = forecasting.forecast(path, threads=1, quiet=True, **asked).configuration
-    found = plan(texts, **asked)["settings"]
+    expected = forecasting.forecast(text, threads=1, quiet=True, **asked).configuration
+    found = plan(text, **asked)["settings"]
     for name in ("batch_size", "window", "learning_rate", "dropout", "seed", "threads"):
         assert found[name] == getattr(expected, name), name
     assert found["hidden_size"] == expected.model.hidden_size
@@ -58,8 +58,8 @@ def test_the_plan_is_that_of_the_training(
     assert found["minutes"] == expected.budget.minutes
 
 
-def test_a_plan_is_of_fields_of_the_form(texts: Texts) -> None:
-    found = plan(texts)
+def test_a_plan_is_of_fields_of_the_form(text: Path) -> None:
+    found = plan(text)
     assert set(found["settings"]) <= set(FORM)
     assert set(found["estimated"]) <= set(found["settings"])
 
@@ -69,19 +69,19 @@ def test_a_plan_is_of_fields_of_the_form(texts: Texts) -> None:
     [({}, True), ({"minutes": 2.0}, True), ({"steps": 9}, False), ({"hidden_size": 8}, False)],
 )
 def test_what_depends_on_speed_is_an_estimate(
-    texts: Texts, asked: dict[str, Any], estimated: bool
+    text: Path, asked: dict[str, Any], estimated: bool
 ) -> None:
-    assert ("hidden_size" in plan(texts, **asked)["estimated"]) == estimated
+    assert ("hidden_size" in plan(text, **asked)["estimated"]) == estimated
 
 
 @pytest.mark.parametrize("vocabulary", ["words", "pieces:64"])
 def test_nothing_is_planned_for_symbols_that_are_yet_to_be_learned(
-    texts: Texts, vocabulary: str
+    text: Path, vocabulary: str
 ) -> None:
-    assert plan(texts, vocabulary=vocabulary) == {"settings": {}, "estimated": []}
+    assert plan(text, vocabulary=vocabulary) == {"settings": {}, "estimated": []}
 
 
-def test_no_text_is_read_for_options_that_contradict(texts: Texts) -> None:
+def test_no_text_is_read_for_options_that_contradict() -> None:
     def unread(reading: Reading) -> Any:
         raise AssertionError(reading)
 
@@ -90,5 +90,5 @@ def test_no_text_is_read_for_options_that_contradict(texts: Texts) -> None:
         planned(request, Path("bottles.txt"), unread, cores=1)
 
 
-def test_threads_are_at_most_the_cores(texts: Texts) -> None:
-    assert plan(texts, threads=64)["settings"]["threads"] == 1
+def test_threads_are_at_most_the_cores(text: Path) -> None:
+    assert plan(text, threads=64)["settings"]["threads"] == 1

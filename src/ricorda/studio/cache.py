@@ -116,7 +116,7 @@ class Turns:
     async def iterate(self, pieces: Iterator[Found]) -> AsyncIterator[Found]:
         """Yield what an iterator yields, each in a turn of its own."""
         while True:
-            piece = await to_thread.run_sync(next, pieces, None, limiter=self._limiter)
+            piece = await to_thread.run_sync(lambda: next(pieces, None), limiter=self._limiter)
             if piece is None:
                 return
             yield piece

@@ -134,6 +134,7 @@ function fillButtons() {
   const focused = document.activeElement;
   show($("write-start"), !writing);
   show($("write-stop"), writing);
+  $("written").classList.toggle("writing", Boolean(writing));
   if (focused === $("write-start")) $("write-stop").focus();
   if (focused === $("write-stop")) $("write-start").focus();
 }
