@@ -18,16 +18,15 @@ OPERATIONS = 3e11  # a second: what a planner assumes of a machine that was not 
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Texts:
-    folder = tmp_path_factory.mktemp("texts")
-    (folder / "bottles.txt").write_text(TEXT)
-    return Texts(Workspace(folder / "runs", folder), 10**6)
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "bottles.txt"
+    path.write_text(TEXT)
+    return path
 
 
-def plan(text: Texts, **asked: Any) -> dict[str, Any]:
-    workspace = texts._workspace
-    request = TrainingRequest(text="bottles.txt", **asked)
-    return planned(request, workspace.text("bottles.txt"), texts.parts, cores=1)
+def plan(text: Path, **asked: Any) -> dict[str, Any]:
+    texts = Texts(Workspace(text.parent / "runs", text.parent), 10**6)
+    return planned(TrainingRequest(text=text.name, **asked), text, texts.parts, cores=1)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,6 @@ def test_the_plan_is_that_of_the_training(
 ) -> None:
     monkeypatch.setattr(forecasting, "measure_speed", lambda *_: 1000.0)
     monkeypatch.setattr(forecasting, "_operations", lambda *_: OPERATIONS)
-    path = texts._workspace.text("bottles.txt")
     expected = forecasting.forecast(text, threads=1, quiet=True, **asked).configuration
     found = plan(text, **asked)["settings"]
     for name in ("batch_size", "window", "learning_rate", "dropout", "seed", "threads"):
