@@ -1,7 +1,6 @@
 """What a trained model shows of itself, as the page asks for it."""
 
 import functools
-import itertools
 import math
 import stat
 import threading
@@ -43,7 +42,6 @@ from ricorda.text.vocabulary import readable
 KEPT = 2  # models in memory
 ALTERNATIVES = 8
 MOST_SHOWN = 60  # symbols of a distribution
-PIECES_AT_ONCE = 32  # of a text that is streamed
 TRACKED_SYMBOLS = 20_000
 TRACKED_VALUES = 40_000_000  # units times symbols
 LONGEST_QUOTED = 1_000  # characters of a stretch that is shown
@@ -199,10 +197,10 @@ class Looking:
         yield {"seed": generation.seed, "unknown": unknown, "prompt": prompt}
         while True:
             with self._lock:
-                pieces = list(itertools.islice(generation, PIECES_AT_ONCE))
-            if not pieces:
+                piece = next(generation, None)
+            if piece is None:
                 break
-            yield {"text": "".join(piece.text for piece in pieces)}
+            yield {"text": piece.text}
         yield {"ended": generation.ended}
 
     def memorised(self, run: RunFolder, request: ask.MemorisedRequest) -> dict[str, Any]:
