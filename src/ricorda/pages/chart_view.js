@@ -57,6 +57,12 @@ export class ChartView {
   }
 }
 
+// Both ends of a part, to about a hundredth of it.
+function rounded([from, to]) {
+  const step = 10 ** (Math.floor(Math.log10(to - from)) - 2);
+  return [from, to].map((place) => Math.round(place / step) * step);
+}
+
 // The controls beside a chart. Their names come with each drawing, since the language may change:
 //   { logX, logY, smoothing, closer, farther, whole }, those that are missing are not shown
 export class ChartTools {
@@ -105,7 +111,7 @@ export class ChartTools {
       if (sign) button.setAttribute("aria-label", names[name]);
       else button.textContent = names[name];
     }
-    const shown = this.view.shown === null ? "" : this.view.shown.map((place) => text(place)).join(" – ");
+    const shown = this.view.shown === null ? "" : rounded(this.view.shown).map((place) => text(place)).join(" – ");
     if (this.shown.textContent !== shown) this.shown.textContent = shown;
   }
 }

@@ -74,7 +74,7 @@ export function elapsed(seconds) {
   const whole = Math.round(seconds * 1e6) / 1e6;
   if (Number.isInteger(whole)) return duration(whole);
   const minutes = Math.floor(whole / 60);
-  const rest = quantity(whole - 60 * minutes, "second", "narrow", 3);
+  const rest = quantity(whole - 60 * minutes, "second", "narrow", 6);
   return minutes ? `${quantity(minutes, "minute", "narrow", 9)} ${rest}` : rest;
 }
 
