@@ -9,10 +9,10 @@ import pytest
 
 from ricorda.runs import RunFolder, append_row, read_rows
 from ricorda.studio.feed import curve
-from tests.studio.conftest import Open, Place, end_studio, in_sight, start_studio
+from tests.studio.conftest import Open, Place, end_studio, in_sight, opening, start_studio
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 BRANCHED = 30  # the step
 RUNS = ("first", "branch")
@@ -50,13 +50,24 @@ def improved(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "nats_per_character": row["nats_per_character"] / 2}
 
 
+@pytest.fixture(scope="module")
+def shared(browser: "Browser", family: Place) -> "Iterator[Page]":
+    """One page at the curves of the first run."""
+    with opening(browser, family) as open_page:
+        yield open_page("first", family)
+
+
 @pytest.fixture
-def curves(open_page: Open, family: Place) -> "Page":
-    """The page at the curves of the first run, with the baselines."""
-    page = open_page("first", family)
-    in_sight(page, "learning")
-    page.locator("#loss .curve").first.wait_for(state="attached")
-    return page
+def curves(shared: "Page") -> "Page":
+    """The page with the curves as they are at first."""
+    shared.select_option("#language", "en")
+    in_sight(shared, "learning")
+    shared.locator("#loss .curve").first.wait_for(state="attached")
+    for box in shared.locator("#loss .chart-tools input[type=checkbox]").all():
+        box.uncheck()
+    shared.locator("#loss .chart-tools input[type=range]").fill("0")
+    shared.select_option("#over", "seconds")
+    return shared
 
 
 def evaluations(family: Place, name: str) -> list[dict[str, Any]]:
@@ -128,7 +139,7 @@ def control(page: "Page", name: str) -> Any:
 
 def test_both_charts_follow_one_view(curves: "Page") -> None:
     def path(chart: str) -> str:
-        return curves.locator(f"#{chart} path.curve").first.get_attribute("d") or ""
+        return curves.locator(f"#{chart} .plot path.curve").first.get_attribute("d") or ""
 
     loss, gradient = path("loss"), path("gradient")
     curves.locator("#loss .chart-tools button").nth(1).click()
@@ -179,8 +190,9 @@ def test_baselines_have_their_names_in_the_plot(open_page: Open, family: Place, 
     }""")
 
 
-def test_settings_show_what_the_planner_chooses(open_page: Open, family: Place) -> None:
-    page = open_page("first", family)
+def test_settings_show_what_the_planner_chooses(curves: "Page") -> None:
+    page = curves
+    page.click("#settings summary")
     page.wait_for_selector("#batch_size[placeholder^='automatic: ']", state="attached")
     batch_size = page.get_attribute("#batch_size", "placeholder") or ""
     assert page.get_attribute("#hidden_size", "placeholder") == "256"

@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,11 @@ from ricorda.studio.looking import Looking
 from ricorda.studio.settings import NextRequest, StreamRequest
 from ricorda.studio.texts import Texts
 from ricorda.studio.workspace import Workspace
-from tests.studio.conftest import TEXT, Open, Place, in_sight
+from tests.studio.conftest import TEXT, Place, in_sight, opening
 from tests.studio.test_server import Client
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 STREAM = "/api/runs/bottles/stream"
 ASKED = {"text": "9 bottles", "length": 120, "seed": 3, "temperature": 0.7, "top_k": 5}
@@ -106,14 +108,63 @@ def write(page: "Page", prompt: str, **settings: object) -> None:
     page.wait_for_selector("#write-start:visible")
 
 
+@pytest.fixture(scope="module")
+def shared(browser: "Browser", place: Place) -> "Iterator[Page]":
+    """One page at the panel of samples, which may use the clipboard."""
+    with opening(browser, place) as open_page:
+        page = open_page()
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        yield page
+
+
 @pytest.fixture
-def writer(open_page: Open) -> "Page":
-    """The page at the panel of samples, which may use the clipboard."""
-    page = open_page()
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+def writer(shared: "Page") -> "Page":
+    """The page with the form as it is at first."""
+    shared.select_option("#language", "en")
+    in_sight(shared, "writes")
+    shared.wait_for_selector("#write-run option[value=bottles]", state="attached")
+    shared.select_option("#write-run", "bottles")
+    for name, value in {"prompt": "", "length": "500", "seed": "1", "temperature": "0.8"}.items():
+        shared.locator(f"#write-{name}").fill(value)
+    return shared
+
+
+def parts(page: "Page", side: str, kind: str) -> list[str]:
+    """The pieces of one of the two samples that both have, or that it alone has."""
+    return page.locator(f"#compare-{side}-text .{kind}").all_text_contents()
+
+
+def test_two_samples_are_compared(writer: "Page") -> None:
+    first_step = writer.locator("#compare-one option:checked").inner_text()
+    last_step = writer.locator("#compare-other option:checked").inner_text()
+    assert first_step == "bottles, step 0"
+    assert last_step.startswith("bottles, step ")
+    assert last_step != first_step
+    write(writer, "9 bottles of beer", length=40, seed=3)
+    write(writer, "9 bottles of milk", length=40, seed=4)
+    chosen = [writer.locator(f"#compare-{side} option:checked") for side in ("one", "other")]
+    assert [each.inner_text().split(":")[0] for each in chosen] == ["Text 1", "Text 2"]
+    assert parts(writer, "one", "same")[0] == "9 bottles of "
+    assert parts(writer, "one", "only")[0].startswith("beer")
+    assert parts(writer, "other", "only0") == []
+    assert "the same 13 characters" in writer.inner_text("#compare-words")
+    newest = writer.text_content("#compare-other-text")
+    assert newest == writer.text_content("#written")
+    writer.select_option("#compare-other", "w1")
+    assert parts(writer, "other", "only") == []
+    assert "100%" in writer.inner_text("#compare-words")
+    show_run(writer, "planted")  # which has no samples of its own
+    writer.wait_for_selector("#compare-one option[value=s0]", state="detached")
+    assert writer.locator("#compare-one option").count() == 2
+    show_run(writer, "bottles")
+    writer.wait_for_selector("#compare-one option[value=s0]", state="attached")
+
+
+def show_run(page: "Page", name: str) -> None:
+    """Choose a run, and come back to its samples."""
+    in_sight(page, "runs")
+    page.click(f"#runs-table button:text-is('{name}')")
     in_sight(page, "writes")
-    page.wait_for_selector("#write-run option", state="attached")
-    return page
 
 
 def test_a_prompt_is_continued_copied_and_downloaded(writer: "Page", client: Client) -> None:
@@ -128,7 +179,7 @@ def test_a_prompt_is_continued_copied_and_downloaded(writer: "Page", client: Cli
     assert writer.evaluate("navigator.clipboard.readText()") == expected
     with writer.expect_download() as download:
         copying.get_by_role("button", name="Download").click()
-    assert download.value.suggested_filename == "bottles-1.txt"
+    assert re.fullmatch(r"bottles-\d+\.txt", download.value.suggested_filename)
     assert Path(download.value.path()).read_text("utf-8") == expected
     command = writer.inner_text("[data-command=writes] code >> nth=0")
     assert command.startswith("ricorda sample runs/bottles --prompt '9 bottles' --temperature 0.7")
@@ -143,9 +194,9 @@ def test_a_text_of_the_training_is_copied_too(writer: "Page") -> None:
 
 
 HELD_BACK = """() => {
-    const real = window.fetch;
+    window.realFetch = window.fetch;
     window.fetch = (path, options) => {
-        if (!String(path).endsWith("/stream")) return real(path, options);
+        if (!String(path).endsWith("/stream")) return window.realFetch(path, options);
         const line = (value) => new TextEncoder().encode(JSON.stringify(value) + "\\n");
         return Promise.resolve(new Response(new ReadableStream({
             start(controller) {
@@ -173,6 +224,7 @@ def test_a_text_grows_until_it_is_stopped(writer: "Page") -> None:
     assert writer.text_content("#written") == "so it begins"
     writer.select_option("#language", "it")
     assert "fermato dopo 10 caratteri" in writer.inner_text("#write-facts")
+    writer.evaluate("window.fetch = window.realFetch")
 
 
 def test_a_wrong_setting_is_named(writer: "Page") -> None:
@@ -180,37 +232,6 @@ def test_a_wrong_setting_is_named(writer: "Page") -> None:
     writer.click("#write-start")
     assert "Length in symbols" in writer.inner_text("#write-problem")
     assert writer.evaluate("document.activeElement.id") == "write-length"
-
-
-def parts(page: "Page", side: str, kind: str) -> list[str]:
-    """The pieces of one of the two samples that both have, or that it alone has."""
-    return page.locator(f"#compare-{side}-text .{kind}").all_text_contents()
-
-
-def test_two_samples_are_compared(writer: "Page") -> None:
-    first_step = writer.locator("#compare-one option:checked").inner_text()
-    last_step = writer.locator("#compare-other option:checked").inner_text()
-    assert first_step == "bottles, step 0"
-    assert last_step.startswith("bottles, step ")
-    assert last_step != first_step
-    write(writer, "9 bottles of beer", length=40, seed=3)
-    write(writer, "9 bottles of milk", length=40, seed=4)
-    chosen = [writer.locator(f"#compare-{side} option:checked") for side in ("one", "other")]
-    assert [each.inner_text().split(":")[0] for each in chosen] == ["Text 1", "Text 2"]
-    assert parts(writer, "one", "same")[0] == "9 bottles of "
-    assert parts(writer, "one", "only")[0].startswith("beer")
-    assert parts(writer, "other", "only0") == []
-    assert "the same 13 characters" in writer.inner_text("#compare-words")
-    newest = writer.text_content("#compare-other-text")
-    assert newest == writer.text_content("#written")
-    writer.select_option("#compare-other", "w1")
-    assert parts(writer, "other", "only") == []
-    assert "100%" in writer.inner_text("#compare-words")
-    in_sight(writer, "runs")
-    writer.click("#runs-table button:text-is('planted')")  # which has no samples of its own
-    in_sight(writer, "writes")
-    writer.wait_for_selector("#compare-one option[value=s0]", state="detached")
-    assert writer.locator("#compare-one option").count() == 2
 
 
 def common_words(first: list[str], second: list[str]) -> int:
@@ -238,11 +259,10 @@ PAIRS = [
 ]
 
 
-def test_a_difference_keeps_both_texts_and_the_most_words(open_page: Open) -> None:
-    page = open_page(None)
+def test_a_difference_keeps_both_texts_and_the_most_words(shared: "Page") -> None:
     script = "async ([a, b]) => (await import('/page/difference.js')).difference(a, b)"
     for first, second in PAIRS:
-        found = page.evaluate(script, [first, second])
+        found = shared.evaluate(script, [first, second])
         assert ["".join(text for text, _ in side) for side in found["parts"]] == [first, second]
         common = [[text for text, same in side if same] for side in found["parts"]]
         assert "".join(common[0]) == "".join(common[1])
