@@ -20,7 +20,8 @@ export class UnitList {
     this.begin();
     $("unit-filter").addEventListener("change", () => {
       this.listed = AT_ONCE;
-      onFilter(this.shown.find((entry) => unitName(entry) === unitName(this.chosen)) ?? this.shown[0]);
+      const unit = this.shown.find((entry) => unitName(entry) === unitName(this.chosen)) ?? this.shown[0];
+      if (unit) onFilter(unit); // else the ranking is yet to come
     });
     $("more-units").addEventListener("click", () => {
       this.listed += AT_ONCE;
