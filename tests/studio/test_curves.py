@@ -155,6 +155,11 @@ def test_both_charts_follow_one_view(curves: "Page") -> None:
     control(curves, "Logarithmic x axis").check()
     control(curves, "Logarithmic y axis").check()
     assert path("loss") != loss
+    labels = [
+        curves.locator(f"#{chart} text[text-anchor=middle]").all_text_contents()
+        for chart in ("loss", "gradient")
+    ]
+    assert labels[0] == labels[1]
     control(curves, "Smoothing").fill("0.9")
     assert curves.locator("#loss .curve.raw").count() == 1
     assert curves.locator("#gradient .curve.raw").count() == 1

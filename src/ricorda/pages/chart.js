@@ -45,6 +45,8 @@ export class LineChart {
   //   levels: [{ name, value, dash }]; mark: [x, y, text]; readings: [[x, text]], read out by the cursor
   //   borders: [[x, text]], lines from the top to the bottom
   //   axes: [[name, (x) => text]], a row under the plot each
+  //   end: the least end of the horizontal axis; isBesideNames: whether the plot ends where that of a
+  //     chart with named levels does
   //   height in pixels; low, top: the ends of the vertical axis, where they are not the values' own
   //   tools: the names of the controls, as in ChartTools; null: none, and no zoom of its own
   constructor(place, describe, view = new ChartView()) {
@@ -87,7 +89,7 @@ export class LineChart {
       this.tools.fill(null);
       return;
     }
-    const right = width > WIDE && levels.length ? 118 : 10;
+    const right = width > WIDE && (levels.length || chart.isBesideNames) ? 118 : 10;
     this.area = { width: width - MARGIN.left - right, height: chart.height };
     this.#setScales(chart, points, levels);
     this.cursor = this.#line("cursor", 0, MARGIN.top, 0, MARGIN.top + chart.height);
@@ -104,7 +106,7 @@ export class LineChart {
 
   #setScales(chart, points, levels) {
     const { view } = this;
-    this.whole = wholeScale([...points.map(([x]) => x), ...chart.readings.map(([x]) => x)], view);
+    this.whole = wholeScale([...points.map(([x]) => x), ...chart.readings.map(([x]) => x), chart.end ?? 0], view);
     this.across = view.shown ? new Scale(...view.shown, this.whole.isLog) : this.whole;
     const seen = points.filter(([x]) => this.across.contains(x));
     const values = (seen.length ? seen : points).map(([, y]) => y);

@@ -210,6 +210,12 @@ const overSteps = () => $("over").value === "step";
 const place = (row) => row[$("over").value];
 const axis = () => [["", overSteps() ? (step) => (step >= LONG ? short(step) : number(step)) : elapsed]];
 
+// Where both charts end: they are above each other, and zoom together.
+function end() {
+  const others = overlaid(overSteps()).flatMap(({ points }) => points.map(([x]) => x));
+  return Math.max(0, extent([...state.metrics.map(place), ...others])[1]);
+}
+
 function describeLoss() {
   const bits = (row) => inBits(row.nats_per_character);
   const whole = (rows) => rows.filter((row) => row.nats_per_character != null).map((row) => [place(row), bits(row)]);
@@ -236,6 +242,7 @@ function describeLoss() {
     borders: borders(),
     readings: [...readings, ...others.flatMap(readingsOf)].sort((a, b) => a[0] - b[0]),
     axes: axis(),
+    end: end(),
     height: 300,
     tools: { ...chartTools(), smoothing: t("chart.smoothing") },
   });
@@ -258,6 +265,8 @@ function describeGradient() {
   return chartOf(t("learning.gradient"), series, {
     readings: rows.map((row) => [place(row), reading(row, number(row.gradient_norm, 3))]),
     axes: axis(),
+    end: end(),
+    isBesideNames: Boolean(state.baselines?.bits_per_character),
     height: 90,
     top: sorted.length > 10 ? sorted[Math.floor(sorted.length * 0.97)] * 1.3 : null,
     tools: null,
