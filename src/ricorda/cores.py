@@ -29,7 +29,7 @@ def usable_cores() -> int:
 
 
 def allowed_cores() -> int:
-    """Return how many cores the system may schedule this process on; all if it does not report them."""
+    """Return how many cores the system may schedule this process on; all if it reports none."""
     if hasattr(os, "sched_getaffinity"):
         try:
             return len(os.sched_getaffinity(0))

@@ -13,11 +13,11 @@ import pytest
 from rich.cells import cell_len
 
 from ricorda.cli.main import main
+from ricorda.pages.numbers import clock
 from ricorda.training.report.progress import (
     Bar,
     Lines,
     Silent,
-    clock,
     in_bits_and_nats,
     reporter_for,
     shortened,

@@ -187,6 +187,13 @@ Open = Callable[..., "Page"]
 @pytest.fixture
 def open_page(browser: "Browser", place: Place) -> Iterator[Open]:
     """Open the page as a person does; whatever a script throws fails the test."""
+    with opening(browser, place) as open_it:
+        yield open_it
+
+
+@contextlib.contextmanager
+def opening(browser: "Browser", place: Place) -> Iterator[Open]:
+    """The same, for the pages that the tests of a module share."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 

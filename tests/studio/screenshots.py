@@ -101,7 +101,13 @@ def take(page: Page, language: str, theme: str, size: str, out: Path) -> None:
 
 def prepare(page: Page, panel: str) -> None:
     """Wait for what a panel shows, and choose something in it."""
-    if panel == "inside":
+    if panel == "writes":
+        for temperature in ("0.5", "0.9"):
+            page.fill("#write-prompt", "def ")
+            page.locator("#write-temperature").fill(temperature)
+            page.click("#write-start")
+            page.wait_for_selector("#written-copying:visible")
+    elif panel == "inside":
         page.locator("#units tbody tr").first.wait_for(timeout=60_000)
         page.locator("#step tbody tr").first.wait_for()
         page.click("#clamp button")

@@ -155,6 +155,7 @@ def test_a_unit_is_clicked_and_the_text_coloured(open_page: Open) -> None:
     coloured.first.wait_for()
     classes = "() => [...document.querySelectorAll('#unit-text span')].map((s) => s.className)"
     colours = page.evaluate(classes)
+    page.select_option("#unit-filter", "*")
     other = rows.nth(8).locator("button")
     name = other.inner_text()
     other.click()

@@ -39,8 +39,18 @@ def show_everything(page: "Page") -> None:
     page.locator("#units tbody tr").first.wait_for()
     page.locator("#step tbody tr").first.wait_for()
     in_sight(page, "writes")
+    page.fill("#write-length", "80")
+    for prompt in ("9 bottles", "8 walls"):
+        page.fill("#write-prompt", prompt)
+        page.click("#write-start")
+        page.wait_for_selector(f"#written:has-text('{prompt}')")
+        page.wait_for_selector("#written-copying:not([hidden])")
     page.click("#memorized")
     page.wait_for_selector("#memorized-found:not([hidden])")
+    in_sight(page, "learning")
+    page.locator("#loss .chart-tools button").nth(1).click()
+    page.click("#overlay summary")
+    page.check("#overlay-runs input[value=planted]")
     in_sight(page, "surprise")
     page.wait_for_selector("#surprise-text span[class*=s]")
     page.check("#by-gradient")
@@ -131,6 +141,30 @@ def tab_to(page: "Page", selector: str, most: int = 150) -> None:
     raise AssertionError(f"Tab never came to {selector}; it is at {focused(page)}")
 
 
+def change_the_curves(page: "Page") -> None:
+    """Zoom, and draw another run over the curves, by keys."""
+    tab_to(page, "#loss .chart-tools input")
+    page.keyboard.press("Space")
+    tab_to(page, "#loss .plot")
+    page.keyboard.press("Home")
+    page.keyboard.press("+")
+    tab_to(page, "#overlay summary")
+    page.keyboard.press("Enter")
+    tab_to(page, "#overlay-runs input")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#loss path.compared", state="attached")
+    tab_to(page, "#gradient .plot")
+
+
+def write_a_text(page: "Page") -> None:
+    """Have a prompt continued, by keys."""
+    tab_to(page, "#write-prompt")
+    page.keyboard.type("a")
+    tab_to(page, "#write-start")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#written-copying:not([hidden])")
+
+
 @pytest.mark.usefixtures("with_pytorch")
 def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
     page = open_page("planted")
@@ -141,12 +175,13 @@ def test_a_journey_by_the_keyboard_alone(open_page: Open) -> None:
     page.keyboard.press("ArrowDown")
     page.wait_for_selector("#facts:not([hidden])")
     tab_to(page, "#start")
-    tab_to(page, "#loss .plot")
-    page.keyboard.press("Home")
-    tab_to(page, "#gradient .plot")
+    change_the_curves(page)
+    write_a_text(page)
     tab_to(page, "#memorized")
     page.keyboard.press("Enter")
     page.wait_for_selector("#memorized-found:not([hidden])")
+    tab_to(page, "#unit-filter")
+    page.keyboard.press("ArrowDown")
     tab_to(page, "#units button")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

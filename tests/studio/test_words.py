@@ -37,6 +37,8 @@ FAMILIES = {
         *("run_error", "training_error", "missing_extra", "invalid_request", "body_too_large"),
         "training_failed",
     },
+    "sampling": {"temperature", "top_k", "top_p", "min_p"},
+    "ending": {"length", "stop", "stopped", "failed"},
     "step": {"gate", "from_input", "from_past", "bias", "sum", "value"},
 }
 """Keys that a script puts together, and what may follow the dot."""

@@ -155,7 +155,7 @@ def _print_table(rows: list[Row]) -> None:
 
 
 def _cells(row: Row) -> list[str]:
-    from ricorda.training.report.progress import clock
+    from ricorda.pages.numbers import clock
 
     seconds = row.get("train_seconds")
     differences = row.get("differs", {})

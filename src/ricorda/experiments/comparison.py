@@ -28,11 +28,12 @@ from ricorda.experiments.trial import (
 from ricorda.experiments.variants import Match, Planner, Variant, varied_option
 from ricorda.option_groups import Group, options_of
 from ricorda.pages import fixed, in_bits, short
+from ricorda.pages.numbers import clock
 from ricorda.training.checkpoint.held_folder import RunLock
 from ricorda.training.configuration import SCHEMA
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.forecast import plan
-from ricorda.training.report.progress import Reporter, clock, reporter_for
+from ricorda.training.report.progress import Reporter, reporter_for
 from ricorda.validation import validated
 
 DEFAULT_MINUTES = 1.0

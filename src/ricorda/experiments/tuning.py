@@ -24,9 +24,10 @@ from ricorda.extras import require_optuna
 from ricorda.model.cells import CELLS
 from ricorda.option_groups import Group, options_of
 from ricorda.pages import fixed, in_bits, plural
+from ricorda.pages.numbers import clock
 from ricorda.training.configuration import SCHEMA, Minutes
 from ricorda.training.options import DEFAULT_CELL, TrainingOptions
-from ricorda.training.report.progress import Reporter, clock, reporter_for
+from ricorda.training.report.progress import Reporter, reporter_for
 from ricorda.validation import validated
 
 DEFAULT_MINUTES = 30.0

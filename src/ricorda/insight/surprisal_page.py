@@ -44,7 +44,6 @@ from ricorda.pages import (
     percent,
     plural,
     resource,
-    short,
 )
 from ricorda.text.unseen import Gap
 from ricorda.text.vocabulary import BOUNDARY_LABEL
@@ -181,7 +180,7 @@ def _curve(scores: Scores, bits: Probabilities) -> str:
     chart = Chart(
         unit=_named(scores, "bits per character") + ", mean of short passages",
         series=[Series("surprisal", means)],
-        axes=[Axis("place", lambda place: f"{place:,.0f}" if place < 100_000 else short(place))],
+        axes=[Axis("place", "count")],
         readings=[
             (place, f"around character {place:,.0f}: {mean:.2f} bits") for place, mean in means
         ],

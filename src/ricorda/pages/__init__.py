@@ -4,7 +4,7 @@ A page is one file that loads nothing, in light and dark, wide and narrow, and i
 scripts. The modules and styles here serve the studio too. Without torch.
 """
 
-from ricorda.pages.chart import Axis, Chart, Series, compared, line_chart, round_ticks
+from ricorda.pages.chart import Axis, Chart, Series, compared, line_chart
 from ricorda.pages.document import (
     chart_script,
     data_block,
@@ -42,6 +42,5 @@ __all__ = [
     "percent",
     "plural",
     "resource",
-    "round_ticks",
     "short",
 ]

@@ -1,53 +1,71 @@
-// A line chart as SVG: curves, level lines, a marked point, a cursor for the pointer and the keys.
+// A line chart as SVG: curves, level lines, marked points, a cursor for the pointer and the keys.
+import { ChartTools, ChartView } from "./chart_view.js";
 import { element, svg } from "./dom.js";
 import { number, short } from "./numbers.js";
+import { averaged, extent, Scale } from "./scales.js";
 
 const MARGIN = { left: 58, top: 12, bottom: 12 };
 const ROW = 20; // pixels of one row of names under the plot
 const TICK = 45; // pixels between two names of the vertical axis, about
 const WIDE = 560; // pixels from which there is room for names beside the level lines
 const LARGE = 10_000; // values from which on the vertical axis writes short numbers
+const DRAGGED = 6; // pixels that make a drag of a click
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
+const ZOOMS = { "+": "closer", "=": "closer", "-": "farther", 0: "whole" };
 
-// About `count` round values (1, 2 or 5 times a power of ten) within low and high.
-export function ticks(low, high, count) {
-  if (!(high > low)) return [low];
-  const rough = (high - low) / count;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => power * factor).find((each) => each >= rough * 0.999);
-  const [first, last] = [Math.ceil(low / step - 1e-9), Math.floor(high / step + 1e-9)];
-  return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
-}
-
-const decimals = (values) =>
-  values.length < 2 ? 1 : Math.max(0, Math.min(6, -Math.floor(Math.log10(values[1] - values[0]) + 1e-9)));
+const decimals = (step) => Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
 const isFinitePoint = ([, y]) => Number.isFinite(y);
 
-// The lowest and the highest value shown, with a little room.
-function range(chart, values) {
-  const high = Math.min(Math.max(...values), chart.top ?? Infinity);
-  const low = chart.low ?? Math.min(...values);
+// The vertical scale: from the lowest to the highest value shown, with a little room.
+function verticalScale(chart, values, view) {
+  const usable = view.logY ? values.filter((value) => value > 0) : values;
+  const [least, most] = extent(usable);
+  const isLog = view.logY && least > 0;
+  const isWhole = view.shown === null;
+  const high = isWhole ? Math.min(most, chart.top ?? Infinity) : most;
+  if (isLog) return new Scale(least / 1.06, Math.max(high, least) * 1.06, true);
+  const given = isWhole ? chart.low ?? null : null;
+  const low = given ?? least;
   const margin = high > low ? (high - low) * 0.06 : Math.abs(high) / 2 || 1;
-  return [chart.low ?? low - margin, high + margin];
+  return new Scale(given ?? low - margin, high + margin);
+}
+
+// The horizontal scale of the whole chart: from 0, or from the first place that has a logarithm.
+function wholeScale(places, view) {
+  const last = Math.max(extent(places)[1], 1e-9);
+  const first = view.logX ? extent(places.filter((place) => place > 0))[0] : 0;
+  return first > 0 && first < last ? new Scale(first, last, true) : new Scale(0, last);
 }
 
 export class LineChart {
   // describe(): the chart as it is now
   //   label, words: what it shows, for the keyboard's help and in a sentence; empty: in place of no curve
-  //   series: [{ name, kind: line, dotted or compared0 to compared5, points: [[x, y]] }]
+  //   series: [{ name, kind: line, dotted or compared0 to compared5, points: [[x, y]], rough: whether it
+  //     can be smoothed }]
   //   levels: [{ name, value, dash }]; mark: [x, y, text]; readings: [[x, text]], read out by the cursor
-  //   axes: [[name, (x) => text]] or [[name, [[x, text]]]], a row under the plot each
+  //   borders: [[x, text]], lines from the top to the bottom
+  //   axes: [[name, (x) => text]], a row under the plot each
+  //   end: the least end of the horizontal axis; isBesideNames: whether the plot ends where that of a
+  //     chart with named levels does
   //   height in pixels; low, top: the ends of the vertical axis, where they are not the values' own
-  constructor(place, describe) {
+  //   tools: the names of the controls, as in ChartTools; null: none, and no zoom of its own
+  constructor(place, describe, view = new ChartView()) {
     this.describe = describe;
+    this.view = view;
+    view.charts.add(this);
     this.reading = element("p", { class: "reading" });
     this.legend = element("ul", { class: "legend" });
     this.plot = element("div", { class: "plot", tabindex: "0", role: "group" });
-    place.replaceChildren(this.legend, this.reading, this.plot);
+    this.tools = new ChartTools(this);
+    place.replaceChildren(this.tools.box, this.legend, this.reading, this.plot);
     this.current = null;
+    this.dragged = null; // the pixel where a drag began
     this.plot.addEventListener("pointermove", (event) => this.#point(event));
-    this.plot.addEventListener("pointerdown", (event) => this.#point(event));
-    this.plot.addEventListener("pointerleave", () => this.#choose(null));
+    this.plot.addEventListener("pointerdown", (event) => this.#press(event));
+    this.plot.addEventListener("pointerup", (event) => this.#release(event));
+    this.plot.addEventListener("pointercancel", () => this.#endDrag());
+    this.plot.addEventListener("pointerleave", () => this.dragged === null && this.#choose(null));
+    this.plot.addEventListener("dblclick", () => this.zoom("whole"));
     this.plot.addEventListener("focus", () => this.reading.setAttribute("aria-live", "polite"));
     this.plot.addEventListener("blur", () => {
       this.reading.removeAttribute("aria-live");
@@ -65,24 +83,47 @@ export class LineChart {
     this.chart = chart;
     this.plot.setAttribute("aria-label", chart.label);
     if (!points.length || width < 80) {
+      this.area = null;
       this.plot.replaceChildren(element("p", { class: "muted" }, chart.empty ?? ""));
       this.legend.replaceChildren();
+      this.tools.fill(null);
       return;
     }
-    const right = width > WIDE && levels.length ? 118 : 10;
-    const [low, high] = range(chart, [...points.map(([, y]) => y), ...levels.map((level) => level.value)]);
-    const [area, below] = [{ width: width - MARGIN.left - right, height: chart.height }, MARGIN.bottom + ROW * chart.axes.length];
-    this.last = Math.max(...points.map(([x]) => x), chart.readings.at(-1)?.[0] ?? 0, 1e-9);
-    this.area = area;
-    this.x = (value) => MARGIN.left + (area.width * value) / this.last;
-    this.y = (value) => MARGIN.top + (area.height * (high - value)) / (high - low);
-    this.cursor = this.#line("cursor", 0, MARGIN.top, 0, MARGIN.top + area.height);
+    const right = width > WIDE && (levels.length || chart.isBesideNames) ? 118 : 10;
+    this.area = { width: width - MARGIN.left - right, height: chart.height };
+    this.#setScales(chart, points, levels);
+    this.cursor = this.#line("cursor", 0, MARGIN.top, 0, MARGIN.top + chart.height);
     this.cursor.setAttribute("visibility", "hidden");
-    this.plot.replaceChildren(svg("svg", { width, height: area.height + MARGIN.top + below, role: "img", "aria-label": chart.words },
-      ...this.#grid(chart, low, high), ...this.#levels(levels, right > 20), this.#curves(chart),
-      ...this.#dots(chart, low, high), ...this.#mark(chart.mark), this.cursor));
+    this.selection = svg("rect", { class: "selection", y: MARGIN.top, height: chart.height, visibility: "hidden" });
+    const below = MARGIN.bottom + ROW * chart.axes.length;
+    this.plot.replaceChildren(svg("svg", { width, height: chart.height + MARGIN.top + below, role: "img", "aria-label": chart.words },
+      this.selection, ...this.#grid(chart), ...this.#levels(levels, right > 20), ...this.#borders(chart), this.#curves(chart),
+      ...this.#dots(chart), ...this.#mark(chart.mark), this.cursor));
     this.#fillLegend(chart, levels);
+    this.tools.fill(chart.tools, chart.axes[0][1]);
     this.#choose(this.current);
+  }
+
+  #setScales(chart, points, levels) {
+    const { view } = this;
+    this.whole = wholeScale([...points.map(([x]) => x), ...chart.readings.map(([x]) => x), chart.end ?? 0], view);
+    this.across = view.shown ? new Scale(...view.shown, this.whole.isLog) : this.whole;
+    const seen = points.filter(([x]) => this.across.contains(x));
+    const values = (seen.length ? seen : points).map(([, y]) => y);
+    const more = view.shown ? [] : levels.map((level) => level.value);
+    this.up = verticalScale(chart, [...values, ...more], view);
+    this.x = (value) => MARGIN.left + this.area.width * this.across.place(value);
+    this.y = (value) => MARGIN.top + this.area.height * (1 - this.up.place(value));
+  }
+
+  // closer, farther or whole
+  zoom(way) {
+    if (!this.area || !this.chart.tools) return;
+    if (way === "whole") return this.view.change({ shown: null });
+    const { low, high } = this.across;
+    const middle = this.across.value(0.5);
+    const place = this.current === null ? middle : Math.max(low, Math.min(high, this.chart.readings[this.current]?.[0] ?? middle));
+    this.view[way](this.whole, place);
   }
 
   #line = (name, x1, y1, x2, y2) => svg("line", { class: name, x1, y1, x2, y2 });
@@ -91,70 +132,87 @@ export class LineChart {
     return svg("text", { class: name, x, y, "text-anchor": anchor }, text);
   }
 
-  #grid(chart, low, high) {
+  #grid(chart) {
     const { width, height } = this.area;
     const end = MARGIN.left + width;
-    const values = ticks(low, high, Math.max(2, height / TICK));
+    const values = this.up.ticks(Math.max(2, height / TICK));
     const large = Math.max(...values.map(Math.abs)) >= LARGE;
+    const step = values.length < 2 ? 0.1 : values[1] - values[0];
     const shapes = values.flatMap((value) => [
       this.#line("grid", MARGIN.left, this.y(value), end, this.y(value)),
-      this.#text(large ? short(value) : number(value, decimals(values)), MARGIN.left - 8, this.y(value) + 4, "end"),
+      this.#text(large ? short(value) : number(value, decimals(step)), MARGIN.left - 8, this.y(value) + 4, "end"),
     ]);
     shapes.push(this.#line("base", MARGIN.left, MARGIN.top + height, end, MARGIN.top + height));
+    const places = this.across.ticks(Math.max(2, Math.min(6, Math.floor(width / 60)))).filter((x) => x > 0);
     chart.axes.forEach(([name, text], row) => {
       const y = MARGIN.top + height + ROW * (row + 1);
       if (name) shapes.push(this.#text(name, MARGIN.left - 8, y, "end"));
-      const named = typeof text === "function"
-        ? ticks(0, this.last, Math.max(2, Math.min(6, Math.floor(width / 60)))).slice(1).map((x) => [x, text(x)])
-        : text;
-      shapes.push(...named.map(([x, written]) => this.#text(written, this.x(x), y, "middle")));
+      shapes.push(...places.map((x) => this.#text(text(x), this.x(x), y, "middle")));
     });
     return shapes;
   }
 
-  #levels(levels, named) {
+  // Names stand beside the plot, or where it is narrow at the end of each line.
+  #levels(levels, beside) {
     const end = MARGIN.left + this.area.width;
     let free = -Infinity;
-    return [...levels].sort((a, b) => b.value - a.value).flatMap(({ name, value, dash }) => {
+    return [...levels].filter((level) => this.up.contains(level.value)).sort((a, b) => b.value - a.value).flatMap(({ name, value, dash }) => {
       const line = this.#line("level", MARGIN.left, this.y(value), end, this.y(value));
       line.setAttribute("stroke-dasharray", dash);
-      if (!named) return [line];
-      const y = Math.max(this.y(value) + 4, free);
+      const y = Math.max(this.y(value) + (beside ? 4 : -4), free);
       free = y + 15;
-      return [line, this.#text(name, end + 8, y, "start", "level-name")];
+      const text = beside ? this.#text(name, end + 8, y, "start", "level-name") : this.#text(name, end - 4, y, "end", "level-name within");
+      return [line, text];
     });
   }
 
-  // In a drawing of its own, which cuts off what is above the top.
+  #borders(chart) {
+    return (chart.borders ?? []).filter(([x]) => this.across.contains(x)).flatMap(([x, text]) => {
+      const side = this.across.place(x) > 0.5 ? -1 : 1;
+      return [
+        this.#line("border", this.x(x), MARGIN.top, this.x(x), MARGIN.top + this.area.height),
+        this.#text(text, this.x(x) + 6 * side, MARGIN.top + this.area.height - 8, side < 0 ? "end" : "start", "within"),
+      ];
+    });
+  }
+
+  // In a drawing of its own, which cuts off what is above the top. A smoothed curve has the rough one
+  // behind it.
   #curves(chart) {
     const { width, height } = this.area;
-    const paths = chart.series.map(({ kind, points }) => {
-      let gap = true;
-      const path = points.map((point) => {
-        const move = isFinitePoint(point) ? (gap ? "M" : "L") : "";
-        gap = !move;
-        return move && `${move}${(this.x(point[0]) - MARGIN.left).toFixed(1)} ${(this.y(point[1]) - MARGIN.top).toFixed(1)}`;
-      });
-      return svg("path", { class: `curve ${kind}`, d: path.join("") });
-    });
+    const weight = this.view.smoothing;
+    const paths = chart.series.flatMap(({ kind, points, rough }) =>
+      rough && weight > 0
+        ? [this.#path(`curve ${kind} raw`, points), this.#path(`curve ${kind}`, averaged(points, weight))]
+        : [this.#path(`curve ${kind}`, points)]);
     return svg("svg", { x: MARGIN.left, y: MARGIN.top, width, height }, ...paths);
   }
 
+  #path(name, points) {
+    let gap = true;
+    const path = points.map(([x, y]) => {
+      const move = this.across.has(x) && this.up.has(y) ? (gap ? "M" : "L") : "";
+      gap = !move;
+      return move && `${move}${(this.x(x) - MARGIN.left).toFixed(1)} ${(this.y(y) - MARGIN.top).toFixed(1)}`;
+    });
+    return svg("path", { class: name, d: path.join("") });
+  }
+
   // A dot at each point of a dotted series, and at a point that stands alone.
-  #dots(chart, low, high) {
+  #dots(chart) {
     return chart.series.flatMap(({ kind, points }) => {
       const finite = points.filter(isFinitePoint);
       if (kind !== "dotted" && finite.length > 1) return [];
-      return finite.filter(([, y]) => y >= low && y <= high)
+      return finite.filter(([x, y]) => this.across.contains(x) && this.up.contains(y))
         .map(([x, y]) => svg("circle", { class: `dot ${kind}`, cx: this.x(x), cy: this.y(y), r: 3.5 }));
     });
   }
 
   // A ring around a point, and a line up to its text.
   #mark(mark) {
-    if (!mark || !isFinitePoint(mark)) return [];
+    if (!mark || !isFinitePoint(mark) || !this.across.contains(mark[0])) return [];
     const [x, y] = [this.x(mark[0]), Math.max(MARGIN.top, this.y(mark[1]))];
-    const side = mark[0] > this.last / 2 ? -1 : 1;
+    const side = this.across.place(mark[0]) > 0.5 ? -1 : 1;
     return [
       this.#line("marked", x, MARGIN.top, x, y),
       svg("circle", { class: "marked", cx: x, cy: y, r: 7 }),
@@ -172,18 +230,62 @@ export class LineChart {
     this.legend.replaceChildren(...(keys.length < 2 ? [] : keys).map((key) => element("li", {}, ...key)));
   }
 
+  #pixel = (event) => event.clientX - this.plot.getBoundingClientRect().left;
+
+  // The value under a pixel, within what is shown.
+  #valueAt = (pixel) => this.across.value(Math.max(0, Math.min(1, (pixel - MARGIN.left) / this.area.width)));
+
+  // A mouse or a pen selects a part by dragging; a finger reads values.
+  #press(event) {
+    this.#point(event);
+    if (!this.area || !this.chart.tools || event.pointerType === "touch" || event.button !== 0) return;
+    this.dragged = this.#pixel(event);
+    this.plot.setPointerCapture(event.pointerId);
+  }
+
+  #release(event) {
+    if (this.dragged === null) return;
+    const [one, other] = [this.dragged, this.#pixel(event)];
+    this.#endDrag();
+    if (Math.abs(one - other) < DRAGGED) return;
+    this.view.select(this.whole, this.#valueAt(one), this.#valueAt(other));
+  }
+
+  #endDrag() {
+    this.dragged = null;
+    this.selection?.setAttribute("visibility", "hidden");
+  }
+
   #point(event) {
     if (!this.area || !this.chart.readings.length) return;
-    const place = event.clientX - this.plot.getBoundingClientRect().left;
-    const distances = this.chart.readings.map(([x]) => Math.abs(this.x(x) - place));
-    this.#choose(distances.indexOf(distances.reduce((one, other) => Math.min(one, other))));
+    const pixel = this.#pixel(event);
+    if (this.dragged !== null) {
+      const [from, to] = [this.dragged, pixel].sort((a, b) => a - b).map((each) => this.x(this.#valueAt(each)));
+      this.selection.setAttribute("visibility", "visible");
+      this.selection.setAttribute("x", from);
+      this.selection.setAttribute("width", to - from);
+    }
+    let [nearest, least] = [null, Infinity];
+    this.chart.readings.forEach(([x], index) => {
+      const distance = this.across.contains(x) ? Math.abs(this.x(x) - pixel) : Infinity;
+      if (distance < least) [nearest, least] = [index, distance];
+    });
+    this.#choose(nearest);
   }
 
   #key(event) {
     const last = (this.chart?.readings.length ?? 0) - 1;
-    if (!(event.key in STEPS) || last < 0) return;
+    if (!this.area || last < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key in ZOOMS && this.chart.tools) {
+      event.preventDefault();
+      this.zoom(ZOOMS[event.key]);
+    }
+    if (!(event.key in STEPS)) return;
     event.preventDefault();
-    this.#choose(Math.max(0, Math.min(last, (this.current ?? last) + STEPS[event.key])));
+    this.current = Math.max(0, Math.min(last, (this.current ?? last) + STEPS[event.key]));
+    const [x] = this.chart.readings[this.current];
+    if (this.across.contains(x) || !this.whole.contains(x)) this.#choose(this.current);
+    else this.view.reveal(this.whole, x);
   }
 
   // Read a place out; null is the last one, without the cursor.
@@ -192,16 +294,42 @@ export class LineChart {
     const [x, text] = this.chart?.readings.at(index ?? -1) ?? [0, ""];
     this.reading.textContent = text;
     if (!this.cursor) return;
-    this.cursor.setAttribute("visibility", index === null ? "hidden" : "visible");
+    const seen = index !== null && this.across.contains(x);
+    this.cursor.setAttribute("visibility", seen ? "visible" : "hidden");
+    if (!seen) return;
     this.cursor.setAttribute("x1", this.x(x));
     this.cursor.setAttribute("x2", this.x(x));
   }
 }
 
-// Draw every chart that a document describes in an attribute.
+// How a document's axis writes a number.
+const FORMATS = {
+  count: (value) => (value >= 100_000 ? short(value) : number(value)),
+  short,
+  clock: (value) => {
+    const seconds = Math.ceil(value - 1e-6);
+    const two = (part) => String(part).padStart(2, "0");
+    const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+    if (hours) return `${hours}:${two(minutes)}:${two(seconds % 60)}`;
+    return minutes ? `${minutes}:${two(seconds % 60)}` : `${seconds} s`;
+  },
+};
+
+// The value at a place of a curve from 0 at 0, in proportion between its points.
+function between(points, x) {
+  const after = points.findIndex(([place]) => place >= x);
+  if (after < 0) return points.at(-1)?.[1] ?? 0;
+  const [[x0, y0], [x1, y1]] = [points[after - 1] ?? [0, 0], points[after]];
+  return x1 > x0 ? y0 + ((y1 - y0) * (x - x0)) / (x1 - x0) : y1;
+}
+
+// Draw every chart that a document describes in an attribute. Its axes are { name, format, points }:
+// what the axis writes at x is the value there of the curve of these points, else x itself.
 export function drawDescribed() {
   for (const figure of document.querySelectorAll("[data-chart]")) {
-    const chart = JSON.parse(figure.dataset.chart);
-    new LineChart(figure.querySelector(".drawing"), () => chart);
+    const described = JSON.parse(figure.dataset.chart);
+    const axes = described.axes.map(({ name, format, points }) =>
+      [name, (x) => FORMATS[format](points ? between(points, x) : x)]);
+    new LineChart(figure.querySelector(".drawing"), () => ({ ...described, axes }));
   }
 }

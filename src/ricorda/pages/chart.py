@@ -7,12 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from ricorda.pages.document import escape, finite
-from ricorda.pages.numbers import short
+from ricorda.pages.numbers import clock, short
 
 Point = tuple[float, float]
 
 HEIGHTS = {"tall": 330, "low": 110}  # pixels
+TOOLS = {
+    "logX": "logarithmic steps",
+    "logY": "logarithmic loss",
+    "smoothing": "Smoothing",
+    "closer": "Zoom in",
+    "farther": "Zoom out",
+    "whole": "Show all",
+}
+"""The names of the controls beside a tall chart."""
 
 
 COMPARED = 6  # kinds of lines for curves that are compared, in document.css
@@ -33,13 +44,39 @@ class Series:
     """line, a thin one; dotted, a strong one with a dot at each point; or `compared(number)`.
     They differ without colour, too."""
 
+    rough: bool = False
+    """Whether a reader may smooth it."""
+
 
 @dataclass(frozen=True)
 class Axis:
-    """One row of text under the plot: its name and what it says at a tick."""
+    """One row of text under the plot: its name and what it says at a tick.
+
+    That is the value there of the curve of `points`, which starts from 0 at 0; without one, the
+    place itself.
+    """
 
     name: str
-    text: Callable[[float], str]
+    format: Literal["count", "short", "clock"]
+    """As `1,200`, `12.3K`, or a number of seconds as `3:20`."""
+
+    points: Sequence[Point] | None = None
+
+    def text(self, place: float) -> str:
+        """Return what it says at a place, as chart.js does."""
+        value = place
+        if self.points is not None:
+            curve = [(0.0, 0.0), *self.points]
+            value = float(np.interp(place, *zip(*curve, strict=True)))
+        return FORMATS[self.format](value)
+
+
+FORMATS: dict[str, Callable[[float], str]] = {
+    "count": lambda value: f"{value:,.0f}",
+    "short": short,
+    "clock": clock,
+}
+"""How an axis writes a value, by its format."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +113,18 @@ def line_chart(chart: Chart) -> str:
     if not any(math.isfinite(y) for each in chart.series for _, y in each.points) or last_x <= 0:
         return f'<p class="muted">{unit}: nothing was measured.</p>'
     words = in_words(chart)
-    ticks = round_ticks(0, last_x, 5 if chart.size == "tall" else 3)[1:]
+    keys = "the arrow keys read the values out"
     described = {
-        "label": f"{chart.unit}: the arrow keys read the values out",
+        "label": f"{chart.unit}: {keys}" + ("; + and - zoom" if chart.size == "tall" else ""),
         "words": words,
-        "series": [
-            {"name": each.name, "kind": each.kind, "points": each.points} for each in chart.series
-        ],
-        "axes": [[axis.name, [[x, axis.text(x)] for x in ticks]] for axis in chart.axes],
+        "series": [vars(each) for each in chart.series],
+        "axes": [vars(each) for each in chart.axes],
         "readings": chart.readings,
         "height": HEIGHTS[chart.size],
         "low": 0 if chart.from_zero else None,
         "top": chart.top,
         "mark": chart.mark,
+        "tools": TOOLS if chart.size == "tall" else None,
     }
     data = html.escape(json.dumps(finite(described), separators=(",", ":")), quote=False)
     attribute = data.replace("'", "&#x27;")

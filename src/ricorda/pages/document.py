@@ -19,7 +19,7 @@ _INVISIBLE = re.compile(
     + "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
     + "]"
 )
-SHARED = ("dom.js", "numbers.js", "chart.js", "symbols.js")
+SHARED = ("dom.js", "numbers.js", "scales.js", "chart_view.js", "chart.js", "symbols.js")
 """The modules of a document's script, each after those that it imports from."""
 
 _UNSAFE_IN_JSON = re.compile("[<\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")

@@ -41,3 +41,15 @@ def percent(probability: float) -> str:
     if probability > 0.999:
         return "> 99.9 %"
     return f"{100 * probability:.{0 if 0.1 <= probability <= 0.99 else 1}f} %"
+
+
+def clock(seconds: float) -> str:
+    """A duration as a person reads it: "45 s", "3:20", "2:05:00"."""
+    whole = math.ceil(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, seconds_part = divmod(whole, 60)
+    hours, minutes_part = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes_part:02}:{seconds_part:02}"
+    return f"{minutes}:{seconds_part:02}"

@@ -4,6 +4,7 @@ workspace       where runs and texts lie, and which names are theirs
 private_folder  what is kept between two starts: a folder of this user alone, the queue
 reading         how a run reads its text, and how much of that is allowed
 texts           uploads and samples; what a text is: size, symbols, split, any stretch of it
+planning        what the planner would choose for a training that is asked for
 baselines       the simple methods' figures of a text, computed in the background
 trainings       trainings as processes of their own: begun, paused, ended, queued
 feed            a run's rows as they grow, from a place on

@@ -1,10 +1,11 @@
 """The studio's addresses and their answers, behind the guard."""
 
 import errno
+import functools
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -26,8 +27,9 @@ from ricorda.studio import settings as ask
 from ricorda.studio.baselines import NONE, BaselineFigures
 from ricorda.studio.cache import FromRows, Turns
 from ricorda.studio.entrance import REPORT_POLICY, Entrance, SafeHeaders
-from ricorda.studio.feed import Place, read_news
+from ricorda.studio.feed import Place, curve, read_news
 from ricorda.studio.looking import Looking
+from ricorda.studio.planning import planned
 from ricorda.studio.reading import Reading, read_config, reading_of
 from ricorda.studio.texts import SAMPLES, Texts
 from ricorda.studio.trainings import Trainings
@@ -45,9 +47,10 @@ TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "json": "application/json",
+    "jsonl": "application/x-ndjson",
     "svg": "image/svg+xml",
 }
-"""The page's files, by the ends of their names."""
+"""What is served, by the ends of files' names."""
 
 Kind = Literal["characters", "bytes"]
 
@@ -141,7 +144,11 @@ class JSON(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Write it. Raises ValueError for a number that is not finite."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+        return _as_json(content)
+
+
+def _as_json(content: Any) -> bytes:
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -269,6 +276,15 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
     def begin(request: ask.TrainingRequest) -> dict[str, str]:
         return {"name": trainings.begin(workspace.text(request.text), request)}
 
+    @application.post("/api/plan")
+    async def plan(client: Request, request: ask.TrainingRequest) -> dict[str, Any]:
+        def choose(gone: threading.Event) -> dict[str, Any]:
+            text = workspace.text(request.text)
+            parts = functools.partial(studio.texts.parts, cancelled=gone)
+            return planned(request, text, parts, trainings.cores)
+
+        return await studio.turns.take(client, choose)
+
 
 def _add_run(application: FastAPI, studio: Studio) -> None:
     """One run: what it is, its rows as they come, its report; paused, resumed, ended."""
@@ -298,11 +314,8 @@ def _add_run(application: FastAPI, studio: Studio) -> None:
         return _baselines(studio, reading_of(workspace.run(name)))
 
     @application.get("/api/runs/{name}/curve")
-    def curve(name: str) -> dict[str, Any]:
-        rows = read_rows(workspace.run(name).metrics)
-        evaluations = [row for row in rows if row.get("event") == "evaluation"]
-        points = [[row.get("seconds"), row.get("nats_per_character")] for row in evaluations]
-        return {"points": [point for point in points if None not in point]}
+    def losses(name: str) -> dict[str, Any]:
+        return curve(read_rows(workspace.run(name).metrics))
 
     @application.get("/api/runs/{name}/news")
     def news(name: str, after: str = "") -> dict[str, Any]:
@@ -374,6 +387,21 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
     look("next", looking.next, ask.NextRequest)
     look("write", looking.write, ask.WriteRequest)
     look("memorised", looking.memorised, ask.MemorisedRequest)
+
+    @application.post("/api/runs/{name}/stream")
+    async def stream(name: str, request: ask.StreamRequest) -> Response:
+        def write() -> Iterator[dict[str, Any]]:
+            yield from looking.stream(studio.workspace.run(name), request)
+
+        pieces = studio.turns.iterate(write())
+        first = await anext(pieces)  # a refusal is an answer of its own
+
+        async def lines() -> AsyncIterator[bytes]:
+            yield _as_json(first) + b"\n"
+            async for piece in pieces:
+                yield _as_json(piece) + b"\n"
+
+        return StreamingResponse(lines(), media_type=TYPES["jsonl"])
 
     @application.get("/api/runs/{name}/units")
     async def units(client: Request, name: str) -> Any:

@@ -5,7 +5,7 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -112,6 +112,14 @@ class Turns:
                 return await to_thread.run_sync(unless_gone, limiter=self._limiter)
             except Cancelled:
                 raise ClientDisconnect from None
+
+    async def iterate(self, pieces: Iterator[Found]) -> AsyncIterator[Found]:
+        """Yield what an iterator yields, each in a turn of its own."""
+        while True:
+            piece = await to_thread.run_sync(lambda: next(pieces, None), limiter=self._limiter)
+            if piece is None:
+                return
+            yield piece
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ tabs.
 """
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,17 @@ def read_news(run: RunFolder, place: Place) -> News:
         from_the_beginning=place == Place(),
         more=metrics.more or samples.more,
     )
+
+
+def curve(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """A run's validation loss as [seconds, nats, step], and where it branched from another run."""
+    points, branch = [], None
+    for row in rows:
+        if row.get("event") == "evaluation":
+            points.append([row.get("seconds"), row.get("nats_per_character"), row["step"]])
+        elif row.get("event") == "branched":
+            branch = {"run": str(row.get("run")), "step": row["step"]}
+    return {"points": [point for point in points if None not in point], "branch": branch}
 
 
 def _look(run: RunFolder) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -4,6 +4,7 @@ import functools
 import math
 import stat
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ class Looking:
                 each.generate(prompt, length=request.length, seed=seed, **request.sampling)
                 for each in (model, held)
             ]
-        return {"as_it_is": both[0], "held": both[1], "same": _common(*both), "unknown": unknown}
+        return {"as_it_is": both[0], "held": both[1], "unknown": unknown}
 
     def next(self, run: RunFolder, request: ask.NextRequest) -> dict[str, Any]:
         """The chances of the symbol after a text: the model's own, and as the settings shape them.
@@ -180,6 +181,27 @@ class Looking:
                 prompt, length=request.length, seed=request.seed, **request.sampling
             )
             return {"text": generation.text(), "seed": generation.seed, "unknown": unknown}
+
+    def stream(self, run: RunFolder, request: ask.StreamRequest) -> Iterator[dict[str, Any]]:
+        """Continue a text: yields what is known before, pieces of text, then how it ended.
+
+        `ended` is "length" or "stop", the end of a document. Other looks take their turn between
+        two pieces.
+        """
+        with self._lock:
+            _, model = self._load(run)
+            prompt, unknown = _readable_prompt(model, request.text)
+            generation = model.begin(
+                prompt, length=request.length, seed=request.seed, **request.sampling
+            )
+        yield {"seed": generation.seed, "unknown": unknown, "prompt": prompt}
+        while True:
+            with self._lock:
+                piece = next(generation, None)
+            if piece is None:
+                break
+            yield {"text": piece.text}
+        yield {"ended": generation.ended}
 
     def memorised(self, run: RunFolder, request: ask.MemorisedRequest) -> dict[str, Any]:
         """Find the longest passage that the model copies verbatim from its training text.
@@ -391,12 +413,6 @@ def _by_gradient(file: ModelFile, ids: Ids, found: Influence) -> dict[str, Any]:
         ],
         "agreement": None if agreed is None else round(agreed, 4),
     }
-
-
-def _common(first: str, second: str) -> int:
-    """How many characters two texts begin with alike."""
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _entropy(probabilities: NDArray[np.float64]) -> float:

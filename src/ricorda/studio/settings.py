@@ -39,18 +39,24 @@ class _TrainingRequest(Request):
 
     text: Name
 
-    def words(self, threads: int) -> list[str]:
-        """The options on a command line, with the threads that were settled.
+    def options(self, threads: int) -> TrainingOptions:
+        """The options of `ricorda train`, with the threads that were settled.
 
         Raises ConfigurationError for options that contradict each other.
         """
-        given = self.model_dump(include=set(FORM), exclude_none=True) | {"threads": threads}
-        TrainingOptions(**given)
+        return TrainingOptions(**self._given(threads))
+
+    def words(self, threads: int) -> list[str]:
+        """The same on a command line. Raises ConfigurationError as `options`."""
+        self.options(threads)
         words = []
-        for name, value in given.items():
+        for name, value in self._given(threads).items():
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             words += [f"--{name.replace('_', '-')}", shown]
         return [*words, "--early-samples"]
+
+    def _given(self, threads: int) -> dict[str, Any]:
+        return self.model_dump(include=set(FORM), exclude_none=True) | {"threads": threads}
 
 
 def _form_field(name: str, largest: float | None) -> tuple[Any, None]:
@@ -164,6 +170,12 @@ class WriteRequest(SamplingRequest):
     text: Annotated[str, Field(max_length=LONGEST_CONTEXT)] = ""
     length: Annotated[int, Field(ge=1, le=2_000)] = 200
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+
+
+class StreamRequest(WriteRequest):
+    """A text to be continued, sent as it is written; the client may leave at any time."""
+
+    length: Annotated[int, Field(ge=1, le=100_000)] = 500
 
 
 class MemorisedRequest(Request):

@@ -130,9 +130,14 @@ class Texts:
         text = self._encoded(reading, NEVER)
         return _passage(text.vocabulary, _read(_split(text, reading), begin, length))
 
-    def parts(self, reading: Reading) -> tuple[Vocabulary, Split]:
-        """The symbols that are learned and those kept back, not loaded. Raises TextError."""
-        text = self._encoded(self.permitted(reading), NEVER)
+    def parts(
+        self, reading: Reading, cancelled: threading.Event = NEVER
+    ) -> tuple[Vocabulary, Split]:
+        """The symbols that are learned and those kept back, not loaded.
+
+        Raises TextError, Cancelled.
+        """
+        text = self._encoded(self.permitted(reading), cancelled)
         return text.vocabulary, _split(text, reading)
 
     def _encoded(self, reading: Reading, cancelled: threading.Event) -> EncodedText:

@@ -17,6 +17,7 @@ from ricorda.engine.adaptive import gather_gradient_sizes, segments_for
 from ricorda.errors import RunError, TrainingError
 from ricorda.frames import Library, frame
 from ricorda.model import read_model_file, write_model_file
+from ricorda.pages.numbers import clock
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
 from ricorda.text import Part
@@ -49,7 +50,7 @@ from ricorda.training.report.charts import history_columns, read_history
 from ricorda.training.report.dashboards import with_dashboards
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.page import write_report
-from ricorda.training.report.progress import Reporter, clock
+from ricorda.training.report.progress import Reporter
 from ricorda.training.temperature import TEMPERATURE, at_temperature, fitted_temperature
 
 EXACT_LIMIT = 1_000_000  # validation symbols that are read one by one for the final figure

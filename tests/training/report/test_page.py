@@ -166,7 +166,7 @@ def test_the_loss_curve_shows_all_and_marks_the_best(folder: RunFolder, record: 
         in text
         for text in readings
     )
-    assert [name for name, _ in chart["axes"]] == ["steps", "time", "read"]
+    assert [axis["name"] for axis in chart["axes"]] == ["steps", "time", "read"]
 
 
 def test_the_figures_are_a_table_too(folder: RunFolder, record: RunRecord) -> None:

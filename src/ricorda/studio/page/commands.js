@@ -1,5 +1,5 @@
 // Under each panel, the commands that print its numbers in a terminal.
-import { announce } from "./announce.js";
+import { copyButton } from "./copying.js";
 import { element } from "./dom.js";
 import { state } from "./state.js";
 import { onLanguage, t } from "./words.js";
@@ -31,23 +31,7 @@ function fill({ box, commands }) {
   );
 }
 
-// A page that came over plain HTTP from another machine has no clipboard of its own.
-async function copied(command, shown) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(command);
-  getSelection().selectAllChildren(shown);
-  document.execCommand("copy");
-}
-
-function copier(command) {
-  const button = element("button", { type: "button", class: "quiet", "aria-label": t("page.copy_command", { command }) }, t("page.copy"));
-  button.addEventListener("click", async () => {
-    await copied(command, button.previousElementSibling);
-    button.textContent = t("page.copied");
-    announce(t("page.copied"));
-    setTimeout(() => (button.textContent = t("page.copy")), 2000);
-  });
-  return button;
-}
+const copier = (command) => copyButton(() => command, { "aria-label": t("page.copy_command", { command }) });
 
 // A word as a shell takes it. Control characters, and characters that would make the line look
 // different, are escaped in the form $'\x1b' of bash, zsh and ksh.

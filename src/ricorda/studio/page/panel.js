@@ -3,7 +3,7 @@ import { $, bar, element } from "./dom.js";
 import { number } from "./numbers.js";
 import { post, runPath } from "./server.js";
 import { on, state } from "./state.js";
-import { duration, knows, t } from "./words.js";
+import { elapsed, knows, t } from "./words.js";
 
 export function show(target, shown) {
   target.hidden = !shown;
@@ -53,6 +53,10 @@ export function fillTable(table, headings, rows) {
 export const barCells = (name, share, written, ...over) =>
   [element("bdi", { class: "symbol" }, name), bar(share, ...over), element("span", { class: "chance" }, written)];
 
+// The names of a chart's controls: zoom, and both axes.
+export const zoomTools = () => ({ closer: t("chart.closer"), farther: t("chart.farther"), whole: t("chart.whole") });
+export const chartTools = () => ({ logX: t("chart.log_x"), logY: t("chart.log_y"), ...zoomTools() });
+
 // A chart over the run's time.
 export function chartOf(label, series, more) {
   const sentences = series.map(({ name, points }) => {
@@ -61,9 +65,10 @@ export function chartOf(label, series, more) {
       name, first: number(values[0], 2), last: number(values.at(-1), 2), lowest: number(Math.min(...values), 2),
     });
   });
+  const keys = more.tools === null ? "page.chart_read" : "page.chart_keys";
   return {
-    label: `${label}: ${t("page.chart_keys")}`, words: `${label}. ${sentences.join(" ")}`, empty: t("page.nothing_yet"),
-    series, axes: [["", duration]], low: 0, ...more,
+    label: `${label}: ${t(keys)}`, words: `${label}. ${sentences.join(" ")}`, empty: t("page.nothing_yet"),
+    series, axes: [["", elapsed]], low: 0, tools: chartTools(), ...more,
   };
 }
 

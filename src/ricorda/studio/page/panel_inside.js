@@ -1,6 +1,7 @@
 // Panel 4: what each unit tracks, the text in a unit's colours, one step's equation, a unit held.
 import { quoted, runWord, setCommand, stretchCommand } from "./commands.js";
-import { $, bar, element } from "./dom.js";
+import { difference, markedParts } from "./difference.js";
+import { $, element } from "./dom.js";
 import { Heat } from "./heat.js";
 import { number } from "./numbers.js";
 import { ask, fillTable, paced, show, tell, whenSeen } from "./panel.js";
@@ -8,30 +9,31 @@ import { get, postForBytes, runPath } from "./server.js";
 import { on, state, stretchRequest } from "./state.js";
 import { fillStep } from "./step.js";
 import { context, labelAt, SymbolText } from "./symbol_text.js";
-import { apart, knows, onLanguage, t } from "./words.js";
+import { UnitList, unitName as name } from "./unit_list.js";
+import { apart, onLanguage, t } from "./words.js";
 
-const AT_ONCE = 40;
 const WRITTEN = 300; // characters of each sample
 const LEVELS = 4;
 const AROUND = 12; // symbols to each side of a place in the table
 let units = null;
-let listed = AT_ONCE;
+let list = null;
 let chosen = { layer: 0, unit: 0 };
 let activity = null;
 let text = null;
 let heat = null;
+let pictured = []; // the rows that the picture has or waits for
 let step = null; // the last one that was computed
 let written = null; // the two samples, and what was held
 
 export function beginInside() {
+  list = new UnitList(choose, (unit) => {
+    choose(unit);
+    lookAtHeat();
+  });
   text = new SymbolText($("unit-text"), () => t("inside.text_of", { unit: name(chosen) }), point);
   heat = new Heat($("heat"), $("heat-reading"), (unit, place) => {
     choose(unit);
     text.choose(place);
-  });
-  $("more-units").addEventListener("click", () => {
-    listed += AT_ONCE;
-    fillUnits();
   });
   $("show-unit").addEventListener("click", chooseByNumber);
   $("unit-number").addEventListener("keydown", (event) => event.key === "Enter" && chooseByNumber());
@@ -49,8 +51,9 @@ export function beginInside() {
     units = null;
     activity = null;
     step = null;
-    listed = AT_ONCE;
     chosen = { layer: 0, unit: 0 };
+    list.begin();
+    heat.clear();
     written = null;
     fillWritten();
   });
@@ -58,18 +61,11 @@ export function beginInside() {
     fillUnits();
     fillActivity();
     fillClampValue();
-    heat.draw();
+    heat.draw(list.pictured);
     if (step) fillStep($("step"), step);
     fillWritten();
   });
   fillClampValue();
-}
-
-const name = ({ layer, unit }) => `${layer}:${unit}`;
-const direction = (entry) => (entry.direction < 0 ? t("inside.less") : t("inside.more_of"));
-
-function feature(key) {
-  return knows(`feature.${key}`) ? t(`feature.${key}`) : (units?.features[key] ?? key);
 }
 
 async function look() {
@@ -94,12 +90,17 @@ async function look() {
 async function lookAtStretch() {
   const run = state.run;
   await lookAtUnit();
-  const ranked = (units?.units ?? []).slice(0, 256).map((each) => [each.layer, each.unit]);
-  if (!ranked.length || !activity || state.run !== run) return;
-  const { symbols } = activity;
-  const asked = { ...stretchRequest(), units: ranked };
+  if (state.run === run) await lookAtHeat();
+}
+
+async function lookAtHeat() {
+  pictured = list.pictured;
+  if (!pictured.length || !activity) return;
+  const rows = pictured;
+  const symbols = activity.symbols.map((symbol, place) => (/\s/.test(symbol) ? symbol : labelAt(activity, place)));
+  const asked = { ...stretchRequest(), units: pictured.map(([layer, unit]) => [layer, unit]) };
   const levels = await ask("inside", "/heat", asked, undefined, postForBytes);
-  if (levels) heat.fill(ranked, symbols, levels);
+  if (levels && rows === pictured) heat.fill(rows, symbols, levels);
 }
 
 async function lookAtUnit() {
@@ -119,18 +120,7 @@ function fillUnits() {
         symbols: number(units.symbols), shifts: number(units.shifts), control: number(units.control_best, 2),
         dead: number(units.dead), saturated: number(units.saturated),
       });
-  const rows = units.units.slice(0, listed).map((entry) => {
-    const button = element("button", { type: "button", class: "link", "aria-pressed": String(name(entry) === name(chosen)) }, name(entry));
-    button.addEventListener("click", () => choose(entry));
-    const state = entry.health === "works" ? "" : ` · ${t(`health.${entry.health}`)}`;
-    return element("tr", { class: name(entry) === name(chosen) ? "chosen" : "" },
-      element("th", { scope: "row" }, button),
-      element("td", {}, `${feature(entry.feature)} ${direction(entry)}${state}`),
-      element("td", { class: "number" }, bar(entry.effect), number(entry.effect, 2)),
-      element("td", { class: "number" }, number(entry.control, 2)));
-  });
-  $("units").querySelector("tbody").replaceChildren(...rows);
-  show($("more-units"), units.units.length > listed);
+  list.fill(units, chosen);
   setInsideCommand();
 }
 
@@ -179,9 +169,9 @@ function colour(value) {
 }
 
 function fillActivity() {
-  const entry = units?.units.find((each) => name(each) === name(chosen));
-  $("unit-heading").textContent = entry
-    ? t("inside.unit_tracks", { unit: name(chosen), feature: feature(entry.feature), direction: direction(entry) })
+  const tracked = list.tracked(chosen);
+  $("unit-heading").textContent = tracked
+    ? t("inside.unit_tracks", { unit: name(chosen), tracked })
     : t("inside.unit_number", { unit: name(chosen) });
   const swatches = [-1, -0.5, 0, 0.5, 1].map((value) => element("span", { class: `swatch-number ${colour(value)}` }, number(value, 1)));
   $("unit-legend").replaceChildren(t("inside.legend"), ...swatches);
@@ -236,9 +226,9 @@ async function clamp() {
 function fillWritten() {
   show($("clamped"), written);
   if (!written) return;
-  const { asked, same } = written;
-  const parts = (sample) => [element("span", { class: "muted" }, sample.slice(0, same)), sample.slice(same)];
+  const { asked } = written;
+  const found = difference(written.as_it_is, written.held);
   $("held-heading").textContent = t("inside.held", { unit: name(asked), value: heldValue(asked.value) });
-  $("as-it-is").replaceChildren(...parts(written.as_it_is));
-  $("held").replaceChildren(...parts(written.held));
+  $("as-it-is").replaceChildren(...markedParts(found, 0));
+  $("held").replaceChildren(...markedParts(found, 1));
 }

@@ -1,16 +1,21 @@
 // Panel 2: start, pause and stop a training; its figures as they arrive.
 import { announce } from "./announce.js";
 import { LineChart } from "./chart.js";
+import { ChartView } from "./chart_view.js";
 import { setCommand } from "./commands.js";
 import { $, element } from "./dom.js";
 import { number, short } from "./numbers.js";
-import { ask, chartOf, fillTable, paced, show, tell, whenSeen } from "./panel.js";
+import { beginOverlay, overlaid } from "./overlay.js";
+import { ask, chartOf, chartTools, fillTable, paced, show, tell, whenSeen } from "./panel.js";
+import { beginPlanned } from "./planned.js";
+import { extent } from "./scales.js";
 import { post, Refused } from "./server.js";
 import { evaluations, follow, inBits, on, state, tellAll, trainingRows } from "./state.js";
-import { duration, fillWords, onLanguage, t } from "./words.js";
+import { duration, elapsed, fillWords, onLanguage, t } from "./words.js";
 
 const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", xz: "5 3 1 3" };
 const TABLE_ROWS = 60;
+const LONG = 100_000; // steps from which on their number is written short
 const PAUSE = 2000; // milliseconds between two drawings: the cores are for learning
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
@@ -53,8 +58,9 @@ export function beginLearning() {
   $("pause").addEventListener("click", () => act("/pause"));
   $("stop").addEventListener("click", () => act("/stop"));
   $("go-on").addEventListener("click", () => act("/resume"));
-  const loss = new LineChart($("loss"), describeLoss);
-  const gradient = new LineChart($("gradient"), describeGradient);
+  const view = new ChartView(); // of both: they have the same axis
+  const loss = new LineChart($("loss"), describeLoss, view);
+  const gradient = new LineChart($("gradient"), describeGradient, view);
   const drawNow = () => {
     loss.draw();
     gradient.draw();
@@ -64,9 +70,13 @@ export function beginLearning() {
   const draw = paced(drawNow, PAUSE);
   const drawSeen = whenSeen($("learning"), draw);
   on("run", () => {
+    view.shown = null;
     fill();
     drawSeen();
   });
+  $("over").addEventListener("change", () => view.change({ shown: null }));
+  beginOverlay(drawNow);
+  beginPlanned(request);
   on("rows", () => {
     drawSeen();
     tellEvaluation();
@@ -196,38 +206,70 @@ function tellEvaluation() {
 const reading = (row, figure) =>
   t("learning.reading", { steps: number(row.step), time: duration(row.seconds), figure });
 
+const overSteps = () => $("over").value === "step";
+const place = (row) => row[$("over").value];
+const axis = () => [["", overSteps() ? (step) => (step >= LONG ? short(step) : number(step)) : elapsed]];
+
+// Where both charts end: they are above each other, and zoom together.
+function end() {
+  const others = overlaid(overSteps()).flatMap(({ points }) => points.map(([x]) => x));
+  return Math.max(0, extent([...state.metrics.map(place), ...others])[1]);
+}
+
 function describeLoss() {
   const bits = (row) => inBits(row.nats_per_character);
-  const whole = (rows) => rows.filter((row) => row.nats_per_character != null).map((row) => [row.seconds, bits(row)]);
+  const whole = (rows) => rows.filter((row) => row.nats_per_character != null).map((row) => [place(row), bits(row)]);
   const found = state.baselines?.bits_per_character;
   const levels = Object.entries(found ? BASELINES : {}).map(([name, dash]) => ({
     name: t(`baseline.${name}`), value: found[name], dash,
   }));
   const rows = state.metrics.filter((row) => row.event === "training" || row.event === "evaluation");
-  const lowest = Math.min(...rows.map((row) => bits(row) ?? Infinity), ...levels.map((level) => level.value));
+  const others = overlaid(overSteps());
+  const own = (name) => (others.length ? t("learning.of_run", { run: state.run, name }) : name);
   const series = [
-    { name: t("learning.training"), kind: "line", points: whole(trainingRows()) },
-    { name: t("learning.validation"), kind: "dotted", points: whole(evaluations()) },
+    { name: own(t("learning.training")), kind: "line", points: whole(trainingRows()), rough: true },
+    { name: own(t("learning.validation")), kind: "dotted", points: whole(evaluations()) },
+    ...others,
   ].filter((each) => each.points.length);
+  const [lowest] = extent([...series.flatMap(({ points }) => points.map(([, y]) => y)), ...levels.map(({ value }) => value)]);
+  const readings = rows.map((row) => [
+    place(row),
+    reading(row, t(row.event === "training" ? "learning.training_bits" : "learning.validation_bits", { bits: number(bits(row), 2) })),
+  ]);
   return chartOf(t("learning.loss"), series, {
     low: lowest > 1.5 ? Math.floor(lowest - 0.5) : 0,
     levels,
-    readings: rows.map((row) => [
-      row.seconds,
-      reading(row, t(row.event === "training" ? "learning.training_bits" : "learning.validation_bits", { bits: number(bits(row), 2) })),
-    ]),
+    borders: borders(),
+    readings: [...readings, ...others.flatMap(readingsOf)].sort((a, b) => a[0] - b[0]),
+    axes: axis(),
+    end: end(),
     height: 300,
+    tools: { ...chartTools(), smoothing: t("chart.smoothing") },
   });
+}
+
+const readingsOf = ({ name, points }) => points.map(([x, bits]) =>
+  [x, t("runs.reading", { name, time: overSteps() ? number(x) : duration(x), bits: number(bits, 2) })]);
+
+// Where the run branched from another one.
+function borders() {
+  const branched = state.metrics.filter((row) => row.event === "branched" && Number.isFinite(place(row)));
+  return branched.map((row) => [place(row), t("learning.branch", { run: row.run, steps: number(row.step) })]);
 }
 
 function describeGradient() {
   const rows = trainingRows().filter((row) => row.gradient_norm != null);
   const sorted = rows.map((row) => row.gradient_norm).sort((a, b) => a - b);
-  const points = rows.map((row) => [row.seconds, row.gradient_norm]);
-  return chartOf(t("learning.gradient"), points.length ? [{ name: t("learning.gradient"), kind: "line", points }] : [], {
-    readings: rows.map((row) => [row.seconds, reading(row, number(row.gradient_norm, 3))]),
+  const points = rows.map((row) => [place(row), row.gradient_norm]);
+  const series = points.length ? [{ name: t("learning.gradient"), kind: "line", points, rough: true }] : [];
+  return chartOf(t("learning.gradient"), series, {
+    readings: rows.map((row) => [place(row), reading(row, number(row.gradient_norm, 3))]),
+    axes: axis(),
+    end: end(),
+    isBesideNames: Boolean(state.baselines?.bits_per_character),
     height: 90,
     top: sorted.length > 10 ? sorted[Math.floor(sorted.length * 0.97)] * 1.3 : null,
+    tools: null,
   });
 }
 

@@ -3,7 +3,7 @@ import { LineChart } from "./chart.js";
 import { runWord, setCommand, stretchCommand } from "./commands.js";
 import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
-import { ask, barCells, chartOf, fillTable, paced, show, whenSeen } from "./panel.js";
+import { ask, barCells, chartOf, fillTable, paced, show, whenSeen, zoomTools } from "./panel.js";
 import { on, state, stretchRequest } from "./state.js";
 import { context, labelAt, SymbolText } from "./symbol_text.js";
 import { apart, onLanguage, t, visible } from "./words.js";
@@ -122,7 +122,7 @@ function describeCurves() {
     ? [{ name: t("surprise.adaptive"), kind: "compared compared0", points: adaptive },
       { name: t("surprise.frozen"), kind: "compared compared1", points: frozen }]
     : [];
-  return chartOf(curvesName(), series, { readings, height: 200, axes: [["", (place) => number(place)]] });
+  return chartOf(curvesName(), series, { readings, height: 200, axes: [["", (place) => number(place)]], tools: zoomTools() });
 }
 
 function fillCurves() {

@@ -1,10 +1,13 @@
 // Panel 3: what the model writes as it learns, from the same seed each time.
 import { quoted, runWord, setCommand } from "./commands.js";
+import { beginComparison, fill as fillComparison } from "./comparison.js";
+import { fillCopying } from "./copying.js";
 import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
 import { ask, fillTable, show, tell, whenSeen } from "./panel.js";
 import { inBits, on, state } from "./state.js";
 import { duration, onLanguage, t } from "./words.js";
+import { beginWriting, writeCommand } from "./writing.js";
 
 const AT_ONCE = 10;
 let listed = AT_ONCE;
@@ -36,7 +39,10 @@ export function beginWrites() {
     fillMemorized();
     seen();
   });
+  beginWriting();
+  beginComparison();
   on("status", setWritesCommand);
+  on("prompt", setWritesCommand);
   on("details", setWritesCommand);
   onLanguage(() => {
     fill();
@@ -46,7 +52,7 @@ export function beginWrites() {
 
 function setWritesCommand() {
   if (!state.run || !state.status?.has_model) return setCommand("writes", null);
-  const commands = [`ricorda sample ${runWord()} --seed 1 --length 200 --precision float32`];
+  const commands = [writeCommand()].filter(Boolean);
   const read = state.details?.text;
   if (read) {
     const words = [...state.details.texts.map(quoted)];
@@ -90,6 +96,7 @@ function fill() {
   show($("more-samples"), count > listed);
   fillOne();
   fillAll();
+  fillComparison();
 }
 
 function facts(sample) {
@@ -107,6 +114,7 @@ function fillOne() {
   $("sample").textContent = sample.text;
   $("sample-facts").textContent = facts(sample);
   $("moment").setAttribute("aria-valuetext", facts(sample));
+  fillCopying($("sample-copying"), facts(sample), () => sample.text, () => `${state.run}-step-${sample.step}.txt`);
 }
 
 function fillAll() {

@@ -34,6 +34,25 @@ export const get = async (path, options) => (await answer(path, options)).json()
 export const post = async (path, body, options) => (await sendJSON(path, body, options)).json();
 export const postForBytes = async (path, body, options) =>
   new Int8Array(await (await sendJSON(path, body, options)).arrayBuffer());
+// The lines of an answer that comes in pieces, each JSON.
+export async function* streamLines(path, body, options) {
+  const response = await sendJSON(path, body, options);
+  let rest = "";
+  for await (const piece of piecesOf(response.body.pipeThrough(new TextDecoderStream()).getReader())) {
+    const lines = (rest + piece).split("\n");
+    rest = lines.pop();
+    yield* lines.map((line) => JSON.parse(line));
+  }
+}
+
+async function* piecesOf(reader) {
+  while (true) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    yield value;
+  }
+}
+
 export const upload = async (name, content, encoding = "utf-8") =>
   (await send(`/api/texts?${new URLSearchParams({ name, encoding })}`, "application/octet-stream", content)).json();
 export const runPath = (name, rest = "") => `/api/runs/${encodeURIComponent(name)}${rest}`;

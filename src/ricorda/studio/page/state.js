@@ -8,6 +8,7 @@ const AT_REST = ["paused", "stopped", "ended", "failed", "gone"];
 
 export const state = {
   about: null,
+  runs: [], // all of them, the newest first
   text: null, // facts of the text chosen in panel 1
   run: null, // its name
   details: null,
@@ -45,6 +46,17 @@ export function follow(name) {
   following += 1;
   tellAll("run");
   listen(name, following);
+}
+
+// All runs, for the list in the header and the panel of runs.
+export async function refreshRuns() {
+  try {
+    const { runs } = await get("/api/runs");
+    Object.assign(state, { runs });
+    tellAll("runs");
+  } catch {
+    // the header reports a lost connection
+  }
 }
 
 // Polls for new rows. No connection is held: a browser has six for all its tabs.

@@ -69,6 +69,15 @@ export function duration(seconds) {
   return `${unit(Math.floor(whole / 3600), "hour")} ${unit(Math.floor((whole % 3600) / 60), "minute")}`;
 }
 
+// A place on an axis of time, which may lie between two seconds.
+export function elapsed(seconds) {
+  const whole = Math.round(seconds * 1e6) / 1e6;
+  if (Number.isInteger(whole)) return duration(whole);
+  const minutes = Math.floor(whole / 60);
+  const rest = quantity(whole - 60 * minutes, "second", "narrow", 6);
+  return minutes ? `${quantity(minutes, "minute", "narrow", 9)} ${rest}` : rest;
+}
+
 // A symbol as a person may read it where it stands alone.
 export const visible = (label) => (label === " " ? "␣" : label);
 

@@ -18,6 +18,7 @@ from ricorda import draws
 from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.model import ModelFile
+from ricorda.pages.numbers import clock
 from ricorda.text import Part, Vocabulary, WindowStream, cache_for
 from ricorda.training.configuration import Budget, Schedule, TrainingConfiguration
 from ricorda.training.data.dataset import Dataset, keep_passing, locate, read_dataset
@@ -35,7 +36,7 @@ from ricorda.training.plan.planner import (
     operations_of,
     output_rows,
 )
-from ricorda.training.report.progress import Reporter, clock, reporter_for
+from ricorda.training.report.progress import Reporter, reporter_for
 from ricorda.validation import validated
 
 SECONDS = 1.5  # of measuring, unless a step takes longer

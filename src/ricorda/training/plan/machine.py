@@ -88,6 +88,20 @@ def this_machine(options: TrainingOptions) -> Machine:
     return Machine(device=device, threads=_threads(here), bfloat16=bfloat16, processes=processes)
 
 
+def expected_machine(options: TrainingOptions) -> Machine:
+    """Describe the machine as far as it is known without using a GPU, to plan and not to train.
+
+    bfloat16, which changes no other setting, is left out. Raises as `this_machine`.
+    """
+    processes, here = _processes(options)
+    return Machine(
+        device=_device(options),
+        threads=_threads(here),
+        bfloat16=frozenset(),
+        processes=processes,
+    )
+
+
 def _device(options: TrainingOptions) -> Device:
     """The device that was asked for; for "auto" a CUDA GPU if there is one, else the processor."""
     if options.device == "auto":

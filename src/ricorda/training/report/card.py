@@ -17,10 +17,10 @@ from ricorda.pages import (
     plural,
     short,
 )
+from ricorda.pages.numbers import clock
 from ricorda.runs import RunFolder
 from ricorda.training.checkpoint.record import read_record
 from ricorda.training.report.charts import History, loss_chart, number, read_history
-from ricorda.training.report.progress import clock
 
 CHART = 190  # pixels
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ricorda.pages import Axis, Chart, Series, compared, fixed, in_bits, line_chart, short
+from ricorda.pages.numbers import clock
 from ricorda.runs import RunFolder, read_rows
-from ricorda.training.report.progress import clock
 
 FIRST_SHARE = 0.05  # of the steps, in which training loss falls so fast that it hides the rest
 
@@ -37,11 +37,14 @@ class History:
         """The last step that has a row; 0 without rows."""
         return max((row["step"] for row in self.rows), default=0)
 
+    def curve(self, name: str) -> list[tuple[float, float]]:
+        """List the steps of the rows and the seconds or characters_seen that each came after."""
+        return [(row["step"], row[name]) for row in self.rows if row.get(name) is not None]
+
     def at(self, step: float, name: str) -> float:
         """Say how many seconds or characters_seen a step came after, between rows in proportion."""
-        rows = [row for row in self.rows if row.get(name) is not None]
-        steps = [0, *(row["step"] for row in rows)]
-        return float(np.interp(step, steps, [0.0, *(row[name] for row in rows)]))
+        steps, values = zip((0, 0.0), *self.curve(name), strict=True)
+        return float(np.interp(step, steps, values))
 
     def evaluation_at(self, step: int | None) -> Row | None:
         """The evaluation of a step, if it has a finite figure."""
@@ -95,7 +98,7 @@ def losses(rows: Sequence[Row]) -> list[tuple[float, float]]:
 
 def loss_chart(history: History, best_step: int | None) -> Chart:
     """Describe training and validation loss over steps, time and characters."""
-    training = Series("training", losses(history.training))
+    training = Series("training", losses(history.training), rough=True)
     validation = Series("validation", losses(history.evaluations), kind="dotted")
     best = history.evaluation_at(best_step)
     mark = None
@@ -107,9 +110,9 @@ def loss_chart(history: History, best_step: int | None) -> Chart:
         unit="bits per character",
         series=[training, validation] if has_losses else [training],
         axes=[
-            Axis("steps", _count),
-            Axis("time", lambda step: clock(history.at(step, "seconds"))),
-            Axis("read", lambda step: short(history.at(step, "characters_seen"))),
+            Axis("steps", "count"),
+            Axis("time", "clock", history.curve("seconds")),
+            Axis("read", "short", history.curve("characters_seen")),
         ],
         readings=[(row["step"], _loss_reading(history, row)) for row in history.rows],
         top=_top(history),
@@ -128,7 +131,7 @@ def compared_chart(
         name: curve for name, each in runs.items() if len(curve := _mean_curve(each, measured)) > 1
     }
     end = max((curve[-1][0] for curve in curves.values()), default=0.0)
-    text = clock if measured == "seconds" else short
+    axis = Axis("time", "clock") if measured == "seconds" else Axis("read", "short")
     later = [y for curve in curves.values() for x, y in curve if x >= SKIPPED * end]
     return line_chart(
         Chart(
@@ -137,8 +140,8 @@ def compared_chart(
                 Series(name, curve, kind=compared(number))
                 for number, (name, curve) in enumerate(curves.items())
             ],
-            axes=[Axis("time" if measured == "seconds" else "read", text)],
-            readings=[(x, _compared_reading(curves, x, text(x))) for x in _places(end)],
+            axes=[axis],
+            readings=[(x, _compared_reading(curves, x, axis.text(x))) for x in _places(end)],
             top=max(later, default=None),
         )
     )
@@ -197,7 +200,7 @@ def _small_chart(history: History, unit: str, name: str) -> str:
         Chart(
             unit=unit,
             series=[Series(unit, points(history.training, name))],
-            axes=[Axis("steps", _count)],
+            axes=[Axis("steps", "count")],
             readings=[
                 (row["step"], f"step {row['step']:,}: {short(number(row, name))}")
                 for row in history.training
@@ -232,8 +235,3 @@ def _top(history: History) -> float | None:
     begin = FIRST_SHARE * history.last_step
     later = [y for x, y in losses(history.rows) if x >= begin]
     return max(filter(math.isfinite, later), default=None)
-
-
-def _count(value: float) -> str:
-    """A number of steps."""
-    return short(value) if value >= 100_000 else f"{value:,g}"

@@ -23,12 +23,12 @@ from ricorda.pages import (
     fragment,
     head,
 )
+from ricorda.pages.numbers import clock
 from ricorda.text.sources import displayed
 from ricorda.training.report.charts import FIRST_SHARE
 from ricorda.training.report.progress import (
     ReadingProgress,
     Silent,
-    clock,
     printable,
     read_so_far,
 )

@@ -27,6 +27,7 @@ from ricorda.pages import (
     resource,
     short,
 )
+from ricorda.pages.numbers import clock
 from ricorda.runs import RunFolder, read_rows
 from ricorda.shell import command_line
 from ricorda.training.checkpoint.record import RunRecord, read_record
@@ -39,7 +40,6 @@ from ricorda.training.report.charts import (
     number,
     read_history,
 )
-from ricorda.training.report.progress import clock
 from ricorda.validation import description_of
 
 NOT_ENDED = "not ended"

@@ -25,6 +25,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from ricorda.pages.numbers import clock
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import displayed
 
@@ -402,15 +403,3 @@ def in_bits_and_nats(nats_per_character: float) -> str:
 
 def _bits(nats: float) -> float:
     return nats / math.log(2)
-
-
-def clock(seconds: float) -> str:
-    """A duration as a person reads it: "45 s", "3:20", "2:05:00"."""
-    whole = math.ceil(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, seconds_part = divmod(whole, 60)
-    hours, minutes_part = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes_part:02}:{seconds_part:02}"
-    return f"{minutes}:{seconds_part:02}"
