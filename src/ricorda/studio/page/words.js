@@ -39,6 +39,26 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+// An error of the page's own, in the language that the page has when it is shown.
+export class Said extends Error {
+  #words;
+
+  constructor(key, values = {}) {
+    super();
+    this.#words = () => t(key, values);
+  }
+
+  get message() {
+    return this.#words();
+  }
+}
+
+// A moment, given in seconds since 1970.
+export function moment(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(seconds * 1000);
+}
+
 export const knows = (key) => key in words;
 
 export function fillWords() {
