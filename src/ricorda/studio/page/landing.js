@@ -17,7 +17,9 @@ export function beginLanding() {
     if (link && link.hash === location.hash) land();
   });
   measure(bar);
-  if (performance.getEntriesByType("navigation")[0]?.type !== "reload") land();
+  if (performance.getEntriesByType("navigation")[0]?.type === "reload") return; // one reads elsewhere
+  land();
+  settle();
 }
 
 // The part of the header that stays in sight: on a narrow page its first row scrolls away.
@@ -27,9 +29,9 @@ function measure(bar) {
   document.documentElement.style.setProperty("--bar", `${height}px`);
 }
 
+// The browser scrolls there; what changes later is corrected here.
 function land() {
   target = document.querySelector(`main > section[id="${CSS.escape(location.hash.slice(1))}"]`);
-  settle();
 }
 
 const settle = () => target?.scrollIntoView({ block: "start", behavior: "instant" });

@@ -39,6 +39,7 @@ function showWhatThereIs() {
 // The run that is being trained, else the one shown last, else the newest.
 async function chooseRun(about) {
   await refreshRuns();
+  if (state.run !== null) return; // one was chosen meanwhile
   const names = state.runs.map((run) => run.name);
   const kept = localStorage.getItem("run");
   follow(about.running[0] ?? (names.includes(kept) ? kept : (names[0] ?? null)));

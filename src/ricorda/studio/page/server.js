@@ -1,10 +1,11 @@
 // The studio's own server: JSON there and back; a refusal is an error with the server's message.
 import { t } from "./words.js";
 
+// A request that was refused, by the server or by the page itself.
 export class Refused extends Error {
   #words;
 
-  // words: the server's, or the key of the page's own
+  // words: the server's, or the key of the page's own, which follow the language
   constructor(words, code, status) {
     super();
     this.#words = words;

@@ -39,20 +39,6 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-// An error of the page's own, in the language that the page has when it is shown.
-export class Said extends Error {
-  #words;
-
-  constructor(key, values = {}) {
-    super();
-    this.#words = () => t(key, values);
-  }
-
-  get message() {
-    return this.#words();
-  }
-}
-
 // A moment, given in seconds since 1970.
 export function moment(seconds) {
   if (!Number.isFinite(seconds)) return "–";
