@@ -1,6 +1,6 @@
 // Panel 7: all runs, compared.
 import { LineChart } from "./chart.js";
-import { setCommand } from "./commands.js";
+import { runWord, setCommand } from "./commands.js";
 import { $, element } from "./dom.js";
 import { formatted, number, short } from "./numbers.js";
 import { chartOf, fillTable, paced, show, whenSeen } from "./panel.js";
@@ -12,7 +12,7 @@ import { duration, moment, onLanguage, t } from "./words.js";
 const STYLES = 6; // of compared curves, in panels.css
 const REFRESH = 5000;
 const MOST_DIFFERENCES = 6; // shown under a run's name
-const compared = new Map(); // name -> its curve
+const compared = new Map(); // name -> { points of its curve, steps that it had then }
 let chart = null;
 
 export function beginRuns() {
@@ -24,6 +24,7 @@ export function beginRuns() {
   });
   on("status", seen);
   on("model", seen);
+  on("details", fillCommands);
   on("runs", refresh);
   onLanguage(fill);
   beginRunActions((before, now) => {
@@ -39,14 +40,15 @@ async function refresh() {
   const there = new Map(state.runs.map((run) => [run.name, run]));
   for (const name of [...compared.keys()]) {
     if (!there.has(name)) compared.delete(name);
-    else if (there.get(name).state === "learning") await loadCurve(name);
+    else if (there.get(name).steps !== compared.get(name).steps) await loadCurve(name);
   }
   fill();
 }
 
 async function loadCurve(name) {
   try {
-    compared.set(name, (await get(runPath(name, "/curve"))).points);
+    const { steps } = state.runs.find((run) => run.name === name) ?? {};
+    compared.set(name, { ...(await get(runPath(name, "/curve"))), steps });
   } catch {
     // the curve so far stays; the header reports a lost connection
   }
@@ -57,7 +59,7 @@ function fill() {
   show($("runs-full"), rows.length || state.deleted.length);
   show($("runs-empty"), !rows.length);
   show($("runs-table"), rows.length);
-  setCommand("runs", rows.length ? "ricorda runs" : null);
+  fillCommands();
   const focused = document.activeElement?.closest("#runs-table") ? document.activeElement.dataset.key : null;
   const names = differing(rows);
   $("runs-table").querySelector("tbody").replaceChildren(...rows.map((row) => line(row, names)));
@@ -66,6 +68,11 @@ function fill() {
   show($("comparison-empty"), !compared.size);
   fillDifferences();
   chart.draw();
+}
+
+function fillCommands() {
+  const shown = state.details && state.status?.has_model ? [`ricorda export ${runWord()} --to web`] : [];
+  setCommand("runs", state.runs.length ? ["ricorda runs", ...shown] : null);
 }
 
 // The names of the settings in which runs are not all alike, in the order of the first run.
@@ -124,7 +131,7 @@ function fillDifferences() {
 }
 
 function describe() {
-  const series = [...compared].map(([name, points], index) => ({
+  const series = [...compared].map(([name, { points }], index) => ({
     name, kind: `compared compared${index % STYLES}`, points: points.map(([seconds, nats]) => [seconds, inBits(nats)]),
   }));
   const readings = series
