@@ -405,7 +405,7 @@ def open_in(browser: "Browser", place: Place, width: int, language: str) -> "Pag
     return page
 
 
-KEY_FIGURES = ".figures dd, #runs-table .key, .bar select, #connection"
+KEY_FIGURES = ".figures dd, #runs-table .main-figure, .bar select, #connection"
 CUT_OFF = (
     f"() => [...document.querySelectorAll('{KEY_FIGURES}')]"
     """

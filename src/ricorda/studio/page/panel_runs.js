@@ -99,7 +99,8 @@ function line(row, names) {
   look.addEventListener("click", () => follow(row.name));
   const bits = row.validation?.bits_per_character ?? inBits(row.validation?.nats_per_character);
   const own = names.slice(0, MOST_DIFFERENCES).filter((name) => row.settings);
-  const differences = own.map((name) => `${settingName(name)}: ${settingValue(row.settings[name])}`).join(", ");
+  const difference = (name, value) => (name === "budget" ? value : `${settingName(name)}: ${value}`);
+  const differences = own.map((name) => difference(name, settingValue(row.settings[name]))).join(", ");
   const below = [row.note, origin(row), differences].filter(Boolean).map((text, place) =>
     element("span", { class: `below${place || !row.note ? " muted" : ""}` }, text));
   const cell = (words, content, kind = "number") =>
@@ -108,7 +109,7 @@ function line(row, names) {
     cell("runs.compare", element("span", { class: "target" }, check), "tick"),
     element("th", { scope: "row", role: "rowheader" }, look, ...below),
     cell("runs.state", element("span", { class: `pill ${row.state}` }, t(`state.${row.state}`)), "state-cell"),
-    cell("runs.bits", number(bits, 3), "number key"),
+    cell("runs.bits", number(bits, 3), "number main-figure"),
     cell("runs.steps", number(row.steps)),
     cell("runs.time", duration(row.train_seconds)),
     cell("runs.parameters", short(row.parameters)),
