@@ -11,7 +11,7 @@ export function beginHeader() {
   for (const change of ["run", "runs"]) on(change, fillPicker);
   for (const change of ["run", "status"]) on(change, fillState);
   on("run", () => state.runs.some((run) => run.name === state.run) || refreshRuns());
-  on("status", () => state.status.state === "gone" && refreshRuns());
+  on("status", () => state.status?.state === "gone" && refreshRuns());
   on("connection", fillConnection);
   onLanguage(() => {
     fillPicker();

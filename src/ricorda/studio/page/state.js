@@ -140,11 +140,12 @@ function announceModel() {
 }
 
 async function takeStatus(status) {
-  const before = state.status;
+  const [before, turn] = [state.status, following];
   if (JSON.stringify(before) === JSON.stringify(status)) return;
   state.status = status;
   const changed = !before || before.state !== status.state || before.has_config !== status.has_config;
   if (changed || !state.details?.training) await refreshDetails();
+  if (turn !== following) return; // another run was chosen meanwhile
   tellAll("status");
   announceModel();
 }
