@@ -204,6 +204,7 @@ function clear() {
   for (const each of [text.reading, $("unit-heading"), $("units-state")]) each.textContent = "";
   for (const each of [$("step"), $("strongest"), $("units").querySelector("tbody")]) each.replaceChildren();
   tell($("inside-problem"), null);
+  setCommand("inside", null);
 }
 
 let pointed = 0; // the place last pointed at

@@ -43,6 +43,7 @@ export function beginSurprise() {
   onLanguage(() => {
     fill();
     fillState();
+    curves.draw();
   });
 }
 
