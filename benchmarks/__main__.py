@@ -245,6 +245,19 @@ def precision(model: Path, texts: tuple[str, ...], reading: GivenReading, as_jso
         )
 
 
+@command.command()
+@click.option("--minutes", type=number(Ge(0.001)), default=8.0, help="Of all turns together.")
+@click.option("--rounds", type=whole_number(at_least=1), default=8, help="Of A B A B.")
+@click.option("--hidden-size", type=whole_number(at_least=1), default=256)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def page(minutes: float, rounds: int, hidden_size: int, as_json: bool) -> None:
+    """Measure what the studio's open page costs a training, in one run."""
+    from benchmarks.page import measure
+
+    results = measure(minutes=minutes, rounds=rounds, hidden_size=hidden_size)
+    show("page", results, as_json=as_json)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; an error of ricorda is reported in one line."""
     try:

@@ -46,7 +46,7 @@ BELOW: dict[str, set[str]] = {
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},
     "studio": {
-        *("cores", "durable", "engine", "errors", "insight", "model", "runs"),
+        *("cores", "durable", "engine", "errors", "exchange", "insight", "model", "runs"),
         *("serving", "shell", "text", "training", "validation"),
     },
     "training": {

@@ -209,8 +209,7 @@ def opening(browser: "Browser", place: Place) -> Iterator[Open]:
         page.goto(at.url)
         page.wait_for_selector("html[data-ready]")
         if run is not None:
-            in_sight(page, "runs")
-            page.click(f"#runs-table button:text-is('{run}')")
+            page.select_option("#run-picker", run)
             page.wait_for_selector(f"#run-name:text-is('{run}')", state="attached")
         return page
 

@@ -6,7 +6,7 @@ import pytest
 
 from ricorda.runs import RunFolder, append_row
 from ricorda.studio import feed
-from ricorda.studio.cache import FromRows
+from ricorda.studio.cache import FromFile
 from ricorda.studio.feed import Place, read_news
 
 
@@ -108,7 +108,7 @@ def test_all_rows_are_read_again_only_when_there_are_others(run: RunFolder) -> N
         read.append(len(run.metrics.read_bytes()))
         return read[-1]
 
-    sizes = FromRows(count)
+    sizes = FromFile(count)
     append_row(run.metrics, {"step": 1})
     assert [sizes.of(run) for _ in range(3)] == [12] * 3
     append_row(run.metrics, {"step": 2})

@@ -91,7 +91,7 @@ def test_from_a_text_to_a_report(open_page: Open, own_place: Place) -> None:
 
     in_sight(again, "runs")
     with again.expect_download() as download:
-        again.click("#runs-table a:text('Download')")
+        again.click("#run-report")
     assert download.value.suggested_filename == "My-beer.html"
     report = Path(download.value.path()).read_text("utf-8")
     assert report.startswith("<!DOCTYPE html>")

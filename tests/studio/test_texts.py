@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from ricorda.errors import RunError, TextError
 from ricorda.studio import texts as module
 from ricorda.studio.reading import Reading
-from ricorda.studio.texts import LIBRARY_BYTES, SAMPLES, Texts, sample_text
+from ricorda.studio.texts import LIBRARY_BYTES, LITERARY, SAMPLES, Texts, sample_text
 from ricorda.studio.workspace import Workspace
 
 
@@ -189,9 +190,29 @@ def test_the_samples() -> None:
     library = b"".join(sample_text("library"))
     assert 100_000 < len(library) <= LIBRARY_BYTES
     assert library.decode().count("def ") > 100
-    assert set(SAMPLES) == {"pattern", "library"}
-    with pytest.raises(TextError, match="pattern, library"):
+    assert list(SAMPLES) == ["pattern", "pinocchio", "raven", "library"]
+    with pytest.raises(TextError, match="pattern, pinocchio, raven, library"):
         b"".join(sample_text("other"))
+
+
+@pytest.mark.parametrize(
+    "name, title, last, lines",
+    [
+        ("pinocchio", "Le avventure di Pinocchio", "turchina dalla gran paura.", 27),
+        ("raven", "The Raven", "Shall be lifted—nevermore!", 109),
+    ],
+)
+def test_literature_is_shipped_with_its_source(
+    name: str, title: str, last: str, lines: int
+) -> None:
+    text = b"".join(sample_text(name)).decode()
+    assert text.startswith(f"{title}\n\n")
+    assert text.endswith(f"{last}\n")
+    assert len(list(filter(None, text.splitlines()))) == lines
+    sources = files("ricorda.studio").joinpath("samples", "SOURCES.md").read_text("utf-8")
+    [row] = [line for line in sources.splitlines() if f"`{LITERARY[name]}`" in line]
+    assert "public domain" in row
+    assert title in row
 
 
 def test_a_reading_as_a_command_line_says_it() -> None:

@@ -1,5 +1,6 @@
 """Both languages have every word that the page uses, and no other; the page is plain."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,8 @@ from ricorda.insight.features import BINARY, NUMERIC
 from ricorda.model.cells import CELLS
 from ricorda.studio.settings import TrainingRequest
 from ricorda.text.splits import SplitName
+from ricorda.training.checkpoint.comparison import SETTINGS
+from ricorda.training.configuration import Budget
 
 PAGE = Path(ricorda.studio.__file__).parent / "page"
 SHARED = Path(ricorda.pages.__file__).parent
@@ -39,6 +42,9 @@ FAMILIES = {
     },
     "sampling": {"temperature", "top_k", "top_p", "min_p"},
     "ending": {"length", "stop", "stopped", "failed"},
+    "connection": {"connecting", "connected", "lost", "refused"},
+    "differs": set(SETTINGS),
+    "budget": {field.name for field in dataclasses.fields(Budget)},
     "step": {"gate", "from_input", "from_past", "bias", "sum", "value"},
 }
 """Keys that a script puts together, and what may follow the dot."""

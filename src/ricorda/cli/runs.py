@@ -2,7 +2,6 @@
 
 import math
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,7 +10,7 @@ import click
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_table
-from ricorda.errors import InputError, RunError
+from ricorda.errors import InputError
 from ricorda.pages import fixed
 from ricorda.runs import RUNS, RunFolder, list_runs, summary, write_note
 from ricorda.text.sources import displayed
@@ -87,7 +86,7 @@ def command(
     rows = [summary(run) for run in list_runs(folder)]
     if sort != "newest":  # which is how they are listed
         rows.sort(key=lambda row: _key(row, sort))
-    records = {row["run"]: _record(RunFolder(Path(row["run"]))) for row in rows}
+    records = _records(rows)
     _add_origins(rows, records)
     _add_differences(rows, records)
     if as_json:
@@ -196,64 +195,31 @@ def _key(row: Row, sort: str) -> Any:
     return row["run"] if sort == "name" else _bits(row)
 
 
-def _record(run: RunFolder) -> "RunRecord | None":
-    """Read a run's config.json; None if it cannot be read."""
-    from ricorda.training.checkpoint.record import read_record
+def _records(rows: list[Row]) -> Records:
+    from ricorda.training.checkpoint.comparison import record_of
 
-    try:
-        return read_record(run)
-    except (RunError, OSError):
-        return None
+    return {row["run"]: record_of(RunFolder(Path(row["run"]))) for row in rows}
 
 
 def _add_origins(rows: list[Row], records: Records) -> None:
     """Add to each row the model that the run started from and the run that it branched from."""
+    from ricorda.training.checkpoint.comparison import origins_of
+
     for row in rows:
-        if (record := records[row["run"]]) is None:
-            continue
-        for name, origin in (("from", record.start), ("branch", record.branch)):
-            if origin is not None:
-                row[name] = origin.as_provenance()
+        if (record := records[row["run"]]) is not None:
+            row.update(origins_of(record))
 
 
 def _add_differences(rows: list[Row], records: Records) -> None:
     """Add to each row the settings in which the runs that can be read are not all alike."""
-    settings = {run: _settings(record) for run, record in records.items() if record is not None}
-    differing = [
-        name
-        for name in dict.fromkeys(name for each in settings.values() for name in each)
-        if len({repr(each.get(name)) for each in settings.values()}) > 1
-    ]
+    from ricorda.training.checkpoint.comparison import differing, settings_of
+
+    settings = {run: settings_of(record) for run, record in records.items() if record is not None}
+    names = differing(settings.values())
     for row in rows:
         own = settings.get(row["run"])
-        if differing and own:
-            row["differs"] = {name: own.get(name) for name in differing}
-
-
-def _settings(record: "RunRecord") -> dict[str, Any]:
-    """What a person chooses between: text, network, budget, learning."""
-    model, training = record.training.model, record.training
-    return {
-        "text": _names(record.text.texts),
-        "vocabulary": record.text.vocabulary,
-        **{
-            name: getattr(model, name)
-            for name in ("cell", "hidden_size", "num_layers", "embedding_size")
-        },
-        "budget": str(training.budget),
-        **{
-            name: getattr(training, name)
-            for name in (
-                *("dropout", "recurrent_dropout", "input_dropout", "weight_decay", "averaging"),
-                *("batch_size", "window", "learning_rate", "seed"),
-            )
-        },
-    }
-
-
-def _names(texts: Iterable[str]) -> str:
-    """The names of a run's texts, without their folders."""
-    return ", ".join(Path(name).name for name in texts)
+        if names and own:
+            row["differs"] = {name: own.get(name) for name in names}
 
 
 def _setting(value: Any) -> str:

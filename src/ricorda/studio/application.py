@@ -25,21 +25,22 @@ from ricorda.serving.prefix import UnderPrefix
 from ricorda.shell import command_line
 from ricorda.studio import settings as ask
 from ricorda.studio.baselines import NONE, BaselineFigures
-from ricorda.studio.cache import FromRows, Turns
-from ricorda.studio.entrance import REPORT_POLICY, Entrance, SafeHeaders
+from ricorda.studio.cache import FromFile, Turns
+from ricorda.studio.downloads import add_downloads
+from ricorda.studio.entrance import Entrance, SafeHeaders
 from ricorda.studio.feed import Place, curve, read_news
 from ricorda.studio.looking import Looking
+from ricorda.studio.managing import add_management, dated, described
 from ricorda.studio.planning import planned
 from ricorda.studio.reading import Reading, read_config, reading_of
 from ricorda.studio.texts import SAMPLES, Texts
 from ricorda.studio.trainings import Trainings
+from ricorda.studio.trash import Trash
 from ricorda.studio.workspace import Workspace
-from ricorda.training.report.page import report_of
 
 LARGEST_REQUEST = 256 * 1024  # bytes, but for texts
 UPLOAD = "/api/texts"
 PRINTED = "open the newest address that `ricorda studio` printed"
-FILE_NAME = re.compile(r"[^\x20-\x7e]|[\"\\]")
 FULL = 507  # the status that says that the disk is full
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 TYPES = {
@@ -65,6 +66,7 @@ class Studio:
     looking: Looking
     baselines: BaselineFigures
     entrance: Entrance
+    trash: Trash
     turns: Turns = field(default_factory=Turns)
     """For what takes long."""
 
@@ -98,13 +100,15 @@ def make_studio(workspace: Workspace, entrance: Entrance, largest_text: int) -> 
     """
     texts = Texts(workspace, largest_text)
     texts.clean()
+    trainings = Trainings(workspace, may_learn=lambda run: texts.permitted(reading_of(run)))
     return Studio(
         workspace,
         texts,
-        Trainings(workspace, may_learn=lambda run: texts.permitted(reading_of(run))),
+        trainings,
         Looking(texts),
         BaselineFigures(workspace),
         entrance,
+        Trash(workspace, trainings),
     )
 
 
@@ -125,6 +129,8 @@ def make_application(
     _add_runs(application, studio)
     _add_run(application, studio)
     _add_looks(application, studio)
+    add_management(application, studio.workspace, studio.trainings, studio.trash)
+    add_downloads(application, studio.workspace, studio.looking, studio.turns)
     guard = GuardSettings(
         hosts=hosts,
         largest_body=LARGEST_REQUEST,
@@ -257,20 +263,24 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
 def _add_runs(application: FastAPI, studio: Studio) -> None:
     """All runs, and a new one."""
     workspace, trainings = studio.workspace, studio.trainings
-    summaries = FromRows(summary)
+    summaries, settings = FromFile(summary), FromFile(described, lambda run: run.config)
+
+    def row(run: RunFolder) -> dict[str, Any]:
+        name = run.path.name
+        figures = {**summaries.of(run), **settings.of(run), **dated(run)}
+        resumed = workspace.resumed_mark_of(name).exists()
+        return {**figures, "name": name, "resumed": resumed, **studio.status(run)}
 
     @application.get("/api/runs")
     def runs() -> dict[str, Any]:
-        begun = {
-            run.path.name: {**summaries.of(run), "name": run.path.name, **studio.status(run)}
-            for run in workspace.list_runs()
-        }
+        begun = {run.path.name: row(run) for run in workspace.list_runs()}
         waiting = [
             {"name": name, **trainings.state(name)}
             for name in trainings.names()
             if name not in begun
         ]
-        return {"runs": [*waiting, *begun.values()]}
+        deleted = [{"number": each.number, "name": each.name} for each in studio.trash.runs()]
+        return {"runs": [*waiting, *begun.values()], "deleted": deleted}
 
     @application.post("/api/runs")
     def begin(request: ask.TrainingRequest) -> dict[str, str]:
@@ -287,7 +297,7 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
 
 
 def _add_run(application: FastAPI, studio: Studio) -> None:
-    """One run: what it is, its rows as they come, its report; paused, resumed, ended."""
+    """One run: what it is, and its rows as they come; paused, resumed, ended."""
     workspace, trainings = studio.workspace, studio.trainings
 
     @application.get("/api/runs/{name}")
@@ -339,17 +349,6 @@ def _add_run(application: FastAPI, studio: Studio) -> None:
     act("pause", trainings.pause)
     act("stop", trainings.stop)
     act("resume", trainings.go_on)
-
-    @application.get("/api/runs/{name}/report")
-    def report(name: str) -> Response:
-        # Made from the rows: a run's own report.html may be a stranger's and run scripts.
-        content = report_of(workspace.run(name)).encode()
-        file = FILE_NAME.sub("_", f"{name}.html")
-        headers = {
-            "content-disposition": f'attachment; filename="{file}"',
-            "content-security-policy": REPORT_POLICY,
-        }
-        return Response(content, media_type=TYPES["html"], headers=headers)
 
 
 def _add_looks(application: FastAPI, studio: Studio) -> None:

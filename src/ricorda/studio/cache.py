@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -71,19 +72,24 @@ class Kept(Generic[Found]):
         return self._found[key]
 
 
-class FromRows(Generic[Found]):
-    """A value computed from all rows of a run, again only once there are others."""
+class FromFile(Generic[Found]):
+    """A value computed from a file of a run, again only once the file has changed."""
 
-    def __init__(self, read: Callable[[RunFolder], Found]) -> None:
-        """Take the function that computes it."""
+    def __init__(
+        self,
+        read: Callable[[RunFolder], Found],
+        file: Callable[[RunFolder], Path] = lambda run: run.metrics,
+    ) -> None:
+        """Take the function that computes it, and the file: by default the rows."""
         self._read = read
+        self._file = file
         self._kept: Kept[Found] = Kept(MOST_RUNS)
 
     def of(self, run: RunFolder) -> Found:
-        """Compute the value, or return what was computed from the same rows."""
+        """Compute the value, or return what was computed from the same content."""
         stamp = None
         with contextlib.suppress(OSError):
-            status = run.metrics.lstat()
+            status = self._file(run).lstat()
             stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
         return self._kept.get((run.path, stamp), lambda: self._read(run))
 

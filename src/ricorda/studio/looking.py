@@ -47,6 +47,7 @@ TRACKED_VALUES = 40_000_000  # units times symbols
 LONGEST_QUOTED = 1_000  # characters of a stretch that is shown
 DISTANCE = 50  # symbols that are looked back
 MOST_RANKED = 4_096  # units sent
+MOST_LABELS = 500  # offered
 
 Stamp = tuple[Path, int]
 """A model file and when it was written."""
@@ -135,7 +136,13 @@ class Looking:
             seed = 1 if request.seed is None else request.seed
             prompt, unknown = _readable_prompt(model, request.text)
             both = [
-                each.generate(prompt, length=request.length, seed=seed, **request.sampling)
+                each.generate(
+                    prompt,
+                    length=request.length,
+                    seed=seed,
+                    label=request.label,
+                    **request.sampling,
+                )
                 for each in (model, held)
             ]
         return {"as_it_is": both[0], "held": both[1], "unknown": unknown}
@@ -148,8 +155,9 @@ class Looking:
         with self._lock:
             _, model = self._load(run)
             prompt, unknown = _readable_prompt(model, request.text)
-            own = model.distribution(prompt, temperature=1.0).probabilities
-            shaped = model.distribution(prompt, **request.sampling).probabilities
+            label = request.label
+            own = model.distribution(prompt, label=label, temperature=1.0).probabilities
+            shaped = model.distribution(prompt, label=label, **request.sampling).probabilities
         order = most_likely_first(own)[:MOST_SHOWN].tolist()
         extra = [
             each for each in most_likely_first(shaped)[:MOST_SHOWN].tolist() if each not in order
@@ -167,6 +175,7 @@ class Looking:
             ],
             "possible": int((shaped > 0).sum()),
             "different": model.vocabulary.size,
+            "labels": model.vocabulary.labels[:MOST_LABELS],
             "unknown": unknown,
             "own_bits": _entropy(own),
             "shaped_bits": _entropy(shaped),
@@ -178,7 +187,11 @@ class Looking:
             _, model = self._load(run)
             prompt, unknown = _readable_prompt(model, request.text)
             generation = model.begin(
-                prompt, length=request.length, seed=request.seed, **request.sampling
+                prompt,
+                length=request.length,
+                seed=request.seed,
+                label=request.label,
+                **request.sampling,
             )
             return {"text": generation.text(), "seed": generation.seed, "unknown": unknown}
 
@@ -237,6 +250,11 @@ class Looking:
                 if share is not None
             ],
         }
+
+    def model_file(self, run: RunFolder) -> ModelFile:
+        """A run's best model so far, for an export. Raises RunError if there is none yet."""
+        with self._lock:
+            return self._load(run)[0]
 
     def _load(self, run: RunFolder) -> tuple[ModelFile, Model]:
         """A run's best model so far. Raises RunError if there is none yet."""

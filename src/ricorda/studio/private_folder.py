@@ -1,7 +1,8 @@
 """What the studio keeps between two starts, in a folder that only its user can read or write.
 
 It lies outside the folder of runs, which may be a stranger's or shared: nothing that is found in a
-folder of runs starts a process, and the studio writes nothing into it.
+folder of runs starts a process. Into it the studio writes only what its user asks for: a run's name
+and note, and the trash.
 """
 
 import contextlib

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from ricorda.training.options import TrainingOptions
 
 LONGEST_READ = 20_000  # characters of a text to look into
+LONGEST_LABEL = 1_000  # characters
 LONGEST_CONTEXT = 10_000  # characters before the one that is chosen
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -96,6 +97,18 @@ class SampleTextRequest(Request):
     name: Name
 
 
+class NameRequest(Request):
+    """Another name for a run."""
+
+    name: Name
+
+
+class NoteRequest(Request):
+    """A note about a run; an empty one removes it."""
+
+    note: Annotated[str, Field(max_length=1_000)]
+
+
 class ReadRequest(Request):
     """A text for a model to read: the user's own, or a passage of what it learned."""
 
@@ -158,16 +171,20 @@ class SamplingRequest(Request):
         return self.model_dump(include=names, exclude_none=True)
 
 
-class NextRequest(SamplingRequest):
+class PromptRequest(SamplingRequest):
+    """The beginning of a document, with its label if the documents have labels."""
+
+    text: Annotated[str, Field(max_length=LONGEST_CONTEXT)] = ""
+    label: Annotated[str, Field(max_length=LONGEST_LABEL)] | None = None
+
+
+class NextRequest(PromptRequest):
     """The chances of the symbol that follows a text."""
 
-    text: Annotated[str, Field(max_length=LONGEST_CONTEXT)] = ""
 
-
-class WriteRequest(SamplingRequest):
+class WriteRequest(PromptRequest):
     """A text to be continued."""
 
-    text: Annotated[str, Field(max_length=LONGEST_CONTEXT)] = ""
     length: Annotated[int, Field(ge=1, le=2_000)] = 200
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
 

@@ -7,6 +7,7 @@ import sysconfig
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,8 +46,11 @@ UPLOAD = ".ricorda-upload-"
 PATTERN = "aaaaabbbbbccccacddddd"  # the tutorial's, which ends as it begins
 PATTERN_LENGTH = 20_000  # characters
 LIBRARY_BYTES = 2_000_000
-SAMPLES = {"pattern": "pattern.txt", "library": "python-library.txt"}
-"""The samples, the tutorial's pattern and Python's own library, with their files' names."""
+LITERARY = {"pinocchio": "pinocchio.txt", "raven": "raven.txt"}
+"""The samples that are literature, with their files in `samples/`, which names their sources."""
+
+SAMPLES = {"pattern": "pattern.txt", **LITERARY, "library": "python-library.txt"}
+"""The samples with their files' names; besides, the tutorial's pattern and Python's library."""
 
 
 Passage = tuple[str, ...]
@@ -256,6 +260,8 @@ def sample_text(name: str) -> Iterator[bytes]:
     """Yield a sample's bytes, UTF-8. Raises TextError for an unknown name or a missing library."""
     if name == "pattern":
         yield (PATTERN * (PATTERN_LENGTH // len(PATTERN) + 1))[:PATTERN_LENGTH].encode()
+    elif name in LITERARY:
+        yield files("ricorda.studio").joinpath("samples", LITERARY[name]).read_bytes()
     elif name == "library":
         yield from _library()
     else:

@@ -21,15 +21,19 @@ from ricorda.cores import usable_cores
 from ricorda.durable import CAN_LOCK, open_untrusting, try_lock
 from ricorda.errors import InputError, RunError
 from ricorda.runs import LOCK, RunFolder, ended
-from ricorda.studio.cache import FromRows
+from ricorda.studio.cache import FromFile
 from ricorda.studio.private_folder import SavedQueue, Waiting
 from ricorda.studio.reading import read_config
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.workspace import Workspace
+from ricorda.training.checkpoint.moving import move_run
 
 State = Literal[
     "queued", "starting", "learning", "pausing", "paused", "stopped", "ended", "failed", "gone"
 ]
+
+BUSY = frozenset({"queued", "starting", "learning", "pausing"})
+"""The states in which a run's folder stays where it is."""
 
 PROGRAM = [sys.executable, "-m", "ricorda"]
 PAUSING_SIGNAL = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)  # Windows sends no SIGINT
@@ -80,7 +84,7 @@ class Trainings:
     _queue: deque[Training] = field(default_factory=deque)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _closing: threading.Event = field(default_factory=threading.Event)
-    _ended: FromRows[str | None] = field(default_factory=lambda: FromRows(_ended))
+    _ended: FromFile[str | None] = field(default_factory=lambda: FromFile(_ended))
 
     def __post_init__(self) -> None:
         """Load the queue that an earlier studio left; `watch` starts it."""
@@ -93,7 +97,8 @@ class Trainings:
         """Train on a text as soon as there are cores for it; return the run's name."""
         with self._lock:
             folder = self.workspace.free_run(text, set(self.names()))
-            self.workspace.mark_of(folder.name).unlink(missing_ok=True)  # of an earlier run
+            for mark in (self.workspace.mark_of, self.workspace.resumed_mark_of):
+                mark(folder.name).unlink(missing_ok=True)  # of an earlier run
             self._wait(self._new(folder, text, request))
             return folder.name
 
@@ -116,6 +121,7 @@ class Trainings:
                 raise RunError(f"the run {name} has ended: start a new one")
             training = self._resumed(run)
             self.workspace.mark_of(name).unlink(missing_ok=True)
+            self.workspace.resumed_mark_of(name).touch()
             self._wait(training)
 
     def pause(self, name: str) -> None:
@@ -148,6 +154,33 @@ class Trainings:
                 self.pause(name)
             if self.workspace.run_is_there(name):
                 self.workspace.mark_of(name).touch()
+
+    def rename(self, name: str, wanted: str) -> None:
+        """Give a run that nobody trains another name. Raises RunError."""
+        with self._lock:
+            run = self._at_hand(name)
+            place = self.workspace.named_run(wanted, set(self.names()))
+            self.put(name, lambda: move_run(run, place), wanted)
+
+    def put(self, name: str, move: Callable[[], object], key: str) -> None:
+        """Move the folder of a run that nobody trains, and what is kept about it.
+
+        key: the name by which the private files are found afterwards. Raises RunError, as `move`.
+        """
+        with self._lock:
+            self._at_hand(name)
+            move()
+            self._known.pop(name, None)
+            before, now = map(self.workspace.private_files_of, (name, key))
+            for old, new in zip(before, now, strict=True):
+                with contextlib.suppress(FileNotFoundError):
+                    old.replace(new)
+
+    def _at_hand(self, name: str) -> RunFolder:
+        """A run that nobody trains, or will train soon. Raises RunError."""
+        if self.state(name)["state"] in BUSY:
+            raise RunError(f"the run {name} is being trained: stop it first")
+        return self.workspace.run(name)
 
     def names(self) -> list[str]:
         """The names of all trainings that this studio knows of, the newest first."""

@@ -14,6 +14,9 @@ TEXT_SUFFIX = ".txt"
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
 """The endings of tables, which a text keeps: they show how it is read."""
 
+_RUN_NAME = re.compile(r"\w(?:[\w.-]*[\w-])?")
+"""Names that shells, systems and addresses take as they are."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -41,12 +44,20 @@ class Workspace:
         """The file that marks a run as stopped for good."""
         return self.private / f"{_key(run)}.stopped"
 
+    def resumed_mark_of(self, run: str) -> Path:
+        """The file that marks a run as one that a studio has resumed."""
+        return self.private / f"{_key(run)}.resumed"
+
+    def private_files_of(self, run: str) -> tuple[Path, ...]:
+        """All files about a run in the private folder, whether they are there or not."""
+        return self.log_of(run), self.mark_of(run), self.resumed_mark_of(run)
+
     def list_runs(self) -> list[RunFolder]:
         """Every run that an address can name, the newest first, without links."""
         return [
             run
             for run in list_runs(self.runs)
-            if _has_an_address(run.path) and not run.path.is_symlink()
+            if has_an_address(run.path) and not run.path.is_symlink()
         ]
 
     def run(self, name: str) -> RunFolder:
@@ -75,7 +86,7 @@ class Workspace:
             path
             for path in self.texts.iterdir()
             if path.suffix in {TEXT_SUFFIX, *TABLE_SUFFIXES} and not path.name.startswith(".")
-            if path.is_file() and _has_an_address(path)
+            if path.is_file() and has_an_address(path)
         ]
         return sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path.name))
 
@@ -94,13 +105,28 @@ class Workspace:
         """A place for a new run, named for its text; `taken` are names that wait."""
         return _free(self.runs, _plain(text.name), "", taken)
 
+    def named_run(self, name: str, taken: set[str]) -> Path:
+        """A place for a run that gets a name. Raises RunError if the name is not plain or taken."""
+        if len(name) > LONGEST_NAME or not _RUN_NAME.fullmatch(name):
+            raise RunError(
+                f"expected a name of at most {LONGEST_NAME} letters, digits and . _ -, which "
+                "begins with a letter or a digit"
+            )
+        if name in taken or os.path.lexists(self.runs / name):
+            raise RunError(f"expected a free name, {name} is taken: choose another")
+        return self.runs / name
+
+    def place_again(self, name: str, taken: set[str]) -> Path:
+        """A place for a run that comes back: its own name, numbered if that is taken."""
+        return _free(self.runs, name, "", taken)
+
 
 def _key(run: str) -> str:
     """A file's name for a run: a run's own may be as long as the system allows."""
     return hashlib.sha256(os.fsencode(run)).hexdigest()[:24]
 
 
-def _has_an_address(path: Path) -> bool:
+def has_an_address(path: Path) -> bool:
     """Whether a name is text; a system may hold others, whose bytes are no UTF-8."""
     try:
         path.name.encode()

@@ -1,6 +1,8 @@
 // Starts the page: words, theme, panels, the run that was shown last.
 import { beginCommands } from "./commands.js";
 import { $ } from "./dom.js";
+import { beginHeader } from "./header.js";
+import { beginLanding } from "./landing.js";
 import { show } from "./panel.js";
 import { beginChoose } from "./panel_choose.js";
 import { beginInside } from "./panel_inside.js";
@@ -11,7 +13,7 @@ import { beginText, chooseText } from "./panel_text.js";
 import { beginWrites } from "./panel_writes.js";
 import { beginReaders } from "./reader.js";
 import { get } from "./server.js";
-import { follow, on, state } from "./state.js";
+import { follow, on, refreshRuns, state } from "./state.js";
 import { beginWords, chooseLanguage, currentLanguage } from "./words.js";
 
 function beginSwitches() {
@@ -34,23 +36,13 @@ function showWhatThereIs() {
   for (const part of document.querySelectorAll(".needs-model")) show(part, !ready);
 }
 
-function markPanelInSight() {
-  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
-  const seen = new Set();
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) entry.isIntersecting ? seen.add(entry.target.id) : seen.delete(entry.target.id);
-    const first = [...links.keys()].find((id) => seen.has(id));
-    for (const [id, link] of links) id === first ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
-  }, { rootMargin: "-30% 0px -50% 0px" });
-  for (const section of document.querySelectorAll("main > section")) observer.observe(section);
-}
-
+// The run that is being trained, else the one shown last, else the newest.
 async function chooseRun(about) {
-  const { runs } = await get("/api/runs");
-  const names = runs.map((run) => run.name);
+  await refreshRuns();
+  if (state.run !== null) return; // one was chosen meanwhile
+  const names = state.runs.map((run) => run.name);
   const kept = localStorage.getItem("run");
-  const wanted = about.running[0] ?? (names.includes(kept) ? kept : names[0]);
-  if (wanted) follow(wanted);
+  follow(about.running[0] ?? (names.includes(kept) ? kept : (names[0] ?? null)));
 }
 
 await beginWords();
@@ -61,7 +53,8 @@ beginReaders();
 for (const begin of [beginText, beginLearning, beginWrites, beginInside, beginSurprise, beginChoose, beginRuns]) begin();
 for (const change of ["run", "status", "model"]) on(change, showWhatThereIs);
 showWhatThereIs();
-markPanelInSight();
+beginHeader();
+beginLanding();
 document.documentElement.dataset.ready = "true";
 if (state.about.texts.length) chooseText(state.about.texts[0].name);
-chooseRun(state.about).catch(() => show($("lost"), true));
+chooseRun(state.about);

@@ -3,7 +3,7 @@ import { $, bar, element } from "./dom.js";
 import { number } from "./numbers.js";
 import { post, runPath } from "./server.js";
 import { on, state } from "./state.js";
-import { elapsed, knows, t } from "./words.js";
+import { elapsed, knows, onLanguage, t } from "./words.js";
 
 export function show(target, shown) {
   target.hidden = !shown;
@@ -24,8 +24,13 @@ export async function ask(panel, path, body, options, send = post) {
   return answer;
 }
 
+const told = new Map(); // target -> the error that it shows
+onLanguage(() => told.forEach((error, target) => tell(target, error)));
+
 // Show an error in a line, or remove it.
 export function tell(target, error) {
+  if (error) told.set(target, error);
+  else told.delete(target);
   show(target, error);
   target.replaceChildren(...(error ? sentences(error) : []));
 }

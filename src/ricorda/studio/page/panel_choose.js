@@ -2,7 +2,7 @@
 import { quoted, runWord, setCommand } from "./commands.js";
 import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
-import { ask, barCells, paced, show, whenSeen } from "./panel.js";
+import { ask, barCells, paced, show, tell, whenSeen } from "./panel.js";
 import { on, state } from "./state.js";
 import { onLanguage, t, visible } from "./words.js";
 
@@ -24,19 +24,44 @@ export function beginChoose() {
     });
   }
   $("context").addEventListener("input", lookSoon);
+  $("document-label").addEventListener("change", look);
   $("draw").addEventListener("click", () => draw(1));
   $("draw-many").addEventListener("click", () => draw(DRAWN));
   $("undo").addEventListener("click", () => {
     if (history.length) setContext(history.pop());
   });
   on("model", seen);
-  on("run", () => (found = null));
+  on("run", clear);
+  on("details", () => found && fill()); // the command names the run's folder
   on("stretch", () => ["", begun].includes($("context").value) && begin());
   onLanguage(() => {
     fillSliders();
     fill();
   });
   fillSliders();
+}
+
+// Nothing of the previous run stays.
+function clear() {
+  found = null;
+  asking?.abort();
+  $("chances").replaceChildren();
+  $("chances-words").textContent = "";
+  show($("unknown"), false);
+  fillLabels([]);
+  tell($("choose-problem"), null);
+  setCommand("choose", null);
+  if ($("context").value === begun) $("context").value = ""; // the next run's text puts its own there
+  history.length = 0;
+}
+
+// Labels of documents, where the model knows some; the one chosen stays.
+function fillLabels(labels) {
+  const chosen = $("document-label").value;
+  show($("label-choice"), labels.length);
+  $("document-label").replaceChildren(element("option", { value: "" }, t("choose.no_label")),
+    ...labels.map((label) => element("option", { value: label }, label)));
+  $("document-label").value = labels.includes(chosen) ? chosen : "";
 }
 
 // The beginning of the text, up to the first letters of a word, so that many symbols are possible.
@@ -56,6 +81,8 @@ function sampling() {
   return asked;
 }
 
+const labelled = () => ($("document-label").value ? { label: $("document-label").value } : {});
+
 function fillSliders() {
   const off = t("choose.off");
   const shown = {
@@ -74,13 +101,14 @@ async function look() {
   if (!state.run || !state.status?.has_model) return;
   asking?.abort();
   asking = new AbortController();
-  const asked = { text: $("context").value, ...sampling() };
+  const asked = { text: $("context").value, ...sampling(), ...labelled() };
   found = (await ask("choose", "/next", asked, { signal: asking.signal })) ?? found;
   fill();
 }
 
 function fill() {
   if (!found) return;
+  fillLabels(found.labels);
   const most = Number($("top_k").max);
   const wanted = Math.max(2, Math.min(100, found.different));
   if (most !== wanted) {
@@ -100,7 +128,8 @@ function fill() {
   $("unknown").textContent = t("choose.unknown", { characters: found.unknown });
   const options = Object.entries(sampling()).map(([name, value]) => ` --${name.replace("_", "-")} ${value}`).join("");
   const prompt = $("context").value ? ` --prompt ${quoted($("context").value)}` : "";
-  setCommand("choose", `ricorda sample ${runWord()}${prompt}${options} --length 1 --precision float32`);
+  const label = $("document-label").value ? ` --label ${quoted($("document-label").value)}` : "";
+  setCommand("choose", `ricorda sample ${runWord()}${prompt}${label}${options} --length 1 --precision float32`);
 }
 
 function row(symbol) {
@@ -127,6 +156,6 @@ function setContext(text, keeps = false) {
 
 async function draw(length) {
   if (!state.run) return;
-  const written = await ask("choose", "/write", { text: $("context").value, length, ...sampling() });
+  const written = await ask("choose", "/write", { text: $("context").value, length, ...sampling(), ...labelled() });
   if (written) setContext($("context").value + written.text, true);
 }

@@ -48,6 +48,7 @@ export function beginInside() {
   on("model", seen);
   on("stretch", () => state.status?.has_model && seenStretch());
   on("run", () => {
+    clear();
     units = null;
     activity = null;
     step = null;
@@ -185,6 +186,15 @@ function fillStrongest() {
   const order = activity.values.map((value, place) => [value, place]).sort((a, b) => b[0] - a[0]);
   const rows = [...order.slice(0, 8), ...order.slice(-8)].map(([value, place]) => [context(activity, place, AROUND, AROUND), number(value, 3)]);
   fillTable($("strongest"), [t("inside.place"), t("inside.value")], rows);
+}
+
+// Nothing of the previous run stays.
+function clear() {
+  text.fill([], {}, []);
+  for (const each of [text.reading, $("unit-heading"), $("units-state")]) each.textContent = "";
+  for (const each of [$("step"), $("strongest"), $("units").querySelector("tbody")]) each.replaceChildren();
+  tell($("inside-problem"), null);
+  setCommand("inside", null);
 }
 
 let pointed = 0; // the place last pointed at

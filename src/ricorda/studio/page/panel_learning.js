@@ -108,7 +108,7 @@ function request() {
 async function start() {
   tell($("learning-problem"), null);
   if (!state.text) {
-    tell($("learning-problem"), new Error(t("learning.no_text")));
+    tell($("learning-problem"), new Refused("learning.no_text"));
     $("choose-file").focus();
     return;
   }

@@ -3,7 +3,7 @@ import { LineChart } from "./chart.js";
 import { runWord, setCommand, stretchCommand } from "./commands.js";
 import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
-import { ask, barCells, chartOf, fillTable, paced, show, whenSeen, zoomTools } from "./panel.js";
+import { ask, barCells, chartOf, fillTable, paced, show, tell, whenSeen, zoomTools } from "./panel.js";
 import { on, state, stretchRequest } from "./state.js";
 import { context, labelAt, SymbolText } from "./symbol_text.js";
 import { apart, onLanguage, t, visible } from "./words.js";
@@ -19,6 +19,7 @@ const SMOOTHED = 20; // the part of the text that a point is the mean of: one in
 const SHORTEST_MEAN = 20; // symbols
 let found = null; // the newest answer, with what was asked for
 let newest = 0; // the number of the newest look, which alone counts
+let waiting = null; // the words for what is being computed
 let text = null;
 let past = null; // what came before the place chosen, by how much it matters
 let curves = null; // of the frozen and the adaptive reader along the text
@@ -28,7 +29,7 @@ export function beginSurprise() {
   const seen = whenSeen($("surprise"), paced(look, 1500));
   on("model", seen);
   on("stretch", () => state.status?.has_model && seen());
-  on("run", () => (found = null));
+  on("details", () => found && setSurpriseCommand()); // it names the run's folder
   curves = new LineChart($("surprise-curves").querySelector(".drawing"), describeCurves);
   $("adaptive").addEventListener("change", () => {
     show($("adaptive-note"), isAdaptive());
@@ -38,7 +39,29 @@ export function beginSurprise() {
     if (found) lookBackSoon(text.chosen);
     setSurpriseCommand();
   });
-  onLanguage(fill);
+  on("run", clear); // after `curves`, which it empties
+  onLanguage(() => {
+    fill();
+    fillState();
+    curves.draw();
+  });
+}
+
+// Nothing of the previous run stays.
+function clear() {
+  found = null;
+  past = null;
+  waiting = null;
+  newest += 1; // what was asked about it is not waited for
+  fillState();
+  text.fill([], {}, []);
+  text.reading.textContent = "";
+  for (const id of ["inspector", "surprising", "surprise-legend"]) $(id).replaceChildren();
+  for (const id of ["surprise-mean", "surprise-table-name"]) $(id).textContent = "";
+  for (const id of ["surprise-unseen", "surprise-curves"]) show($(id), false);
+  curves.draw();
+  tell($("surprise-problem"), null);
+  setCommand("surprise", null);
 }
 
 const isAdaptive = () => $("adaptive").checked;
@@ -47,11 +70,14 @@ async function look() {
   const adaptive = isAdaptive();
   const asked = stretchRequest(adaptive ? ADAPTIVE_LENGTH : undefined);
   const mine = ++newest;
-  $("adaptive-state").textContent = adaptive ? t("surprise.adaptive_wait") : "";
-  const answer = await ask("surprise", "/surprise", { ...asked, adaptive });
-  if (newest === mine) $("adaptive-state").textContent = "";
-  if (!answer || newest !== mine) return;
   const first = found === null;
+  if (adaptive || first) waiting = adaptive ? "surprise.adaptive_wait" : "text.reading";
+  fillState();
+  const answer = await ask("surprise", "/surprise", { ...asked, adaptive });
+  if (newest !== mine) return;
+  waiting = null;
+  fillState();
+  if (!answer) return;
   found = { ...answer, asked, adaptive };
   past = null;
   fill();
@@ -61,6 +87,11 @@ async function look() {
   } else {
     lookBackSoon(text.chosen);
   }
+}
+
+function fillState() {
+  $("adaptive-state").textContent = waiting ? t(waiting) : "";
+  $("surprise-text").setAttribute("aria-busy", String(waiting !== null));
 }
 
 const level = (bits) => (bits === null ? "" : `s${Math.min(CLASSES - 1, Math.floor(bits))}`);

@@ -44,6 +44,14 @@ export function beginText() {
   }
   $("earlier").addEventListener("change", () => $("earlier").value && chooseText($("earlier").value));
   onLanguage(fill);
+  document.addEventListener("visibilitychange", refreshTexts); // another tab may have added one
+  fillEarlier();
+}
+
+async function refreshTexts() {
+  if (document.hidden) return;
+  const about = await get("/api/studio").catch(() => null); // the header reports a lost connection
+  if (about) state.about = about;
   fillEarlier();
 }
 
@@ -54,7 +62,7 @@ function bringFile(file) {
 
 async function bring(send, file = null) {
   tell($("text-problem"), null);
-  $("facts-empty").textContent = t("text.reading");
+  fillEmpty("text.reading");
   try {
     const kept = await send();
     state.about = await get("/api/studio");
@@ -64,7 +72,13 @@ async function bring(send, file = null) {
     refused = file;
     tell($("text-problem"), error);
   }
-  $("facts-empty").textContent = t("text.empty");
+  fillEmpty("text.empty");
+}
+
+// In place of a text's description: that there is none yet, or that one is being read.
+function fillEmpty(words) {
+  $("facts-empty").dataset.words = words; // another language finds it
+  $("facts-empty").textContent = t(words);
 }
 
 export async function chooseText(name) {
@@ -101,6 +115,8 @@ function fill() {
   $("facts-size").textContent = bytes(facts.bytes);
   $("facts-characters").textContent = number(facts.characters);
   $("facts-different").textContent = number(facts.different);
+  show($("facts-of-documents"), facts.documents !== null);
+  $("facts-documents").textContent = number(facts.documents);
   const share = facts.training / (facts.training + facts.validation);
   $("split-words").textContent = facts.validation
     ? t("text.split", { training: number(facts.training), validation: number(facts.validation), share: percent(share) })

@@ -43,8 +43,7 @@ function beginReader(box, panel) {
     back.textContent = t("reader.back");
     fillLabel();
   };
-  on("stretch", fill);
-  on("details", fill);
+  for (const change of ["run", "stretch", "details"]) on(change, fill);
   onLanguage(fill);
   fill();
 }

@@ -1,11 +1,19 @@
 // The studio's own server: JSON there and back; a refusal is an error with the server's message.
 import { t } from "./words.js";
 
+// A request that was refused, by the server or by the page itself.
 export class Refused extends Error {
-  constructor(message, code, status) {
-    super(message);
-    this.code = code;
-    this.status = status;
+  #words;
+
+  // words: the server's, or the key of the page's own, which follow the language
+  constructor(words, code, status) {
+    super();
+    this.#words = words;
+    Object.assign(this, { code, status });
+  }
+
+  get message() {
+    return t(this.#words); // a text that is no key is given back
   }
 }
 
@@ -18,11 +26,11 @@ async function answer(path, options) {
     response = await fetch(placeOf(path), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(t("page.unreachable"), "unreachable", 0);
+    throw new Refused("page.unreachable", "unreachable", 0);
   }
   if (response.ok) return response;
   const error = (await response.json().catch(() => null))?.error;
-  const message = response.status === 401 ? t("page.token") : (error?.message ?? t("page.unreachable"));
+  const message = response.status === 401 ? "page.token" : (error?.message ?? "page.unreachable");
   throw new Refused(message, error?.code, response.status);
 }
 
@@ -55,4 +63,5 @@ async function* piecesOf(reader) {
 
 export const upload = async (name, content, encoding = "utf-8") =>
   (await send(`/api/texts?${new URLSearchParams({ name, encoding })}`, "application/octet-stream", content)).json();
+export const getBlob = async (path) => (await answer(path)).blob();
 export const runPath = (name, rest = "") => `/api/runs/${encodeURIComponent(name)}${rest}`;

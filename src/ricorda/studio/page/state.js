@@ -1,14 +1,17 @@
 // What the page shows: the chosen text, the chosen run and its rows, the passage that is read.
 import { get, runPath } from "./server.js";
-import { t } from "./words.js";
 
 const PAUSE = 500; // milliseconds between two polls of a run that learns
 const PAUSE_AT_REST = 2000; // of one that does not, or in a hidden tab
 const AT_REST = ["paused", "stopped", "ended", "failed", "gone"];
 
+const WHOLE = { text: null, begin: 0, length: 1000 }; // until the run's own text is known
+
 export const state = {
   about: null,
+  connection: "connecting", // connected, lost, or refused: another page has the access
   runs: [], // all of them, the newest first
+  deleted: [], // those that can be restored
   text: null, // facts of the text chosen in panel 1
   run: null, // its name
   details: null,
@@ -18,7 +21,7 @@ export const state = {
   metrics: [],
   samples: [],
   arrived: 0, // when the last row came, by the page's clock
-  stretch: { text: null, begin: 0, length: 1000 },
+  stretch: WHOLE,
 };
 
 const events = new EventTarget();
@@ -34,15 +37,16 @@ export const evaluations = () => state.metrics.filter((row) => row.event === "ev
 export const trainingRows = () => state.metrics.filter((row) => row.event === "training");
 export const inBits = (nats) => (nats === null || nats === undefined ? null : nats / Math.LN2);
 
+// Show a run; null: none.
 export function follow(name) {
   leaving.abort(); // the server need not finish reading the text of the previous run
   leaving = new AbortController();
   Object.assign(state, {
-    run: name, details: null, facts: null, status: null, baselines: null, metrics: [], samples: [],
+    run: name, details: null, facts: null, status: null, baselines: null, metrics: [], samples: [], stretch: WHOLE,
   });
   modelRows = 0;
   described = null;
-  localStorage.setItem("run", name);
+  localStorage.setItem("run", name ?? "");
   following += 1;
   tellAll("run");
   listen(name, following);
@@ -51,8 +55,8 @@ export function follow(name) {
 // All runs, for the list in the header and the panel of runs.
 export async function refreshRuns() {
   try {
-    const { runs } = await get("/api/runs");
-    Object.assign(state, { runs });
+    const { runs, deleted } = await get("/api/runs");
+    Object.assign(state, { runs, deleted });
     tellAll("runs");
   } catch {
     // the header reports a lost connection
@@ -66,18 +70,20 @@ async function listen(name, turn) {
   while (turn === following) {
     let more = false;
     try {
-      const news = await get(runPath(name, `/news?${new URLSearchParams({ after })}`));
+      const news = await get(name === null ? "/api/studio" : runPath(name, `/news?${new URLSearchParams({ after })}`));
       if (turn !== following) return;
-      tellLost(false);
-      ({ after, more } = news);
-      takeRows(news);
-      takeStatus(news.status);
+      connect("connected");
+      if (name !== null) {
+        ({ after, more } = news);
+        takeRows(news);
+        takeStatus(news.status);
+      }
     } catch (problem) {
       if (turn !== following) return;
       if (problem.status === 422) takeGone();
-      else tellLost(true, problem.status === 401 ? "page.token" : "page.lost");
+      else connect(problem.status === 401 ? "refused" : "lost");
     }
-    if (!more) await pause(document.hidden || AT_REST.includes(state.status?.state) ? PAUSE_AT_REST : PAUSE);
+    if (!more) await pause(document.hidden || name === null || AT_REST.includes(state.status?.state) ? PAUSE_AT_REST : PAUSE);
   }
 }
 
@@ -97,18 +103,16 @@ function pause(milliseconds) {
 }
 
 function takeGone() {
-  tellLost(false);
+  connect("connected");
   if (state.status?.state === "gone") return;
   state.status = { state: "gone", has_model: false };
   tellAll("status");
 }
 
-function tellLost(lost, words = "page.lost") {
-  const notice = document.getElementById("lost");
-  if (notice.hidden === !lost && notice.dataset.words === words) return; // or it is read out again
-  notice.dataset.words = words;
-  notice.textContent = t(words);
-  notice.hidden = !lost;
+function connect(now) {
+  if (state.connection === now) return; // or it is read out again
+  state.connection = now;
+  tellAll("connection");
 }
 
 function takeRows(news) {
@@ -136,11 +140,12 @@ function announceModel() {
 }
 
 async function takeStatus(status) {
-  const before = state.status;
+  const [before, turn] = [state.status, following];
   if (JSON.stringify(before) === JSON.stringify(status)) return;
   state.status = status;
   const changed = !before || before.state !== status.state || before.has_config !== status.has_config;
   if (changed || !state.details?.training) await refreshDetails();
+  if (turn !== following) return; // another run was chosen meanwhile
   tellAll("status");
   announceModel();
 }
@@ -154,7 +159,7 @@ async function refreshDetails() {
     if (details.text && !state.facts) {
       state.facts = await get(runPath(name, "/facts"), { signal: leaving.signal });
       if (state.run !== name) return;
-      state.stretch = { text: null, begin: firstPlace(state.facts), length: 1000 };
+      state.stretch = { ...WHOLE, begin: firstPlace(state.facts) };
       tellAll("stretch");
       waitForBaselines(name);
     }

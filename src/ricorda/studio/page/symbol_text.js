@@ -1,7 +1,7 @@
 // A text symbol by symbol, each with a colour; under it what the chosen one is.
 import { element } from "./dom.js";
 import { SymbolChooser } from "./symbols.js";
-import { t, visible } from "./words.js";
+import { onLanguage, t, visible } from "./words.js";
 
 // What is written at a place of a text, and the same between its neighbours.
 export const labelAt = (read, place) => read.labels[place] ?? read.symbols[place] ?? "";
@@ -21,12 +21,17 @@ export class SymbolText extends SymbolChooser {
     place.replaceChildren(this.box, this.reading);
     this.box.addEventListener("focus", () => this.reading.setAttribute("aria-live", "polite"));
     this.box.addEventListener("blur", () => this.reading.removeAttribute("aria-live"));
+    onLanguage(() => this.#label());
+  }
+
+  #label() {
+    this.box.setAttribute("aria-label", t("page.symbols_keys", { name: this.name() }));
   }
 
   // symbols: texts; labels: by place, where a symbol is spelled out; classes: one for each; unseen:
   // [place, character] of what stands before a place and the model never saw
   fill(symbols, labels, classes, unseen = []) {
-    this.box.setAttribute("aria-label", t("page.symbols_keys", { name: this.name() }));
+    this.#label();
     this.setSymbols(symbols.map((symbol, place) => {
       const ends = symbol === "\n";
       const spelled = place in labels && !ends;

@@ -39,6 +39,12 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+// A moment, given in seconds since 1970.
+export function moment(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(seconds * 1000);
+}
+
 export const knows = (key) => key in words;
 
 export function fillWords() {
