@@ -1,6 +1,8 @@
 """What was exported with 32 bits is imported bit for bit."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from ricorda.exchange import import_model, onnx_export, torch_export
 from tests.exchange.models import KNOWN_CASES, Case, make_model
 
-EXPORTS = {
+EXPORTS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "onnx": (onnx_export.export, ("step.onnx", "sequence.onnx")),
     "torch": (torch_export.export, ("state_dict.safetensors",)),
 }
