@@ -103,7 +103,7 @@ def adaptive_reader(
     way to the trained ones.
     """
     network = LayerNetwork(cell, tensors)
-    weights = [each for each in network.parameters() if each.requires_grad]
+    weights: list[Tensor] = [each for each in network.parameters() if each.requires_grad]
     trained = [each.detach().clone() for each in weights]
     symbols = torch.from_numpy(ids)
     place, state = 0, None

@@ -132,7 +132,7 @@ def check_lm_eval(
         "loglikelihood_rolling": [[text] for text in TEXTS],
         "generate_until": [[before, settings] for before, _ in CHOICES],
     }
-    words = [python, PROGRAMS / "with_lm_eval.py", server.url]
+    words: list[str | Path] = [python, PROGRAMS / "with_lm_eval.py", server.url]
     found = json.loads(run(words, folder, json.dumps(case)).splitlines()[-1])
     for (before, after), (total, _) in zip(CHOICES, found["loglikelihood"], strict=True):
         # Without documents, the first symbol of a prompt is read and not predicted.

@@ -116,7 +116,7 @@ def test_every_number_of_the_equation_is_that_of_the_trace(
         row = CELLS[cell].gates.index(next(g for g in CELLS[cell].gates if g.name == terms.name))
         expected = file.tensors["labels.weight"][2, row * 8 + 4] if layer == 0 else None
         assert terms.from_label == (None if expected is None else pytest.approx(float(expected)))
-        past = terms.scale * (terms.from_hidden + terms.hidden_bias)
+        past = terms.scale * ((terms.from_hidden or 0.0) + (terms.hidden_bias or 0.0))
         total = terms.from_input + terms.input_bias + (terms.from_label or 0) + past
         assert terms.total == pytest.approx(total)
     assert step.hidden == pytest.approx(trace["hidden"][position, layer, 4], abs=1e-6)

@@ -15,7 +15,7 @@ def chart_of(points: list[tuple[float, float]], **options: object) -> Chart:
     return Chart(
         unit="bits <per> character",
         series=[Series("training", points)],
-        axes=[Axis("steps", lambda step: f"{step:g}")],
+        axes=[Axis("steps", "count")],
         readings=[],
         **options,  # type: ignore[arg-type]
     )
@@ -77,7 +77,7 @@ def test_several_curves_have_a_legend_and_evaluations_dots() -> None:
     chart = Chart(
         unit="bits",
         series=[Series("one", [(0, 1), (9, 2)]), Series("two", [(3, 1), (9, 2)], kind="dotted")],
-        axes=[Axis("steps", lambda step: f"{step:g}")],
+        axes=[Axis("steps", "count")],
         readings=[],
     )
     html = drawing(chart, HEIGHT)

@@ -26,7 +26,7 @@ from ricorda.option_groups import Group, options_of
 from ricorda.pages import fixed, in_bits, plural
 from ricorda.pages.numbers import clock
 from ricorda.training.configuration import SCHEMA, Minutes
-from ricorda.training.options import DEFAULT_CELL, TrainingOptions
+from ricorda.training.options import TrainingOptions, cell_of
 from ricorda.training.report.progress import Reporter, reporter_for
 from ricorda.validation import validated
 
@@ -288,7 +288,8 @@ def _summary(search_plan: SearchPlan, folder: ExperimentFolder) -> str:
 def _cells(cells: Sequence[str] | None, given: dict[str, Any]) -> list[str]:
     """The cells to search among; one given by --cell is fixed."""
     if cells is None:
-        return [given.get("cell") or DEFAULT_CELL]
+        known = {"cell", "backend", "forget_bias"} & given.keys()
+        return [cell_of(TrainingOptions(**{name: given[name] for name in known}))]
     if "cell" in given:
         raise ConfigurationError("expected --cell or --cells, got both: give only one")
     if wrong := [each for each in cells if each not in CELLS]:

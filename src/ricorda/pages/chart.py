@@ -66,8 +66,8 @@ class Axis:
         """Return what it says at a place, as chart.js does."""
         value = place
         if self.points is not None:
-            curve = [(0.0, 0.0), *self.points]
-            value = float(np.interp(place, *zip(*curve, strict=True)))
+            places, values = zip((0.0, 0.0), *self.points, strict=True)
+            value = float(np.interp(place, places, values))
         return FORMATS[self.format](value)
 
 

@@ -4,6 +4,7 @@ Made from those classes by `python -m tests.keyword_files`.
 """
 
 import os
+from collections.abc import Iterable
 from typing import Literal, TypedDict
 
 
@@ -12,7 +13,7 @@ class TrainingKeywords(TypedDict, total=False):
 
     out: str | os.PathLike[str] | None
     from_model: str | os.PathLike[str] | None
-    cell: Literal["rnn", "gru", "lstm", "cifg"] | None
+    cell: Literal["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"] | None
     nonlinearity: Literal["tanh", "relu"] | None
     hidden_size: int | None
     num_layers: int | None
@@ -33,6 +34,7 @@ class TrainingKeywords(TypedDict, total=False):
     early_samples: bool
     patience: int | None
     keep: int
+    log: str | Iterable[str]
     seed: int
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16"]
@@ -75,6 +77,7 @@ class ResumeKeywords(TypedDict, total=False):
     processes: int | None
     max_restarts: int
     collective_timeout: float
+    log: str | Iterable[str]
     out: str | os.PathLike[str] | None
     learning_rate: float | None
     dropout: float | None

@@ -68,11 +68,14 @@ def _losses(logits: Array, targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the sum of nats at each inverse temperature."""
     below = logits - logits.max(axis=1, keepdims=True)  # (n, V)
     expected = below[np.arange(len(targets)), targets].sum(dtype=np.float64)
-    totals = [
-        np.log(np.exp(each * below).sum(axis=1)).sum(dtype=np.float64)
-        for each in INVERSES.astype(below.dtype)
-    ]
-    return np.array(totals) - INVERSES * expected
+    totals = np.array(
+        [
+            np.log(np.exp(each * below).sum(axis=1)).sum(dtype=np.float64)
+            for each in INVERSES.astype(below.dtype)
+        ]
+    )
+    losses: NDArray[np.float64] = totals - INVERSES * expected
+    return losses
 
 
 def at_temperature(tensors: dict[str, Array], temperature: float) -> dict[str, Array]:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ricorda.durable import flush_folder, refuse_link
 from ricorda.errors import RunError
-from ricorda.runs import RunFolder
-from ricorda.training.checkpoint.deletion import PIPED_TEXT
+from ricorda.runs import PIPED_TEXT, RunFolder
 from ricorda.training.checkpoint.held_folder import RunLock
 from ricorda.training.checkpoint.record import read_record, write_record
 

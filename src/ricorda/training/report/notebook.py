@@ -292,7 +292,7 @@ class _Curve:
             Chart(
                 unit="bits per character",
                 series=series,
-                axes=[Axis("steps", lambda step: f"{step:,.0f}")],
+                axes=[Axis("steps", "count")],
                 readings=[],
                 top=max(filter(math.isfinite, later), default=None),
             ),
