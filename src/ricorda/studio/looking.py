@@ -205,7 +205,11 @@ class Looking:
             _, model = self._load(run)
             prompt, unknown = _readable_prompt(model, request.text)
             generation = model.begin(
-                prompt, length=request.length, seed=request.seed, **request.sampling
+                prompt,
+                length=request.length,
+                seed=request.seed,
+                label=request.label,
+                **request.sampling,
             )
         yield {"seed": generation.seed, "unknown": unknown, "prompt": prompt}
         while True:

@@ -145,8 +145,11 @@ function chooseByNumber() {
   const fits = Number.isInteger(wanted.layer) && Number.isInteger(wanted.unit) && shape &&
     wanted.layer >= 0 && wanted.layer < shape.num_layers && wanted.unit >= 0 && wanted.unit < shape.hidden_size;
   if (fits) choose(wanted);
-  else tell($("inside-problem"), new Error(t("inside.no_unit", { layers: number(shape?.num_layers), units: number(shape?.hidden_size) })));
+  else tell($("inside-problem"), { get message() { return noUnit(shape); } }); // in the language of the time
 }
+
+const noUnit = (shape) =>
+  t("inside.no_unit", { layers: number(shape?.num_layers), units: number(shape?.hidden_size) });
 
 async function choose({ layer, unit }) {
   tell($("inside-problem"), null);
