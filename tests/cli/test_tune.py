@@ -50,7 +50,7 @@ def kill_in_trial(process: "subprocess.Popen[bytes]", number: int) -> None:
     """Kill a search when it says that a trial begins."""
     assert process.stderr is not None
     for line in process.stderr:
-        if f"trial {number} of".encode() in line:
+        if f"({number} of".encode() in line:
             break
     process.kill()
     process.communicate()

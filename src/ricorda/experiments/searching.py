@@ -162,7 +162,7 @@ class Searcher:
         """Train one trial and report how it ended."""
         from ricorda.experiments.study import name_of
 
-        place = f"trial {claim.number + 1} of {self._plan.trials}"
+        place = f"trial {claim.number} ({claim.number + 1} of {self._plan.trials})"
         self._reporter.say(f"{place}: {_words(claim)}")
         options = {
             **self._plan.options,

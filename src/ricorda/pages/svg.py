@@ -129,7 +129,7 @@ class Path:
 
 def parallel_coordinates(words: str, axes: Sequence[Coordinate], paths: Sequence[Path]) -> str:
     """Draw an axis for each setting and a line for each trial. words: for those who do not see."""
-    top, bottom = 34.0, 34.0 + COORDINATES
+    top, bottom = 44.0, 44.0 + COORDINATES
     gap = (WIDTH - 90) / max(1, len(axes) - 1)
     parts = []
     order = {"stopped": 0, "complete": 1, "best": 2}
@@ -145,7 +145,7 @@ def parallel_coordinates(words: str, axes: Sequence[Coordinate], paths: Sequence
     for number, axis in enumerate(axes):
         x = 45 + gap * number
         parts.append(_line("axis", x, top, x, bottom))
-        parts.append(_text(x, 16, axis.name, "middle"))
+        parts.append(_text(x, 30 if number % 2 else 14, axis.name, "middle"))  # long names
         for place, text in axis.ticks:
             y = bottom - place * COORDINATES
             parts.append(_line("axis", x - 3, y, x + 3, y))
