@@ -1,7 +1,7 @@
 """The configuration of a network: its defaults, what follows from it, and that it cannot change."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -54,11 +54,15 @@ def test_it_cannot_be_changed() -> None:
 def test_a_size_has_a_range(
     name: str, too_small: int, smallest: int, largest: int, too_large: int
 ) -> None:
+    def sized(size: int) -> ModelConfiguration:
+        changes: dict[str, Any] = {name: size}
+        return dataclasses.replace(SMALL, **changes)
+
     for size in (smallest, largest):
-        assert getattr(dataclasses.replace(SMALL, **{name: size}), name) == size
+        assert getattr(sized(size), name) == size
     for size in (too_small, too_large):
         with pytest.raises(ValidationError, match=name):
-            dataclasses.replace(SMALL, **{name: size})
+            sized(size)
 
 
 def test_each_field_is_described() -> None:
