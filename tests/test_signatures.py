@@ -106,7 +106,7 @@ def test_help_has_types_and_defaults() -> None:
         "    minutes: float",
         "    out: str | PathLike[str]",
         '    vocabulary: str = "characters"',
-        '    cell: Literal["rnn", "gru", "lstm", "cifg"]',
+        '    newlines: Literal["auto", "normalise", "keep"] = "auto"',
         "    keep: int = 2",
     ):
         assert f"\n{line}\n" in text

@@ -78,7 +78,8 @@ def _slice(node: Node, array: Array, *given: Array) -> Array:
 def _multiplied(node: Node, left: Array, right: Array) -> Array:
     if math.prod(np.broadcast_shapes(left.shape, right.shape)) > max(left.size, right.size):
         raise ValueError("a product that is larger than its factors")
-    return left * right
+    with np.errstate(over="ignore", invalid="ignore"):  # weights that are not finite are refused
+        return left * right
 
 
 def _dequantized(node: Node, numbers: Array, scales: Array, zero: Array | None = None) -> Array:

@@ -12,7 +12,7 @@ from ricorda.text.kinds import wanted
 from ricorda.text.splits import Split
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.machine import expected_machine
-from ricorda.training.plan.planner import choose, depends_on_speed
+from ricorda.training.plan.planner import choose, depends_on_speed, facts_of
 
 LEARNED_AFTERWARDS = frozenset({"pieces", "words"})
 """Vocabularies that a training learns from its text before it plans: their size is not known."""
@@ -34,14 +34,7 @@ def planned(request: TrainingRequest, text: Path, parts: Parts, cores: int) -> d
     vocabulary, split = parts(_reading(options, text))
     assert options.threads is not None
     machine = replace(expected_machine(options), threads=options.threads)
-    configuration = choose(
-        options,
-        training_size=len(split.training),
-        vocabulary_size=vocabulary.size,
-        machine=machine,
-        documents=vocabulary.boundary is not None,
-        num_labels=len(vocabulary.labels) + 1 if vocabulary.labels else 0,
-    )
+    configuration = choose(options, machine=machine, **facts_of(split.training, vocabulary))
     model, budget = configuration.model, configuration.budget
     settings = {
         "minutes": budget.minutes,

@@ -57,7 +57,7 @@ class NetworkOptions:
     symbols are the model's; new symbols of the text are added."""
 
     cell: Annotated[CellName | None, Group.ESSENTIAL] = None
-    """Recurrent cell; cifg by default, lstm with PyTorch or --forget-bias."""
+    """Recurrent cell; by default cifg, or lstm for lists, with PyTorch and with --forget-bias."""
 
     nonlinearity: Literal["tanh", "relu"] | None = None
     """The activation of the rnn cell."""
@@ -154,15 +154,18 @@ def given_names(options: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, value in options.items() if value is not None)
 
 
-def cell_of(options: TrainingOptions, backend: Backend = "kernels") -> CellName:
+def cell_of(
+    options: TrainingOptions, backend: Backend = "kernels", *, is_list: bool = False
+) -> CellName:
     """Return the cell that was asked for, or else the one that learns most in the same time.
 
-    That is the CIFG, which has three quarters of an LSTM's operations (docs/log.md). PyTorch has no
-    fused operation for it, so there it is the LSTM.
+    That is the CIFG, which has three quarters of an LSTM's operations, but for lists, whose lines
+    begin anew (docs/log.md). PyTorch has no fused operation for it, so there it is the LSTM.
     """
     if options.cell is not None:
         return options.cell
-    return "cifg" if backend == "kernels" and not options.forget_bias else "lstm"
+    is_lstm = backend != "kernels" or is_list or bool(options.forget_bias)
+    return "lstm" if is_lstm else "cifg"
 
 
 def _check_cell_options(options: TrainingOptions) -> None:

@@ -33,6 +33,7 @@ from ricorda.training.plan.planner import (
     Machine,
     choose,
     depends_on_speed,
+    facts_of,
     operations_of,
     output_rows,
 )
@@ -178,15 +179,10 @@ def settle_for(
 ) -> TrainingConfiguration:
     """The same for the part of a text that trains."""
 
+    facts = facts_of(training, vocabulary)
+
     def plan(machine: Machine) -> TrainingConfiguration:
-        configuration = choose(
-            options,
-            training_size=len(training),
-            vocabulary_size=vocabulary.size,
-            machine=machine,
-            documents=training.boundary is not None,
-            num_labels=len(vocabulary.labels) + 1 if vocabulary.labels else 0,
-        )
+        configuration = choose(options, machine=machine, **facts)
         check_memory(configuration, len(training))
         return configuration
 

@@ -18,13 +18,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from ricorda.engine import kernels_are_built
 from ricorda.errors import ConfigurationError
 from ricorda.extras import require_torch
 from ricorda.model.cells import CELLS, CellName
 from ricorda.model.configuration import ModelConfiguration
+from ricorda.text import Part, Vocabulary
+from ricorda.text.lists import looks_like_list
 from ricorda.training.configuration import (
     Backend,
     Budget,
@@ -45,6 +47,8 @@ PARAMETERS_PER_CHARACTER = 4.0  # at most, of the text
 MEMORIZED = 640  # symbols; a text too short to validate with is memorized, without dropout
 SAMPLED_FROM = 2048  # symbols, of which the softmax is sampled
 SOFTMAX_CANDIDATES = 512
+LIST_SAMPLE = 1 << 16  # symbols by which a list is recognized
+LONGEST_LINE = 70  # symbols of a document, on average, in what is taken for a list
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,17 @@ def choose(
     machine: Machine,
     documents: bool = False,
     num_labels: int = 0,
+    is_list: bool = False,
 ) -> TrainingConfiguration:
     """Choose every setting: what `options` gives is kept, the rest is chosen.
 
     training_size is the number of symbols to learn from. documents: whether these are documents;
-    num_labels: K of the network, 0 without labels.
+    num_labels: K of the network, 0 without labels. is_list: whether it consists of short lines or
+    documents. `facts_of` finds all but the machine.
     """
     budget = options.budget or Budget(minutes=DEFAULT_MINUTES)
     backend = choose_backend(options.backend, machine.device)
-    cell = cell_of(options, backend)
+    cell = cell_of(options, backend, is_list=is_list)
     num_layers = options.num_layers or CELLS[cell].num_layers
     window = options.window or 64
     batch_size = options.batch_size or _batch_size(training_size, window, machine)
@@ -134,6 +140,22 @@ def choose(
         settled["reset_probability"] = 0.0
     kept = {name: value for name, value in given.items() if value is not None}
     return TrainingConfiguration(**(chosen | kept | settled))
+
+
+def facts_of(training: Part, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return what `choose` needs to know about the part of a text that trains."""
+    documents = training.boundary is not None
+    if documents:
+        is_list = training.symbols <= LONGEST_LINE * training.segments
+    else:
+        is_list = looks_like_list(vocabulary.decode(training.read(0, LIST_SAMPLE)))
+    return {
+        "training_size": len(training),
+        "vocabulary_size": vocabulary.size,
+        "documents": documents,
+        "num_labels": len(vocabulary.labels) + 1 if vocabulary.labels else 0,
+        "is_list": is_list,
+    }
 
 
 def choose_backend(wanted: Literal["auto", "kernels", "torch"], device: str) -> Backend:
