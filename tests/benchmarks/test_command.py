@@ -169,7 +169,7 @@ def test_without_kernels_there_is_nothing_to_measure(
 def test_every_command_has_its_help() -> None:
     assert set(program.command.commands) == {
         *("engine", "train", "documents", "export", "compress", "adaptive", "scale", "memory"),
-        *("against", "precision", "finetune"),
+        *("against", "precision", "finetune", "cells", "page"),
     }
     for each in program.command.commands.values():
         assert isinstance(each, click.Command)

@@ -38,9 +38,10 @@ COMMANDS: dict[str, list[str]] = {
     "memorised": [*WORD, "--length=50"],
     "baselines": ["my.txt"],
 }
-"""How each command runs in a moment. The others open a page or measure for minutes."""
+"""How each command runs in a moment. The others open a page or train for minutes; the options of
+compare and tune are those of train."""
 
-ELSEWHERE = {"demo", "studio"}
+ELSEWHERE = {"compare", "demo", "studio", "tune"}
 
 LONG_WORK = {"length", "count", "minutes", "epochs", "steps", "processes", "num_layers"}
 """Options of which a large number is in order and asks for long work, or for much memory."""

@@ -47,6 +47,7 @@ def test_what_is_not_given_has_these_values() -> None:
         "forget_bias": 0.0,
         "adaptive_validation": False,
         "early_samples": False,
+        "log": (),
         "keep": 2,
         "seed": 1,
         "device": "auto",

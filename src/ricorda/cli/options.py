@@ -242,12 +242,11 @@ def _option(
         return click.option(*names, is_flag=True, default=None, help=help_text, **shared)
     if get_origin(kinds[0]) is tuple:
         repeatable = help_text if "repeat" in help_text else f"{help_text} May be repeated."
-        words = get_args(get_args(kinds[0])[0])
+        part = get_args(kinds[0])[0]
+        if get_origin(part) is Literal:
+            words = click.Choice(get_args(part))
+            return click.option(*names, type=words, multiple=True, help=repeatable, **shared)
         kind = EscapedText() if name in ESCAPED_OPTIONS else click.STRING
-        if words:  # of a Literal
-            return click.option(
-                *names, type=click.Choice(words), multiple=True, help=repeatable, **shared
-            )
         return click.option(
             *names, type=kind, multiple=True, metavar="TEXT", help=repeatable, **shared
         )
