@@ -103,7 +103,7 @@ def test_the_best_settings_are_a_file_for_train(there: Tuning) -> None:
     file = there.folder / "best.toml"
     options = tomllib.loads(file.read_text())
     assert there.best.options.items() <= options.items()
-    assert (options["steps"], options["hidden_size"], options["cell"]) == (27, 8, "lstm")
+    assert (options["steps"], options["hidden_size"], options["cell"]) == (27, 8, "cifg")
     command = ["train", "my.txt", "--config", str(file), "--out", "again", "--threads", "1"]
     assert main([*command, "--quiet"]) == 0
     *_, last = RunFolder(Path("again")).metrics.read_text().splitlines()

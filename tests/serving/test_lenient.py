@@ -27,9 +27,8 @@ def counted(server: Server) -> float:
 
 
 def test_ignored_fields_are_counted_and_logged_once(
-    models: dict[str, Path], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("ricorda.serving"), "propagate", True)
     caplog.set_level(logging.INFO, "ricorda.serving")
     with running(models, lenient=True) as server:
         assert counted(server) == 0
@@ -45,9 +44,8 @@ def test_ignored_fields_are_counted_and_logged_once(
 
 
 def test_the_log_of_many_names_is_bounded(
-    lenient: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    lenient: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("ricorda.serving"), "propagate", True)
     caplog.set_level(logging.INFO, "ricorda.serving")
     for group in range(5):
         lenient.complete(**{f"x{group}{number}\n": 1 for number in range(30)})

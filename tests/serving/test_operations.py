@@ -1,6 +1,7 @@
 """Operating a server: starting, reloading, stopping, logging, and what its clients see."""
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -394,6 +395,17 @@ def test_check_tells_what_would_be_served(
     assert found["models"][1]["symbols"] == 256
     assert main([*words[:-1], "--json"]) == 2
     assert "--json is for --check" in capsys.readouterr().err
+
+
+def test_the_command_leaves_the_log_as_it_was(models: dict[str, Path]) -> None:
+    from ricorda.cli.main import main
+
+    log = logging.getLogger("ricorda.serving")
+    before = (log.handlers[:], log.level, log.propagate)
+    present = models["letters"]
+    for path, status in ((present, 0), (present.with_name("missing"), 2)):
+        assert main(["serve", str(path), "--check", "--port", "0"]) == status
+        assert (log.handlers, log.level, log.propagate) == before
 
 
 def test_without_the_extra_one_line_says_what_to_install(models: dict[str, Path]) -> None:

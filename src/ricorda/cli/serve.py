@@ -4,6 +4,7 @@ import contextlib
 import gc
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,12 @@ def command(models: tuple[str, ...], check: bool, as_json: bool, **options: Any)
     given = {name: value for name, value in options.items() if value not in (None, ())}
     settings = validated(ServerSettings, **given)
     words = models or (str(model_path(None)),)
-    _log_to_standard_error()
-    service = _prepare(words, settings)
+    with _logging_to_standard_error():
+        _serve(_prepare(words, settings), check, as_json)
+
+
+def _serve(service: "Service", check: bool, as_json: bool) -> None:
+    """Serve until the process is asked to end, or print what would be served."""
     from ricorda.serving.service import make_host
 
     host = make_host(service, _report_ready(service))
@@ -121,11 +126,19 @@ def _print_check(address: str, models: list[dict[str, Any]]) -> None:
     )
 
 
-def _log_to_standard_error() -> None:
-    """Log events of the server itself; requests have a log of their own."""
+@contextlib.contextmanager
+def _logging_to_standard_error() -> Iterator[None]:
+    """Log events of the server itself meanwhile; requests have a log of their own."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("ricorda: %(message)s"))
     logger = logging.getLogger("ricorda.serving")
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate

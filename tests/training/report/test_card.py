@@ -31,7 +31,7 @@ def test_a_finished_run(text: Path) -> None:
     bits = f"{run.metrics['validation']['bits_per_character']:.3f}"
     assert bits in card.text
     assert "<b>x" in card.text
-    assert "LSTM, 1 x 8 units, ended after its steps" in card.text
+    assert "CIFG, 1 x 8 units, ended after its steps" in card.text
     assert "best: " in card.text
     assert "run.model" in card.text
     curves = [each for tag, each in card.tags if tag == "path" and "fill" in each]

@@ -115,7 +115,7 @@ def test_wandb_has_the_whole_run_in_its_newest_folder(monkeypatch: pytest.Monkey
     first, second = fake.sessions
     assert first["id"] == second["id"] == known_as(folder, "wandb")
     assert (second["mode"], second["dir"]) == ("offline", folder)
-    assert second["config"]["cell"] == "lstm"
+    assert second["config"]["cell"] == "cifg"
     assert second["finished"]
     seen = Counter((name, step) for step, values in second["rows"] for name in values)
     assert set(seen.values()) == {1}
@@ -253,7 +253,7 @@ def test_the_guides_reporter_works(here: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "my: lstm, 8 units, after step 0"
+    assert lines[0] == "my: cifg, 8 units, after step 0"
     assert lines[-1].startswith("step 20: ")
     assert sum("nats per character" in line for line in lines) >= 5
 

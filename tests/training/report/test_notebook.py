@@ -64,8 +64,8 @@ def test_a_run_is_shown_from_the_text_to_its_figures(text: Path, place: Place) -
     assert f"validation: {bits} bits per character" in place.last
     assert "ricorda.load('runs/my').generate" in place.last
     assert "characters/s" not in place.last
-    assert "LSTM" not in place.last.split("Settings")[0]
-    assert "lstm, 1 x 8 units" in place.last.split("Settings")[1]
+    assert "cifg" not in place.last.split("Settings")[0].lower()
+    assert "cifg, 1 x 8 units" in place.last.split("Settings")[1]
     assert place.kept_from is not None
     assert "bits per character" in place.shown[-1][1]
     assert len({card for card in cards if "track" in card}) <= len(cards)
