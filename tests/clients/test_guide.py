@@ -14,7 +14,7 @@ from tests.docs.documents import fences
 from tests.serving.conftest import Server, running
 
 GUIDE = REPOSITORY / "docs" / "guides" / "serving.md"
-BEGIN, END = "## Use it from other programs", "## Operate it"
+BEGIN, END = "## Use it from other programs", "## Behind a proxy or a tunnel"
 ADDRESS = "http://127.0.0.1:8000"
 PROMPT = "Nel mezzo"
 
