@@ -127,8 +127,9 @@ notebooks: $(VENV)/.tools
 	$(RUN)/python -m pytest tests/test_frames.py tests/training/report/test_kernel.py tests/docs/test_notebook.py
 
 dashboards: $(VENV)/.tools
-	$(PIP) 'ricorda[tensorboard,wandb,mlflow]'
-	$(RUN)/python -m pytest --timeout 0 tests/training/report
+	$(RUN)/python -m pip install --disable-pip-version-check --quiet --upgrade \
+	  --target $(CLIENTS)/dashboards tensorboard wandb mlflow
+	PYTHONPATH=$(CLIENTS)/dashboards $(RUN)/python -m pytest --timeout 0 tests/training/report
 
 bench: $(VENV)/.tools
 	$(RUN)/python -m benchmarks engine
