@@ -113,7 +113,8 @@ def test_runs_are_overlaid_with_their_names(curves: "Page", family: Place) -> No
 def test_a_resumed_run_is_shown_as_such(open_page: Open, family: Place) -> None:
     page = open_page("first", family)
     names = [{"name": name, "resumed": name == "branch", "state": "ended"} for name in RUNS]
-    page.route("**/api/runs", lambda route: route.fulfill(json={"runs": names}))
+    answer = {"runs": names, "deleted": []}
+    page.route("**/api/runs", lambda route: route.fulfill(json=answer))
     in_sight(page, "learning")
     page.click("#overlay summary")
     page.check("#overlay-runs input[value=branch]")

@@ -99,7 +99,7 @@ def go_through(page: "Page", proxy: Proxy, ticket: str) -> None:
     page.wait_for_selector("#chances button")
     in_sight(page, "runs")
     with page.expect_download() as download:
-        page.click("#runs-table a:text('Download')")
+        page.click("#run-report")
     report = Path(download.value.path()).read_text("utf-8")
     assert "A run of ricorda" in report
     page.reload()

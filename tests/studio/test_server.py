@@ -1,5 +1,6 @@
 """The studio's addresses: access, answers and refusals."""
 
+import contextlib
 import http.client
 import json
 import math
@@ -433,10 +434,12 @@ def test_rows_that_tell_nothing_make_no_report(
 
 def test_ctrl_c_under_an_open_page_says_nothing_but_goodbye(tmp_path: Path) -> None:
     own = start_studio(tmp_path)
-    client = Client(own)
-    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
-    connection.request("GET", "/api/runs", headers={"Cookie": client.cookie})
-    assert connection.getresponse().read() == b'{"runs":[]}'
-    said = end_studio(own)
+    connection = http.client.HTTPConnection("127.0.0.1", own.port, timeout=30)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/api/runs", headers={"Cookie": own.cookie})
+            answered = json.loads(connection.getresponse().read())
+        finally:
+            said = end_studio(own)
+    assert answered == {"runs": [], "deleted": []}
     assert "Traceback" not in said
-    connection.close()
