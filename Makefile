@@ -129,7 +129,7 @@ notebooks: $(VENV)/.tools
 dashboards: $(VENV)/.tools
 	$(RUN)/python -m pip install --disable-pip-version-check --quiet --upgrade \
 	  --target $(CLIENTS)/dashboards tensorboard wandb mlflow
-	PYTHONPATH=$(CLIENTS)/dashboards $(RUN)/python -m pytest --timeout 0 tests/training/report
+	PYTHONPATH=$(abspath $(CLIENTS)/dashboards) $(RUN)/python -m pytest --timeout 0 tests/training/report
 
 bench: $(VENV)/.tools
 	$(RUN)/python -m benchmarks engine

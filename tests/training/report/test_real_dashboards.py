@@ -244,6 +244,7 @@ def logged_records(log: bytes) -> Iterator[bytes]:
             whole = b""
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow's packages warn about each other
 def test_mlflow_has_one_run_with_each_step_once() -> None:
     mlflow = pytest.importorskip("mlflow")
     folder = kill_and_resume("mlflow")
