@@ -54,8 +54,8 @@ class ComparisonOptions:
     many parameters, or operations per symbol, as the first."""
 
     out: Path | None = None
-    """Folder of the comparison, by default experiments/ and the name of the text and the option.
-    The same command continues what it holds."""
+    """Folder of the comparison, by default experiments/ and the names of the text, the option and
+    what is matched. The same command continues what it holds."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,8 @@ def run_comparison(
             f"expected {option} to be varied or fixed, got both: give only one of them"
         )
     validated(TrainingOptions, **given)
-    folder = folder_for(settings.out, names[0], option)
+    purpose = option if settings.match == "time" else f"{option}-{settings.match}"
+    folder = folder_for(settings.out, names[0], purpose)
     shown = reporter or reporter_for(quiet=quiet)
     with folder.prepared(), RunLock(folder.path, warn=shown.warn):
         progress = _Progress(folder, option, names, given, settings, shown)
