@@ -67,7 +67,9 @@ class Output:
         if self._handle is None:
             from IPython.display import display
 
-            self._handle = display(content, raw=True, display_id=True)
+            self._handle = display(  # type: ignore[no-untyped-call, unused-ignore]
+                content, raw=True, display_id=True
+            )
         else:
             self._handle.update(content, raw=True)
 
@@ -92,7 +94,9 @@ class Widget(Output):
             from IPython.display import display
 
             self._widget = ipywidgets.HTML(card)
-            self._handle = display(self._widget, display_id=True)
+            self._handle = display(  # type: ignore[no-untyped-call, unused-ignore]
+                self._widget, display_id=True
+            )
         else:
             self._widget.value = card
 
