@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 import ricorda
 from ricorda.engine import GenerationSettings, SamplingSettings
+from ricorda.experiments.comparison import ComparisonOptions
+from ricorda.experiments.trial import BUDGETS, TRIAL_OPTIONS
+from ricorda.experiments.tuning import TUNING, TuningOptions
 from ricorda.signatures import keyword_type, names_of, type_text
 from ricorda.training import TrainingOptions
 from ricorda.training.options import RESUMED, TRAINED
@@ -26,6 +29,7 @@ class Keywords(NamedTuple):
     purpose: str
     settings: type[Any]
     fields: Iterable[str]
+    base: str = "TypedDict"
 
 
 FILES = {
@@ -45,6 +49,25 @@ FILES = {
             "How a text is written.",
             GenerationSettings,
             names_of(GenerationSettings),
+        ),
+    ],
+    "experiments/keywords.py": [
+        Keywords(
+            "TrialKeywords", "The options of a trial.", TrainingOptions, [*BUDGETS, *TRIAL_OPTIONS]
+        ),
+        Keywords(
+            "ComparisonKeywords",
+            "The options of `compare`.",
+            ComparisonOptions,
+            names_of(ComparisonOptions),
+            "TrialKeywords",
+        ),
+        Keywords(
+            "TuningKeywords",
+            "The options of `tune`.",
+            TuningOptions,
+            [name for name in TUNING if name not in BUDGETS],
+            "TrialKeywords",
         ),
     ],
 }
@@ -76,7 +99,8 @@ def _class(keywords: Keywords) -> str:
         for name in keywords.fields
     ]
     return (
-        f'\n\nclass {keywords.name}(TypedDict, total=False):\n    """{keywords.purpose}"""\n\n'
+        f"\n\nclass {keywords.name}({keywords.base}, total=False):\n"
+        f'    """{keywords.purpose}"""\n\n'
         f"{''.join(lines)}"
     )
 

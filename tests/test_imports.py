@@ -41,7 +41,8 @@ BELOW: dict[str, set[str]] = {
     "exchange": {"durable", "engine", "errors", "extras", "model", "pages", "text", "validation"},
     "experiments": {
         *("arguments", "cores", "durable", "errors", "extras", "interrupts", "lazy", "model"),
-        *("option_groups", "pages", "runs", "shell", "text", "training", "validation"),
+        *("option_groups", "pages", "runs", "shell", "signatures", "text", "training"),
+        "validation",
     },
     "insight": {"arguments", "engine", "errors", "extras", "lazy", "model", "pages", "text"},
     "serving": {"engine", "errors", "model", "pages", "text", "validation"},

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 from pydantic import Field
@@ -16,8 +16,10 @@ from pydantic.dataclasses import dataclass as settings_class
 from ricorda.durable import write_atomically
 from ricorda.errors import ConfigurationError, TrainingError
 from ricorda.experiments.folder import ExperimentFolder, absolute, folder_for, plain
+from ricorda.experiments.keywords import ComparisonKeywords
 from ricorda.experiments.trial import (
     BUDGETS,
+    TRIAL_OPTIONS,
     Text,
     Trial,
     TrialReporter,
@@ -29,6 +31,7 @@ from ricorda.experiments.variants import Match, Planner, Variant, varied_option
 from ricorda.option_groups import Group, options_of
 from ricorda.pages import fixed, in_bits, short
 from ricorda.pages.numbers import clock
+from ricorda.signatures import names_of, shows_options
 from ricorda.training.checkpoint.held_folder import RunLock
 from ricorda.training.configuration import SCHEMA
 from ricorda.training.options import TrainingOptions
@@ -213,13 +216,15 @@ def _with_deviation(mean: float | None, deviation: float | None) -> str:
     return f"{fixed(mean, 3)} ± {fixed(deviation, 3)}"
 
 
+@shows_options(TrainingOptions, [*BUDGETS, *TRIAL_OPTIONS])
+@shows_options(ComparisonOptions, names_of(ComparisonOptions))
 def compare(
     *texts: Text,
     cells: Sequence[str] | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
     reporter: Reporter | None = None,
     quiet: bool = False,
-    **options: Any,
+    **options: Unpack[ComparisonKeywords],
 ) -> Comparison:
     """Train each of several cells, or values of another option, and compare their losses.
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass as settings_class
@@ -15,9 +15,17 @@ from ricorda.cores import usable_cores
 from ricorda.durable import CAN_LOCK, write_atomically
 from ricorda.errors import ConfigurationError
 from ricorda.experiments.folder import ExperimentFolder, absolute, folder_for, plain
+from ricorda.experiments.keywords import TuningKeywords
 from ricorda.experiments.search_space import Dimension
 from ricorda.experiments.searching import Searcher, SearchPlan, plan_search, setting_text
-from ricorda.experiments.trial import BUDGETS, Text, TrialReporter, check_texts, named
+from ricorda.experiments.trial import (
+    BUDGETS,
+    TRIAL_OPTIONS,
+    Text,
+    TrialReporter,
+    check_texts,
+    named,
+)
 from ricorda.experiments.trial_result import TrialResult
 from ricorda.experiments.workers import Workers
 from ricorda.extras import require_optuna
@@ -25,6 +33,7 @@ from ricorda.model.cells import CELLS
 from ricorda.option_groups import Group, options_of
 from ricorda.pages import fixed, in_bits, plural
 from ricorda.pages.numbers import clock
+from ricorda.signatures import names_of, shows_options
 from ricorda.training.configuration import SCHEMA, Minutes
 from ricorda.training.options import TrainingOptions, cell_of
 from ricorda.training.report.progress import Reporter, reporter_for
@@ -120,12 +129,14 @@ def _rank(trial: TrialResult) -> tuple[int, float, float]:
     return order, -trial.share, loss
 
 
+@shows_options(TrainingOptions, ["steps", "epochs", *TRIAL_OPTIONS])
+@shows_options(TuningOptions, names_of(TuningOptions))
 def tune(
     *texts: Text,
     cells: Sequence[str] | None = None,
     reporter: Reporter | None = None,
     quiet: bool = False,
-    **options: Any,
+    **options: Unpack[TuningKeywords],
 ) -> Tuning:
     """Search for the settings that give the lowest validation loss.
 
