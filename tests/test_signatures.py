@@ -16,6 +16,9 @@ import pytest
 import ricorda
 from ricorda.engine import GenerationSettings, Model, SamplingSettings
 from ricorda.errors import ConfigurationError
+from ricorda.experiments.comparison import ComparisonOptions
+from ricorda.experiments.tuning import TuningOptions
+from ricorda.signatures import names_of
 from ricorda.training import TrainingOptions
 from tests.keyword_files import FILES, SOURCE, content
 
@@ -37,6 +40,16 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], type[Any], set[str]]] = {
     "generate_many": (Model.generate_many, GenerationSettings, {"count"}),
     "begin_many": (Model.begin_many, GenerationSettings, {"count"}),
     "begin": (Model.begin, GenerationSettings, set()),
+    "compare": (
+        ricorda.compare,
+        TrainingOptions,
+        {"reporter", "quiet", "cells", "vary", *names_of(ComparisonOptions)},
+    ),
+    "tune": (
+        ricorda.tune,
+        TrainingOptions,
+        {"reporter", "quiet", "cells", *names_of(TuningOptions)},
+    ),
 }
 """Functions, the class whose fields they take, and the keywords of their own."""
 
@@ -58,6 +71,8 @@ def keywords(function: Callable[..., Any]) -> dict[str, Any]:
     [
         ("train", {"config", "dry_run", "as_json", "quiet", "reporter"}),
         ("resume", {"as_json", "quiet", "reporter"}),
+        ("compare", {"as_json", "quiet", "reporter", "cell"}),
+        ("tune", {"as_json", "quiet", "reporter"}),
     ],
 )
 def test_the_options_are_those_of_the_command_line(name: str, not_shared: set[str]) -> None:
