@@ -79,8 +79,8 @@ def make_model(case: Case, random: np.random.Generator) -> ModelFile:
     )
     tensors = {}
     for name, shape in configuration.tensor_shapes().items():
-        # Small recurrent weights, so that rounding does not grow from symbol to symbol; units without
-        # bounds grow with depth.
+        # Small recurrent weights, so that rounding does not grow from symbol to symbol; units
+        # without bounds grow with depth.
         scale = 0.5 / case.hidden_size**0.5 if name.endswith("weight_hh") else 1.0
         if not configuration.is_bounded and name.startswith("layers"):
             scale = 0.4 / case.hidden_size**0.5

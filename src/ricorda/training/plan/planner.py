@@ -204,13 +204,9 @@ def depends_on_speed(options: TrainingOptions) -> bool:
 
 
 def _batch_size(training_size: int, window: int, machine: Machine) -> int:
-    """8 streams, 4 for each of many threads; fewer if they would be short.
-
-    Of the same number of symbols, more and smaller steps learn more (docs/log.md); with fewer
-    streams a thread spends as long on reading the weights as on multiplying them.
-    """
+    """16 streams, more where many threads share them; fewer if they would be short."""
     threads, processes = machine.threads * machine.processes, machine.processes
-    wanted = 64 if machine.device != "cpu" else min(64, max(8, 4 * threads))
+    wanted = 64 if machine.device != "cpu" else min(64, max(16, 8 * threads))
     wanted = max(wanted, 8 * processes if processes > 1 else 0)
     while wanted > 8 and training_size < 16 * wanted * window:
         wanted //= 2
