@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import fspath
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ricorda.arguments import checked
-from ricorda.engine import Figures, Model, load
+from ricorda.engine import Figures, Model, load, open_model
 from ricorda.engine.adaptive import gather_gradient_sizes, segments_for
 from ricorda.errors import RunError, TrainingError
 from ricorda.frames import Library, frame
-from ricorda.model import read_model_file, write_model_file
+from ricorda.model import ModelFile, read_model_file, write_model_file
 from ricorda.pages.numbers import clock
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
@@ -295,21 +295,7 @@ def _write_document_index(folder: RunFolder, dataset: Dataset, report: Reporter)
 
 def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, Any]:
     """The run's figures; the best model is evaluated on what was held back unless interrupted."""
-    evaluated: dict[str, Figures] = {}
-    if reason != "interrupted":
-        if dataset.validation is not None:
-            _fit_temperature(loop.folder, dataset.validation)
-        evaluated = {
-            name: _evaluated(loop.folder, part)
-            for name, part in (("validation", dataset.validation), ("test", dataset.test))
-            if part is not None
-        }
-        seen = loop.metrics.characters_seen(loop.progress)
-        _write_into_model(loop.folder, evaluated, dataset.training, segments_for(seen))
-        if loop.configuration.adaptive_validation and dataset.validation is not None:
-            evaluated["adaptive_validation"] = load(loop.folder.path).evaluate(
-                dataset.validation.beginning(EXACT_LIMIT), adaptive=True
-            )
+    evaluated = {} if reason == "interrupted" else _conclude_model(loop, dataset)
     progress, model = loop.progress, loop.configuration.model
     return {
         "run": str(loop.folder.path),
@@ -333,22 +319,40 @@ def _metrics(loop: Loop, dataset: Dataset, reason: StoppedBecause) -> dict[str, 
     }
 
 
-def _fit_temperature(folder: RunFolder, validation: Part) -> None:
-    """Divide the best model's logits by the temperature that fits the validation part best."""
-    model = load(folder.path)
-    temperature = fitted_temperature(model, validation)
+def _conclude_model(loop: Loop, dataset: Dataset) -> dict[str, Figures]:
+    """Evaluate the best model on what was held back; write into its file what was measured.
+
+    That is the temperature, the figures, and how large gradients are over the training part.
+    """
+    file = _at_best_temperature(read_model_file(loop.folder.model), dataset.validation)
+    model = open_model(file)
+    evaluated = {
+        name: model.evaluate(part.beginning(EXACT_LIMIT))
+        for name, part in (("validation", dataset.validation), ("test", dataset.test))
+        if part is not None
+    }
+    figures = {name: each.as_json() for name, each in evaluated.items()}
+    segments = segments_for(loop.metrics.characters_seen(loop.progress))
+    sizes = gather_gradient_sizes(file.configuration, file.tensors, dataset.training, segments)
+    file = replace(file, training=file.training | figures, gradient_sizes=sizes)
+    write_model_file(loop.folder.model, file)
+    if loop.configuration.adaptive_validation and dataset.validation is not None:
+        evaluated["adaptive_validation"] = open_model(file).evaluate(
+            dataset.validation.beginning(EXACT_LIMIT), adaptive=True
+        )
+    return evaluated
+
+
+def _at_best_temperature(file: ModelFile, validation: Part | None) -> ModelFile:
+    """Divide a model's logits by the temperature that fits the validation part best."""
+    if validation is None:
+        return file
+    temperature = fitted_temperature(open_model(file), validation)
     if temperature == 1.0:
-        return
-    file = read_model_file(folder.model)
+        return file
     before = file.training.get(TEMPERATURE, 1.0)  # of an earlier end of the run, the same model
     training = file.training | {TEMPERATURE: round(before * temperature, 3)}
-    tensors = at_temperature(dict(file.tensors), temperature)
-    write_model_file(folder.model, replace(file, tensors=tensors, training=training))
-
-
-def _evaluated(folder: RunFolder, part: Part) -> Figures:
-    """Evaluate the best model on a part; of a long one on a sample of its documents."""
-    return load(folder.path).evaluate(part.beginning(EXACT_LIMIT))
+    return replace(file, tensors=at_temperature(file.tensors, temperature), training=training)
 
 
 def _baselines(dataset: Dataset) -> dict[str, Any] | None:
@@ -369,18 +373,6 @@ def _shown(figures: Figures) -> dict[str, Any]:
     json = figures.as_json()
     names = ["nats_per_character", "bits_per_character", "bits_per_byte", "perplexity"]
     return {name: json[name] for name in [*names, "classification"] if name in json}
-
-
-def _write_into_model(
-    folder: RunFolder, evaluated: Mapping[str, Figures], training: Part, segments: int
-) -> None:
-    """Add the figures to the model file, and how large gradients are over the training part."""
-    file = read_model_file(folder.model)
-    figures = {name: each.as_json() for name, each in evaluated.items()}
-    sizes = gather_gradient_sizes(file.configuration, file.tensors, training, segments)
-    write_model_file(
-        folder.model, replace(file, training=file.training | figures, gradient_sizes=sizes)
-    )
 
 
 def _result_lines(metrics: dict[str, Any], *, python: bool = False) -> list[str]:

@@ -5,7 +5,7 @@ by one number lowers its validation loss without changing the order of symbols. 
 divided out of the output layer's weights and bias, so a model needs nothing more to be used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,10 +78,10 @@ def _losses(logits: Array, targets: NDArray[np.int64]) -> NDArray[np.float64]:
     return losses
 
 
-def at_temperature(tensors: dict[str, Array], temperature: float) -> dict[str, Array]:
+def at_temperature(tensors: Mapping[str, Array], temperature: float) -> dict[str, Array]:
     """Return a network's tensors with its logits divided by a temperature."""
     scaled = {
         name: (tensors[name] / temperature).astype(tensors[name].dtype)
         for name in ("output.weight", "output.bias")
     }
-    return tensors | scaled
+    return {**tensors, **scaled}
