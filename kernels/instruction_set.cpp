@@ -6,6 +6,11 @@
 #if defined(RICORDA_X86) && defined(_MSC_VER)
 #include <intrin.h>
 #endif
+#if defined(RICORDA_COMPILES_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 // The table of each set, compiled from simd/routines.cpp, and what extensions replace in it.
 namespace ricorda::portable {
@@ -31,6 +36,12 @@ void multiply_rounded(const MatrixView&, const Multiplication&, const std::uint1
 void pack_block_bfloat16(const BlockToPack&);
 void transpose_bfloat16(const Transposition&);
 }  // namespace ricorda::avx512_bf16
+#endif
+#if defined(RICORDA_COMPILES_AMX)
+namespace ricorda::avx512_amx {
+void multiply_bfloat16(const MatrixView&, const Multiplication&);
+void multiply_rounded(const MatrixView&, const Multiplication&, const std::uint16_t*);
+}  // namespace ricorda::avx512_amx
 #endif
 #endif
 
@@ -75,6 +86,19 @@ Processor this_processor() {
 }
 #endif
 
+#if defined(RICORDA_COMPILES_AMX)
+// Whether the processor multiplies tiles of bfloat16, and the system lets this process use them:
+// Linux wants to be asked, since their 8 KiB are part of what a change of threads saves.
+bool grants_amx() {
+  constexpr unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM
+  unsigned eax, ebx, ecx, edx;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  return (edx & amx_bf16) != 0 && (edx & amx_tile) != 0 &&
+         syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#endif
+
 void add_x86_sets(std::vector<InstructionSet>& sets) {
   Processor has = this_processor();
   Routines routines = avx512::routines;
@@ -93,9 +117,16 @@ void add_x86_sets(std::vector<InstructionSet>& sets) {
     const char* extensions = !has.vnni ? "BF16" : has.bf16 ? "BF16 and VNNI" : "VNNI";
     sets.push_back({"avx512", std::string("AVX-512 with ") + extensions, routines});
   }
+#if defined(RICORDA_COMPILES_AMX)
+  if (has.bf16 && has.vnni && grants_amx()) {
+    routines.multiply[int(Precision::bfloat16)] = avx512_amx::multiply_bfloat16;
+    routines.multiply_rounded = avx512_amx::multiply_rounded;
+    sets.insert(sets.begin(), {"amx", "AMX, and AVX-512 with BF16 and VNNI", routines});
+  }
+#endif
   if (has.avx512) {
     // on a processor with extensions, a second name runs the code of those without
-    const char* name = sets.empty() ? "avx512" : "avx512-base";
+    const char* name = has.bf16 || has.vnni ? "avx512-base" : "avx512";
     sets.push_back({name, "AVX-512", avx512::routines});
   }
   if (has.avx2) sets.push_back({"avx2", "AVX2 with FMA", avx2::routines});

@@ -33,6 +33,7 @@ MOST_STEPS = 32
 PROBABILITIES_AT_ONCE = 2**20
 
 FASTEST_FIRST = {
+    "amx": ("int8", "bfloat16"),
     "avx512": ("int8", "bfloat16"),
     "avx512-base": ("int8", "bfloat16"),
     "avx2": ("int8", "bfloat16"),
