@@ -1,9 +1,9 @@
 // Products of bfloat16 weights by AMX: a processor's matrix multiplier, with tiles for registers.
 //
-// A tile has up to 16 rows of 64 bytes. One instruction adds to 16 x 16 float32 sums the products of
-// 16 streams' inputs of 32 k with 16 rows' weights, which a panel already holds in the order that it
-// takes: pairs of k, row beside row. Inputs are rounded to bfloat16. Every sum adds its products in
-// ascending k, whatever the number of streams, as in product.hpp.
+// A tile has up to 16 rows of 64 bytes. One instruction adds to 16 x 16 float32 sums the products
+// of 16 streams' inputs of 32 k with 16 rows' weights, which a panel already holds in the order
+// that it takes: pairs of k, row beside row. Inputs are rounded to bfloat16. Every sum adds its
+// products in ascending k, whatever the number of streams, as in product.hpp.
 //
 // Tiles 0 to 3 hold sums. Up to 16 streams: 4 their inputs, 5 to 7 weights, for four blocks of rows
 // at once. More streams, in two halves: 4 and 5 their inputs, 6 and 7 weights, for two blocks.
@@ -13,9 +13,9 @@ namespace ricorda::RICORDA_SET {
 namespace {
 
 constexpr int tile_rows = 16;
-constexpr int tile_depth = 32;                // k of one instruction
-constexpr int most_streams = 2 * tile_rows;   // whose sums are in tiles at once
-constexpr std::ptrdiff_t pair_bytes = 4;      // of two bfloat16, or of a float32 sum
+constexpr int tile_depth = 32;               // k of one instruction
+constexpr int most_streams = 2 * tile_rows;  // whose sums are in tiles at once
+constexpr std::ptrdiff_t pair_bytes = 4;     // of two bfloat16, or of a float32 sum
 
 // What LDTILECFG reads.
 struct alignas(64) TileShapes {
@@ -75,8 +75,8 @@ struct Block {
 };
 
 // For each tile of sums (number, half of the streams, block of rows).
-#define RICORDA_SUMS_OF_ONE(use, blocks) \
-  use(0, 0, 0);                          \
+#define RICORDA_SUMS_OF_ONE(use, blocks)  \
+  use(0, 0, 0);                           \
   if constexpr (blocks > 1) use(1, 0, 1); \
   if constexpr (blocks > 2) use(2, 0, 2); \
   if constexpr (blocks > 3) use(3, 0, 3)
@@ -86,10 +86,10 @@ struct Block {
   if constexpr (blocks > 1) use(1, 0, 1); \
   if constexpr (blocks > 1) use(3, 1, 1)
 
-#define RICORDA_LOAD_SUMS(tile, half, rows)                                              \
+#define RICORDA_LOAD_SUMS(tile, half, rows)                                         \
   _tile_loadd(tile, sums + half * block.second_half * block.sum_stride + rows * 64, \
               block.sum_stride)
-#define RICORDA_STORE_SUMS(tile, half, rows)                                              \
+#define RICORDA_STORE_SUMS(tile, half, rows)                                         \
   _tile_stored(tile, sums + half * block.second_half * block.sum_stride + rows * 64, \
                block.sum_stride)
 
