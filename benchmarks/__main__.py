@@ -19,7 +19,7 @@ from ricorda.text import find_sources, parse_size
 
 PARTS = {
     "engine": ("steps", "ours", "sampling", "scoring", "adaptive", "process"),
-    "train": ("tutorial", "steps", "share", "neighbour", "target", "memory"),
+    "train": ("tutorial", "steps", "sets", "share", "neighbour", "target", "memory"),
     "scale": ("encoding", "training", "processes", "softmax", "files", "gpu"),
     "documents": ("names", "languages", "prompts", "lines"),
     "export": ("c", "web"),

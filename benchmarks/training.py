@@ -7,19 +7,22 @@ processes of their own, by turns; the speed is that of the median step.
 """
 
 import contextlib
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.figures import Result, ratio_of, report, spread
 from benchmarks.generated_text import write_text
 from benchmarks.runs import TIMED, peer_speed, train
+from ricorda import _kernels
+from ricorda.engine.native import instruction_sets
 from ricorda.errors import InputError
 from ricorda.extras import require_torch
 
@@ -78,6 +81,47 @@ def measure_steps(*, rounds: int, **_: Any) -> Iterator[Result]:
                 continue
             precision, ratio = min(ratios.items(), key=lambda item: item[1].median)
             yield Result(what, f"PyTorch {precision}", ratio)
+
+
+def measure_sets(*, rounds: int, **_: Any) -> Iterator[Result]:
+    """Whole training steps on each of the machine's instruction sets, against the fastest set.
+
+    Each set has its faster precision.
+    """
+    sets = list(instruction_sets())
+    with generated() as text:
+        for hidden_size in (256, 512):
+            case = Case("cifg", hidden_size, batch_size=16)
+            fastest, *others = [_precise(name, case) for name in sets]
+            for other in others:
+                pairs = [
+                    (1 / _speed_on(text, *fastest), 1 / _speed_on(text, *other))
+                    for _ in range(min(rounds, MOST_ROUNDS))
+                ]
+                what = f"training step, cifg {hidden_size}, {_described(*fastest)}"
+                yield Result(what, _described(*other), ratio_of(pairs))
+
+
+def _precise(name: str, case: Case) -> tuple[str, Case]:
+    """An instruction set with the precision that a plan chooses on it."""
+    precision = "bfloat16" if _kernels.learns_bfloat16(name) else "float32"
+    return name, replace(case, precision=precision)
+
+
+def _described(name: str, case: Case) -> str:
+    return f"{name} {case.precision}"
+
+
+def _speed_on(text: Path, name: str, case: Case) -> float:
+    """Characters per second with an instruction set."""
+    before = os.environ.get("RICORDA_KERNELS")
+    os.environ["RICORDA_KERNELS"] = name
+    try:
+        return our_speed(text, case)
+    finally:
+        os.environ.pop("RICORDA_KERNELS")
+        if before is not None:
+            os.environ["RICORDA_KERNELS"] = before
 
 
 def measure_share(*, rounds: int, **_: Any) -> Iterator[Result]:
