@@ -47,6 +47,7 @@ class Clock:
         ([0.5, 0.25], 4.0, 10),
         ([1.5, 0.25], 4.0, 6),  # so slow a beginning ends the warm-up
         ([5.0, 5.0], 0.2, 1),  # a step longer than all the time is measured alone
+        ([0.1, 0.1, 0.1, 0.25, 0.25, 1.5, 0.25], 4.0, 8),  # what interrupts a step does not count
     ],
 )
 def test_steps_are_timed_after_the_first(

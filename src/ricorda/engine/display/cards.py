@@ -78,7 +78,7 @@ def _validation(found: object) -> list[Tile]:
 
 
 def _origin(texts: object) -> str:
-    """Name the texts that a model learned, as far as its file tells."""
+    """Name the texts that a model learned, as recorded in its file."""
     if not isinstance(texts, list) or not texts:
         return ""
     names = ", ".join(map(str, texts[:3])) + (", …" if len(texts) > 3 else "")

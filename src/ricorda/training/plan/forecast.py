@@ -299,20 +299,21 @@ def measure_speed(
 
 
 def _steps_a_second(take: Callable[[int], float], seconds: float) -> float:
-    """Return the steps per second; take(n) takes step n and returns the time at its end."""
-    first = began = time.monotonic()
-    now = take(0)
-    steps = 1
-    while steps < WARM_UP_STEPS and now - first < WARM_UP_SHARE * seconds:
-        now = take(steps)
-        steps += 1
-    if now - first < seconds:
-        began, warmed_up = now, steps
-        while now - first < seconds:
-            now = take(steps)
-            steps += 1
-        steps -= warmed_up
-    return steps / max(now - began, 1e-9)
+    """Return the steps per second; take(n) takes step n and returns the time at its end.
+
+    A step counts as long as the fastest quarter does at most, so that what else the machine does
+    for a moment makes no difference: a network chosen by too low a speed stays too small.
+    """
+    began = now = time.monotonic()
+    durations: list[float] = []
+    while not durations or now - began < seconds:
+        before, now = now, take(len(durations))
+        durations.append(now - before)
+    warm_up = 0
+    while warm_up < WARM_UP_STEPS and sum(durations[:warm_up]) < WARM_UP_SHARE * seconds:
+        warm_up += 1
+    counted = sorted(durations[warm_up:] or durations)
+    return 1 / max(counted[len(counted) // 4], 1e-9)
 
 
 def _random_text(configuration: TrainingConfiguration) -> Part:
