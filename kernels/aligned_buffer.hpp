@@ -2,13 +2,15 @@
 //
 // A large buffer lies on huge pages where the system has them on request, as Linux by default: its
 // addresses are found sooner, and a matrix that just fits a cache does not lose parts of it to
-// pages that happen to share its sets. It takes up whole huge pages.
+// pages that happen to share its sets. It takes up whole huge pages, and goes back to the system
+// when it is freed.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
+#include <utility>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -16,46 +18,89 @@
 
 namespace ricorda {
 
+// Memory from the allocator, or from the system where a buffer is large.
+class ZeroedMemory {
+ public:
+  ZeroedMemory() = default;
+  explicit ZeroedMemory(std::size_t bytes) : bytes_(bytes) {
+#if defined(__linux__)
+    if (bytes_ >= huge_page / 2) {
+      bytes_ = (bytes_ + huge_page - 1) / huge_page * huge_page;
+      memory_ = map(bytes_);
+      return;
+    }
+#endif
+    memory_ = ::operator new[](bytes_, alignment);
+    std::memset(memory_, 0, bytes_);
+  }
+  ZeroedMemory(ZeroedMemory&& other) noexcept { swap(other); }
+  ZeroedMemory& operator=(ZeroedMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~ZeroedMemory() {
+    if (memory_ == nullptr) return;
+#if defined(__linux__)
+    if (bytes_ >= huge_page / 2) {
+      munmap(memory_, bytes_);
+      return;
+    }
+#endif
+    ::operator delete[](memory_, alignment);
+  }
+
+  void* data() const { return memory_; }
+
+ private:
+  static constexpr std::align_val_t alignment{64};
+  static constexpr std::size_t huge_page = std::size_t{1} << 21;
+
+#if defined(__linux__)
+  // Maps a huge page more than is asked for, and gives back what lies before and after whole ones.
+  static void* map(std::size_t bytes) {
+    void* mapped = mmap(nullptr, bytes + huge_page, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) throw std::bad_alloc();
+    char* const begin = static_cast<char*>(mapped);
+    const std::size_t before = -reinterpret_cast<std::uintptr_t>(begin) % huge_page;
+    if (before > 0) munmap(begin, before);
+    if (before < huge_page) munmap(begin + before + bytes, huge_page - before);
+    madvise(begin + before, bytes, MADV_HUGEPAGE);  // a wish: small pages serve as well
+    return begin + before;
+  }
+#endif
+
+  void swap(ZeroedMemory& other) {
+    std::swap(memory_, other.memory_);
+    std::swap(bytes_, other.bytes_);
+  }
+
+  void* memory_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
 template <class Element>
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(std::size_t count) : count_(count), elements_(allocate(count)) {}
-
-  Element* data() { return elements_.get(); }
-  const Element* data() const { return elements_.get(); }
-  std::size_t size() const { return count_; }
-  Element& operator[](std::size_t i) { return elements_[i]; }
-  const Element& operator[](std::size_t i) const { return elements_[i]; }
-
- private:
-  static constexpr std::size_t cache_line = 64, huge_page = std::size_t{1} << 21;
-  struct Free {
-    std::align_val_t alignment{cache_line};
-    void operator()(Element* elements) const { ::operator delete[](elements, alignment); }
-  };
-  using Elements = std::unique_ptr<Element[], Free>;
-
-  static Elements allocate(std::size_t count) {
-    std::size_t bytes = count * sizeof(Element);
-    std::align_val_t alignment{cache_line};
-#if defined(__linux__)
-    const bool is_large = bytes >= huge_page / 2;
-    if (is_large) {
-      alignment = std::align_val_t{huge_page};
-      bytes = (bytes + huge_page - 1) / huge_page * huge_page;
-    }
-#endif
-    void* memory = ::operator new[](bytes, alignment);
-#if defined(__linux__)
-    if (is_large) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: small pages serve as well
-#endif
-    std::memset(memory, 0, bytes);
-    return Elements(static_cast<Element*>(memory), Free{alignment});
+  explicit AlignedBuffer(std::size_t count) : count_(count), memory_(count * sizeof(Element)) {}
+  AlignedBuffer(AlignedBuffer&& other) noexcept
+      : count_(std::exchange(other.count_, 0)), memory_(std::move(other.memory_)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    std::swap(count_, other.count_);
+    memory_ = std::move(other.memory_);
+    return *this;
   }
 
+  Element* data() { return static_cast<Element*>(memory_.data()); }
+  const Element* data() const { return static_cast<const Element*>(memory_.data()); }
+  std::size_t size() const { return count_; }
+  Element& operator[](std::size_t i) { return data()[i]; }
+  const Element& operator[](std::size_t i) const { return data()[i]; }
+
+ private:
   std::size_t count_ = 0;
-  Elements elements_;
+  ZeroedMemory memory_;
 };
 
 }  // namespace ricorda

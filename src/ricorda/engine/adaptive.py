@@ -263,7 +263,7 @@ def gather_gradient_sizes(
             beside = None if labels is None else labels[here]
             gradient = gradients.read(ids[here], ids[place + 1 : place + SEGMENT + 1], beside)
             if place or len(ids) <= 2 * SEGMENT:
-                squares += np.square(gradient)
+                squares += np.square(gradient, out=gradient)
                 counted += 1
     return _as_bytes(configuration, np.sqrt(squares / counted))
 
@@ -276,11 +276,13 @@ class _SegmentGradients:
         from ricorda.engine.session import kernel_floats
 
         weights = [kernel_floats(tensors[name]).copy() for name in configuration.tensor_shapes()]
-        moments = [np.zeros_like(each) for each in weights]
+        zeros = np.zeros(max(each.size for each in weights), np.float32)  # stay so: below
+        moments = [zeros[: each.size].reshape(each.shape) for each in weights]
         self._learner = _kernels.Learner(
             **shape_arguments(configuration),
             parameters=[
-                (each, zeros, zeros, None) for each, zeros in zip(weights, moments, strict=True)
+                (each, moment, moment, None)
+                for each, moment in zip(weights, moments, strict=True)
             ],
             streams=1,
             steps=SEGMENT,
@@ -288,7 +290,7 @@ class _SegmentGradients:
         parts = configuration.num_layers * configuration.state_parts
         self._state = [np.zeros((1, configuration.hidden_size), np.float32) for _ in range(parts)]
         self._gradient = np.empty(configuration.parameters, np.float32)
-        self._nothing = np.zeros_like(self._gradient)
+        self._nothing = np.zeros(configuration.parameters, np.float32)
 
     def restart(self) -> None:
         for part in self._state:
@@ -302,7 +304,7 @@ class _SegmentGradients:
         if labels is not None:
             given["labels"] = np.ascontiguousarray(labels[np.newaxis], np.uint32)
         self._learner.gradients(first, following, self._state, None, self._gradient, **given)
-        # a step with a gradient of zero carries the state and changes no weight
+        # a step with a gradient of zero carries the state and changes neither weights nor moments
         self._learner.apply(self._state, self._nothing, learning_rate=0.0, number=1)
         return self._gradient
 

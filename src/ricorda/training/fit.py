@@ -325,9 +325,8 @@ def _conclude_model(loop: Loop, dataset: Dataset) -> dict[str, Figures]:
     That is the temperature, the figures, and how large gradients are over the training part.
     """
     file = _at_best_temperature(read_model_file(loop.folder.model), dataset.validation)
-    model = open_model(file)
     evaluated = {
-        name: model.evaluate(part.beginning(EXACT_LIMIT))
+        name: open_model(file).evaluate(part.beginning(EXACT_LIMIT))
         for name, part in (("validation", dataset.validation), ("test", dataset.test))
         if part is not None
     }
