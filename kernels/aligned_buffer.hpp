@@ -2,8 +2,8 @@
 //
 // A large buffer lies on huge pages where the system has them on request, as Linux by default: its
 // addresses are found sooner, and a matrix that just fits a cache does not lose parts of it to
-// pages that happen to share its sets. It takes up whole huge pages, and goes back to the system
-// when it is freed.
+// pages that happen to share its sets. What is left of it lies on small pages, unless whole ones
+// are asked for. It goes back to the system when it is freed.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +18,18 @@
 
 namespace ricorda {
 
+// Whether a large buffer takes up whole huge pages: for what is read again and again.
+enum class Pages { any, whole };
+
 // Memory from the allocator, or from the system where a buffer is large.
 class ZeroedMemory {
  public:
   ZeroedMemory() = default;
-  explicit ZeroedMemory(std::size_t bytes) : bytes_(bytes) {
+  ZeroedMemory(std::size_t bytes, [[maybe_unused]] Pages pages) : bytes_(bytes) {
 #if defined(__linux__)
     if (bytes_ >= huge_page / 2) {
-      bytes_ = (bytes_ + huge_page - 1) / huge_page * huge_page;
+      const std::size_t unit = pages == Pages::whole ? huge_page : small_page;
+      bytes_ = (bytes_ + unit - 1) / unit * unit;
       memory_ = map(bytes_);
       return;
     }
@@ -54,9 +58,10 @@ class ZeroedMemory {
  private:
   static constexpr std::align_val_t alignment{64};
   static constexpr std::size_t huge_page = std::size_t{1} << 21;
+  static constexpr std::size_t small_page = std::size_t{1} << 16;  // the largest that is usual
 
 #if defined(__linux__)
-  // Maps a huge page more than is asked for, and gives back what lies before and after whole ones.
+  // Maps a huge page more than is asked for, so as to begin with one, and gives back the rest.
   static void* map(std::size_t bytes) {
     void* mapped = mmap(nullptr, bytes + huge_page, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -83,7 +88,8 @@ template <class Element>
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(std::size_t count) : count_(count), memory_(count * sizeof(Element)) {}
+  explicit AlignedBuffer(std::size_t count, Pages pages = Pages::any)
+      : count_(count), memory_(count * sizeof(Element), pages) {}
   AlignedBuffer(AlignedBuffer&& other) noexcept
       : count_(std::exchange(other.count_, 0)), memory_(std::move(other.memory_)) {}
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {

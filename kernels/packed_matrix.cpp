@@ -10,7 +10,8 @@ PackedMatrix::PackedMatrix(const InstructionSet& set, Precision precision, int r
       group_(4 / int(bytes_of(precision))),
       element_size_(bytes_of(precision)) {
   reshape(rows, depth);
-  weights_ = AlignedBuffer<unsigned char>(std::size_t(rows_) * depth_ * element_size_);
+  weights_ =
+      AlignedBuffer<unsigned char>(std::size_t(rows_) * depth_ * element_size_, Pages::whole);
   if (precision == Precision::int8) {
     scales_ = AlignedBuffer<float>(rows);
     corrections_ = AlignedBuffer<std::int32_t>(rows);
