@@ -78,9 +78,9 @@ def random(request: pytest.FixtureRequest) -> np.random.Generator:
 
 @pytest.fixture(autouse=True, scope="session")
 def speed_is_measured_briefly() -> None:
-    """Plans measure the machine's speed for a tenth of a second instead of one or more."""
-    forecast.SIZE_SECONDS = 0.1
-    forecast.measure_speed.__defaults__ = (None, 0.1)
+    """Plans measure the machine's speed for a moment instead of a second or more."""
+    forecast.SIZE_SECONDS = 0.02
+    forecast.measure_speed.__defaults__ = (None, 0.02)
 
 
 @pytest.fixture(autouse=True, scope="session")
