@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,11 @@ ON_TOP = {"__init__", "__main__", "cli"}
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
 
+@cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse((SOURCE / module).read_text("utf-8"))
+
+
 def part_of(module: str) -> str:
     return module.split("/", maxsplit=1)[0].removesuffix(".py")
 
@@ -119,7 +125,7 @@ def test_imports_point_downwards(module: str) -> None:
     part = part_of(module)
     if part in ON_TOP:
         return
-    for node in ast.walk(ast.parse((SOURCE / module).read_text("utf-8"))):
+    for node in ast.walk(parsed(module)):
         for name in imported(node):
             words = name.split(".")
             if words[0] == "ricorda" and words[1:] not in ([], ["__version__"]):
@@ -131,7 +137,7 @@ def test_imports_point_downwards(module: str) -> None:
 def test_torch_is_imported_in_its_folder_alone(module: str) -> None:
     if module.startswith("torch/"):
         return
-    for node in ast.walk(ast.parse((SOURCE / module).read_text("utf-8"))):
+    for node in ast.walk(parsed(module)):
         for name in imported(node):
             assert name.split(".")[0] != "torch", module
 
@@ -140,7 +146,7 @@ def test_torch_is_imported_in_its_folder_alone(module: str) -> None:
 def test_the_folder_of_torch_is_imported_inside_functions_alone(module: str) -> None:
     if module.startswith("torch/"):
         return
-    for statement in run_at_import(ast.parse((SOURCE / module).read_text("utf-8")).body):
+    for statement in run_at_import(parsed(module).body):
         for name in imported(statement):
             assert not name.startswith("ricorda.torch"), f"{module}:{statement.lineno}"
 
@@ -171,7 +177,7 @@ def test_no_file_imports_itself_through_others() -> None:
     """Kahn's algorithm: files whose imports have been removed are removed."""
     imports = {}
     for module in MODULES:
-        statements = run_at_import(ast.parse((SOURCE / module).read_text("utf-8")).body)
+        statements = run_at_import(parsed(module).body)
         names = [name for each in statements for name in imported(each) if "ricorda." in name]
         imports[module] = {file_of(name) for name in names} - {None, module}
     while removable := {module for module, needed in imports.items() if not needed & set(imports)}:

@@ -51,9 +51,9 @@ def test_a_configuration_file_has_at_most_16_mebibytes(
     Path("my.txt").write_text("abc\n" * 100)
     options = b"steps = 1\nhidden_size = 2\n"
     path = Path("options.toml")
-    path.write_bytes(options + b"\n" * (16 * MEBIBYTE - len(options)))
+    path.write_bytes(options + b"#" * (16 * MEBIBYTE - len(options)))
     assert main(["train", "my.txt", "--config", "options.toml", "--dry-run"]) == 0
-    path.write_bytes(path.read_bytes() + b"\n")
+    path.write_bytes(path.read_bytes() + b"#")
     assert main(["train", "my.txt", "--config", "options.toml", "--dry-run"]) == 2
     assert "it has over 16777216 bytes" in capsys.readouterr().err
 

@@ -98,22 +98,24 @@ def test_a_family_is_learned(name: str, data: Path, command: Command) -> None:
     Path("held-back.txt").write_text(text[-held_back:], "utf-8")
     figures = json.loads(command("evaluate", run["run"], "held-back.txt", "--json"))
     check_figures(run, figures, text[-held_back:])
-    untrained = learn(command, path, len(text), steps=1, learning_rate=1e-9)
-    for unit in ("nats_per_character", "bits_per_byte", "perplexity"):
-        assert figures[unit] < 0.95 * untrained["validation"][unit]
     check_scores(command, run["run"], text[-held_back:])
     check_samples(command, run["run"], text)
 
 
 def check_figures(run: dict[str, Any], figures: dict[str, Any], text: str) -> None:
-    """The figures are the training's, agree with each other, and beat a uniform guess."""
+    """The figures are the training's, agree with each other, and beat a uniform guess by far.
+
+    A network that has not learned is within 1 % of a uniform guess.
+    """
     for unit, value in run["validation"].items():
         assert figures[unit] == pytest.approx(value, abs=1e-4)
     assert figures["characters"] == len(text) - 1
     assert figures["bytes"] == len(text[1:].encode())
     bits = figures["bits_per_character"] * figures["characters"]
     assert figures["bits_per_byte"] == pytest.approx(bits / figures["bytes"])
-    assert 0 < figures["bits_per_character"] < math.log2(run["vocabulary_size"])
+    assert figures["perplexity"] == pytest.approx(2 ** figures["bits_per_character"])
+    assert figures["nats_per_character"] == pytest.approx(math.log(figures["perplexity"]))
+    assert 0 < figures["bits_per_character"] < 0.95 * math.log2(run["vocabulary_size"])
 
 
 def check_scores(command: Command, run: str, text: str) -> None:

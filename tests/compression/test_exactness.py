@@ -57,39 +57,43 @@ def code_of(folder: Path, content: bytes, **options: Any) -> bytes:
     return archive.read_bytes()
 
 
+def restored(folder: Path, code: bytes, **options: Any) -> bytes:
+    (folder / "archive").write_bytes(code)
+    decompress_file(folder / "archive", folder / "again", force=True, **options)
+    return (folder / "again").read_bytes()
+
+
 def test_every_set_has_a_place_in_the_test() -> None:
     assert "portable" not in SETS or len(SETS) == 1
 
 
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The archive that each set and number of threads must write and restore."""
+    return code_of(tmp_path_factory.mktemp("code"), TEXT, kernels=SETS[0], threads=1)
+
+
 @pytest.mark.parametrize("kernels, threads", list(product(SETS, [1, 2])))
-def test_a_network_from_nothing(tmp_path: Path, kernels: str, threads: int) -> None:
-    code = code_of(tmp_path, TEXT, kernels=kernels, threads=threads)
+def test_a_network_from_nothing(tmp_path: Path, code: bytes, kernels: str, threads: int) -> None:
     assert code[9] == 3
-    for other in SETS:
-        (tmp_path / "archive").write_bytes(code)
-        decompress_file(tmp_path / "archive", tmp_path / "again", kernels=other, force=True)
-        assert (tmp_path / "again").read_bytes() == TEXT
-    assert code == code_of(tmp_path, TEXT, kernels=SETS[0], threads=1)
+    assert code_of(tmp_path, TEXT, kernels=kernels, threads=threads) == code
+    assert restored(tmp_path, code, kernels=kernels, threads=threads) == TEXT
 
 
-@pytest.mark.parametrize("kernels", SETS)
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("learns", [False, True])
-def test_a_trained_model(tmp_path: Path, kernels: str, cell: str, learns: bool) -> None:
+def test_a_trained_model(tmp_path: Path, cell: str, learns: bool) -> None:
     model = a_model(tmp_path, characters(), cell=cell, embedding_size=8)
     tensors = model.file.tensors
     sizes = {
         name: RANDOM.integers(190, 210, each.shape, np.uint8) for name, each in tensors.items()
     }
     model = replace(model, file=replace(model.file, gradient_sizes=sizes if learns else None))
-    content = TEXT
-    code = code_of(tmp_path, content, model=model, kernels=kernels)
+    code = code_of(tmp_path, TEXT, model=model, kernels=SETS[0])
     assert code[9] == 4
-    for other in SETS:
-        options: dict[str, Any] = {"model": model, "kernels": other, "threads": 1, "force": True}
-        decompress_file(tmp_path / "archive", tmp_path / "again", **options)
-        assert (tmp_path / "again").read_bytes() == content
-        assert code_of(tmp_path, content, model=model, kernels=other) == code
+    for kernels in SETS:
+        assert code_of(tmp_path, TEXT, model=model, kernels=kernels) == code, kernels
+        assert restored(tmp_path, code, model=model, kernels=kernels, threads=1) == TEXT, kernels
 
 
 @pytest.mark.parametrize("content", [b"", b"a", b"\xc3", MARKS, TEXT + MARKS + TEXT, MARKS * 300])

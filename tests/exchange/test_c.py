@@ -442,7 +442,7 @@ def test_a_cortex_m4_writes_the_same_text(
             *("-kernel", program),
         ],
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     expected = greedy_text(as_computed(model, weights), "abèab", 100) + "\n"

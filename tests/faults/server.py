@@ -8,6 +8,7 @@ import ctypes
 import faulthandler
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any
 from tests.faults.mutations import MUTATIONS
 
 ACTIONS = {"fail": 0, "fail from": 1, "kill": 2, "spoil": 3}
+MMAP_THRESHOLD = -3  # in the C library's malloc.h
 LONGEST = 600  # seconds after which a command line that hangs is ended, also on a busy machine
 
 Request = dict[str, Any]
@@ -72,10 +74,12 @@ def warm_up() -> None:
 
 
 def wait(child: int, kill_after: float | None) -> int:
-    """The exit code, or minus the signal that ended it."""
+    """The exit code, or minus the signal that ended it: SIGKILL, unless it ends before that."""
     if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
+        ends = os.pidfd_open(child)
+        if not select.select([ends], [], [], kill_after)[0]:
+            os.kill(child, signal.SIGKILL)
+        os.close(ends)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 
@@ -183,6 +187,8 @@ def patch_step(request: Request, shim: Any) -> None:
     """Do something just before a step is taken: `at` names the step, `does` what."""
     from ricorda.training.loop import Loop
 
+    if request["does"] == "lower memory":  # so that each larger array needs new memory
+        shim.mallopt(MMAP_THRESHOLD, 1 << 16)
     original = Loop._step
 
     def step(self: Loop) -> None:

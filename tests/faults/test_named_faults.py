@@ -95,7 +95,7 @@ def test_a_clock_that_is_set_back_does_not_matter(forge: Forge, undisturbed: Don
 
 def test_a_memory_limit_ends_the_run_with_the_cause(forge: Forge) -> None:
     words = [*TINY[:-4], "--steps", "4", "--initialisation", "uniform"]  # orthogonal takes seconds
-    words += ["--cell", "lstm", "--hidden-size", "1024"]  # its copies need new memory
+    words += ["--cell", "lstm", "--hidden-size", "256"]  # its copies need new memory
     whole = forge.train(forge.place(), *words)
     done = forge.train(forge.place(), *words, **AT_2, does="lower memory")
     assert done.status == 1, done.output

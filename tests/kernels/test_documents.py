@@ -13,6 +13,7 @@ from ricorda.engine.native import NativeBackend, make_network, written_text
 from ricorda.errors import ConfigurationError
 from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
+from tests.kernels.conftest import INSTRUCTION_SETS
 from tests.kernels.test_network import LARGEST_ERROR, cells, in_chunks, precisions
 
 MakeCase = Callable[..., Any]
@@ -49,25 +50,22 @@ def documents_of(ids: Ids, boundary: int) -> list[slice]:
 @shapes
 @pytest.mark.parametrize("streams, steps", [(1, 40), (3, 90), (20, 3)])
 def test_logits_scores_and_states_equal_the_reference(
-    make_case: MakeCase,
-    kernels: str,
-    cell: dict[str, Any],
-    shape: dict[str, Any],
-    streams: int,
-    steps: int,
+    make_case: MakeCase, cell: dict[str, Any], shape: dict[str, Any], streams: int, steps: int
 ) -> None:
     case = make_case(hidden_size=21, documents=True, num_labels=4, **cell, **shape)
     ids, state = boundaries_in(case, case.ids(streams, steps)), case.state(streams)
-    labels, network = labels_for(case, streams, steps), case.network(kernels)
+    labels = labels_for(case, streams, steps)
     expected, expected_state = case.reference.forward(ids, state, labels=labels)
-    most = max(1, np.abs(expected).max(), np.abs(expected_state).max())  # relu states may grow
-    logits, last = network.forward(ids, state, labels=labels)
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * most)
-    np.testing.assert_allclose(last, expected_state, rtol=0, atol=1e-5 * most)
-    nats, _, _, after = network.score(ids, ids, state, labels=labels)
     known = case.reference.score(ids, ids, state, labels=labels)[0].nats
-    np.testing.assert_allclose(nats, known, rtol=0, atol=2e-5 * most)
-    np.testing.assert_array_equal(after, last)
+    most = max(1, np.abs(expected).max(), np.abs(expected_state).max())  # relu states may grow
+    for kernels in INSTRUCTION_SETS:
+        network, near = case.network(kernels), {"rtol": 0, "err_msg": kernels}
+        logits, last = network.forward(ids, state, labels=labels)
+        np.testing.assert_allclose(logits, expected, atol=1e-5 * most, **near)
+        np.testing.assert_allclose(last, expected_state, atol=1e-5 * most, **near)
+        nats, _, _, after = network.score(ids, ids, state, labels=labels)
+        np.testing.assert_allclose(nats, known, atol=2e-5 * most, **near)
+        np.testing.assert_array_equal(after, last)
 
 
 @cells

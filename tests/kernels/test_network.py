@@ -1,6 +1,7 @@
 """Logits and states against float64, and the same bits however the work is cut."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda import _kernels
+from tests.kernels.conftest import INSTRUCTION_SETS
 
 MakeCase = Callable[..., Any]
 LARGEST_ERROR = {"float32": 1e-5, "bfloat16": 0.03, "int8": 0.1}
@@ -27,33 +29,20 @@ precisions = pytest.mark.parametrize("precision", LARGEST_ERROR)
 
 
 @cells
-@precisions
 @pytest.mark.parametrize("hidden_size", [1, 7, 33, 128])
 @pytest.mark.parametrize("streams, steps", [(1, 9), (3, 5), (13, 2)])
 def test_logits_and_states_equal_float64(
-    make_case: MakeCase,
-    kernels: str,
-    cell: dict[str, Any],
-    precision: str,
-    hidden_size: int,
-    streams: int,
-    steps: int,
+    make_case: MakeCase, cell: dict[str, Any], hidden_size: int, streams: int, steps: int
 ) -> None:
-    case = make_case(hidden_size=hidden_size, **cell)
-    check_against_float64(case, kernels, precision, streams, steps)
+    check_against_float64(make_case(hidden_size=hidden_size, **cell), streams, steps)
 
 
 @cells
-@precisions
-def test_a_large_layer(
-    make_case: MakeCase, kernels: str, cell: dict[str, Any], precision: str
-) -> None:
-    case = make_case(hidden_size=1000, vocabulary_size=200, **cell)
-    check_against_float64(case, kernels, precision, 2, 3)
+def test_a_large_layer(make_case: MakeCase, cell: dict[str, Any]) -> None:
+    check_against_float64(make_case(hidden_size=1000, vocabulary_size=200, **cell), 2, 3)
 
 
 @cells
-@precisions
 @pytest.mark.parametrize("shape", [
     {"num_layers": 3},
     {"num_layers": 2, "embedding_size": 5},
@@ -63,37 +52,36 @@ def test_a_large_layer(
     {"vocabulary_size": 500, "embedding_size": 1},
 ])  # fmt: skip
 def test_depths_embeddings_and_vocabularies(
-    make_case: MakeCase, kernels: str, cell: dict[str, Any], precision: str, shape: dict[str, int]
+    make_case: MakeCase, cell: dict[str, Any], shape: dict[str, int]
 ) -> None:
-    case = make_case(hidden_size=20, **cell, **shape)
-    check_against_float64(case, kernels, precision, 4, 6)
+    check_against_float64(make_case(hidden_size=20, **cell, **shape), 4, 6)
 
 
-@precisions
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_an_embedding_too_large_for_a_table(
-    make_case: MakeCase, kernels: str, cell: str, precision: str
-) -> None:
+def test_an_embedding_too_large_for_a_table(make_case: MakeCase, cell: str) -> None:
     symbols, width = 25_000, 4 * 48
     case = make_case(cell=cell, hidden_size=40, embedding_size=3, vocabulary_size=symbols)
-    assert case.network(kernels, precision).bytes < 4 * symbols * width
-    check_against_float64(case, kernels, precision, 2, 3)
+    for precision in LARGEST_ERROR:
+        assert case.network(precision=precision).bytes < 4 * symbols * width
+    check_against_float64(case, 2, 3)
 
 
-def check_against_float64(
-    case: Any, kernels: str, precision: str, streams: int, steps: int
-) -> None:
+def check_against_float64(case: Any, streams: int, steps: int) -> None:
+    """Each instruction set and precision, with one input and what is expected of it."""
     ids, state = case.ids(streams, steps), case.state(streams)
-    network = case.network(kernels, precision)
-    assert (network.instruction_set, network.precision) == (kernels, precision)
-    logits, new_state = network.forward(ids, state)
     expected_logits, expected_state = case.reference.forward(ids, state)
-    most = LARGEST_ERROR[precision]
+    largest = 1.0
     if case.configuration.nonlinearity == "relu":  # whose states may grow
-        most *= max(1, np.abs(expected_logits).max(), np.abs(expected_state).max())
-    np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=most)
-    np.testing.assert_allclose(new_state, expected_state, rtol=0, atol=most)
-    assert logits.dtype == new_state.dtype == np.float32
+        largest = max(1, np.abs(expected_logits).max(), np.abs(expected_state).max())
+    for kernels, (precision, error) in product(INSTRUCTION_SETS, LARGEST_ERROR.items()):
+        network = case.network(kernels, precision)
+        assert (network.instruction_set, network.precision) == (kernels, precision)
+        logits, new_state = network.forward(ids, state)
+        near: dict[str, Any] = {"rtol": 0, "atol": error * largest}
+        near["err_msg"] = f"{kernels}, {precision}"
+        np.testing.assert_allclose(logits, expected_logits, **near)
+        np.testing.assert_allclose(new_state, expected_state, **near)
+        assert logits.dtype == new_state.dtype == np.float32
 
 
 @precisions

@@ -22,7 +22,7 @@ collect_ignore_glob = [] if find_spec("fastapi") and find_spec("uvicorn") else [
 
 SYMBOLS = "\n ,.abcdefghijklmnopqrstuvwxyzèé世"
 
-PATIENCE = 60.0  # seconds that anything here may take on a slow machine
+PATIENCE = 120.0  # seconds that anything here may take on a slow machine
 
 
 def write_model(path: Path, vocabulary: Vocabulary, seed: int = 1, **network: Any) -> Path:
@@ -174,12 +174,12 @@ def running(models: dict[str, Path], **settings: Any) -> Iterator[Server]:
     thread = threading.Thread(target=host.run, name="server", daemon=True)
     port = host.listening.getsockname()[1]
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(PATIENCE)
     try:
         yield Server(service, host, thread, port)
     finally:
         host.stop()
-        thread.join(20)
+        thread.join(PATIENCE)
         service.stop()
         assert not thread.is_alive()
 

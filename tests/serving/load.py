@@ -364,7 +364,7 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(120)
 
     def held(self) -> dict[str, int]:
         """Its memory in MB, threads and descriptors."""

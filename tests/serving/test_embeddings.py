@@ -206,7 +206,7 @@ def test_it_takes_its_place_in_the_queue(serve: Callable[..., Any]) -> None:
             assert eventually(lambda: admission.waiting == 1)
             assert refused(server, "abc")[0] == 429
             assert not answers
-        waiting.join(60)
+        waiting.join()
         assert answers[0].shape == (len(TEXTS), 16)
         assert eventually(lambda: admission.running == 0)
         assert eventually(lambda: server.service.answers.taken == 0)

@@ -17,7 +17,7 @@ import pytest
 
 import ricorda
 from ricorda.text.vocabulary import CharacterVocabulary
-from tests.serving.conftest import SYMBOLS, Server, eventually, write_model
+from tests.serving.conftest import PATIENCE, SYMBOLS, Server, eventually, write_model
 from tests.serving.load import request
 
 Serve = Callable[..., Any]
@@ -257,7 +257,7 @@ class Process:
         return str(self.process.stderr.readline())
 
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
 
 

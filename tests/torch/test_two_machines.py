@@ -33,7 +33,7 @@ Machines = tuple[Path, Path]
 
 
 def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=20)
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=120)
 
 
 def _may() -> bool:

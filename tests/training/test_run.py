@@ -201,7 +201,7 @@ def test_the_global_random_numbers_are_left_alone(learn: Learn) -> None:
 
 
 def test_minutes_bound_the_time(learn: Learn) -> None:
-    run = learn(steps=None, minutes=0.05)
+    run = learn(steps=None, minutes=0.01)
     assert run.metrics["stopped_because"] == "minutes"
     assert run.metrics["steps"] > 0
     assert run.metrics["train_seconds"] < 60  # far above, for machines that stumble

@@ -16,7 +16,7 @@ class Table:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._barrier = threading.Barrier(size, timeout=20)
+        self._barrier = threading.Barrier(size, timeout=120)
         self._values: list[Any] = [None] * size
 
     def gather(self, rank: int, value: Any) -> list[Any]:
@@ -65,7 +65,7 @@ def in_threads(size: int, work: Callable[[ProcessGroup], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     if errors:
         raise errors[0]
     return results

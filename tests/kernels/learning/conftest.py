@@ -14,7 +14,12 @@ from ricorda import _kernels
 from ricorda.engine.native import shape_arguments
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.torch.language_model import RecurrentLanguageModel
+from tests.kernels.conftest import INSTRUCTION_SETS
 
+EVERY_SET: list[dict[str, Any]] = [{"kernels": name} for name in INSTRUCTION_SETS]
+"""The learner's options, once for each instruction set of this machine."""
+
+NEAR = 1e-5  # some times the largest rounding error of a unit's input
 Array = NDArray[np.float32]
 
 
@@ -78,6 +83,24 @@ class LearningCase:
                 self.weights[name] = weight * np.float32(0.02)
             elif ".bias_ih" in name:
                 self.weights[name] = weight + np.resize(np.array([6, -6], np.float32), weight.size)
+
+    def is_near_a_kink(self) -> bool:
+        """Whether rounding may turn a rectified unit on or off: an input of one is next to zero."""
+        if self.configuration.nonlinearity != "relu":
+            return False
+        weights = {name: weight.astype(np.float64) for name, weight in self.weights.items()}
+        symbols = weights.get("embedding.weight", np.eye(self.configuration.vocabulary_size))
+        inputs, keep, least = symbols[self.inputs], 1.0 - self.restart[:, np.newaxis], np.inf
+        for layer, part in enumerate(self.state):
+            state, states = part * keep, []
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            w, u, b, c = (weights[f"layers.{layer}.{name}"] for name in names)
+            for time in range(self.steps):
+                total = inputs[:, time] @ w.T + b + state @ u.T + c
+                least, state = min(least, np.abs(total).min()), np.maximum(total, 0)
+                states.append(state)
+            inputs = np.stack(states, axis=1)
+        return bool(least < NEAR)
 
     def layers_of(self, parts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
         """A list of states' parts, layer by layer."""
@@ -161,5 +184,18 @@ def make_case(random: np.random.Generator) -> Callable[..., LearningCase]:
 
     def make(**shape: Any) -> LearningCase:
         return LearningCase(random, **shape)
+
+    return make
+
+
+@pytest.fixture
+def make_smooth(make_case: Callable[..., LearningCase]) -> Callable[..., LearningCase]:
+    """The same of a case whose gradients do not depend on rounding, with at most 10,000 units."""
+
+    def make(**shape: Any) -> LearningCase:
+        case = make_case(**shape)
+        while case.is_near_a_kink():
+            case = make_case(**shape)
+        return case
 
     return make

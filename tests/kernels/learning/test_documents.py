@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ricorda.engine import ReferenceBackend
-from tests.kernels.learning.conftest import Learning, LearningCase, long
+from tests.kernels.learning.conftest import EVERY_SET, Learning, LearningCase, long
 from tests.kernels.learning.test_gradients import (
     BFLOAT16_ROUNDING,
     assert_near,
@@ -91,30 +91,32 @@ def expected_of(case: LearningCase) -> tuple[float, dict[str, NDArray[Any]], lis
     return loss.item(), named, states
 
 
-def check(case: LearningCase, **options: Any) -> None:
+def check(case: LearningCase, *variants: dict[str, Any]) -> None:
+    """Compare a step with each variant of the learner's options."""
     if case.configuration.nonlinearity == "relu":
         case.stay_off_the_kinks()
     nats, gradients, states = expected_of(case)
-    learner = case.learner(**options)
-    told, norm = learner.step(learning_rate=0.0)
-    assert told == pytest.approx(nats, rel=2e-6, abs=1e-6)
     squares = sum(float((gradient**2).sum()) for gradient in gradients.values())
-    assert norm == pytest.approx(squares**0.5, rel=1e-5)
-    assert_near(learner.gradients(), gradients)
-    for part, expected in zip(learner.state, states, strict=True):
-        np.testing.assert_allclose(part, expected.detach(), rtol=2e-6, atol=5e-6)
+    for options in variants or ({},):
+        learner = case.learner(**options)
+        told, norm = learner.step(learning_rate=0.0)
+        assert told == pytest.approx(nats, rel=2e-6, abs=1e-6), options
+        assert norm == pytest.approx(squares**0.5, rel=1e-5), options
+        assert_near(learner.gradients(), gradients)
+        for part, expected in zip(learner.state, states, strict=True):
+            np.testing.assert_allclose(part, expected.detach(), rtol=2e-6, atol=5e-6)
 
 
 @every_cell
 @pytest.mark.parametrize("embedding", ["onehot", 5])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_gradients_across_boundaries_and_under_labels(
-    make_case: MakeCase, kernels: str, cell: dict[str, str], embedding: Any, layers: int
+    make_case: MakeCase, cell: dict[str, str], embedding: Any, layers: int
 ) -> None:
     for hidden, streams, steps in [(1, 1, 2), (5, 3, 9), (33, 4, 20)]:
         size = {"hidden_size": hidden, "streams": streams, "steps": steps}
         shape = DOCUMENTS | {"embedding_size": embedding, "num_layers": layers} | size
-        check(make_case(**cell, **shape), kernels=kernels)
+        check(make_case(**cell, **shape), *EVERY_SET)
 
 
 @every_cell
@@ -122,14 +124,14 @@ def test_gradients_without_a_table(make_case: MakeCase, cell: dict[str, str]) ->
     shape = {"vocabulary_size": 60, "documents": True, "num_labels": 100}
     case = make_case(**cell, **shape, num_layers=2, streams=3, steps=11)
     case.inputs[np.random.default_rng(1).random(case.inputs.shape) < 0.3] = 59
-    check(case, threads=2)
+    check(case, {"threads": 2})
 
 
 @every_cell
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_groups_of_streams(make_case: MakeCase, cell: dict[str, str], threads: int) -> None:
+def test_groups_of_streams(make_case: MakeCase, cell: dict[str, str]) -> None:
     shape = DOCUMENTS | {"hidden_size": 72, "embedding_size": 40}
-    check(make_case(**cell, **shape, streams=5, steps=40), threads=threads)
+    case = make_case(**cell, **shape, streams=5, steps=40)
+    check(case, *({"threads": threads} for threads in (1, 2, 3)))
 
 
 def test_more_symbols_than_are_summed_together(make_case: MakeCase) -> None:

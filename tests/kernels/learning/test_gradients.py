@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda import _kernels
+from tests.kernels.learning.conftest import EVERY_SET
 
 MakeCase = Callable[..., Any]
 Gradients = dict[str, NDArray[Any]]
@@ -45,47 +46,48 @@ def assert_near(gradients: Gradients, expected: Gradients, share: float = 1e-5) 
         assert error <= share * scale + 1e-12, f"{name}: {error:g} of {scale:g}"
 
 
-def check(case: Any, share: float = 1e-5, **options: Any) -> None:
-    """Take one step whose update is all but none, and compare what it computed."""
+def check(case: Any, *variants: dict[str, Any], share: float = 1e-5) -> None:
+    """Take one step whose update is all but none, and compare what it computed.
+
+    variants: options of the learner; the same is expected with each.
+    """
     nats, gradients, state = case.expected()
-    learner = case.learner(**options)
-    told, norm = learner.step(learning_rate=0.0)
-    assert told == pytest.approx(nats, rel=2e-6, abs=1e-6)
-    assert norm == pytest.approx(
-        sum(float((g**2).sum()) for g in gradients.values()) ** 0.5, rel=share
-    )
-    assert_near(learner.gradients(), gradients, share)
-    for part, expected in zip(learner.state, state, strict=True):
-        np.testing.assert_allclose(part, expected, rtol=2e-6, atol=5e-6)
+    squares = sum(float((gradient**2).sum()) for gradient in gradients.values())
+    for options in variants or ({},):
+        learner = case.learner(**options)
+        told, norm = learner.step(learning_rate=0.0)
+        assert told == pytest.approx(nats, rel=2e-6, abs=1e-6), options
+        assert norm == pytest.approx(squares**0.5, rel=share), options
+        assert_near(learner.gradients(), gradients, share)
+        for part, expected in zip(learner.state, state, strict=True):
+            np.testing.assert_allclose(part, expected, rtol=2e-6, atol=5e-6, err_msg=str(options))
 
 
 @every_cell
 @pytest.mark.parametrize("embedding", ["onehot", 1, 5])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_any_shape(
-    make_case: MakeCase, kernels: str, cell: dict[str, str], embedding: Any, layers: int
+    make_smooth: MakeCase, cell: dict[str, str], embedding: Any, layers: int
 ) -> None:
     for hidden, streams, steps in [(1, 1, 1), (5, 3, 9), (33, 2, 20)]:
         shape = {"hidden_size": hidden, "streams": streams, "steps": steps}
-        case = make_case(**cell, embedding_size=embedding, num_layers=layers, **shape)
-        check(case, kernels=kernels)
+        case = make_smooth(**cell, embedding_size=embedding, num_layers=layers, **shape)
+        check(case, *EVERY_SET)
 
 
 @every_cell
-def test_a_vocabulary_larger_than_the_window(
-    make_case: MakeCase, kernels: str, cell: dict[str, str]
-) -> None:
+def test_a_vocabulary_larger_than_the_window(make_smooth: MakeCase, cell: dict[str, str]) -> None:
     for layers in (1, 2):
-        case = make_case(
+        case = make_smooth(
             **cell, vocabulary_size=100, embedding_size=5, num_layers=layers, steps=13, streams=2
         )
-        check(case, kernels=kernels)
+        check(case, *EVERY_SET)
 
 
 @every_cell
-def test_whole_vectors(make_case: MakeCase, kernels: str, cell: dict[str, str]) -> None:
-    case = make_case(**cell, hidden_size=128, embedding_size=32, vocabulary_size=65, steps=12)
-    check(case, kernels=kernels)
+def test_whole_vectors(make_smooth: MakeCase, cell: dict[str, str]) -> None:
+    case = make_smooth(**cell, hidden_size=128, embedding_size=32, vocabulary_size=65, steps=12)
+    check(case, *EVERY_SET)
 
 
 @every_cell
@@ -94,7 +96,7 @@ def test_a_large_one_on_every_core(make_case: MakeCase, cell: dict[str, str]) ->
     case = make_case(**cell, **size, streams=32, steps=24)
     if "nonlinearity" in cell:  # among 400,000 one would be near enough for rounding to cross it
         case.stay_off_the_kinks()
-    check(case, threads=2)
+    check(case, {"threads": 2})
 
 
 def test_more_symbols_than_are_summed_together(make_case: MakeCase) -> None:
@@ -111,8 +113,7 @@ def test_groups_of_unequal_size(make_case: MakeCase, cell: dict[str, str], strea
     )
     if "nonlinearity" in cell:  # one of 11,520 was near enough, once
         case.stay_off_the_kinks()
-    for threads in (1, 2, 3):
-        check(case, threads=threads)
+    check(case, *({"threads": threads} for threads in (1, 2, 3)))
 
 
 def test_many_symbols_and_nothing_else(make_case: MakeCase) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.kernels.learning.conftest import LearningCase, long, restarted
+from tests.kernels.learning.conftest import EVERY_SET, LearningCase, long, restarted
 from tests.kernels.learning.test_gradients import (
     BFLOAT16_ROUNDING,
     assert_near,
@@ -45,38 +45,35 @@ def expected(case: LearningCase, negatives: Drawn) -> tuple[float, dict[str, NDA
     return loss.item(), {n: g.numpy() for n, g in zip(names, gradients, strict=True)}
 
 
-def check(case: LearningCase, negatives: Drawn, **options: Any) -> None:
+def check(case: LearningCase, negatives: Drawn, *variants: dict[str, Any]) -> None:
+    """Compare a step with each variant of the learner's options."""
     nats, gradients = expected(case, negatives)
-    learner = case.learner(**options)
-    told, norm = learner.step(learning_rate=0.0, negatives=negatives)
-    assert told == pytest.approx(nats, rel=2e-6, abs=1e-6)
-    assert norm == pytest.approx(
-        sum(float((g**2).sum()) for g in gradients.values()) ** 0.5, rel=1e-5
-    )
-    assert_near(learner.gradients(), gradients)
+    squares = sum(float((gradient**2).sum()) for gradient in gradients.values())
+    for options in variants:
+        learner = case.learner(**options)
+        told, norm = learner.step(learning_rate=0.0, negatives=negatives)
+        assert told == pytest.approx(nats, rel=2e-6, abs=1e-6), options
+        assert norm == pytest.approx(squares**0.5, rel=1e-5), options
+        assert_near(learner.gradients(), gradients)
 
 
 @every_cell
 @pytest.mark.parametrize("count", [0, 1, 7, 16, 39])
 def test_the_loss_and_every_gradient(
-    make_case: MakeCase,
-    random: np.random.Generator,
-    cell: dict[str, str],
-    count: int,
-    kernels: str,
+    make_smooth: MakeCase, random: np.random.Generator, cell: dict[str, str], count: int
 ) -> None:
     for shape in ({"embedding_size": "onehot"}, {"embedding_size": 5, "num_layers": 2}):
-        case = make_case(**cell, **shape, vocabulary_size=40, hidden_size=17)
-        check(case, drawn(random, 40, count), kernels=kernels)
+        case = make_smooth(**cell, **shape, vocabulary_size=40, hidden_size=17)
+        check(case, drawn(random, 40, count), *EVERY_SET)
 
 
 @pytest.mark.parametrize("streams, steps", [(5, 3), (3, 301), (600, 2)])
 def test_large_and_small_windows(
-    make_case: MakeCase, random: np.random.Generator, streams: int, steps: int, kernels: str
+    make_case: MakeCase, random: np.random.Generator, streams: int, steps: int
 ) -> None:
     case = make_case(streams=streams, steps=steps, vocabulary_size=3000, hidden_size=24)
-    for threads in (1, 2, 3):
-        check(case, drawn(random, 3000, 200), kernels=kernels, threads=threads)
+    variants = [options | {"threads": threads} for options in EVERY_SET for threads in (1, 2, 3)]
+    check(case, drawn(random, 3000, 200), *variants)
 
 
 def test_where_all_are_drawn_it_is_the_softmax(make_case: MakeCase, kernels: str) -> None:

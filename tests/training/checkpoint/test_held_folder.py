@@ -11,6 +11,7 @@ import ricorda
 from ricorda.errors import FolderLost, RunError, TextError, TrainingError
 from ricorda.model import read_model_file
 from ricorda.training import start
+from ricorda.training.checkpoint.manager import CheckpointManager
 from tests.training.reporters import DoAt
 from tests.training.small_runs import BOTTLES
 
@@ -26,6 +27,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bottles.txt").write_text(BOTTLES)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def nothing_is_written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for each save: what is written while the folder is replaced may go to either folder."""
+    save = CheckpointManager.save
+
+    def save_and_wait(manager: CheckpointManager, *arguments: Any) -> None:
+        save(manager, *arguments)
+        manager.wait()
+
+    monkeypatch.setattr(CheckpointManager, "save", save_and_wait)
 
 
 def learn(
@@ -45,6 +58,7 @@ def replace_by_a_users_folder() -> None:
     Path("runs/bottles/diary.txt").write_text("mine")
 
 
+@pytest.mark.usefixtures("nothing_is_written_meanwhile")
 def test_a_folder_that_was_replaced_ends_the_run_and_the_users_files_stay(place: Path) -> None:
     whole = read_model_file(learn(place, out=Path("whole")) / "model.safetensors")
     with pytest.raises(FolderLost, match=r"was moved to .*/runs/moved .*`ricorda resume /"):
@@ -69,6 +83,7 @@ def test_a_folder_that_was_removed_ends_the_run(place: Path) -> None:
     assert not (place / "runs/bottles").exists()
 
 
+@pytest.mark.usefixtures("nothing_is_written_meanwhile")
 def test_a_folder_that_was_replaced_while_a_resumed_run_trains(place: Path) -> None:
     learn(place)
     with pytest.raises(FolderLost, match="was moved"):
