@@ -118,9 +118,8 @@ def test_a_resumed_run_is_shown_as_such(open_page: Open, family: Place) -> None:
     in_sight(page, "learning")
     page.click("#overlay summary")
     page.check("#overlay-runs input[value=branch]")
-    page.locator("#loss path.compared").first.wait_for(state="attached")
-    legend = page.locator("#loss .legend").inner_text()
-    assert f"branch (branch of first from step {BRANCHED}, resumed)" in legend
+    name = f"branch (branch of first from step {BRANCHED}, resumed)"
+    page.wait_for_selector(f"#loss .legend :text('{name}')")
 
 
 def test_a_branch_shows_its_border(open_page: Open, family: Place) -> None:

@@ -147,12 +147,11 @@ def units(journey: Journey) -> None:
     page = journey.page
     journey.open_run("planted")
     journey.go("inside")
-    page.locator("#units tbody tr").first.wait_for()
+    page.locator("#step tbody tr").first.wait_for()  # the last to come
     journey.to("#units button")
     journey.press("Enter")
     journey.to("#unit-text .symbols")
     journey.press("Home", "ArrowRight", "ArrowRight")
-    page.locator("#step tbody tr").first.wait_for()
     assert "0:5" in page.inner_text("#unit-text .reading")
 
 
@@ -227,7 +226,7 @@ def labels(journey: Journey) -> None:
     journey.go("choose")
     journey.shown("#label-choice:not([hidden])")
     journey.to("#document-label")
-    with page.expect_request("**/next") as sent:
+    with page.expect_request(lambda request: "label" in (request.post_data_json or {})) as sent:
         journey.press("ArrowDown")
     asked = sent.value.post_data_json or {}
     assert asked["label"] == page.input_value("#document-label") != ""
@@ -240,15 +239,15 @@ def comparing(journey: Journey) -> None:
     journey.go("runs")
     journey.shown("#runs-table tbody tr")
     for name in ("bottles", "planted"):
-        page.focus(f"#runs-table input[data-key='c {name}']")
-        if not page.is_checked(f"#runs-table input[data-key='c {name}']"):
-            journey.press("Space")
+        page.focus(f"#runs-table input[value='{name}']")
+        journey.press("Space")
+        journey.shown(f"#runs-table input[value='{name}']:checked")
     page.wait_for_selector("#comparison .curve.compared1", state="attached")
     journey.shown("#differences tbody tr")
     settings = page.locator("#differences tbody th").all_inner_texts()
     assert journey.words("differs.hidden_size") in settings
     assert journey.words("differs.seed") not in settings
-    branch = page.inner_text("#runs-table tr:has([data-key='l branch']) th")
+    branch = page.inner_text("#runs-table tr[data-key=branch] th")
     assert journey.words("runs.branch", run="bottles", step=60) in branch
 
 
@@ -296,7 +295,7 @@ def deleting(journey: Journey) -> None:
     journey.to(f'#deleted-runs button[aria-label="{restore}"]')
     journey.press("Tab", "Enter")
     journey.shown(f"#runs-done:has-text('{journey.words('runs.deleted_for_good', name=name)}')")
-    assert page.locator(f"#runs-table [data-key='l {name}']").count() == 0
+    assert page.locator(f"#runs-table [data-key='{name}']").count() == 0
 
 
 def files(journey: Journey) -> None:
@@ -460,10 +459,12 @@ DRAWN = {
 """What each panel has drawn at the end."""
 
 LOOKS = re.compile("/api/runs/planted/(units|activity|heat|step|surprise|influence|next)$")
-BELOW_THE_HEADER = """(panel) => {
+BELOW_THE_HEADER = """([panel, from, to]) => {
     const bar = document.querySelector(".bar").getBoundingClientRect().bottom;
-    return document.getElementById(panel).getBoundingClientRect().top - bar;
+    const below = document.getElementById(panel).getBoundingClientRect().top - bar;
+    return from <= below && below < to;
 }"""
+"""Whether a panel begins between two distances below the header, in pixels."""
 
 SHOWN = """(panel) => {
     const walker = document.createTreeWalker(document.getElementById(panel), NodeFilter.SHOW_TEXT);
@@ -486,7 +487,7 @@ def test_a_link_leads_to_its_panel(open_page: Open, width: int) -> None:
         page.focus(f'nav a[href="#{panel}"]')
         page.keyboard.press("Enter")
         page.locator(DRAWN[panel]).first.wait_for(state="attached")
-        assert 0 <= page.evaluate(BELOW_THE_HEADER, panel) < 40, panel
+        page.wait_for_function(BELOW_THE_HEADER, arg=[panel, 0, 40])
         page.wait_for_selector(f'nav a[href="#{panel}"][aria-current]')
         link = page.locator(f'nav a[href="#{panel}"]').bounding_box()
         assert link is not None
@@ -503,9 +504,9 @@ def test_an_address_leads_to_its_panel_after_all_is_drawn(open_page: Open, place
             "(panel) => document.querySelector(`#${panel} .with-model[hidden]`) === null", arg=each
         )
     page.locator(DRAWN[panel]).first.wait_for(state="attached")
-    assert 0 <= page.evaluate(BELOW_THE_HEADER, panel) < 40
+    page.wait_for_function(BELOW_THE_HEADER, arg=[panel, 0, 40])
     page.mouse.wheel(0, 300)
-    page.wait_for_function(f"() => ({BELOW_THE_HEADER})('{panel}') < -100")  # it holds nobody
+    page.wait_for_function(BELOW_THE_HEADER, arg=[panel, -1e6, -100])  # it holds nobody
 
 
 def test_nothing_of_the_previous_run_stays(open_page: Open) -> None:

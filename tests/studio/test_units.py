@@ -9,7 +9,7 @@ from tests.studio.conftest import Place, in_sight, opening
 from tests.studio.test_server import Client
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,11 @@ def listed(page: "Page") -> list[list[str]]:
     return [[cell.inner_text() for cell in row.locator("th, td").all()[:2]] for row in rows]
 
 
+def asks_for(request: "Request", rows: list[list[int]]) -> bool:
+    """Whether these rows of the picture are asked for."""
+    return request.url.endswith("/heat") and (request.post_data_json or {})["units"] == rows
+
+
 def features(rows: list[list[str]]) -> list[str]:
     """What the rows' units track, without direction and remarks."""
     return [tracks.split(" (increases)")[0].split(" (decreases)")[0] for _, tracks in rows]
@@ -73,11 +78,10 @@ def test_a_filter_shows_the_units_of_one_feature(units: "Page", place: Place) ->
     entries = ranking(place)["units"]
     feature = max((entry["feature"] for entry in entries), key=lambda key: (key.count("_"), key))
     expected = [f"{e['layer']}:{e['unit']}" for e in entries if e["feature"] == feature]
-    with units.expect_response("**/heat") as drawn:
+    rows = [[int(part) for part in name.split(":")] for name in expected]
+    with units.expect_request(lambda request: asks_for(request, rows)):
         units.select_option("#unit-filter", feature)
     assert [name for name, _ in listed(units)] == expected
-    asked = drawn.value.request.post_data_json or {}
-    assert asked["units"] == [[int(part) for part in name.split(":")] for name in expected]
     option = units.locator("#unit-filter option:checked").inner_text()
     assert option.endswith(f"({len(expected)})")
     chosen = units.locator("#units tr.chosen th").inner_text()

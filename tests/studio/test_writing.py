@@ -176,7 +176,7 @@ def test_a_prompt_is_continued_copied_and_downloaded(writer: "Page", client: Cli
     assert facts == "bottles; temperature 0.70; seed 3 · 120 characters"
     copying = writer.locator("#written-copying")
     copying.get_by_role("button", name="Copy").click()
-    assert writer.evaluate("navigator.clipboard.readText()") == expected
+    writer.wait_for_function(IS_COPIED, arg=expected)
     with writer.expect_download() as download:
         copying.get_by_role("button", name="Download").click()
     assert re.fullmatch(r"bottles-\d+\.txt", download.value.suggested_filename)
@@ -186,11 +186,22 @@ def test_a_prompt_is_continued_copied_and_downloaded(writer: "Page", client: Cli
     assert "--length 120 --seed 3" in command
 
 
+IS_COPIED = "async (text) => (await navigator.clipboard.readText()) === text"
+
+
 def test_a_text_of_the_training_is_copied_too(writer: "Page") -> None:
     sample = writer.text_content("#sample")
-    writer.locator("#sample-copying button").first.click()
-    writer.wait_for_selector("#sample-copying button:text-is('Copied')")
-    assert writer.evaluate("navigator.clipboard.readText()") == sample
+    said = writer.locator("#sample-copying button").first.evaluate(
+        """async (button) => {
+            const changed = new Promise((resolve) =>
+                new MutationObserver(resolve).observe(button, { childList: true }));
+            button.click();
+            await changed;
+            return button.textContent;
+        }"""
+    )
+    assert said == "Copied"
+    writer.wait_for_function(IS_COPIED, arg=sample)
 
 
 HELD_BACK = """() => {

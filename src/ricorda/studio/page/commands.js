@@ -2,6 +2,7 @@
 import { copyButton } from "./copying.js";
 import { element } from "./dom.js";
 import { state } from "./state.js";
+import { updateChildren } from "./update.js";
 import { onLanguage, t } from "./words.js";
 
 const boxes = new Map(); // panel -> { box, commands }
@@ -25,13 +26,13 @@ export function setCommand(panel, commands) {
 
 function fill({ box, commands }) {
   box.hidden = !commands.length;
-  box.replaceChildren(
+  updateChildren(box,
     element("span", { class: "muted" }, t("page.command")),
     element("ul", {}, ...commands.map((command) => element("li", {}, element("code", {}, command), copier(command)))),
   );
 }
 
-const copier = (command) => copyButton(() => command, { "aria-label": t("page.copy_command", { command }) });
+const copier = (command) => copyButton((button) => button.previousSibling.textContent, { "aria-label": t("page.copy_command", { command }) });
 
 // A word as a shell takes it. Control characters, and characters that would make the line look
 // different, are escaped in the form $'\x1b' of bash, zsh and ksh.

@@ -5,12 +5,12 @@ import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
 import { show } from "./panel.js";
 import { on, state } from "./state.js";
+import { choose, updateChildren } from "./update.js";
 import { onLanguage, t } from "./words.js";
 import { factsOf, texts } from "./writing.js";
 
 const SIDES = ["compare-one", "compare-other"];
 let isChosen = false; // by hand: what is new is not shown any more
-let listed = null; // the names of all samples, as they are in the lists
 let drawn = null; // what the two sides show, as a key
 
 export function beginComparison() {
@@ -29,7 +29,7 @@ export function beginComparison() {
     fill();
   });
   onLanguage(() => {
-    [listed, drawn] = [null, null];
+    drawn = null;
     fill();
   });
 }
@@ -60,10 +60,10 @@ export function fill() {
   const kept = SIDES.map((side) => $(side).value);
   const keys = all.map(([key]) => key);
   const wanted = isChosen && kept.every((key) => keys.includes(key)) ? kept : preset(written, trained);
-  const names = all.map(([, name]) => name).join("\n");
-  if (names !== listed) for (const side of SIDES) list(side, written, trained);
-  listed = names; // an open list would close if it were filled again
-  SIDES.forEach((side, index) => ($(side).value = wanted[index]));
+  SIDES.forEach((side, index) => {
+    list(side, written, trained);
+    choose($(side), wanted[index]);
+  });
   compare(all);
 }
 
@@ -71,7 +71,7 @@ function list(side, written, trained) {
   const group = (label, entries) => entries.length
     ? [element("optgroup", { label }, ...entries.map(([value, name]) => element("option", { value }, name)))]
     : [];
-  $(side).replaceChildren(...group(t("compare.written"), written), ...group(t("compare.trained"), trained));
+  updateChildren($(side), ...group(t("compare.written"), written), ...group(t("compare.trained"), trained));
 }
 
 function compare(all = samples().flat()) {

@@ -5,11 +5,11 @@ import { t } from "./words.js";
 
 const SHOWN = 2000; // milliseconds
 
-// text(): what is copied at the click
+// text(button): what is copied at the click
 export function copyButton(text, attributes = {}) {
   const button = element("button", { type: "button", class: "quiet", ...attributes }, t("page.copy"));
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text());
+    await navigator.clipboard.writeText(text(button));
     button.textContent = t("page.copied");
     announce(t("page.copied"));
     setTimeout(() => (button.textContent = t("page.copy")), SHOWN);

@@ -2,6 +2,7 @@
 import { $, element } from "./dom.js";
 import { show } from "./panel.js";
 import { follow, on, refreshRuns, state } from "./state.js";
+import { choose, updateChildren } from "./update.js";
 import { onLanguage, t } from "./words.js";
 
 const NOTICES = { lost: "page.lost", refused: "page.token" };
@@ -28,8 +29,8 @@ function fillPicker() {
   const names = state.runs.map((run) => run.name);
   if (state.run && !names.includes(state.run)) names.unshift(state.run); // it has just begun
   const none = element("option", { value: "", disabled: true }, t(names.length ? "header.choose" : "header.no_runs"));
-  $("run-picker").replaceChildren(none, ...names.map((name) => element("option", { value: name }, name)));
-  $("run-picker").value = state.run ?? "";
+  updateChildren($("run-picker"), none, ...names.map((name) => element("option", { value: name }, name)));
+  choose($("run-picker"), state.run ?? "");
   $("run-picker").disabled = !names.length;
   document.title = state.run ? `${state.run} · ricorda studio` : "ricorda studio";
 }

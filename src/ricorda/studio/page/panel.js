@@ -3,24 +3,27 @@ import { $, bar, element } from "./dom.js";
 import { number } from "./numbers.js";
 import { post, runPath } from "./server.js";
 import { on, state } from "./state.js";
+import { updateChildren } from "./update.js";
 import { elapsed, knows, onLanguage, t } from "./words.js";
 
 export function show(target, shown) {
   target.hidden = !shown;
 }
 
-// Ask about the chosen run. The answer is null if another run was chosen in the meantime, or if the
-// server refused, which the panel then reports.
+// Ask about the chosen run. The answer is null if a run was chosen in the meantime, or if the server
+// refused, which the panel then reports until the same is answered.
 export async function ask(panel, path, body, options, send = post) {
-  const run = state.run;
+  const { run, turn } = state;
   let [answer, problem] = [null, null];
   try {
     answer = await send(runPath(run, path), body, options);
   } catch (error) {
     problem = error;
   }
-  if (state.run !== run || problem?.name === "AbortError") return null;
-  tell($(`${panel}-problem`), problem);
+  if (state.turn !== turn || problem?.name === "AbortError") return null;
+  const target = $(`${panel}-problem`);
+  if (problem) tell(target, Object.assign(problem, { path }));
+  else if (told.get(target)?.path === path) tell(target, null);
   return answer;
 }
 
@@ -32,7 +35,7 @@ export function tell(target, error) {
   if (error) told.set(target, error);
   else told.delete(target);
   show(target, error);
-  target.replaceChildren(...(error ? sentences(error) : []));
+  updateChildren(target, ...(error ? sentences(error) : []));
 }
 
 // The page's own words for the kind of problem, then the server's, which are English.
@@ -48,7 +51,7 @@ export function fillTable(table, headings, rows) {
   const head = headings.map((text, index) => element("th", { scope: "col", class: index ? "number" : "" }, text));
   const cell = (content, index) =>
     index ? element("td", { class: "number" }, content) : element("th", { scope: "row" }, content);
-  table.replaceChildren(
+  updateChildren(table,
     element("thead", {}, element("tr", {}, ...head)),
     element("tbody", {}, ...rows.map((cells) => element("tr", {}, ...cells.map(cell)))),
   );

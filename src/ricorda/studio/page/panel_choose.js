@@ -4,6 +4,7 @@ import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
 import { ask, barCells, paced, show, tell, whenSeen } from "./panel.js";
 import { on, state } from "./state.js";
+import { onButton, updateChoices, updateList } from "./update.js";
 import { onLanguage, t, visible } from "./words.js";
 
 const SLIDERS = ["temperature", "top_k", "top_p", "min_p"];
@@ -25,6 +26,7 @@ export function beginChoose() {
   }
   $("context").addEventListener("input", lookSoon);
   $("document-label").addEventListener("change", look);
+  onButton($("chances"), (text) => setContext($("context").value + text, true));
   $("draw").addEventListener("click", () => draw(1));
   $("draw-many").addEventListener("click", () => draw(DRAWN));
   $("undo").addEventListener("click", () => {
@@ -45,7 +47,7 @@ export function beginChoose() {
 function clear() {
   found = null;
   asking?.abort();
-  $("chances").replaceChildren();
+  updateList($("chances"));
   $("chances-words").textContent = "";
   show($("unknown"), false);
   fillLabels([]);
@@ -59,9 +61,8 @@ function clear() {
 function fillLabels(labels) {
   const chosen = $("document-label").value;
   show($("label-choice"), labels.length);
-  $("document-label").replaceChildren(element("option", { value: "" }, t("choose.no_label")),
-    ...labels.map((label) => element("option", { value: label }, label)));
-  $("document-label").value = labels.includes(chosen) ? chosen : "";
+  const choices = [["", t("choose.no_label")], ...labels.map((label) => [label, label])];
+  updateChoices($("document-label"), choices, labels.includes(chosen) ? chosen : "");
 }
 
 // The beginning of the text, up to the first letters of a word, so that many symbols are possible.
@@ -118,9 +119,7 @@ function fill() {
     fillSliders();
   }
   const order = [...found.symbols].sort((a, b) => b.shaped - a.shaped || b.own - a.own).slice(0, SHOWN);
-  const focused = document.activeElement?.closest("#chances") ? [...$("chances").querySelectorAll("button")].indexOf(document.activeElement) : -1;
-  $("chances").replaceChildren(...order.map(row));
-  if (focused >= 0) $("chances").querySelectorAll("button")[Math.min(focused, order.length - 1)]?.focus();
+  updateList($("chances"), ...order.map(row));
   $("chances-words").textContent = t("choose.words", {
     possible: number(found.possible), different: number(found.different), own: number(found.own_bits, 2), shaped: number(found.shaped_bits, 2),
   });
@@ -135,10 +134,9 @@ function fill() {
 function row(symbol) {
   const own = element("span", { class: "bar-own" });
   own.style.width = `${symbol.own * 100}%`;
-  const button = element("button", { type: "button", class: symbol.shaped ? "" : "impossible",
+  const button = element("button", { type: "button", value: symbol.text, class: symbol.shaped ? "" : "impossible",
     "aria-label": t("choose.this", { symbol: spoken(symbol.label), shaped: percent(symbol.shaped), own: percent(symbol.own) }) },
     ...barCells(visible(symbol.label), symbol.shaped, percent(symbol.shaped), own));
-  button.addEventListener("click", () => setContext($("context").value + symbol.text, true));
   return element("li", {}, button);
 }
 

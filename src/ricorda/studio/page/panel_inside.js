@@ -10,6 +10,7 @@ import { on, state, stretchRequest } from "./state.js";
 import { fillStep } from "./step.js";
 import { context, labelAt, SymbolText } from "./symbol_text.js";
 import { UnitList, unitName as name } from "./unit_list.js";
+import { updateChildren, updateList } from "./update.js";
 import { apart, onLanguage, t } from "./words.js";
 
 const WRITTEN = 300; // characters of each sample
@@ -70,18 +71,18 @@ export function beginInside() {
 }
 
 async function look() {
-  const run = state.run;
+  const { run, turn } = state;
   tell($("inside-problem"), null);
-  $("units-state").textContent = t("inside.ranking");
+  const first = units === null;
+  if (first) $("units-state").textContent = t("inside.ranking"); // else the lines below it would move
   try {
-    const first = units === null;
     const found = await get(runPath(run, "/units"));
-    if (state.run !== run) return;
+    if (state.turn !== turn) return;
     units = found;
     if (first && units.units.length) setChosen(units.units[0]);
     fillUnits();
   } catch (error) {
-    if (state.run !== run) return;
+    if (state.turn !== turn) return;
     units = { units: [], features: {}, problem: error.message };
     fillUnits();
   }
@@ -89,9 +90,9 @@ async function look() {
 }
 
 async function lookAtStretch() {
-  const run = state.run;
+  const { turn } = state;
   await lookAtUnit();
-  if (state.run === run) await lookAtHeat();
+  if (state.turn === turn) await lookAtHeat();
 }
 
 async function lookAtHeat() {
@@ -154,9 +155,7 @@ const noUnit = (shape) =>
 async function choose({ layer, unit }) {
   tell($("inside-problem"), null);
   setChosen({ layer, unit });
-  const focused = document.activeElement?.closest("#units") ? name(chosen) : null;
   fillUnits();
-  if (focused) [...$("units").querySelectorAll("button")].find((each) => each.textContent === focused)?.focus();
   await lookAtUnit();
 }
 
@@ -178,7 +177,7 @@ function fillActivity() {
     ? t("inside.unit_tracks", { unit: name(chosen), tracked })
     : t("inside.unit_number", { unit: name(chosen) });
   const swatches = [-1, -0.5, 0, 0.5, 1].map((value) => element("span", { class: `swatch-number ${colour(value)}` }, number(value, 1)));
-  $("unit-legend").replaceChildren(t("inside.legend"), ...swatches);
+  updateChildren($("unit-legend"), t("inside.legend"), ...swatches);
   if (!activity) return;
   text.fill(activity.symbols, activity.labels, activity.values.map(colour), activity.unseen);
   fillStrongest();
@@ -195,7 +194,8 @@ function fillStrongest() {
 function clear() {
   text.fill([], {}, []);
   for (const each of [text.reading, $("unit-heading"), $("units-state")]) each.textContent = "";
-  for (const each of [$("step"), $("strongest"), $("units").querySelector("tbody")]) each.replaceChildren();
+  for (const each of [$("step"), $("strongest")]) each.replaceChildren();
+  updateList($("units").querySelector("tbody"));
   tell($("inside-problem"), null);
   setCommand("inside", null);
 }

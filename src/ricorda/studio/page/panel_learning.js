@@ -130,6 +130,7 @@ async function start() {
 }
 
 async function act(action) {
+  tell($("learning-problem"), null);
   if (await ask("learning", action, {})) tellAll("asked");
 }
 

@@ -1,22 +1,24 @@
 // Panel 7: all runs, compared.
 import { LineChart } from "./chart.js";
 import { runWord, setCommand } from "./commands.js";
+import { Curves } from "./curves.js";
 import { $, element } from "./dom.js";
 import { formatted, number, short } from "./numbers.js";
 import { chartOf, fillTable, paced, show, whenSeen } from "./panel.js";
 import { beginRunActions, origin } from "./run_actions.js";
-import { get, runPath } from "./server.js";
 import { follow, inBits, on, refreshRuns, state } from "./state.js";
+import { onButton, updateList } from "./update.js";
 import { duration, moment, onLanguage, t } from "./words.js";
 
 const STYLES = 6; // of compared curves, in panels.css
 const REFRESH = 5000;
 const MOST_DIFFERENCES = 6; // shown under a run's name
-const compared = new Map(); // name -> { points of its curve, steps that it had then }
+let compared = null;
 let chart = null;
 
 export function beginRuns() {
   chart = new LineChart($("comparison"), describe);
+  compared = new Curves($("comparison-problem"), fill);
   const seen = whenSeen($("runs"), paced(refreshRuns, 1500));
   on("run", () => {
     fill();
@@ -25,33 +27,16 @@ export function beginRuns() {
   on("status", seen);
   on("model", seen);
   on("details", fillCommands);
-  on("runs", refresh);
-  onLanguage(fill);
-  beginRunActions((before, now) => {
-    if (!compared.has(before)) return;
-    if (now) compared.set(now, compared.get(before));
-    compared.delete(before);
+  on("runs", () => {
+    compared.refresh();
+    fill();
   });
+  onLanguage(fill);
+  $("runs-table").addEventListener("change", ({ target }) => compared.choose(target.value, target.checked));
+  onButton($("runs-table"), follow);
+  beginRunActions((before, now) => compared.rename(before, now));
   setInterval(() => document.hidden || seen(), REFRESH);
   seen();
-}
-
-async function refresh() {
-  const there = new Map(state.runs.map((run) => [run.name, run]));
-  for (const name of [...compared.keys()]) {
-    if (!there.has(name)) compared.delete(name);
-    else if (there.get(name).steps !== compared.get(name).steps) await loadCurve(name);
-  }
-  fill();
-}
-
-async function loadCurve(name) {
-  try {
-    const { steps } = state.runs.find((run) => run.name === name) ?? {};
-    compared.set(name, { ...(await get(runPath(name, "/curve"))), steps });
-  } catch {
-    // the curve so far stays; the header reports a lost connection
-  }
 }
 
 function fill() {
@@ -60,12 +45,10 @@ function fill() {
   show($("runs-empty"), !rows.length);
   show($("runs-table"), rows.length);
   fillCommands();
-  const focused = document.activeElement?.closest("#runs-table") ? document.activeElement.dataset.key : null;
   const names = differing(rows);
-  $("runs-table").querySelector("tbody").replaceChildren(...rows.map((row) => line(row, names)));
-  if (focused) document.querySelector(`#runs-table [data-key="${CSS.escape(focused)}"]`)?.focus();
-  show($("comparison"), compared.size);
-  show($("comparison-empty"), !compared.size);
+  updateList($("runs-table").querySelector("tbody"), ...rows.map((row) => line(row, names)));
+  show($("comparison"), compared.chosen.size);
+  show($("comparison-empty"), !compared.chosen.size);
   fillDifferences();
   chart.draw();
 }
@@ -92,11 +75,10 @@ function settingValue(value) {
 }
 
 function line(row, names) {
-  const check = element("input", { type: "checkbox", "aria-label": t("runs.compare_this", { name: row.name }), "data-key": `c ${row.name}` });
-  check.checked = compared.has(row.name);
-  check.addEventListener("change", () => compare(row.name, check.checked));
-  const look = element("button", { type: "button", class: "link", "data-key": `l ${row.name}`, "aria-pressed": String(row.name === state.run) }, row.name);
-  look.addEventListener("click", () => follow(row.name));
+  const check = element("input", {
+    type: "checkbox", value: row.name, checked: compared.chosen.has(row.name), "aria-label": t("runs.compare_this", { name: row.name }),
+  });
+  const look = element("button", { type: "button", class: "link", value: row.name, "aria-pressed": String(row.name === state.run) }, row.name);
   const bits = row.validation?.bits_per_character ?? inBits(row.validation?.nats_per_character);
   const own = names.slice(0, MOST_DIFFERENCES).filter((name) => row.settings);
   const difference = (name, value) => (name === "budget" ? value : `${settingName(name)}: ${value}`);
@@ -105,7 +87,7 @@ function line(row, names) {
     element("span", { class: `below${place || !row.note ? " muted" : ""}` }, text));
   const cell = (words, content, kind = "number") =>
     element("td", { class: kind, role: "cell", "data-heading": t(words) }, content);
-  return element("tr", { class: row.name === state.run ? "chosen" : "", role: "row" },
+  return element("tr", { "data-key": row.name, class: row.name === state.run ? "chosen" : "", role: "row" },
     cell("runs.compare", element("span", { class: "target" }, check), "tick"),
     element("th", { scope: "row", role: "rowheader" }, look, ...below),
     cell("runs.state", element("span", { class: `pill ${row.state}` }, t(`state.${row.state}`)), "state-cell"),
@@ -116,15 +98,9 @@ function line(row, names) {
     cell("runs.changed", moment(row.changed)));
 }
 
-async function compare(name, wanted) {
-  if (wanted) await loadCurve(name);
-  else compared.delete(name);
-  fill();
-}
-
 // The settings in which the compared runs differ, a column for each run.
 function fillDifferences() {
-  const rows = state.runs.filter((row) => compared.has(row.name) && row.settings);
+  const rows = state.runs.filter((row) => compared.chosen.has(row.name) && row.settings);
   const names = rows.length > 1 ? differing(rows) : [];
   show($("differences-box"), names.length);
   fillTable($("differences"), [t("runs.setting"), ...rows.map((row) => row.name)],
@@ -132,7 +108,7 @@ function fillDifferences() {
 }
 
 function describe() {
-  const series = [...compared].map(([name, { points }], index) => ({
+  const series = [...compared.chosen].map(([name, { points }], index) => ({
     name, kind: `compared compared${index % STYLES}`, points: points.map(([seconds, nats]) => [seconds, inBits(nats)]),
   }));
   const readings = series

@@ -6,6 +6,7 @@ import { number, percent } from "./numbers.js";
 import { ask, barCells, chartOf, fillTable, paced, show, tell, whenSeen, zoomTools } from "./panel.js";
 import { on, state, stretchRequest } from "./state.js";
 import { context, labelAt, SymbolText } from "./symbol_text.js";
+import { updateChildren } from "./update.js";
 import { apart, onLanguage, t, visible } from "./words.js";
 
 const CLASSES = 10; // a bit each
@@ -100,7 +101,7 @@ function fill() {
   if (!found) return;
   const steps = Array.from({ length: CLASSES }, (_, bits) =>
     element("span", { class: `swatch-number ${level(bits)}` }, bits === CLASSES - 1 ? `${number(bits)}+` : number(bits)));
-  $("surprise-legend").replaceChildren(t(found.adaptive ? "surprise.adaptive_legend" : "surprise.legend"), ...steps);
+  updateChildren($("surprise-legend"), t(found.adaptive ? "surprise.adaptive_legend" : "surprise.legend"), ...steps);
   text.fill(found.symbols, found.labels, found.bits.map(level), found.unseen);
   fillMean();
   fillCurves();
@@ -254,7 +255,7 @@ function inspect(place) {
   const written = labelAt(found, place);
   const rows = (found.alternatives[place] ?? []).map(([symbol, chance]) =>
     element("li", { class: symbol === written ? "this" : "" }, ...barCells(visible(symbol), chance, percent(chance))));
-  $("inspector").replaceChildren(
+  updateChildren($("inspector"),
     element("p", { class: "glyph" }, visible(written)),
     found.boundaries.includes(place) ? element("p", {}, t("surprise.boundary")) : "",
     element("p", {}, bits === null ? t(place === 0 ? "surprise.first" : "surprise.after_unseen") : bitsOf(place, bits)),

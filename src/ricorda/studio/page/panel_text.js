@@ -6,9 +6,11 @@ import { number, percent } from "./numbers.js";
 import { show, tell } from "./panel.js";
 import { get, post, upload } from "./server.js";
 import { state, tellAll } from "./state.js";
+import { updateChoices } from "./update.js";
 import { bytes, onLanguage, t, visible } from "./words.js";
 
 let choosing = new AbortController();
+let chosen = ""; // the name of the text that is shown or on its way
 let refused = null; // a file that could not be read: another encoding may fit
 
 export function beginText() {
@@ -85,10 +87,15 @@ export async function chooseText(name) {
   tell($("text-problem"), null);
   choosing.abort(); // the server need not finish reading the previous one
   choosing = new AbortController();
+  chosen = name;
+  fillEarlier();
   try {
     state.text = await get(`/api/texts/${encodeURIComponent(name)}`, { signal: choosing.signal });
   } catch (error) {
-    if (error.name !== "AbortError") tell($("text-problem"), error);
+    if (error.name === "AbortError") return;
+    tell($("text-problem"), error);
+    chosen = state.text?.name ?? "";
+    fillEarlier();
     return;
   }
   fill();
@@ -98,11 +105,8 @@ export async function chooseText(name) {
 
 function fillEarlier() {
   const names = (state.about?.texts ?? []).map((text) => text.name);
-  $("earlier").replaceChildren(
-    element("option", { value: "" }, names.length ? t("text.choose") : t("text.none_yet")),
-    ...names.map((name) => element("option", { value: name }, name)),
-  );
-  $("earlier").value = state.text?.name ?? "";
+  const none = ["", t(names.length ? "text.choose" : "text.none_yet")];
+  updateChoices($("earlier"), [none, ...names.map((name) => [name, name])], chosen);
 }
 
 function fill() {

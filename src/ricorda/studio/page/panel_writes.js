@@ -6,6 +6,7 @@ import { $, element } from "./dom.js";
 import { number, percent } from "./numbers.js";
 import { ask, fillTable, show, tell, whenSeen } from "./panel.js";
 import { inBits, on, state } from "./state.js";
+import { updateChildren } from "./update.js";
 import { duration, onLanguage, t } from "./words.js";
 import { beginWriting, writeCommand } from "./writing.js";
 
@@ -37,7 +38,7 @@ export function beginWrites() {
     known = null;
     tell($("memorized-problem"), null);
     fillMemorized();
-    seen();
+    fill();
   });
   beginWriting();
   beginComparison();
@@ -120,9 +121,9 @@ function fillOne() {
 function fillAll() {
   const rows = [...state.samples].reverse().slice(0, listed);
   $("samples").setAttribute("start", state.samples.length);
-  $("samples").replaceChildren(
+  updateChildren($("samples"),
     ...rows.map((sample) =>
-      element("li", {}, element("p", { class: "muted small" }, facts(sample)), element("pre", { class: "sample", dir: "auto" }, sample.text)),
+      element("li", { "data-key": sample.step }, element("p", { class: "muted small" }, facts(sample)), element("pre", { class: "sample", dir: "auto" }, sample.text)),
     ),
   );
   show($("more-samples"), state.samples.length > listed);

@@ -33,9 +33,10 @@ function beginReader(box, panel) {
     label.textContent = state.stretch.text !== null ? t(key) : t(key, values);
     slider.setAttribute("aria-valuetext", label.textContent);
   };
+  let begin = null;
   const fill = () => {
     slider.max = Math.max(0, (state.facts?.places ?? 1) - 200);
-    slider.value = state.stretch.begin;
+    if (begin !== state.stretch.begin) slider.value = begin = state.stretch.begin; // else it may be held by the user
     slider.disabled = !state.facts;
     summary.textContent = t("reader.own");
     ownLabel.textContent = t("reader.own_label");

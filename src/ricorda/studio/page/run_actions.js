@@ -4,6 +4,7 @@ import { number } from "./numbers.js";
 import { show, tell } from "./panel.js";
 import { getBlob, placeOf, post, runPath } from "./server.js";
 import { follow, on, refreshRuns, state } from "./state.js";
+import { onButton, updateList } from "./update.js";
 import { moment, onLanguage, t } from "./words.js";
 
 const BUSY = ["queued", "starting", "learning", "pausing"];
@@ -18,6 +19,10 @@ export function beginRunActions(onMoved) {
   submits($("annotate"), annotate);
   $("delete-run").addEventListener("click", () => act(deleteRun));
   $("run-page").addEventListener("click", () => act(savePage));
+  onButton($("deleted-runs"), (value) => {
+    const [work, number] = value.split(" ");
+    act(() => (work === "restore" ? restore(Number(number)) : deleteForGood(Number(number))));
+  });
   for (const change of ["run", "runs", "status"]) on(change, fill);
   on("run", () => tell($("runs-problem"), null));
   onLanguage(() => {
@@ -119,7 +124,8 @@ async function restore(number) {
   $("run-card-heading").focus();
 }
 
-async function deleteForGood(number, name) {
+async function deleteForGood(number) {
+  const name = state.deleted.find((each) => each.number === number)?.name;
   const { left } = await post(`/api/deleted/${number}/delete`, {});
   await refreshRuns();
   tellDone(left.length
@@ -129,17 +135,14 @@ async function deleteForGood(number, name) {
 }
 
 function fillDeleted() {
-  const focused = document.activeElement?.closest("#deleted-runs") ? document.activeElement.dataset.key : null;
   show($("deleted"), state.deleted.length);
-  $("deleted-runs").replaceChildren(...state.deleted.map(({ number, name }) => {
-    const button = (words, label, work) => element("button", {
-      type: "button", "aria-label": t(label, { name }), "data-key": `${words} ${number}`, onclick: () => act(work),
-    }, t(words));
-    return element("li", {}, element("span", {}, name),
-      button("runs.restore", "runs.restore_this", () => restore(number)),
-      button("runs.delete_for_good", "runs.delete_this", () => deleteForGood(number, name)));
+  updateList($("deleted-runs"), ...state.deleted.map(({ number, name }) => {
+    const button = (work, words, label) =>
+      element("button", { type: "button", value: `${work} ${number}`, "aria-label": t(label, { name }) }, t(words));
+    return element("li", { "data-key": number }, element("span", {}, name),
+      button("restore", "runs.restore", "runs.restore_this"),
+      button("delete", "runs.delete_for_good", "runs.delete_this"));
   }));
-  if (focused) document.querySelector(`#deleted-runs [data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
 function tellDone(what) {

@@ -14,6 +14,7 @@ export const state = {
   deleted: [], // those that can be restored
   text: null, // facts of the text chosen in panel 1
   run: null, // its name
+  turn: 0, // counts the runs that were chosen: what belongs to an earlier turn ends
   details: null,
   facts: null, // of the run's text
   status: null,
@@ -26,7 +27,7 @@ export const state = {
 
 const events = new EventTarget();
 let leaving = new AbortController();
-let following = 0; // counts the runs that were chosen: what belongs to an earlier one ends
+let [asked, taken] = [0, 0]; // the lists of runs, by number
 let modelRows = 0;
 let described = null; // the run whose text is known: what is read of it depends on that
 
@@ -47,15 +48,18 @@ export function follow(name) {
   modelRows = 0;
   described = null;
   localStorage.setItem("run", name ?? "");
-  following += 1;
+  state.turn += 1;
   tellAll("run");
-  listen(name, following);
+  listen(name, state.turn);
 }
 
-// All runs, for the list in the header and the panel of runs.
+// All runs, for the list in the header and the panel of runs. An answer that a later one overtook is out of date.
 export async function refreshRuns() {
+  const turn = ++asked;
   try {
     const { runs, deleted } = await get("/api/runs");
+    if (turn < taken) return;
+    taken = turn;
     Object.assign(state, { runs, deleted });
     tellAll("runs");
   } catch {
@@ -67,11 +71,11 @@ export async function refreshRuns() {
 // A restarted studio refuses until another tab has opened its new address.
 async function listen(name, turn) {
   let after = "";
-  while (turn === following) {
+  while (turn === state.turn) {
     let more = false;
     try {
       const news = await get(name === null ? "/api/studio" : runPath(name, `/news?${new URLSearchParams({ after })}`));
-      if (turn !== following) return;
+      if (turn !== state.turn) return;
       connect("connected");
       if (name !== null) {
         ({ after, more } = news);
@@ -79,7 +83,7 @@ async function listen(name, turn) {
         takeStatus(news.status);
       }
     } catch (problem) {
-      if (turn !== following) return;
+      if (turn !== state.turn) return;
       if (problem.status === 422) takeGone();
       else connect(problem.status === 401 ? "refused" : "lost");
     }
@@ -140,31 +144,33 @@ function announceModel() {
 }
 
 async function takeStatus(status) {
-  const [before, turn] = [state.status, following];
+  const [before, turn] = [state.status, state.turn];
   if (JSON.stringify(before) === JSON.stringify(status)) return;
   state.status = status;
   const changed = !before || before.state !== status.state || before.has_config !== status.has_config;
   if (changed || !state.details?.training) await refreshDetails();
-  if (turn !== following) return; // another run was chosen meanwhile
+  if (turn !== state.turn) return; // another run was chosen meanwhile
   tellAll("status");
   announceModel();
 }
 
 async function refreshDetails() {
-  const name = state.run;
+  const { run: name, turn } = state;
   try {
     const details = await get(runPath(name));
-    if (state.run !== name) return;
+    if (turn !== state.turn) return;
     state.details = details;
     if (details.text && !state.facts) {
-      state.facts = await get(runPath(name, "/facts"), { signal: leaving.signal });
-      if (state.run !== name) return;
-      state.stretch = { ...WHOLE, begin: firstPlace(state.facts) };
+      const facts = await get(runPath(name, "/facts"), { signal: leaving.signal });
+      if (turn !== state.turn) return;
+      state.facts = facts;
+      state.stretch = { ...WHOLE, begin: firstPlace(facts) };
       tellAll("stretch");
-      waitForBaselines(name);
+      waitForBaselines(name, turn);
     }
   } catch {
     // the text may be gone: the run is worth seeing all the same
+    if (turn !== state.turn) return;
   }
   described = name;
   tellAll("details");
@@ -173,10 +179,10 @@ async function refreshDetails() {
 // The beginning of what is kept back: the model never learned from it.
 const firstPlace = (facts) => (facts.validation ? facts.kept_back_from : 0);
 
-async function waitForBaselines(name) {
-  while (state.run === name) {
+async function waitForBaselines(name, turn) {
+  while (turn === state.turn) {
     const found = await get(runPath(name, "/baselines")).catch(() => null); // asked again
-    if (state.run !== name) return;
+    if (turn !== state.turn) return;
     if (found) state.baselines = found;
     tellAll("rows");
     if (found?.done) return;

@@ -2,6 +2,7 @@
 import { element } from "./dom.js";
 import { number } from "./numbers.js";
 import { fillTable } from "./panel.js";
+import { updateChildren } from "./update.js";
 import { knows, t, visible } from "./words.js";
 
 const DIGITS = 3;
@@ -18,7 +19,7 @@ export function fillStep(place, step) {
   const table = element("table");
   fillTable(table, ["gate", "from_input", "from_past", "bias", "sum", "value"].map((column) => t(`step.${column}`)), gates);
   const lines = step.lines.map((line) => element("li", {}, element("code", {}, localised(line))));
-  place.replaceChildren(
+  updateChildren(place,
     element("p", {}, t("step.sentence", {
       unit: step.unit, symbol: visible(step.symbol), cell: step.cell.toUpperCase(), before: number(step.hidden_before, DIGITS), after: number(step.hidden, DIGITS),
     })),

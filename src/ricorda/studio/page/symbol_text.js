@@ -1,6 +1,7 @@
 // A text symbol by symbol, each with a colour; under it what the chosen one is.
 import { element } from "./dom.js";
 import { SymbolChooser } from "./symbols.js";
+import { updateChildren } from "./update.js";
 import { onLanguage, t, visible } from "./words.js";
 
 // What is written at a place of a text, and the same between its neighbours.
@@ -32,17 +33,18 @@ export class SymbolText extends SymbolChooser {
   // [place, character] of what stands before a place and the model never saw
   fill(symbols, labels, classes, unseen = []) {
     this.#label();
-    this.setSymbols(symbols.map((symbol, place) => {
+    const spans = symbols.map((symbol, place) => {
       const ends = symbol === "\n";
       const spelled = place in labels && !ends;
       const more = ends ? " end" : spelled ? " spelled" : "";
       return element("span", { class: classes[place] + more }, spelled ? labels[place] : symbol);
-    }));
+    });
     const marks = (place) => unseen.filter(([at]) => at === place).map(([, character]) =>
       element("span", { class: "unseen-symbol gap", title: t("page.never_seen") }, visible(character)));
-    this.box.replaceChildren(...(unseen.length
-      ? [...this.symbols.flatMap((span, place) => [...marks(place), span]), ...marks(symbols.length)]
-      : this.symbols));
+    updateChildren(this.box, ...(unseen.length
+      ? [...spans.flatMap((span, place) => [...marks(place), span]), ...marks(symbols.length)]
+      : spans));
+    this.setSymbols([...this.box.children].filter((each) => !each.classList.contains("gap")));
     this.chosen = Math.min(this.chosen, Math.max(0, symbols.length - 1));
     this.mark();
   }

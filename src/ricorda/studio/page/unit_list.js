@@ -2,6 +2,7 @@
 import { $, bar, element } from "./dom.js";
 import { number } from "./numbers.js";
 import { show } from "./panel.js";
+import { onButton, updateChoices, updateList } from "./update.js";
 import { knows, t } from "./words.js";
 
 const AT_ONCE = 40;
@@ -16,8 +17,11 @@ export const isByChance = (entry) => entry.p_value > BY_CHANCE || entry.effect <
 export class UnitList {
   // onFilter(unit): other units are shown, among them this one
   constructor(onChoose, onFilter) {
-    this.onChoose = onChoose;
     this.begin();
+    onButton($("units"), (name) => {
+      const [layer, unit] = name.split(":").map(Number);
+      onChoose({ layer, unit });
+    });
     $("unit-filter").addEventListener("change", () => {
       this.listed = AT_ONCE;
       const unit = this.shown.find((entry) => unitName(entry) === unitName(this.chosen)) ?? this.shown[0];
@@ -71,7 +75,7 @@ export class UnitList {
     this.#fillFilter();
     const shown = this.shown;
     const rows = shown.slice(0, this.listed).map((entry) => this.#row(entry));
-    $("units").querySelector("tbody").replaceChildren(...rows);
+    updateList($("units").querySelector("tbody"), ...rows);
     show($("more-units"), shown.length > this.listed);
     show($("units-by-chance"), shown.slice(0, this.listed).some(isByChance));
   }
@@ -82,29 +86,24 @@ export class UnitList {
     const total = this.ranking?.units.length ?? 0;
     const kept = $("unit-filter").value;
     const features = [...counts].map(([key, count]) => [key, t("inside.filter_count", { name: this.feature(key), count: number(count) })]);
-    const options = [
+    const choices = [
       [BEST, t("inside.filter_best")],
       [ALL, t("inside.filter_count", { name: t("inside.filter_all"), count: number(total) })],
       ...features.sort((a, b) => a[1].localeCompare(b[1], document.documentElement.lang)),
     ];
-    const names = options.map(([, name]) => name).join("\n");
-    if (names !== this.filterNames) { // an open list would close if it were filled again
-      $("unit-filter").replaceChildren(...options.map(([value, name]) => element("option", { value }, name)));
-      this.filterNames = names;
-    }
-    $("unit-filter").value = options.some(([value]) => value === kept) ? kept : BEST;
+    updateChoices($("unit-filter"), choices, choices.some(([value]) => value === kept) ? kept : BEST);
   }
 
   #row(entry) {
     const isChosen = unitName(entry) === unitName(this.chosen);
     const byChance = isByChance(entry);
-    const button = element("button", { type: "button", class: "link", "aria-pressed": String(isChosen) }, unitName(entry));
-    button.addEventListener("click", () => this.onChoose(entry));
+    const name = unitName(entry);
+    const button = element("button", { type: "button", class: "link", value: name, "aria-pressed": String(isChosen) }, name);
     const remarks = [
       entry.health === "works" ? null : t(`health.${entry.health}`),
       byChance ? t("inside.by_chance") : null,
     ].filter(Boolean).map((remark) => ` · ${remark}`).join("");
-    return element("tr", { class: [isChosen ? "chosen" : "", byChance ? "by-chance" : ""].join(" ").trim() },
+    return element("tr", { "data-key": name, class: [isChosen ? "chosen" : "", byChance ? "by-chance" : ""].join(" ").trim() },
       element("th", { scope: "row" }, button),
       element("td", {}, `${this.tracked(entry)}${remarks}`),
       element("td", { class: "number" }, bar(entry.effect), number(entry.effect, 2)),

@@ -7,6 +7,7 @@ import { number } from "./numbers.js";
 import { show, tell } from "./panel.js";
 import { runPath, streamLines } from "./server.js";
 import { on, refreshRuns, state, tellAll } from "./state.js";
+import { updateChoices } from "./update.js";
 import { onLanguage, t } from "./words.js";
 
 const MOST_KEPT = 12; // texts
@@ -67,10 +68,7 @@ function fillRuns() {
   const kept = $("write-run").value || state.run;
   const names = state.runs.filter((run) => run.has_model).map((run) => run.name);
   if (state.run && state.status?.has_model && !names.includes(state.run)) names.unshift(state.run);
-  if (names.join("\n") !== [...$("write-run").options].map((option) => option.value).join("\n")) {
-    $("write-run").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
-  }
-  $("write-run").value = names.includes(kept) ? kept : (state.run ?? "");
+  updateChoices($("write-run"), names.map((name) => [name, name]), names.includes(kept) ? kept : (state.run ?? ""));
 }
 
 async function write() {
