@@ -164,6 +164,7 @@ def traced(arguments: Sequence[str], folder: Path) -> tuple[int, Trace]:
     (folder / "tmp").mkdir()
     strace = ["strace", "-f", "-qq", "-y", "-s", "4096", "--seccomp-bpf", "-e", "signal=none"]
     pytest = [sys.executable, "-m", "pytest", "-q", "--timeout", "0"]
+    pytest += ["-o", "tmp_path_retention_policy=all"]  # it deletes nothing itself
     done = subprocess.run(
         [
             *(*strace, "-e", f"trace={','.join(CALLS)}", "-o", str(output)),
