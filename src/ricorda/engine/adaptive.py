@@ -281,8 +281,7 @@ class _SegmentGradients:
         self._learner = _kernels.Learner(
             **shape_arguments(configuration),
             parameters=[
-                (each, moment, moment, None)
-                for each, moment in zip(weights, moments, strict=True)
+                (each, moment, moment, None) for each, moment in zip(weights, moments, strict=True)
             ],
             streams=1,
             steps=SEGMENT,
