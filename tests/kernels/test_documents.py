@@ -59,7 +59,8 @@ def test_logits_scores_and_states_equal_the_reference(
     known = case.reference.score(ids, ids, state, labels=labels)[0].nats
     most = max(1, np.abs(expected).max(), np.abs(expected_state).max())  # relu states may grow
     for kernels in INSTRUCTION_SETS:
-        network, near = case.network(kernels), {"rtol": 0, "err_msg": kernels}
+        network = case.network(kernels)
+        near: dict[str, Any] = {"rtol": 0, "err_msg": kernels}
         logits, last = network.forward(ids, state, labels=labels)
         np.testing.assert_allclose(logits, expected, atol=1e-5 * most, **near)
         np.testing.assert_allclose(last, expected_state, atol=1e-5 * most, **near)
