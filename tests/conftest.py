@@ -9,11 +9,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import secrets
 import signal
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from benchmarks.processes import ended_afterwards
 
 # No test may use, or fill, the cache of whoever runs it.
 os.environ["RICORDA_CACHE"] = "off"
@@ -51,6 +54,13 @@ def random(request: pytest.FixtureRequest) -> np.random.Generator:
     """Input that is new in each test and each run; a test that fails shows the run's seed."""
     print(f"RICORDA_TEST_SEED={SEED}")
     return np.random.default_rng([SEED, zlib.crc32(request.node.nodeid.encode())])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_left_behind() -> Iterator[None]:
+    """What the tests start ends with them, even if they are killed."""
+    with ended_afterwards():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

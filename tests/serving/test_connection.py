@@ -17,9 +17,9 @@ from uvicorn.server import ServerState
 from ricorda.serving.connection import BoundedConnection, ConnectionLimits
 from ricorda.serving.host import Acceptor
 from ricorda.serving.limits import Places
-from tests.serving.conftest import PATIENCE, Server, eventually
+from tests.serving.conftest import PATIENCE, Command, Server, eventually
 from tests.serving.load import request
-from tests.serving.test_operations import LONG, Process, begin
+from tests.serving.test_operations import LONG, begin
 
 Serve = Callable[..., Any]
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -309,9 +309,11 @@ def test_failures_to_accept_are_reported_once(caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.mark.parametrize("files", [72, 400])
-def test_a_lack_of_descriptors_is_survived(models: dict[str, Path], files: int) -> None:
+def test_a_lack_of_descriptors_is_survived(
+    command: Command, models: dict[str, Path], files: int
+) -> None:
     """72 files are too few for a burst of 64 connections, 400 for 512 connections."""
-    served = Process(
+    served = command(
         *(f"m={models['letters']}", "--port", "0", "--access-log", "off"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
     )
@@ -339,8 +341,10 @@ def test_a_lack_of_descriptors_is_survived(models: dict[str, Path], files: int) 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_an_access_log_on_a_full_disk_is_reported_once(models: dict[str, Path]) -> None:
-    served = Process(f"m={models['letters']}", "--port", "0", "--access-log", "/dev/full")
+def test_an_access_log_on_a_full_disk_is_reported_once(
+    command: Command, models: dict[str, Path]
+) -> None:
+    served = command(f"m={models['letters']}", "--port", "0", "--access-log", "/dev/full")
     port = int(served.line().rsplit(":", 1)[1].split("/")[0])
     server = Server(None, None, None, port)  # type: ignore[arg-type]
     for _ in range(3):
@@ -353,11 +357,13 @@ def test_an_access_log_on_a_full_disk_is_reported_once(models: dict[str, Path]) 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_serving_continues_where_standard_error_is_full(models: dict[str, Path]) -> None:
+def test_serving_continues_where_standard_error_is_full(
+    command: Command, models: dict[str, Path]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with Path("/dev/full").open("w") as full:
-        served = Process(f"m={models['letters']}", "--port", str(port), stderr=full)
+        served = command(f"m={models['letters']}", "--port", str(port), stderr=full)
     server = Server(None, None, None, port)  # type: ignore[arg-type]
 
     def answers() -> bool:
@@ -369,8 +375,8 @@ def test_serving_continues_where_standard_error_is_full(models: dict[str, Path])
     assert eventually(answers)
     assert server.text(model="m", max_tokens=3)
     served.process.send_signal(signal.SIGTERM)
-    out, _ = served.process.communicate(timeout=30)
-    assert (served.process.returncode, out) == (0, "")
+    code, out, _ = served.end()
+    assert (code, out) == (0, "")
 
 
 def test_a_flood_that_is_accepted_but_not_opened_excludes_nobody() -> None:
