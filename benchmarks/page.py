@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Result, report, spread
+from benchmarks.processes import ended_afterwards
 from benchmarks.web import CHROMIUM
 from ricorda.errors import MissingExtra, TrainingError
 from ricorda.runs import RunFolder, read_rows
@@ -43,7 +44,11 @@ def measure(*, minutes: float, rounds: int, hidden_size: int) -> Iterator[Result
     minutes: of all turns together. Raises MissingExtra without Playwright or Chromium,
     TrainingError if a turn is too short for a measurement.
     """
-    with tempfile.TemporaryDirectory() as place, _studio(Path(place)) as studio:
+    with (
+        tempfile.TemporaryDirectory() as place,
+        ended_afterwards(),
+        _studio(Path(place)) as studio,
+    ):
         asked = {"minutes": minutes + SPARE_MINUTES, "hidden_size": hidden_size}
         first = studio.begin(asked)
         yield Result(

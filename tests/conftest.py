@@ -10,12 +10,14 @@ import secrets
 import signal
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from benchmarks.processes import ended_afterwards
 from ricorda.training.plan import forecast
 
 MEMORY = "/dev/shm"  # Linux' folder of files in memory
@@ -81,6 +83,13 @@ def speed_is_measured_briefly() -> None:
     """Plans measure the machine's speed for a moment instead of a second or more."""
     forecast.SIZE_SECONDS = 0.02
     forecast.measure_speed.__defaults__ = (None, 0.02)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_left_behind() -> Iterator[None]:
+    """What the tests start ends with them, even if they are killed."""
+    with ended_afterwards():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from ricorda.runs import RunFolder
 from ricorda.studio.trainings import trainer_of
-from tests.studio.conftest import end_studio, start_studio
+from tests.studio.conftest import end_studio, studio_in
 from tests.studio.test_server import Client
 from tests.studio.test_trainings import wait_for
 
@@ -55,17 +55,17 @@ def test_without_its_packages_it_says_what_to_install(
 
 
 def test_the_page_ends_and_trainings_continue(tmp_path: Path, bottles: str) -> None:
-    place = start_studio(tmp_path, "--runs", "here", "--texts", "there")
-    client = Client(place)
-    assert client.ask("POST", "/api/texts?name=my.txt", bottles.encode())[0] == 200
-    asked = {"text": "my.txt", "minutes": 5, "hidden_size": 8, "threads": 1}
-    assert client.json("POST", "/api/runs", asked) == {"name": "my"}
-    assert (tmp_path / "there" / "my.txt").is_file()
-    run = RunFolder(tmp_path / "here" / "my")
-    wait_for(run.samples.is_file)
-    assert "still training: my" in end_studio(place)
-    trainer = trainer_of(run)
-    assert trainer is not None
-    os.kill(trainer, signal.SIGINT)
-    wait_for(lambda: trainer_of(run) is None)
-    assert run.report.is_file()
+    with studio_in(tmp_path, "--runs", "here", "--texts", "there") as place:
+        client = Client(place)
+        assert client.ask("POST", "/api/texts?name=my.txt", bottles.encode())[0] == 200
+        asked = {"text": "my.txt", "minutes": 5, "hidden_size": 8, "threads": 1}
+        assert client.json("POST", "/api/runs", asked) == {"name": "my"}
+        assert (tmp_path / "there" / "my.txt").is_file()
+        run = RunFolder(tmp_path / "here" / "my")
+        wait_for(run.samples.is_file)
+        assert "still training: my" in end_studio(place)
+        trainer = trainer_of(run)
+        assert trainer is not None
+        os.kill(trainer, signal.SIGINT)
+        wait_for(lambda: trainer_of(run) is None)
+        assert run.report.is_file()

@@ -2,7 +2,10 @@
 
 import http.client
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -211,3 +214,44 @@ def eventually(holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+class Process:
+    """`ricorda serve` from the command line."""
+
+    def __init__(self, *words: str, **options: Any) -> None:
+        base = {k: v for k, v in os.environ.items() if k != "RICORDA_API_KEY"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ricorda", "serve", *words],
+            stdout=subprocess.PIPE,
+            stderr=options.pop("stderr", subprocess.PIPE),
+            text=True,
+            **options,
+            env=base | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+
+    def line(self) -> str:
+        assert self.process.stderr is not None
+        return str(self.process.stderr.readline())
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+
+Command = Callable[..., Process]
+
+
+@pytest.fixture
+def command() -> Iterator[Command]:
+    """Start `ricorda serve`; what a test that failed left behind is ended."""
+    begun: list[Process] = []
+
+    def begin(*words: str, **options: Any) -> Process:
+        begun.append(Process(*words, **options))
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        with each.process as process:
+            process.kill()

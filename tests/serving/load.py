@@ -356,15 +356,21 @@ class Process:
         assert self._process.stderr is not None
         line = self._process.stderr.readline()
         found = re.search(r":(\d+)/v1", line)
-        assert found, line
+        if not found:
+            self._process.kill()
+            raise AssertionError(line)
         self.port = int(found[1])
 
     def __enter__(self) -> "Process":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(120)
+        with self._process:
+            self._process.terminate()
+            try:
+                self._process.wait(120)
+            finally:
+                self._process.kill()
 
     def held(self) -> dict[str, int]:
         """Its memory in MB, threads and descriptors."""

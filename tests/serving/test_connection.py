@@ -17,9 +17,9 @@ from uvicorn.server import ServerState
 from ricorda.serving.connection import BoundedConnection, ConnectionLimits
 from ricorda.serving.host import Acceptor
 from ricorda.serving.limits import Places
-from tests.serving.conftest import PATIENCE, Server, eventually
+from tests.serving.conftest import PATIENCE, Command, Process, Server, eventually
 from tests.serving.load import request
-from tests.serving.test_operations import LONG, Process, begin
+from tests.serving.test_operations import LONG, begin
 
 Serve = Callable[..., Any]
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -317,10 +317,10 @@ def is_healthy(server: Server) -> bool:
 
 @pytest.mark.parametrize("files, connections", [(72, 150), (400, 500)])
 def test_a_lack_of_descriptors_is_survived(
-    models: dict[str, Path], files: int, connections: int
+    command: Command, models: dict[str, Path], files: int, connections: int
 ) -> None:
     """72 files are too few for a burst of 64 connections, 400 for 512 connections."""
-    served = Process(
+    served = command(
         *(f"m={models['letters']}", "--port", "0", "--access-log", "off"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
     )
@@ -341,8 +341,10 @@ def test_a_lack_of_descriptors_is_survived(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_an_access_log_on_a_full_disk_is_reported_once(models: dict[str, Path]) -> None:
-    served = Process(f"m={models['letters']}", "--port", "0", "--access-log", "/dev/full")
+def test_an_access_log_on_a_full_disk_is_reported_once(
+    command: Command, models: dict[str, Path]
+) -> None:
+    served = command(f"m={models['letters']}", "--port", "0", "--access-log", "/dev/full")
     port = int(served.line().rsplit(":", 1)[1].split("/")[0])
     server = Server(None, None, None, port)  # type: ignore[arg-type]
     for _ in range(3):
@@ -354,24 +356,26 @@ def test_an_access_log_on_a_full_disk_is_reported_once(models: dict[str, Path]) 
     assert "Traceback" not in err
 
 
-def served_unreported(model: str) -> tuple[Process, Server]:
+def served_unreported(command: Command, model: str) -> tuple[Process, Server]:
     """A server that cannot report its port: a free one is given, which another may take first."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with Path("/dev/full").open("w") as full:
-        served = Process(model, "--port", str(port), stderr=full)
+        served = command(model, "--port", str(port), stderr=full)
     server = Server(None, None, None, port)  # type: ignore[arg-type]
     assert eventually(lambda: served.process.poll() is not None or is_healthy(server))
-    return served_unreported(model) if served.process.poll() == 2 else (served, server)
+    return served_unreported(command, model) if served.process.poll() == 2 else (served, server)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_serving_continues_where_standard_error_is_full(models: dict[str, Path]) -> None:
-    served, server = served_unreported(f"m={models['letters']}")
+def test_serving_continues_where_standard_error_is_full(
+    command: Command, models: dict[str, Path]
+) -> None:
+    served, server = served_unreported(command, f"m={models['letters']}")
     assert server.text(model="m", max_tokens=3)
     served.process.send_signal(signal.SIGTERM)
-    out, _ = served.process.communicate(timeout=PATIENCE)
-    assert (served.process.returncode, out) == (0, "")
+    code, out, _ = served.end()
+    assert (code, out) == (0, "")
 
 
 def test_a_flood_that_is_accepted_but_not_opened_excludes_nobody() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import ricorda
 from ricorda.text.vocabulary import CharacterVocabulary
-from tests.serving.conftest import PATIENCE, SYMBOLS, Server, eventually, write_model
+from tests.serving.conftest import SYMBOLS, Command, Server, eventually, write_model
 from tests.serving.load import request
 
 Serve = Callable[..., Any]
@@ -243,33 +243,6 @@ def test_draining_ends_streams_with_a_valid_last_event(slow: Server, serve: Serv
         stream.close()
 
 
-class Process:
-    """`ricorda serve` from the command line."""
-
-    def __init__(
-        self, *words: str, environment: dict[str, str] | None = None, **options: Any
-    ) -> None:
-        base = {k: v for k, v in os.environ.items() if k != "RICORDA_API_KEY"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ricorda", "serve", *words],
-            stdout=subprocess.PIPE,
-            stderr=options.pop("stderr", subprocess.PIPE),
-            text=True,
-            **options,
-            env=base
-            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            | (environment or {}),
-        )
-
-    def line(self) -> str:
-        assert self.process.stderr is not None
-        return str(self.process.stderr.readline())
-
-    def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, out, err
-
-
 LOGGED = {
     *("time", "request", "address", "client", "method", "path", "status", "seconds", "stream"),
     *("model", "prompt_symbols", "written_symbols", "first_symbol_seconds"),
@@ -277,11 +250,11 @@ LOGGED = {
 """What the access log says of a request; `request` is random."""
 
 
-def test_signals(models: dict[str, Path], tmp_path: Path) -> None:
+def test_signals(command: Command, models: dict[str, Path], tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     shutil.copy(models["letters"], path)
     log = tmp_path / "access.jsonl"
-    served = Process(f"m={path}", "--port", "0", "--access-log", str(log), "--watch-seconds", "999")
+    served = command(f"m={path}", "--port", "0", "--access-log", str(log), "--watch-seconds", "999")
     line = served.line()
     assert line.startswith("ricorda: serving m at http://127.0.0.1:")
     port = int(line.rsplit(":", 1)[1].split("/")[0])
@@ -306,11 +279,11 @@ def test_signals(models: dict[str, Path], tmp_path: Path) -> None:
         assert not [value for value in line.values() if "abc" in str(value)]  # no text, no prompt
 
 
-def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+def test_a_second_signal_does_not_wait(command: Command, tmp_path: Path) -> None:
     vocabulary = CharacterVocabulary("".join(sorted(SYMBOLS)), "\n")
     path = write_model(tmp_path / "slow.safetensors", vocabulary, hidden_size=384, num_layers=3)
     options = ("--max-tokens", "1000000", "--drain-seconds", "1000", "--access-log", "off")
-    served = Process(f"letters={path}", "--port", "0", *options)
+    served = command(f"letters={path}", "--port", "0", *options)
     port = int(served.line().rsplit(":", 1)[1].split("/")[0])
     stream = begin(Server(None, None, None, port), stream=True, max_tokens=10**6)  # type: ignore[arg-type]
     assert stream.recv(1) == b"H"
@@ -324,19 +297,21 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     stream.close()
 
 
-def test_ctrl_c_ends_it_quietly(models: dict[str, Path]) -> None:
-    served = Process(f"m={models['letters']}", "--port", "0")
+def test_ctrl_c_ends_it_quietly(command: Command, models: dict[str, Path]) -> None:
+    served = command(f"m={models['letters']}", "--port", "0")
     served.line()
     served.process.send_signal(signal.SIGINT)
     code, _, err = served.end()
     assert (code, "Traceback" in err) == (0, False)
 
 
-def test_no_secret_is_written_anywhere(models: dict[str, Path], tmp_path: Path) -> None:
+def test_no_secret_is_written_anywhere(
+    command: Command, models: dict[str, Path], tmp_path: Path
+) -> None:
     keys = tmp_path / "keys"
     secret = "s3cr3t-s3cr3t-s3cr3t"
     keys.write_text(secret + "\n")
-    served = Process(f"m={models['letters']}", "--port", "0", "--api-key-file", str(keys))
+    served = command(f"m={models['letters']}", "--port", "0", "--api-key-file", str(keys))
     port = int(served.line().rsplit(":", 1)[1].split("/")[0])
     server = Server(None, None, None, port)  # type: ignore[arg-type]
     for key in (secret, secret + "x"):

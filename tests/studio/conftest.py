@@ -30,6 +30,7 @@ TEXT = "".join(
     f'{number} bottles of beer on the wall, "so many", {number} bottles (of beer)!\n'
     for number in range(150, 0, -1)
 )
+PATIENCE = 200.0  # seconds that anything here may take on a busy machine
 PANELS = ["text", "learning", "writes", "inside", "surprise", "choose", "runs"]
 
 
@@ -113,8 +114,12 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def launch_studio(folder: Path, *options: str) -> tuple["subprocess.Popen[str]", str]:
-    """Start `ricorda studio` in a folder and wait for its address, which nobody has used yet."""
+@contextlib.contextmanager
+def launched(folder: Path, *options: str) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+    """`ricorda studio` in a folder, and its address, which nobody has used yet.
+
+    With the block it ends, and so do its trainings, which otherwise outlive it.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "ricorda", "studio", "--no-browser", "--port", "0", *options],
         cwd=folder,
@@ -123,32 +128,42 @@ def launch_studio(folder: Path, *options: str) -> tuple["subprocess.Popen[str]",
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("ricorda studio: http://127.0.0.1:"), process.communicate()
-    return process, line.split()[-1]
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith("ricorda studio: http://127.0.0.1:"):
+            process.kill()
+            raise AssertionError((line, *process.communicate()))
+        yield process, line.split()[-1]
+    finally:
+        process.kill()
+        process.communicate()
+        end_trainings(folder)
 
 
-def start_studio(folder: Path, *options: str) -> Place:
-    """Start `ricorda studio` in a folder, and go in by its first address."""
-    process, address = launch_studio(folder, *options)
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
-    connection.request("GET", f"/?{parts.query}")
-    given = connection.getresponse().headers["set-cookie"]
-    connection.close()
-    return Place(folder, f"http://{parts.netloc}/", given.split(";")[0], process)
+@contextlib.contextmanager
+def studio_in(folder: Path, *options: str) -> Iterator[Place]:
+    """The same, entered by its first address; it ends as by Ctrl-C."""
+    with launched(folder, *options) as (process, address):
+        parts = urlsplit(address)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
+        connection.request("GET", f"/?{parts.query}")
+        given = connection.getresponse().headers["set-cookie"]
+        connection.close()
+        place = Place(folder, f"http://{parts.netloc}/", given.split(";")[0], process)
+        yield place
+        end_studio(place)
 
 
 def end_studio(place: Place) -> str:
     """End it as Ctrl-C does; what it said is handed back."""
     place.process.send_signal(signal.SIGINT)
-    _, said = place.process.communicate(timeout=30)
+    _, said = place.process.communicate(timeout=PATIENCE)
     return said
 
 
 def end_trainings(folder: Path) -> None:
-    """End what a studio's trainings, which outlive it, still do in a folder."""
+    """End what a studio began in a folder."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (process / "cwd").resolve() == folder.resolve():
@@ -160,10 +175,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One studio for all tests that change nothing of what others look at."""
     folder = tmp_path_factory.mktemp("studio")
     make_place(folder)
-    found = start_studio(folder)
-    yield found
-    end_studio(found)
-    end_trainings(folder)
+    with studio_in(folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +213,7 @@ def opening(browser: "Browser", place: Place) -> Iterator[Open]:
     def open_it(run: str | None = "bottles", at: Place = place, **options: Any) -> "Page":
         options = {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}} | options
         context = browser.new_context(reduced_motion="reduce", **options)
-        context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "60000")))
+        context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "120000")))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -239,10 +252,8 @@ def in_sight(page: "Page", panel: str) -> None:
 @pytest.fixture
 def own_place(tmp_path: Path) -> Iterator[Place]:
     """A studio of one test's own, with nothing in it."""
-    found = start_studio(tmp_path)
-    yield found
-    end_studio(found)
-    end_trainings(found.folder)
+    with studio_in(tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

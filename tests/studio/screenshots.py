@@ -18,10 +18,9 @@ from tests.studio.conftest import (
     ARGUMENTS,
     CHROMIUM,
     PANELS,
-    end_studio,
     in_sight,
     let_in,
-    start_studio,
+    studio_in,
 )
 
 SIZES = {"wide": (1200, 900), "narrow": (390, 844)}
@@ -38,20 +37,20 @@ def main() -> None:
     arguments = parser.parse_args()
     out = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        place = start_studio(Path(folder))
-        try:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-            page = browser.new_page(locale="en-GB", viewport={"width": 1200, "height": 900})
-            let_in(page.context, place)
-            page.goto(place.url)
-            page.wait_for_selector("html[data-ready]")
-            learn(page, arguments.text, arguments.minutes)
-            for language, theme, size in VARIANTS:
-                take(page, language, theme, size, out)
-            browser.close()
-        finally:
-            end_studio(place)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        studio_in(Path(folder)) as place,
+    ):
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(locale="en-GB", viewport={"width": 1200, "height": 900})
+        let_in(page.context, place)
+        page.goto(place.url)
+        page.wait_for_selector("html[data-ready]")
+        learn(page, arguments.text, arguments.minutes)
+        for language, theme, size in VARIANTS:
+            take(page, language, theme, size, out)
+        browser.close()
     print(f"{len(list(out.glob('studio-*.png')))} pictures in {out}")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ricorda.runs import RunFolder, append_row, read_rows
 from ricorda.studio.feed import curve
-from tests.studio.conftest import Open, Place, end_studio, in_sight, opening, start_studio
+from tests.studio.conftest import Open, Place, in_sight, opening, studio_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -26,9 +26,8 @@ def family(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     for name in RUNS:
         shutil.copytree(place.folder / "runs" / "bottles", folder / "runs" / name)
     branch(RunFolder(folder / "runs" / "branch"))
-    found = start_studio(folder)
-    yield found
-    end_studio(found)
+    with studio_in(folder) as found:
+        yield found
 
 
 def branch(run: RunFolder) -> None:

@@ -34,11 +34,9 @@ from tests.studio.conftest import (
     PANELS,
     Open,
     Place,
-    end_studio,
-    end_trainings,
     let_in,
     make_place,
-    start_studio,
+    studio_in,
 )
 from tests.studio.test_page_accessibility import axe_violations, tab_to
 from tests.studio.test_words import catalogue
@@ -363,10 +361,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for language in LANGUAGES:
             for name in ("own", "gone"):
                 shutil.copytree(runs / "kinds", runs / f"{name}-{width}-{language}")
-    found = start_studio(folder)
-    yield found
-    end_studio(found)
-    end_trainings(folder)
+    with studio_in(folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -396,7 +392,7 @@ def open_in(browser: "Browser", place: Place, width: int, language: str) -> "Pag
         viewport={"width": width, "height": WIDTHS[width]},
         accept_downloads=True,
     )
-    context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "60000")))
+    context.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "120000")))
     page = context.new_page()
     let_in(context, place)
     page.goto(place.url)

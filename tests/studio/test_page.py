@@ -20,7 +20,7 @@ from tests.studio.conftest import (
     end_studio,
     in_sight,
     make_place,
-    start_studio,
+    studio_in,
 )
 from tests.test_shell import WORDS
 
@@ -432,15 +432,14 @@ def test_another_run_takes_nothing_over(open_page: Open) -> None:
 
 def test_a_studio_that_was_started_anew_is_found_again(open_page: Open, tmp_path: Path) -> None:
     make_place(tmp_path)
-    first = start_studio(tmp_path)
-    page = open_page("bottles", first)
-    end_studio(first)
-    second = start_studio(tmp_path, "--port", str(first.port))
-    page.wait_for_selector("#lost:has-text('no longer has access')", state="attached")
-    other = page.context.new_page()
-    other.goto(second.next_address())
-    page.wait_for_selector("#lost[hidden]", state="attached")
-    end_studio(second)
+    with studio_in(tmp_path) as first:
+        page = open_page("bottles", first)
+        end_studio(first)
+        with studio_in(tmp_path, "--port", str(first.port)) as second:
+            page.wait_for_selector("#lost:has-text('no longer has access')", state="attached")
+            other = page.context.new_page()
+            other.goto(second.next_address())
+            page.wait_for_selector("#lost[hidden]", state="attached")
 
 
 def test_seven_tabs_load_and_all_of_them_update(open_page: Open, own_place: Place) -> None:

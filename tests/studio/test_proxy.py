@@ -19,12 +19,11 @@ from tests.docs.documents import DOCS, blocks, commands
 from tests.studio.conftest import (
     ARGUMENTS,
     CHROMIUM,
+    PATIENCE,
     TEXT,
     Place,
-    end_studio,
-    end_trainings,
     in_sight,
-    launch_studio,
+    launched,
 )
 from tests.studio.proxy import Proxy, proxied
 from tests.studio.test_page import drop
@@ -61,21 +60,17 @@ def test_a_training_and_a_sample_below_a_prefix(
     with proxied(PREFIX, strips=strips, keeps_host=keeps_host) as proxy:
         name = NAME if keeps_host else f"{NAME}:{proxy.server_port}"
         options = ["--allow-host", name] + ([] if strips else ["--root-path", PREFIX])
-        process, address = launch_studio(tmp_path, *options)
-        proxy.target = urlsplit(address).port or 0
-        studio = Place(tmp_path, address, "", process)
-        try:
+        with launched(tmp_path, *options) as (process, address):
+            proxy.target = urlsplit(address).port or 0
             shown = "/" if strips else f"{PREFIX}/"
-            assert studio.next_address() == f"https://{name}{shown}?{urlsplit(address).query}"
+            printed = Place(tmp_path, address, "", process).next_address()
+            assert printed == f"https://{name}{shown}?{urlsplit(address).query}"
             page = hub.new_page()
-            page.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "60000")))
+            page.set_default_timeout(int(os.environ.get("PAGE_TIMEOUT", "120000")))
             go_through(page, proxy, urlsplit(address).query)
             (cookie,) = page.context.cookies()
             assert cookie["path"] == PREFIX
             page.context.close()
-        finally:
-            end_studio(studio)
-            end_trainings(tmp_path)
         assert proxy.astray == []
 
 
@@ -109,8 +104,6 @@ def go_through(page: "Page", proxy: Proxy, ticket: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["", PREFIX])
 def test_other_names_and_pages_are_still_refused(tmp_path: Path, prefix: str) -> None:
-    process, address = launch_studio(tmp_path, "--allow-host", NAME, "--root-path", PREFIX)
-    port = urlsplit(address).port or 0
     table = [
         ({"Host": "evil.example"}, 403),
         ({"Host": f"evil.{NAME}"}, 403),
@@ -120,16 +113,16 @@ def test_other_names_and_pages_are_still_refused(tmp_path: Path, prefix: str) ->
         ({"Origin": f"https://{NAME}:9999"}, 403),
         ({"Origin": f"https://{NAME}"}, 401),
     ]
-    try:
+    with launched(tmp_path, "--allow-host", NAME, "--root-path", PREFIX) as (_, address):
+        port = urlsplit(address).port or 0
         for headers, status in table:
             assert ask(port, f"{prefix}/api/studio", headers)[0] == status, headers
-    finally:
-        end_studio(Place(tmp_path, address, "", process))
 
 
 def ask(port: int, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
     """Return the status and the headers of an answer, their names in lower case."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as asked:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    with contextlib.closing(connection) as asked:
         asked.request("GET", path, headers=headers)
         response = asked.getresponse()
         return response.status, {name.lower(): value for name, value in response.getheaders()}
@@ -160,25 +153,24 @@ def test_nginx_as_the_guide_configures_it(tmp_path: Path) -> None:
     (location,) = blocks(guide, "nginx not-run")
     (words,) = [each for block in blocks(guide, "sh not-run") for each in commands(block) if
                 "/ricorda" in each]  # fmt: skip
-    process, address = launch_studio(tmp_path, *words[words.index("--allow-host") :])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    location = location.replace(":8321/", f":{urlsplit(address).port}/")
-    (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(port=port, location=location))
-    proxy = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", "stderr"])
-    try:
-        wait_for(lambda: is_open(port))
-        there = {"Host": "www.example.org", "Origin": "https://www.example.org"}
-
-        status, entered = ask(port, f"/ricorda/?{urlsplit(address).query}", there)
-        assert (status, entered["location"]) == (303, "./")
-        cookie = {"Cookie": entered["set-cookie"].split(";")[0]}
-        assert ask(port, "/ricorda/api/studio", there | cookie)[0] == 200
-        assert ask(port, "/ricorda/api/studio", {"Host": "evil.example"} | cookie)[0] == 403
-    finally:
-        proxy.terminate()
-        proxy.wait()
-        end_studio(Place(tmp_path, address, "", process))
+    with launched(tmp_path, *words[words.index("--allow-host") :]) as (_, address):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        location = location.replace(":8321/", f":{urlsplit(address).port}/")
+        (tmp_path / "nginx.conf").write_text(CONFIGURATION.format(port=port, location=location))
+        proxy = subprocess.Popen([nginx, "-p", tmp_path, "-c", "nginx.conf", "-e", "stderr"])
+        try:
+            wait_for(lambda: is_open(port))
+            there = {"Host": "www.example.org", "Origin": "https://www.example.org"}
+            status, entered = ask(port, f"/ricorda/?{urlsplit(address).query}", there)
+            assert (status, entered["location"]) == (303, "./")
+            cookie = {"Cookie": entered["set-cookie"].split(";")[0]}
+            assert ask(port, "/ricorda/api/studio", there | cookie)[0] == 200
+            evil = {"Host": "evil.example"}
+            assert ask(port, "/ricorda/api/studio", evil | cookie)[0] == 403
+        finally:
+            proxy.terminate()
+            proxy.wait()
 
 
 @pytest.mark.parametrize("words", [["--allow-host", "https://x"], ["--root-path", "x"]], ids=str)

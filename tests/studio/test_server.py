@@ -19,7 +19,7 @@ from ricorda.insight import gradient_influence
 from ricorda.model.model_file import read_model_file
 from ricorda.runs import RunFolder
 from ricorda.text import Part, split
-from tests.studio.conftest import TEXT, Place, end_studio, start_studio
+from tests.studio.conftest import PATIENCE, TEXT, Place, end_studio, studio_in
 from tests.studio.test_trainings import wait_for
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -28,7 +28,7 @@ Answer = tuple[int, dict[str, str], bytes]
 class Client:
     """Asks as a browser that has come in would."""
 
-    def __init__(self, place: Place, timeout: float = 60) -> None:
+    def __init__(self, place: Place, timeout: float = PATIENCE) -> None:
         self._timeout = timeout
         self.port = place.port
         self.cookie = place.cookie
@@ -75,20 +75,19 @@ def test_without_a_ticket_access_is_refused(client: Client, path: str) -> None:
 
 
 def test_a_ticket_lets_in_once_and_the_next_one_is_printed(tmp_path: Path) -> None:
-    place = start_studio(tmp_path)
-    client = Client(place)
-    address = urlsplit(place.next_address())
-    status, headers, _ = client.ask("GET", f"/?{address.query}", cookie=False)
-    assert (status, headers["location"]) == (303, "./")
-    assert headers["set-cookie"] == f"{client.cookie}; HttpOnly; SameSite=Strict"
-    assert client.ask("GET", f"/?{address.query}", cookie=False)[0] == 401  # as `ps` shows it
-    assert client.ask("GET", f"/?{address.query}")[0] == 200  # reloaded by the browser that is in
-    secret = client.cookie.split("=")[1]
-    assert client.ask("GET", f"/?ticket={secret}", cookie=False)[0] == 401
-    again = urlsplit(place.next_address())
-    assert again.query not in (address.query, "")
-    assert client.ask("GET", f"/?{again.query}", cookie=False)[0] == 303
-    end_studio(place)
+    with studio_in(tmp_path) as place:
+        client = Client(place)
+        address = urlsplit(place.next_address())
+        status, headers, _ = client.ask("GET", f"/?{address.query}", cookie=False)
+        assert (status, headers["location"]) == (303, "./")
+        assert headers["set-cookie"] == f"{client.cookie}; HttpOnly; SameSite=Strict"
+        assert client.ask("GET", f"/?{address.query}", cookie=False)[0] == 401  # as `ps` shows it
+        assert client.ask("GET", f"/?{address.query}")[0] == 200  # reloaded by that browser
+        secret = client.cookie.split("=")[1]
+        assert client.ask("GET", f"/?ticket={secret}", cookie=False)[0] == 401
+        again = urlsplit(place.next_address())
+        assert again.query not in (address.query, "")
+        assert client.ask("GET", f"/?{again.query}", cookie=False)[0] == 303
 
 
 REFUSED: list[tuple[dict[str, str], int]] = [
@@ -433,13 +432,11 @@ def test_rows_that_tell_nothing_make_no_report(
 
 
 def test_ctrl_c_under_an_open_page_says_nothing_but_goodbye(tmp_path: Path) -> None:
-    own = start_studio(tmp_path)
-    connection = http.client.HTTPConnection("127.0.0.1", own.port, timeout=30)
-    with contextlib.closing(connection):
-        try:
+    with studio_in(tmp_path) as own:
+        connection = http.client.HTTPConnection("127.0.0.1", own.port, timeout=PATIENCE)
+        with contextlib.closing(connection):
             connection.request("GET", "/api/runs", headers={"Cookie": own.cookie})
             answered = json.loads(connection.getresponse().read())
-        finally:
             said = end_studio(own)
     assert answered == {"runs": [], "deleted": []}
     assert "Traceback" not in said

@@ -15,7 +15,7 @@ from ricorda.studio.looking import Looking
 from ricorda.studio.settings import NextRequest, StreamRequest
 from ricorda.studio.texts import Texts
 from ricorda.studio.workspace import Workspace
-from tests.studio.conftest import TEXT, Place, in_sight, opening
+from tests.studio.conftest import PATIENCE, TEXT, Place, in_sight, opening
 from tests.studio.test_server import Client
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_a_refusal_is_one_line_before_anything_is_written(
 
 def test_a_client_may_leave_in_the_middle(place: Place, client: Client) -> None:
     for _ in range(8):  # more than work at once
-        connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=PATIENCE)
         given = {"Cookie": client.cookie, "Content-Type": "application/json"}
         connection.request("POST", STREAM, json.dumps({"length": 100_000}), given)
         response = connection.getresponse()
