@@ -42,7 +42,7 @@ export class LineChart {
   //   label, words: what it shows, for the keyboard's help and in a sentence; empty: in place of no curve
   //   series: [{ name, kind: line, dotted or compared0 to compared5, points: [[x, y]], rough: whether it
   //     can be smoothed }]
-  //   levels: [{ name, value, dash }]; mark: [x, y, text]; readings: [[x, text]], read out by the cursor
+  //   levels: [{ name, value, dash }]; mark: [x, y, text]; readings: [[x, text or () => text]], read out by the cursor
   //   borders: [[x, text]], lines from the top to the bottom
   //   axes: [[name, (x) => text]], a row under the plot each
   //   end: the least end of the horizontal axis; isBesideNames: whether the plot ends where that of a
@@ -292,7 +292,7 @@ export class LineChart {
   #choose(index) {
     this.current = index;
     const [x, text] = this.chart?.readings.at(index ?? -1) ?? [0, ""];
-    this.reading.textContent = text;
+    this.reading.textContent = typeof text === "function" ? text() : text;
     if (!this.cursor) return;
     const seen = index !== null && this.across.contains(x);
     this.cursor.setAttribute("visibility", seen ? "visible" : "hidden");

@@ -17,6 +17,7 @@ const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", 
 const TABLE_ROWS = 60;
 const LONG = 100_000; // steps from which on their number is written short
 const PAUSE = 2000; // milliseconds between two drawings: the cores are for learning
+const LEFT = 5000; // between two looks at the clock
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
 
@@ -89,7 +90,7 @@ export function beginLearning() {
     drawNow();
   });
   $("loss-table").closest("details").addEventListener("toggle", fillRows);
-  setInterval(() => document.hidden || fillLeft(), 1000);
+  setInterval(whenSeen($("learning"), fillLeft), LEFT);
   fill();
 }
 
@@ -235,7 +236,7 @@ function describeLoss() {
   const [lowest] = extent([...series.flatMap(({ points }) => points.map(([, y]) => y)), ...levels.map(({ value }) => value)]);
   const readings = rows.map((row) => [
     place(row),
-    reading(row, t(row.event === "training" ? "learning.training_bits" : "learning.validation_bits", { bits: number(bits(row), 2) })),
+    () => reading(row, t(row.event === "training" ? "learning.training_bits" : "learning.validation_bits", { bits: number(bits(row), 2) })),
   ]);
   return chartOf(t("learning.loss"), series, {
     low: lowest > 1.5 ? Math.floor(lowest - 0.5) : 0,
@@ -250,7 +251,7 @@ function describeLoss() {
 }
 
 const readingsOf = ({ name, points }) => points.map(([x, bits]) =>
-  [x, t("runs.reading", { name, time: overSteps() ? number(x) : duration(x), bits: number(bits, 2) })]);
+  [x, () => t("runs.reading", { name, time: overSteps() ? number(x) : duration(x), bits: number(bits, 2) })]);
 
 // Where the run branched from another one.
 function borders() {
@@ -264,7 +265,7 @@ function describeGradient() {
   const points = rows.map((row) => [place(row), row.gradient_norm]);
   const series = points.length ? [{ name: t("learning.gradient"), kind: "line", points, rough: true }] : [];
   return chartOf(t("learning.gradient"), series, {
-    readings: rows.map((row) => [place(row), reading(row, number(row.gradient_norm, 3))]),
+    readings: rows.map((row) => [place(row), () => reading(row, number(row.gradient_norm, 3))]),
     axes: axis(),
     end: end(),
     isBesideNames: Boolean(state.baselines?.bits_per_character),

@@ -112,7 +112,7 @@ function describe() {
     name, kind: `compared compared${index % STYLES}`, points: points.map(([seconds, nats]) => [seconds, inBits(nats)]),
   }));
   const readings = series
-    .flatMap((each) => each.points.map(([x, y]) => [x, t("runs.reading", { name: each.name, time: duration(x), bits: number(y, 3) })]))
+    .flatMap((each) => each.points.map(([x, y]) => [x, () => t("runs.reading", { name: each.name, time: duration(x), bits: number(y, 3) })]))
     .sort((a, b) => a[0] - b[0]);
   return chartOf(t("runs.curves"), series.filter((each) => each.points.length), { readings, height: 220 });
 }

@@ -1,9 +1,9 @@
 // What the page shows: the chosen text, the chosen run and its rows, the passage that is read.
 import { get, runPath } from "./server.js";
 
-const PAUSE = 500; // milliseconds between two polls of a run that learns
-const PAUSE_AT_REST = 2000; // of one that does not, or in a hidden tab
-const AT_REST = ["paused", "stopped", "ended", "failed", "gone"];
+const PAUSE = 2000; // milliseconds between two polls: the cores are for learning
+const SHORT_PAUSE = 500; // while something is about to happen
+const PASSING = ["starting", "pausing"];
 
 const WHOLE = { text: null, begin: 0, length: 1000 }; // until the run's own text is known
 
@@ -87,7 +87,7 @@ async function listen(name, turn) {
       if (problem.status === 422) takeGone();
       else connect(problem.status === 401 ? "refused" : "lost");
     }
-    if (!more) await pause(document.hidden || name === null || AT_REST.includes(state.status?.state) ? PAUSE_AT_REST : PAUSE);
+    if (!more) await pause(PASSING.includes(state.status?.state) && !document.hidden ? SHORT_PAUSE : PAUSE);
   }
 }
 
