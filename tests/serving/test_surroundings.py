@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,10 @@ def instructions() -> list[list[str]]:
     text = (FILES / "Containerfile").read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return [line.split() for line in lines]
+
+
+def test_the_container_passes_the_linter() -> None:
+    assert run(Path(sys.executable).with_name("hadolint"), "Containerfile") == ""
 
 
 def test_the_container_has_all_that_the_build_reads() -> None:
