@@ -103,8 +103,12 @@ def _outcome(folder: Path, failure: ChildFailedError | None, max_restarts: int) 
 
 @contextlib.contextmanager
 def _environment(processes: int) -> Iterator[None]:
-    """Within, set the processes' number of threads and gloo's network, unless they are set."""
+    """Within, set the processes' threads, gloo's network and PyTorch's log, unless they are set.
+
+    What PyTorch's C++ code logs of a process that is gone, ricorda reports itself.
+    """
     wanted = {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))}
+    wanted["TORCH_CPP_LOG_LEVEL"] = "FATAL"
     if sys.platform == "linux":
         wanted["GLOO_SOCKET_IFNAME"] = "lo"
     missing = {name: value for name, value in wanted.items() if name not in os.environ}
