@@ -104,7 +104,7 @@ def measure_sets(*, rounds: int, **_: Any) -> Iterator[Result]:
 
 def _precise(name: str, case: Case) -> tuple[str, Case]:
     """An instruction set with the precision that a plan chooses on it."""
-    precision = "bfloat16" if _kernels.learns_bfloat16(name) else "float32"
+    precision = "bfloat16" if _kernels.prefers_bfloat16(name) else "float32"
     return name, replace(case, precision=precision)
 
 

@@ -51,7 +51,7 @@ namespace {
 #if defined(RICORDA_X86)
 
 struct Processor {
-  bool avx2 = false, avx512 = false, bf16 = false, vnni = false;
+  bool avx2 = false, avx512 = false, bf16 = false, vnni = false, intel = false;
 };
 
 #if defined(_MSC_VER)
@@ -71,6 +71,7 @@ Processor this_processor() {
                bit(leaf7[1], 30) && bit(leaf7[1], 31);
   has.vnni = has.avx512 && bit(leaf7[2], 11);
   has.bf16 = has.avx512 && leaf7[0] >= 1 && bit(leaf7_1[0], 5);
+  has.intel = leaf0[1] == 0x756e6547;  // "Genu", as GenuineIntel begins
   return has;
 }
 #else
@@ -82,6 +83,7 @@ Processor this_processor() {
                __builtin_cpu_supports("avx512vl");
   has.bf16 = has.avx512 && __builtin_cpu_supports("avx512bf16");
   has.vnni = has.avx512 && __builtin_cpu_supports("avx512vnni");
+  has.intel = __builtin_cpu_is("intel");
   return has;
 }
 #endif
@@ -115,21 +117,24 @@ void add_x86_sets(std::vector<InstructionSet>& sets) {
   if (has.bf16 || has.vnni) {
     if (has.vnni) routines.multiply[int(Precision::int8)] = avx512_vnni::multiply_int8;
     const char* extensions = !has.vnni ? "BF16" : has.bf16 ? "BF16 and VNNI" : "VNNI";
-    sets.push_back({"avx512", std::string("AVX-512 with ") + extensions, routines});
+    // Intel's cores begin one such product a cycle, of two numbers each, but two of float32.
+    const bool prefers_bfloat16 = has.bf16 && !has.intel;
+    sets.push_back(
+        {"avx512", std::string("AVX-512 with ") + extensions, routines, prefers_bfloat16});
   }
 #if defined(RICORDA_COMPILES_AMX)
   if (has.bf16 && has.vnni && grants_amx()) {
     routines.multiply[int(Precision::bfloat16)] = avx512_amx::multiply_bfloat16;
     routines.multiply_rounded = avx512_amx::multiply_rounded;
-    sets.insert(sets.begin(), {"amx", "AMX, and AVX-512 with BF16 and VNNI", routines});
+    sets.insert(sets.begin(), {"amx", "AMX, and AVX-512 with BF16 and VNNI", routines, true});
   }
 #endif
   if (has.avx512) {
     // on a processor with extensions, a second name runs the code of those without
     const char* name = has.bf16 || has.vnni ? "avx512-base" : "avx512";
-    sets.push_back({name, "AVX-512", avx512::routines});
+    sets.push_back({name, "AVX-512", avx512::routines, false});
   }
-  if (has.avx2) sets.push_back({"avx2", "AVX2 with FMA", avx2::routines});
+  if (has.avx2) sets.push_back({"avx2", "AVX2 with FMA", avx2::routines, false});
 }
 
 #endif
@@ -138,7 +143,7 @@ void add_x86_sets(std::vector<InstructionSet>& sets) {
 // Not among those to choose from: slower than all others.
 const InstructionSet& fused_set() {
   static const InstructionSet set{"portable-fused", "portable C++, a * b + c rounded once",
-                                  portable_fused::routines};
+                                  portable_fused::routines, false};
   return set;
 }
 #endif
@@ -148,7 +153,7 @@ std::vector<InstructionSet> find_instruction_sets() {
 #if defined(RICORDA_X86)
   add_x86_sets(sets);
 #endif
-  sets.push_back({"portable", "portable C++", portable::routines});
+  sets.push_back({"portable", "portable C++", portable::routines, false});
   return sets;
 }
 

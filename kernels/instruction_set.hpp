@@ -13,6 +13,7 @@ struct InstructionSet {
   std::string name;         // as RICORDA_KERNELS takes it: "avx512"
   std::string description;  // for people: "AVX-512 with BF16 and VNNI"
   Routines routines;
+  bool prefers_bfloat16;  // learns faster in it than in float32
 };
 
 // What this processor can run, the fastest first. The last one, "portable", is always there.

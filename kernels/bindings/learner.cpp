@@ -347,6 +347,11 @@ void bind_learner(nb::module_& module) {
       },
       "kernels"_a = "",
       "Whether this processor can learn in bfloat16: whether it has AVX512_BF16.");
+  module.def(
+      "prefers_bfloat16",
+      [](const std::string& kernels) { return choose_instruction_set(kernels).prefers_bfloat16; },
+      "kernels"_a = "",
+      "Whether this processor learns faster in bfloat16 than in float32.");
 
   module.def("learning_settings", &learning_settings,
              "The names of the numeric settings that `Learner` takes.");

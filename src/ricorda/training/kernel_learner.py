@@ -47,6 +47,11 @@ def learns_bfloat16() -> bool:
     return _kernels is not None and _kernels.learns_bfloat16()
 
 
+def prefers_bfloat16() -> bool:
+    """Whether the kernels are built, and learn faster in bfloat16 than in float32."""
+    return _kernels is not None and _kernels.prefers_bfloat16()
+
+
 class _StepInput(TypedDict):
     """What a step takes beside its symbols: their labels, and what is drawn at random."""
 

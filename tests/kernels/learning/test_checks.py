@@ -104,6 +104,7 @@ def test_bfloat16_where_it_is_not_had(kernels: str) -> None:
     if _kernels.learns_bfloat16(kernels):
         make(precision="bfloat16", kernels=kernels)
         return
+    assert not _kernels.prefers_bfloat16(kernels)
     with pytest.raises(ValueError, match="AVX512_BF16"):
         make(precision="bfloat16", kernels=kernels)
 

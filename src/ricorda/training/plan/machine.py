@@ -23,7 +23,7 @@ from ricorda.extras import require_torch
 from ricorda.model.cells import CELLS, CellName
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.training.configuration import Backend, Device, TrainingConfiguration
-from ricorda.training.kernel_learner import learns_bfloat16
+from ricorda.training.kernel_learner import learns_bfloat16, prefers_bfloat16
 from ricorda.training.options import TrainingOptions, cell_of
 from ricorda.training.plan.planner import Machine, choose_backend, output_rows
 from ricorda.training.process_group import local_processes, started_together
@@ -82,10 +82,16 @@ def this_machine(options: TrainingOptions) -> Machine:
         check_gpus(here)
         take_own_gpu()
     backend = choose_backend(options.backend, device)
-    bfloat16 = _bfloat16_cells(device, backend)
+    possible = _bfloat16_cells(device, backend)
     if options.precision == "bfloat16":
-        _check_bfloat16(cell_of(options, backend), device, bfloat16)
-    return Machine(device=device, threads=_threads(here), bfloat16=bfloat16, processes=processes)
+        _check_bfloat16(cell_of(options, backend), device, possible)
+    is_faster = backend != "kernels" or prefers_bfloat16()
+    return Machine(
+        device=device,
+        threads=_threads(here),
+        bfloat16=possible if is_faster else frozenset(),
+        processes=processes,
+    )
 
 
 def expected_machine(options: TrainingOptions) -> Machine:
@@ -165,7 +171,7 @@ def _processes(options: TrainingOptions) -> tuple[int, int]:
 
 
 def _bfloat16_cells(device: Device, backend: Backend) -> frozenset[CellName]:
-    """The cells that are trained faster in bfloat16 than in float32."""
+    """The cells that can be trained in bfloat16; with PyTorch, those that are then faster."""
     if backend == "kernels":
         return frozenset(CELLS if learns_bfloat16() else [])
     from ricorda.torch.device import bfloat16_cells
