@@ -20,6 +20,7 @@ import ricorda
 from benchmarks.encoding import encoded
 from benchmarks.figures import Result, ratio_of, report, spread
 from benchmarks.runs import MEGABYTE, measured, train
+from ricorda.engine.classification import Prior
 from ricorda.errors import MissingExtra
 
 LEAST_GAIN = 0.05  # bits per character
@@ -29,6 +30,7 @@ LINES = 1_000_000
 LINE_BYTES = 1000
 SEED = 1
 NGRAMS = (1, 5)
+LEAST_MEAN = 0.56  # over languages
 
 
 def measure_names(*, names: Path | None, minutes: float, **_: Any) -> Iterator[Result]:
@@ -80,6 +82,7 @@ def measure_languages(*, languages: Path | None, minutes: float, **_: Any) -> It
     if languages is None:
         report("without --languages: classification is left out")
         return
+    peers = list(_peers())  # before the training, in case they are not installed
     with tempfile.TemporaryDirectory(prefix="ricorda-") as place:
         known, held_back = divided_by_file(languages, Path(place))
         run = Path(place, "run")
@@ -88,21 +91,31 @@ def measure_languages(*, languages: Path | None, minutes: float, **_: Any) -> It
         train(Path(place, "training"), run, *options, *budget)
         model = ricorda.load(run)
         texts, labels = zip(*held_back, strict=True)
-        found = [each.label for each in model.classify_documents(list(texts), on_unknown="skip")]
-        accuracy, mean = accuracies(labels, found)
-        for name, peer in _peers():
+        what = f"names of {len(set(labels))} languages, {len(texts):,} held back"
+        accuracy, mean = _accuracies_of(model, texts, labels, "training")
+        for name, peer in peers:
             peer.fit(*map(list, zip(*known, strict=True)))
             their_accuracy, their_mean = accuracies(labels, peer.predict(list(texts)))
-            what = f"names of {len(set(labels))} languages, {len(texts):,} held back"
-            details = {"ours": accuracy, "theirs": their_accuracy}
-            yield Result(
-                f"{what}: accuracy", name, spread([accuracy - their_accuracy]), 0.0,
-                unit="difference", details=details,
-            )  # fmt: skip
-            yield Result(
-                f"{what}: mean over languages", name, spread([mean - their_mean]), 0.0,
-                unit="difference", details={"ours": mean, "theirs": their_mean},
-            )  # fmt: skip
+            for figure, ours, theirs in (
+                ("accuracy", accuracy, their_accuracy),
+                ("mean over languages", mean, their_mean),
+            ):
+                yield Result(
+                    f"{what}: {figure}", name, spread([ours - theirs]), 0.0,
+                    unit="difference", details={"ours": ours, "theirs": theirs},
+                )  # fmt: skip
+        accuracy, mean = _accuracies_of(model, texts, labels, "uniform")
+        yield Result(
+            f"{what}, uniform prior: mean over languages", "", spread([mean]), LEAST_MEAN,
+            unit="share", details={"accuracy": accuracy},
+        )  # fmt: skip
+
+
+def _accuracies_of(
+    model: ricorda.Model, texts: Sequence[str], labels: Sequence[str], prior: Prior
+) -> tuple[float, float]:
+    found = model.classify_documents(list(texts), prior=prior, on_unknown="skip")
+    return accuracies(labels, [each.label for each in found])
 
 
 def _peers() -> Iterator[tuple[str, Any]]:
