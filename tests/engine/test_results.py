@@ -10,7 +10,7 @@ from ricorda.engine.constraints import Constraint
 from ricorda.engine.documents import Document
 from ricorda.engine.embedding import Embedding
 from ricorda.engine.generation import GenerationSettings, Piece, Prompt, WrittenSymbol
-from ricorda.engine.model import Distribution, Trace
+from ricorda.engine.results import Distribution, Trace
 from ricorda.engine.sampling import SamplingSettings
 from ricorda.engine.scoring import Figures, Scores
 from ricorda.engine.texts import WrittenText

@@ -32,8 +32,9 @@ from ricorda.engine.generation import (
     WrittenSymbol,
 )
 from ricorda.engine.loading import load, load_file, open_model
-from ricorda.engine.model import Distribution, Model, Trace
+from ricorda.engine.model import Model
 from ricorda.engine.reference import ReferenceBackend
+from ricorda.engine.results import Distribution, Trace
 from ricorda.engine.sampling import (
     SamplingSettings,
     choose,
