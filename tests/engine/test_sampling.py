@@ -19,7 +19,7 @@ from ricorda.engine import (
     distribution,
     uniforms,
 )
-from ricorda.errors import ConfigurationError, ModelFileError
+from ricorda.errors import ConfigurationError, ModelFileError, VocabularyError
 from ricorda.validation import validated
 
 Vector = NDArray[np.float64]
@@ -160,6 +160,13 @@ def test_what_is_out_of_range_is_reported(options: dict[str, Any], message: str)
     with pytest.raises(ConfigurationError) as caught:
         validated(SamplingSettings, **options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("symbol", [-1, 8])
+def test_a_bias_of_an_id_that_the_model_lacks_is_reported(symbol: int, model: Model) -> None:
+    with pytest.raises(VocabularyError, match=rf"ids from 0 to 7, got {symbol}$"):
+        model.generate("abc", logit_bias=((symbol, 1.0),))
+    model.generate("abc", length=1, logit_bias=((0, 1.0), (7, 1.0)))
 
 
 def test_choose_takes_the_first_symbol_whose_cumulative_probability_exceeds() -> None:
