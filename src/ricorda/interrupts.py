@@ -16,33 +16,47 @@ SIGNALS = [
 Handler = Callable[[int, FrameType | None], object]
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal asked a command to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
 class CommandInterrupt:
-    """A handler of SIGINT that belongs to a command line.
+    """A handler of signals that belongs to a command line.
 
     While a run is being saved, a second signal ends a command line at once. In a Python program,
     which may hold more than the run, it goes to the program's own handler.
     """
 
-    def __init__(self, handler: Handler = signal.default_int_handler) -> None:
+    def __init__(self, handler: Handler | None = None) -> None:
         self._handler = handler
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Do what the handler does: raise KeyboardInterrupt."""
+        """Do what the handler does; without one raise Interrupted."""
+        if self._handler is None:
+            raise Interrupted(number)
         self._handler(number, frame)
 
 
 @contextlib.contextmanager
 def as_a_command() -> Iterator[None]:
-    """Handle SIGINT as a command, unless the process ignores it or has its own handler."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, CommandInterrupt())
+    """Let each signal to stop raise Interrupted, so that a command removes its unfinished files.
+
+    Signals that the process ignores, or that have a handler of its own, are left alone.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, CommandInterrupt())
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Interruption:

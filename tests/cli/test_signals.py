@@ -43,6 +43,21 @@ def test_a_signal_ends_it_well(here: Path, start: Start, number: signal.Signals)
     assert (run / "report.html").is_file()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_a_run_has_begun_leaves_nothing(
+    here: Path, start: Start, number: signal.Signals
+) -> None:
+    process = start("train", "-", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"more than a pipe holds\n" * 100_000)  # returns once most of it is copied
+    process.stdin.flush()
+    process.send_signal(number)
+    _, err = process.communicate()
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in err
+    assert [path.name for path in Path("runs").iterdir()] == ["tiny"]
+
+
 def test_a_killed_run_shows_as_not_ended_and_still_writes(
     here: Path, start: Start, call: Call
 ) -> None:

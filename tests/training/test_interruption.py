@@ -16,7 +16,7 @@ import pytest
 
 import ricorda
 from ricorda.errors import ConfigurationError
-from ricorda.interrupts import SIGNALS, CommandInterrupt, Interruption, as_a_command
+from ricorda.interrupts import SIGNALS, CommandInterrupt, Interrupted, Interruption, as_a_command
 from ricorda.training.report.progress import Silent
 from tests.training.reporters import InterruptAt
 
@@ -182,8 +182,11 @@ def test_a_command_line_ends_at_the_second_signal() -> None:
             assert interruption.signal_number == signal.SIGTERM
             assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
         assert isinstance(signal.getsignal(signal.SIGINT), CommandInterrupt)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with pytest.raises(Interrupted) as raised:
+                signal.raise_signal(number)
+            assert raised.value.exit_code == 128 + number
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`ricorda`: finds the command, runs it, and turns errors into one line and an exit code.
 
-0 done; 1 failed; 2 wrong usage or input; 128 + N ended by signal N, with the run saved.
+0 done; 1 failed; 2 wrong usage or input; 128 + N ended by signal N, with the run saved
+or what was unfinished removed.
 """
 
 import difflib
@@ -18,7 +19,7 @@ import click
 import ricorda
 from ricorda.cli.output import warnings_in_lines
 from ricorda.errors import InputError, ProcessLost, RicordaError
-from ricorda.interrupts import as_a_command
+from ricorda.interrupts import Interrupted, as_a_command
 
 
 class _Entry(NamedTuple):
@@ -117,8 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 given or ["--help"], prog_name="ricorda", standalone_mode=False
             )
             sys.stdout.flush()
-    except (KeyboardInterrupt, click.Abort):
-        return 130
+    except (KeyboardInterrupt, click.Abort) as error:
+        signalled = error.__cause__ if isinstance(error, click.Abort) else error
+        return signalled.exit_code if isinstance(signalled, Interrupted) else 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from ricorda.errors import RicordaError, RunError
 from ricorda.experiments.folder import ExperimentFolder
 from ricorda.experiments.searching import Searcher, SearchPlan
-from ricorda.interrupts import as_a_command
+from ricorda.interrupts import Interrupted, as_a_command
 from ricorda.training.report.progress import Quiet
 
 
@@ -42,8 +42,8 @@ def main(arguments: list[str]) -> int:
     try:
         with as_a_command():
             return work(Path(folder), int(threads), cache[0] if cache else None)
-    except KeyboardInterrupt:
-        return 130
+    except Interrupted as interrupted:
+        return interrupted.exit_code
     except RicordaError as error:
         print(f"ricorda: a process of the search: {error}", file=sys.stderr)
         return 1
