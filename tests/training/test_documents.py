@@ -119,6 +119,18 @@ def test_a_validation_loss_far_above_from_the_beginning_is_reported() -> None:
     assert not any("far above the training loss" in line for line in lines)
 
 
+@pytest.mark.parametrize("steps, is_reported", [(940, True), (960, False)])
+def test_a_gap_after_three_readings_may_be_overfitting_and_is_not_reported(
+    steps: int, is_reported: bool
+) -> None:
+    """16 windows are a reading; the first evaluation is after step 47 or 48."""
+    predictions = 16 * 8 * 32
+    Path("halves.txt").write_text("ab" * (predictions // 2 + 32) + "aabb" * 115)
+    sizes = {"batch_size": 8, "window": 32, "validation_fraction": 0.1}
+    _, lines = learn("halves.txt", steps=steps, patience=1, learning_rate=0.02, **sizes)
+    assert any("far above the training loss" in line for line in lines) is is_reported
+
+
 NAMES = [f"{first}{middle}{last}" for first in "bdlmt" for middle in "aeiou" for last in "nrsx"]
 
 
