@@ -165,6 +165,59 @@ def test_both_charts_follow_one_view(curves: "Page") -> None:
     assert curves.locator("#gradient .chart-tools").is_hidden()
 
 
+GROW = """async () => {
+    const { state, tellAll } = await import("./page/state.js");
+    const last = state.metrics.findLast((row) => row.event === "training");
+    state.metrics.push({ ...last, step: 2 * last.step, seconds: 2 * last.seconds });
+    tellAll("rows");
+    return last.step;
+}"""
+
+
+def test_a_selection_stays_while_the_curves_grow(open_page: Open, family: Place) -> None:
+    """What a drag selects are values: a row that comes meanwhile changes the scale, not them."""
+    page = open_page("first", family)
+    in_sight(page, "learning")
+    page.select_option("#over", "step")
+    page.locator("#loss .plot").scroll_into_view_if_needed()
+    frame = page.locator("#loss .plot svg svg").bounding_box()
+    assert frame is not None
+    at = [(frame["x"] + frame["width"] * share, frame["y"] + 50) for share in (0.25, 0.75)]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    page.mouse.move(*at[1])
+    drawing = page.evaluate_handle("document.querySelector('#loss .plot svg')")
+    last = page.evaluate(GROW)
+    page.wait_for_function("(drawing) => !drawing.isConnected", arg=drawing)
+    selection = page.locator("#loss .selection")
+    assert selection.get_attribute("visibility") == "visible"
+    assert float(selection.get_attribute("width") or 0) == pytest.approx(frame["width"] / 4, abs=2)
+    page.mouse.up()
+    begin, end = map(float, page.inner_text("#loss .shown").split(" – "))
+    assert begin == pytest.approx(0.25 * last, abs=1)
+    assert end == pytest.approx(0.75 * 2 * last, abs=2)
+    assert selection.get_attribute("visibility") == "hidden"
+
+
+def test_the_cursor_stays_at_its_place_while_a_curve_grows(curves: "Page") -> None:
+    curves.locator("#overlay").evaluate("(each) => { each.open = true; }")
+    curves.check("#overlay-runs input[value=branch]")
+    curves.locator("#loss path.compared").first.wait_for(state="attached")
+    curves.focus("#loss .plot")
+    for key in ("End", "ArrowLeft"):
+        curves.keyboard.press(key)
+    read = curves.inner_text("#loss .reading")
+    drawing = curves.evaluate_handle("document.querySelector('#loss .plot svg')")
+    curves.evaluate("""async () => {
+        const { state, tellAll } = await import("./page/state.js");
+        state.metrics.splice(1, 0, { ...state.metrics[0], seconds: state.metrics[0].seconds / 2 });
+        tellAll("rows");
+    }""")
+    curves.wait_for_function("(drawing) => !drawing.isConnected", arg=drawing)
+    assert curves.inner_text("#loss .reading") == read
+    curves.uncheck("#overlay-runs input[value=branch]")
+
+
 def test_the_controls_speak_the_page_s_language(curves: "Page") -> None:
     control(curves, "Logarithmic x axis").check()
     curves.select_option("#language", "it")

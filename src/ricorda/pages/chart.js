@@ -1,6 +1,6 @@
 // A line chart as SVG: curves, level lines, marked points, a cursor for the pointer and the keys.
 import { ChartTools, ChartView } from "./chart_view.js";
-import { element, svg } from "./dom.js";
+import { element, setText, svg } from "./dom.js";
 import { number, short } from "./numbers.js";
 import { averaged, extent, Scale } from "./scales.js";
 
@@ -58,8 +58,10 @@ export class LineChart {
     this.plot = element("div", { class: "plot", tabindex: "0", role: "group" });
     this.tools = new ChartTools(this);
     place.replaceChildren(this.tools.box, this.legend, this.reading, this.plot);
-    this.current = null;
-    this.dragged = null; // the pixel where a drag began
+    this.current = null; // the index of the reading at the cursor
+    this.dragged = null; // { pixel, from, to }: where a drag began, and the values that it selects
+    this.width = 0;
+    this.keys = "[]"; // of the legend
     this.plot.addEventListener("pointermove", (event) => this.#point(event));
     this.plot.addEventListener("pointerdown", (event) => this.#press(event));
     this.plot.addEventListener("pointerup", (event) => this.#release(event));
@@ -72,20 +74,29 @@ export class LineChart {
       this.#choose(null);
     });
     this.plot.addEventListener("keydown", (event) => this.#key(event));
-    new ResizeObserver(() => this.draw()).observe(this.plot);
+    new ResizeObserver(() => this.#resize()).observe(this.plot);
+  }
+
+  // The width is measured here alone, where the layout is known: a drawing that asks for it would force
+  // another layout.
+  #resize() {
+    if (this.width === this.plot.clientWidth) return;
+    this.width = this.plot.clientWidth;
+    this.draw();
   }
 
   draw() {
     const chart = this.describe();
+    const current = this.#found(chart.readings);
     const points = chart.series.flatMap((series) => series.points).filter(isFinitePoint);
     const levels = chart.levels ?? [];
-    const width = this.plot.clientWidth;
+    const { width } = this;
     this.chart = chart;
     this.plot.setAttribute("aria-label", chart.label);
     if (!points.length || width < 80) {
       this.area = null;
       this.plot.replaceChildren(element("p", { class: "muted" }, chart.empty ?? ""));
-      this.legend.replaceChildren();
+      this.#fillLegend({ series: [] }, []);
       this.tools.fill(null);
       return;
     }
@@ -101,7 +112,19 @@ export class LineChart {
       ...this.#dots(chart), ...this.#mark(chart.mark), this.cursor));
     this.#fillLegend(chart, levels);
     this.tools.fill(chart.tools, chart.axes[0][1]);
-    this.#choose(this.current);
+    this.#choose(current);
+    this.#showSelection();
+  }
+
+  // Where the reading at the cursor is among other readings: at the same place, else as the same one by number.
+  #found(readings) {
+    const before = this.chart?.readings ?? [];
+    if (this.current === null || !before[this.current]) return null;
+    const [x] = before[this.current];
+    const first = (list) => list.findIndex(([place]) => place === x);
+    const found = first(readings);
+    const index = found < 0 ? this.current : found + this.current - first(before);
+    return index < readings.length ? index : null;
   }
 
   #setScales(chart, points, levels) {
@@ -223,11 +246,14 @@ export class LineChart {
   #fillLegend(chart, levels) {
     const sample = (shape, dotted) => svg("svg", { viewBox: "0 0 32 12", "aria-hidden": "true" },
       svg("path", { d: "M1 6H31", ...shape }), ...(dotted ? [svg("circle", { class: "dot dotted", cx: 16, cy: 6, r: 3.5 })] : []));
-    const keys = [
-      ...chart.series.map(({ kind, name }) => [sample({ class: `curve ${kind}` }, kind === "dotted"), name]),
-      ...levels.map(({ name, value, dash }) => [sample({ class: "level", "stroke-dasharray": dash }), `${name}: ${number(value, 2)}`]),
+    const all = [
+      ...chart.series.map(({ kind, name }) => [{ class: `curve ${kind}` }, kind === "dotted", name]),
+      ...levels.map(({ name, value, dash }) => [{ class: "level", "stroke-dasharray": dash }, false, `${name}: ${number(value, 2)}`]),
     ];
-    this.legend.replaceChildren(...(keys.length < 2 ? [] : keys).map((key) => element("li", {}, ...key)));
+    const keys = all.length < 2 ? [] : all;
+    if (this.keys === JSON.stringify(keys)) return; // most drawings only have more points
+    this.keys = JSON.stringify(keys);
+    this.legend.replaceChildren(...keys.map(([shape, dotted, name]) => element("li", {}, sample(shape, dotted), name)));
   }
 
   #pixel = (event) => event.clientX - this.plot.getBoundingClientRect().left;
@@ -239,31 +265,44 @@ export class LineChart {
   #press(event) {
     this.#point(event);
     if (!this.area || !this.chart.tools || event.pointerType === "touch" || event.button !== 0) return;
-    this.dragged = this.#pixel(event);
+    const pixel = this.#pixel(event);
+    const value = this.#valueAt(pixel);
+    this.dragged = { pixel, from: value, to: value };
     this.plot.setPointerCapture(event.pointerId);
   }
 
   #release(event) {
     if (this.dragged === null) return;
-    const [one, other] = [this.dragged, this.#pixel(event)];
-    this.#endDrag();
-    if (Math.abs(one - other) < DRAGGED) return;
-    this.view.select(this.whole, this.#valueAt(one), this.#valueAt(other));
+    const { pixel, from } = this.dragged;
+    this.dragged = null;
+    this.#showSelection();
+    if (!this.area || Math.abs(pixel - this.#pixel(event)) < DRAGGED) return;
+    this.view.select(this.whole, from, this.#valueAt(this.#pixel(event)));
   }
 
   #endDrag() {
     this.dragged = null;
-    this.selection?.setAttribute("visibility", "hidden");
+    this.#showSelection();
+  }
+
+  // What a drag selects: values, which keep their meaning when the chart is drawn on another scale meanwhile.
+  #showSelection() {
+    if (!this.area) return;
+    this.selection.setAttribute("visibility", this.dragged ? "visible" : "hidden");
+    if (!this.dragged) return;
+    const { low, high } = this.across;
+    const ends = [this.dragged.from, this.dragged.to].map((value) => Math.max(low, Math.min(high, value)));
+    const [from, to] = ends.map(this.x).sort((a, b) => a - b);
+    this.selection.setAttribute("x", from);
+    this.selection.setAttribute("width", to - from);
   }
 
   #point(event) {
     if (!this.area || !this.chart.readings.length) return;
     const pixel = this.#pixel(event);
     if (this.dragged !== null) {
-      const [from, to] = [this.dragged, pixel].sort((a, b) => a - b).map((each) => this.x(this.#valueAt(each)));
-      this.selection.setAttribute("visibility", "visible");
-      this.selection.setAttribute("x", from);
-      this.selection.setAttribute("width", to - from);
+      this.dragged.to = this.#valueAt(pixel);
+      this.#showSelection();
     }
     let [nearest, least] = [null, Infinity];
     this.chart.readings.forEach(([x], index) => {
@@ -292,7 +331,7 @@ export class LineChart {
   #choose(index) {
     this.current = index;
     const [x, text] = this.chart?.readings.at(index ?? -1) ?? [0, ""];
-    this.reading.textContent = typeof text === "function" ? text() : text;
+    setText(this.reading, typeof text === "function" ? text() : text);
     if (!this.cursor) return;
     const seen = index !== null && this.across.contains(x);
     this.cursor.setAttribute("visibility", seen ? "visible" : "hidden");

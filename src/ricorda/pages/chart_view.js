@@ -1,6 +1,6 @@
 // Which part of a chart is shown, on which scales and how smooth, and the controls that change it.
 // Charts over the same axis may share a view.
-import { element } from "./dom.js";
+import { element, setText } from "./dom.js";
 import { number } from "./numbers.js";
 
 const CLOSER = 0.5; // the part of what is shown that is left by one step
@@ -100,18 +100,18 @@ export class ChartTools {
     if (!names) return;
     for (const { name, words, input, label } of this.checks) {
       label.hidden = !names[name];
-      words.textContent = names[name] ?? "";
+      setText(words, names[name] ?? "");
       input.checked = this.view[name];
     }
     this.smoothing.hidden = !names.smoothing;
-    this.rangeName.textContent = names.smoothing ?? "";
+    setText(this.rangeName, names.smoothing ?? "");
     this.range.value = this.view.smoothing;
-    this.rangeValue.textContent = number(this.view.smoothing, 2);
+    setText(this.rangeValue, number(this.view.smoothing, 2));
     for (const { name, sign, button } of this.buttons) {
       if (sign) button.setAttribute("aria-label", names[name]);
-      else button.textContent = names[name];
+      else setText(button, names[name]);
     }
     const shown = this.view.shown === null ? "" : rounded(this.view.shown).map((place) => text(place)).join(" – ");
-    if (this.shown.textContent !== shown) this.shown.textContent = shown;
+    setText(this.shown, shown);
   }
 }

@@ -19,6 +19,11 @@ export function svg(name, attributes = {}, ...children) {
   return made;
 }
 
+// The text of an element. The same text again would be laid out and painted again.
+export function setText(target, text) {
+  if (target.textContent !== String(text)) target.textContent = text;
+}
+
 // A bar that is filled up to a share.
 export function bar(share, ...others) {
   const fill = element("span", { class: "bar-fill" });

@@ -1,6 +1,6 @@
 // Buttons that copy a text or download it as a file.
 import { announce } from "./announce.js";
-import { element } from "./dom.js";
+import { element, setText } from "./dom.js";
 import { t } from "./words.js";
 
 const SHOWN = 2000; // milliseconds
@@ -34,9 +34,9 @@ const lines = new WeakMap(); // line -> { text, fileName, copy, download }
 export function fillCopying(line, name, text, fileName) {
   if (!lines.has(line)) lines.set(line, beginLine(line));
   const { copy, download } = Object.assign(lines.get(line), { text, fileName });
-  copy.textContent = t("page.copy");
+  setText(copy, t("page.copy"));
   copy.setAttribute("aria-label", t("page.copy_this", { name }));
-  download.textContent = t("page.download");
+  setText(download, t("page.download"));
   download.setAttribute("aria-label", t("page.download_this", { name }));
 }
 

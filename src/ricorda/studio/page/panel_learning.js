@@ -3,7 +3,7 @@ import { announce } from "./announce.js";
 import { LineChart } from "./chart.js";
 import { ChartView } from "./chart_view.js";
 import { setCommand } from "./commands.js";
-import { $, element } from "./dom.js";
+import { $, element, setText } from "./dom.js";
 import { number, short } from "./numbers.js";
 import { beginOverlay, overlaid } from "./overlay.js";
 import { ask, chartOf, chartTools, fillTable, paced, show, tell, whenSeen } from "./panel.js";
@@ -17,9 +17,10 @@ const BASELINES = { uniform: "2 6", frequencies: "8 4", five_grams: "14 4 2 4", 
 const TABLE_ROWS = 60;
 const LONG = 100_000; // steps from which on their number is written short
 const PAUSE = 2000; // milliseconds between two drawings: the cores are for learning
-const LEFT = 5000; // between two looks at the clock
+const LEFT = 5000; // from a drawing to a look at the clock, and between two
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
+let told = null; // the evaluation that was announced
 
 // A field for each setting that the server takes and the page does not have yet.
 function addFields(settings) {
@@ -62,11 +63,15 @@ export function beginLearning() {
   const view = new ChartView(); // of both: they have the same axis
   const loss = new LineChart($("loss"), describeLoss, view);
   const gradient = new LineChart($("gradient"), describeGradient, view);
+  const lookAtClock = whenSeen($("learning"), fillLeft);
+  let clock = null;
   const drawNow = () => {
     loss.draw();
     gradient.draw();
     fillNow();
     fillRows();
+    clearInterval(clock); // the clock alone would cost a frame of its own
+    clock = setInterval(lookAtClock, LEFT);
   };
   const draw = paced(drawNow, PAUSE);
   const drawSeen = whenSeen($("learning"), draw);
@@ -90,7 +95,6 @@ export function beginLearning() {
     drawNow();
   });
   $("loss-table").closest("details").addEventListener("toggle", fillRows);
-  setInterval(whenSeen($("learning"), fillLeft), LEFT);
   fill();
 }
 
@@ -163,10 +167,9 @@ function fill() {
 
 function budgetShare(row, settings) {
   const budget = settings?.budget;
-  if (!row || !budget) return null;
-  if (budget.minutes) return seconds(row) / (budget.minutes * 60);
-  if (budget.steps) return row.step / budget.steps;
-  return null;
+  if (!budget?.minutes && !budget?.steps) return null;
+  if (!row) return 0;
+  return budget.minutes ? seconds(row) / (budget.minutes * 60) : row.step / budget.steps;
 }
 
 // The run's clock now: the last row's, and what has passed since it came.
@@ -181,12 +184,12 @@ function fillNow() {
   const trained = trainingRows().at(-1);
   const ended = state.metrics.at(-1)?.event === "ended" ? state.metrics.at(-1) : null;
   const bits = ended?.validation?.bits_per_character ?? inBits(evaluation?.nats_per_character ?? trained?.nats_per_character);
-  $("now-bits").textContent = number(bits, 2);
-  $("now-step").textContent = number(state.metrics.at(-1)?.step);
-  $("now-speed").textContent = short(trained?.characters_per_second);
+  setText($("now-bits"), number(bits, 2));
+  setText($("now-step"), number(state.metrics.at(-1)?.step));
+  setText($("now-speed"), short(trained?.characters_per_second));
   const share = ended && ended.stopped_because !== "interrupted" ? 1 : budgetShare(row, state.details?.training);
-  if (share === null) $("share").removeAttribute("value");
-  else $("share").value = Math.min(1, share);
+  show($("share"), share !== null); // a bar without a value would move, and be painted, without end
+  $("share").value = Math.min(1, share ?? 0);
   fillLeft();
   show($("baselines-state"), state.facts && state.baselines && !state.baselines.done);
 }
@@ -196,12 +199,13 @@ function fillLeft() {
   const share = budgetShare(row, state.details?.training);
   const alive = ALIVE.includes(state.status?.state);
   const left = share > 0 && alive ? (seconds(row) / share) * (1 - Math.min(1, share)) : null;
-  $("now-left").textContent = alive ? duration(left) : "–";
+  setText($("now-left"), alive ? duration(left) : "–");
 }
 
 function tellEvaluation() {
   const evaluation = evaluations().at(-1);
-  if (!evaluation || !begun || state.status?.state !== "learning") return;
+  if (!evaluation || evaluation === told || !begun || state.status?.state !== "learning") return;
+  told = evaluation;
   announce(t("learning.announce", { bits: number(inBits(evaluation.nats_per_character), 2), steps: number(evaluation.step) }));
 }
 

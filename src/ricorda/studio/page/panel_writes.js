@@ -2,7 +2,7 @@
 import { quoted, runWord, setCommand } from "./commands.js";
 import { beginComparison, fill as fillComparison } from "./comparison.js";
 import { fillCopying } from "./copying.js";
-import { $, element } from "./dom.js";
+import { $, element, setText } from "./dom.js";
 import { number, percent } from "./numbers.js";
 import { ask, fillTable, show, tell, whenSeen } from "./panel.js";
 import { inBits, on, state } from "./state.js";
@@ -40,6 +40,7 @@ export function beginWrites() {
     fillMemorized();
     fill();
   });
+  $("samples").closest("details").addEventListener("toggle", fillAll);
   beginWriting();
   beginComparison();
   on("status", setWritesCommand);
@@ -94,7 +95,6 @@ function fill() {
   if (!count) return;
   $("moment").max = count - 1;
   if (follows) $("moment").value = count - 1;
-  show($("more-samples"), count > listed);
   fillOne();
   fillAll();
   fillComparison();
@@ -112,13 +112,14 @@ function facts(sample) {
 function fillOne() {
   const sample = state.samples[Number($("moment").value)];
   if (!sample) return;
-  $("sample").textContent = sample.text;
-  $("sample-facts").textContent = facts(sample);
+  setText($("sample"), sample.text);
+  setText($("sample-facts"), facts(sample));
   $("moment").setAttribute("aria-valuetext", facts(sample));
   fillCopying($("sample-copying"), facts(sample), () => sample.text, () => `${state.run}-step-${sample.step}.txt`);
 }
 
 function fillAll() {
+  if (!$("samples").closest("details").open) return;
   const rows = [...state.samples].reverse().slice(0, listed);
   $("samples").setAttribute("start", state.samples.length);
   updateChildren($("samples"),

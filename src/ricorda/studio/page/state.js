@@ -1,9 +1,11 @@
 // What the page shows: the chosen text, the chosen run and its rows, the passage that is read.
 import { get, runPath } from "./server.js";
 
-const PAUSE = 2000; // milliseconds between two polls: the cores are for learning
+const PAUSE = 2500; // milliseconds between two polls: the cores are for learning
 const SHORT_PAUSE = 500; // while something is about to happen
+const LONG_PAUSE = 5000; // while nothing is learned
 const PASSING = ["starting", "pausing"];
+const WORKING = ["learning", "queued"];
 
 const WHOLE = { text: null, begin: 0, length: 1000 }; // until the run's own text is known
 
@@ -87,22 +89,28 @@ async function listen(name, turn) {
       if (problem.status === 422) takeGone();
       else connect(problem.status === 401 ? "refused" : "lost");
     }
-    if (!more) await pause(PASSING.includes(state.status?.state) && !document.hidden ? SHORT_PAUSE : PAUSE);
+    if (!more) await pause(pauseFor(state.status?.state));
   }
 }
 
-// Ends early if something was done to the run, or the tab becomes visible.
+function pauseFor(now) {
+  if (PASSING.includes(now)) return SHORT_PAUSE;
+  return WORKING.includes(now) ? PAUSE : LONG_PAUSE;
+}
+
+// Ends early if something was done to the run. In a hidden tab it lasts until the tab is seen again.
 function pause(milliseconds) {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);
       events.removeEventListener("asked", end);
-      document.removeEventListener("visibilitychange", end);
+      document.removeEventListener("visibilitychange", seen);
       resolve();
     };
-    const timer = setTimeout(end, milliseconds);
+    const seen = () => document.hidden || end();
+    const timer = setTimeout(seen, milliseconds);
     events.addEventListener("asked", end);
-    document.addEventListener("visibilitychange", end);
+    document.addEventListener("visibilitychange", seen);
   });
 }
 
@@ -183,10 +191,12 @@ async function waitForBaselines(name, turn) {
   while (turn === state.turn) {
     const found = await get(runPath(name, "/baselines")).catch(() => null); // asked again
     if (turn !== state.turn) return;
-    if (found) state.baselines = found;
-    tellAll("rows");
+    if (found && found.done !== state.baselines?.done) {
+      state.baselines = found;
+      tellAll("rows");
+    }
     if (found?.done) return;
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await pause(PAUSE);
   }
 }
 
