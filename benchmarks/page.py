@@ -1,25 +1,29 @@
 """What the studio's page costs a training: `python -m benchmarks page`, on an idle machine.
 
 One training runs on all cores. In turns, the page is open on its curves and closed. The speeds are
-those of the run's own rows, from which evaluations are left out.
+those of the run's own rows, from which evaluations are left out. The processor time of the browser
+and of the studio is counted too: other work on the machine disturbs it less than it does speeds.
 """
 
 import contextlib
 import os
+import re
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Result, report, spread
-from benchmarks.processes import ended_afterwards
+from benchmarks.processes import descendants, ended_afterwards, processor_seconds
 from benchmarks.web import CHROMIUM
+from ricorda.cores import usable_cores
 from ricorda.errors import MissingExtra, TrainingError
 from ricorda.runs import RunFolder, read_rows
 
@@ -27,10 +31,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 WANTED = 0.97  # of the speed with the page closed
+MOST_PROCESSOR_TIME = 3.0  # per cent of all cores, of the page and the studio
 FIRST_SAMPLE = 5.0  # seconds
 WAIT = 60_000  # milliseconds, for what the page is to show
 SPARE_MINUTES = 5.0  # that the training would still have after the last turn
 LEAST_ROWS = 2  # of a turn
+GET = "async (path) => (await fetch(path)).json()"
 POST = """async ([path, asked]) => {
     const headers = { "content-type": "application/json" };
     const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(asked) });
@@ -39,7 +45,7 @@ POST = """async ([path, asked]) => {
 
 
 def measure(*, minutes: float, rounds: int, hidden_size: int) -> Iterator[Result]:
-    """Measure the time until the first sample is shown, then the speed in pairs of turns.
+    """Measure the time until the first sample is shown, then speed and processor time in turns.
 
     minutes: of all turns together. Raises MissingExtra without Playwright or Chromium,
     TrainingError if a turn is too short for a measurement.
@@ -60,12 +66,53 @@ def measure(*, minutes: float, rounds: int, hidden_size: int) -> Iterator[Result
             unit="seconds",
         )
         try:
-            turn = minutes * 60 / (2 * rounds)
-            pairs = [(studio.watched(turn), studio.alone(turn)) for _ in range(rounds)]
+            studio.wait_for_simple_methods()
+            seconds = minutes * 60 / (2 * rounds)
+            pairs = [_pair(studio, seconds, watched_first=not each % 2) for each in range(rounds)]
         finally:
             studio.stop()
-    ratios = [watched / alone for watched, alone in pairs]
+    ratios = [watched.speed / alone.speed for watched, alone in pairs]
     yield Result("training with the page open", "the page closed", spread(ratios), WANTED)
+    totals = [watched.total - alone.total for watched, alone in pairs]
+    kinds = sorted({kind for watched, _ in pairs for kind in watched.processor})
+    yield Result(
+        "processor time of the open page, per cent of all cores",
+        "the page closed",
+        spread(totals),
+        MOST_PROCESSOR_TIME,
+        at_most=True,
+        unit="percent",
+        details={
+            f"{kind}_percent": statistics.median(
+                watched.processor[kind] - alone.processor.get(kind, 0) for watched, alone in pairs
+            )
+            for kind in kinds
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was measured while the page was open, or closed."""
+
+    speed: float
+    """Characters per second of the training."""
+
+    processor: Mapping[str, float]
+    """Per cent of all cores that the studio and each kind of the browser's processes took."""
+
+    @property
+    def total(self) -> float:
+        """Per cent of all cores that they took together."""
+        return sum(self.processor.values())
+
+
+def _pair(studio: "Studio", seconds: float, *, watched_first: bool) -> tuple[Turn, Turn]:
+    """A turn with the page open and one with it closed, in either order: a drift touches both."""
+    if watched_first:
+        return studio.watched(seconds), studio.alone(seconds)
+    alone = studio.alone(seconds)
+    return studio.watched(seconds), alone
 
 
 @dataclass
@@ -75,33 +122,50 @@ class Studio:
     page: "Page"
     home: str
     folder: Path
+    process: int
+    """The number of the studio's process."""
+
     run: RunFolder | None = None
+    text: str | None = None
 
     def begin(self, asked: dict[str, Any]) -> float:
         """Begin a training of Python's library; return the seconds until its first sample."""
         self.page.click("[data-sample=library]")
         self.page.wait_for_selector("#facts:not([hidden])", timeout=WAIT)
-        text = self.page.inner_text("#facts-name")
+        self.text = self.page.inner_text("#facts-name")
         self.page.click('nav a[href="#writes"]')
         began = time.monotonic()
-        name = self._post("/api/runs", {"text": text, **asked})["name"]
+        name = self._post("/api/runs", {"text": self.text, **asked})["name"]
         self.run = RunFolder(self.folder / "runs" / name)
         self._show()
         self.page.click('nav a[href="#writes"]')
         self.page.wait_for_selector("#writes-full:not([hidden])", timeout=WAIT)
         return time.monotonic() - began
 
-    def watched(self, seconds: float) -> float:
-        """The characters per second of a turn with the page open on its curves."""
+    def wait_for_simple_methods(self) -> None:
+        """Wait until the text's baselines are known, which are computed once, on the same cores."""
+        self._show()
+        deadline = time.monotonic() + WAIT / 1000
+        path = f"/api/texts/{self.text}/baselines"
+        while not self.page.evaluate(GET, path)["done"]:
+            if time.monotonic() > deadline:
+                raise TrainingError(
+                    f"expected the simple methods' figures within {WAIT // 1000} s, they are not "
+                    "computed yet: measure on an idle machine"
+                )
+            time.sleep(1)
+
+    def watched(self, seconds: float) -> Turn:
+        """A turn with the page open on its curves."""
         self._show()
         self.page.click('nav a[href="#learning"]')
         self.page.wait_for_selector("#loss .curve", state="attached", timeout=WAIT)
-        return self._speed(seconds)
+        return self._turn(seconds)
 
-    def alone(self, seconds: float) -> float:
+    def alone(self, seconds: float) -> Turn:
         """The same with the page closed."""
         self.page.goto("about:blank")
-        return self._speed(seconds)
+        return self._turn(seconds)
 
     def stop(self) -> None:
         """Stop the training."""
@@ -118,24 +182,62 @@ class Studio:
     def _post(self, path: str, asked: dict[str, Any]) -> Any:
         return self.page.evaluate(POST, [path, asked])
 
-    def _speed(self, seconds: float) -> float:
-        """The median of the rows that begin and end within so many seconds."""
-        assert self.run is not None
-        begin = len(self._rows()) + 1  # the first row began before
+    def _turn(self, seconds: float) -> Turn:
+        """Measure for so many seconds, from the next row on: the page has been opened by then.
+
+        The speed is that of all rows which begin and end within: each has the same steps.
+        """
+        begin = len(self._rows()) + 1
+        self._wait_for_row(begin)
+        began, before = time.monotonic(), self._processor_seconds()
         time.sleep(seconds)
-        rows = [row for row in self._rows()[begin:] if row["event"] == "training"]
+        elapsed, after = time.monotonic() - began, self._processor_seconds()
+        rows = self._rows()[begin:]
         if len(rows) < LEAST_ROWS:
             raise TrainingError(
                 f"expected at least {LEAST_ROWS} rows in a turn of {seconds:.0f} s, got "
                 f"{len(rows)}: give more --minutes or fewer --rounds"
             )
-        speed = statistics.median(float(row["characters_per_second"]) for row in rows)
-        report(f"{speed:,.0f} characters per second ({len(rows)} rows)")
-        return speed
+        speed = statistics.harmonic_mean([float(row["characters_per_second"]) for row in rows])
+        share = 100 / (elapsed * usable_cores())
+        taken = {kind: (after[kind] - before.get(kind, 0)) * share for kind in after}
+        turn = Turn(speed, taken)
+        report(
+            f"{speed:,.0f} characters per second ({len(rows)} rows), {turn.total:.2f} % of all "
+            "cores for the page and the studio"
+        )
+        return turn
+
+    def _wait_for_row(self, number: int) -> None:
+        """Wait until there are so many rows. Raises TrainingError if that takes too long."""
+        deadline = time.monotonic() + WAIT / 1000
+        while len(self._rows()) < number:
+            if time.monotonic() > deadline:
+                raise TrainingError(f"expected a row within {WAIT // 1000} s: give fewer --minutes")
+            time.sleep(0.1)
+
+    def _processor_seconds(self) -> dict[str, float]:
+        """The processor time so far of the studio and of each kind of the browser's processes."""
+        found = defaultdict(float, {"studio": processor_seconds(self.process)})
+        for process in descendants(os.getpid()):
+            with contextlib.suppress(OSError):  # it has ended, or is another user's
+                if kind := _kind_in_browser(process):
+                    found[kind] += processor_seconds(process)
+        return found
 
     def _rows(self) -> list[dict[str, Any]]:
+        """The rows of the training so far, without evaluations."""
         assert self.run is not None
-        return list(read_rows(self.run.metrics))
+        return [row for row in read_rows(self.run.metrics) if row["event"] == "training"]
+
+
+def _kind_in_browser(process: int) -> str | None:
+    """What a process of Chromium is for: its `--type`, or browser; None for other programs."""
+    place = Path(f"/proc/{process}")
+    if not (place / "exe").readlink().name.startswith("chrom"):
+        return None
+    kind = re.search(rb"--type=([a-z]+)", (place / "cmdline").read_bytes())
+    return kind[1].decode() if kind else "browser"
 
 
 @contextlib.contextmanager
@@ -166,7 +268,7 @@ def _studio(folder: Path) -> Iterator[Studio]:
             page = browser.new_page(locale="en-GB", viewport={"width": 1280, "height": 900})
             page.goto(address)
             page.wait_for_selector("html[data-ready]", timeout=WAIT)
-            yield Studio(page, address.partition("?")[0], folder)
+            yield Studio(page, address.partition("?")[0], folder, process.pid)
             browser.close()
     finally:
         process.send_signal(signal.SIGINT)

@@ -1,5 +1,6 @@
 """What a program starts ends with it, even if it is killed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import descendants, processor_seconds
 from tests.conftest import REPOSITORY
 from tests.studio.test_trainings import wait_for
 
@@ -20,6 +22,14 @@ with ended_afterwards():
     print(other.pid, flush=True)
     if sys.stdin.readline():
         raise SystemExit
+"""
+
+
+TREE = """
+import subprocess, sys
+child = "import sys; sum(range(20_000_000)); print('done', flush=True); sys.stdin.read()"
+with subprocess.Popen([sys.executable, "-c", child], stdin=sys.stdin) as process:
+    print(process.pid, flush=True)
 """
 
 
@@ -52,3 +62,25 @@ def test_what_a_program_started_ends_with_it(ending: signal.Signals | None) -> N
         else:
             program.send_signal(ending)
     wait_for(lambda: not is_running(other))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_the_processor_time_of_what_a_process_started_is_its_own() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", TREE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as outer:
+        assert outer.stdout is not None
+        inner = next(int(line) for line in outer.stdout if line.strip().isdigit())
+        assert outer.stdout.readline() == "done\n"
+        assert inner in descendants(outer.pid)
+        assert outer.pid in descendants(os.getpid())
+        assert descendants(inner) == []
+        assert 0.05 < processor_seconds(inner) < 60
+        assert processor_seconds(outer.pid) < processor_seconds(inner)
+        outer.communicate()
+    with pytest.raises(OSError, match=str(inner)):
+        processor_seconds(inner)
