@@ -57,13 +57,13 @@ def test_a_text_is_written_as_its_training_reads_it(tmp_path: Path) -> None:
 def test_the_recipe_runs_in_a_folder_that_is_removed(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, os\n"
-        f"pathlib.Path({str(tmp_path / 'told')!r}).write_text(os.getcwd() + '\\n'"
+        f"pathlib.Path({str(tmp_path / 'output')!r}).write_text(os.getcwd() + '\\n'"
         " + ' '.join(sys.argv) + '\\n' + os.environ.get('GOMP_SPINCOUNT', 'none'))\n"
         "assert pathlib.Path('data/shakespeare_char/train.bin').is_file()\n"
         f"print({LOG!r})\n"
     )
     moments = nanogpt.learn(checkout(tmp_path / "peer", program), "abc" * 30, {"max_iters": 7})
-    folder, words, spin = (tmp_path / "told").read_text().split("\n")
+    folder, words, spin = (tmp_path / "output").read_text().split("\n")
     assert len(moments) == 3
     assert "--max_iters=7" in words
     assert "--lr_decay_iters=2000" in words

@@ -120,12 +120,12 @@ def test_texts(place: Path, call: Call, text: str) -> None:
         refused(call("score", "runs/tiny", text), TEXTS[text])
 
 
-def refused(result: tuple[int, str, str], told: str) -> None:
+def refused(result: tuple[int, str, str], message: str) -> None:
     code, out, err = result
     assert code == 2
     assert out == ""
     assert err.startswith("ricorda: ")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
     assert err.endswith("\n")
     assert "\x1b" not in err
@@ -274,9 +274,9 @@ OPTIONS: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize("words, told", OPTIONS, ids=lambda each: str(each)[:60])
-def test_options(place: Path, call: Call, words: list[str], told: str) -> None:
-    refused(call(*words), told)
+@pytest.mark.parametrize("words, message", OPTIONS, ids=lambda each: str(each)[:60])
+def test_options(place: Path, call: Call, words: list[str], message: str) -> None:
+    refused(call(*words), message)
 
 
 def test_invalid_utf8_of_every_kind(data: Path, here: Path, call: Call) -> None:

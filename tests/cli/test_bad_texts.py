@@ -49,13 +49,13 @@ BYTES: dict[str, tuple[bytes, str, str]] = {
 
 @pytest.mark.parametrize("kind", BYTES)
 def test_bytes_that_are_no_text(here: Path, call: Call, kind: str) -> None:
-    content, encoding, told = BYTES[kind]
+    content, encoding, message = BYTES[kind]
     Path("bad.txt").write_bytes(content)
     words = ["--encoding", encoding] if encoding else []
     before = sorted(str(path) for path in here.rglob("*"))
     code, out, err = call("train", "bad.txt", *words)
     assert (code, out) == (2, "")
     assert err.startswith("ricorda: ")
-    assert told.lower() in err.lower()
+    assert message.lower() in err.lower()
     assert err.count("\n") == 1
     assert sorted(str(path) for path in here.rglob("*")) == before

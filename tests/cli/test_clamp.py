@@ -41,7 +41,7 @@ def test_json_and_a_seed_that_was_drawn(here: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "word, told",
+    "word, message",
     [
         ("x", "expected a unit as its number"),
         ("3=x", "expected a unit and a number, such as 17=0.5, got '3=x'"),
@@ -51,10 +51,10 @@ def test_json_and_a_seed_that_was_drawn(here: Path, call: Call) -> None:
         ("12", "expected a unit from 0:0 to 0:11, got 0:12"),
     ],
 )
-def test_what_is_wrong_is_reported(here: Path, call: Call, word: str, told: str) -> None:
+def test_what_is_wrong_is_reported(here: Path, call: Call, word: str, message: str) -> None:
     code, out, err = call("clamp", "runs/tiny", word)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 

@@ -156,12 +156,12 @@ WRONG: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_file_is_reported(here: Path, call: Call, name: str) -> None:
-    content, told = WRONG[name]
+    content, message = WRONG[name]
     if content:
         Path(name).write_bytes(content.encode("utf-8", "surrogateescape"))
     code, out, err = call("train", "my.txt", "--config", name)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
     assert [entry.name for entry in Path("runs").iterdir()] == ["tiny"]
 

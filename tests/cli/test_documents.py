@@ -97,7 +97,7 @@ def test_labels(call: Call) -> None:
 
 
 def test_labels_and_new_documents_are_for_models_of_documents(here: Path, call: Call) -> None:
-    for options, told in (
+    for options, message in (
         (["sample", "--label", "Irish"], "the model has no labels"),
         (["sample", "--novel"], "ricorda memorised"),
         (["score", "runs/tiny", "my.txt", "--lines"], "learned one undivided text"),
@@ -106,7 +106,7 @@ def test_labels_and_new_documents_are_for_models_of_documents(here: Path, call: 
     ):
         code, _, err = call(*options)
         assert (code, err.count("\n")) == (2, 1)
-        assert told in err
+        assert message in err
 
 
 @pytest.mark.usefixtures("names_here")
@@ -135,7 +135,7 @@ def test_wrong_prompts(call: Call) -> None:
     Path("empty").touch()
     Path("mixed").write_text('{"prompt": "an"}\nniall\n')
     Path("latin").write_bytes(b"an\xff\n")
-    for options, told in (
+    for options, message in (
         (["--prompts", "empty"], "empty is empty: expected one prompt per line"),
         (["--prompts", "mixed"], "line 2 of mixed: expected a JSON object"),
         (["--prompts", "latin"], "line 1 of latin"),
@@ -148,7 +148,7 @@ def test_wrong_prompts(call: Call) -> None:
     ):
         code, _, err = call("sample", *options, "--seed", "1")
         assert code == 2
-        assert told in err.splitlines()[-1]
+        assert message in err.splitlines()[-1]
 
 
 @pytest.mark.usefixtures("names_here")
@@ -300,7 +300,7 @@ def test_unseen_characters_of_documents_are_counted_and_shown(call: Call) -> Non
 
 @pytest.mark.usefixtures("names_here")
 @pytest.mark.parametrize(
-    "options, told",
+    "options, message",
     [
         (["--sort", "bits"], "--sort is for rows"),
         (["--csv"], "--csv is for rows"),
@@ -311,10 +311,10 @@ def test_unseen_characters_of_documents_are_counted_and_shown(call: Call) -> Non
         (["--label", "a", "--by-label"], "expected one of --label and --by-label"),
     ],
 )
-def test_options_of_rows_that_contradict(call: Call, options: list[str], told: str) -> None:
+def test_options_of_rows_that_contradict(call: Call, options: list[str], message: str) -> None:
     code, out, err = call("score", "runs/names", "names.txt", *options)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert told in err
+    assert message in err
 
 
 @pytest.mark.usefixtures("names_here")

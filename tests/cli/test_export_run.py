@@ -91,11 +91,13 @@ WRONG: list[tuple[list[str], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize("words, code, told", WRONG)
-def test_wrong_arguments_are_one_line(call: Call, words: list[str], code: int, told: str) -> None:
+@pytest.mark.parametrize("words, code, message", WRONG)
+def test_wrong_arguments_are_one_line(
+    call: Call, words: list[str], code: int, message: str
+) -> None:
     found, out, err = call("export-run", *words)
     assert (found, out) == (code, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 

@@ -74,7 +74,7 @@ def test_json(text: Path, call: Call) -> None:
 
 
 def test_what_is_wrong_is_reported(text: Path, call: Call) -> None:
-    for words, told in (
+    for words, message in (
         (["--position", "0"], "expected a whole number, at least 1, got '0'"),
         (["--position", "99"], "expected positions from 1 to 30 in this text, got [99]"),
         (["--position", "9" * 30], "expected positions from 1 to 30 in this text, got [999"),
@@ -84,5 +84,5 @@ def test_what_is_wrong_is_reported(text: Path, call: Call) -> None:
     ):
         code, out, err = call("influence", "runs/tiny", text, *words)
         assert (code, out) == (2, "")
-        assert told in err
+        assert message in err
         assert err.count("\n") == 1

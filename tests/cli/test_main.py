@@ -46,7 +46,7 @@ def test_every_command_and_each_of_its_options_is_explained(call: Call, name: st
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    "words, message",
     [
         (["tarin"], "expected a command, got 'tarin': did you mean train?; see `ricorda --help`"),
         (["xyz"], "expected a command, got 'xyz'; see `ricorda --help`"),
@@ -61,16 +61,16 @@ def test_every_command_and_each_of_its_options_is_explained(call: Call, name: st
     ],
     ids=str,
 )
-def test_wrong_usage_is_one_line(call: Call, words: list[str], told: str) -> None:
+def test_wrong_usage_is_one_line(call: Call, words: list[str], message: str) -> None:
     code, out, err = call(*words)
     assert (code, out) == (2, "")
     assert err.startswith("ricorda: ")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    "error, code, told",
+    "error, code, message",
     [
         (RunError("expected a,\n  got b"), 2, "expected a, got b"),
         (TrainingError("no longer a number"), 1, "no longer a number"),
@@ -82,7 +82,7 @@ def test_wrong_usage_is_one_line(call: Call, words: list[str], told: str) -> Non
     ids=str,
 )
 def test_errors_become_exit_codes(
-    call: Call, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, told: str
+    call: Call, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
 ) -> None:
     def fail(path: Path | None) -> Path:
         raise error
@@ -90,7 +90,7 @@ def test_errors_become_exit_codes(
     monkeypatch.setattr("ricorda.cli.info.model_path", fail)
     got, out, err = call("info")
     assert (got, out) == (code, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 

@@ -137,7 +137,7 @@ def test_bytes(texts: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    "words, message",
     [
         (["written.txt", "missing.txt"], "missing.txt: no such file or folder"),
         (["missing.txt", "training.txt"], "missing.txt: no such file or folder"),
@@ -155,8 +155,8 @@ def test_bytes(texts: Path, call: Call) -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_is_reported(texts: Path, call: Call, words: list[str], told: str) -> None:
+def test_what_is_wrong_is_reported(texts: Path, call: Call, words: list[str], message: str) -> None:
     code, out, err = call("memorised", *words)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1

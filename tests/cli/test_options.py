@@ -74,7 +74,7 @@ def test_what_fits_is_taken(arguments: list[str], expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, told",
+    "arguments, message",
     [
         (["--amount", "1"], "expected a number, at least 0 and below 1, got '1'"),
         (["--amount", "-0.1"], "expected a number, at least 0 and below 1, got '-0.1'"),
@@ -91,10 +91,10 @@ def test_what_fits_is_taken(arguments: list[str], expected: str) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_does_not_fit_is_reported_with_what_would(arguments: list[str], told: str) -> None:
+def test_what_does_not_fit_is_reported_with_what_would(arguments: list[str], message: str) -> None:
     code, output = run(*arguments)
     assert code == 2
-    assert told in output
+    assert message in output
 
 
 def test_the_help_tells_the_docstrings_the_bounds_and_the_defaults() -> None:

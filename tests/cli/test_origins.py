@@ -32,7 +32,7 @@ def test_a_run_starts_from_a_run_and_from_a_file(new: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    "words, message",
     [
         (["--from", "runs/missing"], "no model file at runs/missing"),
         (["--from", "new.txt"], "new.txt is not a ricorda model file"),
@@ -47,11 +47,11 @@ def test_a_run_starts_from_a_run_and_from_a_file(new: Path, call: Call) -> None:
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["train", "dry run"])
 def test_what_is_refused(
-    new: Path, call: Call, words: list[str], told: str, dry: list[str]
+    new: Path, call: Call, words: list[str], message: str, dry: list[str]
 ) -> None:
     code, out, err = call("train", new, *words, *SMALL, *dry)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.strip().count("\n") == 0
     assert [path.name for path in Path("runs").iterdir()] == ["tiny"]
 

@@ -55,7 +55,7 @@ def test_a_run_that_was_moved_continues(interrupted: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "run, told",
+    "run, message",
     [
         ("runs/tiny", "has ended (steps): start a new one with `ricorda train`"),
         ("runs/missing", "expected a run's folder with a config.json, found none"),
@@ -63,10 +63,10 @@ def test_a_run_that_was_moved_continues(interrupted: Path, call: Call) -> None:
         ("runs", "expected a run's folder with a config.json, found none"),
     ],
 )
-def test_what_cannot_continue(here: Path, call: Call, run: str, told: str) -> None:
+def test_what_cannot_continue(here: Path, call: Call, run: str, message: str) -> None:
     code, out, err = call("resume", run)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 
@@ -97,9 +97,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_run_is_reported(interrupted: Path, call: Call, kind: str) -> None:
-    damage, told = DAMAGE[kind]
+    damage, message = DAMAGE[kind]
     damage(interrupted)
     code, out, err = call("resume", interrupted, "--quiet")
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1

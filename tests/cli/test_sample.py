@@ -169,8 +169,8 @@ def test_a_text_without_a_line_end_starts_from_its_first_symbol(here: Path, call
 def test_what_the_model_never_saw_is_left_out_of_the_prompt(here: Path, call: Call) -> None:
     code, out, err = call(*PLAIN, "--prompt", "5 éboétZtles")
     assert code == 0
-    told = "left out 3 characters of the prompt that the model never saw: 'é' and 'Z'"
-    assert err == f"{told}\nseed 1\n"
+    message = "left out 3 characters of the prompt that the model never saw: 'é' and 'Z'"
+    assert err == f"{message}\nseed 1\n"
     assert out == written(call).replace("5 bottles", "5 éboétZtles", 1)
 
 

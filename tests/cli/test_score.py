@@ -137,7 +137,7 @@ def test_a_text_cannot_break_out_of_the_page(text: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "page, told",
+    "page, message",
     [
         ("short.txt", "a name that ends with .html"),
         ("runs/tiny/model.safetensors", "a name that ends with .html"),
@@ -148,13 +148,13 @@ def test_a_text_cannot_break_out_of_the_page(text: Path, call: Call) -> None:
     ],
 )
 def test_the_page_replaces_no_other_file(
-    text: Path, call: Call, tiny: ricorda.Run, page: str, told: str
+    text: Path, call: Call, tiny: ricorda.Run, page: str, message: str
 ) -> None:
     Path("text.html").write_text(TEXT)
     name = page if page == "text.html" else text
     code, out, err = call("score", "runs/tiny", name, "--html", page)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
     assert text.read_text() == Path("text.html").read_text() == TEXT
     kept = Path("runs/tiny/model.safetensors").read_bytes()

@@ -40,7 +40,7 @@ def test_json(text: Path, call: Call) -> None:
 
 
 def test_what_is_wrong_is_reported(text: Path, call: Call) -> None:
-    for words, told in (
+    for words, message in (
         (["--unit", "12"], "expected a unit from 0:0 to 0:11, got 0:12"),
         (["--unit", "1:0"], "expected a unit from 0:0 to 0:11, got 1:0"),
         (["--position", "10"], "expected a position from 0 to 9 in this text, got 10"),
@@ -48,7 +48,7 @@ def test_what_is_wrong_is_reported(text: Path, call: Call) -> None:
     ):
         code, out, err = call("step", "runs/tiny", text, *words)
         assert (code, out) == (2, "")
-        assert told in err
+        assert message in err
         assert err.count("\n") == 1
 
 

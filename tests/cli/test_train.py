@@ -361,7 +361,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(here: Path, call: Call) -> 
     assert (code, err) == (0, "")
     assert sorted(here.rglob("*")) == before
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    for told in (
+    for line in (
         "for training 2,782",
         "for validation 310",
         "different symbols 24",
@@ -370,7 +370,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(here: Path, call: Call) -> 
         "averaging 0.5",
         "patience none",
     ):
-        assert told in lines
+        assert line in lines
     record = json.loads(Path("runs/tiny/config.json").read_text())["training"]
     settings = (set(record) | set(record["model"])) - {"model"}
     assert settings <= {line.split()[0] for line in lines}

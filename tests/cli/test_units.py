@@ -87,7 +87,7 @@ def test_options_change_something(planted: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    "words, message",
     [
         (["--unit", "x"], "expected a unit as its number, such as 17"),
         (["--unit", "99"], "expected a unit from 0:0 to 0:15, got 0:99"),
@@ -97,15 +97,17 @@ def test_options_change_something(planted: Path, call: Call) -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_is_reported(planted: Path, call: Call, words: list[str], told: str) -> None:
+def test_what_is_wrong_is_reported(
+    planted: Path, call: Call, words: list[str], message: str
+) -> None:
     code, out, err = call(*UNITS, *words)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 
 def test_texts_that_do_not_serve(planted: Path, call: Call) -> None:
-    for content, told in (
+    for content, message in (
         ("", "empty"),
         ("éé", "at least one symbol that the model knows"),
         ("the cat", "at least 200 symbols, got 7"),
@@ -114,4 +116,4 @@ def test_texts_that_do_not_serve(planted: Path, call: Call) -> None:
         Path("other.txt").write_text(content)
         code, out, err = call("units", "planted.safetensors", "other.txt")
         assert (code, out) == (2, "")
-        assert told in err
+        assert message in err

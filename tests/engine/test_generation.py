@@ -99,10 +99,12 @@ def test_without_a_prompt_it_starts_from_the_start_symbol(model: Model) -> None:
 
 
 def test_unknown_characters_of_a_prompt(model: Model) -> None:
-    with pytest.warns(UnseenCharactersWarning, match="left out 3 characters of the prompt") as told:
+    with pytest.warns(
+        UnseenCharactersWarning, match="left out 3 characters of the prompt"
+    ) as warnings:
         generation = model.begin("aXbYX", seed=3)
     assert generation.unknown == "XY"
-    assert [str(each.message) for each in told] == generation.notes
+    assert [str(each.message) for each in warnings] == generation.notes
     assert generation.text() == model.generate("ab", seed=3)
     for write in (model.generate, model.stream):
         with pytest.warns(UnseenCharactersWarning, match="never saw: 'X'"):

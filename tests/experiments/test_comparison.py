@@ -165,7 +165,7 @@ def test_a_training_that_fails_leaves_the_others(
     done = ricorda.compare(text, vary={"dropout": [0.0, 0.5]}, reporter=reporter, **options)
     assert [len(row.figures) for row in done.rows] == [1, 0]
     assert done.rows[1].as_json()["nats_per_character"]["mean"] is None
-    assert any("left out: the weights are no longer finite" in line for line in reporter.said)
+    assert any("left out: the weights are no longer finite" in line for line in reporter.lines)
     assert done.best is done.rows[0]
 
 

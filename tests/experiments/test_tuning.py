@@ -161,7 +161,7 @@ def test_a_trial_that_fails_is_counted_and_reported(
     done = ricorda.tune(text, reporter=reporter, **options)
     assert [each.state for each in done.trials].count("failed") == 1
     assert done.trials[2].error == "the weights are no longer finite"
-    assert any("trial 2 (3 of 4) failed" in line for line in reporter.said)
+    assert any("trial 2 (3 of 4) failed" in line for line in reporter.lines)
 
 
 def test_cells_are_searched_from_the_planners_settings_of_each(text: Path) -> None:

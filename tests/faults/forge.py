@@ -85,8 +85,8 @@ class Forge:
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
         status = json.loads(self._process.stdout.readline())["status"]
-        told = place / "output.txt"  # not there if it was killed before it began
-        return Done(place, status, told.read_text() if told.exists() else "")
+        output = place / "output.txt"  # not there if it was killed before it began
+        return Done(place, status, output.read_text() if output.exists() else "")
 
     def train(self, place: Path, *words: str, **request: Any) -> Done:
         """Train in place/run."""

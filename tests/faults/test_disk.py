@@ -29,7 +29,7 @@ def calls_of_a_save(forge: Forge) -> int:
 def test_each_call_of_a_save_fails_and_the_run_continues(
     forge: Forge, undisturbed: Done, every: bool, tell: Tell
 ) -> None:
-    calls, told = calls_of_a_save(forge), 0
+    calls = calls_of_a_save(forge)
     chosen = cases(calls, every=every)
     for number, error in chosen:
         fault = {"below": "run", "number": number, "errno": getattr(errno, error)}
@@ -39,7 +39,6 @@ def test_each_call_of_a_save_fails_and_the_run_continues(
         assert differences(undisturbed.run, done.run) == []
         forge.resume(done.place)  # it is refused, having ended, and cleans up
         assert leftovers(done.run) == []
-        told += "not saved" in done.output or done.output == ""
     tell(
         f"failing calls of a save: {calls} calls x {len(ERRORS)} errors, {len(chosen)} tried, "
         "the run went on to the same bits in all"

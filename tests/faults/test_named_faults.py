@@ -330,8 +330,8 @@ def test_another_machine_is_reported(forge: Forge) -> None:
     (place / "run" / "config.json").write_text(json.dumps(changed))
     done = forge.resume(place)
     assert done.status == 0
-    told = "the machine or a version changed (threads 1 is now 2): the run continues"
-    assert told in done.output
+    message = "the machine or a version changed (threads 1 is now 2): the run continues"
+    assert message in done.output
 
 
 def test_a_pipe_in_place_of_the_rows_does_not_hang_the_run(forge: Forge) -> None:

@@ -158,7 +158,7 @@ def _is_whole(answer: bytes) -> bool:
 @contextmanager
 def running(models: dict[str, Path], **settings: Any) -> Iterator[Server]:
     """Run a server until the block ends."""
-    from ricorda.serving.catalogue import Catalogue, Place
+    from ricorda.serving.catalogue import Catalogue, ModelSource
     from ricorda.serving.service import Service, make_host
     from ricorda.serving.settings import ServerSettings
 
@@ -169,8 +169,8 @@ def running(models: dict[str, Path], **settings: Any) -> Iterator[Server]:
         "drain_seconds": 1,
     } | settings
     chosen = ServerSettings(**options)
-    places = [Place(name, path) for name, path in models.items()]
-    catalogue = Catalogue(places, precision=chosen.precision, threads=chosen.threads)
+    sources = [ModelSource(name, path) for name, path in models.items()]
+    catalogue = Catalogue(sources, precision=chosen.precision, threads=chosen.threads)
     service = Service(catalogue, chosen)
     ready = threading.Event()
     host = make_host(service, lambda address: ready.set())

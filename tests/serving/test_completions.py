@@ -121,26 +121,27 @@ def test_stop_strings_end_the_text_before_them(server: Server) -> None:
 def test_logprobs_are_the_models_own(server: Server, letters: ricorda.Model) -> None:
     answer = server.complete(seed=1, max_tokens=12, logprobs=3, echo=True, temperature=0.5)
     (choice,) = answer["choices"]
-    told = choice["logprobs"]
-    assert "".join(told["tokens"]) == choice["text"]
-    assert told["text_offset"] == list(range(15))
-    assert told["token_logprobs"][0] is None
-    assert told["top_logprobs"][0] is None
+    logprobs = choice["logprobs"]
+    assert "".join(logprobs["tokens"]) == choice["text"]
+    assert logprobs["text_offset"] == list(range(15))
+    assert logprobs["token_logprobs"][0] is None
+    assert logprobs["top_logprobs"][0] is None
     scores = letters.score(choice["text"], alternatives=3)
-    np.testing.assert_allclose(told["token_logprobs"][1:], -scores.nats[1:], atol=1e-4)
+    np.testing.assert_allclose(logprobs["token_logprobs"][1:], -scores.nats[1:], atol=1e-4)
     for place in range(1, 15):
-        top = told["top_logprobs"][place]
+        top = logprobs["top_logprobs"][place]
         assert 3 <= len(top) <= 4
-        assert top[told["tokens"][place]] == told["token_logprobs"][place]
-        assert max(top.values()) >= told["token_logprobs"][place]
+        assert top[logprobs["tokens"][place]] == logprobs["token_logprobs"][place]
+        assert max(top.values()) >= logprobs["token_logprobs"][place]
         best = scores.vocabulary.decode([scores.alternative_ids[place, 0]])
         assert max(top, key=lambda token: top[token]) == best
 
 
 def test_logprobs_0_tells_the_chosen_symbol_alone(server: Server) -> None:
-    told = server.complete(logprobs=0)["choices"][0]["logprobs"]
-    assert told["top_logprobs"] == [
-        {token: nats} for token, nats in zip(told["tokens"], told["token_logprobs"], strict=True)
+    logprobs = server.complete(logprobs=0)["choices"][0]["logprobs"]
+    assert logprobs["top_logprobs"] == [
+        {token: nats}
+        for token, nats in zip(logprobs["tokens"], logprobs["token_logprobs"], strict=True)
     ]
 
 
@@ -153,10 +154,10 @@ def test_echo_with_logprobs_scores_the_prompt(
     for prompt in (text, letters.vocabulary.encode(text).tolist()):
         answer = server.complete(prompt=prompt, max_tokens=max_tokens, logprobs=1, echo=True)
         (choice,) = answer["choices"]
-        told = choice["logprobs"]
+        logprobs = choice["logprobs"]
         assert choice["text"].startswith(text)
-        assert len(told["tokens"]) == len(text) + max_tokens
-        scores = told["token_logprobs"][1 : len(text)]
+        assert len(logprobs["tokens"]) == len(text) + max_tokens
+        scores = logprobs["token_logprobs"][1 : len(text)]
         np.testing.assert_allclose(scores, expected, atol=1e-4)
         assert answer["usage"]["completion_tokens"] == max_tokens
 
@@ -181,16 +182,16 @@ def test_bytes_have_names_and_places(server: Server) -> None:
         model="bytes", prompt="aé世", echo=True, logprobs=0, max_tokens=60, seed=3
     )
     (choice,) = answer["choices"]
-    told = choice["logprobs"]
-    assert told["tokens"][:6] == ["a", *(f"bytes:\\x{byte:02x}" for byte in "é世".encode())]
-    assert told["text_offset"][:6] == [0, 1, 1, 2, 2, 2]
-    assert told["text_offset"] == sorted(told["text_offset"])
+    logprobs = choice["logprobs"]
+    assert logprobs["tokens"][:6] == ["a", *(f"bytes:\\x{byte:02x}" for byte in "é世".encode())]
+    assert logprobs["text_offset"][:6] == [0, 1, 1, 2, 2, 2]
+    assert logprobs["text_offset"] == sorted(logprobs["text_offset"])
     raw = b"".join(
         bytes([int(token[8:], 16)]) if token.startswith("bytes:") else token.encode()
-        for token in told["tokens"]
+        for token in logprobs["tokens"]
     )
     assert raw.decode("utf-8", "replace") == choice["text"]
-    for token, offset in zip(told["tokens"], told["text_offset"], strict=True):
+    for token, offset in zip(logprobs["tokens"], logprobs["text_offset"], strict=True):
         if not token.startswith("bytes:"):
             assert choice["text"][offset] == token
 

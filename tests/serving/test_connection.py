@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from ricorda.serving.connection import BoundedConnection, ConnectionLimits
 from ricorda.serving.host import Acceptor
-from ricorda.serving.limits import Places
+from ricorda.serving.limits import ConnectionSlots
 from tests.serving.conftest import PATIENCE, Command, Process, Server, eventually
 from tests.serving.load import request
 from tests.serving.test_operations import LONG, begin
@@ -218,7 +218,7 @@ def paused() -> tuple[Clock, Transport]:
         cast(asyncio.AbstractEventLoop, clock),
         address="127.0.0.1",
         limits=ConnectionLimits(stalled_seconds=20),
-        places=Places(8),
+        slots=ConnectionSlots(8),
         on_refusal=lambda client, problem: None,
     )
     connection.transport = cast(asyncio.Transport, transport)
@@ -256,33 +256,33 @@ class Peer:
 
 def test_an_address_that_floods_a_full_server_is_slowed_down() -> None:
     now = [0.0]
-    places = Places(4, clock=lambda: now[0])
-    assert all(places.accepts("flood") for _ in range(1000))  # there is room
+    slots = ConnectionSlots(4, clock=lambda: now[0])
+    assert all(slots.accepts("flood") for _ in range(1000))  # there is room
     for _ in range(3):
-        places.enter("flood")
-    places.enter("other")
-    assert [places.accepts("flood") for _ in range(200)] == [True] * 128 + [False] * 72
-    assert all(places.accepts(address) for address in ("other", "third") for _ in range(200))
+        slots.enter("flood")
+    slots.enter("other")
+    assert [slots.accepts("flood") for _ in range(200)] == [True] * 128 + [False] * 72
+    assert all(slots.accepts(address) for address in ("other", "third") for _ in range(200))
     now[0] += 0.5
-    assert [places.accepts("flood") for _ in range(100)] == [True] * 64 + [False] * 36
+    assert [slots.accepts("flood") for _ in range(100)] == [True] * 64 + [False] * 36
 
 
 def test_the_address_with_most_connections_makes_room() -> None:
-    places = Places(8)
+    slots = ConnectionSlots(8)
     peers = [cast(BoundedConnection, Peer(each)) for each in ("a", "b", "b", "b", "a")]
     for peer in peers:
-        places.enter(peer.address)
-        places.move(peer, None, 1)
-    assert places.choose() is peers[1]
-    places.move(peers[4], 1, 0)  # it is closing: it goes first
-    assert places.choose() is peers[4]
-    places.move(peers[4], 0, None)
-    places.leave(peers[4].address)
+        slots.enter(peer.address)
+        slots.move(peer, None, 1)
+    assert slots.choose() is peers[1]
+    slots.move(peers[4], 1, 0)  # it is closing: it goes first
+    assert slots.choose() is peers[4]
+    slots.move(peers[4], 0, None)
+    slots.leave(peers[4].address)
     for peer in peers[1:4]:
-        places.move(peer, 1, None)  # they are worked for
-    assert places.choose() is peers[0]
-    places.move(peers[0], 1, None)
-    assert places.choose() is None
+        slots.move(peer, 1, None)  # they are worked for
+    assert slots.choose() is peers[0]
+    slots.move(peers[0], 1, None)
+    assert slots.choose() is None
 
 
 class FullLoop(asyncio.SelectorEventLoop):
@@ -299,7 +299,7 @@ class FullLoop(asyncio.SelectorEventLoop):
 
 def test_failures_to_accept_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     loop = FullLoop()
-    acceptor = Acceptor(Places(8), lambda address: asyncio.Protocol(), retry_seconds=0)
+    acceptor = Acceptor(ConnectionSlots(8), lambda address: asyncio.Protocol(), retry_seconds=0)
     with socket.socket() as listening, pytest.raises(asyncio.CancelledError):
         loop.run_until_complete(acceptor.run(listening))
     loop.close()
@@ -379,12 +379,12 @@ def test_serving_continues_where_standard_error_is_full(
 
 
 def test_a_flood_that_is_accepted_but_not_opened_excludes_nobody() -> None:
-    places = Places(4)
+    slots = ConnectionSlots(4)
     for _ in range(4 + 128):
-        assert places.accepts("flood")
-        places.enter("flood")
-    assert not places.accepts("flood")
+        assert slots.accepts("flood")
+        slots.enter("flood")
+    assert not slots.accepts("flood")
     for _ in range(128):
-        assert places.accepts("other")
-        places.enter("other")
-    assert not places.accepts("third")
+        assert slots.accepts("other")
+        slots.enter("other")
+    assert not slots.accepts("third")

@@ -107,9 +107,9 @@ def test_other_machines_need_a_key(
 def test_keys_that_are_none_are_reported(tmp_path: Path, content: str) -> None:
     path = tmp_path / "keys"
     path.write_text(content)
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as error:
         read_keys(path)
-    assert "short" not in str(told.value)
+    assert "short" not in str(error.value)
     with pytest.raises(ConfigurationError, match="cannot read"):
         read_keys(tmp_path / "missing")
 

@@ -338,10 +338,10 @@ WRONG: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize("words, told", WRONG, ids=lambda part: str(part)[:30])
+@pytest.mark.parametrize("words, message", WRONG, ids=lambda part: str(part)[:30])
 def test_wrong_command_lines_are_reported_in_a_line(
     words: list[str],
-    told: str,
+    message: str,
     models: dict[str, Path],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -353,7 +353,7 @@ def test_wrong_command_lines_are_reported_in_a_line(
     assert main(["serve", *given, "--check"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 

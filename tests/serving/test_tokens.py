@@ -36,11 +36,11 @@ def test_stops_inside_a_symbol_and_offsets(own_server: Server, tokens: Path) -> 
         (choice,) = answer["choices"]
         assert choice["text"] == "ab" + expected
         assert choice["finish_reason"] == ("stop" if stop in plain else "length")
-        told = choice["logprobs"]
+        logprobs = choice["logprobs"]
         begins = [0]
-        for token in told["tokens"]:
+        for token in logprobs["tokens"]:
             begins.append(begins[-1] + len(token))
-        assert told["text_offset"] == begins[:-1]
-        assert "".join(told["tokens"]).startswith("ab" + expected)
+        assert logprobs["text_offset"] == begins[:-1]
+        assert "".join(logprobs["tokens"]).startswith("ab" + expected)
         events = server.events(**FIELDS, stop=stop, stream=True)
         assert "".join(each["choices"][0]["text"] for each in events) == expected

@@ -22,9 +22,9 @@ from ricorda.model import write_model_file
 from ricorda.runs import RunFolder
 from ricorda.studio.application import LARGEST_REQUEST, Studio, make_application, make_studio
 from ricorda.studio.baselines import AT_ONCE
-from ricorda.studio.cache import NEVER, Cancelled, Kept, Turns
+from ricorda.studio.cache import NEVER, Cancelled, Kept, WorkLimiter
 from ricorda.studio.entrance import Entrance
-from ricorda.studio.feed import Place, read_news
+from ricorda.studio.feed import FeedPosition, read_news
 from ricorda.studio.reading import Reading
 from ricorda.studio.texts import Texts
 from ricorda.studio.trainings import trainer_of
@@ -126,9 +126,9 @@ TEXTS: dict[str, Any] = {
 def test_a_config_of_wrong_types(
     client: TestClient, strange: RunFolder, studio: Studio, key: str, value: Any
 ) -> None:
-    told = record(studio.workspace.texts / "planted.txt")
-    told["text"][key] = value
-    strange.config.write_text(json.dumps(told))
+    config = record(studio.workspace.texts / "planted.txt")
+    config["text"][key] = value
+    strange.config.write_text(json.dumps(config))
     ask_everything(client)
     studio.close()
 
@@ -235,19 +235,19 @@ def test_a_run_whose_name_is_as_long_as_can_be_hides_no_other(
 
 def test_a_pipe_in_the_place_of_rows_blocks_no_request(strange: RunFolder) -> None:
     os.mkfifo(strange.samples)
-    news = read_news(strange, Place())
+    news = read_news(strange, FeedPosition())
     assert (len(news.metrics), news.samples) == (1, [])
 
 
 def test_rows_that_are_damaged_are_passed_over(strange: RunFolder) -> None:
     strange.metrics.write_bytes(b"[1]\nno\n")
-    news = read_news(strange, Place())
-    assert (news.metrics, news.place.metrics) == ([], 7)
+    news = read_news(strange, FeedPosition())
+    assert (news.metrics, news.position.metrics) == ([], 7)
 
 
 def test_an_infinity_is_no_number_of_a_row(strange: RunFolder) -> None:
     strange.metrics.write_bytes(b'{"step": 1, "loss": 1e999, "other": NaN, "third": 1.5}\n')
-    news = read_news(strange, Place())
+    news = read_news(strange, FeedPosition())
     assert news.metrics == [{"step": 1, "loss": None, "other": None, "third": 1.5}]
 
 
@@ -263,11 +263,11 @@ def test_a_link_in_the_place_of_a_lock_names_nobody(strange: RunFolder, tmp_path
         assert trainer_of(strange) == os.getpid()
 
 
-def ask_text(client: TestClient, strange: RunFolder, **told: Any) -> Any:
+def ask_text(client: TestClient, strange: RunFolder, **changes: Any) -> Any:
     """The message with which a stranger's text is refused."""
-    asked = record(Path("x"))
-    asked["text"] |= told
-    strange.config.write_text(json.dumps(asked))
+    config = record(Path("x"))
+    config["text"] |= changes
+    strange.config.write_text(json.dumps(config))
     answer = client.get("/api/runs/strange/facts")
     assert answer.status_code == 422
     baselines = client.get("/api/runs/strange/baselines").json()
@@ -280,7 +280,7 @@ def ask_text(client: TestClient, strange: RunFolder, **told: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name, told",
+    "name, message",
     [
         ("/etc/passwd", "outside the folders that the studio may read"),
         ("/**/*.py", "outside the folders that the studio may read"),
@@ -293,14 +293,14 @@ def ask_text(client: TestClient, strange: RunFolder, **told: Any) -> Any:
     ],
 )
 def test_a_config_names_files_that_may_be_read(
-    client: TestClient, studio: Studio, strange: RunFolder, name: str, told: str
+    client: TestClient, studio: Studio, strange: RunFolder, name: str, message: str
 ) -> None:
     texts = studio.workspace.texts
     (texts.parent / "secret.txt").write_text("secret " * 100)
     (texts / "link.txt").symlink_to(texts.parent / "secret.txt")
     (texts / ".hidden").mkdir()
     (texts / ".hidden" / "key.txt").write_text("secret " * 100)
-    assert told in ask_text(client, strange, texts=[name.format(texts=texts)])
+    assert message in ask_text(client, strange, texts=[name.format(texts=texts)])
 
 
 def test_what_the_user_names_may_be_read(studio: Studio, tmp_path: Path) -> None:
@@ -321,9 +321,9 @@ def test_the_limits_are_the_studios(client: TestClient, studio: Studio, strange:
         file.truncate(1 << 40)  # holes: no room is taken
     assert "--largest-text" in ask_text(client, strange, texts=[str(large)])
     packed.write_bytes(gzip.compress(bytes(2_000_000)))
-    told = record(packed)
-    told["text"]["max_decompressed"] = "1000TB"
-    strange.config.write_text(json.dumps(told))
+    config = record(packed)
+    config["text"]["max_decompressed"] = "1000TB"
+    strange.config.write_text(json.dumps(config))
     answer = client.get("/api/runs/strange/facts")
     assert answer.status_code == 422
     assert "more than" in answer.json()["error"]["message"]
@@ -377,7 +377,7 @@ def test_the_work_is_informed_that_its_client_has_gone() -> None:
             raise Cancelled
 
         with pytest.raises(ClientDisconnect):
-            await Turns().take(Request({"type": "http"}, receive), work)
+            await WorkLimiter().run(Request({"type": "http"}, receive), work)
 
     with ThreadPoolExecutor() as pool:  # a browser's event loop may run in this thread
         pool.submit(asyncio.run, ask()).result()

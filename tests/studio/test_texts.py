@@ -57,7 +57,7 @@ def test_a_name_that_is_taken_is_numbered(texts: Texts) -> None:
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    "content, message",
     [
         (b"", "empty"),
         (b"a", "one character"),
@@ -66,9 +66,9 @@ def test_a_name_that_is_taken_is_numbered(texts: Texts) -> None:
     ],
 )
 def test_what_cannot_be_learned_is_not_kept(
-    texts: Texts, workspace: Workspace, content: bytes, told: str
+    texts: Texts, workspace: Workspace, content: bytes, message: str
 ) -> None:
-    with pytest.raises(TextError, match=told):
+    with pytest.raises(TextError, match=message):
         texts.keep_now("my.txt", [content])
     assert list(workspace.texts.iterdir()) == []
 
@@ -83,11 +83,13 @@ def test_a_text_in_another_encoding_is_kept_in_utf8(
     assert (workspace.texts / kept).read_bytes() == written.encode()
 
 
-@pytest.mark.parametrize("encoding, told", [("ascii", "my.txt"), ("base64", "not a text encoding")])
+@pytest.mark.parametrize(
+    "encoding, message", [("ascii", "my.txt"), ("base64", "not a text encoding")]
+)
 def test_an_encoding_that_does_not_fit_keeps_nothing(
-    texts: Texts, workspace: Workspace, encoding: str, told: str
+    texts: Texts, workspace: Workspace, encoding: str, message: str
 ) -> None:
-    with pytest.raises(TextError, match=told):
+    with pytest.raises(TextError, match=message):
         texts.keep_now("my.txt", ["perché no?\n".encode() * 100], encoding)
     assert not list(workspace.texts.glob("*"))
 

@@ -328,9 +328,9 @@ def test_a_disk_without_room_for_a_log_is_the_reason(
 
     monkeypatch.setattr(module, "_reserve", full)
     name = begin(trainings)
-    told = trainings.state(name)
-    assert told["state"] == "failed"
-    assert told["reason"] == "it could not be started: no space left on device"
+    status = trainings.state(name)
+    assert status["state"] == "failed"
+    assert status["reason"] == "it could not be started: no space left on device"
 
 
 def test_a_training_that_the_system_does_not_start_holds_up_no_other(
@@ -339,9 +339,9 @@ def test_a_training_that_the_system_does_not_start_holds_up_no_other(
     with monkeypatch.context() as without:
         without.setattr(module, "PROGRAM", ["/nothing/here"])
         name = trainings.begin(Path("my.txt"), request())
-    told = trainings.state(name)
-    assert told["state"] == "failed"
-    assert "could not be started" in told["reason"]
+    status = trainings.state(name)
+    assert status["state"] == "failed"
+    assert "could not be started" in status["reason"]
     other = trainings.begin(Path("my.txt"), request())
     wait_for(lambda: state(trainings, other) == "learning")
 

@@ -60,12 +60,12 @@ def test_one_line_says_what_was_left_out() -> None:
     unseen = Unseen()
     unseen.warn("the text", stacklevel=1)  # nothing yet
     unseen.encode(LETTERS, "aXbX\n", "skip")
-    with pytest.warns(UnseenCharactersWarning) as told:
+    with pytest.warns(UnseenCharactersWarning) as warnings:
         unseen.warn("the text", stacklevel=1)
-    assert [str(each.message) for each in told] == [
+    assert [str(each.message) for each in warnings] == [
         "left out 3 characters of the text that the model never saw: 'X' and '\\n'"
     ]
-    assert told[0].filename == __file__
+    assert warnings[0].filename == __file__
 
 
 @pytest.mark.parametrize("characters, words", [

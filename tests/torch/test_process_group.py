@@ -19,6 +19,7 @@ from ricorda.training.plan.planner import Machine
 from ricorda.training.process_group import ALONE, FLAGS, ProcessGroup, StepFlags
 from ricorda.training.report.progress import Silent
 from ricorda.training.start import NewRun, resume_run
+from tests.training.reporters import Recorder
 from tests.training.threads import in_threads
 
 pytest.importorskip("ricorda._kernels")
@@ -38,16 +39,6 @@ SMALL: dict[str, Any] = {
     "recurrent_dropout": 0.1,
     "averaging": 0.9,
 }
-
-
-class Told(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.lines.append(message)
 
 
 @pytest.fixture
@@ -71,13 +62,13 @@ def learn(size: int, text: Path, out: str, **options: Any) -> list[ricorda.Run]:
 
 def go_on(size: int, folder: str, *, steps: int | None = None) -> tuple[ricorda.Run, list[str]]:
     """Resume in several threads."""
-    told, given = Told(), TrainingOptions(steps=steps)
+    reporter, given = Recorder(), TrainingOptions(steps=steps)
     run = RunFolder(Path(folder))
     runs = in_threads(
         size,
-        lambda group: resume_run(run, given, None, told if group.is_first else Silent(), group),
+        lambda group: resume_run(run, given, None, reporter if group.is_first else Silent(), group),
     )
-    return runs[0], told.lines
+    return runs[0], reporter.lines
 
 
 def curve(folder: str, event: str = "training") -> list[tuple[int, float]]:
@@ -113,10 +104,10 @@ def test_a_resume_by_the_same_number_is_exact_and_by_another_to_rounding(text: P
     shutil.copytree("whole", "again")
     run, _ = go_on(2, "half", steps=40)
     assert run.metrics["steps"] == 40
-    by_one, told = go_on(1, "by-one", steps=40)
-    assert [line for line in told if "processes 2 is now 1" in line and "not bit for bit" in line]
-    by_three, told = go_on(3, "by-three", steps=40)
-    assert [line for line in told if "processes 2 is now 3" in line]
+    by_one, lines = go_on(1, "by-one", steps=40)
+    assert [line for line in lines if "processes 2 is now 1" in line and "not bit for bit" in line]
+    by_three, lines = go_on(3, "by-three", steps=40)
+    assert [line for line in lines if "processes 2 is now 3" in line]
     for other in (by_one, by_three):
         assert other.metrics["validation"] == pytest.approx(run.metrics["validation"], rel=1e-4)
     assert curve("by-one")[-1][1] == pytest.approx(curve("half")[-1][1], rel=1e-4)

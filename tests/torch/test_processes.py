@@ -268,9 +268,9 @@ def test_a_rank_that_hangs_ends_the_run_within_the_time_that_is_stated(place: Pa
     os.kill(workers(process)[-1], signal.SIGSTOP)
     status, _, err = ended(process)
     assert status == 1
-    told = err.splitlines()
-    assert re.search("did not answer for 2 s", told[0])
-    assert "continue with `ricorda resume`" in told[-1]
+    lines = err.splitlines()
+    assert re.search("did not answer for 2 s", lines[0])
+    assert "continue with `ricorda resume`" in lines[-1]
     on, *_ = [run(place, "resume", "hung", "--steps", "2000", "--processes", "1", "--quiet")]
     assert on["steps"] == 2000
 

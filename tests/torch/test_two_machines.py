@@ -110,12 +110,12 @@ def test_two_machines_learn_what_one_does(machines: Machines) -> None:
     processes = start(machines, "--steps", "30", "--json")
     results = [ended(process) for process in processes]
     assert [status for status, _, _ in results] == [0, 0], results
-    told = [out for _, out, _ in results if out]
-    assert len(told) == 1  # the first process tells
+    printed = [out for _, out, _ in results if out]
+    assert len(printed) == 1  # the first process tells
     first = writer(machines)
     alone = run(first, "train", "bottles.txt", *SMALL, "--steps", "30", "--out", "one")
     assert curve(first / "together") == pytest.approx(curve(first / "one"), rel=1e-4)
-    assert json.loads(told[0])["validation"] == pytest.approx(alone["validation"], rel=1e-4)
+    assert json.loads(printed[0])["validation"] == pytest.approx(alone["validation"], rel=1e-4)
 
 
 @LONG

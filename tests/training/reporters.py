@@ -1,4 +1,4 @@
-"""Reporters that do something after a step."""
+"""Reporters that keep messages or do something after a step."""
 
 import signal
 from collections.abc import Callable
@@ -6,15 +6,22 @@ from collections.abc import Callable
 from ricorda.training.report.progress import Silent
 
 
-class DoAt(Silent):
-    """Calls an action after each of some steps, and keeps the messages."""
+class Recorder(Silent):
+    """Keeps the lines of all messages."""
 
-    def __init__(self, action: Callable[[], object], *steps: int) -> None:
-        self.action, self.steps = action, steps
-        self.said: list[str] = []
+    def __init__(self) -> None:
+        self.lines: list[str] = []
 
     def say(self, message: str) -> None:
-        self.said.append(message)
+        self.lines += message.splitlines()
+
+
+class DoAt(Recorder):
+    """Calls an action after each of some steps."""
+
+    def __init__(self, action: Callable[[], object], *steps: int) -> None:
+        super().__init__()
+        self.action, self.steps = action, steps
 
     def stepped(
         self,

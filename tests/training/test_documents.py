@@ -20,9 +20,8 @@ from ricorda.training import Run
 from ricorda.training import run as runs
 from ricorda.training.evaluation import LARGEST, QuickEvaluation
 from ricorda.training.kernel_learner import KernelLearner
-from ricorda.training.report.progress import Silent
 from tests.training.learners import settings
-from tests.training.reporters import InterruptAt
+from tests.training.reporters import InterruptAt, Recorder
 
 SMALL: dict[str, Any] = {"hidden_size": 24, "threads": 1, "precision": "float32"}
 
@@ -33,19 +32,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-class Heard(Silent):
-    """Keeps what a run says."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.lines += message.splitlines()
-
-
 def learn(*texts: str, **options: Any) -> tuple[Run, list[str]]:
-    heard = Heard()
-    return runs.new_run(*texts, reporter=heard, **(SMALL | options)), heard.lines
+    reporter = Recorder()
+    return runs.new_run(*texts, reporter=reporter, **(SMALL | options)), reporter.lines
 
 
 def files(folder: str, texts: dict[str, str]) -> str:

@@ -329,7 +329,7 @@ def test_it_reports_what_it_starts_from(learn: Learn, old: Run) -> None:
     reporter = DoAt(lambda: None)
     run = learn(from_model=old.folder, reporter=reporter)
     number = run.model.vocabulary.size - old.model.vocabulary.size
-    assert f"from {old.folder.absolute()}, {number} new symbols" in "\n".join(reporter.said)
+    assert f"from {old.folder.absolute()}, {number} new symbols" in "\n".join(reporter.lines)
 
 
 def test_a_run_killed_before_it_began_may_be_begun_again(learn: Learn, old: Run) -> None:

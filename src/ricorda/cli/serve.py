@@ -82,11 +82,13 @@ def _serve(service: "Service", check: bool, as_json: bool) -> None:
 
 def _prepare(words: tuple[str, ...], settings: ServerSettings) -> "Service":
     """Read keys and models."""
-    from ricorda.serving.catalogue import Catalogue, places_of
+    from ricorda.serving.catalogue import Catalogue, model_sources
     from ricorda.serving.service import Service, authenticator
 
     authenticator(settings)  # before models are read, which may take a while
-    catalogue = Catalogue(places_of(words), precision=settings.precision, threads=settings.threads)
+    catalogue = Catalogue(
+        model_sources(words), precision=settings.precision, threads=settings.threads
+    )
     return Service(catalogue, settings)
 
 

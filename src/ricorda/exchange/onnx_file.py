@@ -39,9 +39,6 @@ class OnnxFileError(ValueError):
     """The bytes are no ONNX file, or a truncated or damaged one."""
 
 
-Scalar = Literal["text", "bytes", "ints", "float32", "float64"]
-
-
 class Message(NamedTuple):
     """A kind of message: what its fields hold, by number."""
 

@@ -42,8 +42,6 @@ from ricorda.validation import validated
 DEFAULT_MINUTES = 30.0
 FIRST_SEED = 1
 POLL = 0.5  # seconds between two looks at the trials of other processes
-OF_THE_MACHINE = ("cache", "threads")
-"""Options that a repeated command may change."""
 
 
 @options_of(Group.ESSENTIAL)

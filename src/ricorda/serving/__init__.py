@@ -3,7 +3,7 @@
 guard        who may come in: Host, Origin, API key, sizes; for any ASGI application
 connection   one HTTP connection with limits on time and size
 host         how the server is bound, started, drained and stopped
-limits       what clients share: places, memory, turns and the queue of texts
+limits       what clients share: connection slots, memory, turns and the queue of texts
 schema       the fields of requests and answers
 requests     a body of JSON becomes prompts of symbols
 task         one request that an engine works on, from its checks to its end

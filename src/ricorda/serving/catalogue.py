@@ -25,8 +25,8 @@ Signature = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a model's file lies, and under which name it is served."""
+class ModelSource:
+    """The file of a model, and the name under which it is served."""
 
     name: str
     path: Path
@@ -35,8 +35,10 @@ class Place:
 class ServedModel:
     """One model as it was read at some moment; requests that began with it end with it."""
 
-    def __init__(self, place: Place, model: Model, signature: Signature, fingerprint: str) -> None:
-        self.name = place.name
+    def __init__(
+        self, source: ModelSource, model: Model, signature: Signature, fingerprint: str
+    ) -> None:
+        self.name = source.name
         self.model = model
         self.signature = signature
         self.fingerprint = fingerprint
@@ -87,7 +89,7 @@ class Catalogue:
 
     def __init__(
         self,
-        places: Sequence[Place],
+        sources: Sequence[ModelSource],
         *,
         precision: Precision = "auto",
         threads: int | None = None,
@@ -95,11 +97,11 @@ class Catalogue:
         """Read every model. Raises ModelFileError or ConfigurationError if one cannot be."""
         self._precision: Precision = precision
         self._threads = threads
-        self._places = {place.name: place for place in places}
+        self._sources = {source.name: source for source in sources}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reloading = threading.Lock()
         self._refused: dict[str, Signature | None] = {}
-        self._models = {place.name: self._read(place) for place in places}
+        self._models = {source.name: self._read(source) for source in sources}
 
     @property
     def models(self) -> Mapping[str, ServedModel]:
@@ -146,9 +148,9 @@ class Catalogue:
     def changed(self) -> list[str]:
         """Name the models whose file is another one than was read, or last refused."""
         found = []
-        for name, place in self._places.items():
+        for name, source in self._sources.items():
             try:
-                signature = signature_of(model_file(place.path))
+                signature = signature_of(model_file(source.path))
             except OSError:
                 continue  # between two files; what was read stays in use
             if signature not in (self._models[name].signature, self._refused.get(name)):
@@ -163,29 +165,29 @@ class Catalogue:
         """
         results: dict[str, str | None] = {}
         with self._reloading:
-            for name in self._places if names is None else names:
-                results[name] = self._reload(self._places[name])
+            for name in self._sources if names is None else names:
+                results[name] = self._reload(self._sources[name])
         return results
 
-    def _reload(self, place: Place) -> str | None:
+    def _reload(self, source: ModelSource) -> str | None:
         try:
-            new = self._read(place)
+            new = self._read(source)
         except (RicordaError, OSError) as error:
             try:
-                self._refused[place.name] = signature_of(model_file(place.path))
+                self._refused[source.name] = signature_of(model_file(source.path))
             except OSError:
-                self._refused[place.name] = None
+                self._refused[source.name] = None
             return str(error)
         if self._loop is not None:
             new.start(self._loop)
-        old, self._models = self._models[place.name], {**self._models, place.name: new}
+        old, self._models = self._models[source.name], {**self._models, source.name: new}
         if self._loop is not None:
             self._loop.call_soon_threadsafe(old.retire)
-        self._refused.pop(place.name, None)
+        self._refused.pop(source.name, None)
         return None
 
-    def _read(self, place: Place) -> ServedModel:
-        path = model_file(place.path)
+    def _read(self, source: ModelSource) -> ServedModel:
+        path = model_file(source.path)
         try:
             signature = signature_of(path)
             model = load(path, self._precision, threads=self._threads)
@@ -195,15 +197,15 @@ class Catalogue:
                 f"no model file at {path}: give a model.safetensors or a run's folder"
             ) from error
         digest.update(f"{getattr(model.backend, 'precision', '')} {ricorda.__version__}".encode())
-        return ServedModel(place, model, signature, f"fp_{digest.hexdigest()[:12]}")
+        return ServedModel(source, model, signature, f"fp_{digest.hexdigest()[:12]}")
 
 
-def places_of(words: Sequence[str]) -> list[Place]:
-    """Turn `PATH` or `NAME=PATH` into places; a path's name is that of its run, else of its file.
+def model_sources(words: Sequence[str]) -> list[ModelSource]:
+    """Turn `PATH` or `NAME=PATH` into sources; a path's name is that of its run, else of its file.
 
     Raises ConfigurationError if a name is impossible or twice there.
     """
-    places: list[Place] = []
+    sources: list[ModelSource] = []
     for word in words:
         name, separator, path = word.partition("=")
         if not separator or Path(word).exists():
@@ -213,12 +215,12 @@ def places_of(words: Sequence[str]) -> list[Place]:
                 f"expected a model's name of at most 100 characters without spaces or slashes, got "
                 f"{name!r}: name the model as NAME=PATH"
             )
-        if any(place.name == name for place in places):
+        if any(source.name == name for source in sources):
             raise ConfigurationError(
                 f"two models have the name {name!r}: name one of them as NAME=PATH"
             )
-        places.append(Place(name, Path(path)))
-    return places
+        sources.append(ModelSource(name, Path(path)))
+    return sources
 
 
 def _name_of(path: Path) -> str:

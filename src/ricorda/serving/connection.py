@@ -23,7 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from ricorda.serving.guard import UNIDENTIFIED, Problem
-from ricorda.serving.limits import RETRY, Places
+from ricorda.serving.limits import RETRY, ConnectionSlots
 
 LINGER_SECONDS = 1.0
 PROBE_SECONDS = 0.1
@@ -55,7 +55,7 @@ class ConnectionLimits:
 
 
 class BoundedConnection(H11Protocol):
-    """A connection that cannot hold its place, or the server's memory, for ever."""
+    """A connection that cannot hold its slot, or the server's memory, for ever."""
 
     def __init__(
         self,
@@ -65,13 +65,13 @@ class BoundedConnection(H11Protocol):
         *,
         address: str,
         limits: ConnectionLimits,
-        places: Places,
+        slots: ConnectionSlots,
         on_refusal: Callable[[str, Problem], None],
     ) -> None:
-        """Prepare for a client at an address, which `places` counts already."""
+        """Prepare for a client at an address, which `slots` counts already."""
         super().__init__(config, server_state, {}, loop)
         self.address = address
-        self._places = places
+        self._slots = slots
         self.conn = h11.Connection(h11.SERVER, limits.head_bytes)
         self.conn._receive_buffer = StrictBuffer()
         self._limits = limits
@@ -89,7 +89,7 @@ class BoundedConnection(H11Protocol):
         super().connection_made(transport)
         self.transport = cast(asyncio.Transport, _GentleTransport(transport, self))
         is_full = len(self.connections) > self._limits.connections
-        evicted = self._places.choose() if is_full else None
+        evicted = self._slots.choose() if is_full else None
         self._enter("head")
         if evicted is not None:
             evicted.abort()
@@ -99,7 +99,7 @@ class BoundedConnection(H11Protocol):
             self.refuse(Problem(503, f"{message}: {hint}", headers=RETRY))
 
     def abort(self) -> None:
-        """Close immediately and free the place, so that a burst does not count it again."""
+        """Close immediately and free the slot, so that a burst does not count it again."""
         self.connections.discard(self)
         self.transport.abort()
         self._enter("lost")
@@ -215,10 +215,10 @@ class BoundedConnection(H11Protocol):
         self._phase, self._since = phase, time.monotonic()
         old, self._ranked = self._ranked, self._rank()
         if phase == "lost":
-            self._places.move(self, old, None)
-            self._places.leave(self.address)
+            self._slots.move(self, old, None)
+            self._slots.leave(self.address)
         else:
-            self._places.move(self, old, self._ranked)
+            self._slots.move(self, old, self._ranked)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

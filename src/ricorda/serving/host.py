@@ -20,7 +20,7 @@ import uvicorn
 from ricorda.errors import ConfigurationError
 from ricorda.serving.connection import BoundedConnection, ConnectionLimits
 from ricorda.serving.guard import Application, Problem
-from ricorda.serving.limits import EVICTIONS, Places, Turns
+from ricorda.serving.limits import EVICTIONS, ConnectionSlots, Turns
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MARGIN = 2.0  # seconds after the deadline, for what the application ends by itself
@@ -129,13 +129,13 @@ class Acceptor:
 
     def __init__(
         self,
-        places: Places,
+        slots: ConnectionSlots,
         make: Callable[[str], asyncio.Protocol],
         *,
         retry_seconds: float = 1.0,
     ) -> None:
         """Make the connection of an address by `make`."""
-        self._places = places
+        self._slots = slots
         self._make = make
         self._retry_seconds = retry_seconds
         self._turns = Turns(OPENED_AT_ONCE)
@@ -162,8 +162,8 @@ class Acceptor:
                     _report_failure(error)
                 await asyncio.sleep(self._retry_seconds)
                 continue
-            if self._places.accepts(address[0]):
-                self._places.enter(address[0])
+            if self._slots.accepts(address[0]):
+                self._slots.enter(address[0])
                 task = loop.create_task(self._open(connected, address[0]))
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
@@ -180,7 +180,7 @@ class Acceptor:
             await self._turns.wait(address)
         except asyncio.CancelledError:
             connected.close()
-            self._places.leave(address)
+            self._slots.leave(address)
             raise
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: self._make(address), connected)
@@ -238,18 +238,18 @@ class Host(uvicorn.Server):
         self.listening = listening
         self._on_start, self._on_ready = on_start, on_ready
         self._on_drain, self._on_reload = on_drain, on_reload
-        places = Places(limits.connections)
+        slots = ConnectionSlots(limits.connections)
 
         def make(address: str) -> BoundedConnection:
             return BoundedConnection(
                 *(config, self.server_state, asyncio.get_running_loop()),
                 address=address,
                 limits=limits,
-                places=places,
+                slots=slots,
                 on_refusal=on_refusal,
             )
 
-        self._acceptor = Acceptor(places, make)
+        self._acceptor = Acceptor(slots, make)
         self._accepting: asyncio.Task[None] | None = None
 
     @property

@@ -247,8 +247,8 @@ class Evictable(Protocol):
         """Close it at once."""
 
 
-class Places:
-    """The places of a server's connections, and which connection is closed if there are too many.
+class ConnectionSlots:
+    """The slots of a server's connections, and which connection is closed if all are taken.
 
     Closed are, in this order: connections that are closing already; those that wait for a request,
     clients that are not identified before others; those that wait for a body. Among several, it is
@@ -270,7 +270,7 @@ class Places:
     def accepts(self, address: str) -> bool:
         """Return whether a new connection of an address is accepted.
 
-        If there is no place left, a client that floods the server could make it close one
+        If there is no slot left, a client that floods the server could make it close one
         connection after another. So the address with most connections gets EVICTIONS a second;
         what it opens beyond that is closed at once, which costs next to nothing. Connections that
         are accepted but not opened yet may exceed the limit for a moment, those of other addresses

@@ -25,10 +25,10 @@ from ricorda.serving.prefix import UnderPrefix
 from ricorda.shell import command_line
 from ricorda.studio import settings as ask
 from ricorda.studio.baselines import NONE, BaselineFigures
-from ricorda.studio.cache import FromFile, Turns
+from ricorda.studio.cache import FromFile, WorkLimiter
 from ricorda.studio.downloads import add_downloads
 from ricorda.studio.entrance import Entrance, SafeHeaders
-from ricorda.studio.feed import Place, curve, read_news
+from ricorda.studio.feed import FeedPosition, curve, read_news
 from ricorda.studio.looking import Looking
 from ricorda.studio.managing import add_management, dated, described
 from ricorda.studio.planning import planned
@@ -67,7 +67,7 @@ class Studio:
     baselines: BaselineFigures
     entrance: Entrance
     trash: Trash
-    turns: Turns = field(default_factory=Turns)
+    limiter: WorkLimiter = field(default_factory=WorkLimiter)
     """For what takes long."""
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ def make_application(
     _add_run(application, studio)
     _add_looks(application, studio)
     add_management(application, studio.workspace, studio.trainings, studio.trash)
-    add_downloads(application, studio.workspace, studio.looking, studio.turns)
+    add_downloads(application, studio.workspace, studio.looking, studio.limiter)
     guard = GuardSettings(
         hosts=hosts,
         largest_body=LARGEST_REQUEST,
@@ -252,7 +252,7 @@ def _add_texts(application: FastAPI, studio: Studio) -> None:
     async def facts(request: Request, name: str, vocabulary: Kind = "characters") -> dict[str, Any]:
         reading = texts.reading(name, vocabulary)
         command = command_line(["ricorda", "baselines", *reading.words])
-        found = await studio.turns.take(request, lambda gone: texts.facts(reading, gone))
+        found = await studio.limiter.run(request, lambda gone: texts.facts(reading, gone))
         return {"name": name, "command": command, **found}
 
     @application.get("/api/texts/{name}/baselines")
@@ -293,7 +293,7 @@ def _add_runs(application: FastAPI, studio: Studio) -> None:
             parts = functools.partial(studio.texts.parts, cancelled=gone)
             return planned(request, text, parts, trainings.cores)
 
-        return await studio.turns.take(client, choose)
+        return await studio.limiter.run(client, choose)
 
 
 def _add_run(application: FastAPI, studio: Studio) -> None:
@@ -317,7 +317,7 @@ def _add_run(application: FastAPI, studio: Studio) -> None:
     @application.get("/api/runs/{name}/facts")
     async def facts(request: Request, name: str) -> dict[str, Any]:
         reading = reading_of(workspace.run(name))
-        return await studio.turns.take(request, lambda gone: studio.texts.facts(reading, gone))
+        return await studio.limiter.run(request, lambda gone: studio.texts.facts(reading, gone))
 
     @application.get("/api/runs/{name}/baselines")
     def baselines(name: str) -> dict[str, Any]:
@@ -330,9 +330,9 @@ def _add_run(application: FastAPI, studio: Studio) -> None:
     @application.get("/api/runs/{name}/news")
     def news(name: str, after: str = "") -> dict[str, Any]:
         run = studio.run(name)
-        found = read_news(run, Place.parse(after))
+        found = read_news(run, FeedPosition.parse(after))
         return {
-            "after": str(found.place),
+            "after": str(found.position),
             "metrics": found.metrics,
             "samples": found.samples,
             "from_the_beginning": found.from_the_beginning,
@@ -367,7 +367,7 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
                 return Response(found, media_type="application/octet-stream")
             return found
 
-        return await studio.turns.take(client, work)
+        return await studio.limiter.run(client, work)
 
     def look(path: str, show: Callable[..., Any], kind: type[ask.Request]) -> None:
         async def answer(client: Request, name: str, request: Any) -> Any:
@@ -392,7 +392,7 @@ def _add_looks(application: FastAPI, studio: Studio) -> None:
         def write() -> Iterator[dict[str, Any]]:
             yield from looking.stream(studio.workspace.run(name), request)
 
-        pieces = studio.turns.iterate(write())
+        pieces = studio.limiter.iterate(write())
         first = await anext(pieces)  # a refusal is an answer of its own
 
         async def lines() -> AsyncIterator[bytes]:

@@ -94,14 +94,14 @@ class FromFile(Generic[Found]):
         return self._kept.get((run.path, stamp), lambda: self._read(run))
 
 
-class Turns:
+class WorkLimiter:
     """Threads for what takes long: a few work at a time, so that quick requests never wait."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         """Let so many work at a time."""
         self._limiter = CapacityLimiter(at_once)
 
-    async def take(self, request: Request, work: Callable[[threading.Event], Found]) -> Found:
+    async def run(self, request: Request, work: Callable[[threading.Event], Found]) -> Found:
         """Do some work in its turn, for as long as the client waits for it.
 
         The work gets an event that is set when the client has gone. Raises ClientDisconnect if it

@@ -10,7 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from ricorda.durable import open_untrusting
 from ricorda.errors import RunError
-from ricorda.studio.cache import Turns
+from ricorda.studio.cache import WorkLimiter
 from ricorda.studio.entrance import REPORT_POLICY
 from ricorda.studio.looking import Looking
 from ricorda.studio.workspace import Workspace
@@ -22,7 +22,7 @@ HTML = "text/html; charset=utf-8"
 
 
 def add_downloads(
-    application: FastAPI, workspace: Workspace, looking: Looking, turns: Turns
+    application: FastAPI, workspace: Workspace, looking: Looking, limiter: WorkLimiter
 ) -> None:
     """Add the addresses of a run's files."""
 
@@ -47,7 +47,7 @@ def add_downloads(
     @application.get("/api/runs/{name}/page")
     async def page(request: Request, name: str) -> Response:
         run = workspace.run(name)
-        content = await turns.take(request, lambda _: _page_of(looking.model_file(run)))
+        content = await limiter.run(request, lambda _: _page_of(looking.model_file(run)))
         return Response(content, media_type=HTML, headers=_headers(f"{name}-page.html"))
 
 

@@ -19,7 +19,7 @@ MOST_AT_ONCE = 1 << 22  # bytes of rows in one answer, and of the longest row th
 
 
 @dataclass(frozen=True)
-class Place:
+class FeedPosition:
     """How far a reader has come."""
 
     metrics: int = 0
@@ -28,7 +28,7 @@ class Place:
     """The inode numbers of both, 0 where there is none yet."""
 
     @classmethod
-    def parse(cls, text: str | None) -> "Place":
+    def parse(cls, text: str | None) -> "FeedPosition":
         """Parse the output of `str`; anything else is the beginning."""
         parts = (text or "").split("-")
         if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
@@ -42,9 +42,9 @@ class Place:
 
 @dataclass(frozen=True)
 class News:
-    """What came after a place."""
+    """What came after a position."""
 
-    place: Place
+    position: FeedPosition
     metrics: list[dict[str, Any]]
     samples: list[dict[str, Any]]
     from_the_beginning: bool
@@ -54,24 +54,24 @@ class News:
     """Whether there is more than was read at once."""
 
 
-def read_news(run: RunFolder, place: Place) -> News:
-    """Read the complete rows after a place, at most MOST_AT_ONCE bytes of them."""
+def read_news(run: RunFolder, position: FeedPosition) -> News:
+    """Read the complete rows after a position, at most MOST_AT_ONCE bytes of them."""
     files, sizes = _look(run)
     again = any(
         before and (before != now or read > size)
         for before, now, read, size in zip(
-            place.files, files, (place.metrics, place.samples), sizes, strict=True
+            position.files, files, (position.metrics, position.samples), sizes, strict=True
         )
     )
     if again:
-        place = Place()
-    metrics = _read(run.metrics, place.metrics)
-    samples = _read(run.samples, place.samples)
+        position = FeedPosition()
+    metrics = _read(run.metrics, position.metrics)
+    samples = _read(run.samples, position.samples)
     return News(
-        Place(place.metrics + metrics.bytes, place.samples + samples.bytes, files),
+        FeedPosition(position.metrics + metrics.bytes, position.samples + samples.bytes, files),
         metrics.rows,
         samples.rows,
-        from_the_beginning=place == Place(),
+        from_the_beginning=position == FeedPosition(),
         more=metrics.more or samples.more,
     )
 

@@ -36,7 +36,7 @@ from ricorda.text.cache import (
 from ricorda.text.encoding import EncodedText, Request, VocabularyKind, Writing, encode_into
 from ricorda.text.file_names import displayed, unreadable
 from ricorda.text.id_file import IdType, KeptIdFile, mapped, translated
-from ricorda.text.reading import Place, Progress
+from ricorda.text.reading import Progress, ReadingPosition
 from ricorda.text.reading_settings import DEFAULTS, ReadingSettings
 from ricorda.text.sizes import readable_size
 from ricorda.text.sources import Source
@@ -261,10 +261,10 @@ class _Work:
         self._saved_bytes = 0
 
     def run(self, sources: Sequence[Source], progress: Progress | None) -> None:
-        """Read the sources from the place on, to their end."""
+        """Read the sources from the position on, to their end."""
         self._saved_bytes = self.writing.encoder.byte_count
-        place = self.writing.place
-        before = sum(source.size or 0 for source in islice(sources, place.source))
+        position = self.writing.position
+        before = sum(source.size or 0 for source in islice(sources, position.source))
         count = None if progress is None else lambda done: progress(before + done)
         self.writing.write(sources, count, self._written)
         self._save()
@@ -283,7 +283,7 @@ class _Work:
             file.seek(0)
             return [zlib.crc32(data) for data in iter(lambda: file.read(BLOCK), b"")]
 
-    def _written(self, _: Place) -> None:
+    def _written(self) -> None:
         if self.writing.encoder.byte_count - self._saved_bytes >= CHECKPOINT_BYTES:
             self._save()
 
@@ -292,7 +292,7 @@ class _Work:
         self.file.flush()
         state = {
             "format": FORMAT,
-            "place": self.writing.place,
+            "place": self.writing.position,
             "encoder": self.writing.encoder.state(),
             "digest": self.writing.digest.hexdigest(),
             "ids": self.writing.id_count,
@@ -318,7 +318,7 @@ def _restored(folder: Path, request: Request) -> _Work | None:
     try:
         work = _Work(folder, file, request)
         writing = work.writing
-        writing.place = Place(int(source), int(offset), str(last), int(empty))
+        writing.position = ReadingPosition(int(source), int(offset), str(last), int(empty))
         writing.encoder.restore(state["encoder"])
         for ids in file.blocks():
             data = writing.encoder.bytes_of(ids)

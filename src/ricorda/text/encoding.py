@@ -20,7 +20,7 @@ from ricorda.text.division import Divider
 from ricorda.text.encoders import ByteEncoder, CollectingEncoder, Encoder, KnownEncoder
 from ricorda.text.id_file import IdFile
 from ricorda.text.parts import Part
-from ricorda.text.reading import BEGINNING, Piece, Place, Progress
+from ricorda.text.reading import BEGINNING, Progress, ReadingPosition, TextPiece
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.sources import Source
 from ricorda.text.vocabulary import Ids, OnUnknown, Vocabulary
@@ -156,9 +156,9 @@ class Request:
         sources: Sequence[Source],
         progress: Progress | None,
         marks: Marks | None,
-        start: Place = BEGINNING,
-    ) -> Iterator[Piece]:
-        """Read sources from a place on."""
+        start: ReadingPosition = BEGINNING,
+    ) -> Iterator[TextPiece]:
+        """Read sources from a position on."""
         line_ends = self.reading.line_ends(self.kind)
         division = self.reading.division
         return reading.read_pieces(
@@ -182,7 +182,7 @@ class Writing:
         self.encoder = request.encoder(self.marks)
         self.digest = hashlib.sha256(_digest_beginning(request.reading))
         self.id_count = 0
-        self.place = BEGINNING
+        self.position = BEGINNING
         self._request = request
         self._file = file
 
@@ -190,13 +190,13 @@ class Writing:
         self,
         sources: Sequence[Source],
         progress: Progress | None,
-        written: Callable[[Place], None] | None = None,
+        written: Callable[[], None] | None = None,
     ) -> None:
-        """Write what follows the place, in a second thread, which calls `written` after each piece.
+        """Write what follows the position in a second thread; `written` is called after each piece.
 
         Raises the error of a piece at the next one, or at the end.
         """
-        pieces = self._request.pieces(sources, progress, self.marks, self.place)
+        pieces = self._request.pieces(sources, progress, self.marks, self.position)
         with ThreadPoolExecutor(1, thread_name_prefix="ricorda-encoding") as worker:
             last: Future[None] | None = None
             for piece in _gathered(pieces):
@@ -207,14 +207,14 @@ class Writing:
             if last is not None:
                 last.result()
 
-    def _write(self, piece: Piece, data: bytes, written: Callable[[Place], None] | None) -> None:
+    def _write(self, piece: TextPiece, data: bytes, written: Callable[[], None] | None) -> None:
         ids, kept = self.encoder.encode(piece.text, data)
         self._file.append(ids, self.encoder.size)
         self.digest.update(kept)
         self.id_count += len(ids)
-        self.place = piece.place
+        self.position = piece.position
         if written is not None:
-            written(piece.place)
+            written()
 
     def text(self, ids: Ids, vocabulary: Vocabulary, sources: Sequence[Source]) -> EncodedText:
         """Return the encoded text with its final ids."""
@@ -227,7 +227,7 @@ class Writing:
             skipped=dict(self.encoder.skipped),
             reading=self._request.reading,
             documents=max(0, self.encoder.boundaries - 1),
-            empty_documents=self.place.empty,
+            empty_documents=self.position.empty,
             _sources=sources,
         )
 
@@ -257,16 +257,16 @@ def _digest_beginning(reading: ReadingSettings) -> bytes:
     return b"" if reading.division is None else b"\xff" + reading.documents.encode() + b"\xff"
 
 
-def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
+def _gathered(pieces: Iterable[TextPiece]) -> Iterator[TextPiece]:
     """Put the pieces of small files together, so that each is worth its while."""
     texts: list[str] = []
     size = 0
-    place = BEGINNING
-    for text, place in pieces:
+    position = BEGINNING
+    for text, position in pieces:
         texts.append(text)
         size += len(text)
         if 2 * size >= reading.PIECE_BYTES:
-            yield Piece("".join(texts), place)
+            yield TextPiece("".join(texts), position)
             texts, size = [], 0
     if texts:
-        yield Piece("".join(texts), place)
+        yield TextPiece("".join(texts), position)

@@ -31,7 +31,7 @@ PLAIN = Decompression()
 """Compressed files are decompressed, within the limits that hold unasked."""
 
 
-class Place(NamedTuple):
+class ReadingPosition(NamedTuple):
     """How far a text was read, to continue from there."""
 
     source: int = 0
@@ -48,14 +48,14 @@ class Place(NamedTuple):
     """Empty documents in the sources before."""
 
 
-BEGINNING = Place()
+BEGINNING = ReadingPosition()
 
 
-class Piece(NamedTuple):
-    """Some of a text, and how far it is read with it."""
+class TextPiece(NamedTuple):
+    """A piece of a text, and the position after it."""
 
     text: str
-    place: Place
+    position: ReadingPosition
 
 
 @checked
@@ -107,10 +107,10 @@ def read_pieces(
     *,
     progress: Progress | None,
     decompression: Decompression,
-    start: Place = BEGINNING,
+    start: ReadingPosition = BEGINNING,
     divider: Divider | None = None,
-) -> Iterator[Piece]:
-    """Read from a place on as `read_text` does, or as `read_bytes` does without an encoding.
+) -> Iterator[TextPiece]:
+    """Read from a position on as `read_text` does, or as `read_bytes` does without an encoding.
 
     Then each byte becomes the character of its number (Latin-1), so that the rules of text hold
     for bytes too. A divider divides the sources into documents: each has a mark before it, and one
@@ -313,8 +313,8 @@ def _with_line_feeds_alone(text: str) -> str:
 
 
 def _joined(
-    texts: Iterable[Iterator[str]], sources: Sequence[Source], start: Place
-) -> Iterator[Piece]:
+    texts: Iterable[Iterator[str]], sources: Sequence[Source], start: ReadingPosition
+) -> Iterator[TextPiece]:
     """Chain texts without their empty pieces; each but the last ends with a line end."""
     last, skipped = start.last, start.offset
     for number, text in enumerate(texts, start.source):
@@ -323,7 +323,9 @@ def _joined(
             missing_end = is_first and last not in {"", "\n"}
             is_first = False
             last = new[-1]
-            yield Piece("\n" + new if missing_end else new, Place(number, offset, last))
+            yield TextPiece(
+                "\n" + new if missing_end else new, ReadingPosition(number, offset, last)
+            )
         skipped = 0
     if not last:
         raise _nothing(sources, "a text of at least 2 characters is needed")
@@ -334,8 +336,8 @@ def _documents(
     reader: SourceReader,
     divider: Divider,
     sources: Sequence[Source],
-    start: Place,
-) -> Iterator[Piece]:
+    start: ReadingPosition,
+) -> Iterator[TextPiece]:
     """Chain the documents of sources, and put the last mark at the end."""
     if start.source == len(sources):  # the last mark was read
         return
@@ -345,12 +347,12 @@ def _documents(
         empty = divider.empty
         for new, offset in _beyond(reader.marked(source, divider), skipped):
             last = new[-1]
-            yield Piece(new, Place(number, offset, last, empty))
+            yield TextPiece(new, ReadingPosition(number, offset, last, empty))
         skipped = 0
     if not last:
         raise _nothing(sources, "at least one document that is not empty is needed")
     final = LINE_FEED if divider.division.marks_line_feeds else MARK
-    yield Piece(final, Place(len(sources), 0, last, divider.empty))
+    yield TextPiece(final, ReadingPosition(len(sources), 0, last, divider.empty))
 
 
 def _beyond(pieces: Iterable[str], skipped: int) -> Iterator[tuple[str, int]]:

@@ -99,8 +99,8 @@ def check(case: LearningCase, *variants: dict[str, Any]) -> None:
     squares = sum(float((gradient**2).sum()) for gradient in gradients.values())
     for options in variants or ({},):
         learner = case.learner(**options)
-        told, norm = learner.step(learning_rate=0.0)
-        assert told == pytest.approx(nats, rel=2e-6, abs=1e-6), options
+        actual, norm = learner.step(learning_rate=0.0)
+        assert actual == pytest.approx(nats, rel=2e-6, abs=1e-6), options
         assert norm == pytest.approx(squares**0.5, rel=1e-5), options
         assert_near(learner.gradients(), gradients)
         for part, expected in zip(learner.state, states, strict=True):

@@ -182,18 +182,18 @@ def test_the_same_mask_forwards_and_backwards(
 def test_each_option_drops_and_differently_in_each_step(make_case: MakeCase, option: str) -> None:
     case = make_case(num_layers=2)
     learner = case.learner(**{option: 0.5})
-    told = [learner.step(key=key, update=False) for key in (1, 2, 3, 1)]
-    assert len(set(told[:3])) == 3
-    assert told[3] == told[0]
-    assert case.learner().step(update=False) not in told
+    results = [learner.step(key=key, update=False) for key in (1, 2, 3, 1)]
+    assert len(set(results[:3])) == 3
+    assert results[3] == results[0]
+    assert case.learner().step(update=False) not in results
 
 
 @pytest.mark.parametrize("option", ["dropout", "input_dropout", "recurrent_dropout"])
 def test_masks_do_not_depend_on_threads(make_case: MakeCase, option: str) -> None:
     case = make_case(hidden_size=72, streams=5, steps=32, vocabulary_size=60, num_layers=2)
     one, other = (case.learner(threads=threads, **{option: 0.5}) for threads in (1, 2))
-    told = [learner.step(key=9)[0] for learner in (one, other)]
-    assert told[0] == pytest.approx(told[1], rel=1e-6)
+    results = [learner.step(key=9)[0] for learner in (one, other)]
+    assert results[0] == pytest.approx(results[1], rel=1e-6)
     for ours, theirs in zip(one.gradients().values(), other.gradients().values(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
 

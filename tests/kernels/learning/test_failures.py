@@ -63,8 +63,8 @@ def test_a_good_step_after_a_bad_one_is_as_if_it_had_not_been(
         assert not np.isfinite(learner.step(key=1)[1])
         learner.weights[-1][0] = fresh.weights[-1][0]
     learner.number = 0
-    told = [each.step(key=2, average_share=0.5) for each in (learner, fresh)]
-    assert told[0] == told[1]
+    results = [each.step(key=2, average_share=0.5) for each in (learner, fresh)]
+    assert results[0] == results[1]
     for one, other in zip(learner.arrays(), fresh.arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
 

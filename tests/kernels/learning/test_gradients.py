@@ -55,8 +55,8 @@ def check(case: Any, *variants: dict[str, Any], share: float = 1e-5) -> None:
     squares = sum(float((gradient**2).sum()) for gradient in gradients.values())
     for options in variants or ({},):
         learner = case.learner(**options)
-        told, norm = learner.step(learning_rate=0.0)
-        assert told == pytest.approx(nats, rel=2e-6, abs=1e-6), options
+        actual, norm = learner.step(learning_rate=0.0)
+        assert actual == pytest.approx(nats, rel=2e-6, abs=1e-6), options
         assert norm == pytest.approx(squares**0.5, rel=share), options
         assert_near(learner.gradients(), gradients, share)
         for part, expected in zip(learner.state, state, strict=True):

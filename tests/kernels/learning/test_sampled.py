@@ -51,8 +51,8 @@ def check(case: LearningCase, negatives: Drawn, *variants: dict[str, Any]) -> No
     squares = sum(float((gradient**2).sum()) for gradient in gradients.values())
     for options in variants:
         learner = case.learner(**options)
-        told, norm = learner.step(learning_rate=0.0, negatives=negatives)
-        assert told == pytest.approx(nats, rel=2e-6, abs=1e-6), options
+        actual, norm = learner.step(learning_rate=0.0, negatives=negatives)
+        assert actual == pytest.approx(nats, rel=2e-6, abs=1e-6), options
         assert norm == pytest.approx(squares**0.5, rel=1e-5), options
         assert_near(learner.gradients(), gradients)
 
@@ -82,8 +82,8 @@ def test_where_all_are_drawn_it_is_the_softmax(make_case: MakeCase, kernels: str
     exact, sampled = case.learner(**options), case.learner(**options)
     everything = (np.arange(70, dtype=np.uint32), np.zeros(70, np.float32))
     for _ in range(4):
-        told = exact.step(average_share=0.1)
-        assert sampled.step(average_share=0.1, negatives=everything) == pytest.approx(told)
+        actual = exact.step(average_share=0.1)
+        assert sampled.step(average_share=0.1, negatives=everything) == pytest.approx(actual)
     for one, other in zip(exact.arrays(), sampled.arrays(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
@@ -140,9 +140,9 @@ def test_shares_take_the_whole_step(make_case: MakeCase, random: np.random.Gener
     for number in range(3):
         negatives = drawn(random, 300, 40)
         how: dict[str, Any] = {"learning_rate": 0.01, "key": 7 + number}
-        told = whole.step(negatives=negatives, **how)
+        actual = whole.step(negatives=negatives, **how)
         together = step_together(parts, negatives=negatives, **how)
-        assert together == pytest.approx(told, rel=1e-5)
+        assert together == pytest.approx(actual, rel=1e-5)
     for part in parts:
         for mine, its in zip(whole.weights, part.weights, strict=True):
             np.testing.assert_allclose(its, mine, rtol=1e-3, atol=2e-5)

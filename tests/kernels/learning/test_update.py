@@ -131,8 +131,8 @@ def test_the_same_steps_have_the_same_bits(
         del options["recurrent_dropout"]
     learners = [case.learner(precision=precision, threads=threads, **options) for _ in range(2)]
     for key in (3, 2**63):
-        told = [learner.step(key=key, average_share=0.1) for learner in learners]
-        assert told[0] == told[1]
+        results = [learner.step(key=key, average_share=0.1) for learner in learners]
+        assert results[0] == results[1]
     for one, other in zip(learners[0].arrays(), learners[1].arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -151,9 +151,9 @@ def test_steps_memorize_a_window(make_case: MakeCase, precision: str) -> None:
 def test_rows_that_restart_do_not_read_the_state(make_case: MakeCase) -> None:
     case = make_case(num_layers=2, streams=3)
     case.restart[:] = [1, 0, 1]
-    told = case.learner().step()
+    results = case.learner().step()
     for part in case.state:
         part[[0, 2]] = 7.5
-    assert case.learner().step() == told
+    assert case.learner().step() == results
     case.restart[:] = 0
-    assert case.learner().step() != told
+    assert case.learner().step() != results

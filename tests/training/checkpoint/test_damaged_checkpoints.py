@@ -162,8 +162,8 @@ PROGRESS: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", PROGRESS)
 def test_a_crafted_progress_is_refused(whole: Path, tmp_path: Path, kind: str) -> None:
-    told = PROGRESS[kind]
-    content = told if isinstance(told, bytes) else json.dumps(told).encode()
+    progress = PROGRESS[kind]
+    content = progress if isinstance(progress, bytes) else json.dumps(progress).encode()
     with refused():
         load(crafted(whole, tmp_path, progress_json=content))
 

@@ -10,19 +10,9 @@ import pytest
 import ricorda
 from ricorda.errors import RunError
 from ricorda.training.checkpoint.held_folder import RunLock
-from ricorda.training.report.progress import Silent
+from tests.training.reporters import Recorder
 
 fcntl = pytest.importorskip("fcntl")
-
-
-class Said(Silent):
-    """Keeps what is reported."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.lines.append(message)
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, error: str) -> None:
@@ -39,7 +29,7 @@ def test_a_file_system_without_locks_is_reported_once_and_the_run_trains(
 ) -> None:
     fail(monkeypatch, error)
     (tmp_path / "my.txt").write_text("0123456789" * 30)
-    first, second = Said(), Said()
+    first, second = Recorder(), Recorder()
     small: dict[str, Any] = {"hidden_size": 4, "threads": 1, "window": 8, "batch_size": 2}
     run = ricorda.train(tmp_path / "my.txt", out=tmp_path / "run", steps=3, reporter=first, **small)
     assert ricorda.resume(run.folder, steps=5, reporter=second).metrics["steps"] == 5

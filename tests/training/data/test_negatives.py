@@ -17,7 +17,7 @@ from ricorda.training.checkpoint.record import read_record
 from ricorda.training.data import negatives
 from ricorda.training.data.negatives import NegativeSampler, frequencies, inclusion_probabilities
 from ricorda.training.plan.machine import memory_need
-from ricorda.training.report.progress import Silent
+from tests.training.reporters import Recorder
 
 
 def text(vocabulary_size: int, size: int) -> NDArray[np.uint16]:
@@ -152,22 +152,12 @@ def test_a_text_of_fewer_symbols_is_learned_exactly(tmp_path: Path) -> None:
     assert read_record(RunFolder(run.folder)).training.softmax_candidates == 0
 
 
-class Told(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.lines.extend(message.splitlines())
-
-
 def test_a_report_says_that_the_softmax_is_sampled(written: Path) -> None:
-    for count, said in ((60, True), (0, False)):
-        told = Told()
-        learn(written, softmax_candidates=count, steps=2, reporter=told)
+    for count, expected in ((60, True), (0, False)):
+        reporter = Recorder()
+        learn(written, softmax_candidates=count, steps=2, reporter=reporter)
         sampled = "softmax sampled: about 60 negatives, drawn in each step"
-        assert (sampled in told.lines) == said
+        assert (sampled in reporter.lines) == expected
 
 
 def test_its_memory_is_counted() -> None:

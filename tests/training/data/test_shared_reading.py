@@ -57,5 +57,5 @@ def test_machines_whose_texts_differ_all_end_and_say_so(texts: list[Path], tmp_p
     before = sorted(tmp_path.iterdir())
     results = in_threads(3, work)
     assert all("the text differs between machines" in message for message, _ in results)
-    assert [told for _, told in results] == [False, True, False]
+    assert [is_reporter for _, is_reporter in results] == [False, True, False]
     assert sorted(tmp_path.iterdir()) == before

@@ -165,8 +165,8 @@ def test_a_dashboard_that_is_added_at_a_resume_gets_the_whole_run(
     assert saved["training"]["log"] == ["wandb", "mlflow"]
 
 
-class Heard(Silent):
-    """Keeps messages."""
+class WarningRecorder(Silent):
+    """Keeps warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -187,11 +187,11 @@ def test_a_dashboard_that_fails_is_reported_once_and_left_out(
         raise OSError("no space\nleft")
 
     monkeypatch.setattr(wandb.WeightsAndBiases, method, fail)
-    heard = Heard()
-    folder = train("wandb", reporter=heard)
+    reporter = WarningRecorder()
+    folder = train("wandb", reporter=reporter)
     assert RunFolder(folder).is_run
     assert steps_in(folder / "metrics.jsonl", "ended") == [STEPS]
-    assert heard.warnings == ["--log wandb failed (no space left): the run continues without it"]
+    assert reporter.warnings == ["--log wandb failed (no space left): the run continues without it"]
 
 
 def test_a_missing_package_is_reported_before_anything_is_written(
@@ -212,10 +212,10 @@ def test_a_run_is_resumed_where_its_dashboard_is_missing(monkeypatch: pytest.Mon
     FakeWandB(monkeypatch)
     folder = train("wandb", reporter=InterruptAt(20))
     monkeypatch.setitem(sys.modules, "wandb", None)
-    heard = Heard()
-    assert ricorda.resume(folder, reporter=heard).metrics["steps"] == STEPS
-    assert len(heard.warnings) == 1
-    assert "--log wandb needs the package wandb" in heard.warnings[0]
+    reporter = WarningRecorder()
+    assert ricorda.resume(folder, reporter=reporter).metrics["steps"] == STEPS
+    assert len(reporter.warnings) == 1
+    assert "--log wandb needs the package wandb" in reporter.warnings[0]
 
 
 def test_an_unknown_dashboard_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
