@@ -79,7 +79,7 @@ class _Mount:
     root: PurePosixPath
     """The group that the mount shows as its top."""
 
-    place: Path
+    folder: Path
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:
@@ -93,8 +93,8 @@ def _groups(controller: str, root: Path) -> Iterator[Path]:
             continue
         # Outside the mount's root, as in a container without a cgroup namespace: use the root.
         inside = path.relative_to(mount.root) if path.is_relative_to(mount.root) else "."
-        folder = mount.place / inside
-        yield from (folder, *(each for each in folder.parents if each.is_relative_to(mount.place)))
+        folder = mount.folder / inside
+        yield from (folder, *(each for each in folder.parents if each.is_relative_to(mount.folder)))
 
 
 def _own_paths(root: Path) -> dict[str, PurePosixPath]:
@@ -114,9 +114,9 @@ def _mounts(root: Path) -> Iterator[_Mount]:
         fields, (kind, _, options) = before.split(" "), [*after.split(" "), "", "", ""][:3]
         if len(fields) < 5 or kind not in ("cgroup", "cgroup2"):
             continue
-        top, place = (_unescaped(field) for field in fields[3:5])
+        top, folder = (_unescaped(field) for field in fields[3:5])
         controllers = None if kind == "cgroup2" else frozenset(options.split(","))
-        yield _Mount(controllers, PurePosixPath(top), root / place.lstrip("/"))
+        yield _Mount(controllers, PurePosixPath(top), root / folder.lstrip("/"))
 
 
 def _unescaped(field: str) -> str:

@@ -14,7 +14,8 @@ from ricorda.engine.adaptive import gradient_factors
 from ricorda.errors import ArchiveError, ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, write_model_file
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 _kernels = pytest.importorskip("ricorda._kernels")
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ricorda.engine import Model, ReferenceBackend
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary
 
 Tensors = dict[str, NDArray[np.float32]]
 

@@ -12,8 +12,9 @@ from ricorda.engine.adaptive import AdaptiveBackend, LearningPrecision, letters_
 from ricorda.engine.backend import Ids
 from ricorda.engine.model import Model
 from ricorda.model import ModelConfiguration, ModelFile
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.pieces import PieceVocabulary
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 from ricorda.text.words import WordVocabulary
 
 pytestmark = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")

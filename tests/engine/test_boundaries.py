@@ -13,7 +13,8 @@ from ricorda.engine.generation import GenerationSettings, Piece
 from ricorda.engine.writer import Writer
 from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 TensorsOf = Callable[..., dict[str, NDArray[np.float32]]]
 SIZE, BOUNDARY = 8, 7

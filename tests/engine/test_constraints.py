@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ricorda.engine import Model, SamplingSettings
 from ricorda.engine.constraints import Constraint, check_stops, constraint_of, notes_on_symbols
 from ricorda.errors import ConfigurationError, VocabularyError
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary
 
 CHARACTERS = CharacterVocabulary("\nabcdeé世", "\n")
 BYTES = ByteVocabulary(10)

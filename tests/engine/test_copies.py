@@ -15,7 +15,8 @@ from ricorda.engine import Model, load, make_backend
 from ricorda.engine.backend import InProgress
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, write_model_file
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 NATIVE = pytest.mark.skipif(
     not ricorda.engine.kernels_are_built(), reason="needs the compiled kernels"

@@ -21,8 +21,9 @@ from ricorda.errors import (
     VocabularyError,
 )
 from ricorda.model.configuration import ModelConfiguration
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.parts import Part
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 LABELS = ("Greek", "Irish", "Italian")
 DOCUMENTS = ["ab", "", "e", "cabé世d", "ba\nab", "dddd" * 30, "abcde" * 7]

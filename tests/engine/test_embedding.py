@@ -17,7 +17,8 @@ from ricorda.errors import (
 )
 from ricorda.model.cells import CellName
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 LETTERS = CharacterVocabulary("\nabcdeé世", "\n")
 LABELLED = CharacterVocabulary("\nabcdeé世", "\n", has_boundary=True, labels=("Greek", "Irish"))

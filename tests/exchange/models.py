@@ -11,8 +11,9 @@ from ricorda.engine.reference import ReferenceBackend
 from ricorda.engine.sampling import log_softmax
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CELLS, CellName
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.pieces import PieceVocabulary
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 VOCABULARIES: dict[str, Vocabulary] = {
     "characters": CharacterVocabulary("".join(sorted("\n abcdeèλ€😀'\"\\%")), start="\n"),

@@ -24,10 +24,11 @@ from ricorda.exchange import export_model
 from ricorda.exchange.web_export import description, export
 from ricorda.model import ModelFile, read_model_file, write_model_file
 from ricorda.pages import json_text
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.pieces import PieceVocabulary
 from ricorda.text.prompts import read_prompt
 from ricorda.text.unseen import Unseen
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 from ricorda.text.words import WordVocabulary
 from tests.exchange.models import CASES, Case, greedy, log_probabilities, make_model, random_ids
 

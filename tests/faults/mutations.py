@@ -57,7 +57,7 @@ def _written_in_place() -> None:
     from ricorda.training.checkpoint.folder import CheckpointFolder
 
     def save(self: CheckpointFolder, step: int, files: Any, *, anchor: bool) -> Path:
-        place = self._free_place(step)
+        place = self._free_path(step)
         place.mkdir(parents=True)
         self._write(place, files, anchor)
         self._good[place.name] = anchor
@@ -94,8 +94,8 @@ def _manifest_not_signed() -> None:
 def _newest_alone() -> None:
     from ricorda.training.checkpoint.folder import CheckpointFolder
 
-    original = CheckpointFolder._places
-    put("_places", lambda self: original(self)[:1], CheckpointFolder)
+    original = CheckpointFolder._paths
+    put("_paths", lambda self: original(self)[:1], CheckpointFolder)
 
 
 def _all_kept() -> None:

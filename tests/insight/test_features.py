@@ -14,7 +14,8 @@ from ricorda.insight.features import (
     is_vowel,
     script_of,
 )
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 
 def columns(text: str, by: str = "characters") -> dict[str, list[float]]:

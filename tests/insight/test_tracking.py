@@ -12,7 +12,8 @@ from ricorda.insight import Tracked, Unit, track_units
 from ricorda.insight.tracking import SHORTEST, SIGNIFICANT, Effects, Levels, Progress, Ranks
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CellName
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary
 from tests.insight.planted import HIDDEN_SIZE, QUOTE_UNIT, planted_model, planted_text
 
 LEAST_EFFECT: dict[CellName, float] = {"lstm": 0.99, "cifg": 0.99, "gru": 0.99, "rnn": 0.85}

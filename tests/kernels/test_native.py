@@ -14,7 +14,8 @@ from ricorda.engine.session import NativeSession, NativeStream
 from ricorda.errors import ConfigurationError, ModelFileError, VocabularyError
 from ricorda.model.cells import CellName
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 MakeCase = Callable[..., Any]
 

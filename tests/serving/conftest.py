@@ -19,7 +19,8 @@ import pytest
 
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile, write_model_file
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 collect_ignore_glob = [] if find_spec("fastapi") and find_spec("uvicorn") else ["test_*.py"]
 

@@ -112,7 +112,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def test_a_request_has_its_time(serve: Serve, slow: Server, models: dict[str, Path]) -> None:
-    place = slow.service.catalogue._places["letters"].path
+    place = slow.service.catalogue._sources["letters"].path
     limits = {"request_seconds": 0.6, "max_tokens": 10**6, "precision": "float32"}
     with serve({"letters": place}, **limits) as server:
         status, error = server.refused(max_tokens=10**6)
@@ -185,7 +185,7 @@ def test_of_too_many_connections_those_without_a_request_are_closed(serve: Serve
 
 
 def test_busy_connections_stay_and_the_next_is_reported(slow: Server, serve: Serve) -> None:
-    place = slow.service.catalogue._places["letters"].path
+    place = slow.service.catalogue._sources["letters"].path
     with serve(
         {"letters": place}, max_connections=2, max_tokens=10**6, precision="float32"
     ) as server:
@@ -227,7 +227,7 @@ def fingerprint(server: Server) -> str:
 
 
 def test_draining_ends_streams_with_a_valid_last_event(slow: Server, serve: Serve) -> None:
-    place = slow.service.catalogue._places["letters"].path
+    place = slow.service.catalogue._sources["letters"].path
     settings = {"max_tokens": 10**6, "drain_seconds": 0.2, "precision": "float32"}
     with serve({"letters": place}, **settings) as server:
         stream = begin(server, stream=True, max_tokens=10**6)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ricorda.serving.answers import Reader, symbol_names
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary
 
 VOCABULARY = ByteVocabulary(10)
 NAMES = symbol_names(VOCABULARY)

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ricorda.errors import UnseenCharactersWarning, VocabularyError
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.unseen import Gap, KnownText, Unseen, after_gaps, quoted
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary
 
 LETTERS = CharacterVocabulary("abc", "a")
 

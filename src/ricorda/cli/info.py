@@ -30,19 +30,19 @@ def command(model: Path | None, as_json: bool) -> None:
     ricorda info runs/my
     """
     path = model_path(model)
-    place = RunFolder(path).model if path.is_dir() else path
-    file = read_model_file(place)
+    file_path = RunFolder(path).model if path.is_dir() else path
+    file = read_model_file(file_path)
     if as_json:
-        print_json(_as_json(place, file))
+        print_json(_as_json(file_path, file))
         return
-    for name, value in _lines(place, file):
+    for name, value in _lines(file_path, file):
         print_paragraph(f"{name:<12} {value}", hanging=" " * 13)
 
 
-def _as_json(place: Path, file: ModelFile) -> dict[str, Any]:
+def _as_json(file_path: Path, file: ModelFile) -> dict[str, Any]:
     """Everything but the weights."""
     return {
-        "model": str(place),
+        "model": str(file_path),
         "parameters": file.configuration.parameters,
         "configuration": asdict(file.configuration),
         "vocabulary": file.vocabulary.to_json(),
@@ -50,12 +50,12 @@ def _as_json(place: Path, file: ModelFile) -> dict[str, Any]:
     }
 
 
-def _lines(place: Path, file: ModelFile) -> list[tuple[str, str]]:
+def _lines(file_path: Path, file: ModelFile) -> list[tuple[str, str]]:
     """Return what a person wants to know, one line each."""
     configuration, training = file.configuration, file.training
     embedding = configuration.embedding_size
     lines = [
-        ("model", f"{place} ({decimal(place.stat().st_size)})"),
+        ("model", f"{file_path} ({decimal(file_path.stat().st_size)})"),
         (
             "network",
             f"{configuration.cell}, {configuration.num_layers} x {configuration.hidden_size} "
@@ -96,8 +96,8 @@ def _origins(training: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("from", f"{displayed(name)}{figure}{shown}"))
     if isinstance(branch, dict) and isinstance(name := branch.get("run"), str):
         step = branch.get("step")
-        place = f" at step {step:,}" if isinstance(step, int) else ""
-        lines.append(("branch of", f"{displayed(name)}{place}"))
+        at_step = f" at step {step:,}" if isinstance(step, int) else ""
+        lines.append(("branch of", f"{displayed(name)}{at_step}"))
     return lines
 
 

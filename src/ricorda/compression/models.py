@@ -13,7 +13,8 @@ from ricorda.engine.adaptive import make_reader
 from ricorda.engine.loading import MODEL_FILE_NAME, load_file
 from ricorda.errors import ConfigurationError, MissingExtra
 from ricorda.model.model_file import ModelFile
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import CharacterVocabulary
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class TrainedModel:
                 f"expected a model of characters or bytes to compress with, {path} predicts "
                 f"{file.vocabulary.kind}"
             )
-        place = path / MODEL_FILE_NAME if path.is_dir() else path
-        return cls(file, hashlib.sha256(place.read_bytes()).digest())
+        model_path = path / MODEL_FILE_NAME if path.is_dir() else path
+        return cls(file, hashlib.sha256(model_path.read_bytes()).digest())
 
     def alphabet(self, *, escapes: bool) -> Alphabet:
         """Return the symbols that it predicts, and those of other bytes."""

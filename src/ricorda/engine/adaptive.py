@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from ricorda.engine.backend import Array, Backend, Ids, Precision, State, Surprisals, zero_state
 from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.parts import Part
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 
 try:
     from ricorda import _kernels

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from ricorda.engine.sampling import Mask, SamplingSettings
 from ricorda.errors import ConfigurationError, VocabularyError
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.tokens import TokenVocabulary
 from ricorda.text.unseen import quoted
-from ricorda.text.vocabulary import ByteVocabulary, Vocabulary
+from ricorda.text.vocabulary import Vocabulary
 
 FORBIDDEN = -1
 

@@ -9,12 +9,13 @@ from ricorda.arguments import unfit
 from ricorda.engine.backend import Ids
 from ricorda.engine.documents import Document
 from ricorda.engine.labels import label_number
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.decoding import StrictDecoder
 from ricorda.text.parts import Part
 from ricorda.text.prompts import PromptReader
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.unseen import Unseen
-from ricorda.text.vocabulary import ByteVocabulary, OnUnknown, Vocabulary
+from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
 CHARACTERS_AT_ONCE = 2**20
 

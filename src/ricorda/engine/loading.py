@@ -48,8 +48,8 @@ def load_file(path: str | bytes | os.PathLike[str] | InFolder) -> ModelFile:
 
     Raises ModelFileError if the file is missing or damaged.
     """
-    place = argument_path("path", path.folder if isinstance(path, InFolder) else path)
-    return read_model_file(place / MODEL_FILE_NAME if place.is_dir() else place)
+    location = argument_path("path", path.folder if isinstance(path, InFolder) else path)
+    return read_model_file(location / MODEL_FILE_NAME if location.is_dir() else location)
 
 
 @checked

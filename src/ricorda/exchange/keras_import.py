@@ -88,9 +88,9 @@ def _weights_by_name(stored: Hdf5Object) -> Weights:
         found = {}
         for name in names if isinstance(names, list) else []:
             plain = name.rpartition("/")[2].partition(":")[0]
-            place = group.get(name) if plain in WEIGHT_NAMES[layer.kind] else None
-            if place is not None:
-                found[plain] = place.array()
+            dataset = group.get(name) if plain in WEIGHT_NAMES[layer.kind] else None
+            if dataset is not None:
+                found[plain] = dataset.array()
         return found
 
     return weights
@@ -163,9 +163,9 @@ def _weights_by_place(root: Hdf5Object, layers: list[KerasLayer]) -> Weights:
         group = root.get(groups[layer.name])
         found = {}
         for number, name in enumerate(WEIGHT_NAMES[layer.kind]):
-            place = None if group is None else group.get(str(number))
-            if place is not None:
-                found[name] = place.array()
+            dataset = None if group is None else group.get(str(number))
+            if dataset is not None:
+                found[name] = dataset.array()
         return found
 
     return weights

@@ -41,16 +41,16 @@ def read(path: Path) -> ForeignNetwork:
     Raises ModelFileError, in one line, for files that are missing, damaged or of another form, and
     for a network that ricorda has no equal of.
     """
-    place = _manifest_of(path) if path.is_dir() else path
-    files = _Folder(place.parent)
+    manifest = _manifest_of(path) if path.is_dir() else path
+    files = _Folder(manifest.parent)
     try:
-        described = files.json(place.name)
+        described = files.json(manifest.name)
         if not isinstance(described, dict):
             raise ModelFileError("expected an object of tensors, got something else")
         network = _layers_model(described, files) if _MANIFEST in described else None
         network = network or _char_rnn(described, files)
     except ModelFileError as error:
-        raise ModelFileError(f"{place}: {error}") from error
+        raise ModelFileError(f"{manifest}: {error}") from error
     training = {"imported": {"sha256": files.digest}}
     return replace(network, training=training)
 
@@ -103,16 +103,16 @@ class _Folder:
         return self._read_file(name, size, exact=size is not None)
 
     def _read_file(self, name: str, size: int | None, *, exact: bool = False) -> bytes:
-        place = self._path / name
+        path = self._path / name
         try:
-            status = place.lstat()
+            status = path.lstat()
             if not stat.S_ISREG(status.st_mode):
                 raise ModelFileError(f"expected {shown(name)} to be a file, no link or folder")
             found = status.st_size
             if size is not None and (found != size if exact else found > size):
                 expected = f"{size:,}" if exact else f"at most {size:,}"
                 raise ModelFileError(f"expected {expected} bytes in {shown(name)}, found {found:,}")
-            with place.open("rb") as file:
+            with path.open("rb") as file:
                 content = file.read(found)
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
             reason = getattr(error, "strerror", None) or "no file has such a name"

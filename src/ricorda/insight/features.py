@@ -20,7 +20,8 @@ from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
 from ricorda.insight import spans
 from ricorda.insight.spans import Span
-from ricorda.text.vocabulary import ByteVocabulary, Vocabulary, code_points
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import Vocabulary, code_points
 
 Column: TypeAlias = NDArray[np.float32]
 """One feature at every place, (T,)."""

@@ -37,22 +37,22 @@ CLIENT_LEFT = 499
 class AccessLog:
     """Lines of JSON in a file, on standard error, or nowhere."""
 
-    def __init__(self, place: str) -> None:
-        """Open the file `place`; - is standard error. Raises ConfigurationError if it cannot be.
+    def __init__(self, target: str) -> None:
+        """Open the file `target`; - is standard error. Raises ConfigurationError if it cannot be.
 
         Nothing is buffered: a line that cannot be written is lost, and does not fail again later.
         """
-        self._place = place
+        self._target = target
         self._file: io.FileIO | None = None
         self._reported = False
-        if place != "off":
+        if target != "off":
             try:
                 self._file = (
-                    io.FileIO(2, "w", closefd=False) if place == "-" else io.FileIO(place, "a")
+                    io.FileIO(2, "w", closefd=False) if target == "-" else io.FileIO(target, "a")
                 )
             except OSError as error:
                 raise ConfigurationError(
-                    f"cannot write the access log {place}: {error.strerror}"
+                    f"cannot write the access log {target}: {error.strerror}"
                 ) from None
 
     def write(self, **fields: Any) -> None:
@@ -68,7 +68,7 @@ class AccessLog:
                 self._reported = True
                 log.warning(
                     "lines of the access log are lost: cannot write %s: %s; the server continues",
-                    *(self._place, error.strerror),
+                    *(self._target, error.strerror),
                 )
 
     def close(self) -> None:

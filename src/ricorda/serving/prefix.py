@@ -41,8 +41,8 @@ class UnderPrefix:
             await self._application(scope, receive, send)
         elif path == self._prefix:
             query = scope["query_string"].decode("latin-1")
-            place = f"{self._name}/" + (f"?{query}" if query else "")
-            await RedirectResponse(place, 307)(scope, receive, send)
+            location = f"{self._name}/" + (f"?{query}" if query else "")
+            await RedirectResponse(location, 307)(scope, receive, send)
         else:
             rest = path.removeprefix(self._prefix)
             if rest.startswith("/"):

@@ -80,14 +80,14 @@ class Trash:
         """Move a run back; return its name, which is numbered if another run has it by now."""
         with self._lock:
             deleted = self._find(number)
-            place = self._workspace.place_again(deleted.name, set(self._trainings.names()))
-            move_run(deleted.run, place)
+            target = self._workspace.place_again(deleted.name, set(self._trainings.names()))
+            move_run(deleted.run, target)
             self._remove_empty(number)
-            now = self._workspace.private_files_of(place.name)
+            now = self._workspace.private_files_of(target.name)
             for old, new in zip(self._private_files(deleted), now, strict=True):
                 with contextlib.suppress(FileNotFoundError):
                     old.replace(new)
-            return place.name
+            return target.name
 
     def delete(self, number: int) -> list[str]:
         """Delete a run for good; return the names of the files that stay, which are not ricorda's.

@@ -11,6 +11,7 @@ A text goes through these, in order:
     read_documents    files -> the documents in them, one after another, to score them later
 """
 
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.cache import Cache, cache_for
 from ricorda.text.cached_encoding import encode_sources
 from ricorda.text.compression import Decompression
@@ -27,7 +28,6 @@ from ricorda.text.source_search import find_sources
 from ricorda.text.sources import LeftOut, Source, Sources
 from ricorda.text.splits import Split, split
 from ricorda.text.vocabulary import (
-    ByteVocabulary,
     CharacterVocabulary,
     Decoder,
     Ids,

@@ -128,8 +128,8 @@ class _Numbering:
         wanted = self._of_evaluated[: max(0, len(self._evaluated) - length + 1)]
         known = wanted >= 0
         wanted = np.where(known, wanted * self._size + self._evaluated[length - 1 :], -1)
-        place = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
-        self._of_evaluated = np.where(known & (numbers[place] == wanted), place, -1)
+        index = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+        self._of_evaluated = np.where(known & (numbers[index] == wanted), index, -1)
         return True
 
     @property
@@ -159,10 +159,10 @@ class _Counts:
         known = histories >= 0
         safe = np.where(known, histories, 0)
         wanted = safe * self._size + symbols
-        place = np.minimum(np.searchsorted(self._pairs, wanted), len(self._pairs) - 1)
-        found = known & (self._pairs[place] == wanted)
+        index = np.minimum(np.searchsorted(self._pairs, wanted), len(self._pairs) - 1)
+        found = known & (self._pairs[index] == wanted)
         return (
-            np.where(found, self._of_pair[place], 0).astype(np.float64),
+            np.where(found, self._of_pair[index], 0).astype(np.float64),
             np.where(known, self._of_history[safe], 0).astype(np.float64),
             np.where(known, self._different[safe], 0).astype(np.float64),
         )

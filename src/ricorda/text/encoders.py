@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text.boundaries import MARK, Marks
+from ricorda.text.byte_vocabulary import ByteVocabulary, count_characters
 from ricorda.text.vocabulary import (
-    ByteVocabulary,
     CharacterVocabulary,
     Ids,
     OnUnknown,
     Vocabulary,
     code_points,
-    count_characters,
     id_type,
     start_symbol,
     unknown_symbols_error,

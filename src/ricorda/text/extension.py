@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.pieces import PieceVocabulary
 from ricorda.text.tokens import TokenVocabulary
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 from ricorda.text.words import WordVocabulary
 
 NEW = -1

@@ -81,8 +81,8 @@ class RowReader:
         size = self._ids.itemsize
         symbols = np.empty(int(lengths.sum()), np.uint32)
         begin = 0
-        for place, length in zip(first.tolist(), lengths.tolist(), strict=True):
-            data = os.pread(descriptor, length * size, self._offset + place * size)
+        for position, length in zip(first.tolist(), lengths.tolist(), strict=True):
+            data = os.pread(descriptor, length * size, self._offset + position * size)
             if len(data) < length * size:
                 raise TextError(
                     "the file of the encoded text became shorter while it was read: leave the "
@@ -151,8 +151,8 @@ class IdFile:
     def translate(self, table: NDArray[np.integer[Any]]) -> None:
         """Replace each id by its entry in `table` (V,), in place."""
         try:
-            for place, ids in self._blocks():
-                self._file.seek(place)
+            for offset, ids in self._blocks():
+                self._file.seek(offset)
                 self._file.write(translated(ids, table, self._type).data)
         except OSError as error:
             raise self._unwritable(error) from error
@@ -197,16 +197,16 @@ class IdFile:
         self._file, self._type = file, wider
 
     def _blocks(self) -> Iterator[tuple[int, Ids]]:
-        """Yield (place in the file, ids) for all ids so far."""
+        """Yield (offset in the file, ids) for all ids so far."""
         size = _BLOCK * self._type.itemsize
-        place = 0
+        offset = 0
         while True:
-            self._file.seek(place)
+            self._file.seek(offset)
             data = self._file.read(size)
             if not data:
                 return
-            yield place, np.frombuffer(data, self._type)
-            place += len(data)
+            yield offset, np.frombuffer(data, self._type)
+            offset += len(data)
 
     def _unwritable(self, error: OSError) -> Exception:
         return TextError(

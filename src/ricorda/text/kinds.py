@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from ricorda.errors import ConfigurationError
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.encoding import VocabularyKind
 from ricorda.text.pieces import PieceVocabulary
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 from ricorda.text.words import WordVocabulary
 
 KINDS: dict[str, type[Vocabulary]] = {

@@ -65,8 +65,8 @@ class PieceVocabulary(TokenVocabulary):
             first = min(ranks)
             if first == last:
                 break
-            place = ranks.index(first)
-            ids[place : place + 2] = [self._results[ids[place], ids[place + 1]]]
+            index = ranks.index(first)
+            ids[index : index + 2] = [self._results[ids[index], ids[index + 1]]]
         return ids
 
     def to_json(self) -> dict[str, Any]:
@@ -195,12 +195,12 @@ class _Learner:
 def _replaced(word: list[int], pair: Pair, new: int) -> list[int]:
     """Return a word with each occurrence of a pair joined, from the left."""
     joined: list[int] = []
-    place = 0
-    while place < len(word):
-        if tuple(word[place : place + 2]) == pair:
+    index = 0
+    while index < len(word):
+        if tuple(word[index : index + 2]) == pair:
             joined.append(new)
-            place += 2
+            index += 2
         else:
-            joined.append(word[place])
-            place += 1
+            joined.append(word[index])
+            index += 1
     return joined

@@ -137,7 +137,7 @@ def _copy_checkpoint(
             tensors = read_tensors(checkpoint, largest_tensors(before))
         except (Broken, TensorFileError, OSError) as error:
             report.warn(
-                f"the checkpoint {checkpoint.place} is broken ({error}): an older one is used"
+                f"the checkpoint {checkpoint.path} is broken ({error}): an older one is used"
             )
             continue
         progress.evaluations_without_better = 0
@@ -199,11 +199,11 @@ def _with_own_texts(run: RunFolder, folder: RunFolder, text: TextRecord) -> Text
     return replace(text, texts=[own(name) for name in text.texts])
 
 
-def _copy(source: Path, place: Path) -> None:
+def _copy(source: Path, target: Path) -> None:
     """Copy a file, flushed. Raises OSError, also for a link."""
     with open_untrusting(source) as file:
-        write_new(place, iter(lambda: file.read(BUFFER), b""))
-    flush_folder(place.parent)
+        write_new(target, iter(lambda: file.read(BUFFER), b""))
+    flush_folder(target.parent)
 
 
 def _remove(folder: RunFolder) -> None:

@@ -52,9 +52,9 @@ class Start:
 
 def read_start(given: Path) -> Start:
     """Read a model file, or that of a run's folder. Raises ModelFileError."""
-    place = RunFolder(given).model if given.is_dir() else given
-    file = read_model_file(place)
-    with place.open("rb") as opened:
+    path = RunFolder(given).model if given.is_dir() else given
+    file = read_model_file(path)
+    with path.open("rb") as opened:
         return Start(given, file, _digest(opened))
 
 

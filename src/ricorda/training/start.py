@@ -112,7 +112,7 @@ class NewRun:
                 return resume_run(folder, given, None, self.report, self.group)
             self.given = begun.given
             dataset = read_in_every_process(
-                self.group, folder.path, lambda place: self._read(begun, place)
+                self.group, folder.path, lambda path: self._read(begun, path)
             )
             record = record_from_json(
                 self.group.first_does(lambda: asdict(self._record(folder, begun.names, dataset)))
@@ -169,11 +169,11 @@ class NewRun:
             return False
         learned = Path(record.text.texts[0])
         return STANDARD_INPUT in self.texts or any(
-            place in (learned, *learned.parents) or learned.match(str(place))
-            for place in (Path(text).absolute() for text in self.texts)
+            path in (learned, *learned.parents) or learned.match(str(path))
+            for path in (Path(text).absolute() for text in self.texts)
         )
 
-    def _read(self, begun: _Begun, place: Path) -> Dataset:
+    def _read(self, begun: _Begun, folder: Path) -> Dataset:
         """Read the texts; on other machines than the first, those of the same names."""
         sources = self._sources
         if not self.group.is_first:
@@ -182,7 +182,7 @@ class NewRun:
         with self.report.reading() as progress:
             return read_dataset(
                 sources,
-                place,
+                folder,
                 self.given,
                 self.report.say,
                 known=begun.known,

@@ -20,7 +20,7 @@ def saved(tmp_path: Path, *steps: int, keep: int = 2, anchors: tuple[int, ...] =
 
 def found(tmp_path: Path) -> tuple[list[str], list[str]]:
     said: list[str] = []
-    good = [each.place.name for each in CheckpointFolder(tmp_path, 2).good(said.append)]
+    good = [each.path.name for each in CheckpointFolder(tmp_path, 2).good(said.append)]
     return good, said
 
 

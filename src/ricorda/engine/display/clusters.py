@@ -13,7 +13,8 @@ import numpy as np
 from ricorda.arguments import checked
 from ricorda.engine.backend import Ids
 from ricorda.pages import is_invisible
-from ricorda.text.vocabulary import BOUNDARY_LABEL, ByteVocabulary, Vocabulary
+from ricorda.text.byte_vocabulary import ByteVocabulary
+from ricorda.text.vocabulary import BOUNDARY_LABEL, Vocabulary
 
 LONGEST = 32  # symbols; a text may pile marks on a letter without end
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.exchange.c.source import array, smallest, type_of
+from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.pieces import PieceVocabulary
 from ricorda.text.tokens import TokenVocabulary
-from ricorda.text.vocabulary import ByteVocabulary, CharacterVocabulary, Vocabulary
+from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 from ricorda.text.words import LONGEST, WordVocabulary
 
 LONGEST_PIECE_WORD = 33

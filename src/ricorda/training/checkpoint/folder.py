@@ -69,22 +69,22 @@ class CheckpointFolder:
         if not self.path.exists():
             self.path.mkdir()  # not those above it, which may have been removed meanwhile
             flush_folder(self.path.parent)
-        place = self._free_place(step)
-        temporary = self.path / partial_name(place.name)
+        path = self._free_path(step)
+        temporary = self.path / partial_name(path.name)
         try:
             remove_folder(temporary, FILES)
             temporary.mkdir()
             manifest = self._write(temporary, files, anchor)
             flush_folder(temporary)
             self._read_back(temporary, manifest)
-            temporary.rename(place)
+            temporary.rename(path)
         except BaseException:
             remove_folder(temporary, FILES)
             raise
         flush_folder(self.path)
-        self._good[place.name] = anchor
+        self._good[path.name] = anchor
         self._drop_old()
-        return place
+        return path
 
     def good(self, say: Callable[[str], None], *, anchor: bool = False) -> Iterator["Checkpoint"]:
         """Yield the checkpoints that are intact, the newest first, and report broken ones.
@@ -92,16 +92,16 @@ class CheckpointFolder:
         anchor: only those to which a run returns. Raises Newer for one of a newer format.
         """
         refuse_link(self.path)
-        for place in self._places():
+        for path in self._paths():
             try:
-                checkpoint = Checkpoint(place)
+                checkpoint = Checkpoint(path)
                 if anchor and not checkpoint.is_anchor:
                     continue
                 checkpoint.check()
             except (OSError, Broken) as error:
-                say(f"the checkpoint {place} is broken ({_reason(error)}): an older one is used")
+                say(f"the checkpoint {path} is broken ({_reason(error)}): an older one is used")
                 continue
-            self._good[place.name] = checkpoint.is_anchor
+            self._good[path.name] = checkpoint.is_anchor
             yield checkpoint
 
     def remove_all(self) -> None:
@@ -110,8 +110,8 @@ class CheckpointFolder:
         Raises RunError if something else than a folder lies in its place.
         """
         refuse_link(self.path)
-        for place in self._places():
-            remove_folder(place, FILES)
+        for path in self._paths():
+            remove_folder(path, FILES)
         remove_leftovers(self.path, FILES)
         with contextlib.suppress(OSError):  # it is not empty, or was never made
             self.path.rmdir()
@@ -119,7 +119,7 @@ class CheckpointFolder:
     @property
     def is_empty(self) -> bool:
         """Whether there is none at all, whole or broken."""
-        return not self._places()
+        return not self._paths()
 
     def _write(self, folder: Path, files: Mapping[str, Content], anchor: bool) -> dict[str, Any]:
         """Write the files and the manifest."""
@@ -145,16 +145,16 @@ class CheckpointFolder:
         if written.manifest != manifest:
             raise OSError("what was written differs when it is read back: its manifest differs")
 
-    def _places(self) -> list[Path]:
+    def _paths(self) -> list[Path]:
         """Every folder with a checkpoint's name, the newest first."""
         if not self.path.is_dir():
             return []
         found = [path for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
         return sorted(found, key=_order, reverse=True)
 
-    def _free_place(self, step: int) -> Path:
+    def _free_path(self, step: int) -> Path:
         """The name that sorts as the newest."""
-        number, last_step = max(map(_order, self._places()), default=(1, -1))
+        number, last_step = max(map(_order, self._paths()), default=(1, -1))
         if step <= last_step:
             number += 1
         return self.path / (str(step) if number == 1 else f"{step}.{number}")
@@ -164,22 +164,22 @@ class CheckpointFolder:
 
         The manifest is removed first: without it, no reader takes a checkpoint for whole.
         """
-        places = [place for place in self._places() if self._is_good(place)]
-        kept = places[: self._keep]
-        kept += [place for place in places if self._good[place.name]][:1]
-        for place in set(self._places()) - set(kept):
-            if remove_folder(place, FILES):
-                self._good.pop(place.name, None)
+        paths = [path for path in self._paths() if self._is_good(path)]
+        kept = paths[: self._keep]
+        kept += [path for path in paths if self._good[path.name]][:1]
+        for path in set(self._paths()) - set(kept):
+            if remove_folder(path, FILES):
+                self._good.pop(path.name, None)
 
-    def _is_good(self, place: Path) -> bool:
+    def _is_good(self, path: Path) -> bool:
         """Whether a checkpoint is whole; each is looked at once."""
-        if place.name not in self._good:
+        if path.name not in self._good:
             try:
-                checkpoint = Checkpoint(place)
+                checkpoint = Checkpoint(path)
                 checkpoint.check()
             except (OSError, Broken, Newer):
                 return False
-            self._good[place.name] = checkpoint.is_anchor
+            self._good[path.name] = checkpoint.is_anchor
         return True
 
 
@@ -189,8 +189,8 @@ class Checkpoint:
     Raises Broken if the manifest does not hold, Newer if its format is not known, OSError.
     """
 
-    def __init__(self, place: Path, *, from_disk: bool = False) -> None:
-        self.place = place
+    def __init__(self, path: Path, *, from_disk: bool = False) -> None:
+        self.path = path
         self._from_disk = from_disk
         try:
             with self.open(MANIFEST) as file:
@@ -210,7 +210,7 @@ class Checkpoint:
         found = manifest.get("format")
         if isinstance(found, int) and found > FORMAT:
             raise Newer(
-                f"the checkpoint {self.place} has format {found}, newer than this ricorda reads "
+                f"the checkpoint {self.path} has format {found}, newer than this ricorda reads "
                 f"({FORMAT}): upgrade ricorda"
             )
         if found != FORMAT:
@@ -247,7 +247,7 @@ class Checkpoint:
 
     def open(self, name: str) -> IO[bytes]:
         """Open one of its files."""
-        file = open_untrusting(self.place / name)
+        file = open_untrusting(self.path / name)
         if self._from_disk and hasattr(os, "posix_fadvise"):
             with contextlib.suppress(OSError):  # drop it from the page cache
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -267,9 +267,9 @@ _NAME = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
 _FILE_NAME = re.compile(r"[a-z][a-z-]{0,40}\.[a-z]{1,20}")
 
 
-def _order(place: Path) -> tuple[int, int]:
+def _order(path: Path) -> tuple[int, int]:
     """How many times a step was repeated until the checkpoint was written, and its step."""
-    step, _, number = place.name.partition(".")
+    step, _, number = path.name.partition(".")
     return int(number or 1), int(step)
 
 

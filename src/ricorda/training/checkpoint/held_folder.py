@@ -62,11 +62,11 @@ class HeldFolder:
         """Raise FolderLost, saying what is lost and what to do, unless the folder is in place."""
         if self.is_in_place:
             return
-        place = self._new_place()
-        if place is not None:
+        path = self._new_path()
+        if path is not None:
             raise FolderLost(
-                f"the run's folder {self.path} was moved to {place} while the run trained; "
-                f"{self._saved}: continue with `ricorda resume {place}`"
+                f"the run's folder {self.path} was moved to {path} while the run trained; "
+                f"{self._saved}: continue with `ricorda resume {path}`"
             )
         raise FolderLost(
             f"the run's folder {self.path} was removed or replaced while the run trained; its "
@@ -80,12 +80,12 @@ class HeldFolder:
             return "no step was saved in it"
         return f"its last checkpoint was of step {self.saved_step:,}, the steps after it are lost"
 
-    def _new_place(self) -> Path | None:
+    def _new_path(self) -> Path | None:
         """Where the folder is now, if the system knows."""
         try:
-            place = Path(f"/proc/self/fd/{self._descriptor}").readlink()
-            if self._status is not None and os.path.samestat(place.stat(), self._status):
-                return place
+            path = Path(f"/proc/self/fd/{self._descriptor}").readlink()
+            if self._status is not None and os.path.samestat(path.stat(), self._status):
+                return path
         except OSError:
             pass
         return None

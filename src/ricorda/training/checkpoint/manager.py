@@ -213,7 +213,7 @@ class CheckpointManager:
                 restored = restore(checkpoint, learner)
             except (Broken, OSError) as error:
                 self._reporter.warn(
-                    f"the checkpoint {checkpoint.place} is broken ({error}): an older one is used"
+                    f"the checkpoint {checkpoint.path} is broken ({error}): an older one is used"
                 )
                 continue
             self._best = restored.best

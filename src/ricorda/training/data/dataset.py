@@ -1,6 +1,7 @@
 """The text of a run, read, encoded and split."""
 
 import filecmp
+import functools
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,11 +16,9 @@ from ricorda.text import (
     CharacterVocabulary,
     Decompression,
     EncodedText,
-    OnUnknown,
     Part,
     Split,
     Vocabulary,
-    VocabularyKind,
     document_hint,
     encode_sources,
     read_bytes,
@@ -170,19 +169,19 @@ def keep_passing(
         if source.size is not None:
             kept.append(source)
             continue
-        place = folder / f"input-{number}.txt"
-        kept.append(_copied(source, place))
-        on_copy(place)
+        path = folder / f"input-{number}.txt"
+        kept.append(_copied(source, path))
+        on_copy(path)
     return kept
 
 
-def _copied(source: Source, place: Path) -> Source:
+def _copied(source: Source, path: Path) -> Source:
     """The same bytes in a file."""
-    partial = place.with_name(partial_name(place.name))
+    partial = path.with_name(partial_name(path.name))
     write_new(partial, read_bytes([source], decompression=Decompression(enabled=False)))
-    partial.rename(place)
-    flush_folder(place.parent)
-    return Source(source.name, place)  # messages keep the name that the user gave
+    partial.rename(path)
+    flush_folder(path.parent)
+    return Source(source.name, path)  # messages keep the name that the user gave
 
 
 def read_dataset(
@@ -232,23 +231,16 @@ def _read(
     on_text: Callable[[EncodedText], None] = lambda _: None,
 ) -> Dataset:
     """Encode and split; `on_text` is called with the text in characters, or bytes."""
-    reading = options.reading.resolved(sources)
-
-    def encoded(
-        sources: Sequence[Source], vocabulary: VocabularyKind | Vocabulary, on_unknown: OnUnknown
-    ) -> EncodedText:
-        return encode_sources(
-            sources,
-            vocabulary=vocabulary,
-            folder=folder,
-            reading=reading,
-            on_unknown=on_unknown,
-            cache=cache,
-            say=say,
-            progress=progress,
-        )
-
-    text = encoded(sources, wanted(options.vocabulary).encoded_as, "error")
+    encode = functools.partial(
+        encode_sources,
+        folder=folder,
+        reading=options.reading.resolved(sources),
+        cache=cache,
+        say=say,
+        progress=progress,
+    )
+    kind = wanted(options.vocabulary).encoded_as
+    text = encode(sources, vocabulary=kind, on_unknown="error")
     on_text(text)
     fraction = options.validation_fraction if options.validation is None else 0.0
     parts = split(text.part, fraction, options.test_fraction, options.split)
@@ -260,27 +252,35 @@ def _read(
         text, parts = _in_symbols(text, parts, folder, options, say)
     if options.validation is None:
         return Dataset(text, None, parts.training, parts.validation, parts.test, parts.how)
-    validation = encoded(_found([options.validation], options), text.vocabulary, "skip")
+    validation_sources = _found([options.validation], options)
+    validation = encode(validation_sources, vocabulary=text.vocabulary, on_unknown="skip")
+    _check_validation(validation, options.validation, say)
+    return Dataset(text, validation, parts.training, validation.part, parts.test)
+
+
+def _check_validation(
+    validation: EncodedText, name: str | Path, say: Callable[[str], None]
+) -> None:
+    """Report what the training text lacks. Raises TextError if fewer than 2 symbols are left."""
     if validation.skipped:
         say(
             f"left out {plural(sum(validation.skipped.values()), 'character')} of --validation "
-            f"{options.validation} that the training text lacks: "
+            f"{name} that the training text lacks: "
             f"{''.join(list(validation.skipped)[:20])!r}"
         )
-    if (numbers := validation.part.label_numbers) is not None or text.vocabulary.labels:
+    if (numbers := validation.part.label_numbers) is not None or validation.vocabulary.labels:
         unknown = validation.part.segments if numbers is None else int((numbers == 0).sum())
         if unknown:
             say(
-                f"{plural(unknown, 'document')} of --validation {options.validation} without a "
+                f"{plural(unknown, 'document')} of --validation {name} without a "
                 "label that the training text has: read without one"
             )
     size = validation.part.symbols
     if size < 2:
         raise TextError(
-            f"--validation {options.validation}: expected at least 2 symbols that the training "
+            f"--validation {name}: expected at least 2 symbols that the training "
             f"text has, got {size}: name a longer text"
         )
-    return Dataset(text, validation, parts.training, validation.part, parts.test)
 
 
 def _in_symbols(
@@ -363,8 +363,8 @@ def read_in_every_process(
     if group.size == 1:
         return read(folder)
     with tempfile.TemporaryDirectory(prefix="ricorda-") as own:
-        place = folder if group.is_first else Path(own)
-        dataset = group.machine_by_machine(lambda: read(place))
+        path = folder if group.is_first else Path(own)
+        dataset = group.machine_by_machine(lambda: read(path))
     validation = dataset.validation_text
     digests = group.gather((dataset.text.digest, validation and validation.digest))
     if len(set(digests)) > 1:

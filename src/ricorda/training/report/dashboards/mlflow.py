@@ -38,8 +38,8 @@ class MLflow(Silent):
         """Begin a run in the store, or continue the same one."""
         from mlflow import MlflowClient
 
-        place = run.absolute().parent
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{place / 'mlflow.db'}"
+        folder = run.absolute().parent
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
         client = MlflowClient(tracking_uri=uri)
         self._last: dict[str, int] = {}
         self._id = known_as(run, "mlflow") or ""
@@ -49,7 +49,7 @@ class MLflow(Silent):
                 history = client.get_metric_history(self._id, name)
                 self._last[name] = max(each.step for each in history)
         else:
-            artifacts = None if "MLFLOW_TRACKING_URI" in os.environ else place / "mlflow-files"
+            artifacts = None if "MLFLOW_TRACKING_URI" in os.environ else folder / "mlflow-files"
             self._id = _new_run(client, run.resolve().name, settings, artifacts)
             remember(run, "mlflow", self._id)
         self._client = client

@@ -96,11 +96,11 @@ class TensorBoard(Silent):
         earlier = RunFolder(self._run).events
         number = 1 + int(earlier[-1].name.split(".")[3]) if earlier else 1
         path = self._run / f"events.out.tfevents.{number:010}.ricorda"
-        place = earlier[-1] if earlier else path
-        with replacing(place) as file:
+        last = earlier[-1] if earlier else path
+        with replacing(last) as file:
             if earlier and step >= 0:
-                file.writelines(record for at, record in _records(place) if at <= step)
-        place.rename(path)
+                file.writelines(record for at, record in _records(last) if at <= step)
+        last.rename(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
         self._file = RecordWriter(os.fdopen(descriptor, "ab"))
 
