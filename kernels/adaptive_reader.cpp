@@ -88,37 +88,45 @@ AdaptiveReader::AdaptiveReader(std::shared_ptr<const Network> frozen,
   const NetworkShape& shape = frozen_->shape();
   experts_.push_back(std::make_unique<Expert>(*this));
   experts_[0]->workspace = std::make_unique<Workspace>(shape, segment_);
-  const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
-  const LearningSettings learning{.adaptive = true, .pull = settings.pull};
-  for (const float rate : settings.rates) {
-    auto expert = std::make_unique<Expert>(*this);
-    Parameters own;
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      const TrainedParameter& trained = parameters_[i];
-      expert->weights.emplace_back(trained.weights, trained.weights + sizes[i]);
-      own.push_back({.weights = expert->weights.back().data(),
-                     .first_moments = const_cast<float*>(trained.weights),
-                     .second_moments = const_cast<float*>(trained.factors),
-                     .averages = nullptr});
-    }
-    expert->learning.assign(shape.num_layers * shape.state_parts(),
-                            std::vector<float>(shape.hidden_size));
-    LearningStep& step = expert->step;
-    step.inputs = inputs_.data();
-    step.targets = targets_.data();
-    step.labels = labels_.data();
-    for (auto& part : expert->learning) step.state.push_back(part.data());
-    step.learning_rate = rate;
-    step.number = 1;
-    step.update = true;
-    expert->learner = std::make_unique<Learner>(shape, learning, 1, settings.segment, precision,
-                                                frozen_->instruction_set(), 1, std::move(own));
-    experts_.push_back(std::move(expert));
-  }
-  const std::size_t rates = settings.rates.size();
-  shares_.assign(1 + rates, (1 - first_frozen_share) / std::max<std::size_t>(rates, 1));
-  shares_[0] = rates > 0 ? first_frozen_share : 1.0;
+  for (const float rate : settings.rates) add_learner(rate, settings.pull, precision);
+  for (std::size_t k = 0; k < experts_.size(); ++k) shares_.push_back(first_share(k));
   if (settings.counts) counts_ = std::make_unique<mixing::SymbolMixture>(*settings.counts);
+}
+
+// Adds a copy of the trained network that learns at a rate.
+void AdaptiveReader::add_learner(float rate, float pull, Precision precision) {
+  const NetworkShape& shape = frozen_->shape();
+  const std::vector<std::size_t> sizes = Learner::sizes_of(shape);
+  auto expert = std::make_unique<Expert>(*this);
+  Parameters own;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const TrainedParameter& trained = parameters_[i];
+    expert->weights.emplace_back(trained.weights, trained.weights + sizes[i]);
+    own.push_back({.weights = expert->weights.back().data(),
+                   .first_moments = const_cast<float*>(trained.weights),
+                   .second_moments = const_cast<float*>(trained.factors),
+                   .averages = nullptr});
+  }
+  expert->learning.assign(shape.num_layers * shape.state_parts(),
+                          std::vector<float>(shape.hidden_size));
+  LearningStep& step = expert->step;
+  step.inputs = inputs_.data();
+  step.targets = targets_.data();
+  step.labels = labels_.data();
+  for (auto& part : expert->learning) step.state.push_back(part.data());
+  step.learning_rate = rate;
+  step.number = 1;
+  step.update = true;
+  const LearningSettings learning{.adaptive = true, .pull = pull};
+  expert->learner = std::make_unique<Learner>(shape, learning, 1, segment_, precision,
+                                              frozen_->instruction_set(), 1, std::move(own));
+  experts_.push_back(std::move(expert));
+}
+
+// The share of an expert at the beginning, among as many as there are now.
+double AdaptiveReader::first_share(std::size_t expert) const {
+  if (experts_.size() == 1) return 1.0;
+  return expert == 0 ? first_frozen_share : (1 - first_frozen_share) / double(experts_.size() - 1);
 }
 
 AdaptiveReader::~AdaptiveReader() = default;
@@ -146,7 +154,7 @@ void AdaptiveReader::mix(int time) {
 
 void AdaptiveReader::observe(std::uint32_t id) {
   targets_[time_] = id;
-  share_of(time_, id);
+  update_shares(time_, id);
   if (++time_ < segment_) return;
   parallel_for(int(experts_.size()), threads_, [&](int k) { experts_[k]->learn(); });
   finish_segment();
@@ -169,7 +177,7 @@ void AdaptiveReader::read(const std::uint32_t* inputs, const std::uint32_t* targ
     });
     for (int i = 0; i < here; ++i) {
       if (counts_ || alternatives > 0) mix(first + i);
-      double probability = share_of(first + i, targets[i]);
+      double probability = update_shares(first + i, targets[i]);
       if (counts_) counts_->begin(mixture_.data());
       find_alternatives(alternatives, best, best_nats);
       best += alternatives, best_nats += alternatives;
@@ -190,8 +198,8 @@ void AdaptiveReader::find_alternatives(int count, std::uint32_t* best, float* be
   for (int n = 0; n < count; ++n) best_nats[n] = -std::log(mixture_[best[n]]);
 }
 
-// The probability of a target in the networks' mixture; then moves the shares to who expected it.
-double AdaptiveReader::share_of(int time, std::uint32_t target) {
+// Returns the probability of a target in the networks' mixture, and updates the shares by it.
+double AdaptiveReader::update_shares(int time, std::uint32_t target) {
   double total = 0.0;
   for (std::size_t k = 0; k < experts_.size(); ++k) {
     const float* row = experts_[k]->probabilities.data() + time * mixture_.size();
@@ -200,21 +208,14 @@ double AdaptiveReader::share_of(int time, std::uint32_t target) {
     shares_[k] *= probability;
     total += shares_[k];
   }
-  for (std::size_t k = 0; k < experts_.size(); ++k) {
-    const double first = k > 0 ? (1 - first_frozen_share) / double(experts_.size() - 1)
-                               : (experts_.size() > 1 ? first_frozen_share : 1.0);
-    shares_[k] = (1 - dealt_out) * shares_[k] / total + dealt_out * first;
-  }
+  for (std::size_t k = 0; k < experts_.size(); ++k)
+    shares_[k] = (1 - dealt_out) * shares_[k] / total + dealt_out * first_share(k);
   return total;
 }
 
+// Removes the experts that will not catch up, so that they take no more time.
 void AdaptiveReader::finish_segment() {
   time_ = 0;
-  drop_experts();
-}
-
-// Takes out the rates that will not come back, so that only the best one's time is spent.
-void AdaptiveReader::drop_experts() {
   double least = INFINITY;
   for (std::size_t k = 1; k < experts_.size(); ++k)
     if (!experts_[k]->is_lost) least = std::min(least, experts_[k]->nats);

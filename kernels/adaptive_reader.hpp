@@ -63,11 +63,12 @@ class AdaptiveReader {
  private:
   struct Expert;
 
+  void add_learner(float rate, float pull, Precision precision);
+  double first_share(std::size_t expert) const;
   void take(std::uint32_t input, std::uint32_t label, int time);
   void finish_segment();
-  void drop_experts();
   void mix(int time);
-  double share_of(int time, std::uint32_t target);
+  double update_shares(int time, std::uint32_t target);
   void find_alternatives(int count, std::uint32_t* best, float* best_nats);
 
   std::shared_ptr<const Network> frozen_;

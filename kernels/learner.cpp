@@ -82,7 +82,7 @@ Learner::Learner(const NetworkShape& shape, const LearningSettings& settings, in
     workspace_ = ProductWorkspace(vocabulary, std::max(embedded, layers_[0].shape().stacked()));
   }
   for (int number = 0; number < threads_; ++number) add_group(number);
-  list_pieces();
+  list_slices();
 }
 
 void Learner::add_group(int number) {
@@ -118,7 +118,7 @@ LayerTensors Learner::tensors_of(int layer) const {
   return {weight_ih, first[1].weights, first[2].weights, first[3].weights};
 }
 
-void Learner::list_pieces() {
+void Learner::list_slices() {
   const int vocabulary = shape_.vocabulary_size;
   // choose_inputs and choose_output point the rows that each step chooses.
   if (shape_.embedding_size > 0)
@@ -128,13 +128,13 @@ void Learner::list_pieces() {
   if (shape_.num_labels > 0)
     add_rows(label_parameter(), shape_.num_labels, int(label_size()), label_gradient_.data(),
              label_size(), false);
-  for (int layer = 0; layer < shape_.num_layers; ++layer) add_layer_pieces(layer);
+  for (int layer = 0; layer < shape_.num_layers; ++layer) add_layer_slices(layer);
   const int output = first_of(shape_.num_layers);
   add_rows(output, vocabulary, shape_.hidden_size, zeros_.data(), 0, true);
   add_rows(output + 1, 1, vocabulary, bias_gradient_.data(), 0, false);
 }
 
-void Learner::add_layer_pieces(int layer) {
+void Learner::add_layer_slices(int layer) {
   const LayerShape shape = shape_.layer(layer);
   const LayerGradients& gradients = groups_[0]->gradients[layer];
   const int first = first_of(layer), units = shape.hidden_size;
@@ -146,7 +146,7 @@ void Learner::add_layer_pieces(int layer) {
     const std::size_t offset = std::size_t(gate) * units;
     const auto add_gate = [&](int parameter, int columns, const float* values, std::size_t stride) {
       for (int unit = 0; unit < units; ++unit)
-        pieces_.push_back(
+        slices_.push_back(
             {parameter, (offset + unit) * columns, values + unit * stride, columns, true});
     };
     if (shape.input_size > 0)
@@ -154,34 +154,34 @@ void Learner::add_layer_pieces(int layer) {
                gradients.weight_ih.data() + (input_row - shape.apart()) * shape.input(),
                shape.input());
     const int bias = first_bias_of(layer);
-    pieces_.push_back({bias, offset, gradients.gates.data() + input_row, units, false});
+    slices_.push_back({bias, offset, gradients.gates.data() + input_row, units, false});
     if (!shape.has_recurrent_weights()) continue;
     add_gate(first + 1, units, gradients.weight_hh.data() + hidden_row * shape.hidden(),
              shape.hidden());
-    pieces_.push_back({bias + 1, offset, gradients.gates.data() + hidden_row, units, false});
+    slices_.push_back({bias + 1, offset, gradients.gates.data() + hidden_row, units, false});
   }
 }
 
 void Learner::add_rows(int parameter, int rows, int columns, const float* gradients,
                        std::size_t stride, bool decays) {
   for (int row = 0; row < rows; ++row)
-    pieces_.push_back(
+    slices_.push_back(
         {parameter, std::size_t(row) * columns, gradients + row * stride, columns, decays});
 }
 
 void Learner::copy_gradient(int parameter, float* gradient) const {
-  for (const Piece& piece : pieces_)
-    if (piece.parameter == parameter)
-      std::copy_n(piece.gradient, piece.count, gradient + piece.offset);
+  for (const ParameterSlice& slice : slices_)
+    if (slice.parameter == parameter)
+      std::copy_n(slice.gradient, slice.count, gradient + slice.offset);
 }
 
 template <class Use>
-void Learner::each_piece(const Use& use) const {
-  const std::size_t jobs = std::min<std::size_t>(4 * threads_, pieces_.size());
+void Learner::each_slice(const Use& use) const {
+  const std::size_t jobs = std::min<std::size_t>(4 * threads_, slices_.size());
   parallel_for(int(jobs), threads_, [&](int job) {
     const DenormalsAsZero flush;
-    for (std::size_t i = pieces_.size() * job / jobs; i < pieces_.size() * (job + 1) / jobs; ++i)
-      use(pieces_[i]);
+    for (std::size_t i = slices_.size() * job / jobs; i < slices_.size() * (job + 1) / jobs; ++i)
+      use(slices_[i]);
   });
 }
 
@@ -208,8 +208,8 @@ double Learner::gradients(const LearningStep& step, float* flat) {
   const DenormalsAsZero flush;
   const double nats = run_window(step);
   finish_gradients(step);
-  each_piece([&](const Piece& piece) {
-    std::copy_n(piece.gradient, piece.count, flat + starts_[piece.parameter] + piece.offset);
+  each_slice([&](const ParameterSlice& slice) {
+    std::copy_n(slice.gradient, slice.count, flat + starts_[slice.parameter] + slice.offset);
   });
   return nats;
 }
@@ -241,15 +241,15 @@ void Learner::finish_step(const LearningStep& step, double norm, const float* fl
 }
 
 void Learner::adapt(const LearningStep& step) {
-  each_piece([&](const Piece& piece) {
-    const Parameter& parameter = parameters_[piece.parameter];
+  each_slice([&](const ParameterSlice& slice) {
+    const Parameter& parameter = parameters_[slice.parameter];
     set_->routines.adapt(step.learning_rate, settings_.pull,
-                         {.weights = parameter.weights + piece.offset,
-                          .first_moments = parameter.first_moments + piece.offset,
-                          .second_moments = parameter.second_moments + piece.offset,
+                         {.weights = parameter.weights + slice.offset,
+                          .first_moments = parameter.first_moments + slice.offset,
+                          .second_moments = parameter.second_moments + slice.offset,
                           .averages = nullptr,
-                          .gradients = piece.gradient,
-                          .count = piece.count});
+                          .gradients = slice.gradient,
+                          .count = slice.count});
   });
 }
 
@@ -268,17 +268,17 @@ void Learner::update(const LearningStep& step, double norm, const float* flat) {
   };
   AdamW without_decay = rule;
   without_decay.decay = 1.0f;
-  each_piece([&](const Piece& piece) {
-    const Parameter& parameter = parameters_[piece.parameter];
+  each_slice([&](const ParameterSlice& slice) {
+    const Parameter& parameter = parameters_[slice.parameter];
     set_->routines.adamw(
-        piece.decays ? rule : without_decay,
-        {.weights = parameter.weights + piece.offset,
-         .first_moments = parameter.first_moments + piece.offset,
-         .second_moments = parameter.second_moments + piece.offset,
-         .averages = parameter.averages != nullptr ? parameter.averages + piece.offset : nullptr,
+        slice.decays ? rule : without_decay,
+        {.weights = parameter.weights + slice.offset,
+         .first_moments = parameter.first_moments + slice.offset,
+         .second_moments = parameter.second_moments + slice.offset,
+         .averages = parameter.averages != nullptr ? parameter.averages + slice.offset : nullptr,
          .gradients =
-             flat != nullptr ? flat + starts_[piece.parameter] + piece.offset : piece.gradient,
-         .count = piece.count});
+             flat != nullptr ? flat + starts_[slice.parameter] + slice.offset : slice.gradient,
+         .count = slice.count});
   });
 }
 

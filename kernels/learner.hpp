@@ -121,7 +121,7 @@ class Learner {
     double nats = 0.0;
   };
   // Some numbers of a parameter that lie side by side, and their gradients.
-  struct Piece {
+  struct ParameterSlice {
     int parameter;
     std::size_t offset;
     const float* gradient;
@@ -138,12 +138,12 @@ class Learner {
 
   // learner.cpp
   void add_group(int number);
-  void list_pieces();
+  void list_slices();
   void add_rows(int parameter, int rows, int columns, const float* gradients, std::size_t stride,
                 bool decays);
-  void add_layer_pieces(int layer);
+  void add_layer_slices(int layer);
   template <class Use>
-  void each_piece(const Use& use) const;
+  void each_slice(const Use& use) const;
   void finish_step(const LearningStep& step, double norm, const float* flat);
   void update(const LearningStep& step, double norm, const float* flat);
   void adapt(const LearningStep& step);
@@ -163,7 +163,7 @@ class Learner {
   void choose_labels(const LearningStep& step);
   void choose_output(const LearningStep& step);
   void reserve_output(int symbols);
-  void point_rows(std::size_t first_piece, const RowChoice& rows, const float* gradients,
+  void point_rows(std::size_t first_slice, const RowChoice& rows, const float* gradients,
                   std::size_t width);
   void pack(const LearningStep& step);
   void mask_recurrent(const LearningStep& step, int layer);
@@ -191,6 +191,7 @@ class Learner {
   std::vector<Reduction> list_reductions();
   double reduce(const Reduction& reduction, const LearningStep& step) const;
   void sum_groups(const std::vector<float*>& values, std::size_t count) const;
+  float* sum_buffers(AlignedBuffer<float> Group::* buffer, std::size_t count) const;
   void unmask_recurrent(const Reduction& reduction, const LearningStep& step) const;
   double finish_input(const LearningStep& step);
   double finish_one_hot(const float* table);
@@ -227,7 +228,7 @@ class Learner {
   OuterSums table_sums_;
   ProductWorkspace workspace_;  // of the table
   std::vector<std::unique_ptr<Group>> groups_;
-  std::vector<Piece> pieces_;
+  std::vector<ParameterSlice> slices_;
 };
 
 }  // namespace ricorda

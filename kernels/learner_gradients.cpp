@@ -11,6 +11,13 @@ namespace {
 
 constexpr std::size_t reduced_together = 1 << 15;
 
+// The gate whose recurrent product lies in a block of a row of gates.
+int gate_of_block(const Cell& cell, int block) {
+  int gate = 0;
+  while (cell.hidden_block[gate] != block) ++gate;
+  return gate;
+}
+
 }  // namespace
 
 // Sums the groups' gradients in those of the first group; returns the sum of all squares.
@@ -72,27 +79,28 @@ void Learner::unmask_recurrent(const Reduction& reduction, const LearningStep& s
   const LayerShape shape = shape_.layer(reduction.masked_layer);
   const int width = shape.hidden(), units = shape.hidden_size;
   for (std::size_t at = 0; at < reduction.count; at += width) {
-    const int row = int((reduction.first + at) / width), unit = row % width;
-    int gate = 0;
-    while (shape.hidden_row(gate) != row - unit) ++gate;
-    if (unit < units)
-      drop_recurrent(step, reduction.masked_layer, gate * units + unit, reduction.values[0] + at);
+    const int row = int((reduction.first + at) / width), block = row / width, unit = row % width;
+    if (unit >= units) continue;  // padding
+    const int gate = gate_of_block(*shape.cell, block);
+    drop_recurrent(step, reduction.masked_layer, gate * units + unit, reduction.values[0] + at);
   }
+}
+
+// The first `count` numbers of a buffer that every group has, summed in the first group's.
+float* Learner::sum_buffers(AlignedBuffer<float> Group::* buffer, std::size_t count) const {
+  std::vector<float*> values;
+  for (const auto& group : groups_) values.push_back((group.get()->*buffer).data());
+  sum_groups(values, count);
+  return values[0];
 }
 
 // The gradients of what makes the first layer's input, from those of its table or its vectors.
 double Learner::finish_input(const LearningStep& step) {
   Group& first = *groups_[0];
-  const auto all = [&](AlignedBuffer<float> Group::* buffer, std::size_t count) {
-    std::vector<float*> values;
-    for (auto& group : groups_) values.push_back(((*group).*buffer).data());
-    sum_groups(values, count);
-    return values[0];
-  };
   const std::size_t stride = padded(shape_.embedding_size);
   float* gradient = embedding_gradient_.data();
   if (with_table_) {
-    const float* table = all(&Group::table_gradient, first.table_gradient.size());
+    const float* table = sum_buffers(&Group::table_gradient, first.table_gradient.size());
     float* gates = first.gradients[0].gates.data();
     const int width = shape_.gates_width();
     for (int id = 0; id < shape_.vocabulary_size; ++id)
@@ -100,10 +108,11 @@ double Learner::finish_input(const LearningStep& step) {
     if (shape_.embedding_size == 0) return finish_one_hot(table);
     finish_table(table);
   } else {
-    gradient = all(&Group::embedding_gradient, input_rows_.count() * stride);
+    gradient = sum_buffers(&Group::embedding_gradient, input_rows_.count() * stride);
   }
-  for (int row = 0; row < input_rows_.count() && settings_.input_dropout > 0; ++row)
-    drop_vector(step, input_rows_.ids()[row], gradient + row * stride);
+  if (settings_.input_dropout > 0)
+    for (int row = 0; row < input_rows_.count(); ++row)
+      drop_vector(step, input_rows_.ids()[row], gradient + row * stride);
   double squares = set_->routines.sum_of_squares(gradient, int(input_rows_.count() * stride));
   const AlignedBuffer<float>& weights = first.gradients[0].weight_ih;
   if (with_table_) squares += set_->routines.sum_of_squares(weights.data(), int(weights.size()));
@@ -135,13 +144,12 @@ void Learner::finish_table(const float* table) {
 double Learner::finish_labels() {
   if (shape_.num_labels == 0) return 0.0;
   const LayerShape shape = shape_.layer(0);
-  std::vector<float*> values;
-  for (auto& group : groups_) values.push_back(group->label_gradient.data());
-  sum_groups(values, std::size_t(label_rows_.count()) * shape.width());
+  const float* rows =
+      sum_buffers(&Group::label_gradient, std::size_t(label_rows_.count()) * shape.width());
   std::fill_n(label_gradient_.data(), label_gradient_.size(), 0.0f);
   for (int row = 0; row < label_rows_.count(); ++row)
     for (int gate = 0; gate < shape.cell->gates; ++gate)
-      std::copy_n(values[0] + std::size_t(row) * shape.width() + shape.input_row(gate),
+      std::copy_n(rows + std::size_t(row) * shape.width() + shape.input_row(gate),
                   shape.hidden_size,
                   label_gradient_.data() + label_rows_.ids()[row] * label_size() +
                       std::size_t(gate) * shape.hidden_size);
@@ -156,9 +164,9 @@ double Learner::finish_biases() {
       for (std::size_t number = 1; number < groups_.size(); ++number)
         set_->routines.add(groups_[number]->gradients[layer].gates.data(), shape_.gates_width(),
                            groups_[0]->gradients[layer].gates.data());
-    for (const Piece& piece : pieces_)
-      if (piece.parameter >= first_bias_of(layer) && piece.parameter < first_of(layer + 1))
-        squares += set_->routines.sum_of_squares(piece.gradient, piece.count);
+    for (const ParameterSlice& slice : slices_)
+      if (slice.parameter >= first_bias_of(layer) && slice.parameter < first_of(layer + 1))
+        squares += set_->routines.sum_of_squares(slice.gradient, slice.count);
   }
   return squares;
 }

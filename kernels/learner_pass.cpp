@@ -72,9 +72,10 @@ void Learner::choose_inputs(const LearningStep& step) {
 void Learner::choose_labels(const LearningStep& step) {
   if (shape_.num_labels == 0) return;
   label_rows_.clear();
-  if (step.labels == nullptr) label_rows_.take(0);
-  for (int i = 0; i < streams_ * steps_ && step.labels != nullptr; ++i)
-    label_rows_.take(step.labels[i]);
+  if (step.labels == nullptr)
+    label_rows_.take(0);
+  else
+    for (int i = 0; i < streams_ * steps_; ++i) label_rows_.take(step.labels[i]);
   for (int row = 0; row < label_rows_.count(); ++row) copy_label(row);
 }
 
@@ -90,23 +91,23 @@ void Learner::choose_output(const LearningStep& step) {
   reserve_output(step.negatives ? output_rows_.choice().count() : shape_.vocabulary_size);
   const OutputGradients& gradients = groups_[0]->output_gradients;
   const std::size_t width = shape_.padded_hidden();
-  const std::size_t first_piece = pieces_.size() - 1 - shape_.vocabulary_size;
+  const std::size_t first_slice = slices_.size() - 1 - shape_.vocabulary_size;
   if (step.negatives) {
-    point_rows(first_piece, output_rows_.choice(), gradients.weight.data(), width);
+    point_rows(first_slice, output_rows_.choice(), gradients.weight.data(), width);
   } else {
     for (int id = 0; id < shape_.vocabulary_size; ++id)
-      pieces_[first_piece + id].gradient = gradients.weight.data() + id * width;
+      slices_[first_slice + id].gradient = gradients.weight.data() + id * width;
   }
-  pieces_.back().gradient = step.negatives ? bias_gradient_.data() : gradients.bias.data();
+  slices_.back().gradient = step.negatives ? bias_gradient_.data() : gradients.bias.data();
 }
 
 // Where the gradients of each symbol's row lie; those of rows that are left out are zero.
-void Learner::point_rows(std::size_t first_piece, const RowChoice& rows, const float* gradients,
+void Learner::point_rows(std::size_t first_slice, const RowChoice& rows, const float* gradients,
                          std::size_t width) {
   for (int id = 0; id < shape_.vocabulary_size; ++id)
-    pieces_[first_piece + id].gradient = zeros_.data();
+    slices_[first_slice + id].gradient = zeros_.data();
   for (int row = 0; row < rows.count(); ++row)
-    pieces_[first_piece + rows.ids()[row]].gradient = gradients + row * width;
+    slices_[first_slice + rows.ids()[row]].gradient = gradients + row * width;
 }
 
 // Allocates the output layer for so many symbols.

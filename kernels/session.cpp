@@ -19,6 +19,13 @@ std::vector<Element> take_first(std::vector<Element>& from, std::size_t count) {
   return std::exchange(from, std::move(rest));
 }
 
+// Copies a state (S, L, 1, H) between buffers whose rows are H or Hp wide.
+void copy_state(const NetworkShape& shape, const float* from, std::size_t from_width, float* to,
+                std::size_t to_width) {
+  for (int row = 0; row < shape.state_parts() * shape.num_layers; ++row)
+    std::copy_n(from + row * from_width, shape.hidden_size, to + row * to_width);
+}
+
 }  // namespace
 
 struct Session::Stream {
@@ -103,9 +110,7 @@ std::int64_t Session::add(std::vector<std::uint32_t> ids, const StreamSettings& 
   if (settings.sampling.counts_symbols()) stream->counts.assign(shape.vocabulary_size, 0);
   stream->state.assign(shape.state_size(), 0.0f);
   if (state != nullptr)
-    for (int part = 0; part < shape.state_parts() * shape.num_layers; ++part)
-      std::copy_n(state + std::size_t(part) * shape.hidden_size, shape.hidden_size,
-                  stream->state.data() + std::size_t(part) * shape.padded_hidden());
+    copy_state(shape, state, shape.hidden_size, stream->state.data(), shape.padded_hidden());
   for (const std::uint32_t id : before) stream->remember(id);
   for (const std::uint32_t id : stream->unread) stream->remember(id);
   if (settings.length <= 0) stream->ending = Ending::length;
@@ -133,9 +138,7 @@ std::vector<std::uint32_t> Session::save(std::int64_t stream, float* state) cons
     throw std::out_of_range("no stream has the number " + std::to_string(stream));
   const Stream& saved = *found->second;
   const NetworkShape& shape = network_->shape();
-  for (int part = 0; part < shape.state_parts() * shape.num_layers; ++part)
-    std::copy_n(saved.state.data() + std::size_t(part) * shape.padded_hidden(), shape.hidden_size,
-                state + std::size_t(part) * shape.hidden_size);
+  copy_state(shape, saved.state.data(), shape.padded_hidden(), state, shape.hidden_size);
   return {saved.unread.begin() + saved.next_unread, saved.unread.end()};
 }
 
@@ -196,8 +199,8 @@ void Session::advance_group(Streams streams, int steps, GroupWorkspace& workspac
 void Session::step(const Streams& streams, float* states, GroupWorkspace& workspace) {
   const int count = static_cast<int>(streams.size());
   for (int s = 0; s < count; ++s) workspace.ids[s] = streams[s]->unread[streams[s]->next_unread];
-  for (int s = 0; s < count && !workspace.labels.empty(); ++s)
-    workspace.labels[s] = streams[s]->settings.label;
+  if (!workspace.labels.empty())
+    for (int s = 0; s < count; ++s) workspace.labels[s] = streams[s]->settings.label;
   network_->advance(workspace.ids.data(), workspace.labels.data(), 1, count, states,
                     workspace.buffers);
   const auto chooses = [](const Stream* stream) { return stream->reads_its_last(); };

@@ -26,7 +26,7 @@ struct StreamSettings {
   std::vector<std::vector<std::uint32_t>> stops;  // each at least one symbol
   std::uint64_t seed = 0;
   std::uint64_t stream_index = 0;
-  int alternatives = -1;    // most likely symbols to tell with each one; -1: no log-probabilities
+  int alternatives = -1;    // most likely symbols reported with each one; -1: no log-probabilities
   std::uint32_t label = 0;  // of the text
 };
 

@@ -22,22 +22,24 @@ class Shares {
 
 inline const Shares shares;
 
-// A probability of 22 bits that follows what is observed, and how often it was.
+// A probability of 22 bits that follows what is observed, and in 10 bits how often it was.
 class AdaptiveProbability {
  public:
   void set(float probability, std::uint32_t count) {
-    bits_ = static_cast<std::uint32_t>(probability * 4194303.0f) << 10 | count;
+    bits_ = static_cast<std::uint32_t>(probability * float(largest)) << 10 | count;
   }
   // Of 16 bits.
   std::uint32_t probability() const { return bits_ >> 16; }
   void update(int bit, std::uint32_t limit) {
     const std::uint32_t count = bits_ & 1023;
-    const std::int64_t target = bit ? 4194303 : 0, now = bits_ >> 10;
+    const std::int64_t target = bit ? largest : 0, now = bits_ >> 10;
     const std::int64_t moved = now + (target - now) * std::int64_t{shares[count]} / 65536;
     bits_ = static_cast<std::uint32_t>(moved) << 10 | (count < limit ? count + 1 : limit);
   }
 
  private:
+  static constexpr std::int32_t largest = (1 << 22) - 1;
+
   std::uint32_t bits_ = 1u << 31;
 };
 
@@ -53,9 +55,9 @@ class Refinement {
   }
   // `nearest`: the step that learns what comes true.
   float refine(float logit, std::uint64_t context, AdaptiveProbability*& nearest) {
-    const float place = (clamped(logit, 7.999f) + 8.0f) * 2.0f;
-    const int step = static_cast<int>(place);
-    const float share = place - static_cast<float>(step);
+    const float position = (clamped(logit, 7.999f) + 8.0f) * 2.0f;
+    const int step = static_cast<int>(position);
+    const float share = position - static_cast<float>(step);
     const std::size_t first = static_cast<std::size_t>(context & mask_) * count + step;
     nearest = &steps_[first + (share > 0.5f ? 1 : 0)];
     const float low = static_cast<float>(steps_[first].probability());

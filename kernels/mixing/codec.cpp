@@ -20,9 +20,9 @@ double SymbolEncoder::probability(std::uint32_t symbol) {
   double product = 1.0;
   copy.begin(reader_.expected());
   while (!copy.is_complete()) {
-    const double one = copy.predict() / double(1 << probability_bits);
+    const std::uint32_t one = copy.predict();
     const int bit = copy.decision(symbol);
-    product *= bit ? one : 1.0 - one;
+    product *= probability_of(bit, one);
     copy.update(bit);
   }
   return product;

@@ -1,13 +1,13 @@
-// A binary arithmetic coder: 64-bit bounds, probabilities of 22 bits.
+// A binary arithmetic coder: 64-bit bounds, probabilities of probability_bits.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <utility>
 
-namespace ricorda::mixing {
+#include "mixing/logistic.hpp"
 
-constexpr int probability_bits = 22;
+namespace ricorda::mixing {
 
 class Interval {
  public:

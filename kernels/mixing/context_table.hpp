@@ -29,11 +29,11 @@ class ContextTable {
 
   // The bucket of a context, emptied if it was another's.
   std::uint32_t* find(std::uint64_t context) {
-    const std::size_t place = static_cast<std::size_t>(context >> 20) & mask_;
+    const std::size_t index = static_cast<std::size_t>(context >> 20) & mask_;
     const std::uint32_t tag = tag_of(context);
-    Bucket& first = buckets_[place];
+    Bucket& first = buckets_[index];
     if (first.tag == tag) return first.histories;
-    Bucket& second = buckets_[place ^ 1];
+    Bucket& second = buckets_[index ^ 1];
     if (second.tag == tag) return second.histories;
     Bucket& chosen = use_of(second) < use_of(first) ? second : first;
     chosen.tag = tag;
@@ -43,9 +43,9 @@ class ContextTable {
 
   // The same, but null for a context that is not there.
   std::uint32_t* look_up(std::uint64_t context) {
-    const std::size_t place = static_cast<std::size_t>(context >> 20) & mask_;
+    const std::size_t index = static_cast<std::size_t>(context >> 20) & mask_;
     const std::uint32_t tag = tag_of(context);
-    for (Bucket* bucket : {&buckets_[place], &buckets_[place ^ 1]})
+    for (Bucket* bucket : {&buckets_[index], &buckets_[index ^ 1]})
       if (bucket->tag == tag) return bucket->histories;
     return nullptr;
   }

@@ -22,11 +22,11 @@ NetworkShape shape_of(const FreshSettings& settings, const InstructionSet& set) 
 
 }  // namespace
 
-Helper::Helper(bool has_thread) {
+BackgroundWorker::BackgroundWorker(bool has_thread) {
   if (has_thread) thread_ = std::thread([this] { run(); });
 }
 
-Helper::~Helper() {
+BackgroundWorker::~BackgroundWorker() {
   {
     const std::lock_guard lock(mutex_);
     ends_ = true;
@@ -35,7 +35,7 @@ Helper::~Helper() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Helper::start(std::function<void()> work) {
+void BackgroundWorker::start(std::function<void()> work) {
   if (!thread_.joinable()) return work();
   wait();
   {
@@ -45,12 +45,12 @@ void Helper::start(std::function<void()> work) {
   changed_.notify_all();
 }
 
-void Helper::wait() {
+void BackgroundWorker::wait() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !work_; });
 }
 
-void Helper::run() {
+void BackgroundWorker::run() {
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return ends_ || work_; });
@@ -72,7 +72,7 @@ FreshNetwork::FreshNetwork(const FreshSettings& settings, const InstructionSet& 
       state_(shape_.state_size()),
       probabilities_(shape_.padded_vocabulary()),
       learner_state_(shape_.state_parts(), std::vector<float>(settings.hidden_size)),
-      helper_(threads > 1) {
+      worker_(threads > 1) {
   initialize();
   Parameters parameters;
   for (std::size_t i = 0; i < weights_.size(); ++i)
@@ -87,7 +87,7 @@ FreshNetwork::FreshNetwork(const FreshSettings& settings, const InstructionSet& 
   pack();
 }
 
-FreshNetwork::~FreshNetwork() { helper_.wait(); }
+FreshNetwork::~FreshNetwork() { worker_.wait(); }
 
 void FreshNetwork::initialize() {
   Philox random(settings_.seed, 0);
@@ -130,12 +130,12 @@ void FreshNetwork::observe(std::uint32_t symbol) {
   targets_.push_back(symbol);
   last_ = symbol;
   if (inputs_.size() < std::size_t(settings_.segment)) return;
-  helper_.wait();
+  worker_.wait();
   if (number_ > 0) pack();
   learned_inputs_ = std::exchange(inputs_, {});
   learned_targets_ = std::exchange(targets_, {});
   ++number_;
-  helper_.start([this] { learn(); });
+  worker_.start([this] { learn(); });
 }
 
 void FreshNetwork::learn() {

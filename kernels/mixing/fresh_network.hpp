@@ -17,12 +17,12 @@
 namespace ricorda::mixing {
 
 // Does one piece of work at a time: in a thread of its own, or at once.
-class Helper {
+class BackgroundWorker {
  public:
-  explicit Helper(bool has_thread);
-  ~Helper();
-  Helper(const Helper&) = delete;
-  Helper& operator=(const Helper&) = delete;
+  explicit BackgroundWorker(bool has_thread);
+  ~BackgroundWorker();
+  BackgroundWorker(const BackgroundWorker&) = delete;
+  BackgroundWorker& operator=(const BackgroundWorker&) = delete;
 
   // Waits for the work before.
   void start(std::function<void()> work);
@@ -74,7 +74,7 @@ class FreshNetwork : public NetworkReader {
   std::vector<std::vector<float>> learner_state_;
   std::uint32_t last_ = 0;
   std::int64_t number_ = 0;  // of updates
-  Helper helper_;            // last, so that its work ends before the rest goes
+  BackgroundWorker worker_;  // last, so that its work ends before the rest goes
 };
 
 }  // namespace ricorda::mixing

@@ -8,6 +8,7 @@
 
 namespace ricorda::mixing {
 
+constexpr int probability_bits = 22;    // of a prediction that is coded
 constexpr float largest_logit = 12.0f;  // the surest prediction: one bit in 160,000 is wrong
 
 // e^x for |x| below 80.
@@ -33,6 +34,12 @@ inline float logarithm(float x) {
   for (const float divided : {1.0f / 7.0f, 1.0f / 5.0f, 1.0f / 3.0f, 1.0f})
     series = series * square + divided;
   return 2.0f * ratio * series + static_cast<float>(exponent) * 0.693147181f;
+}
+
+// The probability of a bit, where that of a one is `one` of probability_bits.
+inline double probability_of(int bit, std::uint32_t one) {
+  const double probability = one / double(1 << probability_bits);
+  return bit ? probability : 1.0 - probability;
 }
 
 inline float clamped(float x, float most) { return x > most ? most : x < -most ? -most : x; }

@@ -1,5 +1,6 @@
 #include "mixing/predictor.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -9,61 +10,64 @@ namespace {
 constexpr int most_ring_bits = 22, most_match_bits = 20, most_refinement_bits = 16;
 constexpr std::array<int, 8> orders{1, 2, 3, 4, 5, 6, 7, 9};
 constexpr std::array<int, 2> match_lengths{5, 9};
+// Contexts of each set of weights, in the order of choose_sets.
+constexpr std::array<std::size_t, set_count> set_contexts{2048, 256, 256, 1024, 256, 1024};
+constexpr std::uint32_t least_probability = 16;  // of probability_bits, of a one or a zero
 
-int smaller(int a, int b) { return a < b ? a : b; }
+int sets_of(const PredictorSettings& settings) {
+  return settings.trusts_network ? set_count : set_count - 1;
+}
 
 }  // namespace
 
 Predictor::Predictor(const PredictorSettings& settings)
     : settings_(settings),
       depth_end_(std::bit_width(std::uint32_t(settings.vocabulary_size - 1))),
-      ring_(smaller(settings.table_bits, most_ring_bits), settings.boundary),
+      ring_(std::min(settings.table_bits, most_ring_bits), settings.boundary),
       table_(settings.table_bits),
       state_maps_(std::size_t{context_count} * history_states),
       expectations_(match_count * 16 * 1024, AdaptiveProbability()),
       network_sums_(settings.network_size > 0 ? std::size_t{2} << depth_end_ : 0),
-      final_mixer_(std::vector<float>(lanes, 1.0f / (settings.trusts_network ? 6 : 5)), 256, 0.005f,
+      final_mixer_(std::vector<float>(lanes, 1.0f / float(sets_of(settings))), 256, 0.005f,
                    0.0005f),
-      by_last_(std::size_t{1} << smaller(settings.table_bits, most_refinement_bits)),
-      by_two_(std::size_t{1} << smaller(settings.table_bits, most_refinement_bits)) {
+      by_last_(std::size_t{1} << std::min(settings.table_bits, most_refinement_bits)),
+      by_two_(std::size_t{1} << std::min(settings.table_bits, most_refinement_bits)) {
   for (std::size_t i = 0; i < state_maps_.size(); ++i)
     state_maps_[i].set(first_guess(std::uint32_t(i % history_states)), 4);
   for (const int length : match_lengths)
-    matches_.emplace_back(length, smaller(settings.table_bits, most_match_bits));
+    matches_.emplace_back(length, std::min(settings.table_bits, most_match_bits));
   constexpr float rate = 0.02f;
   const float least = settings.trusts_network ? 0.003f : 0.0015f;
-  for (const std::size_t contexts : {2048, 256, 256, 1024, 256})
-    mixers_.emplace_back(first_weights(), contexts, rate, least);
-  if (settings.trusts_network) mixers_.emplace_back(first_weights(), 1024, rate, least);
+  for (int i = 0; i < sets_of(settings); ++i)
+    mixers_.emplace_back(first_weights(), set_contexts[i], rate, least);
 }
 
 std::vector<float> Predictor::first_weights() const {
   std::vector<float> weights(input_count, settings_.trusts_network ? 0.03f : 0.18f);
-  constexpr int network = context_count * inputs_of_context + match_count * 2;
-  if (settings_.trusts_network) weights[network] = 0.6f;
+  if (settings_.trusts_network) weights[first_network_input] = 0.6f;
   return weights;
 }
 
 void Predictor::begin(const float* network) {
-  place_.depth = 0, place_.path = 0, place_.bucket_depth = -1;
+  node_.depth = 0, node_.path = 0, node_.bucket_depth = -1;
   has_network_ = network != nullptr && settings_.network_size > 0;
   if (has_network_) sum_network(network);
   find_contexts();
-  skip_forced(place_);
+  skip_forced(node_);
 }
 
-void Predictor::skip_forced(Place& place) const {
-  while (place.depth < depth_end_) {
-    const std::uint32_t first_one = (place.path << 1 | 1) << (depth_end_ - 1 - place.depth);
+void Predictor::skip_forced(Node& node) const {
+  while (node.depth < depth_end_) {
+    const std::uint32_t first_one = (node.path << 1 | 1) << (depth_end_ - 1 - node.depth);
     if (first_one < std::uint32_t(settings_.vocabulary_size)) break;
-    place.path <<= 1, ++place.depth;
+    node.path <<= 1, ++node.depth;
   }
 }
 
 void Predictor::find_contexts() {
   std::uint64_t hash = 0;
   int back = 0;
-  auto& contexts = place_.contexts;
+  auto& contexts = node_.contexts;
   for (std::size_t i = 0; i < orders.size(); ++i) {
     for (; back < orders[i]; ++back) hash = hashed(hash, ring_.last(back + 1) + 1);
     contexts[i] = hashed(hash, i);
@@ -74,13 +78,13 @@ void Predictor::find_contexts() {
 }
 
 // Unless it is inserted, a context that is not in the table has null for its histories: empty.
-void Predictor::find_buckets(Place& place, bool inserts) {
-  const std::uint64_t node_hash = hashed(place.node(), 7);
-  for (std::uint64_t& context : place.contexts) context = hashed(context, node_hash);
-  for (const std::uint64_t context : place.contexts) table_.prefetch(context);
+void Predictor::find_buckets(Node& node, bool inserts) {
+  const std::uint64_t node_hash = hashed(node.index(), 7);
+  for (std::uint64_t& context : node.contexts) context = hashed(context, node_hash);
+  for (const std::uint64_t context : node.contexts) table_.prefetch(context);
   for (int i = 0; i < context_count; ++i)
-    place.buckets[i] = inserts ? table_.find(place.contexts[i]) : table_.look_up(place.contexts[i]);
-  place.bucket_depth = place.depth;
+    node.buckets[i] = inserts ? table_.find(node.contexts[i]) : table_.look_up(node.contexts[i]);
+  node.bucket_depth = node.depth;
 }
 
 void Predictor::sum_network(const float* network) {
@@ -95,44 +99,44 @@ void Predictor::sum_network(const float* network) {
 }
 
 std::uint32_t Predictor::predict() {
-  if (place_.needs_buckets()) find_buckets(place_, true);
-  return decide(place_, decision_);
+  if (node_.needs_buckets()) find_buckets(node_, true);
+  return decide(node_, decision_);
 }
 
-std::uint32_t Predictor::predict_at(Place& place, Decision& decision) {
-  if (place.needs_buckets()) find_buckets(place, false);
-  return decide(place, decision);
+std::uint32_t Predictor::predict_at(Node& node, Decision& decision) {
+  if (node.needs_buckets()) find_buckets(node, false);
+  return decide(node, decision);
 }
 
-void Predictor::advance(Place& place, int bit) const {
-  place.path = place.path << 1 | std::uint32_t(bit), ++place.depth;
-  skip_forced(place);
+void Predictor::advance(Node& node, int bit) const {
+  node.path = node.path << 1 | std::uint32_t(bit), ++node.depth;
+  skip_forced(node);
 }
 
-std::uint32_t Predictor::decide(const Place& place, Decision& decision) {
+std::uint32_t Predictor::decide(const Node& node, Decision& decision) {
   float* inputs = decision.inputs.data();
   int known = 0;  // contexts of one order
   for (int i = 0; i < context_count; ++i, inputs += inputs_of_context)
-    known += read_context(i, place, decision, inputs) && i < int(orders.size());
-  for (int i = 0; i < match_count; ++i, inputs += 2) read_match(i, place, decision, inputs);
-  const float network = read_network(place, inputs);
-  inputs[2] = 0.3f;
-  choose_sets(place, known, network, decision);
+    known += read_context(i, node, decision, inputs) && i < int(orders.size());
+  for (int i = 0; i < match_count; ++i, inputs += 2) read_match(i, node, decision, inputs);
+  const float network = read_network(node, inputs);
+  inputs[2] = 0.3f;  // the constant, behind the network's two inputs
+  choose_sets(node, known, network, decision);
   for (std::size_t i = 0; i < mixers_.size(); ++i) {
     decision.mixed[i] = mixers_[i].mix(decision.inputs.data(), decision.sets[i]);
     decision.probabilities[i] = squash(decision.mixed[i]);
   }
   const float logit = final_mixer_.mix(decision.mixed.data(), decision.final_set);
   decision.final_probability = squash(logit);
-  const float probability = refine(place, logit, decision) * float(1 << 22);
-  const auto whole = static_cast<std::uint32_t>(probability);
-  return whole<16 ? 16 : whole>(1u << 22) - 16 ? (1u << 22) - 16 : whole;
+  const float probability = refine(node, logit, decision) * float(1 << probability_bits);
+  return std::clamp(static_cast<std::uint32_t>(probability), least_probability,
+                    (1u << probability_bits) - least_probability);
 }
 
-bool Predictor::read_context(int number, const Place& place, Decision& decision, float* inputs) {
-  const std::uint32_t* bucket = place.buckets[number];
+bool Predictor::read_context(int number, const Node& node, Decision& decision, float* inputs) {
+  const std::uint32_t* bucket = node.buckets[number];
   const BitHistory history =
-      bucket != nullptr ? BitHistory::from_bits(bucket[place.history()]) : BitHistory();
+      bucket != nullptr ? BitHistory::from_bits(bucket[node.history()]) : BitHistory();
   AdaptiveProbability* map = &state_maps_[std::size_t(number) * history_states + history.state()];
   decision.maps[number] = map;
   if (history.count() == 0) {
@@ -146,11 +150,11 @@ bool Predictor::read_context(int number, const Place& place, Decision& decision,
   return true;
 }
 
-void Predictor::read_match(int number, const Place& place, Decision& decision, float* inputs) {
+void Predictor::read_match(int number, const Node& node, Decision& decision, float* inputs) {
   MatchModel& match = matches_[number];
-  const int left = depth_end_ - place.depth;
+  const int left = depth_end_ - node.depth;
   const std::uint32_t expected = match.has_match() ? match.expected(ring_) : 0;
-  if (!match.has_match() || expected >> left != place.path) {
+  if (!match.has_match() || expected >> left != node.path) {
     decision.lengths[number] = decision.expectations[number] = nullptr;
     inputs[0] = 0.0f, inputs[1] = 0.0f;
     return;
@@ -159,7 +163,7 @@ void Predictor::read_match(int number, const Place& place, Decision& decision, f
   decision.expected_bit[number] = bit;
   decision.lengths[number] = &match.by_length();
   const std::size_t context =
-      std::size_t(match.length_step()) << 10 | (hashed(expected, place.depth) >> 40 & 1023);
+      std::size_t(match.coarse_length()) << 10 | (hashed(expected, node.depth) >> 40 & 1023);
   decision.expectations[number] = &expectations_[std::size_t(number) << 14 | context];
   const float sure = stretch_table[decision.lengths[number]->probability()];
   inputs[0] = bit ? sure : -sure;
@@ -167,34 +171,35 @@ void Predictor::read_match(int number, const Place& place, Decision& decision, f
 }
 
 // Returns the network's logit; 0 without one.
-float Predictor::read_network(const Place& place, float* inputs) const {
+float Predictor::read_network(const Node& node, float* inputs) const {
   if (!has_network_) {
     inputs[0] = 0.0f, inputs[1] = 0.0f;
     return 0.0f;
   }
-  const float one = network_sums_[2 * place.node() + 1], zero = network_sums_[2 * place.node()];
+  const float one = network_sums_[2 * node.index() + 1], zero = network_sums_[2 * node.index()];
   const float logit = clamped(logarithm((one + 1e-9f) / (zero + 1e-9f)), largest_logit);
   inputs[0] = logit, inputs[1] = (squash(logit) - 0.5f) * 4.0f;
   return logit;
 }
 
-void Predictor::choose_sets(const Place& place, int known, float network,
-                            Decision& decision) const {
+void Predictor::choose_sets(const Node& node, int known, float network, Decision& decision) const {
   const std::size_t length =
-      matches_[1].has_match() ? matches_[1].length_step() : matches_[0].length_step();
+      matches_[1].has_match() ? matches_[1].coarse_length() : matches_[0].coarse_length();
   const bool agrees = decision.lengths[0] != nullptr || decision.lengths[1] != nullptr;
   const std::size_t expected = agrees ? length : 0;
-  const std::size_t node = place.node(), folded = node < 256 ? node : hashed(node) >> 40 & 255;
+  const std::size_t index = node.index(), folded = index < 256 ? index : hashed(index) >> 40 & 255;
   const std::size_t sureness = int(network * 2.0f) + 32;  // from 8 to 56
   const std::size_t seen = known;
-  decision.sets = {expected << 4 | seen, folded,
-                   ring_.last(1) & 255,  std::size_t(smaller(place.depth, 7)) << 4 | seen,
-                   ring_.last(2) & 255,  sureness << 4 | expected};
-  decision.final_set = std::size_t(smaller(place.depth, 15)) << 4 | seen;
+  decision.sets = {
+      expected << 4 | seen, folded,
+      ring_.last(1) & 255,  std::size_t(std::min(node.depth, 7)) << 4 | seen,
+      ring_.last(2) & 255,  sureness << 4 | expected,
+  };
+  decision.final_set = std::size_t(std::min(node.depth, 15)) << 4 | seen;
 }
 
-float Predictor::refine(const Place& place, float logit, Decision& decision) {
-  const std::uint64_t last = hashed(ring_.last(1), place.node());
+float Predictor::refine(const Node& node, float logit, Decision& decision) {
+  const std::uint64_t last = hashed(ring_.last(1), node.index());
   const std::uint64_t two = hashed(last, ring_.last(2));
   const float first = by_last_.refine(logit, last >> 30, decision.by_last);
   const float second = by_two_.refine(logit, two >> 30, decision.by_two);
@@ -202,14 +207,14 @@ float Predictor::refine(const Place& place, float logit, Decision& decision) {
 }
 
 void Predictor::update(const Decision& decision, int bit) {
-  if (place_.needs_buckets()) find_buckets(place_, true);
+  if (node_.needs_buckets()) find_buckets(node_, true);
   final_mixer_.update(decision.mixed.data(), decision.final_set, decision.final_probability, bit);
   for (std::size_t i = 0; i < mixers_.size(); ++i)
     mixers_[i].update(decision.inputs.data(), decision.sets[i], decision.probabilities[i], bit);
   decision.by_last->update(bit, 255), decision.by_two->update(bit, 255);
   for (int i = 0; i < context_count; ++i) {
     decision.maps[i]->update(bit, 255);
-    std::uint32_t& bits = place_.buckets[i][place_.history()];
+    std::uint32_t& bits = node_.buckets[i][node_.history()];
     BitHistory history = BitHistory::from_bits(bits);
     history.update(bit);
     bits = history.bits();
@@ -219,13 +224,13 @@ void Predictor::update(const Decision& decision, int bit) {
     decision.lengths[i]->update(bit == decision.expected_bit[i], 1023);
     decision.expectations[i]->update(bit, 1023);
   }
-  advance(place_, bit);
+  advance(node_, bit);
 }
 
 void Predictor::end() {
-  ring_.push(place_.path);
-  const std::uint32_t letter = settings_.letters[place_.path];
-  if (int(place_.path) == settings_.boundary) {
+  ring_.push(node_.path);
+  const std::uint32_t letter = settings_.letters[node_.path];
+  if (int(node_.path) == settings_.boundary) {
     word_ = 0, last_word_ = 0;
   } else if (letter > 0) {
     word_ = hashed(word_, letter);
