@@ -99,7 +99,7 @@ class Server:
         finally:
             connection.close()
         is_json = found.get("content-type", "") == "application/json"
-        return response.status, found, json.loads(raw) if is_json else raw
+        return response.status, found, json.loads(raw) if is_json and raw else raw
 
     def complete(self, **fields: Any) -> dict[str, Any]:
         """Ask for a completion that must succeed."""

@@ -187,7 +187,7 @@ RAW: dict[str, tuple[int, bytes]] = {
     "another Origin": (403, POST + b"Origin: http://evil.example\r\n" + LENGTH + b"\r\n" + BODY),
     "no Origin": (403, POST + b"Origin: null\r\n" + LENGTH + b"\r\n" + BODY),
     "Origin on another port": (403, POST + b"Origin: http://localhost:1\r\n\r\n"),
-    "a target elsewhere": (404, b"GET http://evil.example/health HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "a target elsewhere": (403, b"GET http://evil.example/health HTTP/1.1\r\n" + HOST + b"\r\n"),
     "a target without a slash": (404, b"GET health HTTP/1.1\r\n" + HOST + b"\r\n"),
     "CONNECT": (404, b"CONNECT evil.example:443 HTTP/1.1\r\n" + HOST + b"\r\n"),
     "a long target": (414, b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
@@ -205,6 +205,7 @@ RAW: dict[str, tuple[int, bytes]] = {
     "two spaces": (400, b"GET  /health HTTP/1.1\r\n" + HOST + b"\r\n"),
     "a target of no ASCII": (400, "GET /è HTTP/1.1\r\n".encode() + HOST + b"\r\n"),
     "no type": (415, POST.replace(b"Content-Type", b"X") + LENGTH + b"\r\n" + BODY),
+    "a compressed body": (415, POST + b"Content-Encoding: gzip\r\n" + LENGTH + b"\r\n" + BODY),
     "a form": (415, POST.replace(b"application/json", b"text/plain") + LENGTH + b"\r\n" + BODY),
 }
 

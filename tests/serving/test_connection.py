@@ -388,3 +388,13 @@ def test_a_flood_that_is_accepted_but_not_opened_excludes_nobody() -> None:
         assert slots.accepts("other")
         slots.enter("other")
     assert not slots.accepts("third")
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/metrics", "/nowhere"])
+def test_head_is_get_without_the_body(server: Server, path: str) -> None:
+    status, headers, body = server.ask("HEAD", path)
+    expected, found, content = server.ask("GET", path)
+    assert (status, headers["content-type"]) == (expected, found["content-type"])
+    assert content
+    assert not body
+    assert server.ask("HEAD", "/v1/completions")[1]["allow"] == "POST"

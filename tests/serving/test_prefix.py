@@ -50,6 +50,15 @@ def test_the_prefix_is_in_the_description(behind: Server, server: Server) -> Non
     assert b'href="/' not in behind.ask("GET", "/docs")[2]
 
 
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+def test_a_target_may_be_a_whole_address(behind: Server, prefix: str) -> None:
+    name = NAME.encode()
+    head = b"GET http://" + name + f"{prefix}/v1/models".encode() + b"?a=1 HTTP/1.1\r\n"
+    assert behind.say(head + b"Host: other.example\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    status, _, _ = behind.ask("GET", f"HTTP://{NAME}{prefix}/nowhere")
+    assert status == 404
+
+
 HEADERS: list[tuple[dict[str, str], int]] = [
     ({"Host": NAME}, 200),
     ({"Host": f"{NAME}:1234"}, 200),

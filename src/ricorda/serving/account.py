@@ -119,7 +119,10 @@ class Metrics:
 
 
 class Account:
-    """An ASGI middleware that logs and counts each request when its answer has ended."""
+    """An ASGI middleware that logs and counts each request when its answer has ended.
+
+    HEAD is answered as GET; uvicorn leaves out the body.
+    """
 
     def __init__(self, application: Application, access_log: AccessLog, metrics: Metrics) -> None:
         self.application = application
@@ -136,6 +139,7 @@ class Account:
         number = secrets.token_hex(8)
         record: dict[str, Any] = {}
         scope.setdefault("state", {})["record"] = record
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         status = 0
         client = scope.get("client")
         address = client[0] if client else None
@@ -150,13 +154,13 @@ class Account:
 
         try:
             await self._turns.wait(str(address))
-            await self.application(scope, receive, send_counted)
+            await self.application(asked, receive, send_counted)
         except Exception:  # answered with 500 by then
             log.exception("a request failed")
         finally:
             seconds = time.perf_counter() - began
             status = CLIENT_LEFT if record.pop("left", False) else status
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(asked.get("route"), "path", "other")
             self.metrics.requests.labels(route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(seconds)
             self.access_log.write(

@@ -59,6 +59,14 @@ async def _read(
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise Problem(415, f"expected the Content-Type application/json, got {declared[:80]!r}")
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() not in ("", "identity"):
+        raise Problem(
+            415,
+            f"expected a body as it is, got the Content-Encoding {coding[:80]!r}: send it "
+            "uncompressed",
+            headers={"accept-encoding": "identity"},
+        )
     size = int(request.headers.get("content-length", longest))
     with bodies.charged(request.state.client, size):
         try:
