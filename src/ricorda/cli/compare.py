@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ricorda.cli.options import GroupedCommand, GroupedOption, options_from
+from ricorda.cli.options import GroupedCommand, GroupedOption, options_from, output_options
 from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_table
 from ricorda.errors import ConfigurationError
@@ -36,17 +36,7 @@ PASSED_ON = [name for name in TRIAL_OPTIONS if name != "cell"]
 )
 @options_from(ComparisonOptions, OWN)
 @options_from(TrainingOptions, [*BUDGETS, *PASSED_ON])
-@click.option(
-    "--json",
-    "as_json",
-    cls=GroupedOption,
-    group=Group.OUTPUT,
-    is_flag=True,
-    help="Print one JSON object at the end.",
-)
-@click.option(
-    "--quiet", cls=GroupedOption, group=Group.OUTPUT, is_flag=True, help="Show no progress."
-)
+@output_options
 @click.pass_context
 def command(
     context: click.Context,

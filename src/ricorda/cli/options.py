@@ -305,6 +305,17 @@ adaptive_option = click.option(
 )
 
 
+def output_options(command: Command) -> Command:
+    """Add what the commands that train share: --json and --quiet."""
+    for words, help_text in (
+        (("--quiet",), "Show no progress."),
+        (("--json", "as_json"), "Print one JSON object at the end."),
+    ):
+        shared: dict[str, Any] = {"cls": GroupedOption, "group": Group.OUTPUT}
+        command = click.option(*words, is_flag=True, help=help_text, **shared)(command)
+    return command
+
+
 def archive_options(command: Command) -> Command:
     """Add what `compress` and `decompress` share."""
     for option in (

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ricorda.cli.options import PathName, options_from
+from ricorda.cli.options import PathName, options_from, output_options
 from ricorda.cli.train import report_run
 from ricorda.training.options import BRANCH_OPTIONS, RESUME_OPTIONS, TrainingOptions
 
@@ -30,8 +30,7 @@ from ricorda.training.options import BRANCH_OPTIONS, RESUME_OPTIONS, TrainingOpt
     help="Folder of the branch. By default it is named after the run, as in RUN-branch.",
 )
 @options_from(TrainingOptions, BRANCH_OPTIONS, unset="as in the run")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@output_options
 def command(
     run: Path | None, text: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
 ) -> int:

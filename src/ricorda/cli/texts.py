@@ -10,10 +10,9 @@ import numpy as np
 
 from ricorda.cli.options import Command, options_from
 from ricorda.cli.output import say
-from ricorda.errors import TextError
 from ricorda.text import ByteVocabulary, ReadingSettings, TextReader
 from ricorda.text.decoding import canonical_encoding
-from ricorda.text.unseen import KnownText, Unseen
+from ricorda.text.unseen import KnownText, Unseen, no_symbols_error
 from ricorda.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def read_known(model: "Model", text: str, reading: GivenReading, symbols: int) -
         if unseen.symbols >= symbols:
             break
     if unseen.symbols == 0:
-        raise TextError("expected a text of at least one symbol that the model knows, got none")
+        raise no_symbols_error()
     unseen.warn("the text", stacklevel=2)
     known = KnownText(np.concatenate(found), tuple(unseen.gaps))
     return known if unseen.symbols <= symbols else known.first(symbols)

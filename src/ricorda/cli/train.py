@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 import ricorda
-from ricorda.cli.options import FLAGS, GroupedCommand, GroupedOption, PathName, options_from
+from ricorda.cli.options import (
+    FLAGS,
+    GroupedCommand,
+    GroupedOption,
+    PathName,
+    options_from,
+    output_options,
+)
 from ricorda.cli.output import print_json, say
 from ricorda.errors import ConfigurationError
 from ricorda.model.cells import CELL_OPTIONS, CELLS
@@ -55,17 +62,7 @@ CHANGES_NO_STEP = {
     is_flag=True,
     help="Print all settings and the expected steps, memory and time, without training.",
 )
-@click.option(
-    "--json",
-    "as_json",
-    cls=GroupedOption,
-    group=Group.OUTPUT,
-    is_flag=True,
-    help="Print one JSON object at the end.",
-)
-@click.option(
-    "--quiet", cls=GroupedOption, group=Group.OUTPUT, is_flag=True, help="Show no progress."
-)
+@output_options
 def command(
     texts: tuple[str, ...],
     config: Path | None,

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ricorda.cli.options import GroupedCommand, GroupedOption, options_from
+from ricorda.cli.options import GroupedCommand, GroupedOption, options_from, output_options
 from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_table
 from ricorda.experiments.trial import TRIAL_OPTIONS
@@ -26,17 +26,7 @@ from ricorda.training.options import TrainingOptions
     help=f"Also search among these cells, separated by commas: {', '.join(CELLS)}.",
 )
 @options_from(TrainingOptions, ["steps", "epochs", *TRIAL_OPTIONS])
-@click.option(
-    "--json",
-    "as_json",
-    cls=GroupedOption,
-    group=Group.OUTPUT,
-    is_flag=True,
-    help="Print one JSON object at the end.",
-)
-@click.option(
-    "--quiet", cls=GroupedOption, group=Group.OUTPUT, is_flag=True, help="Show no progress."
-)
+@output_options
 def command(
     texts: tuple[str, ...], cells: str | None, as_json: bool, quiet: bool, **options: Any
 ) -> int:

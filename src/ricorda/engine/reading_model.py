@@ -28,12 +28,12 @@ from ricorda.engine.encoding import (
 from ricorda.engine.labels import label_number
 from ricorda.engine.results import Trace
 from ricorda.engine.scoring import Figures, Scores, evaluate, score
-from ricorda.errors import ConfigurationError, TextError
+from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.parts import Part
 from ricorda.text.prompts import read_prompt
 from ricorda.text.reading_settings import ReadingSettings
-from ricorda.text.unseen import Unseen
+from ricorda.text.unseen import Unseen, no_symbols_error
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
 
 
@@ -337,7 +337,7 @@ class ReadingModel:
         ids = unseen.encode(self.vocabulary, self.read_prompt(self._encoder.text(text)), on_unknown)
         unseen.warn("the text", stacklevel=2)
         if len(ids) == 0:
-            raise TextError("expected a text of at least one symbol that the model knows, got none")
+            raise no_symbols_error()
         skipped = 0 if self.vocabulary.boundary is None else 1
         read = np.concatenate([np.full(skipped, self.vocabulary.start, np.uint32), ids])
         arrays, _ = self.backend.trace(read, self.backend.zero_state(1))

@@ -207,8 +207,13 @@ def finite(values: Array) -> Probabilities:
     """Widen logits or surprisals to float64; raise ModelFileError if one is not finite."""
     wide = values.astype(np.float64)
     if not np.isfinite(wide).all():
-        raise ModelFileError(
-            "expected finite numbers from the model, got infinity or NaN: its state overflows on "
-            "this text; train it again with a lower learning rate or without relu"
-        )
+        raise not_finite_error()
     return wide
+
+
+def not_finite_error() -> ModelFileError:
+    """Return the error of a model whose logits or surprisals are not finite."""
+    return ModelFileError(
+        "expected finite numbers from the model, got infinity or NaN: its state overflows on "
+        "this text; train it again with a lower learning rate or without relu"
+    )

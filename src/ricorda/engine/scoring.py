@@ -22,7 +22,7 @@ from ricorda.engine.display.cards import figures_card, figures_words, scores_car
 from ricorda.engine.sampling import Mask, Probabilities, finite
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.frames import Library, frame
-from ricorda.text.unseen import Gap, Unseen, after_gaps
+from ricorda.text.unseen import Gap, Unseen, after_gaps, no_symbols_error
 from ricorda.text.vocabulary import Vocabulary
 
 WINDOWS_AT_ONCE = 64
@@ -232,7 +232,7 @@ def score(
     Raises TextError for an empty text, ConfigurationError for less than 0 alternatives.
     """
     if len(ids) == 0:
-        raise TextError("expected a text of at least one symbol that the model knows, got none")
+        raise no_symbols_error()
     if alternatives < 0:
         raise ConfigurationError(f"alternatives must be at least 0, got {alternatives}")
     begin = 1

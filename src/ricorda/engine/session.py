@@ -18,7 +18,7 @@ from ricorda.arguments import checked
 from ricorda.engine.backend import Array, Ids, InProgress, State, Symbols, stream_labels
 from ricorda.engine.constraints import Constraint, check_stops, constraint_of
 from ricorda.engine.generation import Ending, GenerationSettings, Piece
-from ricorda.engine.sampling import SamplingSettings, bias_of, finite
+from ricorda.engine.sampling import SamplingSettings, bias_of, not_finite_error
 from ricorda.engine.stops import TextStops
 from ricorda.errors import ConfigurationError, VocabularyError
 from ricorda.model.configuration import ModelConfiguration
@@ -192,7 +192,7 @@ class NativeSession(InProgress):
                 else:
                     self._found.append((stream, stream.take(new)))
             if failed:
-                finite(np.array([np.nan]))  # raises
+                raise not_finite_error()
             found, self._found = self._found, []
         return found
 

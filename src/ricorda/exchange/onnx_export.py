@@ -175,9 +175,6 @@ class _Network:
         state = [self._configuration.num_layers, "batch", self._configuration.hidden_size]
         logits = [*each, self._configuration.vocabulary_size]
 
-        def floats(name: str, shape: list[Any]) -> Any:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
         def numbers(name: str) -> Any:
             return helper.make_tensor_value_info(name, TensorProto.INT64, each)
 
@@ -186,9 +183,9 @@ class _Network:
             name,
             [
                 *map(numbers, self._inputs),
-                *(floats(name, state) for name in self._parts),
+                *(_floats(name, state) for name in self._parts),
             ],
-            [floats("logits", logits), *(floats(f"{name}_after", state) for name in self._parts)],
+            [_floats("logits", logits), *(_floats(f"{name}_after", state) for name in self._parts)],
             [numpy_helper.from_array(array, name) for name, array in self._constants.items()],
         )
 
@@ -213,20 +210,17 @@ class _Network:
         hidden = self._add("Squeeze", hidden, time_axis)
         shape = [self._configuration.num_layers, None, self._configuration.hidden_size]
 
-        def floats(name: str, shape: list[int | None]) -> Any:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
         body = helper.make_graph(
             self._nodes,
             "symbol",
             [
-                *(floats(name, shape) for name in before),
+                *(_floats(name, shape) for name in before),
                 *(
                     helper.make_tensor_value_info(f"{name}_now", TensorProto.INT64, [None])
                     for name in inputs
                 ),
             ],
-            [*(floats(name, shape) for name in after), floats(hidden, shape[1:])],
+            [*(_floats(name, shape) for name in after), _floats(hidden, shape[1:])],
         )
         self._nodes = outer
         results = [f"{name}_last" for name in states]
@@ -364,3 +358,10 @@ class _Network:
 
     def _axis(self, number: int) -> str:
         return self._constant(f"axis_{number}", np.array([number], np.int64))
+
+
+def _floats(name: str, shape: list[Any]) -> Any:
+    """Describe an input or output of float32."""
+    from onnx import TensorProto, helper
+
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

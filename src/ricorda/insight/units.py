@@ -13,11 +13,11 @@ from ricorda.engine.backend import Array, Ids
 from ricorda.engine.chunks import traced
 from ricorda.engine.labels import label_number
 from ricorda.engine.sampling import finite
-from ricorda.errors import ConfigurationError, TextError
+from ricorda.errors import ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.model.model_file import ModelFile
 from ricorda.text.prompts import read_prompt
-from ricorda.text.unseen import Gap, KnownText, Unseen
+from ricorda.text.unseen import Gap, KnownText, Unseen, no_symbols_error
 from ricorda.text.vocabulary import Vocabulary, id_type
 
 Text: TypeAlias = str | Ids | KnownText
@@ -86,7 +86,7 @@ def known_text(model: Model | ModelFile, text: Text) -> KnownText:
         text = KnownText(ids, tuple(unseen.gaps))
     known = text if isinstance(text, KnownText) else KnownText(text)
     if len(known.ids) == 0:
-        raise TextError("expected a text of at least one symbol that the model knows, got none")
+        raise no_symbols_error()
     return _begun(known, model.vocabulary)
 
 

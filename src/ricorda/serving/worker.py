@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ricorda.engine import Ending, GenerationSettings, Model, Session, State, Stream, Symbols
-from ricorda.engine.backend import Ids
+from ricorda.engine.backend import Ids, Surprisals
 from ricorda.engine.embedding import VectorKind, VectorReader
+from ricorda.engine.sampling import not_finite_error
 from ricorda.errors import InputError, ModelFileError
 
 ROUND_SECONDS = 0.01
@@ -212,7 +213,7 @@ class Worker:
             job.counted = stream.written
             if stream.failed:
                 del self._writing[stream]
-                deliveries.append((job, None, stream.written, None, True, _not_finite()))
+                deliveries.append((job, None, stream.written, None, True, not_finite_error()))
                 continue
             over = stream.ended is not None
             if over:
@@ -232,9 +233,8 @@ class Worker:
         self._scoring = [*self._scoring[len(jobs) :], *jobs]  # take turns where there are many
         longest = max(len(job.ids) - 1 - job.position for job in jobs)
         alternatives = max(job.alternatives for job in jobs)
-        positions = self._workload.positions // (
-            1 + alternatives // 32
-        )  # bounds the memory of results
+        # The memory of the results is bounded too.
+        positions = self._workload.positions // (1 + alternatives // 32)
         steps = max(1, min(longest, positions // len(jobs)))
         inputs = np.zeros((len(jobs), steps), np.int64)
         targets = np.zeros((len(jobs), steps), np.int64)
@@ -252,25 +252,26 @@ class Worker:
             labels=np.broadcast_to(labels, inputs.shape) if labels.any() else None,
         )
         self._workload.read(inputs.size, time.perf_counter() - began)
-        deliveries: list[Delivery] = []
         for row, job in enumerate(jobs):
-            count = min(steps, len(job.ids) - 1 - job.position)
             job.state = state[:, :, row : row + 1]
-            nats = found.nats[row, :count]
-            symbols = Symbols(
-                job.ids[job.position + 1 : job.position + 1 + count],
-                -nats,
-                found.alternative_ids[row, :count, : job.alternatives],
-                -found.alternative_nats[row, :count, : job.alternatives],
-            )
-            job.position += count
-            failed = bool(np.isnan(nats).any())  # infinity: a symbol that the model excludes
-            over = failed or job.position == len(job.ids) - 1
-            if over:
-                self._scoring.remove(job)
-            error = _not_finite() if failed else None
-            deliveries.append((job, symbols, 0, None, over, error))
-        return deliveries
+        return [self._scored(job, found, row) for row, job in enumerate(jobs)]
+
+    def _scored(self, job: ScoringJob, found: Surprisals, row: int) -> Delivery:
+        """Take a text's part out of what was read side by side."""
+        count = min(found.nats.shape[1], len(job.ids) - 1 - job.position)
+        nats = found.nats[row, :count]
+        symbols = Symbols(
+            job.ids[job.position + 1 : job.position + 1 + count],
+            -nats,
+            found.alternative_ids[row, :count, : job.alternatives],
+            -found.alternative_nats[row, :count, : job.alternatives],
+        )
+        job.position += count
+        failed = bool(np.isnan(nats).any())  # infinity: a symbol that the model excludes
+        over = failed or job.position == len(job.ids) - 1
+        if over:
+            self._scoring.remove(job)
+        return (job, symbols, 0, None, over, not_finite_error() if failed else None)
 
     def _embed(self) -> list[Delivery]:
         """Read on in the texts of one job; jobs take turns."""
@@ -343,10 +344,3 @@ def _receive(deliveries: Sequence[Delivery]) -> None:
 def join(blocks: Sequence[Symbols]) -> Symbols:
     """Put blocks of symbols together."""
     return Symbols(*(np.concatenate(columns) for columns in zip(*blocks, strict=True)))
-
-
-def _not_finite() -> ModelFileError:
-    return ModelFileError(
-        "expected finite numbers from the model, got infinity or NaN: its state overflows on "
-        "this text; train it again with a lower learning rate or without relu"
-    )

@@ -12,7 +12,7 @@ from ricorda.durable import open_untrusting
 from ricorda.errors import RunError
 from ricorda.studio.cache import WorkLimiter
 from ricorda.studio.entrance import REPORT_POLICY
-from ricorda.studio.looking import Looking
+from ricorda.studio.looking import NO_MODEL, Looking
 from ricorda.studio.workspace import Workspace
 from ricorda.training.report.page import report_of
 
@@ -37,7 +37,7 @@ def add_downloads(
         try:
             file = open_untrusting(workspace.run(name).model)
         except OSError as error:
-            raise RunError("this run has no model yet: the first evaluation writes it") from error
+            raise RunError(NO_MODEL) from error
         size = os.fstat(file.fileno()).st_size
         headers = _headers(f"{name}.safetensors") | {"content-length": str(size)}
         return StreamingResponse(

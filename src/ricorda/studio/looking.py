@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.engine import Model, Scores, open_model, score
+from ricorda.engine import Generation, Model, Scores, open_model, score
 from ricorda.engine.backend import Ids, ScoringBackend
 from ricorda.engine.sampling import most_likely_first
 from ricorda.errors import RunError, TextError
@@ -36,7 +36,7 @@ from ricorda.studio import settings as ask
 from ricorda.studio.reading import reading_of
 from ricorda.studio.texts import Passage, Texts
 from ricorda.text import ByteVocabulary
-from ricorda.text.unseen import KnownText, Unseen
+from ricorda.text.unseen import KnownText, Unseen, no_symbols_error
 from ricorda.text.vocabulary import readable
 
 KEPT = 2  # models in memory
@@ -48,6 +48,7 @@ LONGEST_QUOTED = 1_000  # characters of a stretch that is shown
 DISTANCE = 50  # symbols that are looked back
 MOST_RANKED = 4_096  # units sent
 MOST_LABELS = 500  # offered
+NO_MODEL = "this run has no model yet: the first evaluation writes it"
 
 Stamp = tuple[Path, int]
 """A model file and when it was written."""
@@ -184,15 +185,7 @@ class Looking:
     def write(self, run: RunFolder, request: ask.WriteRequest) -> dict[str, Any]:
         """Continue a text."""
         with self._lock:
-            _, model = self._load(run)
-            prompt, unknown = _readable_prompt(model, request.text)
-            generation = model.begin(
-                prompt,
-                length=request.length,
-                seed=request.seed,
-                label=request.label,
-                **request.sampling,
-            )
+            generation, _, unknown = self._begin(run, request)
             return {"text": generation.text(), "seed": generation.seed, "unknown": unknown}
 
     def stream(self, run: RunFolder, request: ask.StreamRequest) -> Iterator[dict[str, Any]]:
@@ -202,15 +195,7 @@ class Looking:
         two pieces.
         """
         with self._lock:
-            _, model = self._load(run)
-            prompt, unknown = _readable_prompt(model, request.text)
-            generation = model.begin(
-                prompt,
-                length=request.length,
-                seed=request.seed,
-                label=request.label,
-                **request.sampling,
-            )
+            generation, prompt, unknown = self._begin(run, request)
         yield {"seed": generation.seed, "unknown": unknown, "prompt": prompt}
         while True:
             with self._lock:
@@ -260,6 +245,19 @@ class Looking:
         with self._lock:
             return self._load(run)[0]
 
+    def _begin(self, run: RunFolder, request: ask.WriteRequest) -> tuple[Generation, str, str]:
+        """Begin a text; return it, its prompt, and what of the prompt the model never saw."""
+        _, model = self._load(run)
+        prompt, unknown = _readable_prompt(model, request.text)
+        generation = model.begin(
+            prompt,
+            length=request.length,
+            seed=request.seed,
+            label=request.label,
+            **request.sampling,
+        )
+        return generation, prompt, unknown
+
     def _load(self, run: RunFolder) -> tuple[ModelFile, Model]:
         """A run's best model so far. Raises RunError if there is none yet."""
         return self._opened(_stamp(run))
@@ -302,8 +300,7 @@ def _stamp(run: RunFolder) -> Stamp:
     try:
         status = run.model.lstat()
     except OSError:
-        message = "this run has no model yet: the first evaluation writes it"
-        raise RunError(message) from None
+        raise RunError(NO_MODEL) from None
     if not stat.S_ISREG(status.st_mode):
         raise RunError("expected a file as this run's model, found a link or something else")
     return run.model, status.st_mtime_ns
@@ -324,7 +321,7 @@ def _known(model: Model, passage: Passage) -> KnownText:
         blocks.append(unseen.encode(model.vocabulary, model.read_prompt(document), "skip"))
     ids = np.concatenate(blocks)
     if not model.vocabulary.count(ids)[0]:
-        raise TextError("expected a text of at least one symbol that the model knows, got none")
+        raise no_symbols_error()
     return KnownText(ids, tuple(unseen.gaps))
 
 

@@ -112,8 +112,12 @@ def open_archive(name: str, path: Path, decompression: Decompression) -> Archive
     with path.open("rb") as file:
         kind = archive_kind(file.read(HEAD_BYTES))
     if kind is None:
-        raise TextError(f"{name}: the archive changed while it was read: try again")
+        raise _changed(name)
     return Archive(name, path, kind, decompression)
+
+
+def _changed(name: str) -> TextError:
+    return TextError(f"{name}: the archive changed while it was read: try again")
 
 
 def unsafe_name(name: str) -> bool:
@@ -214,7 +218,7 @@ class _Tar:
                 while data := self._read(file, _READ_BYTES):
                     yield data
                 return
-        raise TextError(f"{self._name}: the archive changed while it was read: try again")
+        raise _changed(self._name)
 
     def _next(self) -> tarfile.TarInfo | None:
         try:
@@ -312,7 +316,7 @@ class _Zip:
         infos: Sequence[zipfile.ZipInfo] = self._zip.infolist()
         info = infos[member.number] if member.number < len(infos) else None
         if info is None or info.filename.removeprefix("./") != member.name:
-            raise TextError(f"{self._name}: the archive changed while it was read: try again")
+            raise _changed(self._name)
         with self._opened(info) as file:
             yield from iter(lambda: self._read(file, _READ_BYTES, info), b"")
 

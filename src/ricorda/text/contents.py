@@ -67,11 +67,7 @@ _MAGIC: tuple[tuple[int, bytes, Content], ...] = (
     (0, b"\x1f\x9d", _decompress("a file compressed by compress (.Z)", "gzip -dc")),
     (0, b"\x5d\0\0", _decompress("an LZMA file", "xz -dc")),
     (0, b"\xff\x06\0\0sNaPpY", _decompress("a Snappy file", "snzip -dc")),
-    (
-        0,
-        b"%PDF-",
-        Content("a PDF document", "convert it (pdftotext FILE) and name that text", False),
-    ),
+    (0, b"%PDF-", _PDF),
     (
         0,
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",

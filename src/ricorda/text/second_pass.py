@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ricorda.errors import TextError
+from ricorda.text.boundaries import stored_size
 from ricorda.text.encoding import EncodedText
 from ricorda.text.extension import characters_of, extended, origins
 from ricorda.text.id_file import IdFile
@@ -185,11 +186,6 @@ def _translated(
     new = np.concatenate([found, new_marks, new_marks + 1]).astype(np.int64)
     old, first = np.unique(old, return_index=True)
     return ids, new[first][np.searchsorted(old, places)]
-
-
-def stored_size(vocabulary: Vocabulary) -> int:
-    """How many ids a text on disk may have: the boundary before each label is one."""
-    return vocabulary.size + len(vocabulary.labels)
 
 
 def _marks(ids: Ids, boundary: int | None) -> Numbers:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ricorda.errors import UnseenCharactersWarning
+from ricorda.errors import TextError, UnseenCharactersWarning
 
 if TYPE_CHECKING:
     from ricorda.text.vocabulary import Ids, OnUnknown, Vocabulary
@@ -33,6 +33,11 @@ def quoted(characters: Iterable[str], most: int = MOST_QUOTED) -> str:
     if len(found) > most:
         return f"{', '.join(found[:most])} and {len(found) - most} more"
     return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]])) if found else "nothing"
+
+
+def no_symbols_error() -> TextError:
+    """Return the error of a text of which nothing is left to read."""
+    return TextError("expected a text of at least one symbol that the model knows, got none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from ricorda.training.checkpoint.folder import (
     Checkpoint,
     CheckpointFolder,
     Content,
+    broken_message,
 )
 from ricorda.training.checkpoint.record import (
     BranchRecord,
@@ -136,9 +137,7 @@ def _copy_checkpoint(
             rows, others = _unchanged(checkpoint, largest_tensors(before))
             tensors = read_tensors(checkpoint, largest_tensors(before))
         except (Broken, TensorFileError, OSError) as error:
-            report.warn(
-                f"the checkpoint {checkpoint.path} is broken ({error}): an older one is used"
-            )
+            report.warn(broken_message(checkpoint.path, error))
             continue
         progress.evaluations_without_better = 0
         if "learning_rate" in changes:

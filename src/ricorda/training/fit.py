@@ -190,14 +190,12 @@ def _set_up(
         loader.stream.batch_size * loader.stream.window,
         dataset.symbols_per_character,
     )
-    evaluation = None
-    if dataset.validation is not None:
-        evaluation = QuickEvaluation(dataset.validation, group)
+    validation = dataset.validation
     return Loop(
         folder=folder,
         vocabulary=dataset.text.vocabulary,
         provenance=_provenance(record, dataset),
-        evaluation=evaluation,
+        evaluation=None if validation is None else QuickEvaluation(validation, group),
         learner=learner,
         clock=budget_clock,
         metrics=metrics,

@@ -99,7 +99,7 @@ class CheckpointFolder:
                     continue
                 checkpoint.check()
             except (OSError, Broken) as error:
-                say(f"the checkpoint {path} is broken ({_reason(error)}): an older one is used")
+                say(broken_message(path, _reason(error)))
                 continue
             self._good[path.name] = checkpoint.is_anchor
             yield checkpoint
@@ -265,6 +265,11 @@ class Checkpoint:
 
 _NAME = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
 _FILE_NAME = re.compile(r"[a-z][a-z-]{0,40}\.[a-z]{1,20}")
+
+
+def broken_message(path: Path, reason: object) -> str:
+    """Return the warning that a checkpoint is left out."""
+    return f"the checkpoint {path} is broken ({reason}): an older one is used"
 
 
 def _order(path: Path) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from ricorda.errors import ModelFileError, RunError, TrainingError
 from ricorda.model import read_model_file
 from ricorda.runs import RunFolder, read_rows
 from ricorda.shell import command_line
-from ricorda.training.checkpoint.folder import Broken, CheckpointFolder
+from ricorda.training.checkpoint.folder import Broken, CheckpointFolder, broken_message
 from ricorda.training.checkpoint.held_folder import HeldFolder
 from ricorda.training.checkpoint.record import difference
 from ricorda.training.checkpoint.snapshot import Progress, Restored, restore, take_snapshot
@@ -212,9 +212,7 @@ class CheckpointManager:
             try:
                 restored = restore(checkpoint, learner)
             except (Broken, OSError) as error:
-                self._reporter.warn(
-                    f"the checkpoint {checkpoint.path} is broken ({error}): an older one is used"
-                )
+                self._reporter.warn(broken_message(checkpoint.path, error))
                 continue
             self._best = restored.best
             self.metrics.restore(restored.metrics)

@@ -111,10 +111,7 @@ def choose(
         documents=documents,
         num_labels=num_labels,
     )
-    met, parameters = (operations_of(model, count) / 6 for count in (rows, vocabulary_size))
-    passes = 0.0 if training_size < MEMORIZED else symbols_at(met) / training_size
-    capacity = parameters / training_size
-    passes *= min(1.0, capacity**1.5)  # a small network cannot memorize the text
+    passes = _memorizing_passes(model, rows, training_size, symbols_at)
     chosen = {
         "dropout": _dropout(passes),
         "recurrent_dropout": _recurrent_dropout(cell, passes),
@@ -122,7 +119,6 @@ def choose(
         "learning_rate": _learning_rate(model, batch_size),
         "threads": machine.threads,
     }
-    given = {each.name: getattr(options, each.name) for each in fields(LearningSettings)}
     settled = {
         "model": model,
         "budget": budget,
@@ -138,8 +134,23 @@ def choose(
     }
     if documents:  # their state starts from zero without that
         settled["reset_probability"] = 0.0
+    given = {each.name: getattr(options, each.name) for each in fields(LearningSettings)}
     kept = {name: value for name, value in given.items() if value is not None}
     return TrainingConfiguration(**(chosen | kept | settled))
+
+
+def _memorizing_passes(
+    model: ModelConfiguration,
+    rows: int,
+    training_size: int,
+    symbols_at: Callable[[float], float],
+) -> float:
+    """How often the text is read, less for a network that is too small to memorize it."""
+    if training_size < MEMORIZED:
+        return 0.0
+    met, parameters = (operations_of(model, count) / 6 for count in (rows, model.vocabulary_size))
+    capacity: float = (parameters / training_size) ** 1.5
+    return symbols_at(met) / training_size * min(1.0, capacity)
 
 
 def facts_of(training: Part, vocabulary: Vocabulary) -> dict[str, Any]:
