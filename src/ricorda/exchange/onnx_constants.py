@@ -18,7 +18,8 @@ GROWTH = 64
 def computed_constants(graph: Graph) -> dict[str, Array]:
     """Compute what follows from the constants of a graph alone, floating-point as float32.
 
-    What is computed takes at most GROWTH times the file's bytes.
+    What is computed takes at most GROWTH times the file's bytes. Raises OnnxFileError if it would
+    take more, or if a node is damaged.
     """
     constants = {name: _plain(tensor.array()) for name, tensor in graph.tensors.items()}
     left = GROWTH * graph.size

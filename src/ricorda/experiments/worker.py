@@ -16,7 +16,10 @@ class _Orphaned(Exception):
 
 
 def work(folder: Path, threads: int, cache: str | None) -> int:
-    """Train trials until none is left, a signal comes or the parent process ends."""
+    """Train trials until none is left, a signal comes or the parent process ends.
+
+    Raises RunError if the folder holds no search.
+    """
     parent = os.getppid()
 
     def check() -> None:

@@ -139,7 +139,11 @@ def influence(
 def chosen_places(
     text: KnownText, vocabulary: Vocabulary, positions: Sequence[int] | None, distance: int
 ) -> Places:
-    """Check positions, or spread some over the text; see `influence`."""
+    """Return positions (M,): those given, or some spread over the text.
+
+    Raises ConfigurationError for a position that `influence` does not take, TextError for a text
+    of less than two symbols.
+    """
     ids = text.ids
     if len(ids) < 2:
         raise TextError(

@@ -373,7 +373,7 @@ class CollectingEncoder(Encoder):
         return super().state() | {"symbols": self._symbols, "first": self._first}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Number the symbols as they were."""
+        """Number the symbols as they were. Raises ValueError for a state that `state` never has."""
         super().restore(state)
         symbols, first = state["symbols"], state["first"]
         if not isinstance(symbols, str) or len(set(symbols)) != len(symbols):

@@ -105,7 +105,8 @@ class Part:
     def select(self, segments: Numbers, label_numbers: NDArray[np.uint32] | None = None) -> "Part":
         """Return a part of some segments, in the order given.
 
-        label_numbers: their label numbers, if others than they have.
+        label_numbers: their label numbers, if others than they have. Raises TextError for an
+        undivided text.
         """
         if self.boundary is None:
             raise TextError("expected a text of documents to select from, got an undivided text")

@@ -75,7 +75,7 @@ class PieceVocabulary(TokenVocabulary):
 
     @classmethod
     def from_description(cls, description: dict[str, Any], **options: Any) -> "PieceVocabulary":
-        """Build the vocabulary that `to_json` described."""
+        """Build the vocabulary that `to_json` described. Raises VocabularyError if it is none."""
         merges = description["merges"]
         if not isinstance(merges, list) or not all(
             isinstance(pair, list) and len(pair) == 2 and all(type(each) is int for each in pair)

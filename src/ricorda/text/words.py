@@ -45,7 +45,7 @@ class WordVocabulary(TokenVocabulary):
 
     @classmethod
     def from_description(cls, description: dict[str, Any], **options: Any) -> "WordVocabulary":
-        """Build the vocabulary that `to_json` described."""
+        """Build the vocabulary that `to_json` described. Raises VocabularyError if it is none."""
         words = description["words"]
         if not isinstance(words, list) or not all(isinstance(each, str) for each in words):
             raise VocabularyError("expected a list of words in a vocabulary")

@@ -108,7 +108,7 @@ def fit_run(
     """Train until the budget is spent or a signal comes, then evaluate and report.
 
     held: the run's folder; None in the processes that do not write. resumed: continue from the last
-    checkpoint.
+    checkpoint. Raises TrainingError if memory is short, FolderLost if the run's folder was moved.
     """
     if group.is_first:
         report = with_dashboards(report, record.training.log)

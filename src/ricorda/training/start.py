@@ -305,7 +305,10 @@ def resume_run(
 
 
 def with_text(record: RunRecord, texts: Sequence[str] | None, validation: Path | None) -> RunRecord:
-    """The record with the places where the text is now."""
+    """Return the record with the paths where the text is now.
+
+    Raises ConfigurationError for no text, or a validation file of a run that has none.
+    """
     found = record.text
     if texts is not None:
         if not texts:

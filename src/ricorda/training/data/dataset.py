@@ -73,7 +73,8 @@ def locate(
 ) -> Sequence[Source]:
     """Find the files that the arguments name, and report what is skipped in folders.
 
-    A validation file that is also among them is reported too.
+    A validation file that is also among them is reported too. Raises TextError if no file is found,
+    or if the validation file is a pipe.
     """
     left_out = _LeftOut()
     sources = _found(texts, options, left_out.add)
