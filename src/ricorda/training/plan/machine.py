@@ -294,8 +294,8 @@ def _by_pytorch(configuration: TrainingConfiguration, streams: int, steps: int) 
     """The same where PyTorch takes the steps."""
     model, symbols = configuration.model, streams * steps
     copies = 5 if configuration.averaging else 4
-    # the gates before and after their activation with their gradients, states, outputs; cuDNN less
-    numbers = 3 * model.gates + 2 * model.state_parts + 1
+    # the gates before and after their activation, and about six states and gradients; cuDNN less
+    numbers = 2 * model.gates + 6
     if configuration.device == "cuda":
         numbers = model.gates + model.state_parts
     kept = model.num_layers * model.hidden_size * numbers
