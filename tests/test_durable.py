@@ -17,6 +17,7 @@ from ricorda.durable import (
     write_atomically,
     write_new,
 )
+from ricorda.errors import RunError
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o027, 0o002])
@@ -97,3 +98,12 @@ def test_leftovers_are_removed_and_what_others_put_into_them_stays(tmp_path: Pat
     (tmp_path / ".x.partial").write_text("")
     remove_leftovers(tmp_path, ["ours"])
     assert {path.name for path in tmp_path.rglob("*")} == {half.name, "theirs", ".x.partial"}
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs a device")
+def test_no_message_asks_to_remove_a_device(tmp_path: Path) -> None:
+    link = tmp_path / "link"  # as /dev/stdout is one
+    link.symlink_to("/dev/null")
+    for path in (Path("/dev/null"), link):
+        with pytest.raises(RunError, match=": name another file"):
+            write_atomically(path, b"")

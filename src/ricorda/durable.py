@@ -120,7 +120,10 @@ def refuse_special(path: Path) -> None:
     """Raise RunError if a link, folder, pipe, socket or device lies where a file is to be put."""
     kind = _kind_of(path)
     if kind not in (None, "a file"):
-        raise RunError(f"expected a file or nothing at {path}, found {kind}: remove it first")
+        remedy = "name another file"
+        if kind != "a device":  # /dev/stdout is a link, which nobody should remove unasked
+            remedy += " or remove it"
+        raise RunError(f"expected a file or nothing at {path}, found {kind}: {remedy}")
 
 
 def refuse_link(folder: Path) -> None:

@@ -31,6 +31,15 @@ def test_a_folder_becomes_a_model_file(folder: Path, call: Call) -> None:
     assert model.vocabulary.decode(range(12)) == "".join(sorted(SYMBOLS))
 
 
+def test_a_model_of_ricorda_needs_no_import(folder: Path, call: Call) -> None:
+    assert call("import", "darwin")[0] == 0
+    code, _, err = call("import", "darwin-imported.safetensors", "--out", "again.safetensors")
+    assert (code, err) == (
+        2,
+        "ricorda: darwin-imported.safetensors: a model of ricorda already: use it as it is\n",
+    )
+
+
 def test_json_and_another_name(folder: Path, call: Call) -> None:
     code, out, err = call("import", "darwin/manifest.json", "--out", "a.safetensors", "--json")
     assert (code, err) == (0, "")

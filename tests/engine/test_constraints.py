@@ -152,8 +152,10 @@ def test_a_banned_word_of_several_bytes_leaves_valid_characters() -> None:
     ],
 )
 def test_leaving_no_symbol_is_an_error(vocabulary: Any, options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="must leave a symbol"):
+    with pytest.raises(ConfigurationError, match="must leave a symbol") as raised:
         constraint_of(SamplingSettings(**options), vocabulary)
+    for name in ("allowed", "banned", "banned_word"):  # only what was given is quoted
+        assert bool(re.search(rf"\b{name} ['\[]", str(raised.value))) == (name in options)
 
 
 @pytest.mark.parametrize("options, text", [

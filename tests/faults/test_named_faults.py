@@ -320,7 +320,7 @@ def test_no_link_or_pipe_is_written_through(forge: Forge) -> None:
     assert "found a symbolic link" in refused.output
     (place / "run" / ".ricorda.lock").unlink()
     (place / "run" / ".ricorda.lock").symlink_to("/dev/null")
-    assert "found a symbolic link: remove it first" in forge.resume(place).output
+    assert "found a symbolic link: name another file or remove it" in forge.resume(place).output
 
 
 def test_another_machine_is_reported(forge: Forge) -> None:

@@ -124,10 +124,15 @@ def constraint_of(
     machine = machines[0] if len(machines) == 1 else _both(*machines)
     found = _trimmed(machine, vocabulary)
     if found is None:
+        values = {
+            "allowed": settings.allowed,
+            "banned": settings.banned,
+            "banned_word": list(settings.banned_word),
+        }
+        given = (f"{name} {value!r}" for name, value in values.items() if value)
         raise ConfigurationError(
-            f"allowed, banned and banned_word must leave a symbol that the model knows, got "
-            f"allowed {settings.allowed!r}, banned {settings.banned!r} and banned_word "
-            f"{list(settings.banned_word)!r}"
+            "allowed, banned and banned_word must leave a symbol that the model knows, got "
+            + ", ".join(given)
         )
     return found
 

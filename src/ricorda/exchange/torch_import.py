@@ -35,6 +35,9 @@ PARTS = ForeignLayer._fields
 CELL_OF_GATES: dict[int, CellName] = {1: "rnn", 3: "gru", 4: "lstm"}
 
 RECURRENT = re.compile(r"(.*?)((?:weight|bias)_(?:ih|hh|hr))(?:_l(\d+))?(_reverse)?")
+OWN_TENSOR = "layers.0.weight_ih"
+"""A tensor of every model file of ricorda."""
+
 EMBEDDING = re.compile(r"emb|encoder|lookup|wte")
 """What people call the symbols' vectors."""
 
@@ -70,6 +73,8 @@ def read(path: Path) -> ForeignNetwork:
 def _exported(tensors: dict[str, Weight], description: Description) -> ForeignNetwork:
     """Read an export of ricorda."""
     shape = description.configuration
+    if OWN_TENSOR in tensors:
+        raise ModelFileError("a model of ricorda already: use it as it is")
 
     def tensor(name: str) -> Weight:
         if name not in tensors:

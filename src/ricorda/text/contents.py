@@ -46,7 +46,7 @@ _EPUB = Content(
     "an EPUB book", "convert it (pandoc -t plain -o TEXT FILE) and name that text", True
 )
 _PDF = Content("a PDF document", "convert it (pdftotext FILE) and name that text", False)
-PARQUET = Content("a Parquet table", "name its column with --field NAME", False)
+PARQUET = Content("a Parquet table", "name its file, and its column with --field NAME", False)
 TAR = _unpack("a tar archive", "tar -xf")
 
 _MAGIC: tuple[tuple[int, bytes, Content], ...] = (
