@@ -350,8 +350,7 @@ void bind_learner(nb::module_& module) {
   module.def(
       "prefers_bfloat16",
       [](const std::string& kernels) { return choose_instruction_set(kernels).prefers_bfloat16; },
-      "kernels"_a = "",
-      "Whether this processor learns faster in bfloat16 than in float32.");
+      "kernels"_a = "", "Whether this processor learns faster in bfloat16 than in float32.");
 
   module.def("learning_settings", &learning_settings,
              "The names of the numeric settings that `Learner` takes.");
