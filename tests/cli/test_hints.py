@@ -116,7 +116,7 @@ def test_options_are_named_as_they_are_typed(here: Path, call: Call) -> None:
     code, _, err = call("sample", "--allowed", "\u017d", "--banned", "allowed")
     assert code == 2
     assert "--allowed, --banned and --banned-word must leave a symbol" in err
-    assert "got --allowed '\u017d', --banned 'allowed' and --banned-word []" in err
+    assert err.endswith("got --allowed '\u017d', --banned 'allowed'\n")
 
 
 @pytest.mark.parametrize("words", [["\udcff"], ["sample", "--length", "\udcff"]], ids=len)

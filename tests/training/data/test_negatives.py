@@ -174,5 +174,5 @@ def test_its_memory_is_counted() -> None:
         softmax_candidates=5000,
     )
     places = 64 * 128
-    kept, logits = places * 8 * 6, 2 * places * (5000 + places // 4)
+    kept, logits = places * 8 * 8, 2 * places * (5000 + places // 4)
     assert memory_need(settings, 10**6).window == 4 * (kept + logits)
