@@ -54,6 +54,24 @@ def links(path: Path) -> list[str]:
     ]
 
 
+def check_links(path: Path) -> None:
+    """Check that each link leads to a file, and to a heading of it. Raises AssertionError."""
+    for target in links(path):
+        name, _, heading = target.partition("#")
+        file = path.parent / name if name else path
+        if file.name == "commands.md":  # generated with the documentation
+            continue
+        assert file.exists(), target
+        if heading and file.suffix == ".md":
+            assert heading in headings(file), target
+
+
+def headings(path: Path) -> set[str]:
+    """Return the headings of a Markdown file as links name them."""
+    found = re.findall(r"^#+ (.+)$", prose(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
 def with_a_small_budget(words: list[str]) -> list[str]:
     """Return a command that takes a few steps where the documentation's takes minutes."""
     words = list(words)

@@ -18,6 +18,7 @@ from ricorda.cli.main import COMMANDS, main
 from tests.docs.documents import (
     DOCS,
     blocks,
+    check_links,
     commands,
     fences,
     interrupt_a_run,
@@ -118,11 +119,8 @@ def test_every_option_in_the_prose_exists(page: Path) -> None:
 
 
 @every_page
-def test_every_link_leads_to_a_file(page: Path) -> None:
-    for target in links(page):
-        file = target.partition("#")[0]
-        if file and not file.endswith("commands.md"):
-            assert (page.parent / file).exists(), target
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    check_links(page)
 
 
 @pytest.mark.parametrize("page", TRANSLATED, ids=lambda path: path.stem)

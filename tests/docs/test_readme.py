@@ -12,9 +12,9 @@ from ricorda.cli.main import main
 from tests.docs.documents import (
     REPOSITORY,
     blocks,
+    check_links,
     commands,
     fences,
-    links,
     with_a_small_budget,
 )
 
@@ -98,5 +98,4 @@ def test_the_python_program_runs(workplace: Path, capsys: pytest.CaptureFixture[
 
 @both
 def test_every_link_leads_somewhere(readme: Path) -> None:
-    for target in links(readme):
-        assert (REPOSITORY / target.partition("#")[0]).exists(), target
+    check_links(readme)
