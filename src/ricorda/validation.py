@@ -74,6 +74,11 @@ def validated(settings: type[T], **values: Any) -> T:
         raise ConfigurationError(explain(error, settings)) from None
 
 
+def one_or_several(value: object) -> object:
+    """Accept a single string as a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 def description_of(settings: type[Any], name: str) -> str:
     """Return the docstring of a settings class's field, which may be that of a class it extends."""
     for owner in settings.__mro__:

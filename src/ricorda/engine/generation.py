@@ -12,9 +12,10 @@ from pydantic.dataclasses import dataclass
 from ricorda.engine.backend import Backend, Ids, InProgress, Symbols
 from ricorda.engine.constraints import notes_on_symbols
 from ricorda.engine.labels import label_number
-from ricorda.engine.sampling import SamplingSettings, one_or_several
+from ricorda.engine.sampling import SamplingSettings
 from ricorda.text.unseen import Unseen
 from ricorda.text.vocabulary import OnUnknown, Vocabulary
+from ricorda.validation import one_or_several
 
 STEPS_AT_FIRST = 16  # before the first look at what was written
 SHORTEST_SECONDS = 0.02  # between two looks, from when the speed is known

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from ricorda.engine.backend import Array
 from ricorda.errors import ModelFileError, VocabularyError
 from ricorda.text.vocabulary import Vocabulary
+from ricorda.validation import one_or_several
 
 Mask = NDArray[np.bool_]
 Probabilities = NDArray[np.float64]
@@ -19,11 +20,6 @@ Probabilities = NDArray[np.float64]
 FiniteNumber = Annotated[float, Field(allow_inf_nan=False)]
 
 LARGEST_SCORE = 1e300  # keeps an extreme penalty from making infinities, which have no softmax
-
-
-def one_or_several(value: object) -> object:
-    """Accept a single string as a list of one."""
-    return (value,) if isinstance(value, str) else value
 
 
 @dataclass(

@@ -15,6 +15,7 @@ from ricorda.option_groups import Group, options_of
 from ricorda.text.kinds import wanted
 from ricorda.text.reading_settings import ReadingSettings
 from ricorda.text.splits import SplitName
+from ricorda.validation import one_or_several
 
 # Ranges whose numbers, and what is computed from them, float32 can hold.
 LearningRate = Annotated[float, Field(ge=1e-9, le=10)]
@@ -88,11 +89,6 @@ class Schedule:
     """The steps after which the model was evaluated."""
 
 
-def _as_tuple(value: object) -> object:
-    """Take one name for a list of one."""
-    return (value,) if isinstance(value, str) else value
-
-
 @options_of(Group.OPTIMIZATION)
 @dataclass(frozen=True, kw_only=True, config=SCHEMA)
 class LearningSettings:
@@ -151,7 +147,7 @@ class LearningSettings:
     keep: Annotated[int, Field(ge=1, le=10**6), Group.OUTPUT] = 2
     """Number of checkpoints to keep."""
 
-    log: Annotated[tuple[DashboardName, ...], BeforeValidator(_as_tuple), Group.OUTPUT] = ()
+    log: Annotated[tuple[DashboardName, ...], BeforeValidator(one_or_several), Group.OUTPUT] = ()
     """Also write the run for a dashboard: tensorboard (an event file in the run's folder), wandb
     (offline, in the run's folder) or mlflow (mlflow.db beside the run's folder). Each needs the
     extra of its name. A resume continues them."""
