@@ -121,7 +121,7 @@ def refuse_special(path: Path) -> None:
     kind = _kind_of(path)
     if kind not in (None, "a file"):
         remedy = "name another file"
-        if kind != "a device":  # /dev/stdout is a link, which nobody should remove unasked
+        if kind != "a device":  # which belongs to the system
             remedy += " or remove it"
         raise RunError(f"expected a file or nothing at {path}, found {kind}: {remedy}")
 

@@ -111,7 +111,7 @@ def test_two_machines_learn_what_one_does(machines: Machines) -> None:
     results = [ended(process) for process in processes]
     assert [status for status, _, _ in results] == [0, 0], results
     printed = [out for _, out, _ in results if out]
-    assert len(printed) == 1  # the first process tells
+    assert len(printed) == 1  # of the first process
     first = writer(machines)
     alone = run(first, "train", "bottles.txt", *SMALL, "--steps", "30", "--out", "one")
     assert curve(first / "together") == pytest.approx(curve(first / "one"), rel=1e-4)

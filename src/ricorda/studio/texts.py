@@ -174,7 +174,7 @@ class Texts:
 
             def finish() -> str:
                 file.close()
-                with _told_of(str(path), name):
+                with _errors_naming(str(path), name):
                     if not is_utf8 or _is_compressed(path):
                         self._to_utf8(path, encoding)
                     _check(path)
@@ -320,7 +320,7 @@ def _is_compressed(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _told_of(path: str, name: str) -> Iterator[None]:
+def _errors_naming(path: str, name: str) -> Iterator[None]:
     """Within, errors speak of a text by its own name."""
     try:
         yield

@@ -23,17 +23,17 @@ export async function ask(panel, path, body, options, send = post) {
   if (state.turn !== turn || problem?.name === "AbortError") return null;
   const target = $(`${panel}-problem`);
   if (problem) tell(target, Object.assign(problem, { path }));
-  else if (told.get(target)?.path === path) tell(target, null);
+  else if (shownErrors.get(target)?.path === path) tell(target, null);
   return answer;
 }
 
-const told = new Map(); // target -> the error that it shows
-onLanguage(() => told.forEach((error, target) => tell(target, error)));
+const shownErrors = new Map(); // target -> error
+onLanguage(() => shownErrors.forEach((error, target) => tell(target, error)));
 
 // Show an error in a line, or remove it.
 export function tell(target, error) {
-  if (error) told.set(target, error);
-  else told.delete(target);
+  if (error) shownErrors.set(target, error);
+  else shownErrors.delete(target);
   show(target, error);
   updateChildren(target, ...(error ? sentences(error) : []));
 }

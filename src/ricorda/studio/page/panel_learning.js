@@ -20,7 +20,7 @@ const PAUSE = 2000; // milliseconds between two drawings: the cores are for lear
 const LEFT = 5000; // from a drawing to a look at the clock, and between two
 const ALIVE = ["starting", "learning", "pausing", "queued"];
 let begun = false;
-let told = null; // the evaluation that was announced
+let announced = null; // the last evaluation that was
 
 // A field for each setting that the server takes and the page does not have yet.
 function addFields(settings) {
@@ -204,8 +204,8 @@ function fillLeft() {
 
 function tellEvaluation() {
   const evaluation = evaluations().at(-1);
-  if (!evaluation || evaluation === told || !begun || state.status?.state !== "learning") return;
-  told = evaluation;
+  if (!evaluation || evaluation === announced || !begun || state.status?.state !== "learning") return;
+  announced = evaluation;
   announce(t("learning.announce", { bits: number(inBits(evaluation.nats_per_character), 2), steps: number(evaluation.step) }));
 }
 
