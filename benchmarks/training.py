@@ -86,20 +86,26 @@ def measure_steps(*, rounds: int, **_: Any) -> Iterator[Result]:
 def measure_sets(*, rounds: int, **_: Any) -> Iterator[Result]:
     """Whole training steps on each of the machine's instruction sets, against the fastest set.
 
-    Each set has its faster precision.
+    Each set has its faster precision. A set that learns in both is also compared with itself.
     """
     sets = list(instruction_sets())
     with generated() as text:
         for hidden_size in (256, 512):
             case = Case("cifg", hidden_size, batch_size=16)
             fastest, *others = [_precise(name, case) for name in sets]
-            for other in others:
-                pairs = [
-                    (1 / _speed_on(text, *fastest), 1 / _speed_on(text, *other))
+            pairs = [(fastest, other) for other in others]
+            pairs += [
+                ((name, replace(case, precision="bfloat16")), (name, case))
+                for name in sets
+                if _kernels.learns_bfloat16(name)
+            ]
+            for ours, theirs in pairs:
+                times = [
+                    (1 / _speed_on(text, *ours), 1 / _speed_on(text, *theirs))
                     for _ in range(min(rounds, MOST_ROUNDS))
                 ]
-                what = f"training step, cifg {hidden_size}, {_described(*fastest)}"
-                yield Result(what, _described(*other), ratio_of(pairs))
+                what = f"training step, cifg {hidden_size}, {_described(*ours)}"
+                yield Result(what, _described(*theirs), ratio_of(times))
 
 
 def _precise(name: str, case: Case) -> tuple[str, Case]:
