@@ -58,6 +58,18 @@ def refusal(path: Path, content: bytes | None = None, symbols: Path | None = Non
     return None
 
 
+def with_sizes(content: bytes, compressed: int, expanded: int | None = None) -> bytes:
+    """Forge the sizes, in the archive and outside, that a ZIP file states for each of its parts."""
+    changed = bytearray(content)
+    at = content.find(b"PK\1\2")
+    while at >= 0:
+        changed[at + 20 : at + 24] = struct.pack("<I", compressed)
+        if expanded is not None:
+            changed[at + 24 : at + 28] = struct.pack("<I", expanded)
+        at = content.find(b"PK\1\2", at + 4)
+    return bytes(changed)
+
+
 def refused_share(path: Path, contents: Iterable[bytes], symbols: Path | None = None) -> float:
     """The share of files that are refused; all others must be models."""
     refused = [refusal(path, content, symbols) is not None for content in contents]

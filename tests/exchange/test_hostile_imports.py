@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.exchange.char_rnn_files import char_rnn, write_char_rnn
-from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share
+from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share, with_sizes
 from tests.exchange.keras_files import (
     Layer,
     keras_layers,
@@ -116,6 +116,15 @@ def test_a_size_that_an_archive_understates_is_not_read_further(
     path.write_bytes(content.replace(struct.pack("<I", size), struct.pack("<I", 1000)))
     message, peak = peak_of(path, write_symbols(tmp_path))
     assert "its model.weights.h5 is damaged" in str(message)
+    assert peak < 8 << 20
+
+
+def test_a_size_beyond_the_file_is_not_read(tmp_path: Path, random: np.random.Generator) -> None:
+    path = tmp_path / "model.keras"
+    write_keras(path, keras_layers(random), compression=zipfile.ZIP_STORED)
+    path.write_bytes(with_sizes(path.read_bytes(), 1 << 30, 1 << 30))
+    message, peak = peak_of(path, write_symbols(tmp_path))
+    assert "would be larger than the file" in str(message)
     assert peak < 8 << 20
 
 

@@ -17,7 +17,7 @@ from ricorda.errors import MissingExtra, ModelFileError
 from ricorda.exchange import import_model
 from ricorda.exchange.torch_export import export
 from ricorda.model import ModelFile
-from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share
+from tests.exchange.damage import COUNT, damaged, peak_memory, refusal, refused_share, with_sizes
 from tests.exchange.models import Case, log_probabilities, make_model
 
 torch = pytest.importorskip("torch")
@@ -383,6 +383,7 @@ def test_hostile_files_are_refused_and_take_little_memory(tmp_path: Path, symbol
         "a list": saved([1, 2]),
         "bytearray'), and loading": saved({"a": torch.zeros(1), "b": bytearray(9)}),
         "'epoch'": saved({"epoch": 3}),
+        "larger than the file": with_sizes(content, 2**30),
         "1.6 or newer": b"\x80\x02}q\x00.",
         "several state dicts": saved({name: {"a": torch.zeros(1)} for name in ("model", "net")}),
         "sparse": saved({"weight_ih_l0": torch.zeros(2, 2).to_sparse()}),

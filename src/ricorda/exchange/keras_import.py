@@ -102,7 +102,7 @@ def _read_archive(path: Path) -> ForeignNetwork:
     try:
         with zipfile.ZipFile(path) as archive:
             config, metadata, weights = (
-                _member(archive, name)
+                _member(archive, name, path.stat().st_size)
                 for name in ("config.json", "metadata.json", "model.weights.h5")
             )
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, KeyError) as error:
@@ -130,9 +130,11 @@ def _check_directory(path: Path) -> None:
         raise Hdf5Error(f"its list of files has {length} bytes")
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Read one file of an archive, no more than it may expand to. Nothing is written."""
+def _member(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
+    """Read one file of an archive of `size` bytes, no more than it may expand to."""
     info = archive.getinfo(name)
+    if info.compress_size > size:
+        raise Hdf5Error(f"its {name} would be larger than the file")
     largest = max(SMALL, MOST_EXPANSION * info.compress_size)
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise Hdf5Error(f"its {name} is compressed in an unknown way")

@@ -114,7 +114,8 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
     entries = archive.infolist()
     if len(entries) > MOST_TENSORS or any(entry.compress_type for entry in entries):
         raise ModelFileError(f"{path} is compressed, or has too many parts: save it anew")
-    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+    # zipfile reads as many bytes at once as the archive's list says that a part has
+    if sum(max(entry.file_size, entry.compress_size) for entry in entries) > path.stat().st_size:
         raise ModelFileError(f"{path} is damaged: its parts are larger than the file")
 
 
