@@ -374,9 +374,10 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(here: Path, call: Call) -> 
     record = json.loads(Path("runs/tiny/config.json").read_text())["training"]
     settings = (set(record) | set(record["model"])) - {"model"}
     assert settings <= {line.split()[0] for line in lines}
-    steps, read, memory, time = lines[-4:]
+    steps, read, passes, memory, time = lines[-5:]
     assert steps.startswith("steps 10, ")
-    assert read == "characters read 5,120, 1.84 times the text"
+    assert read == "characters read 5,120"
+    assert passes == "passes over the text 1.84"
     assert memory.startswith("memory about ")
     assert time.startswith("time ")
 

@@ -1,5 +1,6 @@
 """Finding the files that arguments name."""
 
+import glob
 import os
 import socket
 import sys
@@ -175,6 +176,39 @@ def test_a_loop_of_linked_folders_is_left_out(tmp_path: Path, target: str) -> No
     (item,) = left_out
     assert item.reason == "a loop of links"
     assert str(item.path).startswith(str(tmp_path / "a" / "deep" / "loop"))
+
+
+@pytest.mark.timeout(60)
+def test_a_pattern_does_not_go_round_a_loop_of_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a" / "deep" / "a.txt")
+    write(tmp_path / "elsewhere" / "b.txt")
+    links = [("self", "."), ("back", ".."), ("other", "../../elsewhere")]
+    for name, target in links:
+        (tmp_path / "a" / "deep" / name).symlink_to(target)
+    monkeypatch.chdir(tmp_path)
+    for pattern in (
+        "a/**/*.txt",
+        "a/**",
+        "**/deep/**/*.txt",
+        f"{glob.escape(str(tmp_path))}/a/**/",
+    ):
+        found = {Path(name).name for name in names(find_sources([pattern]))}
+        assert found == {"a.txt", "b.txt"}, pattern
+    (tmp_path / "a" / "0").symlink_to("0")
+    assert len(find_sources(["**/*.txt"])) == 2
+
+
+def test_two_deep_parts_of_a_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x/a/y/1.txt", "x/a/a/2.txt", "x/3.txt", ".x/a/4.txt", "a/**.txt", "x[1]/a/5.txt"):
+        write(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for pattern in ("**/a/**/*.txt", "x*/**/?.txt", "**/**", "**/*a/*", "a/**.txt", "./**/1.txt"):
+        expected = find_sources(sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207
+        assert {*map(os.path.realpath, names(find_sources([pattern])))} == {
+            *map(os.path.realpath, names(expected))
+        }
 
 
 def test_links_that_form_a_loop_are_not_followed_for_ever(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_empty_fields_and_line_ends(tmp_path: Path) -> None:
         ("a,b\n1,2\n3\n", ", line 3: expected 2 fields as in the first row, got 1: put quotes"),
         ("a,b\n1,2,3\n", ", line 2: expected 2 fields as in the first row, got 3"),
         ("c,d\n1,2\n", ", line 1: expected a column 'b' (--field), got the columns 'c', 'd'"),
+        ("b,a,b\n1,2,3\n", ", line 1: expected one column 'b' (--field), got 2: give its position"),
         ('a,b\n1,"2\n3,4\n', ", in the row that begins on line 2: expected a field in quotes"),
         ('a,b\n\n1,2\n3,"4"5\n', ", in the row that begins on line 4: expected a field in quotes"),
     ],
@@ -217,6 +218,12 @@ def test_parquet(tmp_path: Path) -> None:
         path, field="c"
     )
     assert ", row 1: expected text in the field 'a', got an object" in error_of(path, field="a")
+    twice = pyarrow.table([["x"], ["y"]], names=["a", "a"])
+    parquet.write_table(twice, path)
+    for field in ("a", "2"):
+        assert ": expected one column 'a' (--field), got 2: rename one" in error_of(
+            path, field=field
+        )
     path.write_bytes(b"PAR1 and nothing else PAR1")
     assert error_of(path, field="a").startswith(": expected a Parquet table")
 

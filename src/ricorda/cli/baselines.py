@@ -10,7 +10,7 @@ from ricorda.cli.options import options_from
 from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph, print_table
 from ricorda.cli.texts import OPTIONS as READING
-from ricorda.pages import fixed
+from ricorda.pages import fixed, plural
 from ricorda.text import encode_sources, split
 from ricorda.text.baselines import baselines
 from ricorda.text.kinds import wanted
@@ -77,7 +77,7 @@ def figures(texts: list[str], options: TrainingOptions) -> dict[str, Any]:
 
 def _print_table(found: dict[str, Any]) -> None:
     print_paragraph(
-        f"{found['characters']:,} characters, {found['bytes']:,} bytes, "
+        f"{plural(found['characters'], 'character')}, {plural(found['bytes'], 'byte')}, "
         f"{found['vocabulary_size']:,} different symbols; {found['training']:,} for training, "
         f"{found['validation']:,} for validation"
     )

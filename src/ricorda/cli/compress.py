@@ -7,6 +7,7 @@ import click
 from ricorda.cli.options import PathName, archive_options
 from ricorda.cli.output import print_json, say
 from ricorda.cli.progress import code_progress
+from ricorda.pages import plural
 
 
 @click.command()
@@ -50,6 +51,6 @@ def command(
         )
     else:
         say(
-            f"{result.path}: {result.size:,} bytes became {result.compressed_size:,}, "
+            f"{result.path}: {plural(result.size, 'byte')} became {result.compressed_size:,}, "
             f"{result.bits_per_byte:.3f} bits per byte"
         )

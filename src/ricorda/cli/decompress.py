@@ -7,6 +7,7 @@ import click
 from ricorda.cli.options import PathName, archive_options
 from ricorda.cli.output import print_json, say
 from ricorda.cli.progress import code_progress
+from ricorda.pages import plural
 
 
 @click.command()
@@ -39,4 +40,4 @@ def command(
             }
         )
     else:
-        say(f"{result.path}: {result.size:,} bytes")
+        say(f"{result.path}: {plural(result.size, 'byte')}")

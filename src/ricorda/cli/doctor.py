@@ -124,7 +124,7 @@ def _cache() -> str | None:
         return f"{displayed(cache.folder)}: not used, because {refusal}"
     interrupted = f", {usage.interrupted} interrupted" if usage.interrupted else ""
     return (
-        f"{displayed(cache.folder)}: {usage.texts} texts{interrupted}, "
+        f"{displayed(cache.folder)}: {plural(usage.texts, 'text')}{interrupted}, "
         f"{readable_size(usage.bytes)} of at most {readable_size(limit)}"
     )
 

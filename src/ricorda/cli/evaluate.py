@@ -17,6 +17,7 @@ from ricorda.cli.output import print_json, say
 from ricorda.cli.tables import print_paragraph
 from ricorda.cli.texts import GivenReading, reading_options
 from ricorda.errors import ConfigurationError
+from ricorda.pages import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,22 +113,22 @@ def _print(figures: "Figures", window: int | None) -> None:
     say(f"{figures.nats_per_character:.4f} nats per character")
     say(f"{figures.bits_per_byte:.4f} bits per byte")
     say(f"{figures.perplexity:.4f} perplexity")
-    counts = f"{figures.characters:,} characters, {figures.bytes:,} bytes"
+    counts = f"{plural(figures.characters, 'character')}, {plural(figures.bytes, 'byte')}"
     learned = "; adaptive: the reader learned from the text" * (figures.protocol == "adaptive")
     if figures.documents is not None:
-        print_paragraph(f"{figures.documents:,} documents, {counts}{learned}")
+        print_paragraph(f"{plural(figures.documents, 'document')}, {counts}{learned}")
     else:
         state = "state carried through the text" if window is None else f"windows of {window:,}"
         print_paragraph(f"{counts}; {state}{learned}")
     if figures.unseen:
         print_paragraph(
-            f"not counted: {figures.unseen:,} characters that the model never saw, "
+            f"not counted: {plural(figures.unseen, 'character')} that the model never saw, "
             f"and {figures.left_out:,} that follow them"
         )
         print_paragraph(f"positions: {_places(figures.gaps)}")
     if figures.accuracy is not None:
         print_paragraph(
             f"predicted label right for {figures.accuracy.overall:.1%} of "
-            f"{figures.accuracy.documents:,} documents; mean over labels "
+            f"{plural(figures.accuracy.documents, 'document')}; mean over labels "
             f"{figures.accuracy.mean_over_labels:.1%}"
         )

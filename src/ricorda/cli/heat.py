@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ricorda.cli.output import say
 from ricorda.cli.tables import print_paragraph, print_table, visible
+from ricorda.pages import plural
 from ricorda.text.sources import displayed
 from ricorda.text.unseen import quoted
 
@@ -52,7 +53,7 @@ def print_summary(scores: "Scores") -> None:
     mean = "mean, adaptive" if scores.adaptive else "mean"
     print_paragraph(
         f"{mean}: {figures.bits_per_character:.3f} bits per character, over "
-        f"{figures.characters:,} characters"
+        f"{plural(figures.characters, 'character')}"
     )
     if scores.gaps:
         unseen = "".join(dict.fromkeys("".join(gap.characters for gap in scores.gaps)))

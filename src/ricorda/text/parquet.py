@@ -56,6 +56,11 @@ def _columns(name: str, names: list[str], division: Division, needs_label: bool)
             continue
         place = column(names, field)
         found = names[place] if place is not None else field.split(".")[0]
+        if names.count(found) > 1:
+            raise TextError(
+                f"{name}: expected one column {found!r} ({option}), got {names.count(found)}: "
+                "rename one of them"
+            )
         if found in names:
             columns.append(found)
         elif option == "--field" or needs_label:

@@ -4,8 +4,10 @@ import errno
 import glob
 import itertools
 import os
+import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,7 +129,7 @@ class _Search:
         return self.found
 
     def _add_pattern(self, pattern: str) -> None:
-        matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (absolute ones too)
+        matches = sorted(set(_matches(pattern)))
         root = _fixed_part(pattern)
         without_text = [
             self._is_in_own_folder(root, Path(match)) or self._add_named(Path(match)) is not None
@@ -339,6 +341,49 @@ class _LeftOutTally:
         return not self.first.keys().isdisjoint(
             ("a run of ricorda", "a page of ricorda", "a cache")
         )
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield the paths that match a pattern, some of them twice.
+
+    `glob.glob` follows a loop of links for ever in `**`; this does not.
+    """
+    deep = _DEEP.search(pattern)
+    if deep is None:
+        yield from glob.glob(pattern)  # noqa: PTH207 (absolute ones too)
+        return
+    head, rest = pattern[: deep.start()], pattern[deep.end() :]
+    is_last = deep[0] == "**"
+    for top in glob.glob(head) if head else [""]:  # noqa: PTH207
+        for folder in _folders_below(top):
+            if is_last and folder:
+                yield folder
+            yield from _matches(os.path.join(glob.escape(folder), "*" if is_last else rest))  # noqa: PTH118 ("")
+
+
+def _folders_below(top: str) -> Iterator[str]:
+    """Yield a folder and the folders below it that are not hidden; links are followed."""
+    pending: list[tuple[str, tuple[str, ...]]] = [(top, ())]
+    while pending:
+        folder, above = pending.pop()
+        real_path = os.path.realpath(folder or os.curdir)
+        if real_path in above:  # a loop of links
+            continue
+        yield folder
+        with suppress(OSError), os.scandir(folder or os.curdir) as entries:
+            for entry in entries:
+                path = os.path.join(folder, entry.name)  # noqa: PTH118 ("" stays relative)
+                is_folder = entry.is_dir(follow_symlinks=False) or (
+                    entry.is_symlink() and os.path.isdir(path)  # noqa: PTH112 (false for a loop)
+                )
+                if is_folder and not entry.name.startswith("."):
+                    pending.append((path, (*above, real_path)))
+
+
+_SEPARATORS = os.sep + (os.altsep or "")
+_SEPARATOR = f"[{re.escape(_SEPARATORS)}]"
+_DEEP = re.compile(rf"(?:^|(?<={_SEPARATOR}))\*\*(?:{_SEPARATOR}|$)")
+"""The part `**` of a pattern, with the separator after it."""
 
 
 def _fixed_part(pattern: str) -> Path:

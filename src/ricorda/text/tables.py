@@ -149,6 +149,12 @@ class _Delimited:
             raise self._nocolumn("--field", self._division.field, names)
         if label is None and label_field is not None and self._needs_label:
             raise self._nocolumn("--label-field", label_field, names)
+        for option, field in (("--field", self._division.field), ("--label-field", label_field)):
+            if field is not None and names.count(field) > 1 and position(names, field) is None:
+                raise TextError(
+                    f"{self._name}, line 1: expected one column {field!r} ({option}), got "
+                    f"{names.count(field)}: give its position, from 1 to {len(names)}"
+                )
         named = self._division.field in names or label_field in names
         has_header = named or _looks_like_header(names, looked_at[1:], text)
         return text, label, has_header
@@ -180,8 +186,11 @@ _SPELLED = {"csv": "commas", "tsv": "tabs"}
 
 def column(names: list[str], field: str) -> int | None:
     """Return the number of a column from 0, by its name or its position from 1; None if none."""
-    if field in names:
-        return names.index(field)
+    return names.index(field) if field in names else position(names, field)
+
+
+def position(names: list[str], field: str) -> int | None:
+    """Return the number of a column from 0 by its position from 1; None where there is none."""
     if field.isascii() and field.isdigit() and 1 <= int(field[:9]) <= len(names):
         return int(field) - 1
     return None

@@ -17,6 +17,7 @@ from ricorda.engine.adaptive import gather_gradient_sizes, segments_for
 from ricorda.errors import RunError, TrainingError
 from ricorda.frames import Library, frame
 from ricorda.model import ModelFile, read_model_file, write_model_file
+from ricorda.pages import plural
 from ricorda.pages.numbers import clock
 from ricorda.runs import RunFolder
 from ricorda.shell import command_line
@@ -374,7 +375,7 @@ def _shown(figures: Figures) -> dict[str, Any]:
 
 def _result_lines(metrics: dict[str, Any], *, python: bool = False) -> list[str]:
     """The last lines of a run: its validation figures and the command or call to type next."""
-    spent = f"{metrics['steps']:,} steps in {clock(metrics['train_seconds'])}"
+    spent = f"{plural(metrics['steps'], 'step')} in {clock(metrics['train_seconds'])}"
     run = Path(metrics["run"])
     if metrics["stopped_because"] == "interrupted":
         return [f"interrupted after {spent}; continue with: {_resume(run, python=python)}"]

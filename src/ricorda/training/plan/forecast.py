@@ -341,7 +341,8 @@ def forecast_lines(forecast: Forecast) -> list[str]:
         "learning": learning,
         "expected": {
             "steps": f"{forecast.steps:,}, {forecast.steps_per_second:,.1f} per second",
-            "characters read": f"{forecast.characters:,}, {forecast.passes:,.3g} times the text",
+            "characters read": forecast.characters,
+            "passes over the text": f"{forecast.passes:,.3g}",
             "memory": f"about {forecast.memory_bytes / 1e6:,.0f} MB",
             "time": clock(forecast.seconds),
         },

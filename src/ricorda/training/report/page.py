@@ -140,7 +140,8 @@ def _heading(name: str, record: RunRecord, metrics: dict[str, Any]) -> str:
         f'<p class="summary">{model.cell.upper()} of {plural(model.num_layers, "layer")} with '
         f"{plural(model.hidden_size, 'unit')}, {plural(metrics['parameters'], 'parameter')}. "
         f"{_origin(record)}"
-        f"It read {metrics['characters_seen']:,} characters in {plural(metrics['steps'], 'step')}, "
+        f"It read {plural(metrics['characters_seen'], 'character')} in "
+        f"{plural(metrics['steps'], 'step')}, "
         f"which took {clock(metrics['train_seconds'])}. {_ENDINGS[metrics['stopped_because']]}</p>"
         f"{_figures(record.text.vocabulary, metrics)}</header>"
     )
