@@ -291,7 +291,7 @@ def measure_adaptive(*, rounds: int = ROUNDS, **_: Any) -> Iterator[Result]:
         for peer in if_installed(by_torch, "torch")():
             for what, counted in (("networks", None), ("with counts", vocabulary)):
                 ours = reading(AdaptiveBackend(trained, sizes, counted), ids)
-                ratio = compare(ours, peer, rounds)
+                ratio = compare(ours, peer, rounds, multiple=SEGMENT)
                 assert ratio.ours is not None
                 yield Result(
                     f"lstm {hidden_size}, adaptive reading, {what}",

@@ -66,9 +66,12 @@ class Result:
         return figures | ({"details": dict(self.details)} if self.details else {})
 
 
-def compare(ours: Work, peer: Work, rounds: int = ROUNDS) -> Ratio:
-    """Run both by turns, A B A B; each is called with the number of units of work to do."""
-    counts = [_units_for(work) for work in (ours, peer)]
+def compare(ours: Work, peer: Work, rounds: int = ROUNDS, *, multiple: int = 1) -> Ratio:
+    """Run both by turns, A B A B; each is called with the number of units of work to do.
+
+    multiple: units that are done together; every number is a multiple of it.
+    """
+    counts = [_units_for(work, multiple) for work in (ours, peer)]
     return ratio_of([(_seconds(ours, counts[0]), _seconds(peer, counts[1])) for _ in range(rounds)])
 
 
@@ -139,14 +142,16 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds * 1e6:.2f} us"
 
 
-def _units_for(work: Work) -> int:
-    """How many units fill a turn; warms up on the way."""
-    units = 1
+def _units_for(work: Work, multiple: int) -> int:
+    """How many units fill a turn; the first ones, which may take much longer, do not count."""
+    work(multiple)
+    units = multiple
     while True:
         seconds = _seconds(work, units) * units
+        times = min(50.0, SECONDS / max(seconds, 1e-6))
         if seconds >= SECONDS / 2:
-            return max(1, round(units * SECONDS / seconds))
-        units = max(units * 2, round(units * min(50.0, SECONDS / max(seconds, 1e-6))))
+            return multiple * max(1, round(units * times / multiple))
+        units = multiple * max(2 * units // multiple, round(units * times / multiple))
 
 
 def _seconds(work: Work, units: int) -> float:

@@ -28,6 +28,22 @@ def test_a_ratio_is_the_median_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None
     assert turns[-6:] == ["ours", "peer"] * 3
 
 
+def test_units_that_are_done_together_and_a_slow_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, calls = [0.0], list[int]()
+    monkeypatch.setattr(figures, "time", Mock(perf_counter=lambda: now[0]))
+
+    def work(units: int) -> None:
+        now[0] += 5.0 if not calls else 0.001 * -(-units // 20)
+        calls.append(units)
+
+    ratio = figures.compare(work, work, rounds=3, multiple=20)
+    assert ratio.ours == ratio.peer == pytest.approx(0.001 / 20)
+    assert all(units % 20 == 0 for units in calls)
+    assert calls[-1] * ratio.ours == pytest.approx(figures.SECONDS)
+
+
 def test_a_result_has_its_figures_and_its_bound() -> None:
     ratio = Ratio(2.0, 1.0, 3.0, 0.5, 1.0)
     figures = Result("step", "PyTorch", ratio, 1.5, details={"epochs": 5}).as_json()
