@@ -16,10 +16,10 @@ PICTURE = Path("docs/pictures/cells.svg")
 
 PAGES = {
     Path("docs/guides/comparing.md"): (
-        "{text}, {budget} for each training, {seeds} seeds, on {cores} cores of an {processor}:"
+        "{text}, {minutes} min of training, {seeds} seeds, on {cores} cores of an {processor}:"
     ),
     Path("docs/guides/comparing.it.md"): (
-        "{text}, {budget} per addestramento, {seeds} seed, su {cores} core di un {processor}:"
+        "{text}, {minutes} min per addestramento, {seeds} seed, su {cores} core di un {processor}:"
     ),
 }
 """The pages that have the table, and the line above it."""
@@ -63,7 +63,7 @@ def write_pages(comparison: Comparison, text: Path | None, pages: dict[Path, str
     """Put the table into pages between their marks."""
     facts = {
         "text": "Python's standard library" if text is None else text.name,
-        "budget": comparison.budget,
+        "minutes": comparison.budget.partition(" ")[0],
         "seeds": comparison.seeds,
         "cores": usable_cores(),
         "processor": processor_name(),

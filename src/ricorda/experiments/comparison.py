@@ -33,7 +33,7 @@ from ricorda.pages import fixed, in_bits, short
 from ricorda.pages.numbers import clock
 from ricorda.signatures import names_of, shows_options
 from ricorda.training.checkpoint.held_folder import RunLock
-from ricorda.training.configuration import SCHEMA
+from ricorda.training.configuration import SCHEMA, Budget
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.forecast import plan
 from ricorda.training.report.progress import Reporter, reporter_for
@@ -371,7 +371,7 @@ class _Progress:
         return Comparison(
             folder=self._folder.path,
             option=self._option,
-            budget=f"{self._options[budget]:g} {budget}",
+            budget=str(Budget(**{budget: self._options[budget]})),
             match=self._settings.match,
             seeds=len(seeds),
             rows=tuple(self._compared(variant, seeds) for variant in variants),
