@@ -74,8 +74,9 @@ def reach(goal: Goal, text: Path | None, checkout: Path | None, seeds: int) -> I
 
 def seconds_to(target: float, content: str, goal: Goal, seeds: int) -> list[float] | None:
     """Our seconds for each seed, by the smallest budget that does; None if none does."""
-    minutes, found = FIRST_MINUTES, []
+    found = []
     for seed in range(1, seeds + 1):
+        minutes = FIRST_MINUTES
         while True:
             if minutes > LONGEST_MINUTES:
                 return None

@@ -155,8 +155,8 @@ def test_a_target_is_reached_by_the_smallest_budget_that_does(
 
     monkeypatch.setattr(target, "learn", learn)
     found = target.seconds_to(2.0, TEXT, target.ON_CPU, 3)
-    assert [seed for _, seed in tried] == [1, 1, 2, 2, 3]
-    assert found == pytest.approx([1.25, 1.5625, 1.5625])
+    assert [seed for _, seed in tried] == [1, 1, 2, 2, 2, 3, 3]
+    assert found == pytest.approx([1.25, 1.5625, 1.25])
     monkeypatch.setattr(target, "LONGEST_MINUTES", 0.021)
     assert target.seconds_to(2.0, TEXT, target.ON_CPU, 3) is None
     assert reported
