@@ -93,6 +93,6 @@ def test_the_cache_is_shown(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert cache is not None
     cache.prepare()
     _, out, _ = call("doctor", "--json")
-    assert json.loads(out)["cache"] == f"{place}: 1 texts, 1.5 kB of at most 2 GB"
+    assert json.loads(out)["cache"] == f"{place}: 1 text, 1.5 kB of at most 2 GB"
     monkeypatch.setenv("RICORDA_CACHE", "off")
     assert json.loads(call("doctor", "--json")[1])["cache"] is None
