@@ -153,7 +153,7 @@ function announceModel() {
 
 async function takeStatus(status) {
   const [before, turn] = [state.status, state.turn];
-  if (JSON.stringify(before) === JSON.stringify(status)) return;
+  if (state.details && JSON.stringify(before) === JSON.stringify(status)) return;
   state.status = status;
   const changed = !before || before.state !== status.state || before.has_config !== status.has_config;
   if (changed || !state.details?.training) await refreshDetails();
@@ -164,38 +164,36 @@ async function takeStatus(status) {
 
 async function refreshDetails() {
   const { run: name, turn } = state;
-  try {
-    const details = await get(runPath(name));
-    if (turn !== state.turn) return;
-    state.details = details;
-    if (details.text && !state.facts) {
-      const facts = await get(runPath(name, "/facts"), { signal: leaving.signal });
-      if (turn !== state.turn) return;
-      state.facts = facts;
-      state.stretch = { ...WHOLE, begin: firstPlace(facts) };
-      tellAll("stretch");
-      waitForBaselines(name, turn);
-    }
-  } catch {
-    // the text may be gone: the run is worth seeing all the same
-    if (turn !== state.turn) return;
+  const details = await found(runPath(name));
+  if (turn !== state.turn) return;
+  state.details = details ?? state.details;
+  const facts = details?.text && !state.facts ? await found(runPath(name, "/facts"), { signal: leaving.signal }) : null;
+  if (turn !== state.turn) return;
+  if (facts && !state.facts) {
+    state.facts = facts;
+    state.stretch = { ...WHOLE, begin: firstPlace(facts) };
+    waitForBaselines(name, turn);
+    tellAll("stretch");
   }
   described = name;
   tellAll("details");
 }
+
+// What the server has; null where that is nothing: the text may be gone, and the run is worth seeing all the same.
+const found = (path, options) => get(path, options).catch(() => null);
 
 // The beginning of what is kept back: the model never learned from it.
 const firstPlace = (facts) => (facts.validation ? facts.kept_back_from : 0);
 
 async function waitForBaselines(name, turn) {
   while (turn === state.turn) {
-    const found = await get(runPath(name, "/baselines")).catch(() => null); // asked again
+    const baselines = await found(runPath(name, "/baselines")); // asked again
     if (turn !== state.turn) return;
-    if (found && found.done !== state.baselines?.done) {
-      state.baselines = found;
+    if (baselines && baselines.done !== state.baselines?.done) {
+      state.baselines = baselines;
       tellAll("rows");
     }
-    if (found?.done) return;
+    if (baselines?.done) return;
     await pause(PAUSE);
   }
 }
