@@ -204,7 +204,15 @@ def test_two_deep_parts_of_a_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in ("x/a/y/1.txt", "x/a/a/2.txt", "x/3.txt", ".x/a/4.txt", "a/**.txt", "x[1]/a/5.txt"):
         write(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    for pattern in ("**/a/**/*.txt", "x*/**/?.txt", "**/**", "**/*a/*", "a/**.txt", "./**/1.txt"):
+    for pattern in (
+        "**/a/**/*.txt",
+        "x*/**/?.txt",
+        "**/**",
+        "**/*a/*",
+        "a/**.txt",
+        "./**/1.txt",
+        "x//**//*.txt",
+    ):
         expected = find_sources(sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207
         assert {*map(os.path.realpath, names(find_sources([pattern])))} == {
             *map(os.path.realpath, names(expected))

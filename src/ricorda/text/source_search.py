@@ -382,8 +382,8 @@ def _folders_below(top: str) -> Iterator[str]:
 
 _SEPARATORS = os.sep + (os.altsep or "")
 _SEPARATOR = f"[{re.escape(_SEPARATORS)}]"
-_DEEP = re.compile(rf"(?:^|(?<={_SEPARATOR}))\*\*(?:{_SEPARATOR}|$)")
-"""The part `**` of a pattern, with the separator after it."""
+_DEEP = re.compile(rf"(?:^|(?<={_SEPARATOR}))\*\*(?:{_SEPARATOR}+|$)")
+"""The part `**` of a pattern, with the separators after it."""
 
 
 def _fixed_part(pattern: str) -> Path:
