@@ -162,17 +162,23 @@ CONTROLS = {
 }
 
 
-def press_with_mouse(control: "Locator") -> None:
-    """Press a control, again if it moved before: new rows come above it all the time."""
-    mouse = control.page.mouse
+def press(control: "Locator", way: str) -> Callable[[], None]:
+    """Press a control, again if it moved or lost the focus before; return what releases it."""
+    mouse, keyboard = control.page.mouse, control.page.keyboard
     for _ in range(20):
-        control.hover()
-        mouse.down()
+        if way == "mouse":
+            control.hover()
+            mouse.down()
+            release = mouse.up
+        else:
+            control.focus()
+            keyboard.down(way)
+            release = partial(keyboard.up, way)
         if control.evaluate("(each) => each.matches(':active')"):
-            return
+            return release
         mouse.move(0, 0)  # so that what was pressed in its stead is not clicked
-        mouse.up()
-    raise AssertionError("the control was never under the pointer when it was pressed")
+        release()
+    raise AssertionError("the control was never the one that was pressed")
 
 
 @pytest.mark.parametrize("way", ["mouse", "Space"])
@@ -184,13 +190,7 @@ def test_a_press_counts_though_all_is_redrawn_meanwhile(
     with page.expect_response("**/next"):
         page.fill("#context", "9 bottl")
     pressed = page.locator(control.selector)
-    if way == "mouse":
-        press_with_mouse(pressed)
-        release = page.mouse.up
-    else:
-        pressed.focus()
-        page.keyboard.down("Space")
-        release = partial(page.keyboard.up, "Space")
+    release = press(pressed, way)
     value = pressed.get_attribute("value") or ""
     control.refresh(changing)
     release()
