@@ -184,7 +184,7 @@ def cells(text: Path | None, cells: str, minutes: float, seeds: int, as_json: bo
     from benchmarks.cells import PAGES, markdown, measure, write_pages
 
     comparison = measure(text, cells.split(","), minutes=minutes, seeds=seeds)
-    write_pages(comparison, text, PAGES)
+    write_pages(comparison, text, minutes, PAGES)
     print_json(comparison.as_json()) if as_json else say(markdown(comparison))
 
 

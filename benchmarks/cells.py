@@ -59,11 +59,13 @@ def measure(
     return comparison
 
 
-def write_pages(comparison: Comparison, text: Path | None, pages: dict[Path, str]) -> None:
+def write_pages(
+    comparison: Comparison, text: Path | None, minutes: float, pages: dict[Path, str]
+) -> None:
     """Put the table into pages between their marks."""
     facts = {
         "text": "Python's standard library" if text is None else text.name,
-        "minutes": comparison.budget.partition(" ")[0],
+        "minutes": f"{minutes:g}",
         "seeds": comparison.seeds,
         "cores": usable_cores(),
         "processor": processor_name(),

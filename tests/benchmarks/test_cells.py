@@ -18,7 +18,7 @@ def test_the_picture_and_the_table_are_those_of_the_comparison(tmp_path: Path) -
     assert [row.split(" | ")[0] for row in rows] == ["| lstm", "| gru"]
     page = tmp_path / "page.md"
     page.write_text(f"# Cells\n\n{BEGIN}\nold\n{END}\n\nMore.\n")
-    write_pages(done, text, {page: "{text}, {minutes} min, {seeds} seeds:"})
+    write_pages(done, text, 0.005, {page: "{text}, {minutes} min, {seeds} seeds:"})
     table = f"{BEGIN}\nmy.txt, 0.005 min, 2 seeds:\n\n{markdown(done)}\n{END}"
     assert page.read_text() == f"# Cells\n\n{table}\n\nMore.\n"
     assert all(row.split(" | ")[1] == cell[1] for row, cell in zip(rows, done.table(), strict=True))

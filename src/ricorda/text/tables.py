@@ -142,30 +142,33 @@ class _Delimited:
     def _columns(self, looked_at: list[list[str]]) -> tuple[int, int | None, bool]:
         """Return the columns of the text and of the label, and whether a header names them."""
         names = [name.strip() for name in looked_at[0]]
-        text = column(names, self._division.field)
+        text = self._column("--field", self._division.field, names, is_needed=True)
+        assert text is not None, "it was needed"
         label_field = self._division.label_field
-        label = None if label_field is None else column(names, label_field)
-        if text is None:
-            raise self._nocolumn("--field", self._division.field, names)
-        if label is None and label_field is not None and self._needs_label:
-            raise self._nocolumn("--label-field", label_field, names)
-        for option, field in (("--field", self._division.field), ("--label-field", label_field)):
-            if field is not None and names.count(field) > 1 and position(names, field) is None:
-                raise TextError(
-                    f"{self._name}, line 1: expected one column {field!r} ({option}), got "
-                    f"{names.count(field)}: give its position, from 1 to {len(names)}"
-                )
+        label = None
+        if label_field is not None:
+            label = self._column("--label-field", label_field, names, is_needed=self._needs_label)
         named = self._division.field in names or label_field in names
         has_header = named or _looks_like_header(names, looked_at[1:], text)
         return text, label, has_header
 
-    def _nocolumn(self, option: str, field: str, names: list[str]) -> TextError:
-        shown = ", ".join(repr(name[:30]) for name in names[:SHOWN_COLUMNS])
-        more = f" and {len(names) - SHOWN_COLUMNS} more" if len(names) > SHOWN_COLUMNS else ""
-        return TextError(
-            f"{self._name}, line 1: expected a column {field!r} ({option}), got the columns {shown}"
-            f"{more}: give one of these names, or a position from 1 to {len(names)}"
-        )
+    def _column(self, option: str, field: str, names: list[str], *, is_needed: bool) -> int | None:
+        """Return the number of a column from 0; None where there is none and none is needed."""
+        count = names.count(field)
+        if count > 1 and position(names, field) is None:
+            raise TextError(
+                f"{self._name}, line 1: expected one column {field!r} ({option}), got {count}: "
+                f"give its position, from 1 to {len(names)}"
+            )
+        found = column(names, field)
+        if found is None and is_needed:
+            shown = ", ".join(repr(name[:30]) for name in names[:SHOWN_COLUMNS])
+            more = f" and {len(names) - SHOWN_COLUMNS} more" * (len(names) > SHOWN_COLUMNS)
+            raise TextError(
+                f"{self._name}, line 1: expected a column {field!r} ({option}), got the columns "
+                f"{shown}{more}: give one of these names, or a position from 1 to {len(names)}"
+            )
+        return found
 
     def _ragged(self, line: int, width: int, found: int) -> TextError:
         what = "field" if width == 1 else "fields"

@@ -153,7 +153,7 @@ function announceModel() {
 
 async function takeStatus(status) {
   const [before, turn] = [state.status, state.turn];
-  if (state.details && JSON.stringify(before) === JSON.stringify(status)) return;
+  if (JSON.stringify(before) === JSON.stringify(status)) return;
   state.status = status;
   const changed = !before || before.state !== status.state || before.has_config !== status.has_config;
   if (changed || !state.details?.training) await refreshDetails();
