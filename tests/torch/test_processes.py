@@ -225,25 +225,30 @@ def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=LONG)])
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(0.3, marks=LONG)])
 def test_a_signal_before_the_first_step_ends_all_without_a_message(
-    place: Path, number: signal.Signals
+    place: Path, number: signal.Signals, seconds: float
 ) -> None:
-    """As a terminal does, the signal goes to all of them at once: here while they read a pipe."""
+    """It goes to all of them while they read a pipe, to the launcher last.
+
+    Seconds later, the launcher has seen that others ended and stops the rest by itself.
+    """
     os.mkfifo(place / "pipe")
     process = started(place, "train", "pipe", *SMALL, "--processes", "2", "--out", "begun")
     try:
         with (place / "pipe").open("wb"):  # opens when the first one reads
-            everyone = [*workers(process), process.pid]
-            for each in everyone:
+            ranks = workers(process)
+            for each in ranks:
                 os.kill(each, number)
+            time.sleep(seconds)
+            os.kill(process.pid, number)
             status, out, err = ended(process)
     finally:
         process.kill()
     assert status in {128 + number, -number}
     assert (out, err.strip()) == ("", "")
-    assert not any(Path(f"/proc/{each}").exists() for each in everyone)
-    if number == signal.SIGINT:
-        assert not (place / "begun").exists()
+    assert not any(Path(f"/proc/{each}").exists() for each in ranks)
+    assert not (place / "begun").exists()
 
 
 @LONG

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ricorda.durable import write_atomically
 from ricorda.errors import ProcessLost, RicordaError
-from ricorda.interrupts import CommandInterrupt
+from ricorda.interrupts import SIGNALS, CommandInterrupt, Interrupted
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
 LAUNCHER_CHECK_SECONDS = 1.0
@@ -28,15 +28,16 @@ def main(folder: Path, launcher: int) -> int:
 
     request = json.loads((folder / REQUEST).read_text())
     command = new_run if request["command"] == "train" else resumed_run
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # the imports are done
-        signal.signal(signal.SIGINT, CommandInterrupt(_interrupt))
+    for number in SIGNALS:  # the imports are done
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, CommandInterrupt(_interrupt))
     try:
         run = command(*request["arguments"], quiet=request["quiet"], **request["options"])
     except ProcessLost as error:
         print(f"ricorda: {error}", file=sys.stderr, flush=True)
         os._exit(1)  # PyTorch's threads wait for the lost process
-    except KeyboardInterrupt:
-        os._exit(128 + signal.SIGINT)  # and for others that end now
+    except Interrupted as interrupted:
+        os._exit(interrupted.exit_code)  # PyTorch's threads wait for others that end now
     except RicordaError as error:
         if not error.reported_elsewhere:
             _write(folder, {"error": type(error).__name__, "message": str(error)})
@@ -48,9 +49,10 @@ def main(folder: Path, launcher: int) -> int:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """Interrupt once: the launcher sends the signal again during the cleanup."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    """Interrupt once: the launcher sends further signals during the cleanup."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(number)
 
 
 def _end_with(launcher: int) -> None:
