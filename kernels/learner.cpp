@@ -196,6 +196,7 @@ LearningResult Learner::step(const LearningStep& step) {
 LearningResult Learner::learn(const LearningStep& step) {
   const DenormalsAsZero flush;
   Group& group = *groups_[0];
+  choose_inputs(step);  // the rows that predict has taken, in the same order
   read_symbols(group, step);
   run_output(group, step);
   run_backward(group, step);

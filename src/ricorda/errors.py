@@ -25,6 +25,10 @@ class UnseenCharactersWarning(UserWarning):
     """Characters of a text or an option that the model never saw were left out."""
 
 
+class NothingLearnedWarning(UserWarning):
+    """A text was too short for a model to learn from it."""
+
+
 class RicordaError(Exception):
     """The root of the tree: catch this to catch everything ricorda raises on purpose."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ricorda.compression import TrainedModel, compress_file, decompress_file
+from ricorda.compression.archive import Method
 from ricorda.engine.adaptive import gradient_factors
 from ricorda.errors import ArchiveError, ConfigurationError
 from ricorda.model.configuration import ModelConfiguration
@@ -91,7 +92,7 @@ def test_a_trained_model(tmp_path: Path, cell: str, learns: bool) -> None:
     }
     model = replace(model, file=replace(model.file, gradient_sizes=sizes if learns else None))
     code = code_of(tmp_path, TEXT, model=model, kernels=SETS[0])
-    assert code[9] == 4
+    assert code[9] == Method.TRAINED
     for kernels in SETS:
         assert code_of(tmp_path, TEXT, model=model, kernels=kernels) == code, kernels
         assert restored(tmp_path, code, model=model, kernels=kernels, threads=1) == TEXT, kernels

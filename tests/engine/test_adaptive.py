@@ -17,7 +17,7 @@ from ricorda.engine.adaptive import (
     gather_gradient_sizes,
     gradient_factors,
 )
-from ricorda.errors import ConfigurationError
+from ricorda.errors import ConfigurationError, NothingLearnedWarning
 from ricorda.model import ModelConfiguration, ModelFile
 from ricorda.model.cells import CellName
 from ricorda.text.parts import Part
@@ -26,6 +26,9 @@ from ricorda.text.vocabulary import CharacterVocabulary, Vocabulary
 pytestmark = pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
 
 LETTERS = CharacterVocabulary("\nabcdefg", "\n")
+MANY = CharacterVocabulary("\nabcdefg" + "".join(map(chr, range(0x430, 0x450))), "\n")
+"""More symbols than a segment has: each window has rows of the embedding of its own."""
+
 DOCUMENTS = CharacterVocabulary("\nabcdefg", "\n", has_boundary=True)
 
 
@@ -112,14 +115,18 @@ def mixed(experts: list[np.ndarray]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "cifg", "mingru", "minlstm"])
-@pytest.mark.parametrize("shape", [{}, {"num_layers": 2, "embedding_size": "onehot"}], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"vocabulary": MANY}, {"num_layers": 2, "embedding_size": "onehot"}],
+    ids=["few symbols", "many symbols", "one-hot"],
+)
 def test_it_learns_as_pytorch_does(
     cell: CellName, shape: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates = (3e-3, 1e-2)
     monkeypatch.setattr(adaptive, "RATES", rates)
     file = model_file(cell=cell, **shape)
-    ids = LETTERS.encode(text_of(9 * SEGMENT + 9))
+    ids = file.vocabulary.encode(text_of(9 * SEGMENT + 9))
     each_alone = [TorchReader(file, rate).read(ids) for rate in (0.0, *rates)]
     expected = mixed(each_alone)
     assert file.gradient_sizes is not None
@@ -169,6 +176,20 @@ def test_the_model_is_not_changed_and_another_is() -> None:
     assert learned.evaluate(text_of(500, 5)).nats < model.evaluate(text_of(500, 5)).nats - 30
     again = learned.adapt(text)
     assert again.evaluate(text).nats < learned.evaluate(text).nats
+
+
+@pytest.mark.parametrize("vocabulary", [LETTERS, MANY], ids=["few symbols", "many symbols"])
+def test_all_weights_learn(vocabulary: Vocabulary) -> None:
+    file = model_file(vocabulary)
+    learned = open_model(file).adapt(text_of(500)).backend.tensors
+    assert all((learned[name] != tensor).any() for name, tensor in file.tensors.items())
+
+
+def test_a_text_that_teaches_nothing_is_reported() -> None:
+    model = open_model(model_file())
+    with pytest.warns(NothingLearnedWarning, match="more than 32 symbols, got 32"):
+        model.adapt(text_of(SEGMENT))
+    model.adapt(text_of(SEGMENT + 1))  # a warning is an error here
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import click
 
-from ricorda.errors import UnseenCharactersWarning
+from ricorda.errors import NothingLearnedWarning, UnseenCharactersWarning
 
 # Control characters but tab and line end, and the marks that turn the direction of text around.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -55,12 +55,16 @@ def print_json(value: dict[str, Any]) -> None:
     click.echo(line)
 
 
+OWN_WARNINGS = (UnseenCharactersWarning, NothingLearnedWarning)
+
+
 @contextmanager
 def warnings_in_lines() -> Iterator[None]:
     """Print each distinct warning of ricorda as one line on standard error."""
     shown: set[str] = set()
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UnseenCharactersWarning)
+        for own in OWN_WARNINGS:
+            warnings.simplefilter("always", own)
         others = warnings.showwarning
 
         def show(
@@ -71,7 +75,7 @@ def warnings_in_lines() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if not issubclass(category, UnseenCharactersWarning):
+            if not issubclass(category, OWN_WARNINGS):
                 others(message, category, filename, lineno, file, line)
             elif str(message) not in shown:
                 shown.add(str(message))

@@ -44,7 +44,7 @@ class Method(enum.IntEnum):
     NETWORK = 3
     """The same, and those of a network that starts from a seed and learns as it reads."""
 
-    TRAINED = 4
+    TRAINED = 5  # 4: by a reader whose embeddings did not learn
     """Mixed predictions of the symbols of a trained model, which learns on as it reads."""
 
 
@@ -85,8 +85,8 @@ class Header:
         _, version, method, table_bits, flags, size, digest = _FIELDS.unpack(data)
         if version != VERSION or flags > 1 or method not in list(Method):
             raise ArchiveError(
-                f"{name} was written by a newer ricorda (format {version}, method {method}): "
-                "install that version"
+                f"{name} was written by another version of ricorda (format {version}, method "
+                f"{method}): decompress it with that version"
             )
         if table_bits and not SMALLEST_TABLES <= table_bits <= LARGEST_TABLES:
             raise damaged(name)

@@ -30,7 +30,11 @@ from ricorda.engine.reading_model import ReadingModel
 from ricorda.engine.results import Distribution
 from ricorda.engine.sampling import SamplingSettings, distribution, drawn_seed
 from ricorda.engine.texts import Order, Texts
-from ricorda.errors import ConfigurationError, UnseenCharactersWarning
+from ricorda.errors import (
+    ConfigurationError,
+    NothingLearnedWarning,
+    UnseenCharactersWarning,
+)
 from ricorda.model.model_file import ModelFile, write_model_file
 from ricorda.signatures import names_of, shows_options
 from ricorda.text.unseen import Unseen
@@ -269,15 +273,25 @@ class Model(ReadingModel):
     ) -> "Model":
         """Read a text as `evaluate` does, learning from it, and return a model that has learned.
 
-        This model is not changed. The other may be saved, used as any model, and adapted again.
+        This model is not changed. The other may be saved, used as any model, and adapted again. The
+        weights change after every 32 symbols; NothingLearnedWarning reports a text that is shorter.
 
         Raises as `evaluate` does, and ConfigurationError for a model without `gradient_sizes` or an
         engine without the compiled kernels.
         """
+        from ricorda.engine.adaptive import SEGMENT
+
         backend = self.adaptive_backend(counts=False)
         unseen = Unseen()
-        self._evaluated(backend, text, None, on_unknown, unseen)
+        figures = self._evaluated(backend, text, None, on_unknown, unseen)
         unseen.warn("the text", stacklevel=2)
+        if figures.predictions < SEGMENT:
+            warnings.warn(
+                f"nothing was learned: expected a text of more than {SEGMENT} symbols, got "
+                f"{figures.predictions + 1}",
+                NothingLearnedWarning,
+                stacklevel=2,
+            )
         engine = make_backend(
             self.configuration, backend.weights(), backend.precision, threads=backend.threads
         )
