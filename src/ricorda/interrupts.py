@@ -65,10 +65,14 @@ class Interruption:
     A second signal ends a command immediately, and goes to a Python program's own handler. The
     handlers are restored at the end. Only the main thread can receive signals; elsewhere nothing is
     changed.
+
+    ignores_more: ignore a second signal to a command, also after the `with`. A launcher passes on
+    those that it receives, and kills processes that do not end in time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ignores_more: bool = False) -> None:
         self.signal_number: int | None = None
+        self._ignores_more = ignores_more
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -80,11 +84,14 @@ class Interruption:
         return self
 
     def __exit__(self, *_: object) -> None:
+        ignores_more = self._ignores_more and self.signal_number is not None
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if not (ignores_more and isinstance(handler, CommandInterrupt)):
+                signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal_number = number
         for each, handler in self._before.items():
             of_a_command = isinstance(handler, CommandInterrupt)
-            signal.signal(each, signal.SIG_DFL if of_a_command else handler)
+            then = signal.SIG_IGN if self._ignores_more else signal.SIG_DFL
+            signal.signal(each, then if of_a_command else handler)

@@ -207,13 +207,16 @@ def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_undisturbed(place: Pa
     assert not list((place / "killed").glob(".*.partial"))
 
 
-@pytest.mark.parametrize("whom", ["a rank", pytest.param("the launcher", marks=LONG)])
+@pytest.mark.parametrize("whom", ["a rank", "all", pytest.param("the launcher", marks=LONG)])
 def test_a_signal_stops_all_after_the_same_step(place: Path, whom: str) -> None:
+    """Of what all receive, the launcher sends its own to the ranks again."""
     options = ["train", "bottles.txt", *SMALL, "--steps", "100000", "--processes", "2"]
     process = started(place, *options, "--out", "stopped", "--json")
     at_step(place / "stopped", 100)
-    number = signal.SIGTERM if whom == "a rank" else signal.SIGINT
-    os.kill(workers(process)[-1] if whom == "a rank" else process.pid, number)
+    number = signal.SIGINT if whom == "the launcher" else signal.SIGTERM
+    ranks = workers(process)
+    for each in {"a rank": ranks[-1:], "all": [*ranks, process.pid]}.get(whom, [process.pid]):
+        os.kill(each, number)
     status, out, err = ended(process)
     assert status == 128 + number, err
     figures = json.loads(out)

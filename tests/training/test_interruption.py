@@ -189,6 +189,17 @@ def test_a_command_line_ends_at_the_second_signal() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_one_of_several_processes_ignores_what_the_launcher_sends_again() -> None:
+    with as_a_command():
+        with Interruption(ignores_more=True) as interruption:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            assert interruption.signal_number == signal.SIGTERM
+        signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 @pytest.mark.parametrize(
     "way",
     [copy.copy, copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))],

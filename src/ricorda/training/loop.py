@@ -58,7 +58,7 @@ class Loop:
     starts_trained: bool = False
     """Whether the first weights are a model's, which is evaluated before the first step."""
 
-    _interruption: Interruption = field(default_factory=Interruption)
+    _interruption: Interruption = field(init=False)
     _signal_number: int | None = None
     _saved_at: float = field(default_factory=time.monotonic)
     _training_loss: float = math.inf
@@ -66,6 +66,9 @@ class Loop:
 
     _unsaved_model: bytes | None = None
     """A best model that no checkpoint has yet; empty in processes that do not write."""
+
+    def __post_init__(self) -> None:
+        self._interruption = Interruption(ignores_more=self.group.size > 1)
 
     @property
     def configuration(self) -> TrainingConfiguration:
