@@ -152,6 +152,15 @@ def test_nothing_of_the_bar_is_left_at_the_end(here: Path) -> None:
     assert "validation: " in after
 
 
+def test_the_evaluation_of_the_model_is_shown_after_the_bar_and_not_left(here: Path) -> None:
+    terminal = learn(40)
+    evaluation = terminal.text.rindex("evaluating the model")
+    assert terminal.text.rindex("━") < evaluation
+    assert "\x1b[2K" in terminal.text[evaluation:]  # the line is erased
+    assert any("evaluating the model 0:00:0" in line for line in terminal.lines)
+    assert max(map(cell_len, terminal.lines)) <= 40
+
+
 def test_no_color_is_honoured(here: Path) -> None:
     terminal = learn(80, NO_COLOR="1")
     assert "━" in terminal.text

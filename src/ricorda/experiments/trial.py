@@ -149,3 +149,7 @@ class TrialReporter(Silent):
     def close(self) -> None:
         """Show nothing more of this trial."""
         self._shown.close()
+
+    def concluding(self) -> AbstractContextManager[object]:
+        """Show that the trial's model is evaluated."""
+        return self._shown.concluding()

@@ -262,7 +262,8 @@ def _conclude(
     folder, report = loop.folder, loop.reporter
     if not folder.is_run:  # config.json was removed; a resume needs it
         write_record(folder, record)
-    metrics = _metrics(loop, dataset, reason)
+    with contextlib.nullcontext() if reason == "interrupted" else report.concluding():
+        metrics = _metrics(loop, dataset, reason)
     if reason != "interrupted":
         write_record(folder, with_schedule(record, loop.progress))
         _write_document_index(folder, dataset, report)

@@ -4,12 +4,14 @@ The libraries of the dashboards are replaced by stand-ins that record; test_real
 the same with the real ones.
 """
 
+import contextlib
 import json
 import math
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ SMALL: dict[str, Any] = {
     "quiet": True,
 }
 STEPS = 60
+END = ["close", "concluding", "concluded", "ended", "finished"]
 
 LN2 = math.log(2)
 FIGURES: list[tuple[dict[str, Any], dict[str, float]]] = [
@@ -280,6 +283,12 @@ class Everything(Silent):
     def close(self) -> None:
         self.received.append("close")
 
+    @contextlib.contextmanager
+    def concluding(self) -> Iterator[None]:
+        self.received.append("concluding")
+        yield
+        self.received.append("concluded")
+
     def finished(self) -> None:
         self.received.append("finished")
 
@@ -288,6 +297,6 @@ def test_a_reporter_receives_all_of_a_run_in_order() -> None:
     reporter = Everything()
     train((), reporter=reporter)
     received = reporter.received
-    assert (received[0], received[-3:]) == ("began 0", ["close", "ended", "finished"])
+    assert (received[0], received[-len(END) :]) == ("began 0", END)
     assert received.count("weights") == received.count("evaluation") == received.count("sample")
     assert received.count("training") == STEPS

@@ -122,6 +122,17 @@ def test_reading_a_text_is_shown(place: Place) -> None:
     assert ("div", {"style": "width: 25.0%"}) in card.tags
 
 
+def test_the_evaluation_of_the_model_is_shown_until_the_results_come(place: Place) -> None:
+    report = Notebook(place)
+    report.stepped(4, 4, 1.0, 2.0, 1000.0, 0.0)
+    report.close()
+    with report.concluding():
+        assert "evaluating the model" in place.last
+    report.say("validation: 2 bits")
+    assert "evaluating the model" not in place.last
+    assert "step 4 of 4" in place.last
+
+
 def test_a_long_run_keeps_few_points(place: Place) -> None:
     report = Notebook(place)
     notebook_size = 0

@@ -128,7 +128,7 @@ class Notebook(Silent):
     def __init__(self, display: Display) -> None:
         self._display = display
         self._shown_at = -math.inf
-        self._reading = ""
+        self._doing = ""
         self._setup: list[str] = []
         self._results: list[str] = []
         self._warnings: list[str] = []
@@ -156,14 +156,12 @@ class Notebook(Silent):
         began = time.monotonic()
 
         def show(done: int, total: int | None) -> None:
-            self._reading = (
-                f"reading the text: {read_so_far(done, total, time.monotonic() - began)}"
-            )
+            self._doing = f"reading the text: {read_so_far(done, total, time.monotonic() - began)}"
             self._share = done / total if total else 0.0
             self._show_now_and_then()
 
         yield show
-        self._reading, self._share = "", 0.0
+        self._doing, self._share = "", 0.0
 
     def stepped(
         self,
@@ -195,6 +193,14 @@ class Notebook(Silent):
         self._display.keep()
         self._show()
 
+    @contextlib.contextmanager
+    def concluding(self) -> Iterator[None]:
+        """Say it where the figures of the steps stood."""
+        self._doing = "evaluating the model"
+        self._show()
+        yield
+        self._doing = ""
+
     def _show_now_and_then(self) -> None:
         if time.monotonic() - self._shown_at >= EVERY:
             self._show()
@@ -210,8 +216,8 @@ class Notebook(Silent):
 
     def _facts(self) -> str:
         """Where the run is, in a line."""
-        if self._reading:
-            return self._reading
+        if self._doing:
+            return self._doing
         step, total = self._steps
         if not step:
             return ""

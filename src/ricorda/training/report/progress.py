@@ -21,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -96,6 +104,9 @@ class Reporter(Protocol):
         """Show no more steps: training is over. Messages with the results may follow."""
         return
 
+    def concluding(self) -> AbstractContextManager[object]:
+        """Show that the trained model is evaluated for as long as the context lasts."""
+
     def finished(self) -> None:
         """Receive nothing more: the run has ended, was interrupted or has failed."""
         return
@@ -111,6 +122,10 @@ class Silent(Reporter):
     def reading(self) -> AbstractContextManager[ReadingProgress]:
         """Drop the progress of reading."""
         return contextlib.nullcontext(lambda done, total: None)
+
+    def concluding(self) -> AbstractContextManager[object]:
+        """Show nothing."""
+        return contextlib.nullcontext()
 
 
 class Quiet(Silent):
@@ -264,6 +279,14 @@ class Bar(Silent):
         """Remove the bar."""
         if self._progress.live.is_started:
             self._progress.stop()
+
+    @contextlib.contextmanager
+    def concluding(self) -> Iterator[None]:
+        """Show a line with the seconds that it takes; of a large model these may be many."""
+        columns = (SpinnerColumn("line"), TextColumn("evaluating the model"), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            progress.add_task("")
+            yield
 
 
 class _WithMargin(Progress):

@@ -111,6 +111,10 @@ class WithDashboards(Reporter):
         """Pass on the end of the steps."""
         self._reporter.close()
 
+    def concluding(self) -> AbstractContextManager[object]:
+        """Return the reporter's."""
+        return self._reporter.concluding()
+
     def finished(self) -> None:
         """Pass on the end."""
         self._reporter.finished()
