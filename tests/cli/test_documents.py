@@ -135,10 +135,12 @@ def test_wrong_prompts(call: Call) -> None:
     Path("empty").touch()
     Path("mixed").write_text('{"prompt": "an"}\nniall\n')
     Path("latin").write_bytes(b"an\xff\n")
+    Path("endless").write_text('{"prompt": "an", "id": [1e999]}\n')
     for options, message in (
         (["--prompts", "empty"], "empty is empty: expected one prompt per line"),
         (["--prompts", "mixed"], "line 2 of mixed: expected a JSON object"),
         (["--prompts", "latin"], "line 1 of latin"),
+        (["--prompts", "endless"], "line 1 of endless: expected an id whose numbers are finite"),
         (["--prompts", "absent"], "cannot read absent"),
         (["--prompt-file", "runs"], "cannot read runs"),
         (["--prompts", "names.txt", "--prompt", "a"], "expected one of --prompt and --prompts"),

@@ -113,6 +113,21 @@ def test_prompts_are_read_as_training_read_the_text(call: Call, runs: Path, prom
     assert call(*words, "--prompt", prompt) == expected
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32-le"])
+def test_a_file_of_prompts_has_the_encoding_of_the_training_text(
+    call: Call, tmp_path: Path, encoding: str
+) -> None:
+    text, prompts = tmp_path / "text", tmp_path / "prompts"
+    text.write_bytes(CRLF.encode(encoding))
+    prompts.write_bytes("1 città\r\n2".encode(encoding))
+    ricorda.train(text, out=tmp_path / "run", encoding=encoding, steps=1, hidden_size=8, quiet=True)
+    options = ("--prompts", prompts, "--seed", "1", "--length", "5", "--json")
+    code, out, err = call("sample", tmp_path / "run", *options)
+    assert code == 0, err
+    found = [json.loads(line)["prompt"] for line in out.splitlines()]
+    assert found == ["1 città", "2"]
+
+
 def test_stop_strings_are_read_as_training_read_the_text(runs: Path) -> None:
     model = ricorda.load(runs / "plain")
     texts = {model.generate("1", length=300, seed=3, stop=stop) for stop in ("\n", "\r\n", "\r")}

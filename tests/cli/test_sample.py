@@ -184,6 +184,36 @@ def test_a_prompt_of_which_nothing_is_left(here: Path, call: Call) -> None:
     ]
 
 
+def test_a_prompt_of_which_nothing_is_left_is_not_shown_before_any_of_several_texts(
+    here: Path, call: Call
+) -> None:
+    code, out, _ = call("sample", "--prompt", "ZZ", "--count", "2", "--length", "5", "--seed", "1")
+    assert (code, len(out)) == (0, 2 * (5 + 1))
+    Path("prompts").write_text("ZZ\n5\n")
+    code, out, _ = call("sample", "--prompts", "prompts", "--length", "5", "--seed", "1")
+    assert (code, len(out)) == (0, 2 * (5 + 1) + 1)
+
+
+@pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
+def test_a_context_is_read_before_each_prompt(here: Path, call: Call) -> None:
+    Path("context").write_text("9 bottles of beer on the floor, 9 bottles of beer\n" * 3)
+    Path("prompts").write_text("5 bottles\n4\n")
+    plain = ["sample", "--seed", "1", "--length", "40"]
+    options = [*plain, "--context", "context"]
+    alone = [call(*options, "--prompt", each)[1] for each in ("5 bottles", "4")]
+    assert call(*options, "--prompts", "prompts")[1] == "".join(alone)
+    assert alone[0].startswith("5 bottles")
+    assert alone[0] != call(*plain, "--prompt", "5 bottles")[1]
+
+
+@pytest.mark.skipif(not kernels_are_built(), reason="the kernels are not built")
+def test_a_context_from_which_nothing_is_learned_is_reported(here: Path, call: Call) -> None:
+    Path("context").write_text("beer")
+    code, _, err = call("sample", "--context", "context", "--seed", "1", "--length", "5")
+    assert code == 0
+    assert "nothing was learned: expected a text of more than 32 symbols, got 4\n" in err
+
+
 def test_unknown_characters_can_be_an_error(here: Path, call: Call) -> None:
     code, out, err = call(*PLAIN, "--prompt", "5 éboétZtles", "--on-unknown", "error")
     assert (code, out) == (2, "")

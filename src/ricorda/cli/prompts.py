@@ -1,5 +1,6 @@
 """Prompts from files: a whole file, or one prompt per line."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -23,17 +24,14 @@ LARGEST_PROMPT = 16 << 20
 class GivenPrompt:
     """A prompt of a file of prompts."""
 
-    text: str | bytes
-
-    shown: str
-    """The prompt as text."""
+    text: str
 
     id: Any = None
     """What the file calls it; None if nothing."""
 
     def as_json(self) -> dict[str, Any]:
         """Give what describes the prompt in the output."""
-        return {**({} if self.id is None else {"id": self.id}), "prompt": self.shown}
+        return {**({} if self.id is None else {"id": self.id}), "prompt": self.text}
 
 
 def read_prompt_file(name: str, model: "Model") -> str:
@@ -55,19 +53,39 @@ def read_prompts(name: str, model: "Model") -> Iterator[GivenPrompt]:
     """
     with _opened(name) as file:
         is_json: bool | None = None
-        for number, line in enumerate(iter(lambda: file.readline(LARGEST_PROMPT + 1), b""), 1):
+        for number, line in enumerate(_lines(file, name, model), 1):
             place = f"line {number} of {_displayed(name)}"
-            _check_size(line, place)
-            text = _decoded(line, place, model).removesuffix("\n").removesuffix("\r")
+            text = line.removesuffix("\n").removesuffix("\r")
             if is_json is None:
                 text = text.removeprefix("\ufeff")
                 is_json = _object(text) is not None
             if not is_json:
-                yield GivenPrompt(text, text)
+                yield GivenPrompt(text)
             elif text.strip():
                 yield _from_json(text, place)
         if is_json is None:
             raise TextError(f"{_displayed(name)} is empty: expected one prompt per line")
+
+
+def _lines(file: IO[bytes], name: str, model: "Model") -> Iterator[str]:
+    """Yield the lines of a file, decoded. UTF-16 and UTF-32 are decoded before they are divided."""
+    if not _has_bytes_of_ascii(model.reading.encoding or "utf-8"):
+        data = file.read(LARGEST_PROMPT + 1)
+        _check_size(data, name)
+        yield from io.StringIO(_decoded(data, _displayed(name), model))
+        return
+    for number, line in enumerate(iter(lambda: file.readline(LARGEST_PROMPT + 1), b""), 1):
+        place = f"line {number} of {_displayed(name)}"
+        _check_size(line, place)
+        yield _decoded(line, place, model)
+
+
+def _has_bytes_of_ascii(encoding: str) -> bool:
+    """Whether ASCII's characters have their own bytes in an encoding, so that lines end in one."""
+    try:
+        return b"a\n".decode(encoding) == "a\n"
+    except UnicodeDecodeError:
+        return False
 
 
 def _from_json(line: str, place: str) -> GivenPrompt:
@@ -76,7 +94,11 @@ def _from_json(line: str, place: str) -> GivenPrompt:
         raise TextError(
             f'{place}: expected a JSON object such as {{"prompt": "Once", "id": 1}}, as on line 1'
         )
-    return GivenPrompt(found["prompt"], found["prompt"], found.get("id"))
+    try:
+        json.dumps(found.get("id"), allow_nan=False)
+    except ValueError as error:
+        raise TextError(f"{place}: expected an id whose numbers are finite") from error
+    return GivenPrompt(found["prompt"], found.get("id"))
 
 
 def _object(line: str) -> dict[str, Any] | None:

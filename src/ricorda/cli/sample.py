@@ -134,7 +134,7 @@ def command(
     if given.get("length") == "inf":
         _check_endless(trained, wishes, prompts_file)
     if prompts_file is not None:
-        _continue_each(trained, read_prompts(prompts_file, trained), given, wishes)
+        _continue_each(trained, read_prompts(prompts_file, trained), given, wishes, tail)
         return None
     if prompt_file is None:
         prompt = read_prompt(prompt, trained)
@@ -315,15 +315,22 @@ def _too_few(selection: "Selection", wishes: _Wishes) -> str:
 
 
 def _continue_each(
-    model: "Model", prompts: Iterable[GivenPrompt], options: dict[str, Any], wishes: _Wishes
+    model: "Model",
+    prompts: Iterable[GivenPrompt],
+    options: dict[str, Any],
+    wishes: _Wishes,
+    tail: str,
 ) -> None:
-    """Continue each prompt, all side by side, and print the texts in the order of the prompts."""
+    """Continue each prompt, all side by side, and print the texts in the order of the prompts.
+
+    tail: what is read before each prompt and not printed.
+    """
     waiting: deque[GivenPrompt] = deque()
 
     def texts_of_prompts() -> Iterator[str | bytes]:
         for each in prompts:
             waiting.append(each)
-            yield each.text
+            yield tail + each.text
 
     texts = model.begin_many(texts_of_prompts(), count=wishes.count, **options)
     _confirm_characters(options)
@@ -355,7 +362,8 @@ class _Printer:
             return
         if not self._in_lines:
             say(f"--- {self._printed}{self._count} ---", err=True)
-        sys.stdout.write(emphasized(described["prompt"], sys.stdout))
+        if text.prompt:  # else the model knows none of it
+            sys.stdout.write(emphasized(described["prompt"], sys.stdout))
         sys.stdout.write(for_stream(f"{text.text}\n", sys.stdout))
         sys.stdout.flush()
 
