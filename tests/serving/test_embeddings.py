@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ricorda.engine import load
-from ricorda.engine.embedding import Vector
+from ricorda.engine.embedding import Vector, VectorReader
 from ricorda.text.vocabulary import CharacterVocabulary
 
 from .conftest import SYMBOLS, Server, eventually, running, write_model
@@ -62,6 +62,19 @@ def refused(server: Server, given: Any, **fields: Any) -> tuple[int, dict[str, A
     status, _, answer = server.ask("POST", "/v1/embeddings", body)
     assert status >= 400, answer
     return status, answer["error"]
+
+
+@pytest.mark.parametrize("method", ["__init__", "advance"])
+def test_an_unforeseen_error_is_answered_at_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(VectorReader, method, fail)
+    assert refused(server, "abc")[0] == 500
+    monkeypatch.undo()
+    assert len(embed(server, "abc")["data"]) == 1
 
 
 def test_openais_client(server: Server, models: dict[str, Path]) -> None:

@@ -155,11 +155,13 @@ class Worker:
                     return
             for order in orders:
                 order()
+            deliveries: list[Delivery] = []
             try:
-                deliveries = [*self._write(), *self._score(), *self._embed()]
+                for advance in (self._write, self._score, self._embed):
+                    deliveries += advance()
             except Exception as error:
                 log.exception("the engine failed")
-                deliveries = self._give_up(error)
+                deliveries += self._give_up(error)
             self._deliver(deliveries)
 
     @property
@@ -167,14 +169,17 @@ class Worker:
         return bool(self._writing or self._scoring or self._embedding)
 
     def _add(self, job: Job) -> None:
-        """In the engine's thread: begin."""
+        """In the engine's thread: begin, or fail alone."""
+        try:
+            self._begin(job)
+        except Exception as error:
+            if not isinstance(error, InputError):
+                log.exception("the engine failed")
+            self._deliver([(job, None, 0, None, True, error)])
+
+    def _begin(self, job: Job) -> None:
         if isinstance(job, WritingJob):
-            try:
-                self._writing[self._session.add(job.ids, job.settings, label=job.label)] = job
-            except Exception as error:  # the other texts continue
-                if not isinstance(error, InputError):
-                    log.exception("the engine failed")
-                self._deliver([(job, None, 0, None, True, error)])
+            self._writing[self._session.add(job.ids, job.settings, label=job.label)] = job
         elif isinstance(job, ScoringJob):
             job.state = self._model.backend.zero_state(1)
             self._scoring.append(job)
@@ -277,15 +282,18 @@ class Worker:
         """Read on in the texts of one job; jobs take turns."""
         if not self._embedding:
             return []
-        job = self._embedding.pop(0)
+        job = self._embedding[0]
         began = time.perf_counter()
+        failure: ModelFileError | None = None
+        symbols = 0
         try:
             assert job.reader is not None, "it was made when the job began"
             symbols = job.reader.advance(self._workload.positions)
         except ModelFileError as error:
-            return [(job, None, 0, None, True, error)]
+            failure = error
+        del self._embedding[0]
         if symbols == 0:
-            return [(job, None, 0, None, True, None)]
+            return [(job, None, 0, None, True, failure)]
         self._embedding.append(job)
         self._workload.read(symbols, time.perf_counter() - began)
         return []
