@@ -7,6 +7,7 @@ from ricorda.engine import Model, make_backend
 from ricorda.engine.backend import Array
 from ricorda.model import ModelConfiguration
 from ricorda.text import CharacterVocabulary, Part
+from ricorda.training import temperature
 from ricorda.training.temperature import FEWEST, at_temperature, fitted_temperature
 
 VOCABULARY = CharacterVocabulary("abcdefghijklmnopqrstuvwxyz", "a")
@@ -56,6 +57,17 @@ def test_part_that_is_too_short_leaves_the_temperature_at_one() -> None:
     scaled = at_temperature(TENSORS, 0.5)
 
     assert fitted_temperature(model(scaled), written(FEWEST)) == 1.0
+
+
+@pytest.mark.parametrize("most, read", [(1, FEWEST), (26 * 5_000, 5_000), (1 << 24, 5_999)])
+def test_of_a_long_part_evenly_spread_segments_are_read(
+    most: int, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temperature, "MOST_LOGITS", most)
+    found = list(temperature._predictions(model(TENSORS), written(6_000)))
+
+    assert sum(len(targets) for _, targets in found) == pytest.approx(read, abs=5)
+    assert sum(len(logits) for logits, _ in found) == sum(len(targets) for _, targets in found)
 
 
 def test_logits_that_are_not_finite_leave_the_temperature_at_one() -> None:

@@ -50,6 +50,9 @@ class Trace(Mapping[str, Array]):
     arrays: dict[str, Array]
     """Each (T, L, H): the value of each unit after each symbol."""
 
+    __eq__ = object.__eq__  # that of a mapping compares arrays
+    __hash__ = object.__hash__
+
     def __repr__(self) -> str:
         length, layers, units = self._shown.shape
         shape = (plural(length, "symbol"), plural(layers, "layer"), plural(units, "unit"))

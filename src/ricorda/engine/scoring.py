@@ -10,6 +10,7 @@ character after them is predicted from a state that lacks them, so it is left ou
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ class Scores:
     def _repr_html_(self) -> str:
         return scores_card(self)
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """The symbols as a person may read them, line ends and odd bytes spelled out."""
         return tuple(self.vocabulary.label(symbol) for symbol in self.ids.tolist())

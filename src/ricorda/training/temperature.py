@@ -24,7 +24,7 @@ INVERSES = np.linspace(0.5, 1.5, 21)
 """Inverse temperatures at which the loss is computed; between them it is taken for a parabola."""
 
 SEGMENTS = 32
-"""Of a part, at most, which are read side by side: several times as fast as one after another."""
+"""At most, which are read side by side: several times as fast as one after another."""
 
 TOGETHER = 1 << 20
 """Logits that are held at a time."""
@@ -34,11 +34,10 @@ TEMPERATURE = "temperature"
 
 
 def fitted_temperature(model: Model, part: Part) -> float:
-    """Return the temperature with the lowest loss on the beginning of a part, near 1.
+    """Return the temperature with the lowest loss on a part, near 1.
 
     It is 1 for a part that is too short, and where logits are not finite.
     """
-    part = part.beginning(max(FEWEST, MOST_LOGITS // model.vocabulary.size) + 1)
     if len(part) <= FEWEST:
         return 1.0
     losses = np.zeros(len(INVERSES))
@@ -57,18 +56,20 @@ def fitted_temperature(model: Model, part: Part) -> float:
 def _predictions(model: Model, part: Part) -> Iterator[tuple[Array, NDArray[np.int64]]]:
     """Yield logits (n, V) and the symbols (n,) that came.
 
-    The part is cut into segments that are read side by side, each from a zero state.
+    They are those of segments, evenly spread over the part, that are read side by side, each from a
+    zero state.
     """
-    segments = max(1, min(SEGMENTS, (len(part) - 1) // FEWEST))
-    length = (len(part) - 1) // segments
+    predictions = min(len(part) - 1, max(FEWEST, MOST_LOGITS // model.vocabulary.size))
+    segments = max(1, min(SEGMENTS, predictions // FEWEST))
+    length = predictions // segments
+    firsts = np.linspace(0, len(part) - 1 - length, segments).astype(np.int64)
     state = model.backend.zero_state(segments)
     count = max(1, TOGETHER // (model.vocabulary.size * segments))
     for begin in range(0, length, count):
         steps = min(count, length - begin)
-        first = np.arange(segments) * length + begin
-        read = part.rows(first, steps + 1)
+        read = part.rows(firsts + begin, steps + 1)
         logits, state = model.backend.forward(
-            read[:, :-1], state, labels=part.row_labels(first, steps)
+            read[:, :-1], state, labels=part.row_labels(firsts + begin, steps)
         )
         yield logits.reshape(-1, logits.shape[-1]), read[:, 1:].ravel().astype(np.int64)
 
