@@ -201,7 +201,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_documents(folder)
     with contextlib.chdir(folder):
         assert main(["train", "my.txt", "--hidden-size", "150", "--steps", "4", "--quiet"]) == 0
-        shutil.copytree("runs/my", "runs/war")
+        shutil.copytree("runs/my", "runs/war_and_peace")
     return folder
 
 
@@ -232,7 +232,7 @@ def test_every_command_runs(page: str, workplace: Path, capsys: pytest.CaptureFi
 def test_every_program_runs(page: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for program in blocks(DOCS / page, "python"):
         shutil.rmtree("runs/my")  # which a program may make, or else use
-        shutil.copytree("runs/war", "runs/my")
+        shutil.copytree("runs/war_and_peace", "runs/my")
         exec(compile(program.replace('"my.txt"', '"other.txt"'), page, "exec"), {})
         assert capsys.readouterr().out.strip()
 

@@ -259,8 +259,8 @@ def _notes(layers: list[KerasLayer], last: KerasLayer) -> tuple[str, ...]:
     window = "windows of one length" if length is None else f"windows of {length} symbols"
     return (
         f"It was trained on {window}, each from a state of zero, to predict the symbol after the "
-        "window. ricorda carries the state on through a text, so that its predictions are those of "
-        "Keras after the first window only.",
+        "window. ricorda carries the state on through a text, so that its prediction is that of "
+        "Keras only at the end of the first window.",
     )
 
 
