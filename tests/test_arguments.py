@@ -91,7 +91,7 @@ def public(place: Path) -> dict[str, Public]:
         "Model.score": Public(model.score, **read, alternatives=1),
         "Model.evaluate": Public(model.evaluate, **read, window=2),
         "Model.adaptive_backend": Public(learner.adaptive_backend),
-        "Model.adapt": Public(learner.adapt, **read),
+        "Model.adapt": Public(learner.adapt, **read | {"text": "abc" * 20}),
         "Model.save": Public(learner.save, path=place / "saved.safetensors"),
         "Model.trace": Public(model.trace, **read),
         "Model.generate_many": Public(model.generate_many, prompts=["ab"]),
