@@ -122,11 +122,19 @@ def test_an_undivided_text() -> None:
         whole.select(zeros)
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 6])
+def test_a_beginning_of_one_document_is_its_beginning(most: int) -> None:
+    whole = part([([0, 1, 2, 3, 4, 5, 6, 7], 2)])
+    pieces = whole.cut(np.zeros(2, np.int64), np.array([1, 5]), np.array([3, 8]))
+    assert_holds(pieces, [([1, 2, 5, 6, 7], 2)])
+    assert_holds(pieces.beginning(most), [([1, 2, 5, 6, 7][: most - 1], 2)])
+
+
 def test_a_beginning_is_whole_documents_spread_over_the_part() -> None:
     documents: Documents = [([number % 9] * 9, 0) for number in range(100)]
     beginning = part(documents).beginning(101)
     assert_holds(beginning, [documents[number] for number in np.linspace(0, 99, 10).astype(int)])
-    assert part(documents).beginning(5).segments == 1
+    assert_holds(part(documents).beginning(5), [(documents[0][0][:4], 0)])
     assert len(part(documents).beginning(1001)) == 1001
 
 

@@ -269,8 +269,8 @@ class Part:
     def beginning(self, most: int) -> "Part":
         """Return a part of about `most` symbols, or all of it if it is not longer.
 
-        Of documents these are whole ones, evenly spread, at least one; of an undivided text its
-        beginning.
+        Of documents these are whole ones, evenly spread, or the beginning of the first if most are
+        longer; of an undivided text its beginning.
         """
         if len(self) <= most:
             return self
@@ -278,8 +278,22 @@ class Part:
             ends = np.minimum(self._offsets[1:], most)
             lengths = np.maximum(0, ends - self._offsets[:-1])
             return Part(self._ids, self._sources, lengths, None)
-        count = max(1, self.segments * most // len(self))
+        count = self.segments * most // len(self)
+        if count == 0:
+            return self.select(np.zeros(1, np.int64))._shortened(most)
         return self.select(np.linspace(0, self.segments - 1, count).astype(np.int64))
+
+    def _shortened(self, most: int) -> "Part":
+        """Return the first symbols of the one document of a part, and the boundary."""
+        lengths = np.clip(most - self._offsets[:-2], 0, np.diff(self._offsets)[:-1])
+        return Part(
+            self._ids,
+            self._sources[:-1],
+            lengths,
+            self.boundary,
+            label_numbers=self.label_numbers,
+            first_spans=self._first_spans,
+        )
 
     def _begins_segment(self, spans: Numbers | None = None) -> NDArray[np.bool_]:
         """Whether spans, by default all, begin with a boundary; so does the last one."""
