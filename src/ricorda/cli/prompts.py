@@ -53,8 +53,7 @@ def read_prompts(name: str, model: "Model") -> Iterator[GivenPrompt]:
     """
     with _opened(name) as file:
         is_json: bool | None = None
-        for number, line in enumerate(_lines(file, name, model), 1):
-            place = f"line {number} of {_displayed(name)}"
+        for place, line in _lines(file, name, model):
             text = line.removesuffix("\n").removesuffix("\r")
             if is_json is None:
                 text = text.removeprefix("\ufeff")
@@ -67,17 +66,24 @@ def read_prompts(name: str, model: "Model") -> Iterator[GivenPrompt]:
             raise TextError(f"{_displayed(name)} is empty: expected one prompt per line")
 
 
-def _lines(file: IO[bytes], name: str, model: "Model") -> Iterator[str]:
-    """Yield the lines of a file, decoded. UTF-16 and UTF-32 are decoded before they are divided."""
+def _lines(file: IO[bytes], name: str, model: "Model") -> Iterator[tuple[str, str]]:
+    """Yield the lines of a file, decoded, each after its place for a message.
+
+    UTF-16 and UTF-32 are decoded before they are divided.
+    """
+
+    def place(number: int) -> str:
+        return f"line {number} of {_displayed(name)}"
+
     if not _has_bytes_of_ascii(model.reading.encoding or "utf-8"):
         data = file.read(LARGEST_PROMPT + 1)
         _check_size(data, name)
-        yield from io.StringIO(_decoded(data, _displayed(name), model))
+        for number, text in enumerate(io.StringIO(_decoded(data, _displayed(name), model)), 1):
+            yield place(number), text
         return
     for number, line in enumerate(iter(lambda: file.readline(LARGEST_PROMPT + 1), b""), 1):
-        place = f"line {number} of {_displayed(name)}"
-        _check_size(line, place)
-        yield _decoded(line, place, model)
+        _check_size(line, place(number))
+        yield place(number), _decoded(line, place(number), model)
 
 
 def _has_bytes_of_ascii(encoding: str) -> bool:

@@ -327,7 +327,7 @@ def _continue_each(
     """
     waiting: deque[GivenPrompt] = deque()
 
-    def texts_of_prompts() -> Iterator[str | bytes]:
+    def texts_of_prompts() -> Iterator[str]:
         for each in prompts:
             waiting.append(each)
             yield tail + each.text

@@ -275,21 +275,20 @@ class Part:
         if len(self) <= most:
             return self
         if self.boundary is None:
-            ends = np.minimum(self._offsets[1:], most)
-            lengths = np.maximum(0, ends - self._offsets[:-1])
-            return Part(self._ids, self._sources, lengths, None)
+            return self._shortened(most)
         count = self.segments * most // len(self)
         if count == 0:
             return self.select(np.zeros(1, np.int64))._shortened(most)
         return self.select(np.linspace(0, self.segments - 1, count).astype(np.int64))
 
     def _shortened(self, most: int) -> "Part":
-        """Return the first symbols of the one document of a part, and the boundary."""
-        lengths = np.clip(most - self._offsets[:-2], 0, np.diff(self._offsets)[:-1])
+        """Return the first symbols of a part of one segment; of a document, with the boundary."""
+        spans = slice(None) if self.boundary is None else slice(-1)
+        begins, lengths = self._offsets[:-1][spans], np.diff(self._offsets)[spans]
         return Part(
             self._ids,
-            self._sources[:-1],
-            lengths,
+            self._sources[spans],
+            np.clip(most - begins, 0, lengths),
             self.boundary,
             label_numbers=self.label_numbers,
             first_spans=self._first_spans,

@@ -24,7 +24,7 @@ INVERSES = np.linspace(0.5, 1.5, 21)
 """Inverse temperatures at which the loss is computed; between them it is taken for a parabola."""
 
 SEGMENTS = 32
-"""At most, which are read side by side: several times as fast as one after another."""
+"""Segments of a part, at most, that are read side by side, which the kernels do faster."""
 
 TOGETHER = 1 << 20
 """Logits that are held at a time."""
