@@ -123,6 +123,19 @@ def test_an_answer_before_the_end_of_the_body_closes_the_connection(
         assert eventually(lambda: server.host.connections == 0)
 
 
+def test_an_early_answer_of_the_application_is_announced_as_the_last(server: Server) -> None:
+    """A client would send its next request into the connection that closes."""
+    connection = server.connect()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n"
+    connection.sendall(head)
+    answer = b""
+    while part := connection.recv(65536):
+        answer += part
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.lower().count(b"\r\nconnection: close\r\n") == 1
+
+
 def test_an_early_answer_reaches_a_client_that_still_sends(serve: Serve) -> None:
     with serve(max_body=1000) as server:
         connection = server.connect()

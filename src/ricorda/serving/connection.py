@@ -72,8 +72,7 @@ class BoundedConnection(H11Protocol):
         super().__init__(config, server_state, {}, loop)
         self.address = address
         self._slots = slots
-        self.conn = h11.Connection(h11.SERVER, limits.head_bytes)
-        self.conn._receive_buffer = StrictBuffer()
+        self.conn = _Exchange(limits.head_bytes)
         self._limits = limits
         self._on_refusal = on_refusal
         self._phase = ""
@@ -130,7 +129,7 @@ class BoundedConnection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Go on to the next request, which may have arrived already."""
-        if self.conn.their_state is h11.SEND_BODY:  # answered early: do not wait for the body
+        if self.conn.their_state is h11.SEND_BODY:  # answered early, and announced as the last
             self.transport.close()
             return
         self._received = bool(self.conn.trailing_data[0])
@@ -274,6 +273,28 @@ class BoundedConnection(H11Protocol):
             case "body":
                 return 3
         return None
+
+
+class _Exchange(h11.Connection):
+    """The requests and answers of one connection.
+
+    An answer that does not wait for the rest of the body is the last one, and says so: a client
+    would send the next request into the connection that closes.
+    """
+
+    def __init__(self, head_bytes: int) -> None:
+        super().__init__(h11.SERVER, head_bytes)
+        self._receive_buffer = StrictBuffer()
+
+    def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
+        """Turn an event into bytes; h11's `send` calls this."""
+        if type(event) is h11.Response and self.their_state is h11.SEND_BODY:
+            headers = [(name, value) for name, value in event.headers if name != b"connection"]
+            headers.append((b"connection", b"close"))
+            event = h11.Response(
+                status_code=event.status_code, headers=headers, reason=event.reason
+            )
+        return super().send_with_data_passthrough(event)
 
 
 class _GentleTransport:
