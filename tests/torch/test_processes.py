@@ -5,9 +5,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,9 @@ import torch.distributed
 
 import ricorda
 from ricorda.cli.main import main
+from ricorda.errors import ProcessLost
 from ricorda.runs import RunFolder, read_rows
+from ricorda.torch import process_group
 from ricorda.training.checkpoint.held_folder import RunLock
 
 if not (sys.platform == "linux" and torch.distributed.is_available()):
@@ -91,15 +96,17 @@ def workers(launcher: subprocess.Popen[str]) -> list[int]:
     return sorted(found)
 
 
+def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + LONGEST
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def started_again(launcher: subprocess.Popen[str], before: list[int]) -> None:
     """Wait until a launcher has other processes than before."""
-    deadline = time.monotonic() + LONGEST
-    while time.monotonic() < deadline:
-        now = workers(launcher)
-        if now and not set(now) & set(before):
-            return
-        time.sleep(0.02)
-    raise AssertionError("nothing was started again")
+    eventually(lambda: (now := workers(launcher)) and not set(now) & set(before))
 
 
 def last_step(folder: Path) -> int:
@@ -109,12 +116,7 @@ def last_step(folder: Path) -> int:
 
 def at_step(folder: Path, step: int) -> None:
     """Wait until a run has taken so many steps."""
-    deadline = time.monotonic() + LONGEST
-    while time.monotonic() < deadline:
-        if last_step(folder) >= step:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"the run did not reach step {step}")
+    eventually(lambda: last_step(folder) >= step)
 
 
 def held(launcher: subprocess.Popen[str], folder: Path, steps: int) -> list[int]:
@@ -252,6 +254,40 @@ def test_a_signal_before_the_first_step_ends_all_without_a_message(
     assert (out, err.strip()) == ("", "")
     assert not any(Path(f"/proc/{each}").exists() for each in ranks)
     assert not (place / "begun").exists()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return not client.connect_ex(("127.0.0.1", port))
+
+
+def test_a_signal_ends_a_process_that_waits_for_the_start_of_others(place: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    variables = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setitem(ENVIRONMENT, name, str(value))
+        process = started(place, "train", "bottles.txt", *SMALL, "--out", "first")
+    try:
+        eventually(lambda: listens(port))
+        time.sleep(0.3)  # its store answers; it waits now
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode in {128 + signal.SIGTERM, -signal.SIGTERM}
+    assert (out, err.strip()) == ("", "")
+    assert not (place / "first").exists()
+
+
+def test_processes_that_do_not_start_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_group, "START", timedelta(seconds=0.05))
+    store = torch.distributed.HashStore()  # type: ignore[attr-defined]
+    with pytest.raises(ProcessLost, match=r"expected 2 processes .* got 1"):
+        process_group._wait_for_all(store, 2)
+    process_group._wait_for_all(store, 2)  # the second is here
 
 
 @LONG

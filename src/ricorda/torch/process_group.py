@@ -8,6 +8,7 @@ notices the end of a process at once, but not its silence.
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -16,8 +17,6 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.elastic.utils.store import barrier
-from torch.distributed.rendezvous import rendezvous
 
 from ricorda.errors import ConfigurationError, ProcessLost
 from ricorda.torch.device import take_own_gpu
@@ -41,7 +40,7 @@ def joined(timeout: float, device: str) -> Iterator[ProcessGroup]:
         take_own_gpu()
     with lost_processes(START.total_seconds()):
         store, rank, size = _store()
-        barrier(store, size, "ricorda/started", START.total_seconds())
+        _wait_for_all(store, size)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
             store=store,
@@ -63,10 +62,48 @@ def _store() -> tuple[Store, int, int]:
     torchrun keeps one store over all restarts, with the addresses of ended processes in it, unless
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 is set. So each attempt has a prefix of its own there.
     """
-    store, rank, size = next(rendezvous("env://", timeout=START))
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    of_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store: Store = _connected(size, makes_it=rank == 0 and not of_torchrun)
+    if of_torchrun:
         store = PrefixStore(f"attempt/{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     return store, rank, size
+
+
+def _connected(size: int, *, makes_it: bool) -> Store:
+    """Make the store or connect to it; in short attempts, so that a signal interrupts them."""
+    last = time.monotonic() + START.total_seconds()
+    while True:
+        try:
+            store: Store = dist.TCPStore(  # type: ignore[attr-defined]
+                os.environ["MASTER_ADDR"],
+                int(os.environ["MASTER_PORT"]),
+                size,
+                is_master=makes_it,
+                timeout=timedelta(seconds=1),
+                wait_for_workers=False,
+                multi_tenant=makes_it,
+            )
+        except dist.DistError:
+            if makes_it or time.monotonic() > last:
+                raise
+        else:
+            store.set_timeout(START)
+            return store
+
+
+def _wait_for_all(store: Store, size: int) -> None:
+    """Wait until all processes have started; in Python, so that a signal interrupts it."""
+    last = time.monotonic() + START.total_seconds()
+    arrived = store.add("ricorda/started", 1)
+    while arrived < size:
+        if time.monotonic() > last:
+            raise ProcessLost(
+                f"expected {size} processes to start within {START.total_seconds():g} s, got "
+                f"{arrived}: see why the others did not start, or start fewer"
+            )
+        time.sleep(0.02)
+        arrived = store.add("ricorda/started", 0)
 
 
 class DistributedGroup(ProcessGroup):
