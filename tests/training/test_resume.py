@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from ricorda.errors import ConfigurationError, RunError
+from ricorda.errors import ConfigurationError, NonFiniteLoss, RunError
+from ricorda.runs import LOCK
 from ricorda.training import Run
 from ricorda.training import run as runs
+from ricorda.training.loop import Loop
 from tests.training.precision import skip_without_bfloat16
 from tests.training.reporters import InterruptAt
 from tests.training.small_runs import Learn, rows
@@ -128,11 +130,38 @@ def test_a_larger_budget_restarts_the_patience(learn: Learn) -> None:
 )
 def test_what_a_resume_refuses(learn: Learn, options: dict[str, Any], message: str) -> None:
     ended = learn()
-    before = (ended.folder / "config.json").read_bytes()
+    before = content(ended)
     with pytest.raises(ConfigurationError, match=message):
         runs.resumed_run(ended.folder, quiet=True, **options)
-    assert (ended.folder / "config.json").read_bytes() == before
-    assert (ended.folder / "model.safetensors").is_file()
+    assert content(ended) == before
+
+
+def content(run: Run) -> dict[str, bytes]:
+    """Every file of a run's folder except its lock."""
+    names = sorted(path for path in run.folder.rglob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in names if path.name != LOCK}
+
+
+@pytest.mark.parametrize("budget", [{"steps": 20}, {"epochs": 1.0}], ids=str)
+def test_numbers_that_are_not_finite_under_a_larger_budget_lead_back(
+    learn: Learn, monkeypatch: pytest.MonkeyPatch, budget: dict[str, Any]
+) -> None:
+    """The checkpoint that is returned to has the plan of the budget before."""
+    ended = learn(learning_rate=1e-3)
+    take, poisoned = Loop._step, []
+
+    def step(self: Loop) -> None:
+        if not poisoned:
+            poisoned.append(True)
+            raise NonFiniteLoss("the loss is NaN")
+        take(self)
+
+    monkeypatch.setattr(Loop, "_step", step)
+    more = runs.resumed_run(ended.folder, quiet=True, **budget)
+    assert more.metrics["steps"] > 8
+    assert [row["learning_rate_factor"] for row in rows(more) if row["event"] == "returned"] == [
+        0.5
+    ]
 
 
 def test_the_number_of_checkpoints_kept_is_an_option(learn: Learn) -> None:

@@ -43,7 +43,7 @@ from ricorda.training.evaluation import QuickEvaluation
 from ricorda.training.fine_tuning import saved_start
 from ricorda.training.learner import make_learner
 from ricorda.training.loop import Loop, StoppedBecause
-from ricorda.training.plan.budget import BudgetClock, check_budget, planned_steps
+from ricorda.training.plan.budget import BudgetClock
 from ricorda.training.plan.forecast import lacks_memory
 from ricorda.training.process_group import ProcessGroup
 from ricorda.training.report.card import run_card, run_words
@@ -168,19 +168,17 @@ def _set_up(
         reporter=report,
         group=group,
     )
+    budget_clock = BudgetClock.of(configuration, loader.stream.windows_per_epoch)
     progress = Progress()
     if resumed:
-        progress = checkpoint_manager.resume(learner)
+        progress = checkpoint_manager.resume(learner, budget_clock.check)
         report.say(f"resuming after step {progress.step:,}: {folder.path}")
-    budget_clock = BudgetClock.of(
-        configuration,
-        loader.stream.windows_per_epoch,
-        total_steps=planned_steps(progress, configuration),
-        seconds_before=progress.seconds,
-    )
-    has_new_budget = progress.budget not in (None, configuration.budget)
-    if has_new_budget:
-        check_budget(progress, configuration, budget_clock.total_steps)
+        budget_clock.continue_from(progress)
+    has_new_budget = budget_clock.is_new_for(progress)
+    if has_new_budget and progress.evaluations_without_better >= (
+        configuration.patience or math.inf
+    ):
+        progress.evaluations_without_better = 0
     if resumed and group.is_first and record != read_record(folder):
         write_record(folder, record)
     report.began(folder.path, settings_of(record), progress.step)

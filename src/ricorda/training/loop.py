@@ -18,7 +18,7 @@ from ricorda.training.configuration import TrainingConfiguration
 from ricorda.training.data.loader import DataLoader
 from ricorda.training.evaluation import EvaluationResult, QuickEvaluation, evaluate, write_sample
 from ricorda.training.learner import Learner
-from ricorda.training.plan.budget import BudgetClock, learning_rate, planned_steps
+from ricorda.training.plan.budget import BudgetClock, learning_rate
 from ricorda.training.process_group import ProcessGroup, StepFlags
 from ricorda.training.report.metrics import MetricsLog
 from ricorda.training.report.progress import Reporter
@@ -333,7 +333,7 @@ class Loop:
         seconds = self.clock.seconds
         self.progress = self.checkpoint_manager.go_back(self.learner)
         self.progress.returns, self.progress.seconds = returns, seconds
-        self.clock.total_steps = planned_steps(self.progress, self.configuration)
+        self.clock.continue_from(self.progress)
         self.metrics.restart()
         self._unsaved_model = None
         factor = self.progress.learning_rate_factor

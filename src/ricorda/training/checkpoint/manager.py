@@ -144,13 +144,14 @@ class CheckpointManager:
             )
         )
 
-    def resume(self, learner: Learner) -> Progress:
+    def resume(self, learner: Learner, check: Callable[[Progress], None]) -> Progress:
         """Restore a learner and the run's files from the newest good checkpoint.
 
-        A run that was stopped before its first checkpoint starts from the beginning. Raises
-        RunError if it had one and none is good.
+        check: called before a file is changed; what it raises ends the resume. A run that was
+        stopped before its first checkpoint starts from the beginning. Raises RunError if it had one
+        and none is good.
         """
-        return self._restore_everywhere(learner, lambda: self._resume(learner))
+        return self._restore_everywhere(learner, lambda: self._resume(learner, check))
 
     def go_back(self, learner: Learner) -> Progress:
         """Restore a learner and the rows from the last evaluation's checkpoint.
@@ -168,13 +169,17 @@ class CheckpointManager:
             learner.restore(tensors)
         return progress
 
-    def _resume(self, learner: Learner) -> tuple[Progress, Tensors | None]:
+    def _resume(
+        self, learner: Learner, check: Callable[[Progress], None]
+    ) -> tuple[Progress, Tensors | None]:
         if self._checkpoints.is_empty and not self._has_steps():
             self._clear_rows()
             return Progress(), None
         restored = self._restored(learner, anchor=False)
         if restored is None:
             raise RunError(self._why_none())
+        check(restored.progress)
+        self._restore_rows(restored)
         if message := difference(restored.fingerprint, self._fingerprint):
             self._reporter.warn(message)
         self._held.saved_step = restored.progress.step
@@ -204,21 +209,25 @@ class CheckpointManager:
                 f"{self._folder.checkpoints} to return to: start a new run with a lower "
                 "--learning-rate"
             )
+        self._restore_rows(restored)
         return restored.progress, restored.tensors
 
     def _restored(self, learner: Learner, *, anchor: bool) -> Restored | None:
-        """Restore the newest checkpoint that is whole and fits."""
+        """Restore a learner from the newest checkpoint that is whole and fits."""
         for checkpoint in self._checkpoints.good(self._reporter.warn, anchor=anchor):
             try:
                 restored = restore(checkpoint, learner)
             except (Broken, OSError) as error:
                 self._reporter.warn(broken_message(checkpoint.path, error))
                 continue
-            self._best = restored.best
-            self.metrics.restore(restored.metrics)
-            self.samples.restore(restored.samples)
             return restored
         return None
+
+    def _restore_rows(self, restored: Restored) -> None:
+        """Continue with a checkpoint's rows and best model."""
+        self._best = restored.best
+        self.metrics.restore(restored.metrics)
+        self.samples.restore(restored.samples)
 
     def _why_none(self) -> str:
         place = self._folder.checkpoints

@@ -50,6 +50,41 @@ class BudgetClock:
         settings = {name: getattr(configuration, name) for name in names}
         return cls(windows_per_epoch=windows_per_epoch, **settings, **facts)
 
+    def continue_from(self, progress: Progress) -> None:
+        """Plan the steps of a run that has taken some, and count its seconds.
+
+        A new budget of minutes is planned by what the steps so far have cost, all included.
+        """
+        self.seconds_before = progress.seconds
+        self.begin()
+        minutes = self.budget.minutes
+        if minutes is None and self.schedule is None:
+            return  # the budget itself says how many steps
+        if not self.is_new_for(progress):
+            self.total_steps = progress.total_steps
+        elif minutes is None or progress.step < max(2, self.warmup_steps):
+            self.total_steps = None  # the clock has to find out
+        else:
+            left = USED * 60 * minutes - progress.seconds
+            self.total_steps = progress.step + max(1, int(left * progress.step / progress.seconds))
+
+    def check(self, progress: Progress) -> None:
+        """Raise ConfigurationError if a new budget leaves no steps to take."""
+        if not self.is_new_for(progress):
+            return
+        minutes, total_steps = self.budget.minutes, self.total_steps
+        spent = minutes is not None and progress.seconds >= 60 * minutes
+        if spent or (total_steps is not None and total_steps <= progress.step):
+            raise ConfigurationError(
+                f"expected a budget beyond the {progress.step:,} steps and "
+                f"{progress.seconds / 60:.2f} minutes that the run has taken, got {self.budget}: "
+                "the budget counts from the run's beginning"
+            )
+
+    def is_new_for(self, progress: Progress) -> bool:
+        """Whether the budget is another one than the steps so far were planned for."""
+        return progress.budget not in (None, self.budget)
+
     def __post_init__(self) -> None:
         if self.schedule is not None:
             return
@@ -162,39 +197,6 @@ class BudgetClock:
             return min(1.0, steps / total)
         assert self.budget.minutes is not None
         return min(1.0, self.seconds / (self.budget.minutes * 60))
-
-
-def planned_steps(progress: Progress, configuration: TrainingConfiguration) -> int | None:
-    """How many steps a resumed run takes in all; None if the clock has to find out.
-
-    A new budget of minutes is planned by what the steps so far have cost, all included.
-    """
-    if progress.budget in (None, configuration.budget):
-        return progress.total_steps
-    minutes = configuration.budget.minutes
-    if minutes is None or progress.step < max(2, configuration.warmup_steps):
-        return None
-    left = USED * 60 * minutes - progress.seconds
-    return progress.step + max(1, int(left * progress.step / progress.seconds))
-
-
-def check_budget(
-    progress: Progress, configuration: TrainingConfiguration, total_steps: int | None
-) -> None:
-    """Check that a new budget leaves steps to take, and restart the patience if it was over.
-
-    Raises ConfigurationError if it is spent already.
-    """
-    budget = configuration.budget
-    spent = budget.minutes is not None and progress.seconds >= 60 * budget.minutes
-    if spent or (total_steps is not None and total_steps <= progress.step):
-        raise ConfigurationError(
-            f"expected a budget beyond the {progress.step:,} steps and "
-            f"{progress.seconds / 60:.2f} minutes that the run has taken, got {budget}: the budget "
-            "counts from the run's beginning"
-        )
-    if progress.evaluations_without_better >= (configuration.patience or float("inf")):
-        progress.evaluations_without_better = 0
 
 
 def learning_rate(
