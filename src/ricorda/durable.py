@@ -13,11 +13,12 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from ricorda.errors import RunError
+from ricorda.errors import InputError, RunError
 
 try:
     import fcntl
@@ -28,6 +29,7 @@ PARTIAL = ".partial"
 """How the names of unfinished files and folders end."""
 
 CAN_LOCK = fcntl is not None
+LOCK_POLL = 0.02  # seconds between two attempts to take a lock
 """Whether this system has locks that end with their process."""
 
 BUFFER = 1 << 20  # bytes
@@ -124,6 +126,19 @@ def refuse_special(path: Path) -> None:
         if kind != "a device":  # which belongs to the system
             remedy += " or remove it"
         raise RunError(f"expected a file or nothing at {path}, found {kind}: {remedy}")
+
+
+def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Check, before the work is done, that its result can be put at a path.
+
+    Raises InputError if the folder is missing, something else than a file lies there, or it is one
+    of the files that are read.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"no folder {path.parent} to write to: make it first")
+    refuse_special(path)
+    if path.exists() and any(each.exists() and path.samefile(each) for each in inputs):
+        raise InputError(f"{path} is a file that is read: give another name")
 
 
 def refuse_link(folder: Path) -> None:
@@ -223,6 +238,40 @@ def remove_leftovers(folder: Path, names: Iterable[str] = ()) -> None:
         for path in [path for path in folder.iterdir() if is_partial(path.name)]:
             remove_file(path)
             remove_folder(path, own)
+
+
+def open_lock(path: Path, mode: int = CREATION_MODE) -> int:
+    """Open a file to lock, making it if it is missing; a link is an OSError."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    return os.open(path, flags, mode)
+
+
+@contextlib.contextmanager
+def hold_lock(
+    path: Path, *, wait: bool = False, mode: int = CREATION_MODE
+) -> Iterator[bool | None]:
+    """Hold the lock of a file that its holder may remove; the system releases a dead process's.
+
+    Yields whether it is held, None where the file system has no locks. wait: until another process
+    releases it. Raises OSError.
+    """
+    while True:
+        descriptor = open_lock(path, mode)
+        try:
+            while (held := try_lock(descriptor)) is False and wait:
+                time.sleep(LOCK_POLL)
+            if held is False or _is_at(path, descriptor):  # else its holder has removed it
+                yield held
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:

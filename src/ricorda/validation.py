@@ -74,6 +74,13 @@ def validated(settings: type[T], **values: Any) -> T:
         raise ConfigurationError(explain(error, settings)) from None
 
 
+def plain_numbers(value: Any) -> Any:
+    """Convert numbers and arrays of NumPy or PyTorch to Python's own numbers, in lists too."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [plain_numbers(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def one_or_several(value: object) -> object:
     """Accept a single string as a list of one."""
     return (value,) if isinstance(value, str) else value

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ricorda
@@ -58,6 +59,13 @@ def test_a_training_is_that_of_train(text: Path) -> None:
         options = {**STEPS, "dropout": row.value}
         alone = ricorda.train(text, out=f"alone-{row.value}", **options)
         assert alone.metrics["validation"]["nats_per_character"] == row.nats_per_character[0]
+
+
+def test_numbers_may_be_numpys(text: Path) -> None:
+    options = {**STEPS, "steps": np.int64(2), "window": np.int32(8)}
+    shares = list(np.array([0, 0.5], np.float32))
+    done = ricorda.compare(text, vary={"dropout": shares}, seeds=1, **options)
+    assert [row.value for row in done.rows] == [0, 0.5]
 
 
 def test_the_figures_of_a_value(text: Path) -> None:

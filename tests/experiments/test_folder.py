@@ -1,12 +1,16 @@
 """The folder of an experiment: its settings, its locks, what it removes."""
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from ricorda.durable import LOCK_POLL, hold_lock
 from ricorda.errors import RunError
-from ricorda.experiments.folder import ExperimentFolder, folder_for
+from ricorda.experiments.folder import ExperimentFolder, folder_for, trial_name
+from ricorda.training.checkpoint.held_folder import RunLock
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,46 @@ def test_a_folder_in_which_nothing_began_is_removed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="wrong"), folder.prepared(), folder.locked():
         raise ValueError("wrong")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_another_process_holds_stays(tmp_path: Path) -> None:
+    """A second process that is refused must not let a third one in."""
+    first, second = ExperimentFolder(tmp_path / "new"), ExperimentFolder(tmp_path / "new")
+    with first.prepared(), RunLock(first.path):
+        with pytest.raises(RunError, match="another process"), second.prepared():
+            RunLock(second.path).__enter__()
+        with pytest.raises(RunError, match="another process"):
+            RunLock(second.path).__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_was_removed_while_it_was_awaited_is_taken_anew(tmp_path: Path) -> None:
+    path, taken = tmp_path / "lock", threading.Event()
+
+    def wait() -> None:
+        with hold_lock(path, wait=True) as held:
+            assert held
+            assert path.exists()
+            taken.set()
+
+    thread = threading.Thread(target=wait)
+    with hold_lock(path):
+        thread.start()
+        time.sleep(3 * LOCK_POLL)
+        path.unlink()
+        path.touch()
+        assert not taken.is_set()
+    thread.join()
+    assert taken.is_set()
+
+
+def test_different_trials_have_different_folders() -> None:
+    assert trial_name("cell-lstm-seed-1") == "cell-lstm-seed-1"
+    words = ["documents-separator:/-seed-1", "documents-separator:--seed-1", "a" * 500]
+    words += ["a" * 500 + "b", "from_model-caf\udce9-seed-1", "from_model-caf\udcea-seed-1"]
+    names = set(map(trial_name, words))
+    assert len(names) == len(words)
+    assert all(len(name) < 100 and "/" not in name for name in names)
 
 
 def test_a_folder_with_settings_or_other_files_stays(tmp_path: Path) -> None:

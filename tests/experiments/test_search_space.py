@@ -50,6 +50,12 @@ def test_an_option_that_is_given_is_not_searched() -> None:
     assert {each.name for each in space} == set(DIMENSIONS) - {"dropout", "window"}
 
 
+@pytest.mark.parametrize("cells", [["mingru"], ["lstm", "minlstm"]])
+def test_what_does_not_apply_to_a_cell_is_not_searched(cells: list[CellName]) -> None:
+    space = search_space([planned(cell) for cell in cells], [], cells)
+    assert set(DIMENSIONS) - {each.name for each in space} == {"recurrent_dropout"}
+
+
 def test_the_space_of_a_known_plan() -> None:
     model = replace(planned().model, hidden_size=192)
     plan = replace(planned(), model=model, batch_size=16, window=64, learning_rate=0.01)

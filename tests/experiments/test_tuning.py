@@ -323,3 +323,17 @@ def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
     assert claim.number == 0
     os.close(claim._lock)
     assert made.study.exists()
+
+
+def test_a_text_whose_name_is_not_utf8(text: Path) -> None:
+    """TOML has no such text: the command in the file has the option."""
+    name, other = Path("caf\udce9\r.txt"), Path("val\udcff.txt")
+    name.write_bytes(text.read_bytes())
+    other.write_bytes(text.read_bytes())
+    done = tune(name, validation=other, trials=2)
+    content = (done.folder / "best.toml").read_text("ascii")
+    assert "validation" not in tomllib.loads(content)
+    assert r"ricorda train $'caf\xe9\x0d.txt' --config" in content
+    assert r"--validation $'" in content
+    assert r"val\xff.txt'" in content
+    assert (done.folder / "report.html").exists()

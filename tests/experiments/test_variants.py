@@ -70,6 +70,14 @@ def test_all_cells_are_matched_with_the_first(match: Match) -> None:
         assert len({each.options[name] for each in found}) == 1, name
 
 
+@pytest.mark.parametrize("match", MEASURES)
+def test_a_cell_without_recurrent_weights_is_matched_without_their_dropout(match: Match) -> None:
+    lstm, *others = variants("cell", ["lstm", "mingru", "minlstm"], match, minutes=30.0)
+    assert lstm.options["recurrent_dropout"] > 0
+    assert [each.options["recurrent_dropout"] for each in others] == [0.0, 0.0]
+    assert {each.options["dropout"] for each in others} == {lstm.options["dropout"]}
+
+
 def test_at_matched_time_each_cell_has_its_own_plan() -> None:
     found = {each.label: each.options for each in variants("cell", ["lstm", "gru"])}
     assert found["lstm"]["learning_rate"] > found["gru"]["learning_rate"]

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass as settings_class
 
 from ricorda.durable import write_atomically
 from ricorda.errors import ConfigurationError, TrainingError
-from ricorda.experiments.folder import ExperimentFolder, absolute, folder_for, plain
+from ricorda.experiments.folder import ExperimentFolder, absolute, folder_for, plain, trial_name
 from ricorda.experiments.keywords import ComparisonKeywords
 from ricorda.experiments.trial import (
     BUDGETS,
@@ -37,7 +37,7 @@ from ricorda.training.configuration import SCHEMA, Budget
 from ricorda.training.options import TrainingOptions
 from ricorda.training.plan.forecast import plan
 from ricorda.training.report.progress import Reporter, reporter_for
-from ricorda.validation import validated
+from ricorda.validation import plain_numbers, validated
 
 DEFAULT_MINUTES = 1.0
 FIRST_SEED = 1
@@ -254,7 +254,7 @@ def run_comparison(
     check_texts(names)
     own = {name: options.pop(name) for name in ("seeds", "match", "out") if name in options}
     settings = validated(ComparisonOptions, **{k: v for k, v in own.items() if v is not None})
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: plain_numbers(each) for name, each in options.items() if each is not None}
     if not {*BUDGETS} & given.keys():
         given["minutes"] = DEFAULT_MINUTES
     option, values = varied_option(cells, vary)
@@ -362,7 +362,7 @@ class _Progress:
         return variants
 
     def _trial(self, variant: Variant, seed: int) -> Trial:
-        name = f"{self._option}-{variant.label}-seed-{seed}".replace("/", "-")
+        name = trial_name(f"{self._option}-{variant.label}-seed-{seed}")
         options = {**variant.options, "seed": seed}
         return Trial(self._folder.trials / name, self._texts, options)
 

@@ -5,18 +5,19 @@ so that a repeated command continues the experiment instead of mixing two.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ricorda.durable import (
-    CREATION_MODE,
+    hold_lock,
     is_partial,
     make_folder,
+    open_lock,
     open_untrusting,
     refuse_special,
     remove_files,
@@ -26,12 +27,11 @@ from ricorda.durable import (
 )
 from ricorda.errors import RunError
 from ricorda.runs import LOCK, LONGEST_NAME
-from ricorda.validation import parse_json, shown
+from ricorda.validation import parse_json, plain_numbers, shown
 
 EXPERIMENTS = Path("experiments")
 LARGEST = 16 * 1024 * 1024  # bytes of experiment.json
 FORMAT = 1
-POLL = 0.02  # seconds between two attempts to take a lock
 
 
 class ExperimentFolder:
@@ -57,11 +57,17 @@ class ExperimentFolder:
         try:
             yield
         finally:
-            if not self.settings.exists():
-                with contextlib.suppress(OSError):  # a folder that is not empty stays
-                    remove_files(self.path, [LOCK])
+            with contextlib.suppress(OSError):  # a folder that is not empty stays
+                if not self.settings.exists():
+                    self._remove_lock()
                     for each in reversed(made):
                         each.rmdir()
+
+    def _remove_lock(self) -> None:
+        """Remove the lock unless another process holds it. Raises OSError."""
+        with hold_lock(self.path / LOCK) as held:
+            if held is not False and not self.settings.exists():
+                remove_files(self.path, [LOCK])
 
     def _make(self) -> list[Path]:
         """Make the folder and return those that it made, the outermost first."""
@@ -128,13 +134,12 @@ class ExperimentFolder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Wait until no other process decides what to do next, and let none decide meanwhile."""
-        descriptor = _opened(self.path / LOCK)
-        try:
-            while try_lock(descriptor) is False:
-                time.sleep(POLL)
+        path = self.path / LOCK
+        refuse_special(path)
+        with contextlib.ExitStack() as lock:
+            with _lock_errors(path):
+                lock.enter_context(hold_lock(path, wait=True))
             yield
-        finally:
-            os.close(descriptor)
 
     def take_trial(self, name: str) -> int | None:
         """Lock a trial until the file descriptor is closed; None if another process has it.
@@ -142,20 +147,30 @@ class ExperimentFolder:
         The system releases the lock when the process ends, however it ends.
         """
         make_folder(self.trials)
-        descriptor = _opened(self.trials / f"{name}.lock")
+        path = self.trials / f"{name}.lock"
+        refuse_special(path)
+        with _lock_errors(path):
+            descriptor = open_lock(path)
         if try_lock(descriptor) is False:
             os.close(descriptor)
             return None
         return descriptor
 
 
-def _opened(path: Path) -> int:
-    refuse_special(path)
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+@contextlib.contextmanager
+def _lock_errors(path: Path) -> Iterator[None]:
     try:
-        return os.open(path, flags, CREATION_MODE)
+        yield
     except OSError as error:
         raise RunError(f"cannot lock {path}: {error.strerror}") from error
+
+
+def trial_name(words: str) -> str:
+    """Return a folder's name for each trial: its words, with a digest where they do not fit."""
+    if len(words) <= LONGEST_NAME and re.fullmatch(r"[\w.,:=+ -]+", words, re.ASCII):
+        return words
+    digest = hashlib.sha256(os.fsencode(words)).hexdigest()[:12]
+    return f"{re.sub(r'[^a-zA-Z0-9.,:=+-]+', '-', words)[:LONGEST_NAME]}-{digest}"
 
 
 def _is_foreign(name: str) -> bool:
@@ -192,7 +207,7 @@ def absolute(texts: tuple[str, ...]) -> tuple[str, ...]:
 def plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return options as JSON holds them; paths become absolute."""
     return {
-        name: str(value.absolute()) if isinstance(value, Path) else value
+        name: str(value.absolute()) if isinstance(value, Path) else plain_numbers(value)
         for name, value in options.items()
         if value is not None
     }

@@ -5,7 +5,7 @@
     batch_size          half, once and twice the planner's
     window              32, 64, 128, 256
     dropout             0 to 0.6
-    recurrent_dropout   0 to 0.5
+    recurrent_dropout   0 to 0.5, if every cell has recurrent weights
     weight_decay        0.001 to 0.3, logarithmic
     cell                those of --cells
 
@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from ricorda.model.cells import CELL_OPTIONS, CELLS
 from ricorda.pages.svg import tick_text
 from ricorda.training.configuration import TrainingConfiguration
 
@@ -73,7 +74,9 @@ def search_space(plans: Plans, given: Collection[str], cells: Sequence[str]) -> 
 
     given: the names of options that are fixed.
     """
-    found = [make(plans) for name, make in DIMENSIONS.items() if name not in given]
+    unfit = set[str]().union(*(CELL_OPTIONS - CELLS[each.model.cell].options for each in plans))
+    left_out = unfit.union(given)
+    found = [make(plans) for name, make in DIMENSIONS.items() if name not in left_out]
     if len(cells) > 1:
         found.append(Dimension("cell", "choice", choices=tuple(cells)))
     return found

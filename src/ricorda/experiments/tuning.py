@@ -37,7 +37,7 @@ from ricorda.signatures import names_of, shows_options
 from ricorda.training.configuration import SCHEMA, Minutes
 from ricorda.training.options import TrainingOptions, cell_of
 from ricorda.training.report.progress import Reporter, reporter_for
-from ricorda.validation import validated
+from ricorda.validation import plain_numbers, validated
 
 DEFAULT_MINUTES = 30.0
 FIRST_SEED = 1
@@ -166,7 +166,7 @@ def run_tuning(
     check_texts(names)
     own = {name: options.pop(name) for name in TUNING if name in options}
     settings = validated(TuningOptions, **{k: v for k, v in own.items() if v is not None})
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: plain_numbers(each) for name, each in options.items() if each is not None}
     validated(TrainingOptions, **given, **({"minutes": 1} if settings.minutes else {}))
     if settings.processes > 1 and not CAN_LOCK:
         raise ConfigurationError(

@@ -1,6 +1,7 @@
 """The page of a search, and its best settings as a file of options."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ricorda.pages import escape, fixed, in_bits, percent, plural
 from ricorda.pages.svg import Coordinate, parallel_coordinates
 from ricorda.pages.svg import Path as Line
 from ricorda.shell import command_line
+from ricorda.text.file_names import is_utf8
 
 
 def best_file(tuning: Tuning, search_plan: SearchPlan) -> str:
@@ -24,14 +26,26 @@ def best_file(tuning: Tuning, search_plan: SearchPlan) -> str:
         **search_plan.budget,
         "seed": search_plan.seed,
     }
+    beside = _not_for_toml(options)
+    names = [Path(Path(text).name) for text in search_plan.texts]
+    command = _command(names, Path(tuning.folder.name), beside).replace("\n", " ")
     lines = [
         f"# Trial {best.number} of `ricorda tune`: {fixed(best.nats_per_character, 4)} nats per "
         "character on the validation part.",
-        f"# ricorda train {' '.join(Path(text).name for text in search_plan.texts)} "
-        f"--config {tuning.folder.name}/best.toml".replace("\n", " "),
-        *(f"{name} = {_toml(value)}" for name, value in sorted(options.items())),
+        f"# {command}",
+        *(
+            f"{name} = {_toml(value)}"
+            for name, value in sorted(options.items())
+            if name not in beside
+        ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _not_for_toml(options: Mapping[str, Any]) -> dict[str, str]:
+    """The options that TOML has no text for, names of files that are not UTF-8."""
+    texts = {name: value for name, value in options.items() if isinstance(value, str)}
+    return {name: value for name, value in texts.items() if not is_utf8(value)}
 
 
 def _toml(value: Any) -> str:
@@ -142,10 +156,19 @@ def _importances(shares: dict[str, float]) -> str:
 
 
 def _next_steps(tuning: Tuning, search_plan: SearchPlan) -> str:
-    best = tuning.folder / "best.toml"
-    texts = [Path(text) for text in search_plan.texts]
-    command = command_line(["ricorda", "train", *texts, "--config", best])
+    texts = map(Path, search_plan.texts)
+    command = _command(texts, tuning.folder, _not_for_toml(search_plan.options))
     return (
         f"{command_block(command)}<p>The file has the budget of a trial; --minutes takes another "
         "one.</p>"
     )
+
+
+def _command(texts: Iterable[Path], folder: Path, options: Mapping[str, str]) -> str:
+    """The command that trains with the best settings, and further options."""
+    more = [
+        word
+        for name, value in options.items()
+        for word in (f"--{name.replace('_', '-')}", Path(value))
+    ]
+    return command_line(["ricorda", "train", *texts, "--config", folder / "best.toml", *more])

@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args
 
 from ricorda.errors import ConfigurationError
 from ricorda.experiments.trial import BUDGETS, TRIAL_OPTIONS
-from ricorda.model.cells import CELLS
+from ricorda.model.cells import CELL_OPTIONS, CELLS
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.training.configuration import LearningSettings, TrainingConfiguration
 from ricorda.training.options import NETWORK, TrainingOptions
 from ricorda.training.plan.forecast import Plan
 from ricorda.training.plan.planner import operations_of, output_rows
-from ricorda.validation import validated
+from ricorda.validation import plain_numbers, validated
 
 Match = Literal["time", "parameters", "operations"]
 
@@ -74,7 +74,7 @@ def varied_option(
         raise ConfigurationError(f"--vary {name}: the {name} of all trainings are the comparison's")
     if name not in TRIAL_OPTIONS:
         raise ConfigurationError(f"--vary {name}: expected an option of `ricorda train`")
-    found = list(values)
+    found = [plain_numbers(value) for value in values]
     if len(found) < 2 or len({label_of(each) for each in found}) < len(found):
         raise ConfigurationError(
             f"expected at least two different values of {name}, got "
@@ -150,8 +150,11 @@ class Planner:
             return measure(replace(own, model=model))
 
         size = matched_size(own.model, of_size, measure(first))
+        unfit = CELL_OPTIONS - CELLS[own.model.cell].options
         regularization = {
-            name: getattr(first, name) for name in REGULARIZATION if name != self._name
+            name: getattr(first, name)
+            for name in REGULARIZATION
+            if name not in {self._name, *unfit}
         }
         return self._planned({**regularization, **options, "hidden_size": size})
 

@@ -32,11 +32,11 @@ from ricorda.arguments import checked
 from ricorda.durable import (
     CAN_LOCK,
     flush_folder,
+    hold_lock,
     is_partial,
     open_untrusting,
     remove_file,
     remove_folder,
-    try_lock,
     write_atomically,
 )
 from ricorda.errors import RicordaError
@@ -398,26 +398,8 @@ def _lock_of(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Hold a lock that ends with its process; false if another process holds it."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        try:
-            held = try_lock(descriptor)
-            if held is None:
-                raise OSError(errno.ENOLCK, "its file system has no locks")
-            if not held:
-                yield False
-                return
-            if not _is_open_file(path, descriptor):  # its holder removed it meanwhile
-                continue
-            yield True
-            return
-        finally:
-            os.close(descriptor)
-
-
-def _is_open_file(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+    """Hold a lock; false if another process holds it. Raises OSError."""
+    with hold_lock(path, mode=0o600) as held:
+        if held is None:
+            raise OSError(errno.ENOLCK, "its file system has no locks")
+        yield held

@@ -14,6 +14,15 @@ def displayed(path: Path | str) -> str:
     return "".join(map(_displayed_character, name))
 
 
+def is_utf8(name: str) -> bool:
+    """Return whether a name is text; a system may hold others, whose bytes are not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _displayed_character(character: str) -> str:
     if character.isprintable():
         return character

@@ -33,7 +33,7 @@ from ricorda.training.plan.machine import this_machine
 from ricorda.training.process_group import ProcessGroup, joined_group, started_together
 from ricorda.training.report.progress import Reporter, Silent, reporter_for
 from ricorda.training.start import NewRun, resume_run
-from ricorda.validation import validated
+from ricorda.validation import plain_numbers, validated
 
 Text = str | bytes | PathLike[str]
 
@@ -210,7 +210,8 @@ def _launch(
         "command": command,
         "arguments": [str(argument) for argument in arguments],
         "options": {
-            name: str(value) if isinstance(value, Path) else value for name, value in given.items()
+            name: str(value) if isinstance(value, Path) else plain_numbers(value)
+            for name, value in given.items()
         },
         "quiet": quiet,
     }

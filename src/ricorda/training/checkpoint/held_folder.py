@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from ricorda.durable import CAN_LOCK, CREATION_MODE, open_untrusting, refuse_special, try_lock
+from ricorda.durable import CAN_LOCK, open_lock, open_untrusting, refuse_special, try_lock
 from ricorda.errors import FolderLost, RunError
 from ricorda.runs import LOCK, RunFolder, list_runs
 
@@ -114,8 +114,7 @@ class RunLock:
         path = self._folder / LOCK
         refuse_special(path)
         try:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            self._descriptor = os.open(path, flags, CREATION_MODE)
+            self._descriptor = open_lock(path)
             held = try_lock(self._descriptor)
         except OSError as error:
             self._close()
