@@ -340,8 +340,15 @@ def test_the_label_of_each_document(call: Call) -> None:
     code, out, _ = call("classify", "runs/names", "--text", "anna", "--text", "Xcian", "--csv")
     assert [row["unseen_characters"] for row in csv.DictReader(io.StringIO(out))] == ["0", "1"]
     assert call("classify", "runs/names", "--text", "anna")[1].count(", ") == 1
-    code, _, err = call("classify", "runs/names")
-    assert (code, err.count("\n")) == (2, 1)
+    for words, message in [
+        ([], "expected texts to classify, got none"),
+        (["--text", "anna", "--lines"], "--text is a document by itself"),
+        (["--text", "anna", "--encoding", "latin-1"], "--text is a document by itself"),
+        (["--text", "anna", "names.txt"], "--text is a document by itself"),
+    ]:
+        code, _, err = call("classify", "runs/names", *words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
 
 
 @pytest.mark.usefixtures("names_here")

@@ -40,6 +40,24 @@ def test_one_place(text: Path, call: Call) -> None:
         assert shown == pytest.approx([divergence / math.log(2), nats / math.log(2)], abs=1e-4)
 
 
+def test_characters_never_seen_stand_where_they_were(names_here: Path, call: Call) -> None:
+    """The boundary is the first symbol of a document."""
+    Path("text.txt").write_text("annЖa")
+    words = ["runs/names", "text.txt"]
+    assert "4 follows 'Ж'" in call("influence", *words, "--position", "4")[1]
+    assert "follows" not in call("influence", *words, "--position", "3")[1]
+    assert "before it, the text has 'Ж'" in call("step", *words, "--position", "4")[1]
+    found = json.loads(call("units", *words, "--json")[1])
+    assert found["unseen"] == [{"before": 4, "characters": "Ж"}]
+
+
+def test_a_distance_beyond_the_text_takes_no_longer(text: Path, call: Call) -> None:
+    words = ["influence", "runs/tiny", text, "--position", "4"]
+    far = call(*words, "--distance", "1000000")
+    assert far[0] == 0
+    assert far[1] == call(*words, "--distance", "30")[1]
+
+
 def test_many_places(text: Path, call: Call) -> None:
     code, out, _ = call("influence", "runs/tiny", text, "--distance", "5", "--gradient", "norm")
     assert code == 0

@@ -114,7 +114,15 @@ def test_an_interrupted_run_keeps_its_last_figure(here: Path, call: Call) -> Non
 
 
 @pytest.mark.parametrize(
-    "damage", ["nonsense\n", "[1]\n", '{"step": 1}\n', '{"event": 1}\n', "\xff\n"]
+    "damage",
+    [
+        *("nonsense\n", "[1]\n", '{"step": 1}\n', '{"event": 1}\n', "\xff\n"),
+        '{"step": 1, "event": "evaluation", "characters_seen": 1, "seconds": 1, '
+        '"nats_per_character": "z"}\n',
+        '{"step": 1, "event": "ended", "stopped_because": "steps", "validation": "oops"}\n',
+        '{"step": 1, "event": "ended", "stopped_because": "steps", "validation": null, '
+        '"parameters": "many"}\n',
+    ],
 )
 def test_a_damaged_run_does_not_hide_the_others(here: Path, call: Call, damage: str) -> None:
     folder = make_run("damaged")
@@ -251,6 +259,26 @@ def test_the_deletion_leaves_what_ricorda_did_not_write(here: Path, call: Call) 
         *("checkpoints", "checkpoints/40", "checkpoints/40/mine.bin", "mine.txt", "report.html"),
     ]
     assert outside.read_text() == "kept"
+
+
+def test_a_file_that_cannot_be_removed_is_named_and_leaves_a_run(
+    here: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "samples.jsonl":
+            raise PermissionError(1, "Operation not permitted")
+        remove(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        code, _, err = call("runs", "--delete", "tiny", "--yes")
+    assert code == 2
+    assert "runs/tiny/samples.jsonl cannot be removed" in err
+    assert "deleted" not in err
+    assert call("runs", "--delete", "tiny", "--yes")[::2] == (0, "deleted runs/tiny\n")
+    assert not Path("runs/tiny").exists()
 
 
 def test_links_strangers_and_running_runs_are_not_deleted(here: Path, call: Call) -> None:

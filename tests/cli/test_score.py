@@ -141,8 +141,8 @@ def test_a_text_cannot_break_out_of_the_page(text: Path, call: Call) -> None:
     [
         ("short.txt", "a name that ends with .html"),
         ("runs/tiny/model.safetensors", "a name that ends with .html"),
-        ("text.html", "take the place of the text"),
-        ("runs", "is a folder"),
+        ("text.html", "is a file that is read"),
+        ("folder.html", "found a folder"),
         ("missing/page.html", "no folder missing"),
         ("/proc/page.html", "cannot write the page"),
     ],
@@ -151,6 +151,7 @@ def test_the_page_replaces_no_other_file(
     text: Path, call: Call, tiny: ricorda.Run, page: str, message: str
 ) -> None:
     Path("text.html").write_text(TEXT)
+    Path("folder.html").mkdir()
     name = page if page == "text.html" else text
     code, out, err = call("score", "runs/tiny", name, "--html", page)
     assert (code, out) == (2, "")

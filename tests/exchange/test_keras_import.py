@@ -377,7 +377,12 @@ def test_a_functional_model_that_is_no_chain_is_refused(
         model["config"]["layers"][2]["inbound_nodes"] = [[["embedding", 0, 0, state]]]
         return model
 
+    def list_alone(layers: Sequence[Layer]) -> dict[str, Any]:
+        model = functional(layers)
+        return {**model, "config": model["config"]["layers"]}
+
     for shape, message in (
+        (list_alone, "a list of layers"),
         (skipping, "only a chain of layers"),
         (with_state, "only a chain of layers"),
         (second_output, "other outputs than those of its last layer"),

@@ -551,7 +551,7 @@ def hostile(random: np.random.Generator) -> dict[str, bytes]:
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", "/etc/passwd"
     files["another file"] = model.SerializeToString()
-    for dims in ([2**40, 2**40], [-1], [2**62, 4]):
+    for dims in ([2**40, 2**40], [-1], [2**62, 4], [0, 2**47, 2**47]):
         model = onnx.load_from_string(simple(random).content())
         del model.graph.initializer[0].dims[:]
         model.graph.initializer[0].dims.extend(dims)

@@ -386,6 +386,10 @@ def test_hostile_files_are_refused_and_take_little_memory(tmp_path: Path, symbol
         "larger than the file": with_sizes(content, 2**30),
         "1.6 or newer": b"\x80\x02}q\x00.",
         "several state dicts": saved({name: {"a": torch.zeros(1)} for name in ("model", "net")}),
+        "no place for": saved(
+            Network("GRU").state_dict() | {f"rnn.weight_ih_l{'9' * 5000}": torch.zeros(1)}
+        ),
+        "two weights": saved({f"a{'9' * 5000}.weight_ih": torch.zeros(1, 1)}),
         "sparse": saved({"weight_ih_l0": torch.zeros(2, 2).to_sparse()}),
     }
 

@@ -1,6 +1,6 @@
 """`ricorda classify`: the label that explains each document best."""
 
-from collections import deque
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,9 +65,12 @@ def command(
     ricorda classify runs/names --text Rossi
     ricorda classify runs/names names.txt --lines --csv
     """
-    if bool(texts) == bool(given):
+    if not texts and not given:
+        raise ConfigurationError("expected texts to classify, got none: give files or --text")
+    if given and (texts or division.is_given or reading.is_given):
         raise ConfigurationError(
-            "expected texts to classify: give either files or --text, not both"
+            "--text is a document by itself: leave out files and the options that say how they are "
+            "read"
         )
     if as_csv and as_json:
         raise ConfigurationError("expected one of --csv and --json: leave out the other")
@@ -95,18 +98,12 @@ def _classified(
     model: "Model", documents: Iterable[tuple[int, str]], *, uniform: bool
 ) -> "Iterator[tuple[int, str, Classification]]":
     """Classify numbered texts side by side, in order."""
-    waiting: deque[tuple[int, str]] = deque()
-
-    def texts() -> Iterator[str]:
-        for number, text in documents:
-            waiting.append((number, text))
-            yield text
-
+    read, known = itertools.tee(documents)
     found = model.classify_documents(
-        texts(), prior="uniform" if uniform else "training", on_unknown="skip"
+        (text for _, text in read), prior="uniform" if uniform else "training", on_unknown="skip"
     )
-    for classification in found:
-        yield *waiting.popleft(), classification
+    for classification, (number, text) in zip(found, known, strict=False):
+        yield number, text, classification
 
 
 def _as_json(number: int, text: str, found: "Classification", top: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -13,6 +14,7 @@ from ricorda.cli.options import Command
 from ricorda.cli.output import say
 from ricorda.cli.tables import terminal_width
 from ricorda.cli.texts import GivenReading
+from ricorda.durable import check_output
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.text import Document
 from ricorda.text import read_documents as read_sources
@@ -108,10 +110,13 @@ def read_documents(
     names: Sequence[str],
     reading: GivenReading,
     division: DocumentOptions = DocumentOptions(),
+    *,
+    output: Path | None = None,
 ) -> Iterator[NumberedDocument]:
     """Read texts as documents: divided as the model's own text was, or as the options say.
 
-    Raises TextError where a text cannot be read, decoded or divided, or has no document.
+    output: a file to be written meanwhile. Raises TextError where a text cannot be read, decoded or
+    divided, or has no document, InputError if the output cannot be written or is a text.
     """
     settings = reading.reader_for(model).settings
     if division.is_given:
@@ -127,6 +132,8 @@ def read_documents(
             settings, label_field=division.label_field, label_from=division.label_from
         )
     sources = settings.find(names)
+    if output is not None:
+        check_output(output, sources.paths())
     return enumerate(read_sources(sources, settings, vocabulary=model.vocabulary), 1)
 
 

@@ -2,16 +2,21 @@
 
 import csv
 import io
+import itertools
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import click
 from numpy.lib.format import write_array_header_1_0
 
-from ricorda.cli.documents import DocumentOptions, document_options, read_documents
+from ricorda.cli.documents import (
+    DocumentOptions,
+    NumberedDocument,
+    document_options,
+    read_documents,
+)
 from ricorda.cli.models import load_model
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
@@ -90,10 +95,11 @@ def command(
     ricorda embed runs/names names.txt --lines --out names.npy
     ricorda embed runs/reviews reviews.csv --field text --label-field stars --out reviews.csv
     """
-    write = None if out is None else _writer(out, texts)
+    write = None if out is None else _writer(out)
     trained = load_model(model)
     label_number(trained.vocabulary, label)
-    rows = _rows(trained, texts, reading, division, label=label, kind=kind, normalize=normalize)
+    found = read_documents(trained, texts, reading, division, output=out)
+    rows = _rows(trained, found, label=label, kind=kind, normalize=normalize)
     if out is None or write is None:
         for row in rows:
             print_json(row.as_json())
@@ -109,26 +115,20 @@ def command(
 
 def _rows(
     model: "Model",
-    texts: Sequence[str],
-    reading: GivenReading,
-    division: DocumentOptions,
+    documents: Iterable[NumberedDocument],
     *,
     label: str | None,
+    kind: VectorKind,
     **options: Any,
 ) -> Iterator[Row]:
-    """Read documents and compute their vectors, side by side, in order; report what is left out."""
-    waiting: deque[tuple[int, str, str | None]] = deque()
-
-    def pairs() -> Iterator[tuple[str, str | None]]:
-        for number, document in read_documents(model, texts, reading, division):
-            waiting.append((number, document.text, document.label))
-            yield document.text, label
-
+    """Compute the vectors of documents, side by side, in order; report what is left out."""
+    read, known = itertools.tee(documents)
+    pairs = ((document.text, label) for _, document in read)
     left_out = 0
-    kind = options.pop("kind")
-    for embedding in model.embed_documents(pairs(), vector=kind, on_unknown="skip", **options):
+    found = model.embed_documents(pairs, vector=kind, on_unknown="skip", **options)
+    for embedding, (number, document) in zip(found, known, strict=False):
         left_out += embedding.unseen
-        yield Row(*waiting.popleft(), embedding)
+        yield Row(number, document.text, document.label, embedding)
     if left_out:
         characters = "character" if left_out == 1 else "characters"
         say(f"left out {left_out:,} {characters} that the model never saw", err=True)
@@ -138,20 +138,11 @@ Write = Callable[[IO[bytes], Iterable[Row], int], int]
 """Writes rows with vectors of a size to a file, and returns how many there were."""
 
 
-def _writer(out: Path, texts: Sequence[str]) -> Write:
-    """Return what writes a file of this name; see that it can be written before any work is done.
-
-    Raises ConfigurationError for another name, InputError where no file can be or the text is.
-    """
+def _writer(out: Path) -> Write:
+    """Return what writes a file of this name. Raises ConfigurationError for another name."""
     writers = {".npy": _write_array, ".csv": _write_table, ".jsonl": _write_lines}
     if out.suffix.lower() not in writers:
         raise ConfigurationError(f"--out must end with {', '.join(writers)}, got {out}")
-    if out.is_dir():
-        raise InputError(f"expected a file to write to, {out} is a folder")
-    if not out.parent.is_dir():
-        raise InputError(f"no folder {out.parent} to write to: make it first")
-    if out.exists() and any(Path(each).exists() and out.samefile(each) for each in texts):
-        raise InputError(f"the vectors would replace the text {out}: give another name")
     return writers[out.suffix.lower()]
 
 

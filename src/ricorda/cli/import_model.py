@@ -7,6 +7,7 @@ import click
 
 from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
+from ricorda.durable import check_output
 from ricorda.errors import ModelFileError
 from ricorda.exchange.importing import READERS, import_model
 from ricorda.model.model_file import write_model_file
@@ -45,6 +46,7 @@ def command(
     # A manifest is named after its folder: all have the same name.
     name = found.parent.name if found.name in {"manifest.json", "model.json"} else found.stem
     out = out or Path(f"{name}-imported.safetensors")
+    check_output(out, [file])
     if out.exists() and not force:
         raise ModelFileError(
             f"{out} is there already: choose another name with --out, or replace it with --force"

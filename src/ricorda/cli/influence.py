@@ -99,6 +99,7 @@ def command(
     trained = open_model(file)
     known = read_known(trained, text, reading, symbols)
     places = list(positions) or None
+    distance = min(distance, max(1, len(known.ids) - 1))
     chosen: Any = METHODS[method]
     found = influence(trained, known, places, distance=distance, method=chosen, seed=seed)
     slopes: Numbers | None = None

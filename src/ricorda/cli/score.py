@@ -22,7 +22,7 @@ from ricorda.cli.output import print_json, say
 from ricorda.cli.score_rows import in_order, print_rows, scored_rows
 from ricorda.cli.tables import terminal_width, visible
 from ricorda.cli.texts import GivenReading, reading_options
-from ricorda.durable import write_atomically
+from ricorda.durable import check_output, write_atomically
 from ricorda.engine.labels import check_labels
 from ricorda.errors import ConfigurationError, InputError
 from ricorda.text.vocabulary import readable
@@ -103,7 +103,7 @@ def command(
     in_rows = division.is_given or documents or by_label
     _check_rows(in_rows=in_rows, sort=sort, ascending=ascending, as_csv=as_csv, as_json=as_json)
     if html is not None:
-        _check_page(html, text, in_rows=in_rows)
+        _check_page(html, text, reading, in_rows=in_rows)
     if by_label:
         _check_by_label(label, adaptive=adaptive)
     trained = load_model(model)
@@ -163,18 +163,13 @@ def _check_by_label(label: str | None, *, adaptive: bool) -> None:
         )
 
 
-def _check_page(html: Path, text: str, *, in_rows: bool) -> None:
+def _check_page(html: Path, text: str, reading: GivenReading, *, in_rows: bool) -> None:
     """Check, before any work is done, that the page can be written and replaces no other file."""
     if in_rows:
         raise ConfigurationError("--html shows one text: leave out the options for rows")
-    if html.is_dir():
-        raise InputError(f"expected a file to write the page to, {html} is a folder")
     if html.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"expected a name that ends with .html for the page, got {html}")
-    if not html.parent.is_dir():
-        raise InputError(f"no folder {html.parent} to write the page to: make it first")
-    if html.exists() and Path(text).exists() and html.samefile(text):
-        raise InputError(f"the page would take the place of the text {text}: give another name")
+    check_output(html, reading.reader.settings.find((text,)).paths())
 
 
 def _write_page(html: Path, scores: "Scores", title: str) -> None:

@@ -2,9 +2,9 @@
 
 import csv
 import io
+import itertools
 import math
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,16 +63,15 @@ def scored_rows(
     adaptive: bool = False,
 ) -> Iterator[Row]:
     """Score documents, each (number, text, own label), under a label, each label, or their own."""
-    waiting: deque[tuple[int, str, str | None]] = deque()
-
-    def pairs() -> Iterator[tuple[str, str | None]]:
-        for number, text, own in documents:
-            for each in model.vocabulary.labels if by_label else [label or own]:
-                waiting.append((number, text, each))
-                yield text, each
-
-    for figures in model.score_documents(pairs(), on_unknown="skip", adaptive=adaptive):
-        yield Row(*waiting.popleft(), figures)
+    read, known = itertools.tee(
+        (number, text, each)
+        for number, text, own in documents
+        for each in (model.vocabulary.labels if by_label else [label or own])
+    )
+    pairs = ((text, each) for _, text, each in read)
+    scored = model.score_documents(pairs, on_unknown="skip", adaptive=adaptive)
+    for figures, (number, text, each) in zip(scored, known, strict=False):
+        yield Row(number, text, each, figures)
 
 
 def readable_text(text: str) -> str:

@@ -47,6 +47,11 @@ class GivenReading:
         self.reader = TextReader(ReadingSettings(**self._given))
         """Reads texts when there is no model that records how its own was read."""
 
+    @property
+    def is_given(self) -> bool:
+        """Whether there is any."""
+        return bool(self._given)
+
     def reader_for(self, model: "Model") -> TextReader:
         """Read as the model's training did, except that given options take precedence.
 
@@ -88,8 +93,10 @@ class UnitType(ParameterType):
 def read_known(model: "Model", text: str, reading: GivenReading, symbols: int) -> KnownText:
     """Read a text's first `symbols` symbols that the model knows, and warn of what was left out.
 
-    Raises TextError if there is none.
+    Of a model of documents, the boundary comes before them. Raises TextError if there is none.
     """
+    from ricorda.insight.units import known_text
+
     unseen, vocabulary = Unseen(), model.vocabulary
     found = []
     for piece in reading.reader_for(model).symbols((text,), vocabulary):
@@ -105,4 +112,4 @@ def read_known(model: "Model", text: str, reading: GivenReading, symbols: int) -
         raise no_symbols_error()
     unseen.warn("the text", stacklevel=2)
     known = KnownText(np.concatenate(found), tuple(unseen.gaps))
-    return known if unseen.symbols <= symbols else known.first(symbols)
+    return known_text(model, known if unseen.symbols <= symbols else known.first(symbols))

@@ -17,7 +17,7 @@ from ricorda.compression.coders import (
     table_bits_for,
 )
 from ricorda.compression.models import TrainedModel
-from ricorda.durable import flush, flush_folder, partial_name, refuse_special, replacing
+from ricorda.durable import check_output, flush, flush_folder, partial_name, replacing
 from ricorda.errors import ArchiveError
 
 SUFFIX = ".ricorda"
@@ -229,8 +229,6 @@ def _check_source(source: Path) -> None:
 
 def _check_target(target: Path, source: Path, force: bool) -> None:
     """Raise InputError where writing would destroy what is not to be replaced."""
-    if target.exists() and target.samefile(source):
-        raise ArchiveError(f"{target} is the file that is read: name another with --out")
-    refuse_special(target)
+    check_output(target, [source])
     if target.exists() and not force:
         raise ArchiveError(f"{target} exists: name another file with --out, or give --force")

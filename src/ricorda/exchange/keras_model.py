@@ -75,7 +75,7 @@ def layers_of(model: object) -> list[KerasLayer]:
         )
     config = model.get("config")
     layers = config.get("layers") if isinstance(config, dict) else config
-    if not isinstance(layers, list) or not layers:
+    if not isinstance(layers, list) or not layers or (config is layers and kind != "Sequential"):
         raise ModelFileError("expected a Keras model with a list of layers, got none")
     found = [_layer(each) for each in layers]
     if kind != "Sequential":

@@ -34,7 +34,7 @@ from ricorda.validation import parse_json, shown
 PARTS = ForeignLayer._fields
 CELL_OF_GATES: dict[int, CellName] = {1: "rnn", 3: "gru", 4: "lstm"}
 
-RECURRENT = re.compile(r"(.*?)((?:weight|bias)_(?:ih|hh|hr))(?:_l(\d+))?(_reverse)?")
+RECURRENT = re.compile(r"(.*?)((?:weight|bias)_(?:ih|hh|hr))(?:_l(\d{1,6}))?(_reverse)?")
 OWN_TENSOR = "layers.0.weight_ih"
 """A tensor of every model file of ricorda."""
 
@@ -156,9 +156,10 @@ def _layers(tensors: dict[str, Weight]) -> tuple[ForeignLayer, ...]:
     return tuple(_layer(tensors, places[place]) for place in ordered)
 
 
-def _natural(name: str) -> list[int]:
-    """The numbers in a name, which order `cells.2` before `cells.10`."""
-    return [int(digits) for digits in re.findall(r"\d+", name)]
+def _natural(name: str) -> list[tuple[int, str]]:
+    """The numbers in a name, which order `cells.2` before `cells.10`, however many digits."""
+    numbers = [digits.lstrip("0") for digits in re.findall(r"[0-9]+", name)]
+    return [(len(digits), digits) for digits in numbers]
 
 
 def _layer(tensors: dict[str, Weight], names: Mapping[str, str]) -> ForeignLayer:

@@ -77,6 +77,10 @@ class Sources(Sequence[Source]):
         self._groups.append(group)
         self._count += len(group)
 
+    def paths(self) -> Iterator[Path]:
+        """The files that are read; of archives, the archive."""
+        return (source.path for source in self if source.path is not None)
+
     def starting_at(self, number: int) -> Iterator[Source]:
         """Yield the sources from the one of this number on."""
         for group in self._groups:
