@@ -1,5 +1,6 @@
 """A run's folder: where each file lies, how a new one is named, how rows are appended."""
 
+import contextlib
 import io
 import json
 import os
@@ -200,8 +201,13 @@ def list_runs(root: Path = RUNS) -> list[RunFolder]:
     """Every run directly under a folder, the newest first."""
     if not root.is_dir():
         return []
-    runs = [RunFolder(path) for path in root.iterdir() if RunFolder(path).is_run]
-    return sorted(runs, key=lambda run: (-run.config.stat().st_mtime_ns, run.path.name))
+    found = []
+    for path in root.iterdir():
+        run = RunFolder(path)
+        if run.is_run:
+            with contextlib.suppress(OSError):  # moved or deleted meanwhile
+                found.append((-run.config.stat().st_mtime_ns, path.name, run))
+    return [run for _, _, run in sorted(found, key=lambda each: each[:2])]
 
 
 def append_row(path: Path, row: dict[str, Any]) -> None:
@@ -259,8 +265,10 @@ def summary(run: RunFolder) -> dict[str, Any]:
     row: dict[str, Any] = {"state": "not ended"}
     try:
         for metrics in read_rows(run.metrics):
-            row |= _news(metrics, row.get("validation"))
-    except (RunError, KeyError, TypeError):  # the other runs are still listed
+            news = _news(metrics, row.get("validation"))
+            _check_figures(news)
+            row |= news
+    except (RunError, KeyError, TypeError, AttributeError):  # the other runs are still listed
         row["state"] = "damaged"
     places = {"run": str(run.path), "model": str(run.model)}  # it may have been moved
     figures = {name: value for name, value in row.items() if name not in (*places, "event", "step")}
@@ -312,6 +320,15 @@ def _news(metrics: dict[str, Any], validation: dict[str, Any] | None) -> dict[st
             "validation": {"nats_per_character": metrics["nats_per_character"]},
         }
     return {}
+
+
+def _check_figures(news: dict[str, Any]) -> None:
+    """Raise TypeError or AttributeError where a figure is no number."""
+    figures = [news.get(name) for name in ("steps", "train_seconds", "parameters")]
+    if (validation := news.get("validation")) is not None:
+        figures.append(validation.get("nats_per_character"))
+    if not all(figure is None or type(figure) in (int, float) for figure in figures):
+        raise TypeError("expected numbers")
 
 
 def _name_for(text_name: str) -> str:

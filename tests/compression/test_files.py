@@ -9,7 +9,7 @@ import pytest
 
 from ricorda.compression import Method, compress_file, decompress_file
 from ricorda.compression.archive import CHECK_SIZE, Header
-from ricorda.errors import ArchiveError
+from ricorda.errors import ArchiveError, InputError
 
 pytest.importorskip("ricorda._kernels")
 
@@ -140,7 +140,7 @@ def test_existing_files_are_replaced_only_by_force(tmp_path: Path) -> None:
 def test_a_file_is_never_written_over_itself(tmp_path: Path) -> None:
     source = tmp_path / "a"
     source.write_bytes(b"first")
-    with pytest.raises(ArchiveError, match="is read"):
+    with pytest.raises(InputError, match="is read"):
         compress_file(source, source, force=True)
     assert source.read_bytes() == b"first"
 

@@ -11,7 +11,7 @@ from tests.insight.planted import planted_model, planted_text
 
 
 def effect(unit: list[float], feature: list[float]) -> float:
-    levels = to_levels(np.array(unit)[:, np.newaxis] / 100, relu=False)
+    levels = to_levels(np.array(unit)[:, np.newaxis] / 100, bounded=True)
     ranks = Ranks([np.array(feature, np.float32)])
     return float(ranks.effects(levels)[0, 0, 0])
 
@@ -64,7 +64,7 @@ def test_any_rise_will_do() -> None:
 
 def test_shifted_labels_are_moved_in_a_circle() -> None:
     generator = np.random.default_rng(0)
-    levels = to_levels(generator.uniform(-1, 1, (30, 3)), relu=False)
+    levels = to_levels(generator.uniform(-1, 1, (30, 3)), bounded=True)
     columns = [generator.random(30).astype(np.float32) for _ in range(2)]
     found = Ranks(columns).effects(levels, [0, 4, 29])
     for number, shift in enumerate([0, 4, 29]):
@@ -74,9 +74,9 @@ def test_shifted_labels_are_moved_in_a_circle() -> None:
 
 def test_levels_keep_the_order() -> None:
     values = np.array([-1, -0.5, -0.0001, 0, 0.5, 1, 1.5])
-    steps = to_levels(values, relu=False)
+    steps = to_levels(values, bounded=True)
     assert steps.tolist() == [0, 1024, 2048, 2048, 3072, LEVELS - 1, LEVELS - 1]
-    grown = to_levels(np.array([0, 0.1, 1, 10, 1000]), relu=True)
+    grown = to_levels(np.array([-1000, -2, 0, 0.1, 1, 1.5, 2, 5, 10, 1000]), bounded=False)
     assert grown.tolist() == sorted(set(grown.tolist()))
 
 
@@ -90,7 +90,7 @@ def test_levels_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = model.vocabulary.encode(text)
     in_memory = read_levels(model, ids)
     np.testing.assert_array_equal(
-        in_memory, to_levels(model.trace(text)["hidden"].reshape(len(ids), -1), relu=False)
+        in_memory, to_levels(model.trace(text)["hidden"].reshape(len(ids), -1), bounded=True)
     )
     monkeypatch.setattr(tracking, "LARGEST_IN_MEMORY", 1)
     on_disk = read_levels(model, ids)
@@ -100,7 +100,7 @@ def test_levels_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_many_units_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(1)
-    levels = to_levels(generator.uniform(-1, 1, (40, 7)), relu=False)
+    levels = to_levels(generator.uniform(-1, 1, (40, 7)), bounded=True)
     ranks = Ranks([generator.random(40).astype(np.float32)])
     whole = ranks.effects(levels, [0, 3])
     monkeypatch.setattr(tracking, "UNITS_AT_ONCE", 3)

@@ -1,6 +1,7 @@
 """The longest shared passage found by hashes equals the one found by comparing all."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.insight import Shared, chance_length, memorisation, shared_stretches
+from ricorda.insight.memorisation import written_by
+from tests.model.divided import divided_model
 
 
 def longest_by_trying(written: str, training: str) -> int:
@@ -87,6 +90,16 @@ def test_bytes() -> None:
     (found,) = shared_stretches([b"\xff\xfe caff\xc3\xa8"], [b"un caff\xc3\xa8 \xff"])
     assert found.longest.text == " caffè"
     assert found.longest.length == 7
+
+
+def test_a_model_of_bytes_writes_documents_of_bytes() -> None:
+    """Also those that are no UTF-8: the text has replacement characters in their place."""
+    model = divided_model(of_bytes=True, embedding_size="onehot")
+    documents: Any = written_by(model, 200, seed=1)[0]
+    expected = model.begin_many([""], count=None, length=200, seed=1)
+    for document, text in zip(documents, (each for each in expected if each.ids), strict=False):
+        assert document == bytes(text.ids)
+    assert any("\ufffd" in bytes(each).decode(errors="replace") for each in documents)
 
 
 def test_a_text_that_repeats_one_letter() -> None:

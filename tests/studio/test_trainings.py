@@ -171,8 +171,14 @@ def test_the_lock_tells_who_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert trainer_of(run) is None
     with RunLock(tmp_path):
         assert trainer_of(run) in (os.getpid(), 0)
+        listed = tmp_path / "locks"  # as on btrfs, whose device has another number there
+        inode = (tmp_path / ".ricorda.lock").stat().st_ino
+        listed.write_text(f"1: FLOCK  ADVISORY  WRITE 77 00:99:{inode} 0 EOF\n")
+        monkeypatch.setattr("ricorda.studio.trainings.LOCKS", listed)
+        assert trainer_of(run) == 77
         monkeypatch.setattr("ricorda.studio.trainings.LOCKS", tmp_path / "none")
         assert trainer_of(run) == 0  # where the system keeps no list
+    monkeypatch.setattr("ricorda.studio.trainings.LOCKS", listed)
     assert trainer_of(run) is None
 
 
@@ -253,6 +259,12 @@ def waits(workspace: Workspace, **changes: Any) -> list[str]:
     found = Trainings(workspace, cores=2)
     found.close()
     return found.waiting()
+
+
+def test_a_waiting_run_whose_name_has_dots_is_taken_up(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "runs", tmp_path / "texts")
+    name = workspace.free_run(Path("my.v2.txt"), set()).name
+    assert waits(workspace, name=name) == [name] == ["my.v2"]
 
 
 WRONG: list[dict[str, Any]] = [

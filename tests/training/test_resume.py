@@ -148,7 +148,8 @@ def test_numbers_that_are_not_finite_under_a_larger_budget_lead_back(
 ) -> None:
     """The checkpoint that is returned to has the plan of the budget before."""
     ended = learn(learning_rate=1e-3)
-    take, poisoned = Loop._step, []
+    take = Loop._step
+    poisoned: list[bool] = []
 
     def step(self: Loop) -> None:
         if not poisoned:

@@ -7,10 +7,11 @@ texts is being written, and a limited number waits for an earlier one that takes
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from ricorda.engine.backend import Backend, InProgress, Stream
-from ricorda.engine.generation import Ending, GenerationSettings, Prompt
+from ricorda.engine.generation import Ending, GenerationSettings, Piece, Prompt
 from ricorda.text.document_index import DocumentIndex, document_hash
 from ricorda.text.vocabulary import Vocabulary
 
@@ -53,6 +54,9 @@ class WrittenText:
     text: str
     """The continuation, without the stop string."""
 
+    ids: tuple[int, ...]
+    """The symbols of the continuation."""
+
     ended: Ending
     """Why it ended."""
 
@@ -61,12 +65,13 @@ class WrittenText:
 class _Growing:
     order: Order
     stream: Stream
-    pieces: list[str] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
 
     def finished(self) -> WrittenText:
         assert self.stream.ended is not None
-        text = "".join(self.pieces)
-        return WrittenText(self.order.number, self.order.given, text, self.stream.ended)
+        text = "".join(piece.text for piece in self.pieces)
+        ids = tuple(chain.from_iterable(piece.ids for piece in self.pieces))
+        return WrittenText(self.order.number, self.order.given, text, ids, self.stream.ended)
 
 
 class Texts(InProgress):
@@ -123,7 +128,7 @@ class Texts(InProgress):
         """Take some steps in every text; those that end leave the session."""
         for stream, piece in self._session.advance(STEPS):
             if piece:
-                self._growing[stream].pieces.append(piece.text)
+                self._growing[stream].pieces.append(piece)
             if stream.ended:
                 self._session.remove(stream)
                 del self._growing[stream]

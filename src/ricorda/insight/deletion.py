@@ -120,17 +120,18 @@ def influence(
     draw = _Replacements(ids, model.vocabulary, seed) if method == "replace" else None
     nats = np.full((len(places), distance), np.nan)
     divergence = np.full((len(places), distance), np.nan)
+    reach = min(distance, int(places.max()))  # of the distances at which there are symbols
     configuration = model.configuration
     state_size = configuration.state_parts * configuration.num_layers * configuration.hidden_size
-    width = distance * (DRAWS if draw else 1) * (state_size + configuration.vocabulary_size)
+    width = reach * (DRAWS if draw else 1) * (state_size + configuration.vocabulary_size)
     at_once = max(1, NUMBERS_AT_ONCE // width)
     order = np.argsort(places, kind="stable")
     reader = _Reader(model, ids, labels)
     for begin in range(0, len(order), at_once):
         rows = order[begin : begin + at_once]
-        before = reader.before(places[rows] - distance)
-        nats[rows], divergence[rows] = _read_changed(
-            model, ids, places[rows], *before, distance, draw, labels
+        before = reader.before(places[rows] - reach)
+        nats[rows, :reach], divergence[rows, :reach] = _read_changed(
+            model, ids, places[rows], *before, reach, draw, labels
         )
     symbols = tuple(model.vocabulary.label(symbol) for symbol in ids.tolist())
     return Influence(method, symbols, places, nats, divergence)

@@ -97,9 +97,10 @@ def written_by(model: "Model", length: int, **options: Any) -> tuple[Written, in
     texts = model.begin_many([""], count=None, length=length, **options)
     documents: list[Characters] = []
     for written in texts:
-        length -= len(written.text) + 1  # and the end
-        if written.text:
-            documents.append(written.text.encode() if in_bytes else written.text)
+        document = bytes(written.ids) if in_bytes else written.text
+        length -= len(document) + 1  # and the end
+        if document:
+            documents.append(document)
         if length <= 0:
             break
     return documents, texts.seed

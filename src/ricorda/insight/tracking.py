@@ -335,17 +335,21 @@ def read_levels(model: Model, ids: Ids, *, label: str | None = None) -> Levels:
     configuration = model.configuration
     shape = (len(ids), configuration.num_layers * configuration.hidden_size)
     levels = _room(shape)
-    relu = configuration.nonlinearity == "relu"
+    bounded = configuration.is_bounded
     for block in read_activations(model, ids, label=label):
         hidden = block.arrays["hidden"].reshape(-1, shape[1])
-        levels[block.begin : block.begin + len(hidden)] = to_levels(hidden, relu)
+        levels[block.begin : block.begin + len(hidden)] = to_levels(hidden, bounded)
     return levels
 
 
-def to_levels(values: Array, relu: bool) -> Levels:
-    """Round values to steps; those of relu, which have no upper end, by x / (1 + x)."""
-    bounded = values / (1 + values) if relu else values
-    steps = np.rint((bounded.astype(np.float32) + 1) * (LEVELS // 2))
+def within_one(values: Array, bounded: bool) -> Array:
+    """Map outputs to -1 to 1 in their order; those of units without bounds by x / (1 + |x|)."""
+    return values if bounded else values / (1 + np.abs(values))
+
+
+def to_levels(values: Array, bounded: bool) -> Levels:
+    """Round outputs to steps of the range of `within_one`."""
+    steps = np.rint((within_one(values, bounded).astype(np.float32) + 1) * (LEVELS // 2))
     return np.clip(steps, 0, LEVELS - 1).astype(np.uint16)
 
 

@@ -108,11 +108,6 @@ def labels_of(model: Model | ModelFile, label: str | None, count: int) -> Ids | 
     return np.full(count, number, np.uint32) if number else None
 
 
-def known_ids(model: Model | ModelFile, text: Text) -> Ids:
-    """Return the ids (T,) of `known_text`."""
-    return known_text(model, text).ids
-
-
 @checked
 def read_activations(model: Model, text: Text, *, label: str | None = None) -> Iterator[Block]:
     """Read a text from a zero state and yield every activation, a bounded block at a time.
@@ -120,7 +115,7 @@ def read_activations(model: Model, text: Text, *, label: str | None = None) -> I
     label: that of its documents. Raises TextError for a text without a known symbol,
     ConfigurationError for an unknown label, ModelFileError if the state overflows.
     """
-    ids = known_ids(model, text)
+    ids = known_text(model, text).ids
     begin = 0
     for arrays in traced(model.backend, ids, labels=labels_of(model, label, len(ids))):
         finite(arrays["hidden"][-1])  # a state that overflowed stays so
@@ -145,7 +140,7 @@ def unit_activity(
     """
     layers = [unit.checked(model.configuration).layer for unit in units]
     numbers = [unit.number for unit in units]
-    ids = known_ids(model, text)
+    ids = known_text(model, text).ids
     found = np.empty((len(ids), len(units)), np.float32)
     for block in read_activations(model, ids, label=label):
         if name not in block.arrays:

@@ -27,7 +27,7 @@ from ricorda.insight.memorisation import (
     written_by,
 )
 from ricorda.insight.step_equation import step_equation
-from ricorda.insight.tracking import Tracked, track_units
+from ricorda.insight.tracking import Tracked, track_units, within_one
 from ricorda.insight.units import Unit, read_activations, unit_activity
 from ricorda.model import ModelFile
 from ricorda.model.model_file import read_model_file
@@ -276,13 +276,20 @@ class Looking:
         units = model.configuration.num_layers * model.configuration.hidden_size
         most = max(1_000, min(TRACKED_SYMBOLS, TRACKED_VALUES // units))
         known = _known(model, self._texts.stretch(reading_of(run), 0, most))
-        return _ranking(track_units(model, known, symbols=most), unit_health(model, known))
+        ranking = _ranking(track_units(model, known, symbols=most), unit_health(model, known))
+        return {"bounded": model.configuration.is_bounded, **ranking}
 
     def _read_levels(self, stamp: Stamp, passage: Passage) -> NDArray[np.int8]:
-        """Every unit's output at every symbol, (T, L * H), in 127ths of its range."""
+        """Every unit's output at every symbol, (T, L * H), in 127ths of its range.
+
+        That of a network without bounds is mapped to it by x / (1 + |x|).
+        """
         _, model = self._opened(stamp)
+        bounded = model.configuration.is_bounded
         blocks = [
-            np.rint(np.clip(block.arrays["hidden"], -1, 1) * 127).astype(np.int8)
+            np.rint(np.clip(within_one(block.arrays["hidden"], bounded), -1, 1) * 127).astype(
+                np.int8
+            )
             for block in read_activations(model, _known(model, passage).ids)
         ]
         found = np.concatenate(blocks)  # (T, L, H)

@@ -19,7 +19,7 @@ from typing import IO, Any, Literal
 
 from ricorda.cores import usable_cores
 from ricorda.durable import CAN_LOCK, open_untrusting, try_lock
-from ricorda.errors import InputError, RunError
+from ricorda.errors import InputError, RicordaError, RunError
 from ricorda.runs import LOCK, RunFolder, ended
 from ricorda.studio.cache import FromFile
 from ricorda.studio.private_folder import SavedQueue, Waiting
@@ -234,7 +234,7 @@ class Trainings:
     def watch(self) -> None:
         """Begin what waits, as cores become free, until `close`; for a thread of its own."""
         while not self._closing.wait(LOOK_SECONDS):
-            with self._lock:
+            with self._lock, contextlib.suppress(OSError, RicordaError):  # tried again
                 self._begin_what_fits()
 
     def close(self) -> None:
@@ -278,8 +278,8 @@ class Trainings:
             first = self._queue[0]
             if busy and busy + first.threads > self.cores:
                 return
-            self._queue.popleft()
             self._begin(first)
+            self._queue.popleft()
             self._keep_line()
 
     def _busy(self) -> int:
@@ -368,16 +368,24 @@ def trainer_of(run: RunFolder) -> int | None:
         if not stat.S_ISREG(status.st_mode):
             return None
         if not LOCKS.is_file():
-            with open_untrusting(path) as file:
-                return 0 if try_lock(file.fileno(), shared=True) is False else None
+            return 0 if _is_locked(path) else None
+        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+        for line in LOCKS.read_text("ascii", "replace").splitlines():
+            words = line.split()
+            if len(words) >= 6 and words[1] == "FLOCK":
+                its_device, _, inode = words[5].rpartition(":")
+                # btrfs gives its files another device number than it has in the list
+                if inode == str(status.st_ino) and (its_device == device or _is_locked(path)):
+                    return max(0, int(words[4]))
     except OSError:
         return None
-    wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    for line in LOCKS.read_text("ascii", "replace").splitlines():
-        words = line.split()
-        if len(words) >= 6 and words[1] == "FLOCK" and words[5] == wanted:
-            return max(0, int(words[4]))
     return None
+
+
+def _is_locked(path: Path) -> bool:
+    """Try the lock for an instant. Raises OSError."""
+    with open_untrusting(path) as file:
+        return try_lock(file.fileno(), shared=True) is False
 
 
 def operand(path: Path) -> str:

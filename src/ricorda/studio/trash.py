@@ -16,7 +16,8 @@ from ricorda.durable import make_folder, refuse_link
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
 from ricorda.studio.trainings import Trainings
-from ricorda.studio.workspace import Workspace, has_an_address
+from ricorda.studio.workspace import Workspace
+from ricorda.text.file_names import is_utf8
 from ricorda.training.checkpoint.deletion import delete_run
 from ricorda.training.checkpoint.moving import move_run
 
@@ -133,7 +134,7 @@ class Trash:
         for number, folder in self._numbered():
             if _is_folder(folder):
                 for path in filter(_is_folder, folder.iterdir()):
-                    if has_an_address(path):
+                    if is_utf8(path.name):
                         yield number, path
 
     def _remove_empty(self, number: int) -> None:

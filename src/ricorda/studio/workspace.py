@@ -9,6 +9,7 @@ from pathlib import Path
 from ricorda.errors import RunError, TextError
 from ricorda.runs import LONGEST_NAME, RunFolder, list_runs
 from ricorda.studio.private_folder import private_folder
+from ricorda.text.file_names import is_utf8
 
 TEXT_SUFFIX = ".txt"
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
@@ -57,7 +58,7 @@ class Workspace:
         return [
             run
             for run in list_runs(self.runs)
-            if has_an_address(run.path) and not run.path.is_symlink()
+            if is_utf8(run.path.name) and not run.path.is_symlink()
         ]
 
     def run(self, name: str) -> RunFolder:
@@ -86,7 +87,7 @@ class Workspace:
             path
             for path in self.texts.iterdir()
             if path.suffix in {TEXT_SUFFIX, *TABLE_SUFFIXES} and not path.name.startswith(".")
-            if path.is_file() and has_an_address(path)
+            if path.is_file() and is_utf8(path.name)
         ]
         return sorted(found, key=lambda path: (-path.stat().st_mtime_ns, path.name))
 
@@ -98,8 +99,8 @@ class Workspace:
         return _free(self.texts, _plain(name), kept, set())
 
     def is_free(self, run: str) -> bool:
-        """Whether a run of this name may begin: the name is plain, and nothing lies there."""
-        return _plain(run) == run and not os.path.lexists(self.runs / run)
+        """Whether a run of this name may begin: the name is allowed, and nothing lies there."""
+        return bool(_RUN_NAME.fullmatch(run)) and not os.path.lexists(self.runs / run)
 
     def free_run(self, text: Path, taken: set[str]) -> Path:
         """A place for a new run, named for its text; `taken` are names that wait."""
@@ -124,15 +125,6 @@ class Workspace:
 def _key(run: str) -> str:
     """A file's name for a run: a run's own may be as long as the system allows."""
     return hashlib.sha256(os.fsencode(run)).hexdigest()[:24]
-
-
-def has_an_address(path: Path) -> bool:
-    """Whether a name is text; a system may hold others, whose bytes are no UTF-8."""
-    try:
-        path.name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _plain(name: str) -> str:

@@ -1,19 +1,24 @@
 """config.json: what it holds, and what earlier versions wrote."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from ricorda.errors import ConfigurationError
 from ricorda.model import ModelConfiguration
+from ricorda.runs import RunFolder
 from ricorda.training.checkpoint.record import (
     RunRecord,
     TextRecord,
     difference,
     fingerprint,
     new_record,
+    read_record,
     record_from_json,
+    write_record,
 )
 from ricorda.training.configuration import Budget, TrainingConfiguration
 
@@ -34,6 +39,18 @@ def record(**settings: Any) -> RunRecord:
 def test_a_record_survives_json() -> None:
     written = record(averaging=0.5, seed=7)
     assert record_from_json(asdict(written)) == written
+
+
+def test_many_texts_are_read_again_or_refused(tmp_path: Path) -> None:
+    whole, folder = record(), RunFolder(tmp_path)
+
+    def of(texts: list[str]) -> RunRecord:
+        return replace(whole, text=replace(whole.text, texts=texts))
+
+    write_record(folder, of([f"/texts/{number}" for number in range(250_000)]))
+    assert len(read_record(folder).text.texts) == 250_000
+    with pytest.raises(ConfigurationError, match="give a folder or a pattern in their place"):
+        write_record(folder, of(["/" + "a" * 1000] * 20_000))
 
 
 @pytest.mark.parametrize(

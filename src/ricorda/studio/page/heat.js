@@ -44,10 +44,10 @@ export class Heat {
   }
 
   // units: [[layer, number, name]], the name what it tracks; symbols: what stands under the columns;
-  // levels: -127 to 127, by unit
-  fill(units, symbols, levels) {
+  // levels: -127 to 127, by unit; of units without bounds, x / (1 + |x|)
+  fill(units, symbols, levels, bounded) {
     if (levels.length !== units.length * symbols.length) return;
-    Object.assign(this, { units, symbols, levels });
+    Object.assign(this, { units, symbols, levels, bounded });
     Object.assign(this.canvas, { width: symbols.length, height: units.length });
     Object.assign(this.canvas.style, { width: `${symbols.length * COLUMN}px`, height: `${units.length * ROW}px` });
     this.#fillText();
@@ -110,9 +110,10 @@ export class Heat {
     if (!(unit in (this.units ?? [])) || !(symbol in this.symbols)) return;
     const context = this.symbols.slice(Math.max(0, symbol - 15), symbol + 1).join("").replaceAll("\n", "↵");
     const [layer, chosen, name] = this.units[unit];
+    const level = this.levels[unit * this.symbols.length + symbol];
     this.reading.textContent = t("inside.heat_reading", {
       unit: `${layer}:${chosen}`, name, symbol: apart(this.symbols[symbol].replace("\n", "↵")), context,
-      value: number(this.levels[unit * this.symbols.length + symbol] / 127, 2),
+      value: number(level / (this.bounded ? 127 : 128 - Math.abs(level)), 2),
     });
     this.#mark(unit, symbol);
   }

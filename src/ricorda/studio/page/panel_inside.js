@@ -102,7 +102,7 @@ async function lookAtHeat() {
   const symbols = activity.symbols.map((symbol, place) => (/\s/.test(symbol) ? symbol : labelAt(activity, place)));
   const asked = { ...stretchRequest(), units: pictured.map(([layer, unit]) => [layer, unit]) };
   const levels = await ask("inside", "/heat", asked, undefined, postForBytes);
-  if (levels && rows === pictured) heat.fill(rows, symbols, levels);
+  if (levels && rows === pictured) heat.fill(rows, symbols, levels, units.bounded !== false);
 }
 
 async function lookAtUnit() {

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 import ricorda
 from ricorda.durable import open_untrusting, write_atomically
 from ricorda.engine import kernels_are_built
-from ricorda.errors import RunError
+from ricorda.errors import ConfigurationError, RunError
 from ricorda.runs import RunFolder
 from ricorda.training.configuration import Schedule, TextSettings, TrainingConfiguration
 from ricorda.validation import explain, parse_json
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LARGEST = 16 * 1024 * 1024  # bytes of a config.json, which may name many texts
+MOST = 1_000_000  # elements in it
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -242,8 +243,17 @@ def _with_backend(saved: Any) -> Any:
 
 
 def write_record(folder: RunFolder, record: RunRecord) -> None:
-    """Write config.json; from here on the folder is a run."""
-    write_atomically(folder.config, (json.dumps(asdict(record), indent=2) + "\n").encode())
+    """Write config.json; from here on the folder is a run.
+
+    Raises ConfigurationError if it has so many names of texts that it could not be read again.
+    """
+    content = (json.dumps(asdict(record), indent=2) + "\n").encode()
+    if len(content) > LARGEST:
+        raise ConfigurationError(
+            f"expected texts whose names take less than {LARGEST:,} bytes, got "
+            f"{len(record.text.texts):,} names: give a folder or a pattern in their place"
+        )
+    write_atomically(folder.config, content)
 
 
 def read_record(folder: RunFolder) -> RunRecord:
@@ -268,7 +278,7 @@ def _parsed(config: Path, file: IO[bytes]) -> RunRecord:
     try:
         content = file.read(LARGEST + 1).removeprefix(codecs.BOM_UTF8)
         # pydantic's own parser refuses the lone surrogates of names that are not UTF-8
-        parsed = parse_json(content, longest=LARGEST)
+        parsed = parse_json(content, longest=LARGEST, most=MOST)
         _check_format(config, parsed)
         return record_from_json(parsed)
     except ValidationError as error:

@@ -79,7 +79,7 @@ class MetricsLog:
         """Return the throughput since the last training row, evaluations left out."""
         interval = progress.interval
         seconds = interval.seconds + time.monotonic() - self._began
-        return self._characters_per_step * interval.steps / seconds
+        return self._characters_per_step * interval.steps / max(seconds, 1e-9)  # a clock's tick
 
     def restart(self) -> None:
         """Measure the throughput from now on."""
