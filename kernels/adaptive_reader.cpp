@@ -51,9 +51,7 @@ void AdaptiveReader::Expert::predict(const AdaptiveReader& reader, int first, in
       learner ? learner->predict(step, first, count) : read_frozen(reader, first, count);
   float* row = probabilities.data() + std::size_t(first) * vocabulary;
   for (int i = 0; i < count; ++i, row += vocabulary, logits += vocabulary) {
-    const float largest = routines.largest(logits, vocabulary);
-    const float total = routines.exponentials(logits, vocabulary, largest, row);
-    routines.scale(row, vocabulary, 1.0f / total);
+    const float total = softmax(routines, logits, vocabulary, row);
     is_lost = is_lost || !std::isfinite(total);
     if (is_lost) std::fill_n(row, vocabulary, 0.0f);  // not a number would spoil the mixture
   }
@@ -116,7 +114,6 @@ void AdaptiveReader::add_learner(float rate, float pull, Precision precision) {
   for (auto& part : expert->learning) step.state.push_back(part.data());
   step.learning_rate = rate;
   step.number = 1;
-  step.update = true;
   const LearningSettings learning{.adaptive = true, .pull = pull};
   expert->learner = std::make_unique<Learner>(shape, learning, 1, segment_, precision,
                                               frozen_->instruction_set(), 1, std::move(own));

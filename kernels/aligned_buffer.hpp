@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -21,44 +22,43 @@ namespace ricorda {
 // Whether a large buffer takes up whole huge pages: for what is read again and again.
 enum class Pages { any, whole };
 
-// Memory from the allocator, or from the system where a buffer is large.
+// Zeroed memory from the allocator, or from the system where a buffer is large.
 class ZeroedMemory {
  public:
   ZeroedMemory() = default;
-  ZeroedMemory(std::size_t bytes, [[maybe_unused]] Pages pages) : bytes_(bytes) {
+  ZeroedMemory(std::size_t bytes, [[maybe_unused]] Pages pages) {
 #if defined(__linux__)
-    if (bytes_ >= huge_page / 2) {
+    if (bytes >= huge_page / 2) {
       const std::size_t unit = pages == Pages::whole ? huge_page : small_page;
-      bytes_ = (bytes_ + unit - 1) / unit * unit;
-      memory_ = map(bytes_);
+      bytes = (bytes + unit - 1) / unit * unit;
+      memory_ = {map(bytes), Free{bytes}};
       return;
     }
 #endif
-    memory_ = ::operator new[](bytes_, alignment);
-    std::memset(memory_, 0, bytes_);
-  }
-  ZeroedMemory(ZeroedMemory&& other) noexcept { swap(other); }
-  ZeroedMemory& operator=(ZeroedMemory&& other) noexcept {
-    swap(other);
-    return *this;
-  }
-  ~ZeroedMemory() {
-    if (memory_ == nullptr) return;
-#if defined(__linux__)
-    if (bytes_ >= huge_page / 2) {
-      munmap(memory_, bytes_);
-      return;
-    }
-#endif
-    ::operator delete[](memory_, alignment);
+    memory_ = {::operator new[](bytes, alignment), Free{}};
+    std::memset(memory_.get(), 0, bytes);
   }
 
-  void* data() const { return memory_; }
+  void* data() const { return memory_.get(); }
 
  private:
   static constexpr std::align_val_t alignment{64};
   static constexpr std::size_t huge_page = std::size_t{1} << 21;
   static constexpr std::size_t small_page = std::size_t{1} << 16;  // the largest that is usual
+
+  struct Free {
+    std::size_t mapped;  // bytes; 0 for memory of the allocator
+
+    void operator()(void* memory) const {
+#if defined(__linux__)
+      if (mapped > 0) {
+        munmap(memory, mapped);
+        return;
+      }
+#endif
+      ::operator delete[](memory, alignment);
+    }
+  };
 
 #if defined(__linux__)
   // Maps a huge page more than is asked for, so as to begin with one, and gives back the rest.
@@ -75,13 +75,7 @@ class ZeroedMemory {
   }
 #endif
 
-  void swap(ZeroedMemory& other) {
-    std::swap(memory_, other.memory_);
-    std::swap(bytes_, other.bytes_);
-  }
-
-  void* memory_ = nullptr;
-  std::size_t bytes_ = 0;
+  std::unique_ptr<void, Free> memory_;
 };
 
 template <class Element>
@@ -93,7 +87,7 @@ class AlignedBuffer {
   AlignedBuffer(AlignedBuffer&& other) noexcept
       : count_(std::exchange(other.count_, 0)), memory_(std::move(other.memory_)) {}
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
-    std::swap(count_, other.count_);
+    count_ = std::exchange(other.count_, 0);
     memory_ = std::move(other.memory_);
     return *this;
   }

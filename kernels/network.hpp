@@ -5,6 +5,7 @@
 // is padded stays 0 (logits: minus infinity). W is the width of a row of gates (cells/cell.hpp).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -16,6 +17,11 @@ namespace ricorda {
 // Streams that advance together: enough to use every weight read many times, few enough that their
 // gates stay in cache.
 constexpr int most_streams_together = 32;
+
+// How many of some streams a thread advances together.
+constexpr int streams_together(int streams, int threads) {
+  return std::clamp((streams + threads - 1) / threads, 1, most_streams_together);
+}
 
 struct NetworkShape {
   const Cell* cell;  // of the instruction set that runs the network

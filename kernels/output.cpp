@@ -76,9 +76,7 @@ double OutputPass::run(const OutputWeights& weights, const float* hidden,
       for (int i = 0; i < count; ++i) drop(first + i, inputs_.data() + i * width);
       inputs = inputs_.data();
     }
-    std::fill_n(starts_.begin(), count, weights.start.data());
-    weights.forward.multiply({inputs, hidden_, starts_.data(), logits_.data(), vocabulary, count,
-                              false, prepared_.data()});
+    logits(weights, inputs, count);
     nats += to_gradients(targets + first, corrections, vocabulary, count, scale);
     for (int i = 0; i < count; ++i)
       set_->routines.add(logits_.data() + std::size_t(i) * vocabulary, vocabulary,

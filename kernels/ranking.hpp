@@ -39,6 +39,16 @@ class LogSoftmax {
   double largest_, log_total_;
 };
 
+// Probabilities of logits (count), a multiple of row_block, padded with minus infinity; returns the
+// sum of exponentials, which is not finite where a logit is not.
+inline float softmax(const Routines& routines, const float* logits, int count,
+                     float* probabilities) {
+  const float largest = routines.largest(logits, count);
+  const float total = routines.exponentials(logits, count, largest, probabilities);
+  routines.scale(probabilities, count, 1.0f / total);
+  return total;
+}
+
 inline bool all_finite(const float* values, int count) {
   std::uint32_t found = 0;
   for (int i = 0; i < count; ++i) {

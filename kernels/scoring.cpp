@@ -64,8 +64,7 @@ void run_group(const Network& network, const Sequences& all, Group group,
 template <class UseChunk>
 void for_each_chunk(const Network& network, const Sequences& all, const UseChunk& use_chunk) {
   const int threads = usable_threads(all.threads);
-  const int share = (all.streams + threads - 1) / threads;
-  const int together = std::clamp(share, 1, most_streams_together);
+  const int together = streams_together(all.streams, threads);
   const int groups = (all.streams + together - 1) / together;
   parallel_for(groups, threads, [&](int number) {
     const DenormalsAsZero flush;

@@ -149,8 +149,7 @@ std::vector<Progress> Session::advance(int steps, int threads) {
     if (stream->ending == Ending::none) active.push_back(stream.get());
   const int count = static_cast<int>(active.size());
   threads = usable_threads(threads);
-  const int share = (count + threads - 1) / threads;
-  const int together = std::clamp(share, 1, most_streams_together);
+  const int together = streams_together(count, threads);
   const int groups = (count + together - 1) / together;
   if (workspaces_.size() < static_cast<std::size_t>(groups)) workspaces_.resize(groups);
   parallel_for(groups, threads, [&](int group) {

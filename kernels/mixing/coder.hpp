@@ -40,17 +40,13 @@ class Encoder {
   }
   // Writes the fewest bytes that, followed by zeros, lie in the interval.
   void finish() {
-    for (int kept = 0; kept < 8; ++kept) {
-      const int dropped = 64 - 8 * kept;
-      const std::uint64_t unit = dropped < 64 ? std::uint64_t{1} << dropped : 0;
-      const std::uint64_t up = unit ? (interval_.low() + unit - 1) & ~(unit - 1) : 0;
-      if ((unit == 0 && interval_.low() > 0) || up < interval_.low() || up > interval_.high())
-        continue;
+    for (int kept = 0;; ++kept) {  // eight bytes are always enough
+      const std::uint64_t rest = kept < 8 ? ~std::uint64_t{0} >> (8 * kept) : 0;
+      const std::uint64_t up = (interval_.low() + rest) & ~rest;  // beyond 64 bits it is 0
+      if (up < interval_.low() || up > interval_.high()) continue;
       for (int i = 0; i < kept; ++i) bytes_.push_back(static_cast<char>(up >> (56 - 8 * i)));
       return;
     }
-    for (int i = 0; i < 8; ++i)
-      bytes_.push_back(static_cast<char>(interval_.low() >> (56 - 8 * i)));
   }
   std::string take_bytes() { return std::exchange(bytes_, {}); }
 

@@ -5,6 +5,7 @@
 
 #include "denormals.hpp"
 #include "philox.hpp"
+#include "ranking.hpp"
 
 namespace ricorda::mixing {
 namespace {
@@ -116,12 +117,8 @@ const float* FreshNetwork::predict() {
   const DenormalsAsZero flush;
   network_->advance(&last_, nullptr, 1, 1, state_.data(), workspace_);
   network_->compute_logits(workspace_.hidden.data(), 1, workspace_);
-  const Routines& routines = set_->routines;
-  const int count = shape_.padded_vocabulary();
-  const float largest = routines.largest(workspace_.logits.data(), count);
-  const float total =
-      routines.exponentials(workspace_.logits.data(), count, largest, probabilities_.data());
-  routines.scale(probabilities_.data(), count, 1.0f / total);
+  softmax(set_->routines, workspace_.logits.data(), shape_.padded_vocabulary(),
+          probabilities_.data());
   return probabilities_.data();
 }
 

@@ -26,6 +26,46 @@ struct PreparedInputs {
   const float* scales;  // (streams,) int8 only
 };
 
+// The sums of a precision that adds in float32.
+struct FloatSums {
+  using Sum = Float;
+  static constexpr bool scaled = false;
+
+  static RICORDA_INLINE Float begin(const MatrixView&, int, const float* start) {
+    return load(start);
+  }
+  static RICORDA_INLINE Float finish(const MatrixView&, int, Float sums, const float*, float) {
+    return sums;
+  }
+};
+
+// Inputs that are multiplied as they are, in float32.
+struct FloatInputs : FloatSums {
+  using Input = float;
+  using Weights = Float;
+
+  static PreparedInputs<float> prepare(const MatrixView&, const Multiplication& task) {
+    return {task.inputs, task.input_stride, nullptr};
+  }
+  static RICORDA_INLINE Float add(Float sums, Float weights, Float input) {
+    return fma(weights, input, sums);
+  }
+};
+
+#if defined(RICORDA_BF16)
+// Inputs rounded to bfloat16, into Multiplication::prepared.
+inline PreparedInputs<std::uint16_t> round_inputs(const MatrixView& matrix,
+                                                  const Multiplication& task) {
+  const int depth = padded(matrix.depth);
+  auto* values = static_cast<std::uint16_t*>(task.prepared);
+  for (int s = 0; s < task.streams; ++s)
+    for (int k = 0; k < depth; k += width)
+      store_bfloat16(values + s * std::ptrdiff_t{depth} + k,
+                     load(task.inputs + s * task.input_stride + k));
+  return {values, depth, nullptr};
+}
+#endif
+
 template <class Arithmetic>
 struct Tile {
   const MatrixView& matrix;

@@ -221,13 +221,7 @@ void multiply_prepared(const MatrixView& matrix, const Multiplication& task,
 }  // namespace
 
 void multiply_bfloat16(const MatrixView& matrix, const Multiplication& task) {
-  const int depth = padded(matrix.depth);
-  auto* values = static_cast<std::uint16_t*>(task.prepared);
-  for (int s = 0; s < task.streams; ++s)
-    for (int k = 0; k < depth; k += width)
-      store_bfloat16(values + s * std::ptrdiff_t{depth} + k,
-                     load(task.inputs + s * task.input_stride + k));
-  multiply_prepared(matrix, task, {values, depth, nullptr});
+  multiply_prepared(matrix, task, round_inputs(matrix, task));
 }
 
 void multiply_rounded(const MatrixView& matrix, const Multiplication& task,

@@ -7,56 +7,35 @@
 namespace ricorda::RICORDA_SET {
 namespace {
 
-struct BFloat16 {
-  using Weight = std::uint16_t;
-  using Sum = Float;
-  static constexpr int group = 2;
-  static constexpr bool scaled = false;
-
 #if defined(RICORDA_BF16)
+struct BFloat16 : FloatSums {
+  using Weight = std::uint16_t;
   using Input = std::uint16_t;
   using Weights = Pairs;
-  static constexpr int rounds = 1;
+  static constexpr int group = 2, rounds = 1;
 
   static PreparedInputs<Input> prepare(const MatrixView& matrix, const Multiplication& task) {
-    const int depth = padded(matrix.depth);
-    auto* values = static_cast<Input*>(task.prepared);
-    for (int s = 0; s < task.streams; ++s)
-      for (int k = 0; k < depth; k += width)
-        store_bfloat16(values + s * std::ptrdiff_t{depth} + k,
-                       load(task.inputs + s * task.input_stride + k));
-    return {values, depth, nullptr};
+    return round_inputs(matrix, task);
   }
   static RICORDA_INLINE Pairs take(const Weight* weights, int) { return load_pairs(weights); }
   static RICORDA_INLINE Pairs spread(const Input* input, int) { return broadcast_pair(input); }
   static RICORDA_INLINE Float add(Float sums, Pairs weights, Pairs input) {
     return dot(sums, weights, input);
   }
+};
 #else
-  using Input = float;
-  using Weights = Float;
-  static constexpr int rounds = 2;  // first the even k, then the odd
+struct BFloat16 : FloatInputs {
+  using Weight = std::uint16_t;
+  static constexpr int group = 2, rounds = 2;  // first the even k, then the odd
 
-  static PreparedInputs<Input> prepare(const MatrixView&, const Multiplication& task) {
-    return {task.inputs, task.input_stride, nullptr};
-  }
   static RICORDA_INLINE Float take(const Weight* weights, int round) {
     return round == 0 ? load_even(weights) : load_odd(weights);
   }
-  static RICORDA_INLINE Float spread(const Input* input, int round) {
+  static RICORDA_INLINE Float spread(const float* input, int round) {
     return broadcast(input[round]);
   }
-  static RICORDA_INLINE Float add(Float sums, Float weights, Float input) {
-    return fma(weights, input, sums);
-  }
-#endif
-  static RICORDA_INLINE Float begin(const MatrixView&, int, const float* start) {
-    return load(start);
-  }
-  static RICORDA_INLINE Float finish(const MatrixView&, int, Float sums, const float*, float) {
-    return sums;
-  }
 };
+#endif
 
 }  // namespace
 
