@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from ricorda.durable import (
-    append,
     flush_folder,
     is_partial,
     make_folder,
@@ -184,16 +183,16 @@ def made_before_config(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if _precedes_config(path.name)]
 
 
-def find_run(path: Path | None, root: Path = RUNS) -> RunFolder:
+def find_run(path: Path | None) -> RunFolder:
     """The run at path, or the newest one under runs/. Raises RunError if there is none."""
     if path is not None:
         folder = RunFolder(path)
         if not folder.is_run:
             raise RunError(f"expected a run's folder with a config.json, found none at {path}")
         return folder
-    runs = list_runs(root)
+    runs = list_runs()
     if not runs:
-        raise RunError(f"no run found under {root}/: train one with `ricorda train my.txt`")
+        raise RunError(f"no run found under {RUNS}/: train one with `ricorda train my.txt`")
     return runs[0]
 
 
@@ -208,11 +207,6 @@ def list_runs(root: Path = RUNS) -> list[RunFolder]:
             with contextlib.suppress(OSError):  # moved or deleted meanwhile
                 found.append((-run.config.stat().st_mtime_ns, path.name, run))
     return [run for _, _, run in sorted(found, key=lambda each: each[:2])]
-
-
-def append_row(path: Path, row: dict[str, Any]) -> None:
-    """Add one JSON line, whole or not at all to a reader. Raises OSError if the disk refuses."""
-    append(path, json_line(row))
 
 
 def json_line(row: dict[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ricorda.runs import json_line, parse_row
-from ricorda.text.sources import displayed
+from ricorda.text.file_names import displayed
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -13,9 +13,10 @@ import pytest
 
 import ricorda
 from ricorda.errors import RunError
-from ricorda.runs import append_row, read_rows
+from ricorda.runs import read_rows
 from ricorda.text.document_index import write_document_index
 from ricorda.training.checkpoint.held_folder import RunLock
+from tests.rows import append_row
 
 Call = Callable[..., tuple[int, str, str]]
 

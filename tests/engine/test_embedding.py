@@ -111,7 +111,7 @@ def test_texts_side_by_side_have_the_vectors_of_each_alone(
     texts: list[Any] = [*TEXTS, ("cab", "Irish"), ("cab", "Greek"), ("abcde" * 3, "Irish"), "cab"]
     each_alone = np.concatenate([model.embed([text], vector="state") for text in texts])
     monkeypatch.setattr("ricorda.engine.embedding.SIDE_BY_SIDE", side_by_side)
-    monkeypatch.setattr("ricorda.engine.embedding.SYMBOLS_AT_ONCE", at_once)
+    monkeypatch.setattr("ricorda.engine.documents.SYMBOLS_AT_ONCE", at_once)
     monkeypatch.setattr("ricorda.engine.embedding.NUMBERS_AT_ONCE", numbers)
     monkeypatch.setattr("ricorda.engine.embedding.positions_at_once", lambda _: positions)
     together = model.embed(texts, vector="state")
@@ -181,7 +181,7 @@ def test_documents_may_be_endless(
 ) -> None:
     """Vectors come while texts are read: no more is read than a group of them."""
     model, _ = made(tensors_of, LETTERS, "numpy")
-    monkeypatch.setattr("ricorda.engine.embedding.SYMBOLS_AT_ONCE", 3000)
+    monkeypatch.setattr("ricorda.engine.documents.SYMBOLS_AT_ONCE", 3000)
     taken = 0
 
     def texts() -> Any:

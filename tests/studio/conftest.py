@@ -18,8 +18,9 @@ import pytest
 
 import ricorda
 from ricorda.model import write_model_file
-from ricorda.runs import RunFolder, append_row
+from ricorda.runs import RunFolder
 from tests.insight.planted import planted_file, planted_text
+from tests.rows import append_row
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ricorda.runs import RunFolder, append_row, read_rows
+from ricorda.runs import RunFolder, read_rows
 from ricorda.studio.feed import curve
+from tests.rows import append_row
 from tests.studio.conftest import Open, Place, in_sight, opening, studio_in
 
 if TYPE_CHECKING:

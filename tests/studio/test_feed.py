@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ricorda.runs import RunFolder, append_row
+from ricorda.runs import RunFolder
 from ricorda.studio import feed
 from ricorda.studio.cache import FromFile
 from ricorda.studio.feed import FeedPosition, read_news
+from tests.rows import append_row
 
 
 @pytest.fixture

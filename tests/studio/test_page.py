@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ricorda
-from ricorda.runs import RunFolder, append_row
+from ricorda.runs import RunFolder
 from ricorda.shell import command_line
 from ricorda.studio.trainings import trainer_of
+from tests.rows import append_row
 from tests.studio.conftest import (
     TEXT,
     Open,

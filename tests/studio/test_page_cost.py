@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ricorda.runs import RunFolder, append_row, read_rows
+from ricorda.runs import RunFolder, read_rows
+from tests.rows import append_row
 from tests.studio.conftest import Open, Place, in_sight, studio_in
 from tests.studio.test_presses import TELL
 

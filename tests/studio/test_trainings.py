@@ -16,12 +16,13 @@ import pytest
 from pydantic import ValidationError
 
 from ricorda.errors import ConfigurationError, RunError
-from ricorda.runs import RunFolder, append_row
+from ricorda.runs import RunFolder
 from ricorda.studio import trainings as module
 from ricorda.studio.settings import TrainingRequest
 from ricorda.studio.trainings import Trainings, trainer_of
 from ricorda.studio.workspace import Workspace
 from ricorda.training.checkpoint.held_folder import RunLock
+from tests.rows import append_row
 
 # Stands for `ricorda train`: takes the run's lock, writes rows, saves when interrupted, and comes
 # to its end at SIGTERM.

@@ -14,8 +14,8 @@ from ricorda.cli.tables import print_paragraph
 from ricorda.cores import usable_cores
 from ricorda.pages import plural
 from ricorda.text import cache_for
+from ricorda.text.file_names import displayed
 from ricorda.text.sizes import readable_size
-from ricorda.text.sources import displayed
 
 UNKNOWN = "unknown"
 NEEDED = ("numpy", "pydantic", "click", "rich", "zstandard")

@@ -10,7 +10,7 @@ from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json, say
 from ricorda.exchange.exporting import EXPORTERS, Weights, export_model
 from ricorda.model import read_model_file
-from ricorda.runs import RunFolder
+from ricorda.model.model_file import model_file_path
 
 
 @click.command()
@@ -40,7 +40,7 @@ def command(
     ricorda export runs/my --to web --out page
     """
     path = model_path(model)
-    place = RunFolder(path).model if path.is_dir() else path
+    place = model_file_path(path)
     out = out or Path(f"{path.resolve().name.removesuffix('.safetensors')}-{to}")
     export = export_model(
         read_model_file(place), to, out, weights=cast(Weights, weights), force=force

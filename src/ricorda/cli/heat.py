@@ -10,7 +10,7 @@ from rich.text import Text
 from ricorda.cli.output import say
 from ricorda.cli.tables import print_paragraph, print_table, visible
 from ricorda.pages import plural
-from ricorda.text.sources import displayed
+from ricorda.text.file_names import displayed
 from ricorda.text.unseen import quoted
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from ricorda.cli.options import PathName
 from ricorda.cli.output import print_json
 from ricorda.cli.tables import print_paragraph
 from ricorda.model import ModelFile, read_model_file
+from ricorda.model.model_file import model_file_path
 from ricorda.pages import fixed
-from ricorda.runs import RunFolder
-from ricorda.text.sources import displayed
+from ricorda.text.file_names import displayed
 from ricorda.text.vocabulary import Vocabulary
 
 
@@ -30,7 +30,7 @@ def command(model: Path | None, as_json: bool) -> None:
     ricorda info runs/my
     """
     path = model_path(model)
-    file_path = RunFolder(path).model if path.is_dir() else path
+    file_path = model_file_path(path)
     file = read_model_file(file_path)
     if as_json:
         print_json(_as_json(file_path, file))

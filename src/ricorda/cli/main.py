@@ -151,7 +151,7 @@ def _nowhere() -> TextIO:
 
 def _in_a_line(message: str) -> str:
     """Put a message on one line, with escapes for what a terminal would execute."""
-    from ricorda.text.sources import displayed
+    from ricorda.text.file_names import displayed
 
     # repr writes a byte of an argument that is not UTF-8 as the surrogate that stands for it.
     message = _SURROGATE.sub(lambda found: chr(int(found[1], 16)), message.strip())

@@ -177,25 +177,12 @@ def _held_back(text: EncodedText, part: Part, length: int) -> Written:
     )
 
 
-def _part(pieces: Iterator[Characters], begin: int, end: int) -> Iterator[Characters]:
-    """The characters from `begin` until `end`."""
-    place = 0
-    for piece in pieces:
-        part = piece[max(0, begin - place) : max(0, end - place)]
-        place += len(piece)
-        if part:
-            yield part
-        if place >= end:
-            return
-
-
 def _beginning(pieces: Iterator[Characters], length: int) -> Characters:
     """The first characters of a text. Raises TextError if there is none."""
-    parts = list(_part(pieces, 0, length))
-    if not parts:
+    found = first_characters(pieces, length)
+    if not any(found):
         raise TextError("expected a text of at least one character, got none")
-    empty = parts[0][:0]
-    return empty.join(parts)  # type: ignore[arg-type]
+    return found[0][:0].join(found)  # type: ignore[arg-type]
 
 
 NAMES = ("written", "never seen")

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ricorda.errors import TextError
 from ricorda.text.decoding import StrictDecoder
-from ricorda.text.sources import STANDARD_INPUT, displayed
+from ricorda.text.file_names import displayed
+from ricorda.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from ricorda.engine import Model

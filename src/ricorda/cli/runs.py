@@ -13,7 +13,7 @@ from ricorda.cli.tables import print_table
 from ricorda.errors import InputError
 from ricorda.pages import fixed
 from ricorda.runs import RUNS, RunFolder, list_runs, summary, write_note
-from ricorda.text.sources import displayed
+from ricorda.text.file_names import displayed
 
 if TYPE_CHECKING:
     from ricorda.training.checkpoint.record import RunRecord

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ricorda.cli.output import say
-from ricorda.text.sources import displayed
+from ricorda.text.file_names import displayed
 
 ENDLESS = 10_000  # columns where there is no terminal, so that nothing is broken
 GAP = 2  # spaces between two columns

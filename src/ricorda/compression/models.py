@@ -10,9 +10,9 @@ import numpy as np
 
 from ricorda.compression.symbols import Alphabet, ByteAlphabet, CharacterAlphabet
 from ricorda.engine.adaptive import make_reader
-from ricorda.engine.loading import MODEL_FILE_NAME, load_file
+from ricorda.engine.loading import load_file
 from ricorda.errors import ConfigurationError, MissingExtra
-from ricorda.model.model_file import ModelFile
+from ricorda.model.model_file import ModelFile, model_file_path
 from ricorda.text.byte_vocabulary import ByteVocabulary
 from ricorda.text.vocabulary import CharacterVocabulary
 
@@ -38,8 +38,7 @@ class TrainedModel:
                 f"expected a model of characters or bytes to compress with, {path} predicts "
                 f"{file.vocabulary.kind}"
             )
-        model_path = path / MODEL_FILE_NAME if path.is_dir() else path
-        return cls(file, hashlib.sha256(model_path.read_bytes()).digest())
+        return cls(file, hashlib.sha256(model_file_path(path).read_bytes()).digest())
 
     def alphabet(self, *, escapes: bool) -> Alphabet:
         """Return the symbols that it predicts, and those of other bytes."""

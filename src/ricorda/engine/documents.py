@@ -73,7 +73,7 @@ def scored_documents(
     Raises ModelFileError where the network's numbers are not finite.
     """
     return chain.from_iterable(
-        _scored_group(backend, vocabulary, group, in_order) for group in _groups(documents)
+        _scored_group(backend, vocabulary, group, in_order) for group in grouped(documents)
     )
 
 
@@ -119,7 +119,7 @@ def evaluate_documents(
     assert vocabulary.boundary is not None
     sums = array("d")
     totals = np.zeros(5, np.int64)  # predictions, characters, bytes, unseen, left out
-    for group in _groups(documents):
+    for group in grouped(documents):
         targets, nats = [], []
         for document, surprisals in _scored_group(backend, vocabulary, group, in_order):
             sums.append(float(surprisals[~np.isnan(surprisals)].sum()))
@@ -142,13 +142,15 @@ def evaluate_documents(
     )
 
 
-def _groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Cut documents into groups of a bounded number of symbols."""
+def grouped(
+    documents: Iterable[Document], most: int = DOCUMENTS_AT_ONCE
+) -> Iterator[list[Document]]:
+    """Cut documents into groups of at most `most`, and of a bounded number of symbols."""
     group: list[Document] = []
     symbols = 0
     for document in documents:
         size = len(document.ids) + 1
-        if group and (symbols + size > SYMBOLS_AT_ONCE or len(group) == DOCUMENTS_AT_ONCE):
+        if group and (symbols + size > SYMBOLS_AT_ONCE or len(group) == most):
             yield group
             group, symbols = [], 0
         group.append(document)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ricorda.engine.backend import Array, Backend, Ids, State
 from ricorda.engine.chunks import positions_at_once
-from ricorda.engine.documents import SYMBOLS_AT_ONCE, Document
+from ricorda.engine.documents import Document, grouped
 from ricorda.engine.sampling import finite
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.text.unseen import Gap
@@ -170,27 +170,13 @@ def embed_documents(
     """Yield the vector of each document, in order; the documents may exceed memory."""
     size = vector_size(backend.configuration, kind)
     positions = positions_at_once(backend.configuration)
-    for group in _groups(documents, max(SIDE_BY_SIDE, NUMBERS_AT_ONCE // size)):
+    for group in grouped(documents, max(SIDE_BY_SIDE, NUMBERS_AT_ONCE // size)):
         texts, labels = [each.ids for each in group], [each.label for each in group]
         reader = VectorReader(backend, texts, kind, labels, normalize=normalize)
         while reader.advance(positions):
             pass
         for document, vector in zip(group, reader.vectors, strict=True):
             yield Embedding(vector, len(document.ids), document.gaps)
-
-
-def _groups(documents: Iterable[Document], most: int) -> Iterator[list[Document]]:
-    """Cut documents into groups of at most `most`, and of a bounded number of symbols."""
-    group: list[Document] = []
-    symbols = 0
-    for document in documents:
-        if group and (symbols + len(document.ids) > SYMBOLS_AT_ONCE or len(group) == most):
-            yield group
-            group, symbols = [], 0
-        group.append(document)
-        symbols += len(document.ids)
-    if group:
-        yield group
 
 
 def by_length(texts: Sequence[Ids]) -> list[int]:

@@ -9,9 +9,7 @@ from ricorda.arguments import path as argument_path
 from ricorda.engine.backend import Precision
 from ricorda.engine.choice import BackendName, make_backend
 from ricorda.engine.model import Model
-from ricorda.model.model_file import ModelFile, read_model_file
-
-MODEL_FILE_NAME = "model.safetensors"
+from ricorda.model.model_file import ModelFile, model_file_path, read_model_file
 
 
 @runtime_checkable
@@ -49,7 +47,7 @@ def load_file(path: str | bytes | os.PathLike[str] | InFolder) -> ModelFile:
     Raises ModelFileError if the file is missing or damaged.
     """
     location = argument_path("path", path.folder if isinstance(path, InFolder) else path)
-    return read_model_file(location / MODEL_FILE_NAME if location.is_dir() else location)
+    return read_model_file(model_file_path(location))
 
 
 @checked

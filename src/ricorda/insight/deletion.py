@@ -27,6 +27,7 @@ from ricorda.engine.backend import Array, Ids, State
 from ricorda.engine.chunks import read
 from ricorda.engine.sampling import Probabilities, finite, log_softmax
 from ricorda.errors import ConfigurationError, TextError
+from ricorda.insight.tracking import midranks
 from ricorda.insight.units import Text, known_text, labels_of
 from ricorda.text.unseen import KnownText
 from ricorda.text.vocabulary import Vocabulary
@@ -318,17 +319,10 @@ def agreement(first: Numbers, second: Numbers) -> Agreement:
 def rank_correlation(first: Numbers, second: Numbers) -> float | None:
     """Spearman's (1904) of two rows (n,), NaN left out; None if one has no two values."""
     known = ~(np.isnan(first) | np.isnan(second))
-    ranks = [_ranks(values[known]) for values in (first, second)]
+    ranks = [midranks(values[known]) for values in (first, second)]
     if any(len(rank) < 2 or rank.std() == 0 for rank in ranks):
         return None
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
-def _ranks(values: Numbers) -> Numbers:
-    """Ranks of values (n,), equal ones sharing the mean of theirs."""
-    _, number, count = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Numbers = (np.cumsum(count) - count / 2)[number]
-    return ranks
 
 
 def _mean_correlation(first: Numbers, second: Numbers) -> float | None:

@@ -12,6 +12,7 @@ stretch goes on from one into the next.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -307,7 +308,7 @@ class _Search:
             for length, windows in self._counted.items()
         }
         self._lengths = lengths
-        self._symbol_counts: dict[int, int] = {}
+        self._symbol_counts: Counter[int] = Counter()
 
     def look_at(self, chunk: _Chunk, new: int) -> None:
         """Take account of a chunk, of which the last `new` symbols were not in one before."""
@@ -359,9 +360,7 @@ class _Search:
         return False
 
     def _count_symbols(self, codes: Codes) -> None:
-        symbols, counts = np.unique(codes[codes < _TRAINING_END], return_counts=True)
-        for symbol, count in zip(symbols.tolist(), counts.tolist(), strict=True):
-            self._symbol_counts[symbol] = self._symbol_counts.get(symbol, 0) + count
+        self._symbol_counts.update(_counted(codes))
 
     def result(self) -> Shared:
         length, position, training_position = self._best
@@ -383,18 +382,23 @@ class _Search:
         return float(self._seen[length][numbers].mean())
 
     def _chance(self) -> float:
-        symbols, counts = np.unique(self.codes[self.codes < _TRAINING_END], return_counts=True)
-        alphabet = sorted({*symbols.tolist(), *self._symbol_counts})
-        own = dict(zip(symbols.tolist(), counts.tolist(), strict=True))
+        own, every = _counted(self.codes), self._symbol_counts
+        alphabet = sorted(own | every)
         return chance_length(
-            np.array([own.get(symbol, 0) for symbol in alphabet]),
-            np.array([self._symbol_counts.get(symbol, 0) for symbol in alphabet]),
+            np.array([own[symbol] for symbol in alphabet]),
+            np.array([every[symbol] for symbol in alphabet]),
         )
 
     def _decoded(self, codes: Codes) -> str:
         if self._is_bytes:
             return codes.astype(np.uint8).tobytes().decode("utf-8", "replace")
         return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _counted(codes: Codes) -> Counter[int]:
+    """Count each symbol; ends are none."""
+    symbols, counts = np.unique(codes[codes < _TRAINING_END], return_counts=True)
+    return Counter(dict(zip(symbols.tolist(), counts.tolist(), strict=True)))
 
 
 def _common_prefix(first: Codes, second: Codes) -> int:

@@ -41,7 +41,7 @@ import functools
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -366,7 +366,7 @@ class Ranks:
 
     def __init__(self, columns: list[Column]) -> None:
         """Rank F columns (T,), none of which is constant."""
-        ranks = [_midranks(column) for column in columns]
+        ranks = [midranks(column) for column in columns]
         slopes = [(rank - rank.mean()) / (rank.var() * len(rank)) for rank in ranks]
         self._slopes = np.stack(slopes, axis=1).astype(np.float32)  # (T, F)
 
@@ -396,7 +396,7 @@ class Ranks:
         return found
 
 
-def _midranks(values: Column) -> NDArray[np.float64]:
+def midranks(values: NDArray[Any]) -> NDArray[np.float64]:
     """Rank values (T,) from 0 to 1; equal ones share the mean of their ranks."""
     _, number, count = np.unique(values, return_inverse=True, return_counts=True)
     return _rank_of_level(count)[number]

@@ -1,5 +1,6 @@
 """The shape of a network: what is saved beside its weights."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -63,13 +64,7 @@ class ModelConfiguration:
     @property
     def parameters(self) -> int:
         """How many numbers are learned."""
-        total = 0
-        for shape in self.tensor_shapes().values():
-            size = 1
-            for length in shape:
-                size *= length
-            total += size
-        return total
+        return sum(map(math.prod, self.tensor_shapes().values()))
 
     @property
     def boundary(self) -> int | None:

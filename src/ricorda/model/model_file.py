@@ -41,7 +41,7 @@ from ricorda.validation import explain, parse_json, shown
 
 FORMAT = 2
 SIZES_PREFIX = "adaptive."
-RUN_MODEL = "model.safetensors"
+MODEL_FILE_NAME = "model.safetensors"
 """The file name of every run's model; the name of its folder identifies it."""
 
 DIVISION = ("documents", "num_labels")
@@ -115,6 +115,11 @@ def model_metadata(model: ModelFile) -> dict[str, str]:
     }
 
 
+def model_file_path(path: Path) -> Path:
+    """Return the file of a model that is given by itself or by its run's folder."""
+    return path / MODEL_FILE_NAME if path.is_dir() else path
+
+
 def read_model_file(path: Path) -> ModelFile:
     """Read a model file, trusting nothing in it.
 
@@ -144,7 +149,7 @@ def read_model_file(path: Path) -> ModelFile:
     tensors = {name: arrays[name] for name in arrays if name in names}
     sizes = {name: arrays[SIZES_PREFIX + name] for name in names if SIZES_PREFIX + name in arrays}
     _check_tensors(configuration, tensors, where=str(path))
-    name = path.stem if path.name != RUN_MODEL else path.resolve().parent.name
+    name = path.stem if path.name != MODEL_FILE_NAME else path.resolve().parent.name
     return ModelFile(configuration, vocabulary, tensors, training, sizes or None, name)
 
 

@@ -1,6 +1,7 @@
 """Numbers as a person reads them; what is missing or not finite is a dash."""
 
 import math
+from typing import Any
 
 NOTHING = "–"
 
@@ -53,3 +54,14 @@ def clock(seconds: float) -> str:
     if hours:
         return f"{hours}:{minutes_part:02}:{seconds_part:02}"
     return f"{minutes}:{seconds_part:02}"
+
+
+def shown_setting(value: Any) -> str:
+    """Write a setting's value as a person reads it."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -203,14 +203,6 @@ def choice_pieces(
     yield "}"
 
 
-def split(symbols: Symbols, count: int) -> tuple[Symbols, Symbols]:
-    """Split symbols into the first `count` and the rest."""
-    return (
-        Symbols._make(column[:count] for column in symbols),
-        Symbols._make(column[count:] for column in symbols),
-    )
-
-
 def token_pieces(ids: Ids, names: Sequence[str] | None, more: dict[str, Any]) -> Iterator[str]:
     """Write the symbols of a text: their ids, the fields `more`, and their names if given."""
     yield '{"tokens":'
@@ -232,7 +224,7 @@ async def in_turns(pieces: Iterable[str], turns: Turns) -> AsyncIterator[bytes]:
 def _split(blocks: Iterable[Symbols], size: int) -> Iterator[Symbols]:
     for block in blocks:
         for begin in range(0, len(block.ids), size):
-            yield Symbols._make(column[begin : begin + size] for column in block)
+            yield block.part(begin, begin + size)
 
 
 def _parts(values: Any) -> Iterator[Any]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import ricorda
 from ricorda.engine import Model, load
 from ricorda.engine.backend import Precision
-from ricorda.engine.loading import MODEL_FILE_NAME
 from ricorda.errors import ConfigurationError, ModelFileError, RicordaError
+from ricorda.model.model_file import MODEL_FILE_NAME, model_file_path
 from ricorda.serving.answers import symbol_names
 from ricorda.serving.guard import Problem
 from ricorda.serving.worker import Worker
@@ -150,7 +150,7 @@ class Catalogue:
         found = []
         for name, source in self._sources.items():
             try:
-                signature = signature_of(model_file(source.path))
+                signature = signature_of(model_file_path(source.path))
             except OSError:
                 continue  # between two files; what was read stays in use
             if signature not in (self._models[name].signature, self._refused.get(name)):
@@ -174,7 +174,7 @@ class Catalogue:
             new = self._read(source)
         except (RicordaError, OSError) as error:
             try:
-                self._refused[source.name] = signature_of(model_file(source.path))
+                self._refused[source.name] = signature_of(model_file_path(source.path))
             except OSError:
                 self._refused[source.name] = None
             return str(error)
@@ -187,7 +187,7 @@ class Catalogue:
         return None
 
     def _read(self, source: ModelSource) -> ServedModel:
-        path = model_file(source.path)
+        path = model_file_path(source.path)
         try:
             signature = signature_of(path)
             model = load(path, self._precision, threads=self._threads)
@@ -226,11 +226,6 @@ def model_sources(words: Sequence[str]) -> list[ModelSource]:
 def _name_of(path: Path) -> str:
     path = path.absolute()
     return path.parent.name if path.name == MODEL_FILE_NAME else path.name.split(".safetensors")[0]
-
-
-def model_file(path: Path) -> Path:
-    """The file of a model given by itself or by its run's folder."""
-    return path / MODEL_FILE_NAME if path.is_dir() else path
 
 
 def signature_of(path: Path) -> Signature:

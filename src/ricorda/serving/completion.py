@@ -27,7 +27,6 @@ from ricorda.serving.answers import (
     choice_pieces,
     estimate,
     piece_size,
-    split,
 )
 from ricorda.serving.catalogue import ServedModel
 from ricorda.serving.guard import Problem
@@ -73,11 +72,11 @@ class Text:
         if self.job is not None:
             self.unsent += self.job.take()
         while self.unsent:
-            block, rest = split(self.unsent.popleft(), most)
-            if len(rest.ids):
-                self.unsent.appendleft(rest)
+            block = self.unsent.popleft()
+            if len(block.ids) > most:
+                self.unsent.appendleft(block.part(most, len(block.ids)))
             if len(block.ids):
-                return [block]
+                return [block.part(0, most)]
         return []
 
 

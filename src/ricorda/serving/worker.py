@@ -46,7 +46,7 @@ class Job:
         """Add results; small blocks are joined, because each has an overhead in memory."""
         self.new.append(symbols)
         while len(self.new) > 1 and len(self.new[-2].ids) <= len(self.new[-1].ids):
-            self.new[-2:] = [join(self.new[-2:])]
+            self.new[-2:] = [self.new[-2].then(self.new[-1])]
 
     def take(self) -> list[Symbols]:
         """Return what has come since the last call."""
@@ -133,11 +133,6 @@ class Worker:
     def join(self, seconds: float) -> None:
         """Wait for the thread to end."""
         self._thread.join(seconds)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
 
     def _order(self, order: Callable[[], None]) -> None:
         with self._condition:
@@ -347,8 +342,3 @@ def _receive(deliveries: Sequence[Delivery]) -> None:
         job.over, job.error = over, error
     for job, *_ in deliveries:
         job.changed()
-
-
-def join(blocks: Sequence[Symbols]) -> Symbols:
-    """Put blocks of symbols together."""
-    return Symbols(*(np.concatenate(columns) for columns in zip(*blocks, strict=True)))

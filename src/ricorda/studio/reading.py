@@ -21,8 +21,9 @@ from ricorda.runs import RunFolder
 from ricorda.studio.workspace import Workspace
 from ricorda.text.compression import Decompression
 from ricorda.text.encoding import VocabularyKind
+from ricorda.text.file_names import displayed
 from ricorda.text.kinds import wanted
-from ricorda.text.sources import STANDARD_INPUT, displayed
+from ricorda.text.sources import STANDARD_INPUT
 from ricorda.text.splits import SplitName
 from ricorda.validation import parse_json
 

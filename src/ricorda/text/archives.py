@@ -10,6 +10,7 @@ import io
 import tarfile
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -72,33 +73,30 @@ def archive_kind(head: bytes, *, decompress: bool = True) -> ArchiveKind | None:
     return "tar" if content is TAR else None
 
 
-class Archive:
+class Archive(ABC):
     """An open archive, whose files are read one after another; use it in a `with` block."""
 
-    def __init__(
-        self, name: str, path: Path, kind: ArchiveKind, decompression: Decompression
-    ) -> None:
-        """Open the archive at `path`. Raises OSError, or TextError if it is damaged."""
+    number = -1  # of the member that was read last
+
+    def __init__(self, name: str, path: Path) -> None:
+        self._name = name
         self.path = path
-        self._reader: _Tar | _Zip = (_Tar if kind == "tar" else _Zip)(
-            name, path, decompression.limit
-        )
 
     def can_read(self, path: Path, member: Member) -> bool:
         """Return whether this is the archive at `path`, not yet beyond a member."""
-        return path == self.path and member.number > self._reader.number
+        return path == self.path and member.number > self.number
 
-    def close(self) -> None:
-        """Close the archive."""
-        self._reader.close()
-
+    @abstractmethod
     def entries(self) -> Iterator[Entry]:
         """Yield all that is stored. Raises TextError for a damaged archive."""
-        return self._reader.entries()
 
+    @abstractmethod
     def pieces(self, member: Member) -> Iterator[bytes]:
         """Yield the contents of a member, which comes after those read before."""
-        return self._reader.pieces(member)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the archive."""
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +111,7 @@ def open_archive(name: str, path: Path, decompression: Decompression) -> Archive
         kind = archive_kind(file.read(HEAD_BYTES))
     if kind is None:
         raise _changed(name)
-    return Archive(name, path, kind, decompression)
+    return (_Tar if kind == "tar" else _Zip)(name, path, decompression.limit)
 
 
 def _changed(name: str) -> TextError:
@@ -162,13 +160,12 @@ class _TarInfo(tarfile.TarInfo):
         return found
 
 
-class _Tar:
+class _Tar(Archive):
     """A tar archive, perhaps compressed, which is read from its beginning to its end."""
 
     def __init__(self, name: str, path: Path, limit: int | None) -> None:
-        self._name = name
+        super().__init__(name, path)
         self._file = path.open("rb")
-        self.number = -1  # of the member that was read last
         try:
             self._tar = tarfile.open(  # noqa: SIM115 (closed by `close`)
                 fileobj=self._stream(limit),
@@ -273,13 +270,11 @@ class _Stream(io.RawIOBase):
         return count
 
 
-class _Zip:
-    """A ZIP archive, whose list of members is at its end."""
-
-    number = -1  # members may be read in any order
+class _Zip(Archive):
+    """A ZIP archive, whose list of members is at its end; they may be read in any order."""
 
     def __init__(self, name: str, path: Path, limit: int | None) -> None:
-        self._name = name
+        super().__init__(name, path)
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:

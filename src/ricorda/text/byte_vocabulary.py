@@ -96,7 +96,7 @@ class ByteVocabulary(Vocabulary):
 
 class _ByteDecoder(Decoder):
     def __init__(self, vocabulary: ByteVocabulary) -> None:
-        self._vocabulary = vocabulary
+        super().__init__(vocabulary)
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     @property

@@ -322,11 +322,7 @@ def _without_final_line_ends(pieces: Iterable[str], keeps_line_ends: bool) -> It
 
 def without_final_line_end(text: str) -> str:
     """Return a text without one line end, LF or CR LF, at its end."""
-    return (
-        text.removesuffix("\n").removesuffix("\r")
-        if text.endswith("\r\n")
-        else (text.removesuffix("\n"))
-    )
+    return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
 
 
 def label_of(source: Source, label_from: LabelFrom | None) -> str | None:

@@ -5,14 +5,14 @@ in it is always found. Among n documents, another text is taken for one of them 
 """
 
 import os
-import secrets
 from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from ricorda.durable import flush_folder, open_untrusting, partial_name, refuse_special
+from ricorda.durable import open_untrusting, replacing
 from ricorda.errors import RunError
 
 MAGIC = b"ricorda documents 1\n".ljust(32, b"\0")
@@ -33,34 +33,16 @@ def write_document_index(path: Path, documents: Iterable[str]) -> None:
 
     Raises RunError if something else than a file lies there, OSError if the disk refuses.
     """
-    refuse_special(path)
-    partial = path.with_name(partial_name(secrets.token_hex(8)))
-    try:
-        with partial.open("xb") as file:
-            file.write(MAGIC)
-            hashes: list[int] = []
-            for document in documents:
-                hashes.append(document_hash(document))
-                if len(hashes) == _WRITTEN_AT_ONCE:
-                    file.write(np.array(hashes, _HASH).tobytes())
-                    hashes.clear()
-            file.write(np.array(hashes, _HASH).tobytes())
-        _sort(partial)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    flush_folder(path.parent)
-
-
-def _sort(path: Path) -> None:
-    """Sort the hashes of a file in place, and flush it."""
-    if path.stat().st_size > len(MAGIC):
-        hashes = np.memmap(path, _HASH, "r+", offset=len(MAGIC))
-        hashes.sort()
-        hashes.flush()
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    with replacing(path) as file:
+        file.write(MAGIC)
+        hashes = map(document_hash, documents)
+        while (some := np.fromiter(islice(hashes, _WRITTEN_AT_ONCE), _HASH)).size:
+            file.write(some.tobytes())
+        file.flush()
+        if file.tell() > len(MAGIC):
+            mapped = np.memmap(file.name, _HASH, "r+", offset=len(MAGIC))
+            mapped.sort()
+            mapped.flush()
 
 
 class DocumentIndex:

@@ -1,13 +1,13 @@
-"""Report unusual things in a text: invisible characters, a validation part of another kind.
+"""Report unusual things in a text: invisible characters, mixed line ends and Unicode forms.
 
 Nothing is changed or refused: a soft hyphen or a zero-width joiner may be meant. A model learns it
 like any other character, so the user should know.
 """
 
-import math
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,38 +35,67 @@ def oddities(text: Part, vocabulary: Vocabulary) -> list[str]:
     """
     if not isinstance(vocabulary, CharacterVocabulary):
         return []
-    found = [check(text, vocabulary) for check in _CHECKS]
+    inspected = _Inspected(text, vocabulary)
+    found = [check(inspected) for check in _CHECKS]
     return [line for line in found if line]
 
 
-def _invisible(text: Part, vocabulary: CharacterVocabulary) -> str:
-    symbols = [each for each in vocabulary.symbols if _is_invisible(each)]
-    return _listed("invisible characters", symbols, text, vocabulary)
+@dataclass
+class _Inspected:
+    """A text, whose characters are counted when they are first asked for."""
+
+    text: Part
+    vocabulary: CharacterVocabulary
+
+    @property
+    def symbols(self) -> str:
+        return self.vocabulary.symbols
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        size = self.vocabulary.size
+        return sum(
+            (np.bincount(block, minlength=size) for _, block in self.blocks()),
+            np.zeros(size, np.int64),
+        )
+
+    def count(self, character: str) -> int:
+        return int(self.counts[self.symbols.index(character)])
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """Yield blocks of the text's ids with the id before each, -1 before the first."""
+        last = np.array([-1], np.int64)
+        for begin in range(0, min(len(self.text), LARGEST), _BLOCK):
+            block = self.text.read(begin, begin + _BLOCK).astype(np.int64)
+            yield np.concatenate([last, block[:-1]]), block
+            last = block[-1:]
 
 
-def _direction(text: Part, vocabulary: CharacterVocabulary) -> str:
-    symbols = [each for each in vocabulary.symbols if each in _DIRECTION]
-    return _listed("invisible controls of text direction", symbols, text, vocabulary)
+def _invisible(text: _Inspected) -> str:
+    return _listed("invisible characters", filter(_is_invisible, text.symbols), text)
 
 
-def _replaced(text: Part, vocabulary: CharacterVocabulary) -> str:
-    line = _listed("characters lost in an earlier conversion", [*_REPLACEMENT], text, vocabulary)
+def _direction(text: _Inspected) -> str:
+    return _listed("invisible controls of text direction", _DIRECTION, text)
+
+
+def _replaced(text: _Inspected) -> str:
+    line = _listed("characters lost in an earlier conversion", _REPLACEMENT, text)
     return f"{line}: it was decoded wrongly once" if line else ""
 
 
-def _line_ends(text: Part, vocabulary: CharacterVocabulary) -> str:
-    if not {"\r", "\n"} <= set(vocabulary.symbols):
+def _line_ends(text: _Inspected) -> str:
+    if not {"\r", "\n"} <= set(text.symbols):
         return ""
-    carriage_return, line_feed = (vocabulary.symbols.index(each) for each in "\r\n")
-    both = 0
-    counts = np.zeros(vocabulary.size, np.int64)
-    for before, block in _blocks(text):
-        counts += np.bincount(block, minlength=vocabulary.size)
-        both += int(np.count_nonzero((before == carriage_return) & (block == line_feed)))
+    carriage_return, line_feed = (text.symbols.index(each) for each in "\r\n")
+    both = sum(
+        int(np.count_nonzero((before == carriage_return) & (block == line_feed)))
+        for before, block in text.blocks()
+    )
     kinds = {
         "CR LF": both,
-        "LF alone": int(counts[line_feed]) - both,
-        "CR alone": int(counts[carriage_return]) - both,
+        "LF alone": text.count("\n") - both,
+        "CR alone": text.count("\r") - both,
     }
     there = [f"{count:,} {name}" for name, count in kinds.items() if count]
     if len(there) < 2:
@@ -74,15 +103,15 @@ def _line_ends(text: Part, vocabulary: CharacterVocabulary) -> str:
     return f"the text has mixed line ends, which are kept: {', '.join(there)}"
 
 
-def _unicode_forms(text: Part, vocabulary: CharacterVocabulary) -> str:
-    symbols = vocabulary.symbols
+def _unicode_forms(text: _Inspected) -> str:
+    symbols, vocabulary = text.symbols, text.vocabulary
     composed, marks = np.zeros((2, vocabulary.size), np.bool_)  # no boundary is either
     composed[: len(symbols)] = [_is_composed(each) for each in symbols]
     marks[: len(symbols)] = [unicodedata.category(each)[0] == "M" for each in symbols]
     if not (composed.any() and marks.any()):
         return ""
     one = two = 0
-    for before, block in _blocks(text):
+    for before, block in text.blocks():
         one += int(np.count_nonzero(composed[block]))
         places = np.flatnonzero(marks[block] & (before >= 0))
         pairs = before[places] * vocabulary.size + block[places]
@@ -99,7 +128,7 @@ def _unicode_forms(text: Part, vocabulary: CharacterVocabulary) -> str:
     )
 
 
-_CHECKS: tuple[Callable[[Part, CharacterVocabulary], str], ...] = (
+_CHECKS: tuple[Callable[[_Inspected], str], ...] = (
     _invisible,
     _direction,
     _replaced,
@@ -123,15 +152,9 @@ def _is_composed(character: str) -> bool:
     )
 
 
-def _listed(what: str, symbols: list[str], text: Part, vocabulary: CharacterVocabulary) -> str:
+def _listed(what: str, characters: Iterable[str], text: _Inspected) -> str:
     """Name characters with their counts, the most frequent first; empty if there is none."""
-    known = [each for each in symbols if each in vocabulary.symbols]
-    if not known:
-        return ""
-    counts = np.zeros(vocabulary.size, np.int64)
-    for _, block in _blocks(text):
-        counts += np.bincount(block, minlength=vocabulary.size)
-    found = {each: int(counts[vocabulary.symbols.index(each)]) for each in known}
+    found = {each: text.count(each) for each in characters if each in text.symbols}
     ranked = sorted(((count, each) for each, count in found.items() if count), reverse=True)
     if not ranked:
         return ""
@@ -147,119 +170,3 @@ def _name(character: str) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
-
-
-def _blocks(text: Part) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-    """Yield blocks of a text's ids with the id before each, -1 before the first."""
-    last = np.array([-1], np.int64)
-    for begin in range(0, min(len(text), LARGEST), _BLOCK):
-        block = text.read(begin, begin + _BLOCK).astype(np.int64)
-        yield np.concatenate([last, block[:-1]]), block
-        last = block[-1:]
-
-
-LARGEST_SHARE = 0.2
-"""The lost share of the gain from which the parts differ."""
-
-LEAST_BITS = 0.1
-"""Bits per symbol, beyond the loss expected by chance, from which the parts differ."""
-
-CHANCES = 20
-"""How often symbols are drawn to estimate the loss expected by chance."""
-
-_MOST_COUNTED = 4_000_000  # symbols of each part
-_BLOCK = 1 << 16
-
-Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What a symbol of the validation part costs on average, in bits."""
-
-    cross: float
-    """By the frequencies of the training part."""
-
-    own: float
-    """By those of the validation part itself."""
-
-    even: float
-    """If all symbols of the text were equally likely."""
-
-    def as_json(self) -> dict[str, float]:
-        """Give the figures by name."""
-        return asdict(self)
-
-
-def part_difference(training: Part, validation: Part) -> Difference | None:
-    """Compare the frequencies of symbols; None if the parts are of one kind.
-
-    Of a long part only blocks spread over it are counted.
-    """
-    seen, evaluated = _counts(training), _counts(validation)
-    size = max(len(seen), len(evaluated))
-    seen, evaluated = (np.pad(each, (0, size - len(each))) for each in (seen, evaluated))
-    occurring = (seen + evaluated) > 0
-    seen, evaluated = seen[occurring], evaluated[occurring]
-    difference = _compare(seen, evaluated)
-    lost = difference.cross - difference.own
-    gain = difference.even - difference.own
-    least = max(LEAST_BITS + _by_chance(seen, evaluated), LARGEST_SHARE * gain)
-    return difference if lost >= least else None
-
-
-def _compare(seen: Counts, evaluated: Counts) -> Difference:
-    """Compare counts (V,) of both parts."""
-    share = evaluated / evaluated.sum()
-    smoothed = (seen + 1) / (seen.sum() + len(seen))  # so that no symbol is impossible
-    found = share[share > 0]
-    # The entropy of few symbols comes out too small (Miller, 1955).
-    missing = (len(found) - 1) / (2 * evaluated.sum() * math.log(2))
-    return Difference(
-        cross=float(-(share * np.log2(smoothed)).sum()),
-        own=float(-(found * np.log2(found)).sum() + missing),
-        even=math.log2(len(seen)),
-    )
-
-
-def _by_chance(seen: Counts, evaluated: Counts) -> float:
-    """The bits that as many symbols lose if they are drawn from both parts together."""
-    both = seen + evaluated
-    drawn = np.random.default_rng(0).multinomial(evaluated.sum(), both / both.sum(), CHANCES)
-    found = [_compare(seen, each) for each in drawn]
-    return max(each.cross - each.own for each in found)
-
-
-ADVICE = {
-    "end": "The text may be sorted: its last part is held back. Hold back blocks spread over it "
-    "with --split blocks, or name another text with --validation",
-    "blocks": "The text may be of several kinds: shuffle its lines or files, or name another text "
-    "with --validation",
-    "documents": "The documents may be of several kinds: hold back blocks spread over the text "
-    "with --split blocks, or name another text with --validation",
-}
-"""What to do about a validation part of another kind, by how it was held back."""
-
-
-def describe_difference(difference: Difference, how: str | None) -> str:
-    """Say that the parts differ and what to do.
-
-    `how`: how the validation part was held back, None for a text of its own.
-    """
-    figures = (
-        f"its characters cost {difference.cross:.2f} bits by the frequencies of the training "
-        f"part, {difference.own:.2f} by its own"
-    )
-    if difference.cross > difference.even:
-        figures += f", {difference.even:.2f} if all were equally likely"
-    if how is not None:
-        return f"the validation part differs from the training part: {figures}. {ADVICE[how]}"
-    return (
-        f"the validation text differs from the training text: {figures}. The validation loss says "
-        "little about the training text: name a text of the same kind with --validation"
-    )
-
-
-def _counts(part: Part) -> Counts:
-    """How often each symbol occurs, in blocks spread evenly over a long part."""
-    return np.bincount(np.concatenate([*part.blocks(_BLOCK, _MOST_COUNTED)]))

@@ -66,7 +66,7 @@ class Part:
         """
         if boundary is None:
             return cls(ids, np.zeros(1, np.int64), np.array([len(ids)]), None)
-        places, numbers = _boundaries(ids, boundary)
+        places, numbers = boundaries_of(ids, boundary)
         if len(places) < 2 or places[0] != 0 or places[-1] != len(ids) - 1:
             raise TextError(
                 "expected documents with a boundary before and after each, but the encoded text "
@@ -326,7 +326,7 @@ def ranges(begins: Numbers, counts: Numbers) -> Numbers:
     return found
 
 
-def _boundaries(ids: Ids, boundary: int) -> tuple[Numbers, NDArray[np.unsignedinteger[Any]]]:
+def boundaries_of(ids: Ids, boundary: int) -> tuple[Numbers, NDArray[np.unsignedinteger[Any]]]:
     """Return where the boundaries of ids (N,) lie, and their documents' label numbers."""
     places: list[Numbers] = [np.zeros(0, np.int64)]
     numbers: list[Ids] = [np.zeros(0, ids.dtype)]

@@ -20,7 +20,7 @@ from ricorda.text.encoding import EncodedText
 from ricorda.text.extension import characters_of, extended, origins
 from ricorda.text.id_file import IdFile
 from ricorda.text.kinds import Wanted
-from ricorda.text.parts import Numbers, Part
+from ricorda.text.parts import Numbers, Part, boundaries_of
 from ricorda.text.pieces import learn_pieces
 from ricorda.text.splits import Split
 from ricorda.text.vocabulary import CharacterVocabulary, Ids, Vocabulary, id_type, start_symbol
@@ -190,13 +190,7 @@ def _translated(
 
 def _marks(ids: Ids, boundary: int | None) -> Numbers:
     """Where the boundaries stand."""
-    if boundary is None:
-        return np.zeros(0, np.int64)
-    found = [
-        begin + np.flatnonzero(ids[begin : begin + BLOCK] >= boundary)
-        for begin in range(0, len(ids), BLOCK)
-    ]
-    return np.concatenate(found)
+    return np.zeros(0, np.int64) if boundary is None else boundaries_of(ids, boundary)[0]
 
 
 def _runs(blocks: Iterable[Ids], vocabulary: Vocabulary) -> Iterator[str]:

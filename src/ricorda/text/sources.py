@@ -12,18 +12,6 @@ from typing import Literal, NamedTuple, overload
 from ricorda.text.archives import Member
 from ricorda.text.file_names import displayed, unreadable
 
-__all__ = [
-    "STANDARD_INPUT",
-    "Group",
-    "LeftOut",
-    "MemberGroup",
-    "Reason",
-    "Source",
-    "Sources",
-    "displayed",
-    "status_of",
-]
-
 STANDARD_INPUT = "-"
 
 

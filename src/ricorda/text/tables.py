@@ -33,19 +33,9 @@ _FORMATS: dict[str, TableFormat] = {
 _DELIMITERS: dict[str, str] = {"csv": ",", "tsv": "\t"}
 _LOOKED_AT = 50  # rows that show whether the first one is a header
 _USUAL_NAMES = {
-    *(
-        "text",
-        "texts",
-        "name",
-        "names",
-        "title",
-        "titles",
-        "content",
-        "body",
-        "sentence",
-        "message",
-    ),
-    *("comment", "document", "label", "labels", "class", "category", "language", "id", "url"),
+    *("text", "texts", "name", "names", "title", "titles", "content", "body", "sentence"),
+    *("message", "comment", "document", "label", "labels", "class", "category", "language"),
+    *("id", "url"),
 }
 SHOWN_COLUMNS = 8
 """Columns that a message names."""

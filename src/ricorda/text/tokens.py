@@ -20,7 +20,6 @@ from ricorda.text.vocabulary import (
     RARE_TEXT,
     WITH_RARE,
     CharacterVocabulary,
-    Decoder,
     Ids,
     OnUnknown,
     Vocabulary,
@@ -143,10 +142,6 @@ class TokenVocabulary(Vocabulary):
         texts = self.texts
         return "".join([texts[each] for each in self._checked(ids).reshape(-1).tolist()])
 
-    def decoder(self) -> Decoder:
-        """Return a decoder for ids that come one after another."""
-        return _TokenDecoder(self)
-
     def label(self, id: int) -> str:
         r"""Return a symbol as a person may read it: ` the`, but `\n` and `\u200b` spelled out."""
         return self._special_label(id) or "".join(map(readable, self.decode([id])))
@@ -187,17 +182,6 @@ class _Words(dict[str, Sequence[int]]):
             self.clear()
         ids = self[word] = tuple(self._vocabulary.encode_word(word))
         return ids
-
-
-class _TokenDecoder(Decoder):
-    def __init__(self, vocabulary: TokenVocabulary) -> None:
-        self._vocabulary = vocabulary
-
-    def decode(self, ids: ArrayLike) -> str:
-        return self._vocabulary.decode(ids)
-
-    def finish(self) -> str:
-        return ""
 
 
 def _without(text: str, places: Iterable[int]) -> Iterator[str]:

@@ -51,21 +51,24 @@ def unknown_symbols_error(characters: Sequence[str], count: int) -> VocabularyEr
     )
 
 
-class Decoder(ABC):
+class Decoder:
     """Turns ids into text as they come; the pieces together are the decoding of all ids."""
+
+    def __init__(self, vocabulary: "Vocabulary") -> None:
+        self._vocabulary = vocabulary
 
     @property
     def pending(self) -> str:
         """What `finish` would return now."""
         return ""
 
-    @abstractmethod
     def decode(self, ids: ArrayLike) -> str:
         """Return the text that these further ids complete."""
+        return self._vocabulary.decode(ids)
 
-    @abstractmethod
     def finish(self) -> str:
         """Return what is left: a character that was never completed, as U+FFFD."""
+        return ""
 
 
 class Vocabulary(ABC):
@@ -137,9 +140,9 @@ class Vocabulary(ABC):
     def decode(self, ids: ArrayLike) -> str:
         """Return the text of ids (T,). Raises VocabularyError if one is not below `size`."""
 
-    @abstractmethod
     def decoder(self) -> Decoder:
         """Return a decoder for ids that come one after another."""
+        return Decoder(self)
 
     @abstractmethod
     def label(self, id: int) -> str:
@@ -359,10 +362,6 @@ class CharacterVocabulary(Vocabulary):
         """Return the text of ids (T,). Raises VocabularyError if one is not below `size`."""
         return self._codes.take(self._text_ids(ids)).astype("<u4").tobytes().decode("utf-32-le")
 
-    def decoder(self) -> Decoder:
-        """Return a decoder for ids that come one after another."""
-        return _CharacterDecoder(self)
-
     def label(self, id: int) -> str:
         r"""Return a symbol as a person may read it: `e`, but `\n` and `\u200b` spelled out."""
         return self._special_label(id) or readable(self.decode([id]))
@@ -392,17 +391,6 @@ class CharacterVocabulary(Vocabulary):
 
     def _look_up(self, text: str) -> NDArray[np.int32]:
         return self._ids.take(code_points(text), mode="clip")
-
-
-class _CharacterDecoder(Decoder):
-    def __init__(self, vocabulary: CharacterVocabulary) -> None:
-        self._vocabulary = vocabulary
-
-    def decode(self, ids: ArrayLike) -> str:
-        return self._vocabulary.decode(ids)
-
-    def finish(self) -> str:
-        return ""
 
 
 def _check_symbols(symbols: object, start: object) -> None:

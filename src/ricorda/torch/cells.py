@@ -155,8 +155,8 @@ def in_one_piece(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
     return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
 
 
-class RNNState(NamedTuple):
-    """The state of the plain recurrent network."""
+class HiddenState(NamedTuple):
+    """The state of a cell that carries its output alone."""
 
     hidden: Tensor  # (B, H)
 
@@ -165,28 +165,22 @@ class RNNCell(FusedCell):
     """One step of the plain recurrent network (Elman, 1990)."""
 
     name = "rnn"
-    state_type = RNNState
+    state_type = HiddenState
 
-    def forward(self, inputs: Tensor, state: State) -> RNNState:
+    def forward(self, inputs: Tensor, state: State) -> HiddenState:
         """Advance one symbol: inputs (B, I) -> new state."""
         (hidden,) = state
         from_input = F.linear(inputs, self.weight_ih, self.bias_ih)  # (B, H)
         total = from_input + F.linear(hidden, self.weight_hh, self.bias_hh)
-        return RNNState(total.tanh() if self.nonlinearity == "tanh" else total.relu())
+        return HiddenState(total.tanh() if self.nonlinearity == "tanh" else total.relu())
 
     def fused(
         self, inputs: Tensor, state: State, weights: list[Tensor], sizes: Tensor | None = None
-    ) -> tuple[Tensor, RNNState]:
+    ) -> tuple[Tensor, HiddenState]:
         """Advance T symbols by `torch.rnn_tanh` or `torch.rnn_relu`."""
         layer = torch.rnn_tanh if self.nonlinearity == "tanh" else torch.rnn_relu
         outputs, hidden = self._apply_layer(layer, inputs, state[0][None], weights, sizes)
-        return outputs, RNNState(hidden[0])
-
-
-class GRUState(NamedTuple):
-    """The state of the GRU."""
-
-    hidden: Tensor  # (B, H)
+        return outputs, HiddenState(hidden[0])
 
 
 class GRUCell(FusedCell):
@@ -197,9 +191,9 @@ class GRUCell(FusedCell):
     """
 
     name = "gru"
-    state_type = GRUState
+    state_type = HiddenState
 
-    def forward(self, inputs: Tensor, state: State) -> GRUState:
+    def forward(self, inputs: Tensor, state: State) -> HiddenState:
         """Advance one symbol: inputs (B, I) -> new state."""
         (hidden,) = state
         from_input = F.linear(inputs, self.weight_ih, self.bias_ih).chunk(3, dim=-1)  # 3 x (B, H)
@@ -207,14 +201,14 @@ class GRUCell(FusedCell):
         reset_gate = (from_input[0] + from_hidden[0]).sigmoid()
         update_gate = (from_input[1] + from_hidden[1]).sigmoid()
         candidate = (from_input[2] + reset_gate * from_hidden[2]).tanh()
-        return GRUState(update_gate * hidden + (1 - update_gate) * candidate)
+        return HiddenState(update_gate * hidden + (1 - update_gate) * candidate)
 
     def fused(
         self, inputs: Tensor, state: State, weights: list[Tensor], sizes: Tensor | None = None
-    ) -> tuple[Tensor, GRUState]:
+    ) -> tuple[Tensor, HiddenState]:
         """Advance T symbols by `torch.gru`."""
         outputs, hidden = self._apply_layer(torch.gru, inputs, state[0][None], weights, sizes)
-        return outputs, GRUState(hidden[0])
+        return outputs, HiddenState(hidden[0])
 
 
 class LSTMState(NamedTuple):
@@ -271,12 +265,6 @@ class CIFGCell(RecurrentCell):
         return LSTMState(output_gate.sigmoid() * cell.tanh(), cell)
 
 
-class MinimalState(NamedTuple):
-    """The state of the minimal GRU and LSTM."""
-
-    hidden: Tensor  # (B, H)
-
-
 class MinGRUCell(RecurrentCell):
     """One step of the minimal gated recurrent unit (Feng et al., 2024).
 
@@ -284,14 +272,14 @@ class MinGRUCell(RecurrentCell):
     """
 
     name = "mingru"
-    state_type = MinimalState
+    state_type = HiddenState
 
-    def forward(self, inputs: Tensor, state: State) -> MinimalState:
+    def forward(self, inputs: Tensor, state: State) -> HiddenState:
         """Advance one symbol: inputs (B, I) -> new state."""
         (hidden,) = state
         gates = F.linear(inputs, self.weight_ih, self.bias_ih)  # (B, 2H)
         update_gate, candidate = gates.chunk(2, dim=-1)
-        return MinimalState(torch.lerp(hidden, candidate, update_gate.sigmoid()))
+        return HiddenState(torch.lerp(hidden, candidate, update_gate.sigmoid()))
 
 
 class MinLSTMCell(RecurrentCell):
@@ -301,16 +289,16 @@ class MinLSTMCell(RecurrentCell):
     """
 
     name = "minlstm"
-    state_type = MinimalState
+    state_type = HiddenState
 
-    def forward(self, inputs: Tensor, state: State) -> MinimalState:
+    def forward(self, inputs: Tensor, state: State) -> HiddenState:
         """Advance one symbol: inputs (B, I) -> new state."""
         (hidden,) = state
         gates = F.linear(inputs, self.weight_ih, self.bias_ih)  # (B, 3H)
         input_gate, forget_gate, candidate = gates.chunk(3, dim=-1)
         # input / (forget + input), by logarithms, which never vanish
         share = (F.logsigmoid(input_gate) - F.logsigmoid(forget_gate)).sigmoid()
-        return MinimalState(torch.lerp(hidden, candidate, share))
+        return HiddenState(torch.lerp(hidden, candidate, share))
 
 
 CELL_MODULES: dict[CellName, type[RecurrentCell]] = {

@@ -29,6 +29,7 @@ from ricorda.training.checkpoint.folder import (
     Content,
     broken_message,
 )
+from ricorda.training.checkpoint.moving import with_own_copies
 from ricorda.training.checkpoint.record import (
     BranchRecord,
     TextRecord,
@@ -71,7 +72,7 @@ def make_branch(
     another one. Raises ConfigurationError for settings that contradict, RunError for a run that has
     ended and no larger budget, or that has no checkpoint.
     """
-    record = read_record(run)
+    record = with_own_copies(read_record(run), run)
     training = changed(record.training, changes)
     _check_budget(run, record.training, budget)
     folder = new_branch_folder(out, run)

@@ -25,7 +25,7 @@ from ricorda.durable import open_untrusting, write_atomically
 from ricorda.errors import ConfigurationError, ModelFileError, RunError
 from ricorda.model import ModelFile, read_model_file
 from ricorda.model.cells import CELLS
-from ricorda.model.model_file import model_file_bytes
+from ricorda.model.model_file import model_file_bytes, model_file_path
 from ricorda.runs import RunFolder
 from ricorda.text import PieceVocabulary, Vocabulary
 from ricorda.text.extension import NEW, label_origins, origins
@@ -52,7 +52,7 @@ class Start:
 
 def read_start(given: Path) -> Start:
     """Read a model file, or that of a run's folder. Raises ModelFileError."""
-    path = RunFolder(given).model if given.is_dir() else given
+    path = model_file_path(given)
     file = read_model_file(path)
     with path.open("rb") as opened:
         return Start(given, file, _digest(opened))

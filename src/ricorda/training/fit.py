@@ -24,8 +24,9 @@ from ricorda.shell import command_line
 from ricorda.text import Part
 from ricorda.text.baselines import baselines
 from ricorda.text.document_index import write_document_index
+from ricorda.text.file_names import displayed
 from ricorda.text.reading_settings import READING
-from ricorda.text.sources import displayed
+from ricorda.training.checkpoint.comparison import origins_of
 from ricorda.training.checkpoint.held_folder import HeldFolder
 from ricorda.training.checkpoint.manager import CheckpointManager
 from ricorda.training.checkpoint.record import (
@@ -183,7 +184,7 @@ def _set_up(
         write_record(folder, record)
     report.began(folder.path, settings_of(record), progress.step)
     metrics = MetricsLog(
-        checkpoint_manager.metrics,
+        checkpoint_manager.metrics.append,
         report,
         budget_clock,
         loader.stream.batch_size * loader.stream.window,
@@ -209,7 +210,6 @@ def _set_up(
 
 def _provenance(record: RunRecord, dataset: Dataset) -> dict[str, Any]:
     """The entries of the model file about where the model comes from."""
-    origins = {"from": record.start, "branch": record.branch}
     return {
         "texts": [displayed(Path(name).name) for name in record.text.texts],
         "digest": record.text.digest,
@@ -218,7 +218,7 @@ def _provenance(record: RunRecord, dataset: Dataset) -> dict[str, Any]:
         **_documents(dataset),
         "seed": record.training.seed,
         "made_with": record.made_with,
-        **{name: each.as_provenance() for name, each in origins.items() if each is not None},
+        **origins_of(record),
     }
 
 

@@ -15,7 +15,6 @@ from ricorda.errors import ConfigurationError, RunError
 from ricorda.pages import plural
 from ricorda.runs import (
     LOCK,
-    PIPED_TEXT,
     RunFolder,
     ended,
     made_before_config,
@@ -34,6 +33,7 @@ from ricorda.training.checkpoint.held_folder import (
     run_of,
     was_restarted,
 )
+from ricorda.training.checkpoint.moving import with_own_copies
 from ricorda.training.checkpoint.record import (
     RunRecord,
     TextRecord,
@@ -322,21 +322,6 @@ def with_text(record: RunRecord, texts: Sequence[str] | None, validation: Path |
             )
         found = replace(found, validation=str(validation.absolute()))
     return replace(record, text=found)
-
-
-def with_own_copies(record: RunRecord, run: RunFolder) -> RunRecord:
-    """Return the record with the copies of pipes where they are: in the run's folder.
-
-    config.json has the place that they had before the folder was moved.
-    """
-
-    def place(name: str) -> str:
-        own = run.path.absolute() / Path(name).name
-        moved = PIPED_TEXT.fullmatch(own.name) and not Path(name).exists() and own.is_file()
-        return str(own) if moved else name
-
-    texts = [place(name) for name in record.text.texts]
-    return replace(record, text=replace(record.text, texts=texts))
 
 
 def with_budget(record: RunRecord, budget: Budget | None) -> RunRecord:

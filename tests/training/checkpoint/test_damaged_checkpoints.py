@@ -6,6 +6,7 @@ import shutil
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from ricorda.training.checkpoint.folder import Broken, Checkpoint, CheckpointFolder
-from ricorda.training.checkpoint.snapshot import Progress, restore, take_snapshot
+from ricorda.training.checkpoint.snapshot import Progress, Snapshot, restore
 from ricorda.training.configuration import Budget
 from ricorda.training.kernel_learner import KernelLearner
 from ricorda.training.learner import UnfitTensors
@@ -33,13 +34,14 @@ def learner(hidden_size: int = 3) -> KernelLearner:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A good checkpoint."""
-    snapshot = take_snapshot(
-        learner(),
-        Progress(step=7, total_steps=20, budget=Budget(steps=20)),
+    snapshot = Snapshot(
+        learner().tensors(),
+        asdict(Progress(step=7, total_steps=20, budget=Budget(steps=20))),
         fingerprint={"torch": "2"},
         metrics=b'{"step": 1, "event": "training"}\n' * 5,
         samples=b'{"step": 1, "text": "a"}\n',
         best=b"a model" * 20,
+        anchor=True,
     )
     folder = CheckpointFolder(tmp_path_factory.mktemp("whole") / "checkpoints", 1)
     return folder.save(7, snapshot.files(), anchor=True)

@@ -47,10 +47,12 @@ def test_texts_that_came_through_a_pipe_are_found_again(trained: Path) -> None:
     kept, other = run.path / "input-1.txt", trained / "input-1.txt"
     names = [str(kept.absolute()), str(other.absolute())]
     write_record(run, replace(record, text=replace(record.text, texts=names)))
+    kept.write_text("what came through it")
     moved = move_run(run, trained / "two")
     assert read_record(moved).text.texts == [str(trained / "two" / "input-1.txt"), names[1]]
     move_run(moved, run.path)
     assert read_record(run).text.texts == names
+    kept.unlink()
 
 
 def test_what_cannot_be_moved_stays(trained: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from ricorda.model.configuration import ModelConfiguration
-from ricorda.runs import RunFolder, append_row
+from ricorda.runs import RunFolder
 from ricorda.training.checkpoint.record import RunRecord, TextRecord, new_record
 from ricorda.training.configuration import Budget, TrainingConfiguration
 from ricorda.training.report.page import write_report
 from tests.pages.test_chart import described
+from tests.rows import append_row
 
 LOADS = r"https?://(?!www\.w3\.org/2000/svg)"  # an address, but for the name of SVG
 CONFIGURATION = TrainingConfiguration(

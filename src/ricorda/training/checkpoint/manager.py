@@ -1,6 +1,7 @@
 """Saving and restoring a run: its checkpoints, its best model, its rows."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ricorda.shell import command_line
 from ricorda.training.checkpoint.folder import Broken, CheckpointFolder, broken_message
 from ricorda.training.checkpoint.held_folder import HeldFolder
 from ricorda.training.checkpoint.record import difference
-from ricorda.training.checkpoint.snapshot import Progress, Restored, restore, take_snapshot
+from ricorda.training.checkpoint.snapshot import Progress, Restored, Snapshot, restore
 from ricorda.training.checkpoint.writer import CheckpointWriter, RowLog
 from ricorda.training.learner import Learner, Tensors
 from ricorda.training.process_group import ALONE, ProcessGroup
@@ -102,13 +103,14 @@ class CheckpointManager:
             learner.tensors()  # rank 0 gathers the state from all processes
             return
         self._best = better_model or self._best
-        snapshot = take_snapshot(
-            learner,
-            progress,
-            fingerprint=self._fingerprint,
-            metrics=self.metrics.content,
-            samples=self.samples.content,
-            best=self._best,
+        snapshot = Snapshot(
+            learner.tensors(),
+            asdict(progress),
+            self._fingerprint,
+            self.metrics.content,
+            self.samples.content,
+            self._best,
+            anchor=progress.evaluated_step == progress.step,
         )
         self._copied = sum(tensor.nbytes for tensor in snapshot.tensors.values())
         self._writer.save(snapshot, better_model)

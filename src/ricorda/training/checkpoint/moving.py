@@ -8,7 +8,7 @@ from ricorda.durable import flush_folder, refuse_link
 from ricorda.errors import RunError
 from ricorda.runs import PIPED_TEXT, RunFolder
 from ricorda.training.checkpoint.held_folder import RunLock
-from ricorda.training.checkpoint.record import read_record, write_record
+from ricorda.training.checkpoint.record import RunRecord, read_record, write_record
 
 
 def move_run(run: RunFolder, path: Path) -> RunFolder:
@@ -27,15 +27,22 @@ def move_run(run: RunFolder, path: Path) -> RunFolder:
     for folder in {run.path.parent, path.parent}:
         flush_folder(folder)
     moved = RunFolder(path)
-    texts = [_moved(name, run.path, path) for name in record.text.texts]
-    if texts != record.text.texts:
-        write_record(moved, replace(record, text=replace(record.text, texts=texts)))
+    if (now := with_own_copies(record, moved)) != record:
+        write_record(moved, now)
     return moved
 
 
-def _moved(name: str, before: Path, now: Path) -> str:
-    """The place of a text, if it was a copy in the folder that was moved."""
-    text = Path(name)
-    if text.parent != before.absolute() or not PIPED_TEXT.fullmatch(text.name):
-        return name
-    return str(now.absolute() / text.name)
+def with_own_copies(record: RunRecord, run: RunFolder) -> RunRecord:
+    """Return the record with the copies of pipes where they are: in the run's folder.
+
+    config.json has the place that they had before the folder was moved.
+    """
+
+    def place(name: str) -> str:
+        before = Path(name)
+        own = run.path.absolute() / before.name
+        moved = PIPED_TEXT.fullmatch(own.name) and not before.parent.exists() and own.is_file()
+        return str(own) if moved else name
+
+    texts = [place(name) for name in record.text.texts]
+    return replace(record, text=replace(record.text, texts=texts))

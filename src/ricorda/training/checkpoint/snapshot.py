@@ -8,7 +8,7 @@ far. Nothing in it can run code: it has tensors, numbers and texts only.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -165,27 +165,6 @@ class Restored:
     samples: bytes
     best: bytes | None
     tensors: Tensors
-
-
-def take_snapshot(
-    learner: Learner,
-    progress: Progress,
-    *,
-    fingerprint: Mapping[str, Any],
-    metrics: bytes,
-    samples: bytes,
-    best: bytes | None,
-) -> Snapshot:
-    """Copy everything that a run continues from."""
-    return Snapshot(
-        learner.tensors(),
-        asdict(progress),
-        fingerprint,
-        metrics,
-        samples,
-        best,
-        anchor=progress.evaluated_step == progress.step,
-    )
 
 
 def restore(checkpoint: Checkpoint, learner: Learner) -> Restored:

@@ -24,10 +24,12 @@ from ricorda.text import (
     read_bytes,
     split,
 )
+from ricorda.text.file_names import displayed
 from ricorda.text.kinds import wanted
-from ricorda.text.oddities import describe_difference, oddities, part_difference
+from ricorda.text.oddities import oddities
+from ricorda.text.part_difference import describe_difference, part_difference
 from ricorda.text.second_pass import in_known_symbols, in_symbols, note_on_rare
-from ricorda.text.sources import LeftOut, Reason, Source, displayed
+from ricorda.text.sources import LeftOut, Reason, Source
 from ricorda.text.splits import SplitName
 from ricorda.training.checkpoint.record import TextRecord
 from ricorda.training.options import TrainingOptions
@@ -77,11 +79,11 @@ def locate(
     or if the validation file is a pipe.
     """
     left_out = _LeftOut()
-    sources = _found(texts, options, left_out.add)
+    sources = options.reading.find(texts, left_out.add)
     if left_out.count:
         say(left_out.summary())
     if options.validation is not None:
-        validation = _found([options.validation], options)
+        validation = options.reading.find([options.validation])
         for source in validation:
             if source.size is None:
                 raise TextError(
@@ -146,14 +148,6 @@ class _LeftOut:
         ]
         noun = "file or folder" if self.count == 1 else "files and folders"
         return f"left out {self.count:,} {noun}: {', '.join(reasons)}"
-
-
-def _found(
-    texts: Sequence[str | Path],
-    options: TrainingOptions | TextRecord,
-    on_left_out: Callable[[LeftOut], None] | None = None,
-) -> Sequence[Source]:
-    return options.reading.find(texts, on_left_out)
 
 
 def keep_passing(
@@ -253,7 +247,7 @@ def _read(
         text, parts = _in_symbols(text, parts, folder, options, say)
     if options.validation is None:
         return Dataset(text, None, parts.training, parts.validation, parts.test, parts.how)
-    validation_sources = _found([options.validation], options)
+    validation_sources = options.reading.find([options.validation])
     validation = encode(validation_sources, vocabulary=text.vocabulary, on_unknown="skip")
     _check_validation(validation, options.validation, say)
     return Dataset(text, validation, parts.training, validation.part, parts.test)
@@ -316,7 +310,7 @@ def read_dataset_again(
     known: the vocabulary that the run began with, if it started from a model.
     """
     try:
-        sources = _found(record.texts, record)
+        sources = record.reading.find(record.texts)
         dataset = _read(sources, folder, record, say, known=known, cache=cache, progress=progress)
     except TextError as error:
         raise RunError(f"the run's text cannot be read again: {error}") from error

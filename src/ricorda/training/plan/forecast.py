@@ -18,7 +18,7 @@ from ricorda import draws
 from ricorda.draws import Purpose
 from ricorda.errors import ConfigurationError, TextError
 from ricorda.model import ModelFile
-from ricorda.pages.numbers import clock
+from ricorda.pages.numbers import clock, shown_setting
 from ricorda.text import Part, Vocabulary, WindowStream, cache_for
 from ricorda.training.configuration import Budget, Schedule, TrainingConfiguration
 from ricorda.training.data.dataset import Dataset, keep_passing, locate, read_dataset
@@ -349,14 +349,5 @@ def forecast_lines(forecast: Forecast) -> list[str]:
     }
     lines = []
     for heading, facts in groups.items():
-        lines += [heading, *(f"  {name:<20} {_value(fact)}" for name, fact in facts.items())]
+        lines += [heading, *(f"  {name:<20} {shown_setting(fact)}" for name, fact in facts.items())]
     return lines
-
-
-def _value(fact: Any) -> str:
-    """A setting as a person reads it."""
-    if fact is None:
-        return "none"
-    if isinstance(fact, float):
-        return f"{fact:g}"
-    return f"{fact:,}" if isinstance(fact, int) else str(fact)

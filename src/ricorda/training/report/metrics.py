@@ -1,7 +1,8 @@
 """The rows of metrics.jsonl while a run trains, and its throughput."""
 
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from ricorda.training.checkpoint.snapshot import Interval, Progress
 from ricorda.training.learner import StepMetrics
@@ -9,29 +10,22 @@ from ricorda.training.plan.budget import BudgetClock
 from ricorda.training.report.progress import Reporter
 
 
-class Log(Protocol):
-    """What rows are added to."""
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Add a row."""
-
-
 class MetricsLog:
     """Sums the figures of steps, and adds rows with their means.
 
-    log: metrics.jsonl; reporter: receives each row too. symbols_per_step: of all streams.
-    symbols_per_character: 1 except for bytes.
+    append: adds a row to metrics.jsonl. reporter: receives each row, too. symbols_per_step: of all
+    streams. symbols_per_character: 1 except for bytes.
     """
 
     def __init__(
         self,
-        log: Log,
+        append: Callable[[dict[str, Any]], None],
         reporter: Reporter,
         clock: BudgetClock,
         symbols_per_step: int,
         symbols_per_character: float,
     ) -> None:
-        self._log = log
+        self._append = append
         self._reporter = reporter
         self._clock = clock
         self._characters_per_step = symbols_per_step / symbols_per_character
@@ -68,7 +62,7 @@ class MetricsLog:
             "characters_seen": self.characters_seen(progress),
         }
         row |= figures
-        self._log.append(row)
+        self._append(row)
         self._reporter.logged(row)
 
     def characters_seen(self, progress: Progress) -> int:

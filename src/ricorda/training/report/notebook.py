@@ -24,7 +24,7 @@ from ricorda.pages import (
     head,
 )
 from ricorda.pages.numbers import clock
-from ricorda.text.sources import displayed
+from ricorda.text.file_names import displayed
 from ricorda.training.report.charts import FIRST_SHARE
 from ricorda.training.report.progress import (
     ReadingProgress,

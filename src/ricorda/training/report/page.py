@@ -27,11 +27,12 @@ from ricorda.pages import (
     resource,
     short,
 )
-from ricorda.pages.numbers import clock
+from ricorda.pages.numbers import clock, shown_setting
 from ricorda.runs import RunFolder, read_rows
 from ricorda.shell import command_line
 from ricorda.training.checkpoint.record import RunRecord, read_record
 from ricorda.training.configuration import TrainingConfiguration
+from ricorda.training.report.card import ENDINGS
 from ricorda.training.report.charts import (
     History,
     Row,
@@ -45,11 +46,7 @@ from ricorda.validation import description_of
 NOT_ENDED = "not ended"
 """The reason for stopping in the figures of a run that has not ended."""
 
-_ENDINGS = {
-    "minutes": "It ended when its minutes were used up.",
-    "epochs": "It ended after its number of epochs.",
-    "steps": "It ended after its number of steps.",
-    "patience": "It ended when the validation loss no longer improved.",
+_ENDINGS = {reason: f"It {words}." for reason, words in ENDINGS.items()} | {
     "interrupted": "It was interrupted and can be resumed.",
     NOT_ENDED: "It has not ended: these are its results so far.",
 }
@@ -351,7 +348,7 @@ def _settings_table(group: str, values: Iterable[tuple[str, Any]], meanings: dic
     rows = "".join(
         f'<tr><th scope="row"><code>{escape(name)}</code>'
         f'<span class="meaning">{meanings.get(name, "")}</span></th>'
-        f"<td>{escape(_setting(value))}</td></tr>"
+        f"<td>{escape(shown_setting(value))}</td></tr>"
         for name, value in values
     )
     return (
@@ -359,17 +356,6 @@ def _settings_table(group: str, values: Iterable[tuple[str, Any]], meanings: dic
         f'<th scope="col">setting</th><th scope="col">value</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
-
-
-def _setting(value: Any) -> str:
-    """A setting's value as a person reads it."""
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, tuple | list):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _meanings(settings: Any) -> dict[str, str]:

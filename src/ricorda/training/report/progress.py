@@ -34,8 +34,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ricorda.pages.numbers import clock
+from ricorda.text.file_names import displayed
 from ricorda.text.sizes import readable_size
-from ricorda.text.sources import displayed
 
 LINE_EVERY = 10.0  # seconds between lines where there is no terminal
 PATIENCE = 0.5  # seconds of reading without a bar

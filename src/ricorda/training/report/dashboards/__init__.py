@@ -5,9 +5,8 @@ is reported once, and the run continues without it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from ricorda.errors import MissingExtra
 from ricorda.extras import require_dashboards
 from ricorda.training.configuration import DashboardName
-from ricorda.training.report.progress import ReadingProgress, Reporter
+from ricorda.training.report.progress import Reporter
 
 
 def with_dashboards(reporter: Reporter, names: Sequence[DashboardName]) -> Reporter:
@@ -32,7 +31,7 @@ def with_dashboards(reporter: Reporter, names: Sequence[DashboardName]) -> Repor
             reporter.warn(f"{error}; the run continues without it")
         else:
             dashboards[name] = _made(name)
-    return WithDashboards(reporter, dashboards) if dashboards else reporter
+    return cast("Reporter", WithDashboards(reporter, dashboards)) if dashboards else reporter
 
 
 def _made(name: DashboardName) -> Reporter:
@@ -50,47 +49,21 @@ def _made(name: DashboardName) -> Reporter:
     return MLflow()
 
 
-class WithDashboards(Reporter):
-    """A reporter and the dashboards that receive the same."""
+class WithDashboards:
+    """A reporter and the dashboards that receive the same; they have no use for single steps."""
 
     def __init__(self, reporter: Reporter, dashboards: Mapping[str, Reporter]) -> None:
         self._reporter = reporter
         self._dashboards = dict(dashboards)
 
-    def say(self, message: str) -> None:
-        """Pass the message to the reporter."""
-        self._reporter.say(message)
-
-    def warn(self, message: str) -> None:
-        """Pass the warning to the reporter."""
-        self._reporter.warn(message)
-
-    def reading(self) -> AbstractContextManager[ReadingProgress]:
-        """Return the reporter's."""
-        return self._reporter.reading()
+    def __getattr__(self, name: str) -> Any:
+        """Return what the reporter has: what the dashboards do not receive."""
+        return getattr(self._reporter, name)
 
     def began(self, run: Path, settings: Mapping[str, Any], step: int) -> None:
         """Pass on the beginning."""
         self._reporter.began(run, settings, step)
         self._each(lambda dashboard: dashboard.began(run, settings, step))
-
-    def stepped(
-        self,
-        step: int,
-        total_steps: int | None,
-        share: float,
-        nats_per_character: float,
-        characters_a_second: float,
-        seconds_left: float | None,
-    ) -> None:
-        """Pass the step to the reporter; dashboards have the rows."""
-        self._reporter.stepped(
-            step, total_steps, share, nats_per_character, characters_a_second, seconds_left
-        )
-
-    def evaluated(self, step: int, nats_per_character: float | None, sample: str) -> None:
-        """Pass the evaluation to the reporter; dashboards have the rows."""
-        self._reporter.evaluated(step, nats_per_character, sample)
 
     def logged(self, row: Mapping[str, Any]) -> None:
         """Pass on a row."""
@@ -107,22 +80,10 @@ class WithDashboards(Reporter):
         self._reporter.weighed(step, weights)
         self._each(lambda dashboard: dashboard.weighed(step, weights))
 
-    def close(self) -> None:
-        """Pass on the end of the steps."""
-        self._reporter.close()
-
-    def concluding(self) -> AbstractContextManager[object]:
-        """Return the reporter's."""
-        return self._reporter.concluding()
-
     def finished(self) -> None:
         """Pass on the end."""
         self._reporter.finished()
         self._each(lambda dashboard: dashboard.finished())
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what only this reporter has."""
-        return getattr(self._reporter, name)
 
     def _each(self, pass_on: Callable[[Reporter], None]) -> None:
         """Call each dashboard; one that fails is called no more."""
