@@ -48,7 +48,9 @@ def exact(make_model: MakeModel) -> Model:
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in chunks as they are, or in tiny ones."""
     if request.param is not None:
-        monkeypatch.setattr("ricorda.engine.scoring.positions_at_once", lambda _: request.param)
+        for module in ("scoring", "chunks"):
+            name = f"ricorda.engine.{module}.positions_at_once"
+            monkeypatch.setattr(name, lambda _: request.param)
 
 
 @pytest.mark.usefixtures("chunks")

@@ -79,6 +79,8 @@ class AdaptiveBackend:
     there is one stream. The trained network is not changed. `_kernels` must be built.
     """
 
+    is_exact_in_batches = False  # there is one stream
+
     def __init__(
         self,
         trained: Backend,

@@ -75,6 +75,10 @@ class ScoringBackend(Protocol):
     def configuration(self) -> ModelConfiguration:
         """The shape of the network."""
 
+    @property
+    def is_exact_in_batches(self) -> bool:
+        """Whether a stream has the same bits beside any others as alone."""
+
     def zero_state(self, streams: int) -> State:
         """Make the state before the first symbol, (S, L, B, H), for B streams."""
 

@@ -53,6 +53,8 @@ class NativeBackend:
     It pickles as its options and its tensors, which it keeps for that; so does what `auto` chose.
     """
 
+    is_exact_in_batches = True
+
     def __init__(
         self,
         configuration: ModelConfiguration,

@@ -203,6 +203,8 @@ class ReferenceBackend:
     Computes in `dtype`: float32 as models are trained, or float64 to measure other engines by.
     """
 
+    is_exact_in_batches = False  # BLAS sums a batch in another order
+
     def __init__(
         self,
         configuration: ModelConfiguration,

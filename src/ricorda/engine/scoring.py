@@ -18,7 +18,7 @@ import numpy as np
 from ricorda.arguments import checked
 from ricorda.engine.accuracy import Accuracy
 from ricorda.engine.backend import Ids, ScoringBackend
-from ricorda.engine.chunks import overlapping, positions_at_once, scored
+from ricorda.engine.chunks import overlapping, positions_at_once, scored, scored_text
 from ricorda.engine.display.cards import figures_card, figures_words, scores_card, scores_words
 from ricorda.engine.sampling import Mask, Probabilities, finite
 from ricorda.errors import ConfigurationError, TextError
@@ -251,8 +251,7 @@ def score(
         alternative_probabilities=np.full(shape, np.nan),
         gaps=tuple(gaps),
     )
-    labels = _rows(backend, [np.full(len(read), label)]) if label else None
-    for block, found in scored(backend, _rows(backend, [read]), alternatives, labels):
+    for block, found in scored_text(backend, [read], alternatives, label):
         here = slice(begin, begin + block.shape[1] - 1)
         scores.nats[here] = finite(found.nats[0])
         scores.alternative_ids[here] = found.alternative_ids[0]
@@ -347,7 +346,7 @@ def _carried(
     backend: ScoringBackend, pieces: Iterable[Ids], counting: _Counting
 ) -> Iterator[Predicted]:
     """Read the whole text with one carried state."""
-    for block, found in scored(backend, _rows(backend, pieces)):
+    for block, found in scored_text(backend, pieces):
         yield block[:, 1:], finite(found.nats), counting.targets(block[0])[np.newaxis]
 
 
@@ -374,9 +373,3 @@ def _cold(backend: ScoringBackend, block: Ids, counts: Mask, length: int) -> Ite
     counts = counts.reshape(-1, length)
     for begin, (part, found) in zip(begins, scored(backend, blocks), strict=True):
         yield part[:, 1:], finite(found.nats), counts[:, begin : begin + chunk]
-
-
-def _rows(backend: ScoringBackend, pieces: Iterable[Ids]) -> Iterator[Ids]:
-    """Cut one text into overlapping blocks (1, T + 1) that one call of a backend may read."""
-    for block in overlapping(pieces, positions_at_once(backend.configuration)):
-        yield block[np.newaxis]
