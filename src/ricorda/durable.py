@@ -29,8 +29,9 @@ PARTIAL = ".partial"
 """How the names of unfinished files and folders end."""
 
 CAN_LOCK = fcntl is not None
-LOCK_POLL = 0.02  # seconds between two attempts to take a lock
 """Whether this system has locks that end with their process."""
+
+LOCK_POLL = 0.02  # seconds between two attempts to take a lock
 
 BUFFER = 1 << 20  # bytes
 CREATION_MODE = 0o666

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -134,6 +135,16 @@ def test_a_text_cannot_break_out_of_the_page(text: Path, call: Call) -> None:
     page = Path("page.html").read_text("utf-8")
     assert "<script>alert" not in page
     assert "<img" not in page
+
+
+def test_a_page_of_a_text_that_is_read_as_training_read_its_own(here: Path, call: Call) -> None:
+    """Without the encoding, what the folder holds looks binary."""
+    Path("wide").mkdir()
+    Path("wide/a.txt").write_bytes(TEXT.encode("utf-16"))
+    options: Any = {"encoding": "utf-16", "documents": "text", "steps": 1, "hidden_size": 4}
+    ricorda.train("wide/a.txt", out="runs/wide", quiet=True, **options)
+    assert call("score", "runs/wide", "wide", "--html", "page.html")[0] == 0
+    assert Path("page.html").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 import json
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from ricorda.durable import LOCK_POLL, hold_lock
+from ricorda import durable
+from ricorda.durable import hold_lock
 from ricorda.errors import RunError
 from ricorda.experiments.folder import ExperimentFolder, folder_for, trial_name
 from ricorda.training.checkpoint.held_folder import RunLock
@@ -44,8 +44,19 @@ def test_a_lock_that_another_process_holds_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_that_was_removed_while_it_was_awaited_is_taken_anew(tmp_path: Path) -> None:
-    path, taken = tmp_path / "lock", threading.Event()
+def test_a_lock_that_was_removed_while_it_was_awaited_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, taken, awaited = tmp_path / "lock", threading.Event(), threading.Event()
+    take = durable.try_lock
+
+    def try_lock(descriptor: int) -> bool | None:
+        held = take(descriptor)
+        if held is False:
+            awaited.set()
+        return held
+
+    monkeypatch.setattr(durable, "try_lock", try_lock)
 
     def wait() -> None:
         with hold_lock(path, wait=True) as held:
@@ -56,7 +67,7 @@ def test_a_lock_that_was_removed_while_it_was_awaited_is_taken_anew(tmp_path: Pa
     thread = threading.Thread(target=wait)
     with hold_lock(path):
         thread.start()
-        time.sleep(3 * LOCK_POLL)
+        assert awaited.wait(60)  # it has opened the file
         path.unlink()
         path.touch()
         assert not taken.is_set()

@@ -174,9 +174,17 @@ def test_the_lock_tells_who_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert trainer_of(run) in (os.getpid(), 0)
         listed = tmp_path / "locks"  # as on btrfs, whose device has another number there
         inode = (tmp_path / ".ricorda.lock").stat().st_ino
-        listed.write_text(f"1: FLOCK  ADVISORY  WRITE 77 00:99:{inode} 0 EOF\n")
+        other = f"1: FLOCK  ADVISORY  WRITE 77 00:99:{inode} 0 EOF\n"
+        listed.write_text(other)
         monkeypatch.setattr("ricorda.studio.trainings.LOCKS", listed)
         assert trainer_of(run) == 77
+        listed.write_text(other + other.replace("77 00:99", "78 00:98"))
+        assert trainer_of(run) == 0  # one of the two
+        device = (tmp_path / ".ricorda.lock").stat().st_dev
+        its_own = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
+        listed.write_text(f"{other}2: FLOCK  ADVISORY  WRITE 5 {its_own} 0 EOF\n")
+        assert trainer_of(run) == 5
+        listed.write_text(other)
         monkeypatch.setattr("ricorda.studio.trainings.LOCKS", tmp_path / "none")
         assert trainer_of(run) == 0  # where the system keeps no list
     monkeypatch.setattr("ricorda.studio.trainings.LOCKS", listed)

@@ -28,7 +28,7 @@ from ricorda.errors import ConfigurationError, InputError
 from ricorda.text.vocabulary import readable
 
 if TYPE_CHECKING:
-    from ricorda.engine import Scores
+    from ricorda.engine import Model, Scores
 
 ALTERNATIVES = 5
 
@@ -103,10 +103,12 @@ def command(
     in_rows = division.is_given or documents or by_label
     _check_rows(in_rows=in_rows, sort=sort, ascending=ascending, as_csv=as_csv, as_json=as_json)
     if html is not None:
-        _check_page(html, text, reading, in_rows=in_rows)
+        _check_page(html, in_rows=in_rows)
     if by_label:
         _check_by_label(label, adaptive=adaptive)
     trained = load_model(model)
+    if html is not None:
+        check_output(html, reading.reader_for(trained).settings.find((text,)).paths())
     if in_rows:
         known = KnownLabels(trained)
         if by_label:
@@ -122,11 +124,7 @@ def command(
         print_rows(sorted_rows, as_json=as_json, as_csv=as_csv, adaptive=adaptive)
         known.report()
         return
-    pieces: Iterable[str | bytes]
-    if trained.vocabulary.boundary is None:
-        pieces = reading.reader_for(trained).symbols((text,), trained.vocabulary)
-    else:
-        pieces = [read_whole(trained, text, reading)]
+    pieces = _pieces(trained, text, reading)
     scores = trained.score(pieces, ALTERNATIVES, label=label, on_unknown="skip", adaptive=adaptive)
     figures = scores.figures.as_json()
     if html is not None:
@@ -137,6 +135,13 @@ def command(
         print_heat(scores)
     elif html is None:
         _print_table(scores)
+
+
+def _pieces(model: "Model", text: str, reading: GivenReading) -> Iterable[str | bytes]:
+    """Read a text; for a model of documents, as one document."""
+    if model.vocabulary.boundary is None:
+        return reading.reader_for(model).symbols((text,), model.vocabulary)
+    return [read_whole(model, text, reading)]
 
 
 def _check_rows(
@@ -163,13 +168,13 @@ def _check_by_label(label: str | None, *, adaptive: bool) -> None:
         )
 
 
-def _check_page(html: Path, text: str, reading: GivenReading, *, in_rows: bool) -> None:
-    """Check, before any work is done, that the page can be written and replaces no other file."""
+def _check_page(html: Path, *, in_rows: bool) -> None:
+    """Check, before any work is done, that the page can be written and has the name of a page."""
     if in_rows:
         raise ConfigurationError("--html shows one text: leave out the options for rows")
     if html.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"expected a name that ends with .html for the page, got {html}")
-    check_output(html, reading.reader.settings.find((text,)).paths())
+    check_output(html)
 
 
 def _write_page(html: Path, scores: "Scores", title: str) -> None:

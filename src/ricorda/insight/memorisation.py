@@ -88,8 +88,8 @@ def written_by(model: "Model", length: int, **options: Any) -> tuple[Written, in
     Returns what `shared_stretches` compares, bytes of a model of bytes, and the seed. `options` are
     those of `Model.begin`.
     """
-    in_bytes = model.vocabulary.kind == "bytes"
-    if model.vocabulary.boundary is None:
+    in_bytes, boundary = model.vocabulary.kind == "bytes", model.vocabulary.boundary
+    if boundary is None:
         generation = model.begin("", length=length, **options)
         pieces = list(generation)
         if in_bytes:
@@ -98,7 +98,9 @@ def written_by(model: "Model", length: int, **options: Any) -> tuple[Written, in
     texts = model.begin_many([""], count=None, length=length, **options)
     documents: list[Characters] = []
     for written in texts:
-        document = bytes(written.ids) if in_bytes else written.text
+        document: Characters = written.text
+        if in_bytes:
+            document = bytes(each for each in written.ids if each != boundary)  # the end has none
         length -= len(document) + 1  # and the end
         if document:
             documents.append(document)

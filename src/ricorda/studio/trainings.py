@@ -370,13 +370,18 @@ def trainer_of(run: RunFolder) -> int | None:
         if not LOCKS.is_file():
             return 0 if _is_locked(path) else None
         device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+        of_devices = {}
         for line in LOCKS.read_text("ascii", "replace").splitlines():
             words = line.split()
             if len(words) >= 6 and words[1] == "FLOCK":
                 its_device, _, inode = words[5].rpartition(":")
-                # btrfs gives its files another device number than it has in the list
-                if inode == str(status.st_ino) and (its_device == device or _is_locked(path)):
-                    return max(0, int(words[4]))
+                if inode == str(status.st_ino):
+                    of_devices[its_device] = max(0, int(words[4]))
+        if device in of_devices:
+            return of_devices[device]
+        # btrfs gives its files another device number than it has in the list
+        if of_devices and _is_locked(path):
+            return next(iter(of_devices.values())) if len(of_devices) == 1 else 0
     except OSError:
         return None
     return None

@@ -9,7 +9,7 @@ import ricorda
 from ricorda.errors import RunError
 from ricorda.runs import RunFolder
 from ricorda.training.checkpoint.held_folder import RunLock
-from ricorda.training.checkpoint.moving import move_run
+from ricorda.training.checkpoint.moving import move_run, with_own_copies
 from ricorda.training.checkpoint.record import read_record, write_record
 
 TEXT = "it is what it is, and what it was it was\n" * 40
@@ -53,6 +53,20 @@ def test_texts_that_came_through_a_pipe_are_found_again(trained: Path) -> None:
     move_run(moved, run.path)
     assert read_record(run).text.texts == names
     kept.unlink()
+
+
+def test_a_run_moved_by_hand_has_its_own_copy_whatever_takes_its_place(trained: Path) -> None:
+    run = RunFolder(trained / "one")
+    record = read_record(run)
+    copy = run.path / "input-1.txt"
+    copy.write_text("what came through the pipe")
+    there = trained / "another"
+    there.mkdir()
+    (there / "input-1.txt").write_text("what came through another one")
+    names = [str(there / "input-1.txt")]
+    before = replace(record, text=replace(record.text, texts=names))
+    assert with_own_copies(before, run).text.texts == [str(copy.absolute())]
+    copy.unlink()
 
 
 def test_what_cannot_be_moved_stays(trained: Path) -> None:

@@ -17,8 +17,8 @@ def delete_run(run: RunFolder) -> list[Path]:
     Links, folders, pipes and devices with the names of ricorda's files stay, and so does every
     other file. Config.json goes last, so that a deletion that was interrupted can be repeated.
     Raises RunError, before anything is deleted, if the folder or its checkpoints folder is a link,
-    if its config.json is not a run's, or if a process trains in it; and where the system lets a
-    file not be removed.
+    if its config.json is not a run's, or if a process trains in it. Raises RunError, after some
+    files are gone, where the system refuses to remove one.
     """
     refuse_link(run.path)
     refuse_link(run.checkpoints)

@@ -1,6 +1,7 @@
 """Moving a run's folder: to another name, or aside, on the same file system."""
 
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,11 +39,13 @@ def with_own_copies(record: RunRecord, run: RunFolder) -> RunRecord:
     config.json has the place that they had before the folder was moved.
     """
 
+    names = Counter(Path(name).name for name in record.text.texts)
+
     def place(name: str) -> str:
         before = Path(name)
         own = run.path.absolute() / before.name
-        moved = PIPED_TEXT.fullmatch(own.name) and not before.parent.exists() and own.is_file()
-        return str(own) if moved else name
+        is_copy = names[own.name] == 1 or not before.parent.exists()  # else a text of that name
+        return str(own) if PIPED_TEXT.fullmatch(own.name) and own.is_file() and is_copy else name
 
     texts = [place(name) for name in record.text.texts]
     return replace(record, text=replace(record.text, texts=texts))
