@@ -325,7 +325,7 @@ void bind_engine(nb::module_& module) {
           "Returns for each of them: its number; the ids written (n,); their log-probabilities\n"
           "(n,), or (0,) if not asked for; the most likely ids (n, N) and theirs (n, N); how many\n"
           "symbols it chose so far; and why it ended, or None. A boundary ends its text with\n"
-          "'stop' and is not written.")
+          "'stop' and is the last of the ids.")
       .def("interrupt", &Session::interrupt,
            "End the `advance` under way, or the next, after its step; waits for nothing.")
       .def("save", &save_python, "stream"_a,

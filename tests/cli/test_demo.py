@@ -46,5 +46,6 @@ def test_the_demo(call: Call, seed: int) -> None:
 
 
 def test_the_seed_is_a_whole_number(call: Call) -> None:
-    code, out, err = call("demo", "--seed", "-1")
-    assert (code, out, err.count("\n")) == (2, "", 1)
+    for seed in ("-1", str(2**63)):
+        code, out, err = call("demo", "--seed", seed)
+        assert (code, out, err.count("\n")) == (2, "", 1)

@@ -209,6 +209,9 @@ def test_a_document_begins_after_the_boundary(divided: Model) -> None:
         expected = np.exp(log_softmax(logits[0, -1]))
         found = divided.distribution(prompt, temperature=1).probabilities
         np.testing.assert_allclose(found, expected, rtol=1e-5)
+        penalised = divided.distribution(prompt, temperature=1, repetition_penalty=5).probabilities
+        if not prompt:  # the boundary before it is no part of the text
+            np.testing.assert_allclose(penalised, expected, rtol=1e-5)
     assert divided.begin("ab").start is None
     assert divided.begin("").start == boundary
 

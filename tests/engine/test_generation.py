@@ -76,6 +76,11 @@ def test_each_symbol_is_drawn_from_the_distribution_after_what_came_before(model
         assert model.vocabulary.decode([chosen]) == character
 
 
+def test_the_distribution_has_the_bias_of_logits(model: Model) -> None:
+    after = model.distribution("ab", temperature=1, logit_bias=[(2, 100.0)]).probabilities
+    assert after[2] == pytest.approx(1)
+
+
 def test_greedy_takes_the_most_likely_whatever_the_seed(model: Model) -> None:
     text = model.generate("ab", greedy=True, length=30)
     assert model.generate("ab", temperature=0, seed=9, length=30) == text

@@ -54,6 +54,20 @@ def test_the_log_of_many_names_is_bounded(
     assert not any("\n" in each for each in said)
 
 
+def test_a_name_that_is_no_unicode_is_ignored(lenient: Server) -> None:
+    body = b'{"model":"letters","prompt":"abc","max_tokens":3,"\\ud800":1}'
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    head += "Content-Type: application/json\r\n"
+    connection = lenient.connect()
+    connection.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
+    answer = b""
+    while part := connection.recv(65536):
+        answer += part
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"x-ricorda-ignored: %3F\r\n" in answer
+
+
 CHANGES_THE_TEXT: list[tuple[str, Any]] = [
     ("tools", [{"type": "function"}]),
     ("tool_choice", "required"),

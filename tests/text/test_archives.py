@@ -280,6 +280,16 @@ def test_a_damaged_and_an_encrypted_member_of_a_zip(tmp_path: Path) -> None:
     assert "x.zip/a.txt: an encrypted member" in error_of(write(tmp_path / "x.zip", bytes(whole)))
 
 
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_does_not_unpack(tmp_path: Path, way: int) -> None:
+    whole = bytearray(zipped({"a.txt": "hello world " * 999}, way))
+    begin = whole.index(b"a.txt") + len("a.txt")
+    whole[begin + 10 : begin + 40] = b"\xff" * 30
+    assert "x.zip/a.txt: expected a whole ZIP archive" in error_of(
+        write(tmp_path / "x.zip", bytes(whole))
+    )
+
+
 def test_an_archive_without_text(tmp_path: Path) -> None:
     assert "without text" in error_of(write(tmp_path / "x.zip", zipped({})))
     assert "without text" in error_of(

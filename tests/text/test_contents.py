@@ -167,6 +167,11 @@ def test_folders_leave_them_out(tmp_path: Path, name: str) -> None:
         "%PDF is what it begins with",
         "0" * 600,
         "perché",
+        "ID3 è un algoritmo",
+        "GGUF è un formato",
+        "070707 è un numero",
+        "e poi c'WAVE così",
+        "ID3 " + "è" * 254 + "aè",  # cut off within a character
     ],
 )
 def test_texts_that_begin_like_a_signature_are_texts(text: str) -> None:

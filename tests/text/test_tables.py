@@ -118,7 +118,10 @@ def test_compressed_tables(tmp_path: Path) -> None:
 
 def test_positions_need_no_header(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "emma,girl\noliver,boy\n")
-    assert texts(path, field="1") == ["emma", "oliver"]
+    assert texts(path, field="1") == texts(path, field="0000000001") == ["emma", "oliver"]
+    for field in ("0", "0000000000", "0000000003", "9" * 5000, "²"):
+        with pytest.raises(TextError, match="expected a column"):
+            texts(path, field=field)
     assert [each.label for each in documents(path, field="1", label_field="2")] == ["girl", "boy"]
     assert texts(write(tmp_path / "u.csv", "Text,kind\na,b\n"), field="1") == ["a"]
     assert texts(write(tmp_path / "v.csv", "given,born\nemma,2001\n"), field="1") == ["emma"]

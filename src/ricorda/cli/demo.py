@@ -30,7 +30,7 @@ NEXT_STEP = (
 @click.command()
 @click.option(
     "--seed",
-    type=whole_number(at_least=0),
+    type=whole_number(at_least=0, at_most=2**63 - 1),
     default=1,
     help="Random seed.  [default: 1]",
 )

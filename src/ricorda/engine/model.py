@@ -3,6 +3,7 @@
 import itertools
 import os
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Unpack, overload
@@ -28,7 +29,7 @@ from ricorda.engine.generation import (
 from ricorda.engine.keywords import GenerationKeywords, SamplingKeywords
 from ricorda.engine.reading_model import ReadingModel
 from ricorda.engine.results import Distribution
-from ricorda.engine.sampling import SamplingSettings, distribution, drawn_seed
+from ricorda.engine.sampling import SamplingSettings, bias_of, distribution, drawn_seed
 from ricorda.engine.texts import Order, Texts
 from ricorda.errors import (
     ConfigurationError,
@@ -260,8 +261,10 @@ class Model(ReadingModel):
             permitted = constraint.permitted(constraint.start, self.vocabulary.size)
         labels = np.full(len(ids), found.label) if found.label else None
         logits, _ = read(self.backend, ids, labels=labels)
-        recent = ids[-settings.repetition_window :].tolist()
-        probabilities = distribution(logits, settings, recent, permitted)
+        symbols = (symbol for symbol in ids.tolist() if symbol != self.vocabulary.boundary)
+        recent = deque(symbols, maxlen=settings.repetition_window)
+        bias = bias_of(settings, self.vocabulary)
+        probabilities = distribution(logits, settings, recent, permitted, bias)
         return Distribution(self._labels(range(self.vocabulary.size)), probabilities)
 
     @checked

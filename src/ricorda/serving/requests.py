@@ -143,13 +143,13 @@ def _leave_out_unknown(value: dict[str, Any], body: type[BaseModel], ignored: li
                 "ignores only fields that do not change the text)",
                 param=name,
             )
-        ignored.append(quote(name[:60], safe=""))
+        ignored.append(quote(name[:60], safe="", errors="replace"))
     options = value.get("stream_options")
     if "stream_options" in body.model_fields and isinstance(options, dict):
         unknown = [name for name in options if name not in StreamOptions.model_fields]
         for name in unknown:
             del options[name]
-            ignored.append("stream_options." + quote(name[:60], safe=""))
+            ignored.append("stream_options." + quote(name[:60], safe="", errors="replace"))
     del ignored[MOST_IGNORED:]
 
 

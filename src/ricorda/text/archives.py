@@ -7,6 +7,7 @@ holds is limited together, as one compressed file is.
 """
 
 import io
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -270,6 +271,10 @@ class _Stream(io.RawIOBase):
         return count
 
 
+_DAMAGED = (*(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError),)
+"""What zipfile raises for a damaged member."""
+
+
 class _Zip(Archive):
     """A ZIP archive, whose list of members is at its end; they may be read in any order."""
 
@@ -334,7 +339,11 @@ class _Zip(Archive):
                 f"{self._name}/{displayed(info.filename)}: compressed in a way that Python cannot "
                 f"read ({error}): unpack the archive into a folder and name that folder"
             ) from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
+        except _DAMAGED as error:
+            raise self._damaged(error, info.filename) from error
+        except OSError as error:
+            if error.errno is not None:  # of the system, else of the bzip2 library
+                raise
             raise self._damaged(error, info.filename) from error
 
     def _damaged(self, error: Exception, member: str = "") -> TextError:

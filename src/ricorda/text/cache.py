@@ -196,7 +196,7 @@ class Cache:
         """
         limit = self.limit
         removable = (*_folders(self.entries), *_folders(self.work))
-        items = sorted((path.stat().st_mtime, path) for path in removable if path != keep)
+        items = sorted((_changed(path), path) for path in removable if path != keep)
         sizes = {path: _size_of(path) for _, path in items}
         total = sum(sizes.values()) + (0 if keep is None else _size_of(keep))
         for changed, path in items:
@@ -390,6 +390,14 @@ def _size_of(folder: Path) -> int:
             with contextlib.suppress(OSError):
                 total += Path(place, name).lstat().st_size
     return total
+
+
+def _changed(path: Path) -> float:
+    """When a folder changed last, in seconds since 1970; 0 for one that another process removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _lock_of(folder: Path) -> Path:

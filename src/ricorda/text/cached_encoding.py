@@ -5,6 +5,7 @@ cache fails. A fault of the cache never changes the encoded text. Unchanged file
 their names, sizes and times, without reading them.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -247,7 +248,8 @@ class _Encoding:
         self._cache.publish(entry, content)
         self._cache.note(self._key, content)
         remove_work(folder)
-        self._cache.make_room(0, keep=self._cache.entries / content)
+        with contextlib.suppress(OSError):  # the text is there
+            self._cache.make_room(0, keep=self._cache.entries / content)
         return text
 
 

@@ -6,6 +6,7 @@ and their contents are checked in turn. Runs, caches and pages of ricorda in a f
 so that they are not learned as text.
 """
 
+import codecs
 import json
 import re
 from pathlib import Path
@@ -111,12 +112,12 @@ def content_of(head: bytes) -> Content | None:
     """Return what begins with these bytes; None for text and unknown contents.
 
     A text may begin with any letters, such as "GGUF". They are a signature only if control
-    characters or bytes beyond ASCII follow soon.
+    characters, or bytes that are not UTF-8, follow soon.
     """
     head = head[:HEAD_BYTES]
     if is_tar(head):
         return TAR
-    if head.isascii() and len(head.translate(None, _CONTROLS)) == len(head):
+    if len(head.translate(None, _CONTROLS)) == len(head) and _begins_as_utf8(head):
         return _listed(head) if head.startswith((b"%PDF-1.", b"!<arch>\n")) else None
     if head.startswith(b"PK\x03\x04"):
         return _zipped(head)
@@ -125,6 +126,15 @@ def content_of(head: bytes) -> Content | None:
     if head[8:10] == b'{"' and head[4:8] == bytes(4):
         return _SAFETENSORS
     return _listed(head)
+
+
+def _begins_as_utf8(head: bytes) -> bool:
+    """Whether bytes are UTF-8, but perhaps for a character that their end cuts off."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _listed(head: bytes) -> Content | None:

@@ -184,9 +184,10 @@ def column(names: list[str], field: str) -> int | None:
 
 def position(names: list[str], field: str) -> int | None:
     """Return the number of a column from 0 by its position from 1; None where there is none."""
-    if field.isascii() and field.isdigit() and 1 <= int(field[:9]) <= len(names):
-        return int(field) - 1
-    return None
+    digits = field.lstrip("0")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        return None
+    return int(digits) - 1 if int(digits) <= len(names) else None
 
 
 def _looks_like_header(names: list[str], following: list[list[str]], text: int) -> bool:
