@@ -1,6 +1,6 @@
 """Reading long texts a bounded part at a time, with the state carried from part to part."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 import numpy as np
@@ -12,20 +12,20 @@ from ricorda.model.configuration import ModelConfiguration
 NUMBERS_AT_ONCE = 2**21  # the widest array of a chunk: 8 MB in float32, 16 in float64
 
 PARTS = 16
-"""Parts of a text that are read side by side."""
+"""Parts of a text that are scored side by side."""
 
 LONGEST_PART = 2**15
-"""Symbols of each of them, at most."""
+"""Symbols of a part, at most."""
 
 WARM_UP = 2048
-"""Symbols before a part from which the state at its beginning is guessed."""
+"""Symbols read before a part to estimate its initial state."""
 
 SHORTEST = 4
-"""A part has this many times as many symbols at least, so that guesses take a fifth of the time."""
+"""Shortest part, in warm-ups: warm-ups then take at most a fifth of the time."""
 
 SAME = 1e-4
-"""How far a guessed state may be from the one that the part before ends with, absolutely and
-relatively. Rounding alone makes 1e-5 of it, and 1e-8 of the mean surprisal."""
+"""Absolute and relative tolerance between an estimated state and the final state of the part
+before. Rounding alone gives differences of about 1e-5."""
 
 
 def positions_at_once(configuration: ModelConfiguration) -> int:
@@ -93,11 +93,12 @@ def scored(backend: ScoringBackend, blocks: Iterable[Ids]) -> Iterator[tuple[Ids
 def scored_text(
     backend: ScoringBackend, pieces: Iterable[Ids], alternatives: int = 0, label: int = 0
 ) -> Iterator[tuple[Ids, Surprisals]]:
-    """Read one text, however it arrives, from a zero state, and score all symbols but the first.
+    """Score all symbols of one text but the first, from a zero state.
 
-    label: the number of the text's label. Yields blocks (1, t + 1), as `scored` does, with their
-    surprisals, which are those of one state carried through the text, up to rounding. They depend
-    on the text and the network alone.
+    The text may come in pieces of any size. label: the number of its label. Yields blocks
+    (1, t + 1), as `scored` does, with their surprisals. The state is carried through the text, at
+    the beginning of a part of a long text within SAME. They depend on the text and the network
+    alone.
     """
     reader = _TextReader(backend, alternatives, label)
     for block in overlapping(pieces, reader.at_once):
@@ -105,64 +106,79 @@ def scored_text(
 
 
 class _TextReader:
-    """Reads one text in parts side by side, which takes less time than one after the other.
+    """Scores a text in parts side by side, which takes less time than one after the other.
 
-    A part needs the state that the part before it ends with. A network forgets, so what the last
-    symbols before the part leave of a zero state is nearly that state. Where it was not, the part
-    is read again, and later guesses begin twice as early.
+    Reading the symbols before a part from a zero state gives nearly the state that the part begins
+    with, because a network forgets. If it does not, the rest of the text is read by one stream.
     """
 
     def __init__(self, backend: ScoringBackend, alternatives: int, label: int) -> None:
-        self.at_once = positions_at_once(backend.configuration)
-        if backend.is_exact_in_batches:
-            self.at_once = max(self.at_once, PARTS * LONGEST_PART)
         self._backend, self._alternatives, self._label = backend, alternatives, label
+        self._positions = positions_at_once(backend.configuration)
+        self._parts = PARTS if backend.is_exact_in_batches else 1
+        self.at_once = self._positions
+        if self._parts > 1:
+            self.at_once = max(self.at_once, PARTS * LONGEST_PART)
         self._state = backend.zero_state(1)
-        self._warm_up = WARM_UP
 
     def read(self, block: Ids) -> Surprisals:
-        """Go on with a block (t + 1,), whose first symbol is the last one of the block before."""
+        """Score the next block (t + 1,), whose first symbol is the last of the block before."""
         length = len(block) - 1
-        count = min(PARTS, length // (SHORTEST * self._warm_up))
+        count = min(self._parts, length // (SHORTEST * WARM_UP))
         found = []
         begin = 0
-        if count > 1 and self._backend.is_exact_in_batches:
+        if count > 1:
             size = length // count
-            begin = count * size
-            found.append(self._side_by_side(block[: begin + 1], size))
+            found.append(self._side_by_side(block[: count * size + 1], size))
+            begin = found[0].nats.shape[1]
         if begin < length:
-            rest, self._state = self._score(block[np.newaxis, begin:], self._state)
+            rest, self._state = self._score(
+                block[np.newaxis, begin:], self._state, self._alternatives
+            )
             found.append(rest)
-        return Surprisals._make(np.concatenate(each, axis=1) for each in zip(*found, strict=True))
+        return _joined(found)
 
     def _side_by_side(self, block: Ids, size: int) -> Surprisals:
+        """Score parts of a size up to the first one whose initial state was not estimated well."""
         rows = np.lib.stride_tricks.sliding_window_view(block, size + 1)[::size]  # (P, size + 1)
-        last = rows[:-1, size - self._warm_up :]  # and the first symbol of the next part
-        _, guesses = self._score(last, self._backend.zero_state(len(last)))
-        states = np.concatenate([self._state, guesses], axis=2)
-        found, ends = self._score(rows, states)
-        found = Surprisals._make(np.array(array) for array in found)
-        wrong = 0
-        for part in range(1, len(rows)):
-            here = slice(part, part + 1)
-            before = ends[:, :, part - 1 : part]
-            if not np.allclose(states[:, :, here], before, rtol=SAME, atol=SAME):
-                again, ends[:, :, here] = self._score(rows[here], before)
-                for array, part_of_it in zip(found, again, strict=True):
-                    array[here] = part_of_it
-                wrong += 1
-        if wrong:
-            self._warm_up *= 2
-        self._state = ends[:, :, -1:]
-        shape = (1, len(block) - 1)
-        return Surprisals._make(array.reshape(shape + array.shape[2:]) for array in found)
-
-    def _score(self, rows: Ids, state: State) -> tuple[Surprisals, State]:
-        """Read rows (B, t + 1) but for their last symbols, and score all but the first."""
-        labels = np.full((len(rows), rows.shape[1] - 1), self._label) if self._label else None
-        return self._backend.score(
-            rows[:, :-1], rows[:, 1:], state, self._alternatives, labels=labels
+        last = rows[:-1, size - WARM_UP :]  # and the first symbol of the next part
+        _, estimated = self._score(last, self._backend.zero_state(len(last)), 0)
+        found, ends = self._score(
+            rows, np.concatenate([self._state, estimated], axis=2), self._alternatives
         )
+        right = 1
+        while right < len(rows) and np.allclose(
+            estimated[:, :, right - 1], ends[:, :, right - 1], rtol=SAME, atol=SAME
+        ):
+            right += 1
+        if right < len(rows):
+            self._parts = 1
+        self._state = ends[:, :, right - 1 : right]
+        shape = (1, right * size)
+        return Surprisals._make(each[:right].reshape(shape + each.shape[2:]) for each in found)
+
+    def _score(self, rows: Ids, state: State, alternatives: int) -> tuple[Surprisals, State]:
+        """Read rows (B, t + 1) but for their last symbols, and score all but the first.
+
+        A signal is handled between two calls of the backend.
+        """
+        steps = max(1, self._positions // len(rows))
+        found = []
+        for begin in range(0, rows.shape[1] - 1, steps):
+            part = rows[:, begin : begin + steps + 1]
+            labels = np.full((len(part), part.shape[1] - 1), self._label) if self._label else None
+            scored, state = self._backend.score(
+                part[:, :-1], part[:, 1:], state, alternatives, labels=labels
+            )
+            found.append(scored)
+        return _joined(found), state
+
+
+def _joined(found: Sequence[Surprisals]) -> Surprisals:
+    """Put the surprisals of consecutive symbols together."""
+    if len(found) == 1:
+        return found[0]
+    return Surprisals._make(np.concatenate(each, axis=1) for each in zip(*found, strict=True))
 
 
 def traced(backend: Backend, ids: Ids, *, labels: Ids | None = None) -> Iterator[dict[str, Array]]:
