@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ricorda.engine import Model, ReferenceBackend, VectorKind, kernels_are_built, make_backend
-from ricorda.engine.embedding import SideBySide
+from ricorda.engine.embedding import SideBySide, vectors_of
 from ricorda.errors import (
     ConfigurationError,
     ModelFileError,
@@ -66,6 +66,11 @@ def part(state: Numbers, kind: VectorKind) -> Numbers:
     if kind == "layers":
         return np.concatenate(list(state[0]))
     return np.concatenate([each for layer in state.transpose(1, 0, 2) for each in layer])
+
+
+def test_large_states_are_normalized_too() -> None:
+    state = np.array([3e30, 4e30], np.float32).reshape(1, 1, 1, 2)
+    np.testing.assert_allclose(vectors_of(state, "hidden", normalize=True), [[0.6, 0.8]])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -151,6 +151,9 @@ def test_an_address_that_is_taken_is_reported() -> None:
             bind("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="cannot listen"):
             bind("192.0.2.1", 0)
+        for host in ("models..org", ".local", "a" * 64):
+            with pytest.raises(ConfigurationError, match="cannot listen"):
+                bind(host, 0)
         with pytest.raises(ConfigurationError, match="a port from 0 to 65535, got 70000"):
             bind("127.0.0.1", 70000)
     finally:

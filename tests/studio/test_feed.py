@@ -64,14 +64,17 @@ def test_another_file_is_read_from_the_beginning(run: RunFolder, kept: int) -> N
     assert again.from_the_beginning
 
 
-@pytest.mark.parametrize("text", [None, "", "1-2-3", "a-b-c-d", "-1-2-3-4", "1-2-3-4-5", "9" * 99])
+@pytest.mark.parametrize(
+    "text", [None, "", "1-2-3", "a-b-c-d", "-1-2-3-4", "1-2-3-4-5", "9" * 99, "1-2-3-" + "9" * 5000]
+)
 def test_a_strange_id_is_the_beginning(text: str | None) -> None:
     assert FeedPosition.parse(text) == FeedPosition()
 
 
 def test_an_id_says_the_place() -> None:
-    position = FeedPosition(12, 0, (345, 0))
-    assert FeedPosition.parse(str(position)) == position
+    for inode in (345, 2**64 - 1, 2**128 - 1):
+        position = FeedPosition(12, 0, (inode, 0))
+        assert FeedPosition.parse(str(position)) == position
 
 
 LONG = feed.MOST_AT_ONCE + 100

@@ -7,10 +7,13 @@ import io
 import json
 import re
 import sys
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,6 +230,16 @@ def test_parquet(tmp_path: Path) -> None:
         assert ": expected one column 'a' (--field), got 2: rename one" in error_of(
             path, field=field
         )
+    amounts, days = [Decimal("2.50")], [date(2026, 11, 30)]
+    parquet.write_table(pyarrow.table({"amount": amounts, "day": days, "raw": [b"a"]}), path)
+    assert texts(path, field="amount") == ["2.50"]
+    assert texts(path, field="day") == ["2026-11-30"]
+    assert "got a value of the type bytes" in error_of(path, field="raw")
+    offsets, data = np.array([0, 1], np.int32), np.array([0xFF], np.uint8)
+    buffers = [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(data)]
+    broken = pyarrow.StringArray.from_buffers(1, *buffers[1:])
+    parquet.write_table(pyarrow.table({"a": broken}), path)
+    assert error_of(path, field="a").startswith(": expected a Parquet table")
     path.write_bytes(b"PAR1 and nothing else PAR1")
     assert error_of(path, field="a").startswith(": expected a Parquet table")
 

@@ -67,7 +67,7 @@ def vectors_of(state: State, kind: VectorKind, *, normalize: bool = False) -> Ve
     chosen = finite(state[parts, layers])
     vectors = chosen.transpose(2, 1, 0, 3).reshape(state.shape[2], -1)
     if normalize:
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
         vectors = vectors / np.where(lengths > 0, lengths, 1)
     return vectors.astype(np.float32)
 

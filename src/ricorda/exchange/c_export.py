@@ -36,7 +36,8 @@ def export(model: ModelFile, weights: Weights) -> Export:
             f"RAM: {state_bytes(model.configuration, is_int8=is_int8):,} bytes of struct "
             f"model_state, {4 * model.configuration.vocabulary_size:,} of logits",
             f"a step on a Cortex-M4 (gcc -Os): less than {CODE:,} bytes of code, {STACK} of stack",
-            "next: make in the folder, then ./main PROMPT LENGTH TEMPERATURE SEED",
+            "next: make in the folder, then ./main PROMPT LENGTH TEMPERATURE SEED"
+            + " LABEL" * bool(model.configuration.num_labels),
         ),
     )
 

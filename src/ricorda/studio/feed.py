@@ -7,6 +7,7 @@ tabs.
 """
 
 import contextlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from ricorda.durable import open_untrusting
 from ricorda.runs import RunFolder, parse_row
 
 MOST_AT_ONCE = 1 << 22  # bytes of rows in one answer, and of the longest row that is read
+
+
+_NUMBER = re.compile("[0-9]{1,39}")  # an inode's has up to 128 bits
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,9 @@ class FeedPosition:
     def parse(cls, text: str | None) -> "FeedPosition":
         """Parse the output of `str`; anything else is the beginning."""
         parts = (text or "").split("-")
-        if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
+        if len(parts) != 4 or not all(_NUMBER.fullmatch(part) for part in parts):
             return cls()
-        metrics, samples, first, second = (int(part[:18]) for part in parts)
+        metrics, samples, first, second = map(int, parts)
         return cls(metrics, samples, (first, second))
 
     def __str__(self) -> str:

@@ -41,7 +41,7 @@ def parquet_rows(
         progress(path.stat().st_size)
     except OSError as error:
         raise unreadable(name, error) from error
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, ValueError) as error:  # ValueError: text that is not UTF-8
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TextError(
             f"{name}: expected a Parquet table, but it cannot be read ({reason}): download it again"

@@ -8,6 +8,8 @@ quote that never ends, is an error: reading on would learn fields of other colum
 import csv
 import json
 from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal
 from itertools import chain, islice
 from pathlib import PurePath
 from typing import Any, Literal
@@ -267,16 +269,19 @@ def _member(record: dict[str, Any], field: str, place: str, option: str) -> Any:
 
 
 def _as_text(value: object, field: str, place: str) -> str:
-    """Return text as it is, a number or truth value as JSON spells it, nothing for null."""
+    """Return text as it is, numbers and truth values as JSON, times as ISO 8601, "" for null."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):
         return json.dumps(value)
+    if isinstance(value, Decimal | date):  # of Parquet
+        return str(value)
+    names: dict[type, str] = {list: "a list", dict: "an object"}
+    got = names.get(type(value), f"a value of the type {type(value).__name__}")
     raise TextError(
-        f"{place}: expected text in the field {field!r}, got "
-        f"{'a list' if isinstance(value, list) else 'an object'}: name a field with text in it "
+        f"{place}: expected text in the field {field!r}, got {got}: name a field with text in it "
         "(a.b for b in a)"
     )
 

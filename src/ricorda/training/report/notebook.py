@@ -160,8 +160,10 @@ class Notebook(Silent):
             self._share = done / total if total else 0.0
             self._show_now_and_then()
 
-        yield show
-        self._doing, self._share = "", 0.0
+        try:
+            yield show
+        finally:
+            self._doing, self._share = "", 0.0
 
     def stepped(
         self,
@@ -198,8 +200,10 @@ class Notebook(Silent):
         """Say it where the figures of the steps stood."""
         self._doing = "evaluating the model"
         self._show()
-        yield
-        self._doing = ""
+        try:
+            yield
+        finally:
+            self._doing = ""
 
     def _show_now_and_then(self) -> None:
         if time.monotonic() - self._shown_at >= EVERY:
