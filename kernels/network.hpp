@@ -18,7 +18,7 @@ namespace ricorda {
 // gates stay in cache.
 constexpr int most_streams_together = 32;
 
-// How many of some streams a thread advances together.
+// Number of streams that one thread advances together.
 constexpr int streams_together(int streams, int threads) {
   return std::clamp((streams + threads - 1) / threads, 1, most_streams_together);
 }

@@ -26,7 +26,7 @@ struct PreparedInputs {
   const float* scales;  // (streams,) int8 only
 };
 
-// The sums of a precision that adds in float32.
+// Accumulation for precisions that sum in float32.
 struct FloatSums {
   using Sum = Float;
   static constexpr bool scaled = false;

@@ -130,7 +130,7 @@ def refuse_special(path: Path) -> None:
 
 
 def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Check, before the work is done, that its result can be put at a path.
+    """Check that a result can be written to a path, before it is computed.
 
     Raises InputError if the folder is missing, something else than a file lies there, or it is one
     of the files that are read.
@@ -139,7 +139,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise InputError(f"no folder {path.parent} to write to: make it first")
     refuse_special(path)
     if path.exists() and any(each.exists() and path.samefile(each) for each in inputs):
-        raise InputError(f"{path} is a file that is read: give another name")
+        raise InputError(f"{path} is one of the input files: give the output another name")
 
 
 def refuse_link(folder: Path) -> None:
@@ -242,7 +242,7 @@ def remove_leftovers(folder: Path, names: Iterable[str] = ()) -> None:
 
 
 def open_lock(path: Path, mode: int = CREATION_MODE) -> int:
-    """Open a file to lock, making it if it is missing; a link is an OSError."""
+    """Open a lock file, creating it if it is missing. Raises OSError for a symbolic link."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     return os.open(path, flags, mode)
 
@@ -251,10 +251,10 @@ def open_lock(path: Path, mode: int = CREATION_MODE) -> int:
 def hold_lock(
     path: Path, *, wait: bool = False, mode: int = CREATION_MODE
 ) -> Iterator[bool | None]:
-    """Hold the lock of a file that its holder may remove; the system releases a dead process's.
+    """Hold the lock on a file that its holder may remove.
 
-    Yields whether it is held, None where the file system has no locks. wait: until another process
-    releases it. Raises OSError.
+    The system releases the lock of a process that dies. wait: block until the lock is free. Yields
+    whether it is held, None where the file system has no locks. Raises OSError.
     """
     while True:
         descriptor = open_lock(path, mode)

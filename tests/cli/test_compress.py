@@ -40,7 +40,7 @@ def test_a_file_comes_back(call: Call, file: Path) -> None:
     [
         (["compress", "none"], "expected a file at none, found nothing"),
         (["compress", "."], "found something else"),
-        (["compress", "my.txt", "--out", "my.txt", "--force"], "is a file that is read"),
+        (["compress", "my.txt", "--out", "my.txt", "--force"], "is one of the input files"),
         (["decompress", "my.txt"], "name the result with --out"),
         (["decompress", "my.txt", "--out", "new"], "was not written by `ricorda compress`"),
         (["compress", "my.txt", "--model", "none"], "no model file at none"),

@@ -342,9 +342,9 @@ def test_the_label_of_each_document(call: Call) -> None:
     assert call("classify", "runs/names", "--text", "anna")[1].count(", ") == 1
     for words, message in [
         ([], "expected texts to classify, got none"),
-        (["--text", "anna", "--lines"], "--text is a document by itself"),
-        (["--text", "anna", "--encoding", "latin-1"], "--text is a document by itself"),
-        (["--text", "anna", "names.txt"], "--text is a document by itself"),
+        (["--text", "anna", "--lines"], "--text gives a document directly"),
+        (["--text", "anna", "--encoding", "latin-1"], "--text gives a document directly"),
+        (["--text", "anna", "names.txt"], "--text gives a document directly"),
     ]:
         code, _, err = call("classify", "runs/names", *words)
         assert (code, err.count("\n")) == (2, 1)

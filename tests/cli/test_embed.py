@@ -114,7 +114,7 @@ def test_what_cannot_be_written_is_refused(names_here: Path, call: Call) -> None
         ("vectors", "--out must end with"),
         ("folder.npy", "found a folder"),
         ("none/v.npy", "no folder none to write to: make it first"),
-        ("list.csv", "give another name"),
+        ("list.csv", "give the output another name"),
     ]:
         code, printed, err = call("embed", "runs/names", "list.csv", "--lines", "--out", out)
         assert (code, printed, err.count("\n")) == (2, "", 1), out
@@ -122,7 +122,7 @@ def test_what_cannot_be_written_is_refused(names_here: Path, call: Call) -> None
     for texts in (".", "*.csv"):  # where the file is found
         code, printed, err = call("embed", "runs/names", texts, "--lines", "--out", "list.csv")
         assert (code, printed) == (2, "")
-        assert "list.csv is a file that is read: give another name" in err
+        assert "list.csv is one of the input files: give the output another name" in err
     assert sorted(each.name for each in Path().iterdir()) == before
     assert Path("list.csv").read_text() == "anna\n"
 

@@ -55,7 +55,7 @@ def test_a_run_that_was_moved_continues(interrupted: Path, call: Call) -> None:
 
 
 def test_a_moved_run_finds_the_text_that_came_through_a_pipe(interrupted: Path, call: Call) -> None:
-    """Its config.json has the place before."""
+    """config.json still has the old path."""
     shutil.copy("my.txt", interrupted / "input-1.txt")
     config = json.loads((interrupted / "config.json").read_text())
     config["text"]["texts"] = [str((interrupted / "input-1.txt").absolute())]

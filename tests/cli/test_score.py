@@ -152,7 +152,7 @@ def test_a_page_of_a_text_that_is_read_as_training_read_its_own(here: Path, call
     [
         ("short.txt", "a name that ends with .html"),
         ("runs/tiny/model.safetensors", "a name that ends with .html"),
-        ("text.html", "is a file that is read"),
+        ("text.html", "is one of the input files"),
         ("folder.html", "found a folder"),
         ("missing/page.html", "no folder missing"),
         ("/proc/page.html", "cannot write the page"),

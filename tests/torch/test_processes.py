@@ -97,7 +97,7 @@ def workers(launcher: subprocess.Popen[str]) -> list[int]:
 
 
 def eventually(holds: Callable[[], object]) -> None:
-    """Wait until something holds."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + LONGEST
     while not holds():
         assert time.monotonic() < deadline
@@ -272,7 +272,10 @@ def test_a_signal_ends_a_process_that_waits_for_the_start_of_others(place: Path)
         process = started(place, "train", "bottles.txt", *SMALL, "--out", "first")
     try:
         eventually(lambda: listens(port))
-        time.sleep(0.3)  # its store answers; it waits now
+        store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
+            "127.0.0.1", port, 2, is_master=False, wait_for_workers=False
+        )
+        eventually(lambda: store.add("ricorda/started", 0) == 1)  # it waits now
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=20)
     finally:

@@ -69,8 +69,7 @@ def command(
         raise ConfigurationError("expected texts to classify, got none: give files or --text")
     if given and (texts or division.is_given or reading.is_given):
         raise ConfigurationError(
-            "--text is a document by itself: leave out files and the options that say how they are "
-            "read"
+            "--text gives a document directly: leave out files and the options for reading them"
         )
     if as_csv and as_json:
         raise ConfigurationError("expected one of --csv and --json: leave out the other")

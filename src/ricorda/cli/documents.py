@@ -115,8 +115,9 @@ def read_documents(
 ) -> Iterator[NumberedDocument]:
     """Read texts as documents: divided as the model's own text was, or as the options say.
 
-    output: a file to be written meanwhile. Raises TextError where a text cannot be read, decoded or
-    divided, or has no document, InputError if the output cannot be written or is a text.
+    output: a file that is written while the documents are read. Raises TextError where a text
+    cannot be read, decoded or divided, or has no document, InputError if the output cannot be
+    written or is a text.
     """
     settings = reading.reader_for(model).settings
     if division.is_given:

@@ -169,7 +169,7 @@ def _check_by_label(label: str | None, *, adaptive: bool) -> None:
 
 
 def _check_page(html: Path, *, in_rows: bool) -> None:
-    """Check, before any work is done, that the page can be written and has the name of a page."""
+    """Check, before any work, that the page can be written and has the file name of a page."""
     if in_rows:
         raise ConfigurationError("--html shows one text: leave out the options for rows")
     if html.suffix.lower() not in (".html", ".htm"):

@@ -49,7 +49,7 @@ class GivenReading:
 
     @property
     def is_given(self) -> bool:
-        """Whether there is any."""
+        """Whether any option was given."""
         return bool(self._given)
 
     def reader_for(self, model: "Model") -> TextReader:

@@ -77,7 +77,7 @@ class ScoringBackend(Protocol):
 
     @property
     def is_exact_in_batches(self) -> bool:
-        """Whether a stream has the same bits beside any others as alone."""
+        """Whether a stream's results are bit-identical alone and in a batch."""
 
     def zero_state(self, streams: int) -> State:
         """Make the state before the first symbol, (S, L, B, H), for B streams."""

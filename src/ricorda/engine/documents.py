@@ -145,7 +145,7 @@ def evaluate_documents(
 def grouped(
     documents: Iterable[Document], most: int = DOCUMENTS_AT_ONCE
 ) -> Iterator[list[Document]]:
-    """Cut documents into groups of at most `most`, and of a bounded number of symbols."""
+    """Split documents into groups of at most `most` documents and a bounded number of symbols."""
     group: list[Document] = []
     symbols = 0
     for document in documents:

@@ -55,7 +55,7 @@ class WrittenText:
     """The continuation, without the stop string."""
 
     ids: tuple[int, ...]
-    """The symbols of the continuation, with the boundary that ended it."""
+    """The symbols of the continuation, including the boundary that ended it."""
 
     ended: Ending
     """Why it ended."""

@@ -176,7 +176,7 @@ class Tensor:
         dtype, name = TYPES[kind]
         count = math.prod(shape)
         values = self._values(np.dtype("<u2" if dtype == "bfloat16" else dtype), name)
-        largest = math.prod(max(1, each) for each in shape)  # NumPy counts so where one is 0
+        largest = math.prod(max(1, each) for each in shape)  # NumPy's check ignores a 0
         if len(shape) > 8 or min(shape, default=0) < 0 or largest >= 2**48 or values.size != count:
             raise OnnxFileError(
                 f"the tensor {shown(self.name)} has {values.size} numbers, not as many as its shape"

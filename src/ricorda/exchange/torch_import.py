@@ -157,7 +157,7 @@ def _layers(tensors: dict[str, Weight]) -> tuple[ForeignLayer, ...]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """The numbers in a name, which order `cells.2` before `cells.10`, however many digits."""
+    """Return a sort key from the numbers in a name: `cells.2` before `cells.10`."""
     numbers = [digits.lstrip("0") for digits in re.findall(r"[0-9]+", name)]
     return [(len(digits), digits) for digits in numbers]
 

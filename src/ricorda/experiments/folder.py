@@ -166,7 +166,7 @@ def _lock_errors(path: Path) -> Iterator[None]:
 
 
 def trial_name(words: str) -> str:
-    """Return a folder's name for each trial: its words, with a digest where they do not fit."""
+    """Return the folder name of a trial: its words, shortened and with a digest if they need it."""
     if len(words) <= LONGEST_NAME and re.fullmatch(r"[\w.,:=+ -]+", words, re.ASCII):
         return words
     digest = hashlib.sha256(os.fsencode(words)).hexdigest()[:12]

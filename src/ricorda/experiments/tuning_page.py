@@ -43,7 +43,7 @@ def best_file(tuning: Tuning, search_plan: SearchPlan) -> str:
 
 
 def _not_for_toml(options: Mapping[str, Any]) -> dict[str, str]:
-    """The options that TOML has no text for, names of files that are not UTF-8."""
+    """Return the options that TOML cannot represent: file names that are not UTF-8."""
     texts = {name: value for name, value in options.items() if isinstance(value, str)}
     return {name: value for name, value in texts.items() if not is_utf8(value)}
 

@@ -121,7 +121,7 @@ def influence(
     draw = _Replacements(ids, model.vocabulary, seed) if method == "replace" else None
     nats = np.full((len(places), distance), np.nan)
     divergence = np.full((len(places), distance), np.nan)
-    reach = min(distance, int(places.max()))  # of the distances at which there are symbols
+    reach = min(distance, int(places.max()))  # none has more symbols before it
     configuration = model.configuration
     state_size = configuration.state_parts * configuration.num_layers * configuration.hidden_size
     width = reach * (DRAWS if draw else 1) * (state_size + configuration.vocabulary_size)

@@ -100,7 +100,7 @@ def written_by(model: "Model", length: int, **options: Any) -> tuple[Written, in
     for written in texts:
         document: Characters = written.text
         if in_bytes:
-            document = bytes(each for each in written.ids if each != boundary)  # the end has none
+            document = bytes(each for each in written.ids if each != boundary)  # which is no byte
         length -= len(document) + 1  # and the end
         if document:
             documents.append(document)
@@ -398,7 +398,7 @@ class _Search:
 
 
 def _counted(codes: Codes) -> Counter[int]:
-    """Count each symbol; ends are none."""
+    """Count each symbol except document ends."""
     symbols, counts = np.unique(codes[codes < _TRAINING_END], return_counts=True)
     return Counter(dict(zip(symbols.tolist(), counts.tolist(), strict=True)))
 

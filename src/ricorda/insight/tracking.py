@@ -343,7 +343,7 @@ def read_levels(model: Model, ids: Ids, *, label: str | None = None) -> Levels:
 
 
 def within_one(values: Array, bounded: bool) -> Array:
-    """Map outputs to -1 to 1 in their order; those of units without bounds by x / (1 + |x|)."""
+    """Map outputs monotonically to -1 to 1; outputs without bounds by x / (1 + |x|)."""
     return values if bounded else values / (1 + np.abs(values))
 
 

@@ -116,7 +116,7 @@ def model_metadata(model: ModelFile) -> dict[str, str]:
 
 
 def model_file_path(path: Path) -> Path:
-    """Return the file of a model that is given by itself or by its run's folder."""
+    """Return the model file for a path: the file itself, or that of a run's folder."""
     return path / MODEL_FILE_NAME if path.is_dir() else path
 
 

@@ -129,7 +129,7 @@ class BoundedConnection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Go on to the next request, which may have arrived already."""
-        if self.conn.their_state is h11.SEND_BODY:  # answered early, and announced as the last
+        if self.conn.their_state is h11.SEND_BODY:  # answered early, with Connection: close
             self.transport.close()
             return
         self._received = bool(self.conn.trailing_data[0])
@@ -278,8 +278,8 @@ class BoundedConnection(H11Protocol):
 class _Exchange(h11.Connection):
     """The requests and answers of one connection.
 
-    An answer that does not wait for the rest of the body is the last one, and says so: a client
-    would send the next request into the connection that closes.
+    A response sent before the whole request body has arrived carries `Connection: close`. Otherwise
+    the client would send its next request into a connection that closes.
     """
 
     def __init__(self, head_bytes: int) -> None:

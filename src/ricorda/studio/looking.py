@@ -282,7 +282,7 @@ class Looking:
     def _read_levels(self, stamp: Stamp, passage: Passage) -> NDArray[np.int8]:
         """Every unit's output at every symbol, (T, L * H), in 127ths of its range.
 
-        That of a network without bounds is mapped to it by x / (1 + |x|).
+        Outputs without bounds are mapped by x / (1 + |x|) first.
         """
         _, model = self._opened(stamp)
         bounded = model.configuration.is_bounded

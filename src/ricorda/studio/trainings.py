@@ -379,7 +379,7 @@ def trainer_of(run: RunFolder) -> int | None:
                     of_devices[its_device] = max(0, int(words[4]))
         if device in of_devices:
             return of_devices[device]
-        # btrfs gives its files another device number than it has in the list
+        # on btrfs, st_dev differs from the device number in the list of locks
         if of_devices and _is_locked(path):
             return next(iter(of_devices.values())) if len(of_devices) == 1 else 0
     except OSError:
@@ -388,7 +388,7 @@ def trainer_of(run: RunFolder) -> int | None:
 
 
 def _is_locked(path: Path) -> bool:
-    """Try the lock for an instant. Raises OSError."""
+    """Return whether another process holds the lock, by trying to take it. Raises OSError."""
     with open_untrusting(path) as file:
         return try_lock(file.fileno(), shared=True) is False
 

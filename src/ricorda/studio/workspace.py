@@ -99,7 +99,7 @@ class Workspace:
         return _free(self.texts, _plain(name), kept, set())
 
     def is_free(self, run: str) -> bool:
-        """Whether a run of this name may begin: the name is allowed, and nothing lies there."""
+        """Return whether a run may take this name: it is valid and not in use."""
         return bool(_RUN_NAME.fullmatch(run)) and not os.path.lexists(self.runs / run)
 
     def free_run(self, text: Path, taken: set[str]) -> Path:

@@ -342,7 +342,7 @@ class _Zip(Archive):
         except _DAMAGED as error:
             raise self._damaged(error, info.filename) from error
         except OSError as error:
-            if error.errno is not None:  # of the system, else of the bzip2 library
+            if error.errno is not None:  # an error of the system; bzip2's have no number
                 raise
             raise self._damaged(error, info.filename) from error
 

@@ -393,7 +393,7 @@ def _size_of(folder: Path) -> int:
 
 
 def _changed(path: Path) -> float:
-    """When a folder changed last, in seconds since 1970; 0 for one that another process removed."""
+    """Return a folder's modification time; 0 if another process has removed it."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

@@ -129,7 +129,7 @@ def content_of(head: bytes) -> Content | None:
 
 
 def _begins_as_utf8(head: bytes) -> bool:
-    """Whether bytes are UTF-8, but perhaps for a character that their end cuts off."""
+    """Return whether bytes are UTF-8; a character cut off at the end is allowed."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:

@@ -15,7 +15,7 @@ def displayed(path: Path | str) -> str:
 
 
 def is_utf8(name: str) -> bool:
-    """Return whether a name is text; a system may hold others, whose bytes are not UTF-8."""
+    """Return whether a name is UTF-8; a file system may hold names that are not."""
     try:
         name.encode()
     except UnicodeEncodeError:

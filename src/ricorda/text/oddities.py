@@ -42,7 +42,7 @@ def oddities(text: Part, vocabulary: Vocabulary) -> list[str]:
 
 @dataclass
 class _Inspected:
-    """A text, whose characters are counted when they are first asked for."""
+    """A text whose characters are counted on first use."""
 
     text: Part
     vocabulary: CharacterVocabulary

@@ -1,4 +1,4 @@
-"""Report a validation part of another kind than the training part, by symbols' frequencies."""
+"""Report a validation part whose symbol frequencies differ from the training part's."""
 
 import math
 from dataclasses import asdict, dataclass

@@ -66,7 +66,7 @@ class Sources(Sequence[Source]):
         self._count += len(group)
 
     def paths(self) -> Iterator[Path]:
-        """The files that are read; of archives, the archive."""
+        """Return the files that are read; for an archive's members, the archive."""
         return (source.path for source in self if source.path is not None)
 
     def starting_at(self, number: int) -> Iterator[Source]:

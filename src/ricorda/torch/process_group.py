@@ -71,7 +71,7 @@ def _store() -> tuple[Store, int, int]:
 
 
 def _connected(size: int, *, makes_it: bool) -> Store:
-    """Make the store or connect to it; in short attempts, so that a signal interrupts them."""
+    """Create the store or connect to it, in short attempts so that signals are handled."""
     last = time.monotonic() + START.total_seconds()
     while True:
         try:
@@ -100,7 +100,7 @@ def _wait_for_all(store: Store, size: int) -> None:
         if time.monotonic() > last:
             raise ProcessLost(
                 f"expected {size} processes to start within {START.total_seconds():g} s, got "
-                f"{arrived}: see why the others did not start, or start fewer"
+                f"{arrived}: check why the others did not start, or start fewer"
             )
         time.sleep(0.02)
         arrived = store.add("ricorda/started", 0)

@@ -49,7 +49,7 @@ def test_many_texts_are_read_again_or_refused(tmp_path: Path) -> None:
 
     write_record(folder, of([f"/texts/{number}" for number in range(250_000)]))
     assert len(read_record(folder).text.texts) == 250_000
-    with pytest.raises(ConfigurationError, match="give a folder or a pattern in their place"):
+    with pytest.raises(ConfigurationError, match="give a folder or a pattern instead"):
         write_record(folder, of(["/" + "a" * 1000] * 20_000))
 
 

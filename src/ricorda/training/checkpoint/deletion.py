@@ -17,8 +17,8 @@ def delete_run(run: RunFolder) -> list[Path]:
     Links, folders, pipes and devices with the names of ricorda's files stay, and so does every
     other file. Config.json goes last, so that a deletion that was interrupted can be repeated.
     Raises RunError, before anything is deleted, if the folder or its checkpoints folder is a link,
-    if its config.json is not a run's, or if a process trains in it. Raises RunError, after some
-    files are gone, where the system refuses to remove one.
+    if its config.json is not a run's, or if a process trains in it. Raises RunError if a file
+    cannot be removed; files removed before that stay removed.
     """
     refuse_link(run.path)
     refuse_link(run.checkpoints)
@@ -39,5 +39,5 @@ def _remove(files: Iterable[Path]) -> None:
         remove_file(path)
         if path.is_file() and not path.is_symlink():
             raise RunError(
-                f"{path} cannot be removed: allow it to be written to, and its folder, then repeat"
+                f"cannot remove {path}: make it and its folder writable, then repeat the command"
             )

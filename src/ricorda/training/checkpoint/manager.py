@@ -149,7 +149,7 @@ class CheckpointManager:
     def resume(self, learner: Learner, check: Callable[[Progress], None]) -> Progress:
         """Restore a learner and the run's files from the newest good checkpoint.
 
-        check: called before a file is changed; what it raises ends the resume. A run that was
+        check: called before any file is changed; what it raises ends the resume. A run that was
         stopped before its first checkpoint starts from the beginning. Raises RunError if it had one
         and none is good.
         """
@@ -226,7 +226,7 @@ class CheckpointManager:
         return None
 
     def _restore_rows(self, restored: Restored) -> None:
-        """Continue with a checkpoint's rows and best model."""
+        """Restore the rows and the best model of a checkpoint."""
         self._best = restored.best
         self.metrics.restore(restored.metrics)
         self.samples.restore(restored.samples)

@@ -34,9 +34,9 @@ def move_run(run: RunFolder, path: Path) -> RunFolder:
 
 
 def with_own_copies(record: RunRecord, run: RunFolder) -> RunRecord:
-    """Return the record with the copies of pipes where they are: in the run's folder.
+    """Return the record with the paths of piped texts' copies in the run's folder.
 
-    config.json has the place that they had before the folder was moved.
+    config.json has their paths from before the folder was moved.
     """
 
     names = Counter(Path(name).name for name in record.text.texts)

@@ -245,13 +245,13 @@ def _with_backend(saved: Any) -> Any:
 def write_record(folder: RunFolder, record: RunRecord) -> None:
     """Write config.json; from here on the folder is a run.
 
-    Raises ConfigurationError if it has so many names of texts that it could not be read again.
+    Raises ConfigurationError if the names of the texts take more bytes than can be read again.
     """
     content = (json.dumps(asdict(record), indent=2) + "\n").encode()
     if len(content) > LARGEST:
         raise ConfigurationError(
             f"expected texts whose names take less than {LARGEST:,} bytes, got "
-            f"{len(record.text.texts):,} names: give a folder or a pattern in their place"
+            f"{len(record.text.texts):,} names: give a folder or a pattern instead"
         )
     write_atomically(folder.config, content)
 

@@ -53,7 +53,7 @@ class BudgetClock:
     def continue_from(self, progress: Progress) -> None:
         """Plan the steps of a run that has taken some, and count its seconds.
 
-        A new budget of minutes is planned by what the steps so far have cost, all included.
+        A new budget in minutes is planned from the mean time per step so far, evaluations included.
         """
         self.seconds_before = progress.seconds
         self.begin()
@@ -63,7 +63,7 @@ class BudgetClock:
         if not self.is_new_for(progress):
             self.total_steps = progress.total_steps
         elif minutes is None or progress.step < max(2, self.warmup_steps):
-            self.total_steps = None  # the clock has to find out
+            self.total_steps = None  # settled by calibration
         else:
             left = USED * 60 * minutes - progress.seconds
             self.total_steps = progress.step + max(1, int(left * progress.step / progress.seconds))
@@ -82,7 +82,7 @@ class BudgetClock:
             )
 
     def is_new_for(self, progress: Progress) -> bool:
-        """Whether the budget is another one than the steps so far were planned for."""
+        """Return whether the budget differs from the one that the steps so far were planned for."""
         return progress.budget not in (None, self.budget)
 
     def __post_init__(self) -> None:

@@ -73,7 +73,7 @@ class MetricsLog:
         """Return the throughput since the last training row, evaluations left out."""
         interval = progress.interval
         seconds = interval.seconds + time.monotonic() - self._began
-        return self._characters_per_step * interval.steps / max(seconds, 1e-9)  # a clock's tick
+        return self._characters_per_step * interval.steps / max(seconds, 1e-9)  # it may be 0
 
     def restart(self) -> None:
         """Measure the throughput from now on."""

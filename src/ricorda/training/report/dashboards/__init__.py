@@ -50,14 +50,14 @@ def _made(name: DashboardName) -> Reporter:
 
 
 class WithDashboards:
-    """A reporter and the dashboards that receive the same; they have no use for single steps."""
+    """Pass what a reporter receives on to dashboards, except single steps."""
 
     def __init__(self, reporter: Reporter, dashboards: Mapping[str, Reporter]) -> None:
         self._reporter = reporter
         self._dashboards = dict(dashboards)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the reporter has: what the dashboards do not receive."""
+        """Delegate everything else to the reporter."""
         return getattr(self._reporter, name)
 
     def began(self, run: Path, settings: Mapping[str, Any], step: int) -> None:
