@@ -176,7 +176,7 @@ def _same_learning_rate() -> None:
 def _failures_not_told() -> None:
     from ricorda.training.checkpoint.writer import CheckpointWriter
 
-    put("tell", nothing, CheckpointWriter)
+    put("report_failure", nothing, CheckpointWriter)
 
 
 def _last_failure_not_raised() -> None:

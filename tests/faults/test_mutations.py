@@ -14,6 +14,19 @@ from tests.faults.mutations import MUTATIONS
 SLICE = {"tensors fill their file"}
 
 
+def test_every_safeguard_is_where_its_mutation_expects_it() -> None:
+    """In a process of its own, which has none of them afterwards."""
+    apply = (
+        "from tests.faults.mutations import MUTATIONS\nfor each in MUTATIONS.values(): each.apply()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", apply],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": _path()},
+        check=True,
+    )
+
+
 @pytest.mark.parametrize("safeguard", MUTATIONS)
 def test_without_a_safeguard_a_test_fails(
     shim: Path, every: bool, safeguard: str, tell: Callable[[str], None]
