@@ -20,7 +20,7 @@ from ricorda.cli.options import (
 )
 from ricorda.cli.output import print_json, say
 from ricorda.errors import ConfigurationError
-from ricorda.model.cells import CELL_OPTIONS, CELLS
+from ricorda.model.cells import CELLS
 from ricorda.option_groups import Group
 from ricorda.runs import RunFolder
 from ricorda.training.options import INITIAL, NETWORK, TRAINED, TrainingOptions
@@ -174,7 +174,7 @@ def _options_of_run(path: Path) -> dict[str, Any]:
     for part in (training, training.model, training.budget, record.text):
         settled |= asdict(part)
     names = set(TRAINED) - {"validation"}  # that file belongs to the run's text
-    names -= CELL_OPTIONS - CELLS[training.model.cell].options
+    names -= CELLS[training.model.cell].other_options
     if record.start is not None:
         names -= DECIDED_BY_MODEL
         settled["from_model"] = record.start.model
@@ -190,7 +190,7 @@ def _without_rivals(found: dict[str, Any], given: dict[str, Any]) -> dict[str, A
     dropped = {name for rivals in RIVALS if rivals & set(given) for name in rivals}
     cell, cell_of_file = given.get("cell"), found.get("cell")
     if cell is not None:
-        dropped |= CELL_OPTIONS - CELLS[cell].options
+        dropped |= CELLS[cell].other_options
     if given.get("embedding_size") == "onehot":
         dropped.add("input_dropout")
     if "from_model" in given:

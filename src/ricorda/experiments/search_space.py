@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from ricorda.model.cells import CELL_OPTIONS, CELLS
+from ricorda.model.cells import CELLS
 from ricorda.pages.svg import tick_text
 from ricorda.training.configuration import TrainingConfiguration
 
@@ -74,7 +74,7 @@ def search_space(plans: Plans, given: Collection[str], cells: Sequence[str]) -> 
 
     given: the names of options that are fixed.
     """
-    unfit = set[str]().union(*(CELL_OPTIONS - CELLS[each.model.cell].options for each in plans))
+    unfit = set[str]().union(*(CELLS[each.model.cell].other_options for each in plans))
     left_out = unfit.union(given)
     found = [make(plans) for name, make in DIMENSIONS.items() if name not in left_out]
     if len(cells) > 1:

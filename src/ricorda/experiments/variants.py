@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from ricorda.errors import ConfigurationError
 from ricorda.experiments.trial import BUDGETS, TRIAL_OPTIONS
-from ricorda.model.cells import CELL_OPTIONS, CELLS
+from ricorda.model.cells import CELLS
 from ricorda.model.configuration import ModelConfiguration
 from ricorda.training.configuration import LearningSettings, TrainingConfiguration
 from ricorda.training.options import NETWORK, TrainingOptions
@@ -150,7 +150,7 @@ class Planner:
             return measure(replace(own, model=model))
 
         size = matched_size(own.model, of_size, measure(first))
-        unfit = CELL_OPTIONS - CELLS[own.model.cell].options
+        unfit = CELLS[own.model.cell].other_options
         regularization = {
             name: getattr(first, name)
             for name in REGULARIZATION

@@ -88,6 +88,11 @@ class Cell:
         return frozenset(name for name, does in applies.items() if does)
 
     @property
+    def other_options(self) -> frozenset[str]:
+        """Those of CELL_OPTIONS that do not apply to it."""
+        return CELL_OPTIONS - self.options
+
+    @property
     def is_bounded(self) -> bool:
         """Whether its hidden state stays within -1 and 1, if no option replaces an activation."""
         return all(gate.activation != "linear" for gate in self.gates)

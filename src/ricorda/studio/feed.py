@@ -17,8 +17,6 @@ from ricorda.durable import open_untrusting
 from ricorda.runs import RunFolder, parse_row
 
 MOST_AT_ONCE = 1 << 22  # bytes of rows in one answer, and of the longest row that is read
-
-
 _NUMBER = re.compile("[0-9]{1,39}")  # an inode's has up to 128 bits
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from ricorda.errors import ConfigurationError
-from ricorda.model.cells import CELL_OPTIONS, CELLS, CellName
+from ricorda.model.cells import CELLS, CellName
 from ricorda.option_groups import Group, options_of
 from ricorda.training.configuration import (
     SCHEMA,
@@ -171,7 +171,7 @@ def cell_of(
 def _check_cell_options(options: TrainingOptions) -> None:
     """Raise ConfigurationError for an option of another cell."""
     cell = cell_of(options)
-    for name in sorted(CELL_OPTIONS - CELLS[cell].options):
+    for name in sorted(CELLS[cell].other_options):
         value = getattr(options, name)
         if value != getattr(type(options), name):
             check_cell_option(name, value, cell)
